@@ -1,0 +1,45 @@
+# Every command of the README is a target here, and CI runs it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo up test lint format lock clean
+
+help: ## What can be made.
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: $(STAMP) ## Make .venv from the hashed lock.
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("byok needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 …") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
+	$(BIN)/byok demo
+
+up: setup ## Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+	$(BIN)/byok up
+
+lint: setup ## Formatting, lint, types and the directions between packages.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup lint ## Everything CI runs.
+	$(BIN)/pytest -n auto
+
+format: setup ## Put the code into the house's form.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup ## Resolve the dependencies anew, with hashes, for every platform.
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean: ## Remove the virtual environment, caches and local data.
+	rm -rf $(VENV) .byok .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

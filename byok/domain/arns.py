@@ -1,0 +1,217 @@
+"""ARNs of keys and roles: what they are made of and which of them an environment may use.
+
+Pure rules only (contract 81-84, 115-117, 123-124, D6-D8): nothing here asks AWS. What only AWS can know (does the key
+exist, is it enabled, may we use it) is left to the probe and to CreateDBCluster.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class WhichKey(StrEnum):
+    """The two keys of an environment."""
+
+    S3 = "s3"
+    RDS = "rds"
+
+    @property
+    def label(self) -> str:
+        """The name of the field a person pastes this key's ARN into (contract 28)."""
+        return "S3 key ARN" if self is WhichKey.S3 else "RDS key ARN"
+
+
+# Regions carry their partition in their first letters (botocore's partitions.json, `regionRegex`).
+_PARTITION_BY_REGION_PREFIX: Final = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("eusc-", "aws-eusc"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+    ("us-iso-", "aws-iso"),
+    ("eu-isoe-", "aws-iso-e"),
+)
+
+REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]+){1,2}-[1-9][0-9]?$"
+_ARN: Final = re.compile(
+    r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>\S+)"
+)
+_UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_KEY_ID: Final = re.compile(rf"{_UUID}|mrk-[0-9a-f]{{32}}")
+_ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_ROLE: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::(?P<account>[0-9]{12}):role/[\w+=,.@/-]{1,577}")
+
+
+class ArnFault(StrEnum):
+    """What can be wrong with a key ARN before AWS is asked. The value is the problem's code."""
+
+    MALFORMED = "arn.Malformed"
+    NOT_AN_ARN = "arn.NotAnArn"
+    ALIAS = "arn.AliasNotAllowed"
+    NOT_A_KEY = "arn.NotAKmsKey"
+    OTHER_PARTITION = "arn.OtherPartition"
+    OTHER_REGION = "arn.OtherRegion"
+    OTHER_REGION_REPLICA = "arn.ReplicaOfOtherRegion"
+    PLATFORM_ACCOUNT = "arn.PlatformAccount"
+    SAME_KEY = "arn.SameKeyTwice"
+    OTHER_ACCOUNT = "arn.KeysOfTwoAccounts"
+
+
+class ArnError(ValueError):
+    """A text that is not a usable key ARN; `fault` says in which way."""
+
+    def __init__(self, fault: ArnFault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+@dataclass(frozen=True)
+class KeyArn:
+    """A full KMS key ARN, taken apart."""
+
+    partition: str
+    region: str
+    account: str
+    key_id: str
+
+    @property
+    def multi_region(self) -> bool:
+        """Whether it is a primary or replica of a multi-Region key."""
+        return self.key_id.startswith("mrk-")
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:kms:{self.region}:{self.account}:key/{self.key_id}"
+
+
+@dataclass(frozen=True)
+class ArnFinding:
+    """One broken rule: which field, in which way, in words for the person who pasted it."""
+
+    which: WhichKey
+    arn: str
+    fault: ArnFault
+    message: str
+
+
+def partition_of(region: str) -> str:
+    """The AWS partition a Region belongs to."""
+    return next((partition for prefix, partition in _PARTITION_BY_REGION_PREFIX if region.startswith(prefix)), "aws")
+
+
+def account_of(role_arn: str) -> str:
+    """The 12-digit account of an IAM role ARN (contract 37, D3).
+
+    Raises:
+        ValueError: It is not the ARN of an IAM role.
+    """
+    match = _ROLE.fullmatch(role_arn)
+    if match is None:
+        raise ValueError(f"not the ARN of an IAM role: {role_arn!r}")
+    return match["account"]
+
+
+def parse_key_arn(text: str) -> KeyArn:
+    """Take a full key ARN apart (contract 81-84).
+
+    Raises:
+        ArnError: It is an alias, a bare id, another kind of ARN, or malformed.
+    """
+    match = _ARN.fullmatch(text)
+    if match is None:
+        raise ArnError(*_why_not_an_arn(text))
+    resource = match["resource"]
+    if match["service"] != "kms":
+        raise ArnError(ArnFault.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key.")
+    if resource.startswith("alias/"):
+        raise ArnError(ArnFault.ALIAS, f"{text} is the ARN of an alias. {_WHY_NO_ALIAS}")
+    kind, _, key_id = resource.partition("/")
+    if kind != "key" or not _KEY_ID.fullmatch(key_id) or not _ACCOUNT.fullmatch(match["account"]):
+        raise ArnError(ArnFault.MALFORMED, f"{text} is not a full key ARN. {_SHAPE}")
+    if not re.fullmatch(REGION_PATTERN, match["region"]):
+        raise ArnError(ArnFault.MALFORMED, f"{text} does not name a Region. {_SHAPE}")
+    return KeyArn(match["partition"], match["region"], match["account"], key_id)
+
+
+def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None) -> list[ArnFinding]:
+    """Every pure rule, on both keys: all findings, in the order of the fields.
+
+    Args:
+        s3: What was given as S3 key ARN.
+        rds: What was given as RDS key ARN.
+        region: The environment's Region.
+        platform_account: The vendor's account, whose keys are refused; None where the caller does not know it.
+    """
+    findings: list[ArnFinding] = []
+    keys: dict[WhichKey, KeyArn] = {}
+    for which, text in ((WhichKey.S3, s3), (WhichKey.RDS, rds)):
+        try:
+            keys[which] = parse_key_arn(text)
+        except ArnError as error:
+            findings.append(ArnFinding(which, text, error.fault, str(error)))
+            continue
+        findings += (
+            ArnFinding(which, text, fault, message)
+            for fault, message in _place_faults(keys[which], region, platform_account)
+        )
+    return findings + list(_pair_faults(keys))
+
+
+def _why_not_an_arn(text: str) -> tuple[ArnFault, str]:
+    shown = text if len(text) <= 120 else f"{text[:120]}…"  # noqa: PLR2004 - long enough for any ARN
+    if not text.strip():
+        return ArnFault.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
+    if text.startswith("alias/"):
+        return ArnFault.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
+    if _KEY_ID.fullmatch(text):
+        return ArnFault.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
+    if text.strip() != text and _ARN.fullmatch(text.strip()):
+        return ArnFault.MALFORMED, "The key ARN has white space around it: paste it without."
+    return ArnFault.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
+
+
+def _place_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[ArnFault, str]]:
+    if key.partition != partition_of(region):
+        yield (
+            ArnFault.OTHER_PARTITION,
+            f"{key} is in partition {key.partition}; the environment's Region {region} is in {partition_of(region)}.",
+        )
+    elif key.region != region and key.multi_region:
+        yield (
+            ArnFault.OTHER_REGION_REPLICA,
+            f"{key} is the replica of a multi-Region key in {key.region}; the environment is in {region}, "
+            f"and S3 and Aurora use only a key of their own Region.",
+        )
+    elif key.region != region:
+        yield (
+            ArnFault.OTHER_REGION,
+            f"{key} is a key of {key.region}; the environment is in {region}, "
+            f"and S3 and Aurora use only a key of their own Region.",
+        )
+    if key.account == platform_account:
+        yield (
+            ArnFault.PLATFORM_ACCOUNT,
+            f"{key} is in the platform's account {platform_account}; both keys have to be the customer's own.",
+        )
+
+
+def _pair_faults(keys: dict[WhichKey, KeyArn]) -> Iterator[ArnFinding]:
+    if len(keys) < len(WhichKey):
+        return
+    s3, rds = keys[WhichKey.S3], keys[WhichKey.RDS]
+    if s3 == rds:
+        message = f"{rds} is given for S3 and for Aurora; the two need a key each."
+        yield ArnFinding(WhichKey.RDS, str(rds), ArnFault.SAME_KEY, message)
+    elif s3.account != rds.account:
+        message = (
+            f"The S3 key is in account {s3.account} and the Aurora key in {rds.account}; both belong in one account."
+        )
+        yield ArnFinding(WhichKey.RDS, str(rds), ArnFault.OTHER_ACCOUNT, message)
+
+
+_SHAPE: Final = "A key ARN looks like arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab."
+_WHY_NO_ALIAS: Final = (
+    "An alias can be pointed at another key, which would silently change what encrypts the data: "
+    "give the key's own ARN."
+)

@@ -1,0 +1,1 @@
+"""State machines only: no I/O, no boto3, no settings."""
