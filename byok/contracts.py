@@ -1,0 +1,42 @@
+"""Names that cross Temporal: whoever starts, watches or runs a workflow agrees on these and on nothing else."""
+
+import hashlib
+from typing import Final
+
+from temporalio.common import SearchAttributeKey
+
+from byok.domain.models import CheckKeysRequest
+
+TASK_QUEUE: Final = "byok"
+
+PROVISION_ENVIRONMENT: Final = "ProvisionEnvironment"
+CHECK_KEYS: Final = "CheckKeys"
+
+ENVIRONMENT_ID: Final = SearchAttributeKey.for_keyword("EnvironmentId")
+PHASE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
+PROBLEM_CODE: Final = SearchAttributeKey.for_keyword("ProblemCode")
+SEARCH_ATTRIBUTES: Final = (ENVIRONMENT_ID, PHASE, PROBLEM_CODE)
+
+PROGRESS_MEMO: Final = "progress"
+"""The memo field that carries `byok.domain.models.Progress`."""
+
+INVALID_INPUT: Final = "InvalidInput"
+"""Type of the failure that a malformed input ends in."""
+
+_ENVIRONMENT_PREFIX: Final = "environment/"
+
+
+def environment_workflow_id(environment_id: str) -> str:
+    """The workflow id of an environment: one environment, one id, so that a second start finds the first."""
+    return f"{_ENVIRONMENT_PREFIX}{environment_id}"
+
+
+def environment_id_of(workflow_id: str) -> str:
+    """The environment that a workflow id stands for."""
+    return workflow_id.removeprefix(_ENVIRONMENT_PREFIX)
+
+
+def check_workflow_id(request: CheckKeysRequest) -> str:
+    """The workflow id of a check: the same two keys in the same Region are checked once at a time."""
+    digest = hashlib.sha256(f"{request.region} {request.s3_key_arn} {request.rds_key_arn}".encode()).hexdigest()
+    return f"keys/{digest[:16]}"

@@ -1,0 +1,113 @@
+"""What an environment is made of: the database's settings, the buckets, and the objects a service needs to start.
+
+A blueprint is written by the vendor's platform engineers as YAML; reading the file is left to `byok.blueprints`.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from byok.domain.naming import PURPOSE_PATTERN
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class MasterAuthentication(StrEnum):
+    """How the database's master user signs in; the customer's key can serve neither (D15)."""
+
+    IAM = "iam"
+    MANAGED_SECRET = "managed-secret"  # noqa: S105 - the name of a way to sign in, not a secret
+
+
+class DatabaseBlueprint(_Part):
+    """The Aurora PostgreSQL cluster and its Serverless v2 writer.
+
+    Attributes:
+        engine_version: Aurora PostgreSQL version; None takes the one AWS offers by default.
+        database_name: Name of the first database.
+        master_username: The master user; `admin` and `rdsadmin` are reserved by RDS.
+        authentication: IAM database authentication, or a secret that RDS manages on a key of the platform.
+        master_secret_key_arn: The platform's key for that secret; None takes the account's `aws/secretsmanager`.
+        min_capacity: Smallest capacity, in Aurora capacity units of 2 GiB.
+        max_capacity: Largest capacity, in Aurora capacity units.
+        backup_retention_days: Days that automated backups are kept.
+        deletion_protection: Whether RDS refuses to delete the cluster until this is switched off.
+        subnet_group: DB subnet group; None takes the default VPC's.
+        security_group_ids: VPC security groups; none given takes the VPC's default one.
+    """
+
+    engine_version: str | None = Field(default=None, pattern=r"^[0-9]{2}\.[0-9]{1,2}$")
+    database_name: str = Field(default="app", pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    master_username: str = Field(default="byok_admin", pattern=r"^[a-z][a-z0-9_]{0,15}$")
+    authentication: MasterAuthentication = MasterAuthentication.IAM
+    master_secret_key_arn: str | None = None
+    min_capacity: float = Field(default=0.5, ge=0.5, le=256, multiple_of=0.5)
+    max_capacity: float = Field(default=4, ge=1, le=256, multiple_of=0.5)
+    backup_retention_days: int = Field(default=7, ge=7, le=35)
+    deletion_protection: bool = True
+    subnet_group: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9 _.-]{0,254}$")
+    security_group_ids: tuple[Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")], ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_capacity > self.max_capacity:
+            raise ValueError("min_capacity is larger than max_capacity")
+        if self.master_secret_key_arn and self.authentication is not MasterAuthentication.MANAGED_SECRET:
+            raise ValueError("master_secret_key_arn goes with authentication: managed-secret")
+        return self
+
+
+class InitialObject(_Part):
+    """An object that a service expects to find in its bucket.
+
+    It travels through workflow histories: no secret belongs in it.
+
+    Attributes:
+        key: The object's key.
+        content: Its content, UTF-8 text.
+        content_type: Its media type.
+    """
+
+    key: str = Field(min_length=1, max_length=512, pattern=r"^[A-Za-z0-9][A-Za-z0-9!_.*'()/-]*$")
+    content: str = Field(max_length=16_384)
+    content_type: str = Field(default="application/json", pattern=r"^[a-z]+/[a-z0-9.+-]+$")
+
+
+class BucketBlueprint(_Part):
+    """One bucket.
+
+    Attributes:
+        purpose: What it is for, in one word: part of its name.
+        objects: What is written into it before the environment is ready (contract 95).
+    """
+
+    purpose: str = Field(pattern=PURPOSE_PATTERN)
+    objects: tuple[InitialObject, ...] = ()
+
+    @model_validator(mode="after")
+    def _unique_keys(self) -> Self:
+        keys = [item.key for item in self.objects]
+        if len(keys) != len(set(keys)):
+            raise ValueError(f"bucket {self.purpose} has two objects with one key")
+        return self
+
+
+class Blueprint(_Part):
+    """Everything an environment is made of."""
+
+    version: int = Field(default=1, ge=1, le=1)
+    database: DatabaseBlueprint = DatabaseBlueprint()
+    buckets: tuple[BucketBlueprint, ...] = Field(min_length=1, max_length=20)
+
+    @model_validator(mode="after")
+    def _provable(self) -> Self:
+        purposes = [bucket.purpose for bucket in self.buckets]
+        if len(purposes) != len(set(purposes)):
+            raise ValueError("two buckets have one purpose")
+        # S3 tries the key only when an object is written: with no object at all nothing would prove it (contract 96).
+        if not any(bucket.objects for bucket in self.buckets):
+            raise ValueError("no bucket has an initial object")
+        return self

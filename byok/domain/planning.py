@@ -1,0 +1,106 @@
+"""Decides everything about an environment before AWS is asked for the first time: names, tags, buckets, findings."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from byok.domain import naming
+from byok.domain.arns import account_of
+from byok.domain.blueprint import Blueprint
+from byok.domain.models import (
+    BucketPlan,
+    CheckKeysRequest,
+    ClusterPlan,
+    Environment,
+    EnvironmentPlan,
+    KeyCheckPlan,
+    Problem,
+    ProvisionRequest,
+)
+from byok.domain.problems import arn_problems
+from byok.domain.vendor import VendorProfile
+
+KEY_CHECK: Final = "key-check"
+"""Stands where the environment's id would: a check of keys belongs to no environment."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The vendor's side: the role that the key policies name, the names, and what environments are made of."""
+
+    role_arn: str
+    vendor: VendorProfile
+    blueprint: Blueprint
+
+    @property
+    def account(self) -> str:
+        """The platform's account, derived from the role (D3)."""
+        return account_of(self.role_arn)
+
+
+def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
+    """The plan of a check of two keys alone, which makes nothing but a probe.
+
+    Args:
+        request: The two keys.
+        platform: The vendor's side.
+        at: The time that findings carry.
+    """
+    return KeyCheckPlan(
+        environment=_environment(request, KEY_CHECK, platform), findings=_findings(request, platform, at)
+    )
+
+
+def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime) -> EnvironmentPlan:
+    """The plan of an environment; the same request on the same platform always gives the same plan.
+
+    Args:
+        request: What was asked for.
+        platform: The vendor's side.
+        at: The time that findings carry.
+    """
+    vendor, environment_id = platform.vendor, request.environment_id
+    return EnvironmentPlan(
+        environment=_environment(request, environment_id, platform),
+        cluster=ClusterPlan(
+            identifier=naming.cluster_identifier(vendor, environment_id),
+            writer_identifier=naming.writer_identifier(vendor, environment_id),
+            settings=platform.blueprint.database,
+        ),
+        buckets=tuple(
+            BucketPlan(
+                purpose=bucket.purpose,
+                name=naming.bucket_name(vendor, environment_id, bucket.purpose, platform.account, request.region),
+                objects=bucket.objects,
+            )
+            for bucket in platform.blueprint.buckets
+        ),
+        findings=_findings(request, platform, at),
+    )
+
+
+def _environment(request: CheckKeysRequest, environment_id: str, platform: Platform) -> Environment:
+    vendor = platform.vendor
+    return Environment(
+        environment_id=environment_id,
+        region=request.region,
+        s3_key_arn=request.s3_key_arn,
+        rds_key_arn=request.rds_key_arn,
+        key_grace_seconds=request.key_grace_seconds,
+        platform_role_arn=platform.role_arn,
+        environment_tag=naming.environment_tag(vendor),
+        tags=naming.environment_tags(vendor, environment_id),
+        probe_bucket=naming.probe_bucket_name(vendor, platform.account, request.region),
+    )
+
+
+def _findings(request: CheckKeysRequest, platform: Platform, at: datetime) -> tuple[Problem, ...]:
+    return arn_problems(
+        request.s3_key_arn,
+        request.rds_key_arn,
+        request.region,
+        platform_account=platform.account,
+        platform_role_arn=platform.role_arn,
+        vendor=platform.vendor,
+        at=at,
+    )
