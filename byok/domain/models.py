@@ -158,14 +158,6 @@ class StorageTask(Record):
     bucket: BucketPlan
 
 
-class EvidenceTask(Record):
-    """Input of the activities that read everything back."""
-
-    environment: Environment
-    cluster: ClusterPlan
-    buckets: tuple[BucketPlan, ...]
-
-
 class KeyProof(Record):
     """A probe that passed: S3 wrote and read an object with the key."""
 
@@ -262,12 +254,32 @@ class BucketEvidence(Record):
     objects: tuple[ObjectEvidence, ...]
 
 
+class StorageEvidence(Record):
+    """What S3 says about every bucket of an environment."""
+
+    buckets: tuple[BucketEvidence, ...]
+
+
 class Evidence(Record):
     """The proof that an environment is on the customer's keys, read back from AWS."""
 
     database: DatabaseEvidence
     buckets: tuple[BucketEvidence, ...]
     collected_at: datetime
+
+
+class Removal(Record):
+    """What became of one resource that a rollback was to remove.
+
+    Attributes:
+        resource: Its name, as AWS knows it.
+        removed: Whether it is gone, or never was.
+        why_kept: Why it was left, None where it was not.
+    """
+
+    resource: str
+    removed: bool
+    why_kept: str | None = None
 
 
 class TimelineEntry(Record):
