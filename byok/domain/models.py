@@ -211,10 +211,22 @@ class Resources(Record):
     writer: WriterResource | None = None
     buckets: tuple[BucketResource, ...] = ()
 
+    def with_cluster(self, cluster: ClusterResource) -> Self:
+        """The same with the cluster as it is now; who made it does not change."""
+        created = cluster.created or (self.cluster is not None and self.cluster.created)
+        return self.model_copy(update={"cluster": cluster.model_copy(update={"created": created})})
+
+    def with_writer(self, writer: WriterResource) -> Self:
+        """The same with the writer as it is now."""
+        created = writer.created or (self.writer is not None and self.writer.created)
+        return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
+
     def with_bucket(self, bucket: BucketResource) -> Self:
-        """The same with this bucket added, or put in the place of its earlier state."""
-        others = tuple(item for item in self.buckets if item.name != bucket.name)
-        return self.model_copy(update={"buckets": (*others, bucket)})
+        """The same with this bucket as it is now, in the order in which they were made."""
+        buckets = {item.name: item for item in self.buckets}
+        created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
+        buckets[bucket.name] = bucket.model_copy(update={"created": created})
+        return self.model_copy(update={"buckets": tuple(buckets.values())})
 
 
 class DatabaseEvidence(Record):

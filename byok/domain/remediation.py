@@ -32,6 +32,7 @@ class Remedy(StrEnum):
     UNPROVED = "unproved"
     QUOTA = "quota"
     WAIT = "wait"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ _TEXTS: Final[dict[Remedy, str]] = {
         "The customer has nothing to do. The platform's account {account} has reached a quota in {region}: its "
         "operator has to have it raised, or to remove what is no longer used.\n{again}"
     ),
+    Remedy.CANCELLED: "Nothing is wrong. {again}",
     Remedy.WAIT: "AWS asks to try later, and did so for too long. See whether {region} has an outage.\n{again}",
 }
 

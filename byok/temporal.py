@@ -1,0 +1,173 @@
+"""How everybody here speaks to Temporal: one plugin for client, worker, tests and replayer, and one way to connect.
+
+The plugin carries a strict JSON converter and an input guard. Without them an input that does not decode makes a
+workflow task fail without end: the workflow hangs, and the person who typed the input is told nothing.
+"""
+
+import copy
+import inspect
+from dataclasses import replace
+from typing import Any, Self
+
+import temporalio.api.common.v1
+from pydantic import BaseModel, ValidationError
+from temporalio.client import Client
+from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
+from temporalio.converter import (
+    CompositePayloadConverter,
+    DataConverter,
+    DefaultPayloadConverter,
+    JSONPlainPayloadConverter,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import ApplicationError
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowRunner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+
+from byok.contracts import INVALID_INPUT
+
+DEFAULT_ADDRESS = "localhost:7233"
+
+_SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore")
+"""Modules the workflow sandbox takes as they are: our pure ones, and what activity classes import for themselves."""
+
+
+def invalid_input(message: str, *details: Any) -> ApplicationError:
+    """The failure of a workflow whose input cannot be used: final, in words for the person who typed it."""
+    return ApplicationError(message, *details, type=INVALID_INPUT, non_retryable=True)
+
+
+class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
+    """JSON through pydantic, with a readable failure where a workflow's own input does not fit its model.
+
+    Only payloads of a workflow end it. An activity's result that does not decode is a mistake of ours: it keeps failing
+    the workflow task, which goes on as soon as a mended worker is there.
+    """
+
+    _of_workflow = False
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """A converter that knows whether it reads a workflow's payloads or an activity's."""
+        of_workflow = isinstance(context, WorkflowSerializationContext)
+        if of_workflow == self._of_workflow:
+            return self
+        other = copy.copy(self)
+        other._of_workflow = of_workflow
+        return other
+
+    def from_payload(self, payload: temporalio.api.common.v1.Payload, type_hint: type | None = None) -> Any:
+        """Decode, and say which field is wrong without repeating its value.
+
+        Raises:
+            ApplicationError: A workflow's payload does not fit; of type `InvalidInput`, it ends the workflow.
+        """
+        try:
+            return super().from_payload(payload, type_hint)
+        except ValidationError as error:
+            if not self._of_workflow:
+                raise
+            raise invalid_input(*_explained(error)) from None
+
+
+class StrictPayloadConverter(CompositePayloadConverter):
+    """Temporal's default converters, with `StrictJSON` in the place of plain JSON."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *(
+                StrictJSON() if isinstance(converter, JSONPlainPayloadConverter) else converter
+                for converter in DefaultPayloadConverter.default_encoding_payload_converters
+            )
+        )
+
+
+class InputGuard(Interceptor):
+    """Ends a workflow whose arguments are not what its `run` takes: too few, too many, or of another kind."""
+
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # noqa: ARG002 - the SDK's signature
+    ) -> type[WorkflowInboundInterceptor]:
+        """See the SDK's `Interceptor`."""
+        return _GuardedWorkflow
+
+
+class _GuardedWorkflow(WorkflowInboundInterceptor):
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        signature = inspect.signature(input.run_fn)
+        takes = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
+        expected = takes[0].annotation if takes else None
+        if len(input.args) != len(takes):
+            raise invalid_input(
+                f"{input.type.__name__} takes {len(takes)} input, a JSON object with {_fields(expected)}; "
+                f"it was given {len(input.args)}."
+            )
+        for parameter, value in zip(takes, input.args, strict=True):
+            kind = parameter.annotation
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and not isinstance(value, kind):
+                raise invalid_input(
+                    f"{input.type.__name__} takes a JSON object with {_fields(kind)}; it was given {_kind_of(value)}."
+                )
+        return await super().execute_workflow(input)
+
+
+def plugin() -> SimplePlugin:
+    """The one plugin; a worker or replayer takes it from its client."""
+    return SimplePlugin(
+        "byok",
+        data_converter=_with_strict_payloads,
+        interceptors=[InputGuard()],
+        workflow_runner=_with_shared_modules,
+    )
+
+
+async def connect() -> Client:
+    """A client as Temporal's own environment configuration says (`TEMPORAL_ADDRESS`, profiles, TLS, API keys).
+
+    Raises:
+        RuntimeError: Nothing answers at the address.
+        temporalio.envconfig.ConfigError: The configuration names a profile that does not exist.
+    """
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", DEFAULT_ADDRESS)
+    return await Client.connect(**config, plugins=[plugin()])
+
+
+def _with_strict_payloads(converter: DataConverter | None) -> DataConverter:
+    return replace(converter or DataConverter.default, payload_converter_class=StrictPayloadConverter)
+
+
+def _with_shared_modules(runner: WorkflowRunner | None) -> WorkflowRunner:
+    if not isinstance(runner, SandboxedWorkflowRunner):
+        return runner or SandboxedWorkflowRunner()
+    return replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*_SHARED_WITH_WORKFLOWS))
+
+
+def _explained(error: ValidationError) -> tuple[str, list[dict[str, str]]]:
+    faults = [
+        {"field": ".".join(map(str, fault["loc"])) or "input", "message": fault["msg"], "kind": fault["type"]}
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return f"{error.title}: " + "; ".join(f"{fault['field']}: {fault['message']}" for fault in faults), faults
+
+
+def _fields(kind: Any) -> str:
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return "its fields"
+    return ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
+
+
+def _kind_of(value: Any) -> str:
+    return {list: "an array", str: "a string", bytes: "bytes", type(None): "null", dict: "an object"}.get(
+        type(value), f"a {type(value).__name__}"
+    )

@@ -1,0 +1,31 @@
+"""The preflight alone: what can be known of two keys before anything is made."""
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.planning import PlanActivities
+    from byok.contracts import CHECK_KEYS
+    from byok.domain.models import CheckKeysRequest, KeyCheck
+from workflows.execution import PLAN
+from workflows.key_validation import validate_keys
+
+
+@workflow.defn(name=CHECK_KEYS)
+class CheckKeys:
+    """Checks two keys and makes nothing but a probe object, which it removes again.
+
+    It completes with the findings: a refused key is its answer, not its failure.
+    """
+
+    @workflow.run
+    async def run(self, request: CheckKeysRequest) -> KeyCheck:
+        """Plan, probe, report."""
+        plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN)
+        findings, proofs = await validate_keys(request, plan)
+        return KeyCheck(
+            region=request.region,
+            s3_key_arn=request.s3_key_arn,
+            rds_key_arn=request.rds_key_arn,
+            findings=findings,
+            proofs=proofs,
+        )

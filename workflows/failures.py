@@ -1,0 +1,73 @@
+"""Reads the `Problem` out of a failed activity, and ends a workflow with it."""
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from byok.domain.models import CheckKeysRequest, Problem
+    from byok.domain.problems import problem
+    from byok.domain.remediation import Remedy, Subject
+    from byok.domain.statuses import Phase
+    from byok.domain.vendor import VendorProfile
+
+
+class PhaseStoppedError(Exception):
+    """A phase ended with problems; they are reported together."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(item.message for item in problems))
+        self.problems = tuple(problems)
+
+
+def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
+    """The problem an activity ended with, or the cancellation of the workflow as one.
+
+    An activity that ran out of time has the last thing AWS said as cause: that is the problem, and not the timeout.
+
+    Args:
+        error: What the activity or the workflow ended with.
+        request: Whom it was for.
+        phase: Where the workflow was; used only where the activity left no problem of its own.
+        at: The workflow's time; likewise.
+    """
+    if is_cancelled_exception(error):
+        return _own("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, ApplicationError):
+            return _carried(cause) or _own(
+                f"worker.{cause.type or 'Error'}", str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at
+            )
+        cause = cause.__cause__
+    return _own("worker.Timeout", _ran_out_of_time(error), Remedy.WAIT, request, phase, at)
+
+
+def _carried(error: ApplicationError) -> Problem | None:
+    for detail in error.details:
+        with contextlib.suppress(ValidationError):
+            return Problem.model_validate(detail)
+    return None
+
+
+def _own(code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
+    return problem(code, message, remedy, Subject(request.region, None, VendorProfile()), phase=phase, at=at)
+
+
+def _ran_out_of_time(error: BaseException) -> str:
+    what = error.activity_type if isinstance(error, ActivityError) else "The step"
+    why = error.__cause__
+    kind = why.type.name.lower().replace("_", " ") if isinstance(why, TimeoutError) and why.type else "timeout"
+    return f"{what} was not finished in time ({kind}), and AWS had not said why."
+
+
+def stopped(what: str, problems: Sequence[Problem]) -> ApplicationError:
+    """The failure a workflow ends with: a headline for Temporal's UI, and every problem in the details."""
+    first, *others = problems
+    more = f" (and {len(others)} more)" if others else ""
+    headline = f"{what} stopped in {first.phase}: {first.code}: {first.message}{more}"
+    return ApplicationError(headline, *problems, type=first.code, non_retryable=True)

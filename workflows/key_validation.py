@@ -1,0 +1,39 @@
+"""The validation of two keys, the same for a check and for a provisioning: pure rules, then a probe through S3."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.keys import KeyActivities
+    from byok.domain.arns import WhichKey
+    from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProof, Problem
+    from byok.domain.statuses import Phase
+from workflows.execution import PROBE
+from workflows.failures import problem_of
+
+
+async def validate_keys(
+    request: CheckKeysRequest, plan: KeyCheckPlan
+) -> tuple[tuple[Problem, ...], tuple[KeyProof, ...]]:
+    """What is wrong with the two keys and what is proved of them; all findings of both, not the first one.
+
+    Only the S3 key can be proved without making anything: the platform may use a key through S3 and RDS alone, and
+    RDS uses one only for a cluster (D2).
+    """
+    findings = list(plan.findings)
+    proofs: list[KeyProof] = []
+    if not any(finding.key is WhichKey.S3 for finding in findings):
+        try:
+            proofs.append(
+                await workflow.execute_activity_method(
+                    KeyActivities.probe_s3_key,
+                    plan.environment,
+                    summary=f"S3 key {plan.environment.s3_key_arn}",
+                    **PROBE,
+                )
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            findings.append(problem_of(error, request, Phase.VALIDATING_KEYS, workflow.now()))
+    return tuple(findings), tuple(proofs)

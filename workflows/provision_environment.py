@@ -1,0 +1,188 @@
+"""Provisions one environment on two keys of the customer's."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.database import DatabaseActivities
+    from activities.planning import PlanActivities
+    from activities.storage import StorageActivities
+    from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
+    from byok.domain.models import (
+        BucketPlan,
+        DatabaseTask,
+        EnvironmentPlan,
+        Evidence,
+        Problem,
+        ProvisionRequest,
+        Resources,
+        StorageTask,
+    )
+    from byok.domain.statuses import OnFailure, Phase
+    from byok.temporal import invalid_input
+from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE
+from workflows.failures import PhaseStoppedError, problem_of, stopped
+from workflows.key_validation import validate_keys
+from workflows.progress import ProgressRecord
+from workflows.rollback import roll_back
+
+
+@workflow.defn(name=PROVISION_ENVIRONMENT)
+class ProvisionEnvironment:
+    """The state machine of an environment; its workflow id is `environment/<environment id>`.
+
+    VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE beside AWAITING_DATABASE -> VERIFYING -> READY, and from any
+    of them, on a problem, STOPPED: the workflow fails with the problem, and what was made is kept, or removed first
+    (ROLLING_BACK) where the request says so.
+
+    The cluster comes first because it alone proves the Aurora key, in seconds and with nothing there yet to undo.
+    Writes that a key can refuse run one after another, so that a reset to a failed one repeats none of the others.
+    """
+
+    def __init__(self) -> None:
+        self._record: ProgressRecord
+        self._plan: EnvironmentPlan | None = None
+        self._database_available = False
+
+    @workflow.run
+    async def run(self, request: ProvisionRequest) -> Evidence:
+        """All phases in their order; the result is the evidence, read back from AWS."""
+        _must_be_named_after(request)
+        self._record = ProgressRecord(request)
+        try:
+            plan = await self._validate_keys(request)
+            await self._create_cluster(plan)
+            await self._create_storage_beside_database(plan)
+            evidence = await self._verify(plan)
+        except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
+            raise await self._stop(error) from error
+        self._record.enter(Phase.READY, evidence=evidence)
+        return evidence
+
+    async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
+        self._begin(Phase.VALIDATING_KEYS)
+        plan = await workflow.execute_activity_method(PlanActivities.plan_environment, request, **PLAN)
+        findings, _ = await validate_keys(request, plan)
+        if findings:
+            raise PhaseStoppedError(findings)
+        self._plan = plan
+        return plan
+
+    async def _create_cluster(self, plan: EnvironmentPlan) -> None:
+        self._begin(Phase.CREATING_CLUSTER)
+        cluster = await workflow.execute_activity_method(
+            DatabaseActivities.ensure_cluster, _database(plan), summary=plan.cluster.identifier, **WRITE
+        )
+        self._record.resources = self._record.resources.with_cluster(cluster)
+
+    async def _create_storage_beside_database(self, plan: EnvironmentPlan) -> None:
+        self._begin(Phase.CREATING_STORAGE)
+        branches = [asyncio.create_task(self._create_storage(plan)), asyncio.create_task(self._await_database(plan))]
+        try:
+            await workflow.wait(branches, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            # When one side stops, the other begins nothing more, and what it has begun is settled.
+            for branch in branches:
+                branch.cancel()
+            await workflow.wait(branches)
+        problems = [self._problem_of(error) for branch in branches if (error := _failure(branch)) is not None]
+        if problems:
+            raise PhaseStoppedError(problems)
+
+    async def _create_storage(self, plan: EnvironmentPlan) -> None:
+        for bucket in plan.buckets:
+            await self._create_bucket(plan, bucket)
+        if not self._database_available:
+            self._begin(Phase.AWAITING_DATABASE)
+
+    async def _create_bucket(self, plan: EnvironmentPlan, bucket: BucketPlan) -> None:
+        _unless_cancelled()
+        task = StorageTask(environment=plan.environment, bucket=bucket)
+        made = await workflow.execute_activity_method(
+            StorageActivities.ensure_bucket, task, summary=bucket.name, **WRITE
+        )
+        self._record.resources = self._record.resources.with_bucket(made)
+        if bucket.objects:
+            _unless_cancelled()
+            filled = await workflow.execute_activity_method(
+                StorageActivities.write_initial_objects, task, summary=bucket.name, **WRITE
+            )
+            self._record.resources = self._record.resources.with_bucket(filled)
+
+    async def _await_database(self, plan: EnvironmentPlan) -> None:
+        task, names = _database(plan), plan.cluster
+        cluster = await workflow.execute_activity_method(
+            DatabaseActivities.await_cluster, task, summary=names.identifier, **AWAIT_CLUSTER
+        )
+        self._record.resources = self._record.resources.with_cluster(cluster)
+        _unless_cancelled()
+        writer = await workflow.execute_activity_method(
+            DatabaseActivities.ensure_writer, task, summary=names.writer_identifier, **WRITE
+        )
+        self._record.resources = self._record.resources.with_writer(writer)
+        _unless_cancelled()
+        available = await workflow.execute_activity_method(
+            DatabaseActivities.await_writer, task, summary=names.writer_identifier, **AWAIT_WRITER
+        )
+        self._record.resources = self._record.resources.with_writer(available)
+        self._database_available = True
+
+    async def _verify(self, plan: EnvironmentPlan) -> Evidence:
+        self._begin(Phase.VERIFYING)
+        database = await workflow.execute_activity_method(
+            DatabaseActivities.collect_database_evidence, _database(plan), **READ_BACK
+        )
+        storage = await workflow.execute_activity_method(StorageActivities.collect_storage_evidence, plan, **READ_BACK)
+        return Evidence(database=database, buckets=storage.buckets, collected_at=workflow.now())
+
+    async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
+        """Settle the environment and give the failure to end with."""
+        problems = error.problems if isinstance(error, PhaseStoppedError) else (self._problem_of(error),)
+        left_behind: tuple[str, ...] = ()
+        # A plan is known once the keys are valid: before that nothing was made, and there is nothing to remove.
+        if self._plan is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
+            self._record.enter(Phase.ROLLING_BACK, problems=problems)
+            left_behind = await roll_back(self._plan)
+            self._record.resources = Resources()
+        self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind)
+        if is_cancelled_exception(error):
+            return asyncio.CancelledError("cancelled on request")
+        return stopped(f"Environment {self._record.request.environment_id}", problems)
+
+    def _problem_of(self, error: BaseException) -> Problem:
+        return problem_of(error, self._record.request, self._record.phase, workflow.now())
+
+    def _begin(self, phase: Phase) -> None:
+        _unless_cancelled()
+        self._record.enter(phase)
+
+
+def _must_be_named_after(request: ProvisionRequest) -> None:
+    """One environment, one workflow id: under another one the same environment could be provisioned twice at once."""
+    expected, actual = environment_workflow_id(request.environment_id), workflow.info().workflow_id
+    if actual != expected:
+        raise invalid_input(
+            f"environment_id: the workflow id of environment {request.environment_id} has to be {expected}, "
+            f"and this workflow was started as {actual}."
+        )
+
+
+def _unless_cancelled() -> None:
+    """Raise where this task was asked to end while a write was being settled: a settled write hides the request."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _failure(branch: asyncio.Task[None]) -> BaseException | None:
+    """What a branch failed with by itself, None where it was done or was told to end."""
+    if branch.cancelled():
+        return None
+    error = branch.exception()
+    return None if error is None or is_cancelled_exception(error) else error
+
+
+def _database(plan: EnvironmentPlan) -> DatabaseTask:
+    return DatabaseTask(environment=plan.environment, cluster=plan.cluster)
