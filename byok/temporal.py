@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import temporalio.api.common.v1
 from pydantic import BaseModel, ValidationError
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
@@ -25,6 +27,7 @@ from temporalio.converter import (
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
     ExecuteWorkflowInput,
     Interceptor,
@@ -34,7 +37,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from byok.contracts import INVALID_INPUT
+from byok.contracts import INVALID_INPUT, SEARCH_ATTRIBUTES
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -141,6 +144,37 @@ async def connect() -> Client:
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)
     return await Client.connect(**config, plugins=[plugin()])
+
+
+async def register_search_attributes(client: Client) -> None:
+    """Make the namespace know our search attributes; what it knows already stays.
+
+    Without them a workflow would hang at its first phase, so a worker does this before it takes work.
+
+    Raises:
+        RuntimeError: The namespace lacks some and does not let us add them, as on Temporal Cloud; the message has the
+            command to run.
+    """
+    known = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
+    if not missing:
+        return
+    request = AddSearchAttributesRequest(
+        namespace=client.namespace,
+        search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+    )
+    try:
+        await client.operator_service.add_search_attributes(request)
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:
+            return
+        options = " ".join(f"--name {name} --type Keyword" for name in missing)
+        raise RuntimeError(
+            f"The namespace {client.namespace} lacks the search attributes {', '.join(missing)}, and adding them was "
+            f"refused ({error.message}). Add them: temporal operator search-attribute create {options}"
+        ) from error
 
 
 def _with_strict_payloads(converter: DataConverter | None) -> DataConverter:

@@ -41,6 +41,9 @@ _ARN: Final = re.compile(
 _UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _KEY_ID: Final = re.compile(rf"{_UUID}|mrk-[0-9a-f]{{32}}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
+_SESSION: Final = re.compile(
+    r"arn:(?P<partition>aws(-[a-z]+)*):sts::(?P<account>[0-9]{12}):assumed-role/(?P<role>[\w+=,.@-]+)/.+"
+)
 _ROLE: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::(?P<account>[0-9]{12}):role/[\w+=,.@/-]{1,577}")
 
 
@@ -110,6 +113,16 @@ def account_of(role_arn: str) -> str:
     if match is None:
         raise ValueError(f"not the ARN of an IAM role: {role_arn!r}")
     return match["account"]
+
+
+def role_of_session(caller_arn: str) -> str | None:
+    """The role ARN behind an assumed-role session as STS's GetCallerIdentity reports it; None for any other caller.
+
+    STS leaves the role's path out: a role with a path cannot be told from its session (IAM user guide, "IAM
+    identifiers").
+    """
+    match = _SESSION.fullmatch(caller_arn)
+    return f"arn:{match['partition']}:iam::{match['account']}:role/{match['role']}" if match else None
 
 
 def parse_key_arn(text: str) -> KeyArn:

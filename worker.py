@@ -1,0 +1,142 @@
+"""The worker process: the one place where workflows, activities and clients are joined."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+from temporalio.client import Client
+from temporalio.envconfig import ConfigError
+from temporalio.worker import Worker
+
+from activities.aws import AwsClients
+from activities.database import DatabaseActivities
+from activities.heartbeat import HeartbeatInterceptor
+from activities.keys import KeyActivities
+from activities.planning import PlanActivities
+from activities.storage import StorageActivities
+from byok.blueprints import load_blueprint
+from byok.contracts import TASK_QUEUE
+from byok.domain.arns import role_of_session
+from byok.domain.planning import Platform
+from byok.log import LogContextInterceptor, configure_logging
+from byok.settings import Settings
+from byok.temporal import connect, register_search_attributes
+from workflows.check_keys import CheckKeys
+from workflows.provision_environment import ProvisionEnvironment
+
+# A killed worker's cached workflows wait this long for it before another worker takes them; the default is 10 s.
+STICKY_TIMEOUT = timedelta(seconds=2)
+# Longer than one AWS call may take (boto's 5 s to connect and 20 s to read): a deployment cuts no call in half.
+GRACEFUL_SHUTDOWN = timedelta(seconds=30)
+
+
+def platform_role(settings: Settings, clients: AwsClients) -> str:
+    """The role that the customers' key policies name: as set, or else the one this worker's credentials belong to.
+
+    Raises:
+        RuntimeError: Nothing is set, and the credentials do not belong to a role.
+    """
+    if settings.platform_role_arn:
+        return settings.platform_role_arn
+    caller = clients.sts().get_caller_identity()["Arn"]
+    role = role_of_session(caller)
+    if role is None:
+        raise RuntimeError(
+            f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is no session of a role. "
+            "Set it to the role that the customers' key policies name."
+        )
+    return role
+
+
+def activities(settings: Settings) -> list[Callable[..., Any]]:
+    """Every activity, with its clients and settings."""
+    clients = AwsClients.from_settings(
+        connect_timeout=timedelta(seconds=settings.aws_connect_timeout_seconds),
+        read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
+        connections=settings.activity_threads,
+    )
+    platform = Platform(platform_role(settings, clients), settings.vendor, load_blueprint(settings.blueprint))
+    plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
+    database = DatabaseActivities(clients, platform, poll=timedelta(seconds=settings.database_poll_seconds))
+    storage = StorageActivities(clients, platform)
+    return [
+        plan.plan_key_check,
+        plan.plan_environment,
+        keys.probe_s3_key,
+        database.ensure_cluster,
+        database.await_cluster,
+        database.ensure_writer,
+        database.await_writer,
+        database.collect_database_evidence,
+        database.remove_writer,
+        database.remove_cluster,
+        storage.ensure_bucket,
+        storage.write_initial_objects,
+        storage.collect_storage_evidence,
+        storage.remove_bucket,
+    ]
+
+
+def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor) -> Worker:
+    """A worker for everything this product does; it takes converter and guard from its client's plugin."""
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[ProvisionEnvironment, CheckKeys],
+        activities=activities(settings),
+        activity_executor=executor,
+        max_concurrent_activities=settings.activity_threads,
+        interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+    )
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then finish what was begun."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    client = await connect()
+    await register_search_attributes(client)
+    with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
+        async with make_worker(client, settings, executor):
+            structlog.get_logger().info("worker_started", task_queue=TASK_QUEUE, namespace=client.namespace)
+            await stop.wait()
+            structlog.get_logger().info("worker_stopping")
+
+
+def main() -> int:
+    """Run the worker.
+
+    Returns:
+        0 after a clean stop, 1 where it could not start: the reason is on standard error.
+    """
+    try:
+        settings = Settings()
+        configure_logging(settings)
+        asyncio.run(run(settings))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        sys.stderr.write(f"The worker's settings are wrong: {faults}\n")
+        return 1
+    except (RuntimeError, OSError, ValueError, ConfigError, BotoCoreError, ClientError) as error:
+        sys.stderr.write(f"The worker cannot start: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The SDK's native threads can abort a Python interpreter that is shutting down; there is nothing left to tidy up.
+    os._exit(code)
