@@ -1,6 +1,7 @@
 """Provisions one environment on two keys of the customer's."""
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -80,16 +81,19 @@ class ProvisionEnvironment:
     async def _create_storage_beside_database(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_STORAGE)
         branches = [asyncio.create_task(self._create_storage(plan)), asyncio.create_task(self._await_database(plan))]
+        first: list[asyncio.Task[None]] = []
         try:
-            await workflow.wait(branches, return_when=asyncio.FIRST_EXCEPTION)
+            first, _ = await workflow.wait(branches, return_when=asyncio.FIRST_EXCEPTION)
         finally:
             # When one side stops, the other begins nothing more, and what it has begun is settled.
             for branch in branches:
                 branch.cancel()
             await workflow.wait(branches)
-        problems = [self._problem_of(error) for branch in branches if (error := _failure(branch)) is not None]
+        problems = self._problems_of(first)
         if problems:
-            raise PhaseStoppedError(problems)
+            settled = self._problems_of([branch for branch in branches if branch not in first])
+            # Of the side that was told to end only a refused key is news: any other failure is a retry cut short.
+            raise PhaseStoppedError([*problems, *(item for item in settled if item.key is not None)])
 
     async def _create_storage(self, plan: EnvironmentPlan) -> None:
         for bucket in plan.buckets:
@@ -153,6 +157,9 @@ class ProvisionEnvironment:
 
     def _problem_of(self, error: BaseException) -> Problem:
         return problem_of(error, self._record.request, self._record.phase, workflow.now())
+
+    def _problems_of(self, branches: Sequence[asyncio.Task[None]]) -> list[Problem]:
+        return [self._problem_of(error) for branch in branches if (error := _failure(branch)) is not None]
 
     def _begin(self, phase: Phase) -> None:
         _unless_cancelled()

@@ -1,0 +1,87 @@
+"""A real Temporal server with a virtual clock, and a worker with scripted activities."""
+
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from byok.contracts import PROGRESS_MEMO, PROVISION_ENVIRONMENT, SEARCH_ATTRIBUTES, environment_workflow_id
+from byok.domain.models import Evidence, Progress, ProvisionRequest
+from byok.temporal import plugin
+from tests.workflows.scripted import ScriptedActivities
+from workflows.check_keys import CheckKeys
+from workflows.provision_environment import ProvisionEnvironment
+
+# Allow a clock per workflow, do not round timers up to a second, and do not wait 50 ms for each workflow task.
+_SERVER = (
+    "frontend.WorkflowTimeSkippingEnabled=true",
+    'history.timerProcessorMaxTimeShift="1ms"',
+    "history.transferProcessorMaxPollRPS=1000",
+)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    """One server for all tests of a process; each test has a task queue of its own."""
+    async with await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+        dev_server_extra_args=[word for value in _SERVER for word in ("--dynamic-config-value", value)],
+        dev_server_log_level="never",
+        search_attributes=SEARCH_ATTRIBUTES,
+        plugins=[plugin()],
+    ) as environment:
+        yield environment
+
+
+@dataclass
+class Stage:
+    """A worker on a task queue of its own, and the client to start workflows on it."""
+
+    client: Client
+    task_queue: str
+    activities: ScriptedActivities
+
+    async def start(self, request: ProvisionRequest) -> WorkflowHandle[ProvisionEnvironment, Evidence]:
+        """Start the provisioning of an environment."""
+        return await self.client.start_workflow(
+            PROVISION_ENVIRONMENT,
+            request,
+            id=environment_workflow_id(request.environment_id),
+            task_queue=self.task_queue,
+            result_type=Evidence,
+        )
+
+    async def progress(self, environment_id: str) -> Progress:
+        """What the memo says."""
+        described = await self.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
+        return await described.memo_value(PROGRESS_MEMO, type_hint=Progress)
+
+
+@pytest.fixture
+def environment_id() -> str:
+    """An environment no other test has."""
+    return f"env-{uuid.uuid4().hex[:12]}"
+
+
+@pytest_asyncio.fixture
+async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
+    """A worker with activities that the test scripts."""
+    activities, queue = ScriptedActivities(), f"queue-{uuid.uuid4().hex}"
+    with ThreadPoolExecutor(8) as executor:
+        async with Worker(
+            temporal.client,
+            task_queue=queue,
+            workflows=[ProvisionEnvironment, CheckKeys],
+            activities=activities.all,
+            activity_executor=executor,
+            max_concurrent_activities=8,
+        ):
+            yield Stage(temporal.client, queue, activities)

@@ -1,0 +1,227 @@
+"""Activities that do what a test says: the workflows meet them under the names of the real ones."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from byok.blueprints import load_blueprint
+from byok.domain.arns import WhichKey
+from byok.domain.errors import classify
+from byok.domain.models import (
+    BucketEvidence,
+    BucketResource,
+    CheckKeysRequest,
+    ClusterResource,
+    DatabaseEvidence,
+    DatabaseTask,
+    Environment,
+    EnvironmentPlan,
+    KeyCheckPlan,
+    KeyProof,
+    ObjectEvidence,
+    Problem,
+    ProvisionRequest,
+    Removal,
+    StorageEvidence,
+    StorageTask,
+    WriterResource,
+)
+from byok.domain.planning import Platform, plan_environment, plan_key_check
+from byok.domain.problems import problem
+from byok.domain.remediation import Subject
+from byok.domain.statuses import Phase
+from byok.domain.vendor import VendorProfile
+
+REGION = "eu-central-1"
+S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-111111111111"
+RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222222222"
+PLATFORM = Platform("arn:aws:iam::111122223333:role/Platform", VendorProfile(), load_blueprint(None))
+
+Step = Callable[[], object]
+
+
+def request(environment_id: str, **changes: Any) -> ProvisionRequest:
+    """A request for an environment on two good keys."""
+    values = {"environment_id": environment_id, "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+    return ProvisionRequest.model_validate(values | changes)
+
+
+def refusal(service: str, code: str, message: str, phase: Phase, *, retryable: bool = False) -> ApplicationError:
+    """The failure the converter makes of an answer of AWS."""
+    key = {"s3": WhichKey.S3, "rds": WhichKey.RDS}[service]
+    arn = S3_KEY if key is WhichKey.S3 else RDS_KEY
+    row = classify(service, code, message, arn)
+    subject = Subject(REGION, PLATFORM.role_arn, PLATFORM.vendor, key, arn)
+    why = problem(f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X")
+    return ApplicationError(why.message, why, type=why.code, non_retryable=not retryable)
+
+
+@dataclass
+class ScriptedActivities:
+    """Succeeds at everything, but for what the script says.
+
+    Attributes:
+        script: For an activity's name, what its next attempts do before they succeed: an exception is raised, anything
+            else is called.
+        calls: The names of all attempts, in their order.
+        inputs: For an activity's name, the inputs it was called with.
+        removals: For an activity's name, what it answers instead of "removed".
+    """
+
+    script: dict[str, list[Exception | Step]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    inputs: dict[str, list[Any]] = field(default_factory=dict)
+    removals: dict[str, Removal] = field(default_factory=dict)
+
+    def _attempt(self, given: Any) -> None:
+        name = activity.info().activity_type
+        self.calls.append(name)
+        self.inputs.setdefault(name, []).append(given)
+        steps = self.script.get(name)
+        if steps:
+            step = steps.pop(0)
+            if isinstance(step, Exception):
+                raise step
+            step()
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """What a worker registers."""
+        return [getattr(self, name) for name in dir(type(self)) if hasattr(getattr(type(self), name), _DEFINITION)]
+
+    @activity.defn
+    def plan_key_check(self, given: CheckKeysRequest) -> KeyCheckPlan:
+        self._attempt(given)
+        return plan_key_check(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
+        self._attempt(given)
+        return plan_environment(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def probe_s3_key(self, given: Environment) -> KeyProof:
+        self._attempt(given)
+        return KeyProof(key=WhichKey.S3, key_arn=given.s3_key_arn, at=datetime.now(UTC))
+
+    @activity.defn
+    def ensure_cluster(self, given: DatabaseTask) -> ClusterResource:
+        self._attempt(given)
+        return _cluster(given, "creating", created=True)
+
+    @activity.defn
+    def await_cluster(self, given: DatabaseTask) -> ClusterResource:
+        self._attempt(given)
+        return _cluster(given, "available")
+
+    @activity.defn
+    def ensure_writer(self, given: DatabaseTask) -> WriterResource:
+        self._attempt(given)
+        return _writer(given, "creating", created=True)
+
+    @activity.defn
+    def await_writer(self, given: DatabaseTask) -> WriterResource:
+        self._attempt(given)
+        return _writer(given, "available")
+
+    @activity.defn
+    def collect_database_evidence(self, given: DatabaseTask) -> DatabaseEvidence:
+        self._attempt(given)
+        return DatabaseEvidence(
+            cluster_arn=_cluster(given, "available").arn,
+            key_arn=given.environment.rds_key_arn,
+            storage_encrypted=True,
+            storage_encryption_type="sse-kms",
+            engine="aurora-postgresql",
+            engine_version="16.6",
+            deletion_protection=True,
+            backup_retention_days=7,
+            iam_database_authentication=True,
+            writer_arn=_writer(given, "available").arn,
+            writer_storage_encrypted=True,
+            writer_key_arn=given.environment.rds_key_arn,
+            writer_publicly_accessible=False,
+            performance_insights=False,
+        )
+
+    @activity.defn
+    def ensure_bucket(self, given: StorageTask) -> BucketResource:
+        self._attempt(given)
+        return _bucket(given, created=True)
+
+    @activity.defn
+    def write_initial_objects(self, given: StorageTask) -> BucketResource:
+        self._attempt(given)
+        return _bucket(given).model_copy(update={"objects": tuple(item.key for item in given.bucket.objects)})
+
+    @activity.defn
+    def collect_storage_evidence(self, given: EnvironmentPlan) -> StorageEvidence:
+        self._attempt(given)
+        key = given.environment.s3_key_arn
+        return StorageEvidence(
+            buckets=tuple(
+                BucketEvidence(
+                    name=bucket.name,
+                    algorithm="aws:kms",
+                    key_arn=key,
+                    bucket_key_enabled=True,
+                    objects=tuple(
+                        ObjectEvidence(key=item.key, algorithm="aws:kms", key_arn=key) for item in bucket.objects
+                    ),
+                )
+                for bucket in given.buckets
+            )
+        )
+
+    @activity.defn
+    def remove_writer(self, given: DatabaseTask) -> Removal:
+        self._attempt(given)
+        return Removal(resource=given.cluster.writer_identifier, removed=True)
+
+    @activity.defn
+    def remove_cluster(self, given: DatabaseTask) -> Removal:
+        self._attempt(given)
+        return Removal(resource=given.cluster.identifier, removed=True)
+
+    @activity.defn
+    def remove_bucket(self, given: StorageTask) -> Removal:
+        self._attempt(given)
+        return self.removals.get("remove_bucket", Removal(resource=given.bucket.name, removed=True))
+
+
+_DEFINITION = "__temporal_activity_definition"
+
+
+def _cluster(task: DatabaseTask, status: str, *, created: bool = False) -> ClusterResource:
+    return ClusterResource(
+        identifier=task.cluster.identifier,
+        arn=f"arn:aws:rds:{REGION}:111122223333:cluster:{task.cluster.identifier}",
+        status=status,
+        key_arn=task.environment.rds_key_arn,
+        created=created,
+    )
+
+
+def _writer(task: DatabaseTask, status: str, *, created: bool = False) -> WriterResource:
+    identifier = task.cluster.writer_identifier
+    arn = f"arn:aws:rds:{REGION}:111122223333:db:{identifier}"
+    return WriterResource(identifier=identifier, arn=arn, status=status, created=created)
+
+
+def _bucket(task: StorageTask, *, created: bool = False) -> BucketResource:
+    return BucketResource(
+        purpose=task.bucket.purpose,
+        name=task.bucket.name,
+        arn=f"arn:aws:s3:::{task.bucket.name}",
+        key_arn=task.environment.s3_key_arn,
+        created=created,
+    )
+
+
+def problems_in(failure: ApplicationError) -> list[Problem]:
+    """The problems a workflow failed with."""
+    return [Problem.model_validate(detail) for detail in failure.details]

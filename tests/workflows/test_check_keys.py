@@ -1,0 +1,46 @@
+"""The preflight alone: findings are its answer and not its failure."""
+
+import uuid
+
+from byok.contracts import CHECK_KEYS
+from byok.domain.arns import WhichKey
+from byok.domain.models import CheckKeysRequest, KeyCheck
+from byok.domain.statuses import Phase
+from tests.workflows.conftest import Stage
+from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal
+
+
+async def check(stage: Stage, s3_key_arn: str = S3_KEY, rds_key_arn: str = RDS_KEY) -> KeyCheck:
+    answer: KeyCheck = await stage.client.execute_workflow(
+        CHECK_KEYS,
+        CheckKeysRequest(region=REGION, s3_key_arn=s3_key_arn, rds_key_arn=rds_key_arn),
+        id=f"keys/{uuid.uuid4().hex}",
+        task_queue=stage.task_queue,
+        result_type=KeyCheck,
+    )
+    return answer
+
+
+async def test_good_keys_are_proved_through_s3_alone(stage: Stage) -> None:
+    answer = await check(stage)
+
+    assert answer.findings == ()
+    assert [proof.key for proof in answer.proofs] == [WhichKey.S3]
+    assert stage.activities.calls == ["plan_key_check", "probe_s3_key"]
+
+
+async def test_refused_key_is_the_answer(stage: Stage) -> None:
+    stage.activities.script["probe_s3_key"] = [
+        refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
+    ]
+
+    answer = await check(stage)
+
+    assert [(finding.key, finding.code) for finding in answer.findings] == [(WhichKey.S3, "s3.KMS.DisabledException")]
+    assert answer.proofs == ()
+
+
+async def test_one_key_given_twice_is_found(stage: Stage) -> None:
+    answer = await check(stage, rds_key_arn=S3_KEY)
+
+    assert [(finding.key, finding.code) for finding in answer.findings] == [(WhichKey.RDS, "arn.SameKeyTwice")]  # D7

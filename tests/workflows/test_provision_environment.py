@@ -1,0 +1,320 @@
+"""The state machine, on a real Temporal server, with activities that do what the test says."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from byok.contracts import PHASE, PROBLEM_CODE
+from byok.domain.arns import WhichKey
+from byok.domain.models import Problem, Removal
+from byok.domain.statuses import Phase
+from tests.workflows.conftest import Stage
+from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, problems_in, refusal, request
+
+BUCKETS = len(PLATFORM.blueprint.buckets)
+FILLED = sum(1 for bucket in PLATFORM.blueprint.buckets if bucket.objects)
+DISABLED = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
+NOT_ACCESSIBLE = (
+    "rds",
+    "KMSKeyNotAccessibleFault",
+    f"The specified KMS key [{RDS_KEY}] either doesn't exist, isn't enabled, or isn't accessible by the current user.",
+)
+
+
+async def failure_of(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause
+
+
+async def stopped_with(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
+    return problems_in(await failure_of(handle))
+
+
+async def test_all_phases_lead_to_ready_with_evidence(stage: Stage, environment_id: str) -> None:
+    handle = await stage.start(request(environment_id))
+
+    evidence = await handle.result()
+
+    progress = await stage.progress(environment_id)
+    assert progress.phase is Phase.READY
+    entered = [entry.phase for entry in progress.timeline]
+    assert entered[:3] == [Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.CREATING_STORAGE]
+    assert entered[-2:] == [Phase.VERIFYING, Phase.READY]
+    assert progress.evidence == evidence
+    assert progress.resources.cluster is not None
+    assert progress.resources.cluster.created
+    assert progress.resources.cluster.status == "available"
+    assert progress.resources.writer is not None
+    assert len(progress.resources.buckets) == BUCKETS
+    described = await handle.describe()
+    assert described.typed_search_attributes[PHASE] == "READY"
+
+
+async def test_cluster_is_created_before_any_bucket(stage: Stage, environment_id: str) -> None:
+    await (await stage.start(request(environment_id))).result()  # contract 91, 93
+
+    calls = stage.activities.calls
+    assert calls.index("probe_s3_key") < calls.index("ensure_cluster") < calls.index("ensure_bucket")
+
+
+async def test_happy_environment_costs_what_it_always_cost(stage: Stage, environment_id: str) -> None:
+    handle = await stage.start(request(environment_id))
+    await handle.result()
+
+    assert len(stage.activities.calls) == 8 + BUCKETS + FILLED
+    history = await handle.fetch_history()
+    kinds = [event.WhichOneof("attributes") for event in history.events]
+    # Start and completion, three events an activity, two a phase; what is left are workflow tasks, whose number
+    # depends on which of two answers comes first.
+    workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
+    phases = len((await stage.progress(environment_id)).timeline)
+    assert len(kinds) - len(workflow_tasks) == 2 + 3 * len(stage.activities.calls) + 2 * phases
+    assert len(workflow_tasks) <= 3 * (len(stage.activities.calls) + 2)
+
+
+async def test_disabled_s3_key_stops_before_the_cluster(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+
+    failure = await failure_of(await stage.start(request(environment_id)))
+
+    assert failure.type == "s3.KMS.DisabledException"
+    assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
+    assert stage.activities.calls == ["plan_environment", "probe_s3_key"]
+    progress = await stage.progress(environment_id)
+    assert progress.phase is Phase.STOPPED
+    assert progress.problem is not None
+    assert progress.problem.message == f"{S3_KEY} is disabled."
+    assert progress.problem.key is WhichKey.S3
+    assert S3_KEY in progress.problem.remediation
+
+
+async def test_problem_code_can_be_searched(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+    handle = await stage.start(request(environment_id))
+    await failure_of(handle)
+
+    described = await handle.describe()
+
+    assert described.typed_search_attributes[PHASE] == "STOPPED"
+    assert described.typed_search_attributes[PROBLEM_CODE] == "s3.KMS.DisabledException"
+
+
+async def test_findings_of_both_keys_are_reported_together(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+    alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
+
+    problems = await stopped_with(await stage.start(request(environment_id, rds_key_arn=alias)))
+
+    assert {(problem.key, problem.code) for problem in problems} == {
+        (WhichKey.RDS, "arn.AliasNotAllowed"),  # contract 82
+        (WhichKey.S3, "s3.KMS.DisabledException"),
+    }
+
+
+async def test_malformed_s3_arn_is_not_probed(stage: Stage, environment_id: str) -> None:
+    problems = await stopped_with(await stage.start(request(environment_id, s3_key_arn="nonsense")))
+
+    assert [problem.code for problem in problems] == ["arn.Malformed"]
+    assert stage.activities.calls == ["plan_environment"]
+
+
+async def test_refused_cluster_stops_before_storage(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["ensure_cluster"] = [refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+
+    problems = await stopped_with(await stage.start(request(environment_id)))
+
+    assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
+    assert "ensure_bucket" not in stage.activities.calls  # contract 93
+
+
+async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, environment_id: str) -> None:
+    waiting = threading.Event()
+    not_ready = ApplicationError("creating", type="rds.NotReady")
+
+    def wait() -> None:
+        waiting.set()
+        raise not_ready
+
+    def refuse() -> None:
+        assert waiting.wait(10)
+        raise refusal(*DISABLED, Phase.CREATING_STORAGE)
+
+    stage.activities.script["await_cluster"] = [wait] + [not_ready] * 50
+    stage.activities.script["write_initial_objects"] = [refuse]
+    handle = await stage.start(request(environment_id))
+
+    problems = await stopped_with(handle)
+
+    assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
+    kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
+    assert "activity_task_cancel_requested_event_attributes" in kinds
+    assert "ensure_writer" not in stage.activities.calls
+    progress = await stage.progress(environment_id)
+    assert progress.resources.cluster is not None  # what was kept is shown (D9)
+    assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
+
+
+async def test_lost_key_of_the_cluster_stops_the_buckets(stage: Stage, environment_id: str) -> None:
+    begun = threading.Event()
+    stage.activities.script["await_cluster"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    stage.activities.script["ensure_bucket"] = [begun.set]
+
+    problems = await stopped_with(await stage.start(request(environment_id)))
+
+    assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
+
+
+async def test_problems_of_both_sides_are_reported(stage: Stage, environment_id: str) -> None:
+    both = threading.Barrier(2, timeout=10)
+    stage.activities.script["await_cluster"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    stage.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
+
+    problems = await stopped_with(await stage.start(request(environment_id)))
+
+    # A wait is given up at once; a write is settled, so that what it was refused with is always told.
+    assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
+    assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
+
+
+async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: Stage, environment_id: str) -> None:
+    both = threading.Barrier(2, timeout=10)
+    throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
+    stage.activities.script["await_cluster"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    stage.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
+
+    problems = await stopped_with(await stage.start(request(environment_id)))
+
+    assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
+
+
+async def test_stop_keeps_what_was_made_by_default(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["write_initial_objects"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+
+    await failure_of(await stage.start(request(environment_id)))
+
+    assert not [call for call in stage.activities.calls if call.startswith("remove_")]
+
+
+async def test_rollback_removes_writer_cluster_and_buckets_in_order(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["write_initial_objects"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+
+    failure = await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+
+    assert failure.type == "s3.KMS.DisabledException"
+    removals = [call for call in stage.activities.calls if call.startswith("remove_")]
+    assert removals == ["remove_writer", "remove_cluster", *["remove_bucket"] * BUCKETS]
+    progress = await stage.progress(environment_id)
+    assert [entry.phase for entry in progress.timeline][-2:] == [Phase.ROLLING_BACK, Phase.STOPPED]
+    assert progress.left_behind == ()
+
+
+async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["write_initial_objects"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
+
+    await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+
+    progress = await stage.progress(environment_id)
+    assert len(progress.left_behind) == 1
+    assert progress.left_behind[0].startswith(f"byok-{environment_id}: ")
+    assert stage.activities.calls.count("remove_bucket") == BUCKETS
+
+
+async def test_nothing_is_rolled_back_where_nothing_was_made(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+
+    await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+
+    assert stage.activities.calls == ["plan_environment", "probe_s3_key"]
+
+
+async def test_retryable_refusals_do_not_stop(stage: Stage, environment_id: str) -> None:
+    slow_down = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
+    stage.activities.script["ensure_bucket"] = [slow_down, slow_down]
+
+    await (await stage.start(request(environment_id))).result()
+
+    assert stage.activities.calls.count("ensure_bucket") == BUCKETS + 2
+
+
+async def test_what_aws_said_last_is_the_problem_when_time_runs_out(stage: Stage, environment_id: str) -> None:
+    why = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retryable=True)
+    stage.activities.script["ensure_cluster"] = [why] * 1000
+
+    problems = await stopped_with(await stage.start(request(environment_id)))
+
+    assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
+
+
+async def test_cancelled_environment_settles_its_write_and_says_so(stage: Stage, environment_id: str) -> None:
+    begun, finish = threading.Event(), threading.Event()
+
+    def write() -> None:
+        begun.set()
+        assert finish.wait(10)
+
+    stage.activities.script["ensure_cluster"] = [write]
+    handle = await stage.start(request(environment_id))
+    assert await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+    finish.set()
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+    assert isinstance(caught.value.cause, CancelledError)
+    assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
+    progress = await stage.progress(environment_id)
+    assert progress.phase is Phase.STOPPED
+    assert progress.problem is not None
+    assert progress.problem.code == "byok.Cancelled"
+    assert progress.resources.cluster is not None
+    assert "ensure_bucket" not in stage.activities.calls
+
+
+async def test_cancelled_environment_is_rolled_back_where_asked(stage: Stage, environment_id: str) -> None:
+    begun = threading.Event()
+    stage.activities.script["await_cluster"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
+    handle = await stage.start(request(environment_id, on_failure="rollback"))
+    assert await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    assert "remove_cluster" in stage.activities.calls
+    assert (await stage.progress(environment_id)).resources.cluster is None
+
+
+async def test_bucket_that_had_to_be_kept_is_listed(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["collect_storage_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
+    kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
+    stage.activities.removals["remove_bucket"] = kept
+
+    await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+
+    progress = await stage.progress(environment_id)
+    assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS
+
+
+def _after(fact: threading.Event | threading.Barrier, error: Exception) -> Callable[[], None]:
+    def step() -> None:
+        fact.wait(10)
+        raise error
+
+    return step
+
+
+def _then(fact: threading.Event, error: Exception) -> Callable[[], None]:
+    def step() -> None:
+        fact.set()
+        raise error
+
+    return step

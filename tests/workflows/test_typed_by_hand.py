@@ -1,0 +1,107 @@
+"""What people type into Temporal's UI or CLI: a malformed input ends the workflow at once and names the field."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from byok.contracts import CHECK_KEYS, INVALID_INPUT, PROVISION_ENVIRONMENT
+from tests.workflows.conftest import Stage
+from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY
+
+GOOD = {"environment_id": "acme", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+
+
+def without(field: str) -> dict[str, Any]:
+    return {name: value for name, value in GOOD.items() if name != field}
+
+
+def payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
+    return RawValue(Payload(metadata={"encoding": encoding}, data=data))
+
+
+def typed(value: object) -> RawValue:
+    return payload(json.dumps(value).encode())
+
+
+MALFORMED = [
+    pytest.param([typed(without("environment_id"))], "environment_id: Field required", id="missing field"),
+    pytest.param([typed(without("s3_key_arn"))], "s3_key_arn: Field required", id="missing key"),
+    pytest.param([typed({**GOOD, "rds_key_arn": 7})], "rds_key_arn: Input should be a valid string", id="wrong type"),
+    pytest.param([typed({**GOOD, "s3_key": S3_KEY})], "s3_key: Extra inputs are not permitted", id="unknown field"),
+    pytest.param([typed({**GOOD, "key_grace_seconds": 301})], "key_grace_seconds: Input should be less", id="too long"),
+    pytest.param([typed({**GOOD, "environment_id": "Acme_1"})], "environment_id: String should match", id="bad name"),
+    pytest.param([typed({**GOOD, "region": "Frankfurt"})], "region: String should match", id="bad Region"),
+    pytest.param([typed({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"),
+    pytest.param([], "it was given 0", id="no input"),
+    pytest.param([typed(GOOD), typed(GOOD)], "it was given 2", id="two inputs"),
+    pytest.param([typed({})], "environment_id: Field required", id="empty object"),
+    pytest.param([typed(None)], "Input should be an object", id="null"),
+    pytest.param([typed([GOOD])], "Input should be an object", id="array"),
+    pytest.param([typed("acme")], "Input should be an object", id="string"),
+    pytest.param([payload(b"")], "Invalid JSON", id="empty text"),
+    pytest.param([payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
+    pytest.param([payload(b"acme", b"binary/plain")], "it was given bytes", id="not declared as JSON"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MALFORMED)
+async def test_malformed_input_fails_and_names_the_field(stage: Stage, arguments: list[RawValue], message: str) -> None:
+    handle = await stage.client.start_workflow(
+        PROVISION_ENVIRONMENT, args=arguments, id=f"environment/{uuid.uuid4().hex}", task_queue=stage.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert caught.value.cause.type == INVALID_INPUT
+    assert message in caught.value.cause.message
+    assert stage.activities.calls == []
+
+
+async def test_no_value_of_a_malformed_input_is_repeated(stage: Stage) -> None:
+    secret = "a-value-that-was-pasted-by-mistake"
+    handle = await stage.client.start_workflow(
+        PROVISION_ENVIRONMENT,
+        args=[typed({**GOOD, "region": secret, "key_grace_seconds": secret})],
+        id=f"environment/{uuid.uuid4().hex}",
+        task_queue=stage.task_queue,
+    )
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert secret not in caught.value.cause.message
+    assert secret not in str(caught.value.cause.details)
+
+
+async def test_environment_under_another_workflow_id_is_refused(stage: Stage) -> None:
+    handle = await stage.client.start_workflow(
+        PROVISION_ENVIRONMENT, args=[typed(GOOD)], id=f"by-hand-{uuid.uuid4().hex}", task_queue=stage.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert (
+        "environment_id: the workflow id of environment acme has to be environment/acme" in caught.value.cause.message
+    )
+
+
+async def test_malformed_check_fails_and_names_the_field(stage: Stage) -> None:
+    handle = await stage.client.start_workflow(
+        CHECK_KEYS, args=[typed({"region": REGION})], id=f"keys/{uuid.uuid4().hex}", task_queue=stage.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert "s3_key_arn: Field required; rds_key_arn: Field required" in caught.value.cause.message
