@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -50,14 +50,18 @@ def request(environment_id: str, **changes: Any) -> ProvisionRequest:
     return ProvisionRequest.model_validate(values | changes)
 
 
-def refusal(service: str, code: str, message: str, phase: Phase, *, retryable: bool = False) -> ApplicationError:
-    """The failure the converter makes of an answer of AWS."""
+def refusal(
+    service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
+) -> ApplicationError:
+    """The failure the converter makes of an answer of AWS; final, unless it may be tried again after a time."""
     key = {"s3": WhichKey.S3, "rds": WhichKey.RDS}[service]
     arn = S3_KEY if key is WhichKey.S3 else RDS_KEY
     row = classify(service, code, message, arn)
     subject = Subject(REGION, PLATFORM.role_arn, PLATFORM.vendor, key, arn)
     why = problem(f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X")
-    return ApplicationError(why.message, why, type=why.code, non_retryable=not retryable)
+    return ApplicationError(
+        why.message, why, type=why.code, non_retryable=retry_after is None, next_retry_delay=retry_after
+    )
 
 
 @dataclass

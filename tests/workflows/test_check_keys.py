@@ -6,7 +6,7 @@ from byok.contracts import CHECK_KEYS
 from byok.domain.arns import WhichKey
 from byok.domain.models import CheckKeysRequest, KeyCheck
 from byok.domain.statuses import Phase
-from tests.workflows.conftest import Stage
+from tests.workflows.stage import Stage
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from byok.contracts import PHASE, PROBLEM_CODE
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem, Removal
 from byok.domain.statuses import Phase
-from tests.workflows.conftest import Stage
+from tests.workflows.stage import Stage
 from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, problems_in, refusal, request
 
 BUCKETS = len(PLATFORM.blueprint.buckets)
@@ -245,8 +246,8 @@ async def test_retryable_refusals_do_not_stop(stage: Stage, environment_id: str)
 
 
 async def test_what_aws_said_last_is_the_problem_when_time_runs_out(stage: Stage, environment_id: str) -> None:
-    why = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retryable=True)
-    stage.activities.script["ensure_cluster"] = [why] * 1000
+    again = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
+    stage.activities.script["ensure_cluster"] = [again] * 99
 
     problems = await stopped_with(await stage.start(request(environment_id)))
 

@@ -1,0 +1,94 @@
+"""Every way an environment can end, each as a script for the activities; recorded once, replayed for ever."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from temporalio.client import WorkflowHandle
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.statuses import Phase
+from tests.workflows.stage import Stage
+from tests.workflows.scripted import RDS_KEY, S3_KEY, refusal, request
+
+Handle = WorkflowHandle[object, object]
+Outcome = Callable[[Stage], Awaitable[Handle]]
+
+_DISABLED: Final = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
+_NOT_ACCESSIBLE: Final = ("rds", "KMSKeyNotAccessibleFault", f"The specified KMS key [{RDS_KEY}] isn't accessible.")
+
+
+async def ready(stage: Stage) -> Handle:
+    """Everything goes well."""
+    return await stage.start(request("ready"))
+
+
+async def stopped_by_the_s3_key(stage: Stage) -> Handle:
+    """The probe is refused."""
+    stage.activities.script["probe_s3_key"] = [refusal(*_DISABLED, Phase.VALIDATING_KEYS)]
+    return await stage.start(request("stopped-by-s3-key"))
+
+
+async def stopped_by_an_arn(stage: Stage) -> Handle:
+    """A pure rule refuses both ARNs."""
+    return await stage.start(request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db"))
+
+
+async def stopped_by_the_aurora_key(stage: Stage) -> Handle:
+    """CreateDBCluster is refused."""
+    stage.activities.script["ensure_cluster"] = [refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+    return await stage.start(request("stopped-by-aurora-key"))
+
+
+async def stopped_while_writing(stage: Stage) -> Handle:
+    """A write is refused while the database is being awaited."""
+    _keep_waiting(stage)
+    stage.activities.script["write_initial_objects"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    return await stage.start(request("stopped-while-writing"))
+
+
+async def rolled_back(stage: Stage) -> Handle:
+    """The same, and everything is removed."""
+    _keep_waiting(stage)
+    stage.activities.script["write_initial_objects"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    return await stage.start(request("rolled-back", on_failure="rollback"))
+
+
+async def cancelled(stage: Stage) -> Handle:
+    """Cancelled while the database is being awaited."""
+    begun = _keep_waiting(stage)
+    handle = await stage.start(request("cancelled"))
+    await asyncio.to_thread(begun.wait, 10)
+    await handle.cancel()
+    return handle
+
+
+async def malformed_input(stage: Stage) -> Handle:
+    """An input that nobody can use."""
+    return await stage.client.start_workflow(
+        "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=stage.task_queue
+    )
+
+
+OUTCOMES: Final[tuple[Outcome, ...]] = (
+    ready,
+    stopped_by_the_s3_key,
+    stopped_by_an_arn,
+    stopped_by_the_aurora_key,
+    stopped_while_writing,
+    rolled_back,
+    cancelled,
+    malformed_input,
+)
+
+
+def _keep_waiting(stage: Stage) -> threading.Event:
+    begun = threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        raise ApplicationError("creating", type="rds.NotReady")
+
+    stage.activities.script["await_cluster"] = [wait] * 99
+    return begun

@@ -1,0 +1,62 @@
+"""Saved histories replay on today's workflows: an environment in flight survives an upgrade of the worker.
+
+`BYOK_TEST_RECORD=1 pytest tests/replay` saves the histories that are missing. One that is there is never recorded anew
+to make a test pass: changed workflow code goes behind `workflow.patched()`.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowFailureError, WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from byok.temporal import plugin
+from tests.replay.outcomes import OUTCOMES, Outcome
+from tests.workflows.stage import Stage
+from workflows.check_keys import CheckKeys
+from workflows.provision_environment import ProvisionEnvironment
+
+HISTORIES = Path(__file__).with_name("histories")
+
+
+def history(text: str) -> WorkflowHistory:
+    started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
+    return WorkflowHistory.from_json(started["workflowId"], text)
+
+
+def saved(outcome: str) -> str:
+    return (HISTORIES / f"{outcome}.json").read_text()
+
+
+def replayer() -> Replayer:
+    return Replayer(workflows=[ProvisionEnvironment, CheckKeys], plugins=[plugin()])
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
+async def test_saved_history_replays(outcome: Outcome) -> None:
+    await replayer().replay_workflow(history(saved(outcome.__name__)))
+
+
+async def test_history_of_other_steps_does_not_replay() -> None:
+    swapped = saved("ready").replace('"ensure_cluster"', '"-"').replace('"probe_s3_key"', '"ensure_cluster"')
+    swapped = swapped.replace('"-"', '"probe_s3_key"')
+
+    with pytest.raises(NondeterminismError):
+        await replayer().replay_workflow(history(swapped))
+
+
+@pytest.mark.skipif("BYOK_TEST_RECORD" not in os.environ, reason="records what is missing, on request only")
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
+async def test_record(outcome: Outcome, stage: Stage) -> None:
+    path = HISTORIES / f"{outcome.__name__}.json"
+    if path.exists():
+        pytest.skip("already saved")
+    handle = await outcome(stage)
+    with contextlib.suppress(WorkflowFailureError):
+        await handle.result()
+    events = json.loads((await handle.fetch_history()).to_json())
+    path.write_text(json.dumps(events, indent=1) + "\n")
