@@ -11,6 +11,9 @@ from typing import Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
+from byok.blueprints import load_blueprint
+from byok.log import LogContextInterceptor, configure_logging
+from byok.settings import Settings
 from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.envconfig import ConfigError
@@ -22,12 +25,9 @@ from activities.heartbeat import HeartbeatInterceptor
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
-from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
 from byok.domain.arns import role_of_session
 from byok.domain.planning import Platform
-from byok.log import LogContextInterceptor, configure_logging
-from byok.settings import Settings
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.provision_environment import ProvisionEnvironment

@@ -84,3 +84,8 @@ REMOVE: Final = ActivityConfig(
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
+
+
+def named(config: ActivityConfig, summary: str) -> ActivityConfig:
+    """The same configuration with what the step is about, which Temporal's UI shows beside the activity."""
+    return {**config, "summary": summary}

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.arns import WhichKey
     from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProof, Problem
     from byok.domain.statuses import Phase
-from workflows.execution import PROBE
+from workflows.execution import PROBE, named
 from workflows.failures import problem_of
 
 
@@ -28,8 +28,7 @@ async def validate_keys(
                 await workflow.execute_activity_method(
                     KeyActivities.probe_s3_key,
                     plan.environment,
-                    summary=f"S3 key {plan.environment.s3_key_arn}",
-                    **PROBE,
+                    **named(PROBE, f"S3 key {plan.environment.s3_key_arn}"),
                 )
             )
         except ActivityError as error:

@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.statuses import OnFailure, Phase
     from byok.temporal import invalid_input
-from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE
+from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE, named
 from workflows.failures import PhaseStoppedError, problem_of, stopped
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
@@ -74,7 +74,7 @@ class ProvisionEnvironment:
     async def _create_cluster(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_CLUSTER)
         cluster = await workflow.execute_activity_method(
-            DatabaseActivities.ensure_cluster, _database(plan), summary=plan.cluster.identifier, **WRITE
+            DatabaseActivities.ensure_cluster, _database(plan), **named(WRITE, plan.cluster.identifier)
         )
         self._record.resources = self._record.resources.with_cluster(cluster)
 
@@ -105,30 +105,30 @@ class ProvisionEnvironment:
         _unless_cancelled()
         task = StorageTask(environment=plan.environment, bucket=bucket)
         made = await workflow.execute_activity_method(
-            StorageActivities.ensure_bucket, task, summary=bucket.name, **WRITE
+            StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name)
         )
         self._record.resources = self._record.resources.with_bucket(made)
         if bucket.objects:
             _unless_cancelled()
             filled = await workflow.execute_activity_method(
-                StorageActivities.write_initial_objects, task, summary=bucket.name, **WRITE
+                StorageActivities.write_initial_objects, task, **named(WRITE, bucket.name)
             )
             self._record.resources = self._record.resources.with_bucket(filled)
 
     async def _await_database(self, plan: EnvironmentPlan) -> None:
         task, names = _database(plan), plan.cluster
         cluster = await workflow.execute_activity_method(
-            DatabaseActivities.await_cluster, task, summary=names.identifier, **AWAIT_CLUSTER
+            DatabaseActivities.await_cluster, task, **named(AWAIT_CLUSTER, names.identifier)
         )
         self._record.resources = self._record.resources.with_cluster(cluster)
         _unless_cancelled()
         writer = await workflow.execute_activity_method(
-            DatabaseActivities.ensure_writer, task, summary=names.writer_identifier, **WRITE
+            DatabaseActivities.ensure_writer, task, **named(WRITE, names.writer_identifier)
         )
         self._record.resources = self._record.resources.with_writer(writer)
         _unless_cancelled()
         available = await workflow.execute_activity_method(
-            DatabaseActivities.await_writer, task, summary=names.writer_identifier, **AWAIT_WRITER
+            DatabaseActivities.await_writer, task, **named(AWAIT_WRITER, names.writer_identifier)
         )
         self._record.resources = self._record.resources.with_writer(available)
         self._database_available = True

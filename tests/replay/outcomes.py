@@ -9,8 +9,8 @@ from temporalio.client import WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.statuses import Phase
-from tests.workflows.stage import Stage
 from tests.workflows.scripted import RDS_KEY, S3_KEY, refusal, request
+from tests.workflows.stage import Stage
 
 Handle = WorkflowHandle[object, object]
 Outcome = Callable[[Stage], Awaitable[Handle]]

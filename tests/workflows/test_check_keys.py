@@ -6,8 +6,8 @@ from byok.contracts import CHECK_KEYS
 from byok.domain.arns import WhichKey
 from byok.domain.models import CheckKeysRequest, KeyCheck
 from byok.domain.statuses import Phase
-from tests.workflows.stage import Stage
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal
+from tests.workflows.stage import Stage
 
 
 async def check(stage: Stage, s3_key_arn: str = S3_KEY, rds_key_arn: str = RDS_KEY) -> KeyCheck:

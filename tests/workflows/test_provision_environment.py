@@ -14,8 +14,8 @@ from byok.contracts import PHASE, PROBLEM_CODE
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem, Removal
 from byok.domain.statuses import Phase
-from tests.workflows.stage import Stage
 from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, problems_in, refusal, request
+from tests.workflows.stage import Stage
 
 BUCKETS = len(PLATFORM.blueprint.buckets)
 FILLED = sum(1 for bucket in PLATFORM.blueprint.buckets if bucket.objects)

@@ -11,8 +11,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from byok.contracts import CHECK_KEYS, INVALID_INPUT, PROVISION_ENVIRONMENT
-from tests.workflows.stage import Stage
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY
+from tests.workflows.stage import Stage
 
 GOOD = {"environment_id": "acme", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 

@@ -1,0 +1,169 @@
+"""The shapes of RDS: how a cluster and its writer are found, what is asked for, and how answers are read."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from activities.aws import error_code
+from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
+from byok.domain.models import (
+    ClusterPlan,
+    ClusterResource,
+    DatabaseEvidence,
+    DatabaseTask,
+    Environment,
+    WriterResource,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
+
+_ENGINE: Final = "aurora-postgresql"
+
+
+def find_cluster(rds: "RDSClient", plan: ClusterPlan) -> "DBClusterTypeDef | None":
+    """The environment's cluster by its name, None where there is none."""
+    try:
+        return rds.describe_db_clusters(DBClusterIdentifier=plan.identifier)["DBClusters"][0]
+    except ClientError as error:
+        if error_code(error) != "DBClusterNotFoundFault":
+            raise
+        return None
+
+
+def find_writer(rds: "RDSClient", plan: ClusterPlan) -> "DBInstanceTypeDef | None":
+    """The environment's writer by its name, None where there is none."""
+    try:
+        return rds.describe_db_instances(DBInstanceIdentifier=plan.writer_identifier)["DBInstances"][0]
+    except ClientError as error:
+        if error_code(error) != "DBInstanceNotFound":
+            raise
+        return None
+
+
+def ours(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
+    """Whether it bears the environment's tag."""
+    tags = {tag.get("Key"): tag.get("Value") for tag in found.get("TagList", [])}
+    return tags.get(environment.environment_tag) == environment.environment_id
+
+
+def cluster_settings(task: DatabaseTask) -> dict[str, Any]:
+    """What CreateDBCluster is asked for."""
+    settings, environment = task.cluster.settings, task.environment
+    chosen: dict[str, Any] = {
+        "DBClusterIdentifier": task.cluster.identifier,
+        "Engine": _ENGINE,
+        "EngineMode": "provisioned",
+        "ServerlessV2ScalingConfiguration": {
+            "MinCapacity": settings.min_capacity,
+            "MaxCapacity": settings.max_capacity,
+        },
+        "DatabaseName": settings.database_name,
+        "MasterUsername": settings.master_username,
+        "StorageEncrypted": True,
+        "KmsKeyId": environment.rds_key_arn,
+        "EnableIAMDatabaseAuthentication": True,
+        "DeletionProtection": settings.deletion_protection,
+        "BackupRetentionPeriod": settings.backup_retention_days,
+        "CopyTagsToSnapshot": True,
+        "EnableCloudwatchLogsExports": ["postgresql"],
+        "EngineLifecycleSupport": "open-source-rds-extended-support-disabled",
+        "Tags": _tags(environment),
+        **_authentication(settings),
+    }
+    if settings.engine_version:
+        chosen["EngineVersion"] = settings.engine_version
+    if settings.subnet_group:
+        chosen["DBSubnetGroupName"] = settings.subnet_group
+    if settings.security_group_ids:
+        chosen["VpcSecurityGroupIds"] = list(settings.security_group_ids)
+    return chosen
+
+
+def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
+    """Neither way touches the customer's key, which the policies do not open for secrets (D15)."""
+    if settings.authentication is MasterAuthentication.IAM:
+        return {"MasterUserAuthenticationType": "iam-db-auth"}
+    if settings.master_secret_key_arn is None:
+        return {"ManageMasterUserPassword": True}
+    return {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": settings.master_secret_key_arn}
+
+
+def writer_settings(task: DatabaseTask) -> dict[str, Any]:
+    """What CreateDBInstance is asked for."""
+    return {
+        "DBInstanceIdentifier": task.cluster.writer_identifier,
+        "DBClusterIdentifier": task.cluster.identifier,
+        "Engine": _ENGINE,
+        "DBInstanceClass": "db.serverless",
+        "PubliclyAccessible": False,
+        "AutoMinorVersionUpgrade": True,
+        "CopyTagsToSnapshot": True,
+        # Its data would be encrypted with a key of the platform's, outside what the customer owns (D15).
+        "EnablePerformanceInsights": False,
+        "Tags": _tags(task.environment),
+    }
+
+
+def _tags(environment: Environment) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in environment.tags.items()]
+
+
+def cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:
+    """What is remembered of a cluster."""
+    return ClusterResource(
+        identifier=found["DBClusterIdentifier"],
+        arn=found["DBClusterArn"],
+        status=found["Status"],
+        key_arn=found["KmsKeyId"],
+        created=created,
+    )
+
+
+def writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> WriterResource:
+    """What is remembered of a writer."""
+    return WriterResource(
+        identifier=found["DBInstanceIdentifier"],
+        arn=found["DBInstanceArn"],
+        status=found["DBInstanceStatus"],
+        created=created,
+    )
+
+
+def evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> DatabaseEvidence:
+    """What RDS says of cluster and writer."""
+    return DatabaseEvidence(
+        cluster_arn=cluster["DBClusterArn"],
+        key_arn=cluster.get("KmsKeyId", ""),
+        storage_encrypted=cluster.get("StorageEncrypted", False),
+        storage_encryption_type=cluster.get("StorageEncryptionType", ""),
+        engine=cluster.get("Engine", ""),
+        engine_version=cluster.get("EngineVersion", ""),
+        deletion_protection=cluster.get("DeletionProtection", False),
+        backup_retention_days=cluster.get("BackupRetentionPeriod", 0),
+        iam_database_authentication=cluster.get("IAMDatabaseAuthenticationEnabled", False),
+        writer_arn=writer["DBInstanceArn"],
+        writer_storage_encrypted=writer.get("StorageEncrypted", False),
+        writer_key_arn=writer.get("KmsKeyId", ""),
+        writer_publicly_accessible=writer.get("PubliclyAccessible", True),
+        performance_insights=writer.get("PerformanceInsightsEnabled", False),
+    )
+
+
+def expected(task: DatabaseTask) -> dict[str, object]:
+    """What the evidence has to say."""
+    settings = task.cluster.settings
+    return {
+        "key_arn": task.environment.rds_key_arn,
+        "storage_encrypted": True,
+        "storage_encryption_type": "sse-kms",
+        "engine": _ENGINE,
+        "deletion_protection": settings.deletion_protection,
+        "backup_retention_days": settings.backup_retention_days,
+        "iam_database_authentication": True,
+        "writer_storage_encrypted": True,
+        "writer_key_arn": task.environment.rds_key_arn,
+        "writer_publicly_accessible": False,
+        "performance_insights": False,
+    }

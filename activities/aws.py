@@ -1,0 +1,242 @@
+"""The AWS clients, and the one converter from what AWS says to what Temporal does about it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectionError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from pydantic import BaseModel
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.heartbeat import note, recall
+from byok.domain.arns import WhichKey
+from byok.domain.errors import OPERATIONS, Outcome, classify
+from byok.domain.models import Environment, Problem
+from byok.domain.problems import problem
+from byok.domain.remediation import Remedy, Subject
+from byok.domain.statuses import Phase
+from byok.domain.vendor import VendorProfile
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sts import STSClient
+
+_FIRST_REFUSAL: Final = "first-refusal"
+_GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
+"""Between two tries of an ambiguous refusal; the last one goes on. A policy is mostly there after a second or two."""
+
+# Botocore does not say which service an error came from; the operations we call have names of their own.
+_SERVICE_OF: Final = {operation: service for service, operations in OPERATIONS.items() for operation in operations}
+_BENIGN: Final = ApplicationErrorCategory.BENIGN
+
+
+@dataclass(frozen=True)
+class AwsClients:
+    """boto3 clients, made once per service and Region: a client may be used by many threads, its making may not.
+
+    Botocore makes one attempt per call. Temporal does all retrying, where it can be seen.
+    """
+
+    session: boto3.Session
+    config: Config
+    _made: dict[tuple[str, str | None], Any] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def from_settings(cls, *, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Self:
+        """Clients by the standard chain of boto3: environment, config files, container or instance role.
+
+        Args:
+            connect_timeout: How long a connection may take.
+            read_timeout: How long AWS may be silent.
+            connections: Calls at once, the number of activity threads.
+        """
+        config = Config(
+            connect_timeout=connect_timeout.total_seconds(),
+            read_timeout=read_timeout.total_seconds(),
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            max_pool_connections=connections,
+            user_agent_extra="byok",
+        )
+        return cls(boto3.Session(), config)
+
+    def s3(self, region: str) -> "S3Client":
+        """The S3 client of a Region."""
+        return cast("S3Client", self._client("s3", region))
+
+    def rds(self, region: str) -> "RDSClient":
+        """The RDS client of a Region."""
+        return cast("RDSClient", self._client("rds", region))
+
+    def sts(self) -> "STSClient":
+        """The STS client of the session's own Region."""
+        return cast("STSClient", self._client("sts", self.session.region_name))
+
+    def _client(self, service: str, region: str | None) -> Any:
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self.session.client(
+                    service,  # type: ignore[call-overload]
+                    region_name=region,
+                    config=self.config,
+                )
+            return self._made[service, region]
+
+
+def error_code(error: ClientError) -> str:
+    """The wire code of an answer; never boto's class name, which differs from it."""
+    return error.response.get("Error", {}).get("Code", "Unknown")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an activity is doing, for whom: all that a problem has to tell besides AWS's answer.
+
+    Attributes:
+        key: The customer's key that the step's calls use.
+    """
+
+    environment: Environment
+    vendor: VendorProfile
+    phase: Phase
+    key: WhichKey
+
+    @contextmanager
+    def converted(self) -> Iterator[None]:
+        """Turn whatever botocore raises into the failure that Temporal is to see.
+
+        Raises:
+            ApplicationError: Of type `service.WireCode`, with a `Problem`; non-retryable where the workflow is to stop.
+        """
+        try:
+            yield
+        except ClientError as error:
+            raise self._answered(error) from error
+        except (ConnectionError, ConnectionClosedError, HTTPClientError) as error:
+            code = f"network.{type(error).__name__}"
+            raise _failure(self.problem(code, str(error), Remedy.WAIT), retry=True) from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            code = f"aws.{type(error).__name__}"
+            raise _failure(self.problem(code, str(error), Remedy.PLATFORM_CREDENTIALS)) from error
+        except BotoCoreError as error:
+            code = f"aws.{type(error).__name__}"
+            raise _failure(self.problem(code, str(error), Remedy.PLATFORM_OPERATOR)) from error
+
+    def refuse(self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False) -> ApplicationError:
+        """A stop that is ours to declare: a conflict, a lost key, a proof that fails."""
+        return _failure(self.problem(code, message, remedy, customer_key=customer_key))
+
+    def wait(self, code: str, message: str, delay: timedelta) -> ApplicationError:
+        """Not there yet: the same again after a delay, without a failure being counted."""
+        why = self.problem(code, message, Remedy.WAIT)
+        return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
+
+    def must_match(self, name: str, found: BaseModel, expected: dict[str, object]) -> None:
+        """Compare what AWS reports with what was asked for (contract 98).
+
+        Args:
+            name: The resource.
+            found: What AWS reports.
+            expected: What its fields have to say.
+
+        Raises:
+            ApplicationError: `byok.VerificationFailed`, a stop that names every field that differs.
+        """
+        reported = found.model_dump()
+        wrong = [
+            f"{field} is {reported[field]!r} and not {value!r}"
+            for field, value in expected.items()
+            if reported[field] != value
+        ]
+        if wrong:
+            raise self.refuse("byok.VerificationFailed", f"{name}: {'; '.join(wrong)}.", Remedy.UNPROVED)
+
+    def problem(
+        self,
+        code: str,
+        message: str,
+        remedy: Remedy,
+        *,
+        customer_key: bool = False,
+        operation: str | None = None,
+        request_id: str | None = None,
+    ) -> Problem:
+        """The problem of this step, with the customer's key only where that is at fault."""
+        key = self.key if customer_key else None
+        subject = Subject(
+            self.environment.region,
+            self.environment.platform_role_arn,
+            self.vendor,
+            key,
+            self.environment.key_arn(self.key) if customer_key else None,
+        )
+        return problem(
+            code,
+            message,
+            remedy,
+            subject,
+            phase=self.phase,
+            at=datetime.now(UTC),
+            operation=operation,
+            request_id=request_id,
+        )
+
+    def _answered(self, error: ClientError) -> ApplicationError:
+        service, code = _SERVICE_OF[error.operation_name], error_code(error)
+        message = error.response.get("Error", {}).get("Message", "") or f"{service} answered {code} and gave no reason."
+        row = classify(service, code, message, self.environment.key_arn(self.key))
+        why = self.problem(
+            f"{service}.{code}",
+            message,
+            row.remedy,
+            customer_key=row.customer_key,
+            operation=error.operation_name,
+            request_id=error.response.get("ResponseMetadata", {}).get("RequestId"),
+        )
+        if row.outcome is Outcome.STOP:
+            return _failure(why)
+        if row.outcome is Outcome.STOP_AFTER_GRACE:
+            return self._ambiguous(why)
+        return _failure(why, retry=True)
+
+    def _ambiguous(self, why: Problem) -> ApplicationError:
+        """A refusal that a policy on its way would explain: tried again until the grace is over (D14).
+
+        The grace begins with the first such refusal and not with the activity: a worker that comes late, or a throttle
+        in between, uses none of it up.
+        """
+        first = recall(_FIRST_REFUSAL)
+        if first is None:
+            first = why.at.isoformat()
+            note(_FIRST_REFUSAL, first)
+        left = timedelta(seconds=self.environment.key_grace_seconds) - (why.at - datetime.fromisoformat(first))
+        if left <= timedelta(0):
+            return _failure(why)
+        pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
+        return _failure(why, retry=True, delay=min(pause, left))
+
+
+def _failure(why: Problem, *, retry: bool = False, delay: timedelta | None = None) -> ApplicationError:
+    return ApplicationError(
+        why.message,
+        why,
+        type=why.code,
+        non_retryable=not retry,
+        next_retry_delay=delay,
+        category=_BENIGN if retry and why.key is None else ApplicationErrorCategory.UNSPECIFIED,
+    )

@@ -1,0 +1,235 @@
+"""The Aurora cluster and its writer: found or made, awaited, read back, removed."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.aurora import (
+    cluster_resource,
+    cluster_settings,
+    evidence,
+    expected,
+    find_cluster,
+    find_writer,
+    ours,
+    writer_resource,
+    writer_settings,
+)
+from activities.aws import AwsClients, Step
+from activities.heartbeat import note, recall
+from activities.keys import KeyClaims
+from byok.domain.arns import WhichKey
+from byok.domain.models import (
+    ClusterResource,
+    DatabaseEvidence,
+    DatabaseTask,
+    Removal,
+    WriterResource,
+)
+from byok.domain.planning import Platform
+from byok.domain.remediation import Remedy
+from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST, Phase
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef
+
+_SEEN: Final = "seen-available"
+_SECOND_LOOK: Final = timedelta(seconds=1)
+"""A status that was read once may be the answer of a replica behind: `available` counts when it is seen twice."""
+
+_READERS_BEHIND: Final = 5
+_NOT_OURS: Final = "it does not bear this environment's tag"
+
+
+@dataclass(frozen=True)
+class DatabaseActivities:
+    """Everything that is done with RDS.
+
+    Attributes:
+        poll: How often RDS is asked whether something is there.
+    """
+
+    clients: AwsClients
+    platform: Platform
+    poll: timedelta
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
+        """Adopt the environment's cluster, or make it: the call that proves the Aurora key (contract 91-93).
+
+        Raises:
+            ApplicationError: `rds.KMSKeyNotAccessibleFault` after the grace, `byok.KeyInUse`, `byok.NameTaken` or
+                `byok.OtherKey` at once: stops. Everything else is tried again.
+        """
+        step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
+        claims = KeyClaims(self.clients.s3(task.environment.region), step)
+        with step.converted():
+            claims.take()
+            found = find_cluster(rds, task.cluster)
+        if found is None:
+            made = self._create_cluster(step, claims, task)
+            return cluster_resource(_checked(step, made, task), created=True)
+        return cluster_resource(_checked(step, found, task))
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def await_cluster(self, task: DatabaseTask) -> ClusterResource:
+        """Look once whether the cluster is available; Temporal asks again.
+
+        Raises:
+            ApplicationError: `rds.NotReady`, tried again after `poll`; any status that does not lead to available by
+                itself stops at once, a lost key as the customer's problem.
+        """
+        step = self._step(task, Phase.AWAITING_DATABASE)
+        with step.converted():
+            found = find_cluster(self._rds(task), task.cluster)
+        if found is None:
+            raise self._vanished(step, task.cluster.identifier)
+        self._until_available(step, task.cluster.identifier, found.get("Status", ""), CLUSTER_PENDING)
+        return cluster_resource(found)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def ensure_writer(self, task: DatabaseTask) -> WriterResource:
+        """Adopt the cluster's writer, or make it.
+
+        Raises:
+            ApplicationError: `byok.NameTaken`, a stop; what RDS refuses, as the table says.
+        """
+        step, rds = self._step(task, Phase.AWAITING_DATABASE), self._rds(task)
+        with step.converted():
+            found = find_writer(rds, task.cluster)
+            if found is None:
+                found = rds.create_db_instance(**writer_settings(task))["DBInstance"]
+                return writer_resource(found, created=True)
+        name = task.cluster.writer_identifier
+        if not ours(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
+            raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
+        return writer_resource(found)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def await_writer(self, task: DatabaseTask) -> WriterResource:
+        """Look once whether the writer is available; Temporal asks again.
+
+        Raises:
+            ApplicationError: As `await_cluster`.
+        """
+        step = self._step(task, Phase.AWAITING_DATABASE)
+        with step.converted():
+            found = find_writer(self._rds(task), task.cluster)
+        if found is None:
+            raise self._vanished(step, task.cluster.writer_identifier)
+        self._until_available(step, task.cluster.writer_identifier, found.get("DBInstanceStatus", ""), INSTANCE_PENDING)
+        return writer_resource(found)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def collect_database_evidence(self, task: DatabaseTask) -> DatabaseEvidence:
+        """Read cluster and writer back and compare them with what was asked for (contract 98).
+
+        Raises:
+            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
+        """
+        step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
+        with step.converted():
+            cluster, writer = find_cluster(rds, task.cluster), find_writer(rds, task.cluster)
+        if cluster is None or writer is None:
+            missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
+            raise step.refuse("byok.VerificationFailed", f"{missing} does not exist any more.", Remedy.UNPROVED)
+        proof = evidence(cluster, writer)
+        step.must_match(task.cluster.identifier, proof, expected(task))
+        return proof
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def remove_writer(self, task: DatabaseTask) -> Removal:
+        """Delete the writer if it is the environment's, and wait until it is gone.
+
+        Raises:
+            ApplicationError: `rds.NotReady` while it is being deleted; what RDS refuses, as the table says.
+        """
+        step, rds, name = self._step(task, Phase.ROLLING_BACK), self._rds(task), task.cluster.writer_identifier
+        with step.converted():
+            found = find_writer(rds, task.cluster)
+            if found is None:
+                return Removal(resource=name, removed=True)
+            if not ours(found, task.environment):
+                return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
+            if found.get("DBInstanceStatus") != "deleting":
+                rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+        raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def remove_cluster(self, task: DatabaseTask) -> Removal:
+        """Delete the cluster if it is the environment's, wait until it is gone, and give the keys back.
+
+        There is no final snapshot: what is rolled back was never handed over.
+
+        Raises:
+            ApplicationError: As `remove_writer`.
+        """
+        step, rds, name = self._step(task, Phase.ROLLING_BACK), self._rds(task), task.cluster.identifier
+        with step.converted():
+            found = find_cluster(rds, task.cluster)
+            if found is None:
+                KeyClaims(self.clients.s3(task.environment.region), step).release()
+                return Removal(resource=name, removed=True)
+            if not ours(found, task.environment):
+                return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
+            if found.get("Status") != "deleting":
+                if found.get("DeletionProtection"):
+                    rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+                rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+        raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
+
+    def _create_cluster(self, step: Step, claims: KeyClaims, task: DatabaseTask) -> "DBClusterTypeDef":
+        try:
+            with step.converted():
+                return self._rds(task).create_db_cluster(**cluster_settings(task))["DBCluster"]
+        except ApplicationError as refusal:
+            if refusal.non_retryable:
+                # Nothing is encrypted with the keys: they are free for another try under another name.
+                with step.converted():
+                    claims.release()
+            raise
+
+    def _step(self, task: DatabaseTask, phase: Phase) -> Step:
+        return Step(task.environment, self.platform.vendor, phase, WhichKey.RDS)
+
+    def _rds(self, task: DatabaseTask) -> "RDSClient":
+        return self.clients.rds(task.environment.region)
+
+    def _until_available(self, step: Step, name: str, status: str, pending: frozenset[str]) -> None:
+        if status == AVAILABLE and recall(_SEEN):
+            return
+        if status == AVAILABLE:
+            note(_SEEN, AVAILABLE)
+            raise step.wait("rds.NotReady", f"{name} is available; looking once more.", _SECOND_LOOK)
+        if status in pending:
+            raise step.wait("rds.NotReady", f"{name} is {status}.", self.poll)
+        if status in KEY_LOST:
+            message = f"{name} is {status}: the cluster cannot use its key any more."
+            raise step.refuse(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
+        raise step.refuse(f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR)
+
+    def _vanished(self, step: Step, name: str) -> ApplicationError:
+        # A reader behind may not know yet what was made a moment ago.
+        if activity.info().attempt <= _READERS_BEHIND:
+            return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SECOND_LOOK)
+        return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
+
+
+def _checked(step: Step, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
+    """The cluster, if it is this environment's and on its key; by tag and key, and never by name alone.
+
+    Since February 2026 a cluster without a key of its own is encrypted with one of AWS's, and says StorageEncrypted
+    false and `sse-rds` ("Encrypting Amazon Aurora resources").
+    """
+    name, environment = task.cluster.identifier, task.environment
+    if not ours(found, environment):
+        raise step.refuse("byok.NameTaken", f"The cluster {name} is not this environment's.", Remedy.NAME_TAKEN)
+    on = (found.get("StorageEncrypted"), found.get("StorageEncryptionType"), found.get("KmsKeyId"))
+    if on != (True, "sse-kms", environment.rds_key_arn):
+        message = f"The cluster {name} is encrypted with {found.get('KmsKeyId') or 'no key of the customer'}."
+        raise step.refuse("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
+    return found

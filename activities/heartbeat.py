@@ -1,0 +1,75 @@
+"""Heartbeats beside a blocking call, and what an attempt leaves to the next one.
+
+boto blocks its thread, so an activity cannot beat by itself: a small thread beats for it. A worker that was killed is
+then noticed after the heartbeat timeout, and not only after the longest time that a step may take. What an attempt
+notes travels with the heartbeats and is there for the next attempt, on whichever worker.
+"""
+
+import contextvars
+import dataclasses
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+INTERVAL: Final = timedelta(seconds=3)
+
+_NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
+
+
+def recall(name: str) -> str | None:
+    """What an earlier attempt of this activity noted under a name, None where none did."""
+    return _notes().get(name)
+
+
+def note(name: str, value: str) -> None:
+    """Leave something to the attempts that follow this one."""
+    notes = _notes()
+    notes[name] = value
+    activity.heartbeat(dict(notes))
+
+
+def _notes() -> dict[str, str]:
+    notes = _NOTES.get()
+    if notes is None:
+        details = activity.info().heartbeat_details
+        notes = dict(details[0]) if details and isinstance(details[0], dict) else {}
+        _NOTES.set(notes)
+    return notes
+
+
+class HeartbeatInterceptor(Interceptor):
+    """Beats for every activity that runs in a thread."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """See the SDK's `Interceptor`."""
+        return _Beating(next)
+
+
+class _Beating(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await super().execute_activity(dataclasses.replace(input, fn=_beating(input.fn)))
+
+
+def _beating(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        _NOTES.set(None)  # threads are used again: what an earlier activity noted is not ours
+        notes, done = _notes(), threading.Event()
+        context = contextvars.copy_context()
+
+        def beat() -> None:
+            while not done.wait(INTERVAL.total_seconds()):
+                activity.heartbeat(dict(notes))
+
+        beats = threading.Thread(target=context.run, args=(beat,), name="heartbeat", daemon=True)
+        beats.start()
+        try:
+            return function(*arguments)
+        finally:
+            done.set()
+
+    return run

@@ -1,0 +1,26 @@
+"""Hands the workflows what they must not know by themselves: the platform's role, names and blueprint."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from temporalio import activity
+
+from byok.domain.models import CheckKeysRequest, EnvironmentPlan, KeyCheckPlan, ProvisionRequest
+from byok.domain.planning import Platform, plan_environment, plan_key_check
+
+
+@dataclass(frozen=True)
+class PlanActivities:
+    """Plans, and asks nobody."""
+
+    platform: Platform
+
+    @activity.defn
+    def plan_key_check(self, request: CheckKeysRequest) -> KeyCheckPlan:
+        """What is known of two keys before AWS is asked."""
+        return plan_key_check(request, self.platform, datetime.now(UTC))
+
+    @activity.defn
+    def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
+        """Everything that is decided about an environment before AWS is asked."""
+        return plan_environment(request, self.platform, datetime.now(UTC))

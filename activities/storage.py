@@ -1,0 +1,307 @@
+"""The buckets and their initial objects: found or made, filled, read back, removed."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from botocore.exceptions import ClientError
+from temporalio import activity
+
+from activities.aws import AwsClients, Step, error_code
+from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
+from byok.domain.arns import WhichKey
+from byok.domain.blueprint import InitialObject
+from byok.domain.bucket_policy import bucket_policy
+from byok.domain.models import (
+    BucketEvidence,
+    BucketPlan,
+    BucketResource,
+    Environment,
+    EnvironmentPlan,
+    ObjectEvidence,
+    Removal,
+    StorageEvidence,
+    StorageTask,
+)
+from byok.domain.planning import Platform
+from byok.domain.remediation import Remedy
+from byok.domain.statuses import Phase
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_T = TypeVar("_T")
+_CHECKSUM: Final = "byok-sha256"
+_ABSENT: Final = frozenset(
+    {
+        "404",
+        "NoSuchBucketPolicy",
+        "NoSuchKey",
+        "NoSuchPublicAccessBlockConfiguration",
+        "NoSuchTagSet",
+        "OwnershipControlsNotFoundError",
+        "ServerSideEncryptionConfigurationNotFoundError",
+    }
+)
+
+
+@dataclass(frozen=True)
+class StorageActivities:
+    """Everything that is done with the environment's buckets."""
+
+    clients: AwsClients
+    platform: Platform
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def ensure_bucket(self, task: StorageTask) -> BucketResource:
+        """Adopt a bucket of the environment, or make it, and give it every setting it lacks.
+
+        Raises:
+            ApplicationError: `byok.NameTaken` or `byok.OtherKey`, stops; what S3 refuses, as the table says.
+        """
+        step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
+        with step.converted():
+            made = not _exists(s3, task.bucket.name)
+            if made:
+                make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
+            else:
+                _must_be_ours(s3, step, task)
+            for setting in _settings(task):
+                if made or not setting.is_set(s3, task.bucket.name):
+                    setting.put(s3, task.bucket.name)
+        return _resource(task, created=made)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def write_initial_objects(self, task: StorageTask) -> BucketResource:
+        """Write what is not there yet: the first use of the key by the environment itself (contract 95-97).
+
+        The writes name no key, so that they prove the bucket's default.
+
+        Raises:
+            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's words; stops at once or after the grace.
+        """
+        step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
+        with step.converted():
+            for item in task.bucket.objects:
+                if not _is_written(s3, task, item):
+                    _write(s3, task.bucket.name, item)
+                    _read(s3, task.bucket.name, item)
+        return _resource(task).model_copy(update={"objects": tuple(item.key for item in task.bucket.objects)})
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def collect_storage_evidence(self, plan: EnvironmentPlan) -> StorageEvidence:
+        """Read every bucket's default encryption and every object's key back (contract 98, 119).
+
+        Raises:
+            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
+        """
+        step, s3 = self._step(plan.environment, Phase.VERIFYING), self._s3(plan.environment)
+        key = plan.environment.s3_key_arn
+        with step.converted():
+            evidence = StorageEvidence(buckets=tuple(_evidence(s3, bucket) for bucket in plan.buckets))
+        for bucket in evidence.buckets:
+            expected = {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True}
+            step.must_match(bucket.name, bucket, expected)
+            for item in bucket.objects:
+                step.must_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
+        return evidence
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def remove_bucket(self, task: StorageTask) -> Removal:
+        """Remove what was written and then the bucket, if it is the environment's and holds nothing else.
+
+        Raises:
+            ApplicationError: What S3 refuses, as the table says.
+        """
+        step, s3 = self._step(task.environment, Phase.ROLLING_BACK), self._s3(task.environment)
+        name = task.bucket.name
+        with step.converted():
+            if not _exists(s3, name):
+                return Removal(resource=name, removed=True)
+            if _owner(s3, task) != task.environment.environment_id:
+                return Removal(resource=name, removed=False, why_kept="it does not bear this environment's tag")
+            versions = _versions(s3, name)
+            foreign = sorted({key for key, _ in versions} - {item.key for item in task.bucket.objects})
+            if foreign:
+                why = f"it holds objects that provisioning did not write: {', '.join(foreign[:3])}"
+                return Removal(resource=name, removed=False, why_kept=why)
+            for key, version in versions:
+                s3.delete_object(Bucket=name, Key=key, VersionId=version)
+            s3.delete_bucket(Bucket=name)
+        return Removal(resource=name, removed=True)
+
+    def _step(self, environment: Environment, phase: Phase) -> Step:
+        return Step(environment, self.platform.vendor, phase, WhichKey.S3)
+
+    def _s3(self, environment: Environment) -> "S3Client":
+        return self.clients.s3(environment.region)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """One setting of a bucket: how it is read, what it has to be, how it is written."""
+
+    read: Callable[["S3Client", str], object]
+    wanted: object
+    write: Callable[["S3Client", str], object]
+
+    def is_set(self, s3: "S3Client", bucket: str) -> bool:
+        return _or_absent(lambda: self.read(s3, bucket)) == self.wanted
+
+    def put(self, s3: "S3Client", bucket: str) -> None:
+        self.write(s3, bucket)
+
+
+def _settings(task: StorageTask) -> tuple[_Setting, ...]:
+    """Every setting, in the order in which they are made: the doors are shut before anything is inside."""
+    key = task.environment.s3_key_arn
+    encryption: Any = {
+        "Rules": [
+            {
+                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+                "BucketKeyEnabled": True,  # one call to KMS serves many objects (D13)
+            }
+        ]
+    }
+    policy = bucket_policy(bucket_arn(task.bucket.name, task.environment.region), key)
+    return (
+        _Setting(
+            lambda s3, name: s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"],
+            PUBLIC_ACCESS_BLOCK,
+            lambda s3, name: s3.put_public_access_block(
+                Bucket=name, PublicAccessBlockConfiguration=PUBLIC_ACCESS_BLOCK
+            ),
+        ),
+        _Setting(
+            lambda s3, name: s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"],
+            OWNER_ENFORCED,
+            lambda s3, name: s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=OWNER_ENFORCED),
+        ),
+        _Setting(
+            _default_encryption,
+            ("aws:kms", key, True),
+            lambda s3, name: s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption),
+        ),
+        _Setting(
+            lambda s3, name: s3.get_bucket_versioning(Bucket=name).get("Status"),
+            "Enabled",
+            lambda s3, name: s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"}),
+        ),
+        _Setting(
+            lambda s3, name: json.loads(s3.get_bucket_policy(Bucket=name)["Policy"]),
+            policy,
+            lambda s3, name: s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy)),
+        ),
+    )
+
+
+def _or_absent(read: Callable[[], _T]) -> _T | None:
+    try:
+        return read()
+    except ClientError as error:
+        if error_code(error) not in _ABSENT:
+            raise
+        return None
+
+
+def _exists(s3: "S3Client", bucket: str) -> bool:
+    return _or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
+
+
+def _owner(s3: "S3Client", task: StorageTask) -> str | None:
+    tags = _or_absent(lambda: s3.get_bucket_tagging(Bucket=task.bucket.name)["TagSet"]) or []
+    return {tag["Key"]: tag["Value"] for tag in tags}.get(task.environment.environment_tag)
+
+
+def _must_be_ours(s3: "S3Client", step: Step, task: StorageTask) -> None:
+    """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
+    name, key = task.bucket.name, task.environment.s3_key_arn
+    if _owner(s3, task) != task.environment.environment_id:
+        raise step.refuse("byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN)
+    _, current, _ = _default_encryption(s3, name)
+    if current not in {None, key} and _versions(s3, name):
+        message = f"The bucket {name} holds objects encrypted with {current}."
+        raise step.refuse("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
+
+
+def _default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
+    """Algorithm, key and whether bucket keys are on."""
+    answer = _or_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
+    if answer is None:
+        return None, None, False
+    rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]
+    default = rule.get("ApplyServerSideEncryptionByDefault")
+    if default is None:
+        return None, None, False
+    return default["SSEAlgorithm"], default.get("KMSMasterKeyID"), rule.get("BucketKeyEnabled", False)
+
+
+def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
+    """Every version of every object, and every delete marker."""
+    found: list[tuple[str, str]] = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        found += ((item["Key"], item["VersionId"]) for item in page.get("Versions", []))
+        found += ((item["Key"], item["VersionId"]) for item in page.get("DeleteMarkers", []))
+    return found
+
+
+def _checksum(item: InitialObject) -> str:
+    """Of the content: an ETag is none where KMS encrypts (S3 API reference, "Object")."""
+    return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
+
+
+def _is_written(s3: "S3Client", task: StorageTask, item: InitialObject) -> bool:
+    found = _or_absent(lambda: s3.head_object(Bucket=task.bucket.name, Key=item.key))
+    return (
+        found is not None
+        and found.get("SSEKMSKeyId") == task.environment.s3_key_arn
+        and found["Metadata"].get(_CHECKSUM) == _checksum(item)
+    )
+
+
+def _write(s3: "S3Client", bucket: str, item: InitialObject) -> None:
+    s3.put_object(
+        Bucket=bucket,
+        Key=item.key,
+        Body=item.content.encode(),
+        ContentType=item.content_type,
+        Metadata={_CHECKSUM: _checksum(item)},
+    )
+
+
+def _read(s3: "S3Client", bucket: str, item: InitialObject) -> None:
+    """Reading takes another permission than writing: without it the services could not start."""
+    s3.get_object(Bucket=bucket, Key=item.key)["Body"].read()
+
+
+def _evidence(s3: "S3Client", bucket: BucketPlan) -> BucketEvidence:
+    algorithm, key, bucket_key = _default_encryption(s3, bucket.name)
+    return BucketEvidence(
+        name=bucket.name,
+        algorithm=algorithm or "none",
+        key_arn=key or "none",
+        bucket_key_enabled=bucket_key,
+        objects=tuple(_object_evidence(s3, bucket.name, item.key) for item in bucket.objects),
+    )
+
+
+def _object_evidence(s3: "S3Client", bucket: str, key: str) -> ObjectEvidence:
+    found = _or_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
+    if found is None:
+        return ObjectEvidence(key=key, algorithm="missing", key_arn="missing")
+    return ObjectEvidence(
+        key=key, algorithm=found.get("ServerSideEncryption", "none"), key_arn=found.get("SSEKMSKeyId", "none")
+    )
+
+
+def _resource(task: StorageTask, *, created: bool = False) -> BucketResource:
+    return BucketResource(
+        purpose=task.bucket.purpose,
+        name=task.bucket.name,
+        arn=bucket_arn(task.bucket.name, task.environment.region),
+        key_arn=task.environment.s3_key_arn,
+        created=created,
+    )
