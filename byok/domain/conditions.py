@@ -1,0 +1,140 @@
+"""The condition block of a policy statement (IAM user guide, "Condition operators")."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+Context = Mapping[str, str | list[str]]
+
+
+class UnknownConditionError(ValueError):
+    """A condition operator or value that is not known here: what the policy means cannot be said."""
+
+
+@lru_cache(maxsize=4096)
+def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+    """A pattern with `*` and `?` as a regular expression for a full match."""
+    text = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
+    return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
+    """Whether every operator of a block, and every key under it, is satisfied.
+
+    Args:
+        block: The statement's `Condition`.
+        context: The request's condition keys; their names are compared without regard to case.
+
+    Raises:
+        UnknownConditionError: An operator is not known.
+    """
+    present = {name.lower(): value for name, value in context.items()}
+    return all(
+        _operator_holds(operator, [str(item) for item in _list(values)], present.get(name.lower()), present)
+        for operator, tests in block.items()
+        for name, values in tests.items()
+    )
+
+
+def _operator_holds(
+    operator: str, wanted: list[str], actual: str | list[str] | None, context: Mapping[str, Any]
+) -> bool:
+    quantifier, _, plain = operator.rpartition(":")
+    if quantifier not in {"", "ForAnyValue", "ForAllValues"}:
+        raise UnknownConditionError(f"the condition operator {operator} is not known")
+    if plain == "Null":
+        return (actual is None) == (wanted[0].lower() == "true")
+    if_exists = plain.endswith("IfExists")
+    name = plain.removesuffix("IfExists")
+    negated, compare = _comparison(name)
+    if actual is None:
+        # A missing key fails a plain operator and satisfies a negated one; ...IfExists is satisfied by either.
+        return negated or if_exists or quantifier == "ForAllValues"
+    filled = [_filled(item, context) for item in wanted]
+    hits = [any(compare(item, value) for item in filled if item is not None) != negated for value in _list(actual)]
+    return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
+
+
+def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
+    negated = "Not" in name
+    positive = name.replace("Not", "", 1)
+    if positive not in _COMPARISONS:
+        raise UnknownConditionError(f"the condition operator {name} is not known")
+    return negated, _COMPARISONS[positive]
+
+
+def _filled(value: str, context: Mapping[str, Any]) -> str | None:
+    """A value with its policy variables filled in; None where one of them is not in the request."""
+    missing = False
+
+    def fill(match: re.Match[str]) -> str:
+        nonlocal missing
+        found = context.get(match[1].lower())
+        missing = missing or not isinstance(found, str)
+        return found if isinstance(found, str) else ""
+
+    filled = re.sub(r"\$\{([^}]+)\}", fill, value)
+    return None if missing else filled
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _like(wanted: str, actual: str) -> bool:
+    return wildcard(wanted).fullmatch(actual) is not None
+
+
+def _arn(wanted: str, actual: str) -> bool:
+    """Each of an ARN's six parts by itself: a wildcard does not reach over a colon."""
+    parts, values = wanted.split(":", 5), actual.split(":", 5)
+    return len(parts) == len(values) and all(map(_like, parts, values))
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UnknownConditionError(f"{value!r} is not a number") from None
+
+
+def _date(value: str) -> float:
+    if re.fullmatch(r"[0-9]+", value):
+        return float(value)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise UnknownConditionError(f"{value!r} is not a date") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _in_network(wanted: str, actual: str) -> bool:
+    try:
+        return ipaddress.ip_address(actual) in ipaddress.ip_network(wanted, strict=False)
+    except ValueError:
+        raise UnknownConditionError(f"{wanted!r} is not a network") from None
+
+
+_COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
+    "StringEquals": lambda wanted, actual: wanted == actual,
+    "StringEqualsIgnoreCase": lambda wanted, actual: wanted.lower() == actual.lower(),
+    "StringLike": _like,
+    "Bool": lambda wanted, actual: wanted.lower() == actual.lower(),
+    "ArnEquals": _arn,
+    "ArnLike": _arn,
+    "BinaryEquals": lambda wanted, actual: wanted == actual,
+    "IpAddress": _in_network,
+    "NumericEquals": lambda wanted, actual: _number(actual) == _number(wanted),
+    "NumericLessThan": lambda wanted, actual: _number(actual) < _number(wanted),
+    "NumericLessThanEquals": lambda wanted, actual: _number(actual) <= _number(wanted),
+    "NumericGreaterThan": lambda wanted, actual: _number(actual) > _number(wanted),
+    "NumericGreaterThanEquals": lambda wanted, actual: _number(actual) >= _number(wanted),
+    "DateEquals": lambda wanted, actual: _date(actual) == _date(wanted),
+    "DateLessThan": lambda wanted, actual: _date(actual) < _date(wanted),
+    "DateLessThanEquals": lambda wanted, actual: _date(actual) <= _date(wanted),
+    "DateGreaterThan": lambda wanted, actual: _date(actual) > _date(wanted),
+    "DateGreaterThanEquals": lambda wanted, actual: _date(actual) >= _date(wanted),
+}

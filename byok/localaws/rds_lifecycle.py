@@ -1,0 +1,83 @@
+"""How the status of a cluster and its instances changes over time, computed from a clock and never by a thread.
+
+A record keeps the last order given (create, start, stop, delete) and when it was given; the status is derived when
+someone looks. So a restart of the process loses nothing, and a test shortens the time instead of sleeping.
+
+Statuses are those of the page "Viewing DB cluster status" of the Aurora user guide.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """The statuses of clusters and instances that are modelled, as AWS spells them."""
+
+    CREATING = "creating"
+    AVAILABLE = "available"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    DELETING = "deleting"
+    KEY_LOST = "inaccessible-encryption-credentials-recoverable"
+    KEY_LOST_FOR_GOOD = "inaccessible-encryption-credentials"
+
+
+WITHOUT_KEY: Final = frozenset({Status.KEY_LOST, Status.KEY_LOST_FOR_GOOD})
+
+# "Encrypting Amazon Aurora resources": the recoverable status lasts seven days.
+RECOVERABLE_FOR: Final = timedelta(days=7)
+
+# What an order leads to once its time is over. A deleted resource has no status: it is gone.
+_OUTCOME: Final[dict[Status, Status | None]] = {
+    Status.CREATING: Status.AVAILABLE,
+    Status.STARTING: Status.AVAILABLE,
+    Status.STOPPING: Status.STOPPED,
+    Status.DELETING: None,
+}
+
+
+@dataclass
+class Lifecycle:
+    """The last order a resource was given, and what became of its key since.
+
+    Attributes:
+        order: The transitional status the order put the resource in.
+        until: When (seconds since the epoch) the order is done.
+        key_lost_at: When the key was first seen to be unusable, or None while it is usable.
+    """
+
+    order: Status
+    until: float
+    key_lost_at: float | None = None
+
+    def give(self, order: Status, now: float, seconds: float) -> None:
+        """Start `order`, which takes `seconds`."""
+        self.order = order
+        self.until = now + seconds
+
+    def status(self, now: float) -> Status | None:
+        """The status at `now`; None when the resource is gone."""
+        if self.order is Status.DELETING:
+            return Status.DELETING if now < self.until else None
+        if self.key_lost_at is not None:
+            for_good = now >= self.key_lost_at + RECOVERABLE_FOR.total_seconds()
+            return Status.KEY_LOST_FOR_GOOD if for_good else Status.KEY_LOST
+        if now < self.until:
+            return self.order
+        return _OUTCOME[self.order]
+
+    def lose_key(self, now: float) -> None:
+        """Note that the key is unusable. Only `recover` undoes it: AWS does not start such a cluster by itself.
+
+        A stopped cluster does not use its key, and one being deleted needs it no more.
+        """
+        if self.key_lost_at is None and self.status(now) not in (None, Status.STOPPED, Status.DELETING):
+            self.key_lost_at = now
+
+    def recover(self, now: float, seconds: float) -> None:
+        """StartDBCluster with a usable key: the way out of `inaccessible-encryption-credentials-recoverable`."""
+        self.key_lost_at = None
+        self.give(Status.STARTING, now, seconds)

@@ -1,0 +1,77 @@
+"""Our own settings, read once in entry points and passed down as values.
+
+Temporal is found by its own environment configuration (`TEMPORAL_ADDRESS`, profiles), AWS by boto3's standard chain.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from byok.domain.arns import account_of
+from byok.domain.vendor import VendorProfile
+
+PREFIX: Final = "BYOK_"
+_FOR_TESTS: Final = "BYOK_TEST_"
+
+
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+def _role_arn(value: str) -> str:
+    account_of(value)
+    return value
+
+
+class Settings(BaseSettings):
+    """Everything of ours that can be set, as `BYOK_…` in the environment; nested names are joined by two underscores.
+
+    Attributes:
+        platform_role_arn: The role that the customers' key policies name; without it the worker takes the role of its
+            own AWS credentials.
+        vendor: The vendor's names (`BYOK_VENDOR__NAME`).
+        blueprint: File that says what an environment is made of; without it the one that comes with the product.
+        database_poll_seconds: How often RDS is asked whether a cluster or writer is there.
+        aws_connect_timeout_seconds: How long a connection to AWS may take.
+        aws_read_timeout_seconds: How long AWS may be silent within a call.
+        activity_threads: AWS calls that one worker makes at once.
+        log_level: Least severity that is logged.
+        log_format: JSON for machines, console for people.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True
+    )
+
+    platform_role_arn: Annotated[str, AfterValidator(_role_arn)] | None = None
+    vendor: VendorProfile = VendorProfile()
+    blueprint: Path | None = None
+    database_poll_seconds: float = Field(default=15, gt=0, le=300)
+    aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
+    aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
+    activity_threads: int = Field(default=50, ge=1, le=500)
+    log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: LogFormat = LogFormat.JSON
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_names(cls, values: Any) -> Any:
+        """A misspelt name would otherwise be silently without effect."""
+        known = {PREFIX + name.upper() for name in cls.model_fields}
+        unknown = sorted(
+            name
+            for name in os.environ
+            if name.upper().startswith(PREFIX)
+            and not name.upper().startswith(_FOR_TESTS)
+            and name.upper().split("__")[0] not in known
+        )
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        return values
