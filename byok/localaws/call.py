@@ -1,23 +1,10 @@
-"""One AWS API call as the rules see it, and how a rule refuses it."""
+"""One AWS API call as the rules see it, its answer, and how it is refused."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Principal:
-    """Who signed a call.
-
-    Attributes:
-        arn: As AWS prints it: `arn:aws:sts::…:assumed-role/Role/session` or `arn:aws:iam::…:user/…`.
-        account: The 12-digit account it belongs to.
-        role_arn: The IAM role behind an assumed-role session, else None.
-    """
-
-    arn: str
-    account: str
-    role_arn: str | None = None
+from byok.domain.evaluation import Caller
 
 
 @dataclass
@@ -27,22 +14,31 @@ class Call:
     Attributes:
         service: botocore's service name: `s3`, `rds`, `kms`, `sts`, `iam`, `cloudformation`.
         operation: The API operation, `PutObject`.
-        params: The input in the API's own shape (`params["KmsKeyId"]`), as botocore's model names it.
+        params: The input in the API's own shape (`params["KmsKeyId"]`); of an S3 call what the rules need of it.
         caller: Who signed it.
         region: The Region the call went to.
-        request_id: What the answer will carry as request id.
+        request_id: What the answer carries as request id.
+        environ: The WSGI environment; rules of S3 may rewrite a header before moto reads it.
         body: The raw request body.
-        notes: What an earlier rule found out and a later one may use.
     """
 
     service: str
     operation: str
     params: dict[str, Any]
-    caller: Principal
+    caller: Caller
     region: str
     request_id: str
+    environ: dict[str, Any]
     body: bytes = b""
-    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Answer:
+    """What goes back over the wire."""
+
+    status: int
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
 
 
 class AwsError(Exception):
@@ -55,5 +51,5 @@ class AwsError(Exception):
         self.status = status
 
 
-Rule = Callable[[Call], None]
-"""Looks at a call before moto does; raises `AwsError` to refuse it."""
+Handler = Callable[[Call], dict[str, Any]]
+"""Carries a call out and gives its output in the API's own shape; raises `AwsError` to refuse it."""

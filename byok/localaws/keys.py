@@ -1,0 +1,188 @@
+"""Whether a key may be used, and by whom: for S3 and RDS on a caller's behalf, and for KMS itself.
+
+The order is AWS's: the Region of the ARN, whether the caller may, the key's state, what the key is for. Across accounts
+KMS does not tell a key that is not there from one that may not be used. Texts are recorded answers of AWS.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
+from byok.domain.evaluation import Access, Caller, Effect, decide
+from byok.localaws.accounts import identity_policies
+from byok.localaws.world import WORLD, Grant, Key, KeyFacts
+
+_HIDDEN: Final = (
+    "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
+    "or a resource-based policy explicitly denies access"
+)
+# KMS developer guide, "Key states of AWS KMS keys": what these states forbid.
+_STATE_WORDS: Final = {
+    "PendingDeletion": "pending deletion",
+    "PendingReplicaDeletion": "pending replica deletion",
+    "PendingImport": "pending import",
+    "Creating": "creating",
+    "Unavailable": "unavailable",
+}
+_CRYPTOGRAPHIC: Final = frozenset(
+    {
+        "kms:Encrypt",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    }
+)
+
+
+@dataclass
+class KeyRefused(Exception):  # noqa: N818 - it is AWS that refuses
+    """A key that cannot be used, in KMS's own words."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """What a key is to be used for.
+
+    Attributes:
+        caller: On whose behalf.
+        action: `kms:GenerateDataKey`.
+        region: Where the call goes.
+        via: The service that calls for the caller, as `kms:ViaService` names it; None for a direct call.
+        for_aws_resource: Whether a grant is for a resource of AWS's.
+        context: The encryption context.
+        ciphertext: Whether the key is known only from a ciphertext: then a refusal does not name it.
+    """
+
+    caller: Caller
+    action: str
+    region: str
+    via: str | None = None
+    for_aws_resource: bool = False
+    context: tuple[tuple[str, str], ...] = ()
+    ciphertext: bool = False
+
+    @property
+    def condition_keys(self) -> dict[str, str | list[str]]:
+        """The request's condition keys; those that AWS would not send are missing."""
+        keys: dict[str, str | list[str]] = {
+            "aws:PrincipalAccount": self.caller.account,
+            "aws:PrincipalArn": self.caller.role_arn or self.caller.arn,
+            "kms:CallerAccount": self.caller.account,
+        }
+        if self.via:
+            keys["kms:ViaService"] = self.via
+        if self.for_aws_resource:
+            keys["kms:GrantIsForAWSResource"] = "true"
+        keys |= {f"kms:EncryptionContext:{name}": value for name, value in self.context}
+        return keys
+
+
+def resolve(reference: str, account: str, region: str) -> str:
+    """The key ARN behind whatever a caller may name a key by: id, ARN, alias name or alias ARN.
+
+    Raises:
+        KeyRefused: It is no reference to a key, or one to another Region.
+    """
+    if reference.startswith("arn:"):
+        parts = reference.split(":", 5)
+        if len(parts) != 6 or parts[2] != "kms":  # noqa: PLR2004 - the parts of an ARN
+            raise KeyRefused("NotFoundException", f"Invalid arn {reference}")
+        if parts[3] != region:
+            raise KeyRefused("NotFoundException", f"Invalid arn {parts[3]}")
+        if parts[5].startswith("alias/"):
+            return _aliased(reference)
+        return reference
+    if reference.startswith("alias/"):
+        return _aliased(f"arn:{partition_of(region)}:kms:{region}:{account}:{reference}")
+    arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{reference}"
+    try:
+        return str(parse_key_arn(arn))
+    except ArnError:
+        raise KeyRefused("NotFoundException", f"Invalid keyId '{reference}'") from None
+
+
+def seen(key: Key) -> KeyFacts | None:
+    """What S3 and RDS know of a key by now; None where they have not heard of it yet."""
+    horizon = time.time() - WORLD.propagation_seconds
+    return next((facts for facts in reversed(key.facts) if facts.at <= horizon), None)
+
+
+def authorize_key_use(arn: str, use: KeyUse) -> Key:
+    """The key, if it may be used so.
+
+    Raises:
+        KeyRefused: With the code and text of KMS.
+    """
+    named = _arn_of(arn)
+    if named.region != use.region:
+        raise KeyRefused("NotFoundException", f"Invalid arn {named.region}")
+    key = WORLD.keys.get(arn)
+    facts = key.now if key and use.via is None else seen(key) if key else None
+    if key is None or facts is None:
+        if named.account == use.caller.account:
+            raise KeyRefused("NotFoundException", f"Key '{arn}' does not exist")
+        raise _denied(use, _HIDDEN)
+    _authorize(key, facts, use)
+    _must_be_usable(key, facts, use.action)
+    return key
+
+
+def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
+    if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
+        return
+    access = Access(use.caller, use.action, key.arn, use.condition_keys)
+    decision = decide(facts.policy, key.account, identity_policies(use.caller), access)
+    if decision.allowed:
+        return
+    if key.account != use.caller.account:
+        raise _denied(use, _HIDDEN)
+    what = "the resource associated with this ciphertext" if use.ciphertext else f"resource: {key.arn}"
+    if decision.effect is Effect.EXPLICIT_DENY:
+        raise _denied(use, f"on {what} with an explicit deny in a resource-based policy")
+    raise _denied(use, f"on {what} because no resource-based policy allows the {use.action} action")
+
+
+def _must_be_usable(key: Key, facts: KeyFacts, action: str) -> None:
+    if action in _CRYPTOGRAPHIC or action == "kms:CreateGrant":
+        if facts.state == "Disabled":
+            raise KeyRefused("DisabledException", f"{key.arn} is disabled.")
+        if facts.state == "Unavailable" and action == "kms:CreateGrant":
+            return
+        if facts.state in _STATE_WORDS:
+            raise KeyRefused("KMSInvalidStateException", f"{key.arn} is {_STATE_WORDS[facts.state]}.")
+    if action in _CRYPTOGRAPHIC and (key.usage != "ENCRYPT_DECRYPT" or key.spec != "SYMMETRIC_DEFAULT"):
+        operation = action.split(":")[1]
+        message = f"{key.arn} key usage is {key.usage} which is not valid for {operation}."
+        raise KeyRefused("InvalidKeyUsageException", message)
+
+
+def _grants_of(key: Key, caller: Caller) -> list[Grant]:
+    return [grant for grant in key.grants.values() if grant.grantee in {caller.arn, caller.role_arn}]
+
+
+def _denied(use: KeyUse, why: str) -> KeyRefused:
+    message = f"User: {use.caller.arn} is not authorized to perform: {use.action} {why}"
+    return KeyRefused("AccessDeniedException", message)
+
+
+def _arn_of(arn: str) -> KeyArn:
+    try:
+        return parse_key_arn(arn)
+    except ArnError:
+        raise KeyRefused("NotFoundException", f"Invalid keyId '{arn.rpartition('/')[2]}'") from None
+
+
+def _aliased(alias_arn: str) -> str:
+    alias = WORLD.aliases.get(alias_arn)
+    if alias is None:
+        raise KeyRefused("NotFoundException", f"Alias {alias_arn} is not found.")
+    return alias.target
