@@ -94,7 +94,7 @@ def check_new_cluster(params: _Params) -> None:
             f"Invalid backup retention period: {params['BackupRetentionPeriod']}. Must be between 1 and 35 days."
         )
     if params.get("KmsKeyId") and not params.get("StorageEncrypted"):
-        # CloudFormation's page AWS::RDS::DBCluster: with KmsKeyId, "you must set the StorageEncrypted property to true".
+        # CloudFormation's page AWS::RDS::DBCluster: with KmsKeyId "you must set the StorageEncrypted property".
         raise invalid_combination("KmsKeyId can be specified only when StorageEncrypted is true.")
     check_tags(params.get("Tags", []))
     _check_master_user(params)
@@ -128,8 +128,8 @@ def _check_master_user(params: _Params) -> None:
         )  # recorded (moto)
     elif not _PASSWORD.fullmatch(password) or any(character in password for character in '/"@ '):
         raise invalid_value(
-            "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides '/', '@', "
-            "'\"', ' ' may be used, and it must contain at least 8 characters."
+            "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides "
+            "'/', '@', '\"', ' ' may be used, and it must contain at least 8 characters."
         )
 
 
@@ -172,7 +172,8 @@ def check_capacity(scaling: _Params | None) -> None:
     low, high = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
     if low is None or high is None:
         raise invalid_value(  # recorded
-            "Both MinCapacity and MaxCapacity must be specified when you initialize Serverless v2 scaling configuration."
+            "Both MinCapacity and MaxCapacity must be specified when you initialize Serverless v2 scaling "
+            "configuration."
         )
     if not 0 <= low <= high <= _MAX_CAPACITY or high < 1 or (low * 2) % 1 or (high * 2) % 1:
         raise invalid_value(f"Serverless v2 capacity {low} to {high} is not valid: 0 to 256 in steps of 0.5.")

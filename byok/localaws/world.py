@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from byok.localaws.rds_lifecycle import Lifecycle
+
 PLATFORM_ACCOUNT: Final = "111122223333"
 CUSTOMER_ACCOUNT: Final = "444455556666"
 
@@ -80,18 +82,15 @@ class Database:
 
     Attributes:
         output: The resource as Describe… gives it, without its status.
-        ready_at: When `creating` becomes `available`, in seconds of the epoch.
-        gone_at: When `deleting` has come to its end.
-        lost_key: Whether the key was found unusable; starting the cluster again clears it.
+        life: What was ordered and when it is done; the status is computed from it.
+        grant_id: The grant RDS holds on a customer's key; None for a key of AWS's, and for all but clusters.
     """
 
     output: dict[str, Any]
     account: str
     region: str
-    ready_at: float
-    gone_at: float | None = None
-    lost_key: bool = False
-    stopped: bool = False
+    life: Lifecycle
+    grant_id: str | None = None
 
 
 @dataclass
@@ -129,6 +128,7 @@ class World:
     clusters: dict[tuple[str, str, str], Database] = field(default_factory=dict)
     instances: dict[tuple[str, str, str], Database] = field(default_factory=dict)
     snapshots: dict[tuple[str, str, str], Database] = field(default_factory=dict)
+    subnet_groups: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     stacks: dict[str, Any] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
