@@ -36,10 +36,10 @@ def platform_role_policy() -> dict[str, Any]:
             {
                 "Sid": "Operations",
                 "Effect": "Allow",
-                "Action": sorted(
-                    {_iam_action(service, name) for service, names in OPERATIONS.items() for name in names}
-                )
-                + ["rds:AddTagsToResource", "rds:ListTagsForResource", "s3:TagResource", "s3:ListBucket"],
+                "Action": [
+                    *sorted({_iam_action(service, name) for service, names in OPERATIONS.items() for name in names}),
+                    *("rds:AddTagsToResource", "rds:ListTagsForResource", "s3:TagResource", "s3:ListBucket"),
+                ],
                 "Resource": "*",
             },
             {

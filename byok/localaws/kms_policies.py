@@ -1,0 +1,84 @@
+"""Key policies as KMS takes them: well-formed, naming principals that can exist, and not locking their owner out."""
+
+import json
+import re
+from typing import Any, Final
+
+from byok.domain.arns import partition_of
+from byok.domain.conditions import UnknownConditionError
+from byok.domain.evaluation import Access, Caller, evaluate
+from byok.localaws.call import AwsError
+from byok.localaws.world import WORLD
+
+DEFAULT_POLICY_NAME: Final = "default"
+_ELEMENTS: Final = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
+_OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
+
+
+def default_policy(account: str, region: str) -> dict[str, Any]:
+    """The policy AWS gives a key that is made without one (KMS developer guide, "Default key policy")."""
+    return {
+        "Version": "2012-10-17",
+        "Id": "key-default-1",
+        "Statement": [
+            {
+                "Sid": "Enable IAM User Permissions",
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:{partition_of(region)}:iam::{account}:root"},
+                "Action": "kms:*",
+                "Resource": "*",
+            }
+        ],
+    }
+
+
+def check_policy(text: str, account: str, params: dict[str, Any]) -> dict[str, Any]:
+    """A policy, if KMS takes it.
+
+    Raises:
+        AwsError: `MalformedPolicyDocumentException`.
+    """
+    try:
+        policy = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise _malformed("Policy is not valid JSON") from error
+    statements = policy.get("Statement") if isinstance(policy, dict) else None
+    if isinstance(statements, dict):
+        statements = policy["Statement"] = [statements]
+    if not isinstance(statements, list) or not statements:
+        raise _malformed("Policy contains no statements")
+    for statement in statements:
+        _check_statement(statement)
+    # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
+    if not params.get("BypassPolicyLockoutSafetyCheck"):
+        owner = Caller(f"arn:aws:iam::{account}:root", account)
+        try:
+            decision = evaluate(policy, Access(owner, "kms:PutKeyPolicy", "*", {"aws:PrincipalAccount": account}))
+        except UnknownConditionError as error:
+            raise _malformed(str(error)) from error
+        if not decision.allowed:
+            raise _malformed("The new key policy will not allow you to update the key policy in the future.")
+    return dict(policy)
+
+
+def _check_statement(statement: Any) -> None:
+    if not isinstance(statement, dict) or not set(statement) <= _ELEMENTS:
+        raise _malformed("Syntax errors in policy.")
+    if statement.get("Effect") not in {"Allow", "Deny"}:
+        raise _malformed("Effect has to be Allow or Deny")
+    if not ({"Principal", "NotPrincipal"} & set(statement) and {"Action", "NotAction"} & set(statement)):
+        raise _malformed("Policy statement must contain actions and principals.")
+    principal = statement.get("Principal", statement.get("NotPrincipal"))
+    names = principal.get("AWS", []) if isinstance(principal, dict) else []
+    for name in names if isinstance(names, list) else [names]:
+        match = _OURS.fullmatch(name)
+        # A principal that does not exist is refused; of accounts that are not modelled nothing is known.
+        known = {role.account for role in WORLD.roles.values()}
+        if match and match[1] in known and name not in WORLD.roles:
+            raise _malformed("Policy contains a statement with one or more invalid principals.")
+
+
+def _malformed(message: str) -> AwsError:
+    return AwsError("MalformedPolicyDocumentException", message)
