@@ -5,16 +5,11 @@ StorageEncryptionType. A record keeps the answer in the shape of the API; only t
 """
 
 import time
-from threading import RLock
-from typing import Final
 
 from byok.localaws.call import AwsError, Call
 from byok.localaws.keys import seen
 from byok.localaws.rds_lifecycle import WITHOUT_KEY, Lifecycle, Status
 from byok.localaws.world import WORLD, Database
-
-LOCK: Final = RLock()
-"""Held for the length of an RDS call: the server answers several at once."""
 
 Id = tuple[str, str, str]
 """Account, Region and lower-case name."""
