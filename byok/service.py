@@ -1,0 +1,298 @@
+"""The one door to Temporal for everything that is not a worker: create, status, list, watch, check.
+
+What a status is made of is left to `byok.status`, how Temporal is found to `byok.temporal`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import (
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowFailureError,
+    WorkflowHistoryEventFilterType,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.converter import DataConverter
+from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import FailureError, TerminatedError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok import contracts
+from byok.domain.models import CheckKeysRequest, Evidence, KeyCheck, ProvisionRequest
+from byok.service_errors import (
+    CheckFailedError,
+    EnvironmentConflictError,
+    EnvironmentNotFoundError,
+    NoWorkerError,
+    TemporalRefusedError,
+    TemporalUnreachableError,
+)
+from byok.status import EnvironmentStatus, EnvironmentSummary, FetchFailure
+from byok.temporal import DEFAULT_ADDRESS, connect
+
+POLL: Final = timedelta(milliseconds=500)
+"""How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
+
+NO_WORKER_PATIENCE: Final = timedelta(seconds=15)
+"""How long a task may lie before a caller that waits is told that it waits for nothing."""
+
+_WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
+"""A worker's poll lasts up to a minute; the server goes on listing a worker that is gone for five."""
+
+_DOWN: Final = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}
+
+
+@dataclass(frozen=True)
+class Creation:
+    """What became of a request for an environment.
+
+    Attributes:
+        started: Whether this request started it; False where the same request had been made before.
+    """
+
+    environment_id: str
+    workflow_id: str
+    run_id: str
+    started: bool
+
+
+@dataclass(frozen=True)
+class PollingWorker:
+    """A worker that asked for work not long ago."""
+
+    identity: str
+    last_seen: datetime
+
+
+async def connect_service() -> "EnvironmentService":
+    """The door, opened as Temporal's own environment configuration says.
+
+    Raises:
+        TemporalUnreachableError: Nothing answers.
+        TemporalRefusedError: The configuration cannot be used: it names a profile that does not exist.
+    """
+    try:
+        address = ClientConfig.load_client_connect_config().get("target_host", DEFAULT_ADDRESS)
+    except RuntimeError as error:
+        raise TemporalRefusedError(f"Temporal's configuration cannot be used: {error}") from error
+    try:
+        return EnvironmentService(await connect())
+    except RuntimeError as error:
+        raise TemporalUnreachableError(
+            f"Temporal does not answer at {address}. Start everything on this machine with `byok up`, or name another "
+            f"address in TEMPORAL_ADDRESS. ({_last_words(error)})"
+        ) from error
+
+
+class EnvironmentService:
+    """Starts and observes environments.
+
+    Args:
+        client: A client that carries `byok.temporal.plugin()`.
+        task_queue: Where the workers are.
+    """
+
+    def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
+        self.client = client
+        self._task_queue = task_queue
+
+    async def create(self, request: ProvisionRequest) -> Creation:
+        """Start an environment, or find the one that the same request started before.
+
+        A stopped environment is started again, with any values; it adopts what is rightly its own.
+
+        Raises:
+            EnvironmentConflictError: It is running or ready, and was asked for with other values.
+        """
+        workflow_id = contracts.environment_workflow_id(request.environment_id)
+        with _temporal_answers():
+            try:
+                handle = await self.client.start_workflow(
+                    contracts.PROVISION_ENVIRONMENT,
+                    request,
+                    id=workflow_id,
+                    task_queue=self._task_queue,
+                    result_type=Evidence,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                    static_summary=f"{request.environment_id} in {request.region}",
+                )
+            except WorkflowAlreadyStartedError as error:
+                return await self._found(request, workflow_id, error.run_id)
+        return Creation(request.environment_id, workflow_id, handle.result_run_id or "", started=True)
+
+    async def status(self, environment_id: str) -> EnvironmentStatus:
+        """Where an environment is.
+
+        Raises:
+            EnvironmentNotFoundError: There is none of this id.
+        """
+        handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
+        with _temporal_answers():
+            try:
+                described = await handle.describe()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND or _no_namespace(error):
+                    raise
+                raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
+            return await EnvironmentStatus.of(described, self._fetch_failure(described))
+
+    async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
+        """Environments, those that run first, then the last ended; of one started several times the latest run."""
+        found: dict[str, EnvironmentSummary] = {}
+        with _temporal_answers():
+            async for execution in self.client.list_workflows(f"WorkflowType = '{contracts.PROVISION_ENVIRONMENT}'"):
+                if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
+                    continue
+                found[execution.id] = await EnvironmentSummary.of(execution)
+                if len(found) == limit:
+                    break
+        return list(found.values())
+
+    async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+        """Every change of an environment's status, up to the one in which it is ready or stopped.
+
+        Raises:
+            NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
+        """
+        last: EnvironmentStatus | None = None
+        while last is None or not last.phase.final:
+            status = await self.status(environment_id)
+            if status != last:
+                yield status
+            last = status
+            await self._insist_on_a_worker(status.unclaimed_since, f"Environment {environment_id} is accepted")
+            if not status.phase.final:
+                await asyncio.sleep(POLL.total_seconds())
+
+    async def check(self, request: CheckKeysRequest) -> KeyCheck:
+        """Check two keys and make nothing.
+
+        Raises:
+            NoWorkerError: Nobody takes the work.
+            CheckFailedError: The check itself went wrong.
+        """
+        with _temporal_answers():
+            handle = await self.client.start_workflow(
+                contracts.CHECK_KEYS,
+                request,
+                id=contracts.check_workflow_id(request),
+                task_queue=self._task_queue,
+                result_type=KeyCheck,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            )
+            result: asyncio.Task[KeyCheck] = asyncio.create_task(handle.result())
+            try:
+                while not result.done():
+                    await asyncio.wait([result], timeout=POLL.total_seconds() * 4)
+                    if not result.done():
+                        described = await handle.describe()
+                        status = await EnvironmentStatus.of(described, self._fetch_failure(described))
+                        await self._insist_on_a_worker(status.unclaimed_since, "The check is accepted")
+                return await result
+            except WorkflowFailureError as error:
+                raise CheckFailedError(f"The check could not be made: {error.cause}") from error
+            finally:
+                result.cancel()
+
+    async def workers(self) -> list[PollingWorker]:
+        """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
+        with _temporal_answers():
+            kinds = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+            workflows, activities = await asyncio.gather(*(self._pollers(kind) for kind in kinds))
+        return [worker for worker in workflows if worker.identity in {other.identity for other in activities}]
+
+    async def _pollers(self, kind: TaskQueueType.ValueType) -> list[PollingWorker]:
+        answer = await self.client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=self.client.namespace, task_queue=TaskQueue(name=self._task_queue), task_queue_type=kind
+            )
+        )
+        now = datetime.now(UTC)
+        seen = (PollingWorker(item.identity, item.last_access_time.ToDatetime(tzinfo=UTC)) for item in answer.pollers)
+        return [worker for worker in seen if now - worker.last_seen < _WORKER_SEEN_WITHIN]
+
+    async def _insist_on_a_worker(self, unclaimed_since: datetime | None, what: str) -> None:
+        if unclaimed_since is None or datetime.now(UTC) - unclaimed_since < NO_WORKER_PATIENCE:
+            return
+        if not await self.workers():
+            raise NoWorkerError(
+                f"{what}, and no worker takes it: none polls task queue {self._task_queue!r} of namespace "
+                f"{self.client.namespace!r}. It goes on as soon as one does; `byok doctor` says what is missing."
+            )
+
+    async def _found(self, request: ProvisionRequest, workflow_id: str, run_id: str | None) -> Creation:
+        """The environment that has the id, if it is the one that is asked for."""
+        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
+        started = await anext(handle.fetch_history_events(page_size=1))
+        differing = _differences(await self._request_in(started), request)
+        if differing:
+            raise EnvironmentConflictError(
+                f"Environment {request.environment_id} exists and was asked for with other values: {differing}. "
+                "Ask for the same, or take another name."
+            )
+        return Creation(request.environment_id, workflow_id, run_id or "", started=False)
+
+    async def _request_in(self, started: HistoryEvent) -> ProvisionRequest | None:
+        payloads = started.workflow_execution_started_event_attributes.input.payloads
+        try:
+            (request,) = await self.client.data_converter.decode(payloads, [ProvisionRequest])
+        except ValueError:  # malformed: the workflow is about to end by itself
+            return None
+        return request if isinstance(request, ProvisionRequest) else None
+
+    def _fetch_failure(self, described: WorkflowExecutionDescription) -> FetchFailure:
+        async def fetch() -> FailureError | None:
+            handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
+            close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
+            async for event in handle.fetch_history_events(event_filter_type=close_event):
+                return await _failure_in(event, described.data_converter)
+            return None
+
+        return fetch
+
+
+async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureError | None:
+    if event.HasField("workflow_execution_failed_event_attributes"):
+        failure = await converter.decode_failure(event.workflow_execution_failed_event_attributes.failure)
+        return failure if isinstance(failure, FailureError) else None
+    if event.HasField("workflow_execution_terminated_event_attributes"):
+        return TerminatedError(event.workflow_execution_terminated_event_attributes.reason)
+    return None
+
+
+def _differences(found: ProvisionRequest | None, asked: ProvisionRequest) -> str:
+    if found is None:
+        return "its input cannot be read"
+    theirs, ours = found.model_dump(mode="json"), asked.model_dump(mode="json")
+    return ", ".join(f"{name} is {theirs[name]}, not {ours[name]}" for name in ours if theirs[name] != ours[name])
+
+
+@contextmanager
+def _temporal_answers() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        if error.status in _DOWN:
+            raise TemporalUnreachableError(f"Temporal has stopped answering: {error.message}") from error
+        raise TemporalRefusedError(f"Temporal refuses: {error.message}") from error
+
+
+def _no_namespace(error: RPCError) -> bool:
+    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+
+
+def _last_words(error: RuntimeError) -> str:
+    """The reason at the end of the SDK's long message."""
+    text = str(error)
+    _, found, reason = text.rpartition('message: "')
+    return reason.split('"')[0] if found else text

@@ -1,0 +1,223 @@
+"""The status of an environment, read from what Temporal describes of its workflow: no worker and no query is needed.
+
+It owns the shape that `--json` prints and the rule by which a workflow that ended without a word of its own is told
+apart from one that reported. Asking Temporal is left to `byok.service`.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from pydantic import ValidationError
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.converter import DataConverter
+from temporalio.exceptions import ApplicationError, FailureError
+
+from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, environment_id_of
+from byok.domain.models import Evidence, Problem, Progress, Record, Resources, TimelineEntry
+from byok.domain.statuses import Phase
+
+WORKER_PATIENCE: Final = timedelta(seconds=3)
+"""A worker that is there takes a task in milliseconds: what lies longer lies because none is there, or all are busy."""
+
+
+FetchFailure = Callable[[], Awaitable[FailureError | None]]
+
+
+class Waiting(Record):
+    """One thing that a running environment waits for.
+
+    Attributes:
+        activity: The step; None where the workflow itself waits for a worker.
+        attempt: Which attempt it is, counted from 1.
+        since: When the step was scheduled, or its last attempt began.
+        next_attempt_at: When it is tried again, None while it is being tried.
+        last_failure: What the attempt before said.
+        last_problem: The same as a problem, where it was one.
+        unclaimed: Whether no worker has taken it, although it could have been.
+    """
+
+    activity: str | None
+    attempt: int = 1
+    since: datetime
+    next_attempt_at: datetime | None = None
+    last_failure: str | None = None
+    last_problem: Problem | None = None
+    unclaimed: bool = False
+
+
+class EnvironmentSummary(Record):
+    """A line of the list of environments."""
+
+    environment_id: str
+    phase: Phase
+    region: str | None = None
+    problem_code: str | None = None
+    started_at: datetime
+    closed_at: datetime | None = None
+
+    @classmethod
+    async def of(cls, execution: WorkflowExecution) -> Self:
+        """The summary of what visibility lists."""
+        progress = await _progress(execution)
+        phase = _phase(execution, progress)
+        problem = progress.problem if progress else None
+        return cls(
+            environment_id=environment_id_of(execution.id),
+            phase=phase,
+            region=progress.request.region if progress else None,
+            problem_code=problem.code if problem else None,
+            started_at=execution.start_time,
+            closed_at=execution.close_time,
+        )
+
+
+class EnvironmentStatus(Record):
+    """Everything there is to say of an environment.
+
+    Attributes:
+        phase: Where it is. READY and STOPPED are final.
+        problem: The first of `problems`, None where there is none.
+        resources: What exists of it, as the workflow knows it.
+        evidence: The proof of its encryption, with READY.
+        left_behind: What a rollback could not remove.
+        pending: What it is waiting for now; empty once it has ended.
+    """
+
+    environment_id: str
+    phase: Phase
+    region: str | None = None
+    s3_key_arn: str | None = None
+    rds_key_arn: str | None = None
+    problem: Problem | None = None
+    problems: tuple[Problem, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+    resources: Resources = Resources()
+    evidence: Evidence | None = None
+    left_behind: tuple[str, ...] = ()
+    pending: tuple[Waiting, ...] = ()
+    workflow_id: str
+    run_id: str
+    started_at: datetime
+    closed_at: datetime | None = None
+
+    @property
+    def unclaimed_since(self) -> datetime | None:
+        """Since when something waits for a worker that is not there."""
+        return min((item.since for item in self.pending if item.unclaimed), default=None)
+
+    @classmethod
+    async def of(cls, described: WorkflowExecutionDescription, fetch_failure: FetchFailure) -> Self:
+        """The status of a described workflow.
+
+        Args:
+            described: What Temporal says of it.
+            fetch_failure: Gets what it ended with; called only where the workflow did not report it.
+        """
+        progress = await _progress(described)
+        problems = progress.problems if progress else ()
+        if _ended_unreported(described, progress):
+            problems = (_unreported(described, progress, await fetch_failure()),)
+        request = progress.request if progress else None
+        return cls(
+            environment_id=environment_id_of(described.id),
+            phase=_phase(described, progress),
+            region=request.region if request else None,
+            s3_key_arn=request.s3_key_arn if request else None,
+            rds_key_arn=request.rds_key_arn if request else None,
+            problem=problems[0] if problems else None,
+            problems=problems,
+            timeline=progress.timeline if progress else (),
+            resources=progress.resources if progress else Resources(),
+            evidence=progress.evidence if progress else None,
+            left_behind=progress.left_behind if progress else (),
+            pending=await _pending(described),
+            workflow_id=described.id,
+            run_id=described.run_id,
+            started_at=described.start_time,
+            closed_at=described.close_time,
+        )
+
+
+def _ended_unreported(execution: WorkflowExecution, progress: Progress | None) -> bool:
+    return execution.status is not WorkflowExecutionStatus.RUNNING and (progress is None or not progress.phase.final)
+
+
+async def _progress(execution: WorkflowExecution) -> Progress | None:
+    try:
+        progress: Progress | None = await execution.memo_value(PROGRESS_MEMO, None, type_hint=Progress)
+    except (ApplicationError, ValidationError):  # written by somebody else under our name
+        return None
+    return progress
+
+
+def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
+    if _ended_unreported(execution, progress):
+        return Phase.STOPPED
+    return progress.phase if progress else Phase.VALIDATING_KEYS
+
+
+def _unreported(described: WorkflowExecution, progress: Progress | None, failure: FailureError | None) -> Problem:
+    """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
+    if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT:
+        code, message = "byok.InvalidInput", failure.message
+        remedy = "Correct the input and start again. Nothing was made."
+    elif isinstance(failure, ApplicationError):
+        code, message = "byok.WorkflowFailed", failure.message
+        remedy = "The platform's operator has to see to it: the workflow's history in Temporal says more."
+    else:
+        how = described.status.name.lower().replace("_", " ") if described.status else "ended"
+        why = f" ({failure.message})" if failure and failure.message else ""
+        code, message = "byok.Ended", f"The workflow was {how} in Temporal before it had finished{why}."
+        remedy = "Start the environment again with the same values: what exists is found and used."
+    return Problem(
+        code=code,
+        message=message,
+        phase=progress.phase if progress else Phase.VALIDATING_KEYS,
+        region=progress.request.region if progress else "",
+        at=described.close_time or datetime.now(UTC),
+        remediation=remedy,
+    )
+
+
+async def _pending(described: WorkflowExecutionDescription) -> tuple[Waiting, ...]:
+    raw, now = described.raw_description, datetime.now(UTC)
+    waiting = [await _activity(item, described.data_converter, now) for item in raw.pending_activities]
+    task = raw.pending_workflow_task
+    if (
+        raw.HasField("pending_workflow_task")
+        and task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+    ):
+        since = task.original_scheduled_time.ToDatetime(tzinfo=UTC)
+        if now - since > WORKER_PATIENCE:
+            waiting.append(Waiting(activity=None, attempt=task.attempt, since=since, unclaimed=True))
+    return tuple(waiting)
+
+
+async def _activity(item: PendingActivityInfo, converter: DataConverter, now: datetime) -> Waiting:
+    scheduled = item.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    due = item.scheduled_time.ToDatetime(tzinfo=UTC)
+    next_attempt: datetime | None = None
+    if scheduled and item.HasField("next_attempt_schedule_time"):
+        next_attempt = due = item.next_attempt_schedule_time.ToDatetime(tzinfo=UTC)
+    failure = await converter.decode_failure(item.last_failure) if item.HasField("last_failure") else None
+    return Waiting(
+        activity=item.activity_type.name,
+        attempt=item.attempt,
+        since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),
+        next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
+        last_failure=str(failure) if failure else None,
+        last_problem=_problem_in(failure),
+        unclaimed=scheduled and now - due > WORKER_PATIENCE,
+    )
+
+
+def _problem_in(failure: BaseException | None) -> Problem | None:
+    if not isinstance(failure, ApplicationError) or not failure.details:
+        return None
+    try:
+        return Problem.model_validate(failure.details[0])
+    except ValidationError:
+        return None
