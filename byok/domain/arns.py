@@ -34,17 +34,24 @@ _PARTITION_BY_REGION_PREFIX: Final = (
     ("eu-isoe-", "aws-iso-e"),
 )
 
-REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]+){1,2}-[1-9][0-9]?$"
+REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
+"""Every Region there is; bounded, so that a bucket name with a Region in it stays within S3's 63 characters."""
+
 _ARN: Final = re.compile(
-    r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>\S+)"
+    r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"
 )
+_ALIAS_NAME: Final = re.compile(r"alias/[A-Za-z0-9/_-]{1,250}")
 _UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _KEY_ID: Final = re.compile(rf"{_UUID}|mrk-[0-9a-f]{{32}}")
 _ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _SESSION: Final = re.compile(
-    r"arn:(?P<partition>aws(-[a-z]+)*):sts::(?P<account>[0-9]{12}):assumed-role/(?P<role>[\w+=,.@-]+)/.+"
+    r"arn:(?P<partition>aws(-[a-z]+)*):sts::(?P<account>[0-9]{12}):assumed-role/(?P<role>[\w+=,.@-]{1,64})/[\w+=,.@-]+",
+    re.ASCII,
 )
-_ROLE: Final = re.compile(r"arn:aws(-[a-z]+)*:iam::(?P<account>[0-9]{12}):role/[\w+=,.@/-]{1,577}")
+# A path of up to 512 characters, slashes included, and a name of up to 64 (IAM, CreateRole).
+_ROLE: Final = re.compile(
+    r"arn:aws(-[a-z]+)*:iam::(?P<account>[0-9]{12}):role/([\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}", re.ASCII
+)
 
 
 class ArnFault(StrEnum):
@@ -168,14 +175,14 @@ def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None)
             ArnFinding(which, text, fault, message)
             for fault, message in _place_faults(keys[which], region, platform_account)
         )
-    return findings + list(_pair_faults(keys))
+    return findings + list(_pair_faults(keys, platform_account))
 
 
 def _why_not_an_arn(text: str) -> tuple[ArnFault, str]:
     shown = text if len(text) <= 120 else f"{text[:120]}…"  # noqa: PLR2004 - long enough for any ARN
     if not text.strip():
         return ArnFault.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
-    if text.startswith("alias/"):
+    if _ALIAS_NAME.fullmatch(text):
         return ArnFault.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
     if _KEY_ID.fullmatch(text):
         return ArnFault.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
@@ -193,7 +200,7 @@ def _place_faults(key: KeyArn, region: str, platform_account: str | None) -> Ite
     elif key.region != region and key.multi_region:
         yield (
             ArnFault.OTHER_REGION_REPLICA,
-            f"{key} is the replica of a multi-Region key in {key.region}; the environment is in {region}, "
+            f"{key} is a multi-Region key's copy in {key.region}; the environment is in {region}, "
             f"and S3 and Aurora use only a key of their own Region.",
         )
     elif key.region != region:
@@ -209,14 +216,17 @@ def _place_faults(key: KeyArn, region: str, platform_account: str | None) -> Ite
         )
 
 
-def _pair_faults(keys: dict[WhichKey, KeyArn]) -> Iterator[ArnFinding]:
+def _pair_faults(keys: dict[WhichKey, KeyArn], platform_account: str | None) -> Iterator[ArnFinding]:
     if len(keys) < len(WhichKey):
         return
     s3, rds = keys[WhichKey.S3], keys[WhichKey.RDS]
-    if s3 == rds:
+    # Replicas of a multi-Region key share id and key material: in whatever Regions they are, they are one key.
+    one_replicated = s3.multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
+    if s3 == rds or one_replicated:
         message = f"{rds} is given for S3 and for Aurora; the two need a key each."
         yield ArnFinding(WhichKey.RDS, str(rds), ArnFault.SAME_KEY, message)
-    elif s3.account != rds.account:
+    # A key in the platform's account is found already, and moving it settles this as well.
+    elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account} and the Aurora key in {rds.account}; both belong in one account."
         )

@@ -6,8 +6,9 @@ A blueprint is written by the vendor's platform engineers as YAML; reading the f
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from byok.domain.arns import parse_key_arn
 from byok.domain.naming import PURPOSE_PATTERN
 
 
@@ -22,13 +23,24 @@ class MasterAuthentication(StrEnum):
     MANAGED_SECRET = "managed-secret"  # noqa: S105 - the name of a way to sign in, not a secret
 
 
+def _full_key_arn(value: str) -> str:
+    return str(parse_key_arn(value))
+
+
+def _not_reserved(value: str) -> str:
+    # PostgreSQL keeps `pg_…` for its own roles and comes with the template databases; RDS keeps `rds…` and `admin`.
+    if value in ("admin", "template0", "template1") or value.startswith(("pg_", "rds")):
+        raise ValueError(f"{value} is a reserved name")
+    return value
+
+
 class DatabaseBlueprint(_Part):
     """The Aurora PostgreSQL cluster and its Serverless v2 writer.
 
     Attributes:
         engine_version: Aurora PostgreSQL version; None takes the one AWS offers by default.
         database_name: Name of the first database.
-        master_username: The master user; `admin` and `rdsadmin` are reserved by RDS.
+        master_username: The master user; names that PostgreSQL or RDS reserve are refused.
         authentication: IAM database authentication, or a secret that RDS manages on a key of the platform.
         master_secret_key_arn: The platform's key for that secret; None takes the account's `aws/secretsmanager`.
         min_capacity: Smallest capacity, in Aurora capacity units of 2 GiB.
@@ -40,10 +52,14 @@ class DatabaseBlueprint(_Part):
     """
 
     engine_version: str | None = Field(default=None, pattern=r"^[0-9]{2}\.[0-9]{1,2}$")
-    database_name: str = Field(default="app", pattern=r"^[a-z][a-z0-9_]{0,62}$")
-    master_username: str = Field(default="byok_admin", pattern=r"^[a-z][a-z0-9_]{0,15}$")
+    database_name: Annotated[str, AfterValidator(_not_reserved)] = Field(
+        default="app", pattern=r"^[a-z][a-z0-9_]{0,62}$"
+    )
+    master_username: Annotated[str, AfterValidator(_not_reserved)] = Field(
+        default="byok_admin", pattern=r"^[a-z][a-z0-9_]{0,15}$"
+    )
     authentication: MasterAuthentication = MasterAuthentication.IAM
-    master_secret_key_arn: str | None = None
+    master_secret_key_arn: Annotated[str, AfterValidator(_full_key_arn)] | None = None
     min_capacity: float = Field(default=0.5, ge=0.5, le=256, multiple_of=0.5)
     max_capacity: float = Field(default=4, ge=1, le=256, multiple_of=0.5)
     backup_retention_days: int = Field(default=7, ge=7, le=35)

@@ -1,11 +1,17 @@
-"""What to do about a problem, in words for the person who has to do it, with that person's own values filled in."""
+"""What to do about a problem, in words for the person who has to do it, with that person's own values filled in.
+
+The reader is mostly the customer's key administrator, who is at home in the AWS console and need not be a developer:
+every advice says who has to act, names each step, and ends with what comes next. Which advice belongs to which error is
+decided in `byok.domain.errors`.
+"""
 
 import json
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from byok.domain.arns import ArnFault, WhichKey, account_of
+from byok.domain.arns import ArnError, ArnFault, WhichKey, account_of, parse_key_arn
 from byok.domain.policies import rds_key_statements, s3_key_statements
 from byok.domain.vendor import VendorProfile
 
@@ -33,6 +39,7 @@ class Remedy(StrEnum):
     QUOTA = "quota"
     WAIT = "wait"
     CANCELLED = "cancelled"
+    MALFORMED_REQUEST = "malformed-request"
 
 
 @dataclass(frozen=True)
@@ -51,9 +58,14 @@ class Subject:
     key_arn: str | None = None
 
     @property
+    def account_options(self) -> str:
+        """What a command takes to reach the customer's account; the profile is an example to change (contract 40)."""
+        return f"--profile byok --region {self.region}"
+
+    @property
     def kms(self) -> str:
-        """The tail every KMS command on this key has; the profile is an example the customer changes (contract 40)."""
-        return f"--profile byok --region {self.region} --key-id {self.key_arn}"
+        """The tail every KMS command on this key has, quoted for a shell: it holds what a person pasted."""
+        return f"{self.account_options} --key-id {shlex.quote(self.key_arn) if self.key_arn else '<key ARN>'}"
 
     @property
     def platform_account(self) -> str:
@@ -69,143 +81,210 @@ class Subject:
         rendered = render(self.platform_role_arn, self.region, self.vendor)
         return ",\n".join(json.dumps(statement, indent=2) for statement in rendered)
 
+    @property
+    def replica_arn(self) -> str:
+        """The ARN of this multi-Region key in the environment's Region: replicas differ in nothing but the Region."""
+        try:
+            return str(replace(parse_key_arn(self.key_arn or ""), region=self.region))
+        except ArnError:
+            return "the key ARN in that Region"
+
 
 _AGAIN: Final = "Then start the environment again with the same values: it continues where it stopped."
 _ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a change is seen everywhere."
+_PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"
 
 
 def remediation(remedy: Remedy, subject: Subject) -> str:
     """The advice, one step per line."""
-    return _TEXTS[remedy].format(
-        key=_name(subject.key),
-        other_key=_name(WhichKey.RDS if subject.key is WhichKey.S3 else WhichKey.S3),
-        key_arn=subject.key_arn,
-        region=subject.region,
-        role=subject.platform_role_arn,
-        account=subject.platform_account,
-        kms=subject.kms,
-        statements=subject.statements,
-        again=_AGAIN,
-        moment=_ALLOW_A_MINUTE,
-    )
+    return _TEXTS[remedy].format_map(_values(subject))
 
 
 def arn_remediation(fault: ArnFault, subject: Subject) -> str:
     """The advice for a finding of the pure rules."""
-    which = subject.key or WhichKey.S3
-    return _ARN_TEXTS[fault].format(
-        field=which.label,
-        key=_name(which),
-        region=subject.region,
-        account=subject.platform_account,
-        key_arn=subject.key_arn,
+    return _ARN_TEXTS[fault].format_map(_values(subject))
+
+
+def _values(subject: Subject) -> dict[str, str]:
+    """What the texts are filled with. A value is put in once and never read for placeholders of its own."""
+    key = {WhichKey.S3: "S3 key", WhichKey.RDS: "Aurora key", None: "key"}[subject.key]
+    field = subject.key.label if subject.key else "the key's ARN"
+    append = _append(subject)
+    create = (
+        f"Make a new key in {subject.region}, key type Symmetric, key usage Encrypt and decrypt, in the AWS KMS "
+        f"console or with this command ({_PROFILE}):\n"
+        f"  aws kms create-key {subject.account_options} --query KeyMetadata.Arn --output text\n{append}"
     )
+    return {
+        "key": key,
+        "key_arn": subject.key_arn or f"the {key}",
+        "field": field,
+        "region": subject.region,
+        "role": subject.platform_role_arn or "the platform's role",
+        "account": subject.platform_account,
+        "in_account": subject.account_options,
+        "kms": subject.kms,
+        "replica": subject.replica_arn,
+        "append": append,
+        "create": create,
+        "profile": _PROFILE,
+        "moment": _ALLOW_A_MINUTE,
+        "again": _AGAIN,
+        "again_with_arn": f"Then start the environment again with that ARN as {field}.",
+    }
 
 
-def _name(key: WhichKey | None) -> str:
-    return {WhichKey.S3: "S3 key", WhichKey.RDS: "Aurora key", None: "key"}[key]
+def _append(subject: Subject) -> str:
+    where = (
+        "to the Statement array of the key's policy, and leave the statements that are there as they are "
+        f"(AWS KMS console of {subject.region} > Customer managed keys > the key > Key policy > Edit)"
+    )
+    if not subject.statements or subject.key is None:
+        return f"Append the statements that the vendor shows for this key {where}."
+    what = "both of these statements" if subject.key is WhichKey.RDS else "this statement"
+    return f"Append {what} {where}:\n{subject.statements}"
 
 
 _TEXTS: Final[dict[Remedy, str]] = {
-    Remedy.ENABLE_KEY: "Enable the {key}:\n  aws kms enable-key {kms}\n{again}",
+    Remedy.ENABLE_KEY: "The {key} is disabled. Enable it ({profile}):\n  aws kms enable-key {kms}\n{again}",
     Remedy.CANCEL_DELETION: (
-        "The {key} is waiting to be deleted. Cancel the deletion and enable the key, while the waiting period lasts:\n"
+        "The {key} is waiting to be deleted. While the waiting period lasts, cancel the deletion; the key is disabled "
+        "after that, so enable it as well ({profile}):\n"
         "  aws kms cancel-key-deletion {kms}\n  aws kms enable-key {kms}\n{again}"
     ),
     Remedy.IMPORT_MATERIAL: (
-        'The {key} has no key material yet. Import it (AWS KMS developer guide, "Importing key material"), and check '
-        "that the key state is Enabled:\n  aws kms describe-key {kms}\n{again}"
+        'The {key} has no key material yet. Import it (AWS KMS developer guide, "Importing key material"). The key can '
+        "be used when its state is Enabled ({profile}):\n"
+        "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n{again}"
     ),
     Remedy.KEY_STATE: (
-        "The {key} is in a state in which it cannot be used. See which one, and bring it to Enabled:\n"
-        "  aws kms describe-key {kms}\nA key in a custom key store needs that store connected.\n{again}"
+        "The {key} is in a state in which it cannot be used. See which one ({profile}):\n"
+        "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
+        "Creating and Updating pass by themselves; Unavailable means that the key's custom key store has to be "
+        "connected. The key can be used when the state is Enabled.\n{again}"
     ),
     Remedy.SYMMETRIC_KEY: (
-        "{key_arn} is not a symmetric key for encryption and decryption, and the usage of a key cannot be changed. "
-        "Make a new {key} in {region} with key type Symmetric and usage Encrypt and decrypt, append the statements "
-        "below to its policy, and start the environment with the new ARN.\n{statements}"
+        "{key_arn} is not a symmetric key for encryption and decryption, and the type and usage of a key cannot be "
+        "changed.\n{create}\n{again_with_arn}"
     ),
     Remedy.CHECK_ARN: (
-        "AWS does not find {key_arn}. Compare it with the key's ARN in the KMS console of {region}, or print it:\n"
-        "  aws kms describe-key {kms} --query KeyMetadata.Arn --output text\n"
-        "If the key was made a moment ago, wait a minute and start again; otherwise start with the right ARN."
+        "AWS does not find {key_arn}. Print the ARNs of all keys in {region}, and compare ({profile}):\n"
+        '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n'
+        "If the ARN is there, the key may be too new to be seen everywhere: wait a minute, and start the environment "
+        "again with the same values. Otherwise start it again with the right ARN as {field}."
     ),
     Remedy.S3_KEY_POLICY: (
-        "The {key} does not let the platform use it through S3. Append this statement to the Statement array of the "
-        "policy of {key_arn}, and leave the statements that are there as they are:\n{statements}\n"
-        "If the statement is there, check in it: the principal is {role}, kms:ViaService is "
-        "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}, and no other statement has Effect Deny for it. "
-        "If the key does not exist, correct the ARN: AWS gives the same answer for both. {moment}\n{again}"
+        "The {key} does not let the platform use it through S3, or does not exist: across accounts AWS gives the same "
+        "answer for both.\n"
+        "1. Compare the ARN {key_arn} with the one in the AWS KMS console of {region}. If they differ, start the "
+        "environment again with the right one as {field}.\n"
+        "2. {append}\n"
+        "3. If the statement is there already, compare every value in it: the principal is {role}, kms:ViaService is "
+        "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}. No other statement of the policy may have "
+        "Effect Deny for this principal.\n"
+        "If AWS's message speaks of an identity-based policy or a service control policy, it is the platform's "
+        "operator who has to allow {role} to use KMS.\n{moment}\n{again}"
     ),
     Remedy.RDS_KEY: (
-        "RDS gives one answer for every reason why a key cannot be used. Check these in turn for the {key}:\n"
-        "1. It exists in {region}, is enabled, is symmetric, and is not waiting for deletion or for key material:\n"
-        "  aws kms describe-key {kms}\n"
+        "RDS gives one answer for every reason why it cannot use the {key}. Check these in turn:\n"
+        "1. The key exists in {region}, and this prints Enabled, SYMMETRIC_DEFAULT and ENCRYPT_DECRYPT ({profile}):\n"
+        '  aws kms describe-key {kms} --query "KeyMetadata.[KeyState,KeySpec,KeyUsage]" --output text\n'
+        "   If it prints Disabled, enable the key. If it prints PendingDeletion, cancel the deletion first:\n"
+        "  aws kms cancel-key-deletion {kms}\n"
         "  aws kms enable-key {kms}\n"
-        "2. Its policy holds both of these statements, with exactly these values:\n{statements}\n"
-        "3. No statement with Effect Deny applies to {role}.\n{moment}\n{again}"
+        "   If the key is not found or is of another kind, a key that fits has to be given as {field}.\n"
+        "2. {append}\n"
+        "3. If the statements are there already, check that every value in them is exactly as above, and that no other "
+        "statement of the policy has Effect Deny for {role}.\n{moment}\n{again}"
     ),
     Remedy.CLUSTER_LOST_KEY: (
-        "The cluster can no longer use the {key}. Enable the key, and cancel its deletion if that is scheduled:\n"
-        "  aws kms describe-key {kms}\n  aws kms enable-key {kms}\n"
-        "Then have the platform start the cluster again, within 7 days of its loss:\n"
-        "  aws rds start-db-cluster --region {region} --db-cluster-identifier <cluster>\n{again}"
+        "The cluster was made and can no longer use the {key}.\n"
+        "1. The key's administrator cancels the deletion if one is scheduled, and enables the key ({profile}):\n"
+        "  aws kms cancel-key-deletion {kms}\n"
+        "  aws kms enable-key {kms}\n"
+        "2. If the status above ends in -recoverable, the platform's operator starts the cluster again (RDS, "
+        "StartDBCluster) within 7 days of the loss. Without that ending, the cluster cannot be started any more: the "
+        "operator has to remove it.\n{again}"
     ),
     Remedy.KEY_IN_USE: (
-        "Every environment has its own pair of keys. Make a new {key} in {region} for this environment, or delete the "
-        "environment that uses {key_arn}."
+        "Every environment has its own pair of keys, and another one uses {key_arn}. Make a new {key} for this "
+        "environment.\n{create}\n{again_with_arn}"
     ),
     Remedy.PLATFORM_KEY: (
-        "It is not the customer's key that was refused but a key of the platform's account {account}: the one for the "
-        "managed master secret or a default key of AWS. The platform's operator has to allow {role} to use that key."
+        "The customer has nothing to do: it is not the customer's key that was refused but one of the platform's "
+        "account {account}, for the managed master secret or as a default of AWS. The platform's operator has to allow "
+        "{role} to use that key.\n{again}"
     ),
     Remedy.PLATFORM_PERMISSION: (
         "The customer has nothing to do. The platform's operator has to allow {role} this operation, in its IAM policy "
         "and in the organisation's service control policies.\n{again}"
     ),
     Remedy.PLATFORM_CREDENTIALS: (
-        "The customer has nothing to do. The worker's AWS credentials are not accepted: `byok doctor` shows who it is "
-        "in AWS and what is missing.\n{again}"
+        "The customer has nothing to do. The worker's AWS credentials are not accepted: the platform's operator sees "
+        "with `byok doctor` who the worker is in AWS and what is missing.\n{again}"
     ),
     Remedy.PLATFORM_OPERATOR: (
         "The customer has nothing to do. The platform's operator has to see to what AWS says above; with the request "
         "id AWS's support can look it up.\n{again}"
     ),
     Remedy.NAME_TAKEN: (
-        "Something that is not this environment's bears the name it needs, and is left untouched. The platform's "
-        "operator has to remove or rename it, or choose another environment id.\n{again}"
+        "The customer has nothing to do. Something that is not this environment's bears the name it needs, and is left "
+        "untouched: the platform's operator has to remove or rename it, or choose another environment id.\n{again}"
     ),
     Remedy.OTHER_KEY: (
-        "A resource of this environment is encrypted with another key than {key_arn}, and a key cannot be changed "
-        "later. Start with the key it was made with, or remove the resource first."
+        "A resource of this environment is encrypted with another key than {key_arn}, and the key of a resource cannot "
+        "be changed later. Start the environment again with the ARN of the key that the resource was made with, as "
+        "{field}; or have the platform's operator remove the resource first, and then start again with the same values."
     ),
     Remedy.UNPROVED: (
-        "What AWS reports is not what was asked for, so the environment is not handed over. The platform's operator "
-        "has to find out who changed it, and set it right or remove it.\n{again}"
+        "The customer has nothing to do. What AWS reports is not what was asked for, so the environment is not handed "
+        "over: the platform's operator has to find out who changed it, and set it right or remove it.\n{again}"
     ),
     Remedy.QUOTA: (
         "The customer has nothing to do. The platform's account {account} has reached a quota in {region}: its "
         "operator has to have it raised, or to remove what is no longer used.\n{again}"
     ),
-    Remedy.CANCELLED: "Nothing is wrong. {again}",
-    Remedy.WAIT: "AWS asks to try later, and did so for too long. See whether {region} has an outage.\n{again}",
+    Remedy.CANCELLED: "Nothing is wrong: somebody asked for the end. {again}",
+    Remedy.MALFORMED_REQUEST: "Nothing was made. Correct the field that is named above, and start the environment again.",
+    Remedy.WAIT: (
+        "The customer has nothing to do. AWS was busy, out of reach or not finished for longer than is waited here: "
+        "see in the AWS Health Dashboard whether {region} has an outage.\n{again}"
+    ),
 }
 
+_COPY: Final = (
+    "Copy the {key}'s full ARN from the AWS KMS console of {region} (Customer managed keys > the key > ARN), or print "
+    "the ARNs of all keys there ({profile}):\n"
+    '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n{again_with_arn}'
+)
+
 _ARN_TEXTS: Final[dict[ArnFault, str]] = {
-    ArnFault.MALFORMED: "Copy the {key}'s full ARN from the KMS console of {region} and paste it as {field}.",
-    ArnFault.NOT_AN_ARN: "Copy the {key}'s full ARN from the KMS console of {region} and paste it as {field}.",
+    ArnFault.MALFORMED: _COPY,
+    ArnFault.NOT_AN_ARN: _COPY,
+    ArnFault.NOT_A_KEY: _COPY,
     ArnFault.ALIAS: (
-        "Give the ARN of the key that the alias points at:\n  aws kms describe-key --profile byok --region {region} "
-        "--key-id {key_arn} --query KeyMetadata.Arn --output text"
+        "Give the ARN of the key that the alias points at. This prints it ({profile}):\n"
+        "  aws kms describe-key {kms} --query KeyMetadata.Arn --output text\n"
+        "If AWS does not find it, the alias is not one of {region}; and a key behind alias/aws/… belongs to AWS and "
+        "cannot be shared. In both cases make a key of your own in {region}.\n{again_with_arn}"
     ),
-    ArnFault.NOT_A_KEY: "Paste the ARN of a KMS key as {field}: arn:…:kms:{region}:<account>:key/<key id>.",
-    ArnFault.OTHER_PARTITION: "Make the {key} in {region}: a key of another partition can never be used there.",
-    ArnFault.OTHER_REGION: "Make a {key} in {region} and paste its ARN as {field}.",
+    ArnFault.OTHER_PARTITION: ("A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"),
+    ArnFault.OTHER_REGION: (
+        "If the {key} exists in {region} too, copy its ARN from the AWS KMS console of that Region. If not, make it "
+        "there.\n{create}\n{again_with_arn}"
+    ),
     ArnFault.OTHER_REGION_REPLICA: (
-        "Use the replica of this key in {region}; if there is none, make one and give it its own key policy:\n"
-        "  aws kms replicate-key --profile byok --key-id {key_arn} --replica-region {region}"
+        "Use the replica of this key in {region}. If there is one, this prints its ARN, {replica} ({profile}):\n"
+        "  aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text\n"
+        "If there is none, make it in the AWS KMS console of the primary key's Region (the key > Regionality > Create "
+        "new replica keys).\nA replica has a key policy of its own. {append}\n{again_with_arn}"
     ),
-    ArnFault.PLATFORM_ACCOUNT: "Make the {key} in the customer's own account: {account} is the platform's.",
-    ArnFault.SAME_KEY: "Make a second key and paste its ARN as {field}: S3 and Aurora need a key each.",
-    ArnFault.OTHER_ACCOUNT: "Paste the ARN of a {key} that is in the same account as the S3 key.",
+    ArnFault.PLATFORM_ACCOUNT: (
+        "{account} is the platform's account: the {key} has to be in the customer's own.\n{create}\n{again_with_arn}"
+    ),
+    ArnFault.SAME_KEY: "S3 and Aurora need a key each. Make a second one.\n{create}\n{again_with_arn}",
+    ArnFault.OTHER_ACCOUNT: (
+        "Use the {key} of the account that the S3 key is in. If there is none, make it there.\n{create}\n"
+        "{again_with_arn}"
+    ),
 }

@@ -4,7 +4,22 @@ The defaults are the reference vendor's and must come out exactly so (contract, 
 Another vendor makes its own profile, and nothing else in the code changes.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _free_for_buckets(prefix: str) -> str:
+    # S3 keeps names that begin with `sthree-` and `amzn-s3-demo-` to itself (S3 user guide, "Bucket naming rules").
+    if prefix in ("sthree", "amzn"):
+        raise ValueError(f"S3 reserves bucket names that begin with {prefix}-")
+    return prefix
+
+
+def _free_for_tags(prefix: str) -> str:
+    if prefix == "aws":
+        raise ValueError("AWS reserves tags that begin with aws:")
+    return prefix
 
 
 class VendorProfile(BaseModel):
@@ -19,8 +34,12 @@ class VendorProfile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(default="Ataccama", pattern=r"^[A-Z][A-Za-z0-9]{0,31}$")
-    resource_prefix: str = Field(default="byok", pattern=r"^[a-z][a-z0-9]{1,7}$")
-    tag_prefix: str = Field(default="byok", pattern=r"^[a-z][a-z0-9-]{0,30}$")
+    resource_prefix: Annotated[str, AfterValidator(_free_for_buckets)] = Field(
+        default="byok", pattern=r"^[a-z][a-z0-9]{1,7}$"
+    )
+    tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = Field(
+        default="byok", pattern=r"^[a-z][a-z0-9-]{0,30}$"
+    )
 
     @property
     def s3_access_sid(self) -> str:

@@ -1,0 +1,266 @@
+"""The pure rules on ARNs (contract 81-84, 115-117, 124, D6-D8)."""
+
+import contextlib
+import re
+
+import botocore.session
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from byok.domain.arns import (
+    REGION_PATTERN,
+    ArnError,
+    ArnFault,
+    KeyArn,
+    WhichKey,
+    account_of,
+    check_key_arns,
+    parse_key_arn,
+    partition_of,
+    role_of_session,
+)
+
+PLATFORM, CUSTOMER, OTHER_CUSTOMER = "111122223333", "444455556666", "777788889999"
+REGION = "eu-central-1"
+UUID_1, UUID_2 = "1234abcd-12ab-34cd-56ef-1234567890ab", "0987dcba-09fe-87dc-65ba-ab0987654321"
+MRK = "mrk-1234abcd12ab34cd56ef1234567890ab"
+
+
+def arn(
+    key_id: str = UUID_1, *, region: str = REGION, account: str = CUSTOMER, partition: str = "aws", kind: str = "key"
+) -> str:
+    return f"arn:{partition}:kms:{region}:{account}:{kind}/{key_id}"
+
+
+S3, RDS = arn(UUID_1), arn(UUID_2)
+
+
+def regions() -> list[tuple[str, str]]:
+    """Every Region botocore knows, with its partition; pseudo Regions such as `aws-global` hold no key."""
+    session = botocore.session.get_session()
+    return [
+        (partition, region)
+        for partition in session.get_available_partitions()
+        for service in ("kms", "s3", "rds", "ec2")
+        for region in session.get_available_regions(service, partition)
+    ]
+
+
+REGIONS = sorted(set(regions()))
+
+
+def test_botocore_knows_regions_in_every_partition_we_name() -> None:
+    assert len(REGIONS) > 30
+    assert {"aws", "aws-cn", "aws-us-gov", "aws-eusc"} <= {partition for partition, _ in REGIONS}
+
+
+@pytest.mark.parametrize(("partition", "region"), REGIONS)
+def test_every_region_matches_the_pattern_and_knows_its_partition(partition: str, region: str) -> None:
+    assert re.fullmatch(REGION_PATTERN, region)
+    assert partition_of(region) == partition  # contract D6
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "EU-central-1", "eu-central", "eu-central-0", "aws-global", "eu central-1", "eu-central-1\n", "../etc-1"],
+)
+def test_what_is_no_region_is_refused(text: str) -> None:
+    assert re.fullmatch(REGION_PATTERN, text) is None
+
+
+KEY_IDS = st.one_of(
+    st.uuids().map(str),
+    st.text("0123456789abcdef", min_size=32, max_size=32).map(lambda digits: f"mrk-{digits}"),
+)
+KEYS = st.builds(
+    lambda place, account, key_id: KeyArn(place[0], place[1], account, key_id),
+    st.sampled_from(REGIONS),
+    st.text("0123456789", min_size=12, max_size=12),
+    KEY_IDS,
+)
+
+
+@given(KEYS)
+def test_a_printed_key_arn_reads_as_itself(key: KeyArn) -> None:
+    assert parse_key_arn(str(key)) == key  # contract 81, 84
+    assert key.multi_region == key.key_id.startswith("mrk-")  # contract 116
+
+
+@pytest.mark.parametrize(
+    ("text", "fault", "said"),
+    [
+        ("", ArnFault.NOT_AN_ARN, "empty"),
+        ("  \n", ArnFault.NOT_AN_ARN, "empty"),
+        (UUID_1, ArnFault.NOT_AN_ARN, "is a key id"),
+        (MRK, ArnFault.NOT_AN_ARN, "is a key id"),
+        ("alias/payments", ArnFault.ALIAS, "silently change what encrypts"),
+        (arn("payments", kind="alias"), ArnFault.ALIAS, "silently change what encrypts"),
+        (arn("aws/s3", kind="alias"), ArnFault.ALIAS, "silently change what encrypts"),
+        ("arn:aws:s3:::bucket", ArnFault.NOT_A_KEY, "ARN of s3"),
+        ("arn:aws:iam::111122223333:role/x", ArnFault.NOT_A_KEY, "ARN of iam"),
+        (arn(f"{UUID_1}0"), ArnFault.MALFORMED, "not a full key ARN"),
+        (arn(UUID_1.upper()), ArnFault.MALFORMED, "not a full key ARN"),
+        (arn("mrk-1234"), ArnFault.MALFORMED, "not a full key ARN"),
+        (arn(account="12345"), ArnFault.MALFORMED, "not a full key ARN"),
+        (arn(kind="grant"), ArnFault.MALFORMED, "not a full key ARN"),
+        (arn(region=""), ArnFault.MALFORMED, "does not name a Region"),
+        (arn(region="frankfurt"), ArnFault.MALFORMED, "does not name a Region"),
+        (f" {S3}", ArnFault.MALFORMED, "white space"),
+        (f"{S3}\n", ArnFault.MALFORMED, "white space"),
+        (f'"{S3}"', ArnFault.MALFORMED, "is not an ARN"),
+        (f"{S3},{RDS}", ArnFault.MALFORMED, "not a full key ARN"),
+        ("alias/\x1b[31m", ArnFault.MALFORMED, r"\x1b"),
+        ("arn:aws:kms", ArnFault.MALFORMED, "is not an ARN"),
+    ],
+)
+def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: ArnFault, said: str) -> None:
+    with pytest.raises(ArnError) as refusal:  # contract 82, 83
+        parse_key_arn(text)
+    assert refusal.value.fault is fault
+    assert said in str(refusal.value)
+
+
+ALMOST = st.builds(
+    "{}:{}:{}:{}:{}:{}".format,
+    st.sampled_from(["arn", "ARN", ""]),
+    st.sampled_from(["aws", "aws-cn", "aws-", "x"]),
+    st.sampled_from(["kms", "s3", ""]),
+    st.sampled_from([REGION, "us-gov-west-1", "", "ünder-1"]),
+    st.sampled_from([CUSTOMER, PLATFORM, "", "\u0661" * 12]),
+    st.one_of(st.text(), st.builds("key/{}".format, KEY_IDS), st.builds("alias/{}".format, st.text())),
+)
+ANYTHING = st.one_of(st.text(), ALMOST)
+
+
+@given(ANYTHING, ANYTHING, st.sampled_from([place for _, place in REGIONS]))
+@example("{key}", "{}{0}%s${x}", REGION)
+def test_no_text_makes_the_rules_raise(s3: str, rds: str, region: str) -> None:
+    for finding in check_key_arns(s3, rds, region, PLATFORM):
+        assert finding.message.isprintable(), "what a person pasted is shown, and never acts on a terminal"
+        assert finding.arn == (s3 if finding.which is WhichKey.S3 else rds)
+
+
+@given(ANYTHING)
+def test_a_text_is_a_key_arn_or_refused_as_an_arn_error(text: str) -> None:
+    with contextlib.suppress(ArnError):
+        assert str(parse_key_arn(text)) == text
+
+
+def findings(s3: str, rds: str, region: str = REGION, platform: str | None = PLATFORM) -> list[tuple[str, str]]:
+    return [(item.which.value, item.fault.value) for item in check_key_arns(s3, rds, region, platform)]
+
+
+def test_two_keys_of_one_customer_in_the_right_region_pass() -> None:
+    assert findings(S3, RDS) == []  # contract 54, D8
+
+
+@pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-eusc", "eusc-de-east-1")])
+def test_keys_of_another_partition_pass_in_a_region_of_it(partition: str, region: str) -> None:
+    ours = {"partition": partition, "region": region}
+    assert findings(arn(UUID_1, **ours), arn(UUID_2, **ours), region) == []  # contract D6
+
+
+def test_a_multi_region_key_of_the_environments_region_passes() -> None:
+    assert findings(arn(MRK), RDS) == []  # contract 116
+
+
+@pytest.mark.parametrize(
+    ("bad", "fault"),
+    [
+        (arn("x", kind="alias"), ArnFault.ALIAS),  # contract 82
+        (UUID_1, ArnFault.NOT_AN_ARN),  # contract 83
+        ("arn:aws:s3:::bucket", ArnFault.NOT_A_KEY),  # contract 83
+        (arn(region="eu-west-1"), ArnFault.OTHER_REGION),  # contract 115
+        (arn(MRK, region="eu-west-1"), ArnFault.OTHER_REGION_REPLICA),  # contract 117
+        (arn(partition="aws-cn", region="cn-north-1"), ArnFault.OTHER_PARTITION),  # contract D6
+        (arn(partition="aws-cn"), ArnFault.OTHER_PARTITION),  # contract D6
+        (arn(account=PLATFORM), ArnFault.PLATFORM_ACCOUNT),  # contract 124
+    ],
+)
+@pytest.mark.parametrize("which", WhichKey)
+def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(bad: str, fault: ArnFault, which: WhichKey) -> None:
+    good = arn(UUID_2)
+    found = findings(bad, good) if which is WhichKey.S3 else findings(good, bad)
+    assert found == [(which.value, fault.value)]
+
+
+def test_both_keys_are_judged_together() -> None:
+    assert findings("nonsense", arn(region="eu-west-1")) == [  # contract 7
+        ("s3", "arn.Malformed"),
+        ("rds", "arn.OtherRegion"),
+    ]
+
+
+def test_a_key_that_breaks_two_rules_has_two_findings() -> None:
+    assert findings(arn(region="eu-west-1", account=PLATFORM), arn(UUID_2, account=PLATFORM)) == [
+        ("s3", "arn.OtherRegion"),
+        ("s3", "arn.PlatformAccount"),
+        ("rds", "arn.PlatformAccount"),
+    ]
+
+
+def test_one_key_in_both_fields_is_refused() -> None:
+    assert findings(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract D7
+
+
+def test_two_replicas_of_one_key_are_one_key() -> None:
+    assert findings(arn(MRK), arn(MRK, region="eu-west-1")) == [  # contract D7, 117
+        ("rds", "arn.ReplicaOfOtherRegion"),
+        ("rds", "arn.SameKeyTwice"),
+    ]
+
+
+def test_keys_of_two_customers_are_refused() -> None:
+    assert findings(S3, arn(UUID_2, account=OTHER_CUSTOMER)) == [("rds", "arn.KeysOfTwoAccounts")]  # contract D8
+
+
+def test_without_a_known_platform_account_its_keys_cannot_be_told() -> None:
+    assert findings(arn(UUID_1, account=PLATFORM), arn(UUID_2, account=PLATFORM), platform=None) == []
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        f"arn:aws:iam::{PLATFORM}:role/platform",
+        f"arn:aws-us-gov:iam::{PLATFORM}:role/a/long/path/Name+=,.@-_1",
+        f"arn:aws-eusc:iam::{PLATFORM}:role/{'n' * 64}",
+    ],
+)
+def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
+    assert account_of(role) == PLATFORM  # contract 37, D3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        f"arn:aws:iam::{PLATFORM}:user/somebody",
+        f"arn:aws:iam::{PLATFORM}:role/",
+        f"arn:aws:iam::{PLATFORM}:role/path/",
+        f"arn:aws:iam::{PLATFORM}:role/{'n' * 65}",
+        f"arn:aws:iam::{PLATFORM}:role/röle",
+        f"arn:aws:iam::{PLATFORM}:role/x\n",
+        "arn:aws:iam::1111:role/x",
+        f"arn:aws:sts::{PLATFORM}:assumed-role/x/y",
+        "*",
+    ],
+)
+def test_what_is_no_role_has_no_account(text: str) -> None:
+    with pytest.raises(ValueError, match="not the ARN of an IAM role"):
+        account_of(text)
+
+
+def test_a_session_tells_its_role() -> None:
+    assert role_of_session(f"arn:aws-cn:sts::{PLATFORM}:assumed-role/platform/i-0abc") == (
+        f"arn:aws-cn:iam::{PLATFORM}:role/platform"
+    )
+
+
+@pytest.mark.parametrize("caller", [f"arn:aws:iam::{PLATFORM}:root", f"arn:aws:iam::{PLATFORM}:user/x", ""])
+def test_any_other_caller_has_no_role(caller: str) -> None:
+    assert role_of_session(caller) is None
+
+
+def test_the_fields_have_the_names_of_the_wizard() -> None:
+    assert [which.label for which in WhichKey] == ["S3 key ARN", "RDS key ARN"]  # contract 28

@@ -1,0 +1,93 @@
+"""A blueprint that could not become an environment is refused when it is read, and not by AWS half-way."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from byok.domain.blueprint import Blueprint, DatabaseBlueprint, MasterAuthentication
+
+KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+OBJECT = {"key": "services/catalog/bootstrap.json", "content": "{}"}
+
+
+def blueprint(**changes: Any) -> Blueprint:
+    return Blueprint.model_validate({"buckets": [{"purpose": "catalog", "objects": [OBJECT]}], **changes})
+
+
+def test_the_least_a_blueprint_says_is_one_bucket_with_one_object() -> None:
+    assert blueprint().buckets[0].objects[0].content_type == "application/json"
+
+
+def test_without_a_word_on_the_database_it_is_a_safe_one() -> None:
+    database = blueprint().database
+    assert database.deletion_protection
+    assert database.backup_retention_days >= 7
+    assert database.authentication is MasterAuthentication.IAM  # contract D15
+
+
+@pytest.mark.parametrize(
+    ("buckets", "said"),
+    [
+        ([], "at least 1"),
+        ([{"purpose": "catalog"}], "no bucket has an initial object"),  # contract 96: nothing would prove the key
+        ([{"purpose": "a", "objects": [OBJECT]}, {"purpose": "a"}], "two buckets have one purpose"),
+        ([{"purpose": "a", "objects": [OBJECT, OBJECT]}], "two objects with one key"),
+        ([{"purpose": "Upper", "objects": [OBJECT]}], "purpose"),
+        ([{"purpose": "with-hyphen", "objects": [OBJECT]}], "purpose"),
+        ([{"purpose": "morethantwelve", "objects": [OBJECT]}], "purpose"),
+        ([{"purpose": "a", "objects": [{**OBJECT, "key": "/leading"}]}], "key"),
+        ([{"purpose": "a", "objects": [{**OBJECT, "key": ""}]}], "key"),
+        ([{"purpose": "a", "objects": [{**OBJECT, "content": "x" * 16_385}]}], "content"),
+        ([{"purpose": "a", "objects": [{**OBJECT, "content_type": "json"}]}], "content_type"),
+        ([{"purpose": "a", "objects": [{**OBJECT, "acl": "public-read"}]}], "acl"),
+        ([{"purpose": f"p{number}", "objects": [OBJECT]} for number in range(21)], "at most 20"),
+    ],
+)
+def test_buckets_that_cannot_be_made_are_refused(buckets: list[dict[str, Any]], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        blueprint(buckets=buckets)
+
+
+@pytest.mark.parametrize(
+    ("database", "said"),
+    [
+        ({"min_capacity": 8, "max_capacity": 4}, "min_capacity is larger"),
+        ({"min_capacity": 0.7}, "min_capacity"),
+        ({"max_capacity": 512}, "max_capacity"),
+        ({"backup_retention_days": 6}, "backup_retention_days"),
+        ({"backup_retention_days": 36}, "backup_retention_days"),
+        ({"engine_version": "latest"}, "engine_version"),
+        ({"database_name": "App-1"}, "database_name"),
+        ({"database_name": "rdsadmin"}, "reserved"),
+        ({"database_name": "template1"}, "reserved"),
+        ({"master_username": "admin"}, "reserved"),
+        ({"master_username": "rdsadmin"}, "reserved"),
+        ({"master_username": "pg_monitor"}, "reserved"),
+        ({"security_group_ids": ["default"]}, "security_group_ids"),
+        ({"master_secret_key_arn": KEY}, "managed-secret"),
+        ({"authentication": "managed-secret", "master_secret_key_arn": "alias/platform"}, "alias"),
+        ({"authentication": "password"}, "authentication"),
+        ({"storage_encrypted": False}, "storage_encrypted"),  # contract 85: nobody can choose that
+        ({"kms_key_id": KEY}, "kms_key_id"),  # contract 99: nor another key
+    ],
+)
+def test_a_database_that_cannot_be_made_is_refused(database: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        blueprint(database=database)
+
+
+def test_a_managed_secret_takes_a_key_of_the_platform() -> None:
+    database = DatabaseBlueprint(authentication=MasterAuthentication.MANAGED_SECRET, master_secret_key_arn=KEY)
+    assert database.master_secret_key_arn == KEY  # contract D15
+
+
+def test_an_unknown_version_is_refused() -> None:
+    with pytest.raises(ValidationError, match="version"):
+        blueprint(version=2)
+
+
+def test_a_refusal_repeats_no_value() -> None:
+    with pytest.raises(ValidationError) as refusal:
+        blueprint(database={"master_username": "Hunter2!"})
+    assert "Hunter2" not in str(refusal.value)

@@ -1,0 +1,125 @@
+"""Names are deterministic, and legal by AWS's rules whatever the environment, vendor and Region."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from byok.domain import naming
+from byok.domain.arns import REGION_PATTERN
+from byok.domain.models import ProvisionRequest
+from byok.domain.vendor import VendorProfile
+
+RESERVED_PREFIXES = ("aws", "amzn", "sthree")
+PREFIXES = st.from_regex(r"[a-z][a-z0-9]{1,7}", fullmatch=True).filter(lambda prefix: prefix not in RESERVED_PREFIXES)
+VENDORS = st.builds(lambda prefix: VendorProfile(resource_prefix=prefix, tag_prefix=prefix), PREFIXES)
+ENVIRONMENTS = st.from_regex(naming.ENVIRONMENT_ID_PATTERN.rstrip("$"), fullmatch=True).filter(
+    lambda text: len(text) <= naming.ENVIRONMENT_ID_MAX
+)
+PURPOSES = st.from_regex(naming.PURPOSE_PATTERN.rstrip("$"), fullmatch=True)
+ACCOUNTS = st.text("0123456789", min_size=12, max_size=12)
+REGIONS = st.from_regex(REGION_PATTERN.rstrip("$"), fullmatch=True)
+
+
+def assert_legal_bucket_name(name: str) -> None:
+    """S3 user guide, "General purpose bucket naming rules"; without dots, which break TLS."""
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", name), name
+    assert not name.startswith(("xn--", "sthree-", "amzn-s3-demo-")), name
+    assert not name.endswith(("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")), name
+
+
+def assert_legal_rds_identifier(name: str) -> None:
+    """RDS API reference, CreateDBCluster and CreateDBInstance."""
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name), name
+    assert len(name) <= 63, name
+
+
+@given(VENDORS, ENVIRONMENTS, PURPOSES, ACCOUNTS, REGIONS)
+def test_names_are_legal(vendor: VendorProfile, environment: str, purpose: str, account: str, region: str) -> None:
+    assert_legal_rds_identifier(naming.cluster_identifier(vendor, environment))
+    assert_legal_rds_identifier(naming.writer_identifier(vendor, environment))
+    assert_legal_bucket_name(naming.bucket_name(vendor, environment, purpose, account, region))
+    assert_legal_bucket_name(naming.probe_bucket_name(vendor, account, region))
+
+
+def test_the_longest_names_still_fit() -> None:
+    vendor, environment = VendorProfile(resource_prefix="p" * 8), "e" * naming.ENVIRONMENT_ID_MAX
+    longest_region = "abcd-abcdefghij-abcdefghij-99"
+    assert re.fullmatch(REGION_PATTERN, longest_region)
+    assert len(naming.bucket_name(vendor, environment, "p" * 12, "1" * 12, longest_region)) == 63
+    assert_legal_bucket_name(naming.probe_bucket_name(vendor, "1" * 12, longest_region))
+    assert_legal_rds_identifier(naming.writer_identifier(vendor, environment))
+
+
+@given(VENDORS, ENVIRONMENTS)
+def test_tags_are_legal_and_name_the_environment(vendor: VendorProfile, environment: str) -> None:
+    tags = naming.environment_tags(vendor, environment)
+    assert tags[naming.environment_tag(vendor)] == environment
+    for key, value in tags.items():
+        # What S3 and RDS both allow; `aws:` is AWS's own (AWS general reference, "Tag naming limits").
+        assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{1,128}", key)
+        assert not key.startswith("aws:")
+        assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{0,256}", value)
+
+
+def test_names_are_those_of_yesterday() -> None:
+    """A changed name would lose every environment that exists."""
+    vendor = VendorProfile()
+    assert naming.cluster_identifier(vendor, "acme") == "byok-acme"
+    assert naming.writer_identifier(vendor, "acme") == "byok-acme-writer"
+    assert naming.bucket_name(vendor, "acme", "catalog", "111122223333", "eu-central-1") == "byok-acme-catalog-4bb16c2b"
+    assert naming.probe_bucket_name(vendor, "111122223333", "eu-central-1") == (
+        "byok-key-probes-111122223333-eu-central-1"
+    )
+    assert naming.environment_tags(vendor, "acme") == {"byok:environment-id": "acme", "byok:managed-by": "byok"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("acme", "logs", "111122223333", "eu-central-1"), ("acme", "logs", "111122223333", "eu-west-1")),
+        (("acme", "logs", "111122223333", "eu-central-1"), ("acme", "logs", "999999999999", "eu-central-1")),
+        (("acme-x", "logs", "111122223333", "eu-central-1"), ("acme", "xlogs", "111122223333", "eu-central-1")),
+    ],
+)
+def test_another_place_or_environment_has_another_bucket(
+    one: tuple[str, str, str, str], other: tuple[str, str, str, str]
+) -> None:
+    assert naming.bucket_name(VendorProfile(), *one) != naming.bucket_name(VendorProfile(), *other)
+
+
+@pytest.mark.parametrize(
+    "environment_id", ["", "Acme", "1acme", "acme-", "-acme", "ac--me", "ac_me", "ac.me", "a" * 33, "acme\n", "é"]
+)
+def test_an_environment_id_that_would_make_an_illegal_name_is_refused(environment_id: str) -> None:
+    with pytest.raises(ValidationError, match="environment_id"):
+        ProvisionRequest(environment_id=environment_id, region="eu-central-1", s3_key_arn="x", rds_key_arn="y")
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"resource_prefix": "sthree"},  # S3 reserves `sthree-`
+        {"resource_prefix": "amzn"},  # and `amzn-s3-demo-`, which is what environment `s3-demo-…` would make of it
+        {"resource_prefix": "a-b"},
+        {"resource_prefix": "toolongone"},
+        {"tag_prefix": "aws"},  # AWS reserves `aws:`
+        {"tag_prefix": "Byok"},
+        {"name": "acme corp"},
+        {"nmae": "Acme"},
+    ],
+)
+def test_a_vendor_profile_that_would_make_illegal_names_is_refused(profile: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        VendorProfile.model_validate(profile)
+
+
+def test_the_reference_vendor_has_its_literal_sids() -> None:
+    vendor = VendorProfile()  # contract 61, 67, 70
+    assert (vendor.s3_access_sid, vendor.rds_describe_key_sid, vendor.rds_grants_sid) == (
+        "AllowAtaccamaPlatformS3Access",
+        "AllowAtaccamaPlatformRDSDescribeKey",
+        "AllowAtaccamaPlatformRDSGrants",
+    )

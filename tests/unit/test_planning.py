@@ -1,0 +1,91 @@
+"""The plan of an environment: the same request gives the same plan, and a bad key is in it as a finding."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.blueprint import Blueprint, BucketBlueprint, InitialObject
+from byok.domain.models import CheckKeysRequest, EnvironmentPlan, ProvisionRequest
+from byok.domain.planning import Platform, plan_environment, plan_key_check
+from byok.domain.vendor import VendorProfile
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab0987654321"
+BLUEPRINT = Blueprint(
+    buckets=(
+        BucketBlueprint(purpose="catalog", objects=(InitialObject(key="catalog.json", content="{}"),)),
+        BucketBlueprint(purpose="exports"),
+    )
+)
+PLATFORM = Platform("arn:aws:iam::111122223333:role/platform", VendorProfile(), BLUEPRINT)
+
+
+def request(environment_id: str = "acme", s3: str = S3, rds: str = RDS) -> ProvisionRequest:
+    return ProvisionRequest(
+        environment_id=environment_id, region="eu-central-1", s3_key_arn=s3, rds_key_arn=rds, key_grace_seconds=7
+    )
+
+
+def test_the_same_request_gives_the_same_plan() -> None:
+    assert plan_environment(request(), PLATFORM, AT) == plan_environment(request(), PLATFORM, AT)
+
+
+def test_every_bucket_of_the_blueprint_is_planned_with_its_objects() -> None:
+    plan = plan_environment(request(), PLATFORM, AT)  # contract 94, 95
+    assert [(bucket.purpose, bucket.objects) for bucket in plan.buckets] == [
+        (bucket.purpose, bucket.objects) for bucket in BLUEPRINT.buckets
+    ]
+    assert len({bucket.name for bucket in plan.buckets}) == 2
+    assert plan.cluster.settings == BLUEPRINT.database
+
+
+def test_two_environments_share_no_name() -> None:
+    one, other = (plan_environment(request(name), PLATFORM, AT) for name in ("acme", "bacme"))
+
+    def names(plan: EnvironmentPlan) -> set[str]:
+        return {plan.cluster.identifier, plan.cluster.writer_identifier, *(bucket.name for bucket in plan.buckets)}
+
+    assert names(one).isdisjoint(names(other))
+
+
+def test_the_plan_carries_what_the_activities_need_of_the_request() -> None:
+    environment = plan_environment(request(), PLATFORM, AT).environment
+    assert (environment.s3_key_arn, environment.rds_key_arn) == (S3, RDS)  # contract 84
+    assert (environment.key_arn(WhichKey.S3), environment.key_arn(WhichKey.RDS)) == (S3, RDS)
+    assert environment.key_grace_seconds == 7  # contract D14
+    assert environment.tags[environment.environment_tag] == "acme"
+    assert environment.platform_role_arn == PLATFORM.role_arn
+
+
+def test_good_keys_leave_no_finding() -> None:
+    assert plan_environment(request(), PLATFORM, AT).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("s3", "rds", "codes"),
+    [
+        (S3, S3, ["arn.SameKeyTwice"]),  # contract D7
+        (S3.replace("444455556666", "111122223333"), RDS, ["arn.PlatformAccount"]),  # contract 124
+        (S3, RDS.replace("444455556666", "777788889999"), ["arn.KeysOfTwoAccounts"]),  # contract D8
+        ("alias/x", "alias/y", ["arn.AliasNotAllowed", "arn.AliasNotAllowed"]),  # contract 7, 82
+    ],
+)
+def test_bad_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[str]) -> None:
+    asked = request(s3=s3, rds=rds)
+    for plan in (plan_environment(asked, PLATFORM, AT), plan_key_check(asked, PLATFORM, AT)):
+        assert [finding.code for finding in plan.findings] == codes
+        assert {finding.at for finding in plan.findings} == {AT}
+
+
+def test_a_check_of_keys_plans_nothing_but_the_probe() -> None:
+    asked = CheckKeysRequest(region="eu-central-1", s3_key_arn=S3, rds_key_arn=RDS)
+    plan = plan_key_check(asked, PLATFORM, AT)
+    assert set(type(plan).model_fields) == {"environment", "findings"}
+    assert plan.environment.probe_bucket == "byok-key-probes-111122223333-eu-central-1"
+    assert plan.environment.key_grace_seconds == 30  # contract D14: the default
+
+
+def test_the_platforms_account_is_that_of_its_role() -> None:
+    assert PLATFORM.account == "111122223333"  # contract 37, D3

@@ -1,0 +1,81 @@
+"""A problem carries what AWS said and what to do, whichever way it came up."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from byok.domain.arns import ArnFault, WhichKey
+from byok.domain.models import Problem
+from byok.domain.problems import arn_problems, problem
+from byok.domain.remediation import Remedy, Subject, remediation
+from byok.domain.statuses import Phase
+from byok.domain.vendor import VendorProfile
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+ROLE = "arn:aws:iam::111122223333:role/platform"
+S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab0987654321"
+
+
+def found(s3: str, rds: str, role: str | None = ROLE) -> tuple[Problem, ...]:
+    return arn_problems(
+        s3,
+        rds,
+        "eu-central-1",
+        platform_account="111122223333" if role else None,
+        platform_role_arn=role,
+        vendor=VendorProfile(),
+        at=AT,
+    )
+
+
+def test_two_good_keys_make_no_problem() -> None:
+    assert found(S3, RDS) == ()
+
+
+def test_all_findings_of_both_keys_come_as_problems() -> None:
+    first, second = found("alias/payments", RDS.replace("eu-central-1", "eu-west-1"))  # contract 7, 82, 115
+    assert (first.code, first.key, first.key_arn) == ("arn.AliasNotAllowed", WhichKey.S3, "alias/payments")
+    assert (second.code, second.key) == ("arn.OtherRegion", WhichKey.RDS)
+    assert {item.phase for item in (first, second)} == {Phase.VALIDATING_KEYS}
+    assert {item.operation for item in (first, second)} == {None}, "AWS was not asked"
+    assert {item.at for item in (first, second)} == {AT}
+
+
+def test_where_the_platform_role_is_not_known_the_rest_is_still_found() -> None:
+    (only,) = found("nonsense", RDS, role=None)
+    assert only.code == ArnFault.MALFORMED
+    assert "S3 key ARN" in only.remediation
+
+
+@pytest.mark.parametrize("key", [*WhichKey, None])
+def test_what_aws_said_reaches_the_problem_unchanged(key: WhichKey | None) -> None:
+    message = "arn:… is disabled. {not} a ${placeholder}"  # contract 30, 89
+    subject = Subject("eu-central-1", ROLE, VendorProfile(), key, S3 if key else None)
+    one = problem(
+        "s3.KMS.DisabledException",
+        message,
+        Remedy.ENABLE_KEY,
+        subject,
+        phase=Phase.CREATING_STORAGE,
+        at=AT,
+        operation="PutObject",
+        request_id="4442587FB7D0A2F9",
+    )
+    assert one == Problem(
+        code="s3.KMS.DisabledException",
+        message=message,
+        operation="PutObject",
+        key=key,
+        key_arn=S3 if key else None,
+        phase=Phase.CREATING_STORAGE,
+        request_id="4442587FB7D0A2F9",
+        region="eu-central-1",
+        at=AT,
+        remediation=remediation(Remedy.ENABLE_KEY, subject),
+    )
+
+
+def test_a_problem_is_the_same_after_a_journey_through_json() -> None:
+    (one, *_) = found("nonsense", RDS)
+    assert Problem.model_validate_json(one.model_dump_json()) == one

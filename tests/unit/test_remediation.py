@@ -1,0 +1,169 @@
+"""The advice is whole for every remedy, key and partition: commands that run, values filled in, a last step."""
+
+import json
+import re
+import shlex
+from itertools import product
+
+import botocore.session
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byok.domain.arns import ArnFault, WhichKey
+from byok.domain.policies import rds_key_statements, s3_key_statements
+from byok.domain.remediation import Remedy, Subject, arn_remediation, remediation
+from byok.domain.vendor import VendorProfile
+
+KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+PLACES = [
+    ("aws", "eu-central-1"),
+    ("aws-cn", "cn-north-1"),
+    ("aws-us-gov", "us-gov-west-1"),
+    ("aws-eusc", "eusc-de-east-1"),
+]
+CUSTOMERS_KEY = {
+    Remedy.ENABLE_KEY,
+    Remedy.CANCEL_DELETION,
+    Remedy.IMPORT_MATERIAL,
+    Remedy.KEY_STATE,
+    Remedy.SYMMETRIC_KEY,
+    Remedy.CHECK_ARN,
+    Remedy.S3_KEY_POLICY,
+    Remedy.RDS_KEY,
+    Remedy.CLUSTER_LOST_KEY,
+    Remedy.KEY_IN_USE,
+    Remedy.OTHER_KEY,
+}
+"""What the customer has to do something about; elsewhere the text says that there is nothing to do."""
+
+
+def subject(
+    key: WhichKey | None, partition: str = "aws", region: str = "eu-central-1", *, known_role: bool = True
+) -> Subject:
+    role = f"arn:{partition}:iam::111122223333:role/platform" if known_role else None
+    arn = f"arn:{partition}:kms:{region}:444455556666:key/{KEY_ID}" if key else None
+    return Subject(region, role, VendorProfile(), key, arn)
+
+
+def every_text(known_role: bool) -> list[tuple[str, Subject, str]]:
+    subjects = [
+        subject(key, partition, region, known_role=known_role)
+        for key, (partition, region) in product([*WhichKey, None], PLACES)
+    ]
+    return [
+        *((remedy.value, one, remediation(remedy, one)) for remedy, one in product(Remedy, subjects)),
+        *((fault.value, one, arn_remediation(fault, one)) for fault, one in product(ArnFault, subjects) if one.key),
+    ]
+
+
+ALL = [pytest.param(*case, id=f"{case[0]}-{case[1].key}-{case[1].region}") for case in every_text(known_role=True)]
+ROLELESS = [
+    pytest.param(*case, id=f"{case[0]}-{case[1].key}-{case[1].region}-no-role") for case in every_text(known_role=False)
+]
+
+
+@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
+def test_no_placeholder_is_left(name: str, one: Subject, text: str) -> None:
+    assert "None" not in text
+    assert "${" not in text
+    assert re.search(r"\{\w*\}", text) is None
+    if one.key:
+        assert "<" not in text, "every value is known, so every value is filled in"
+
+
+@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
+def test_the_last_line_says_what_to_do_next(name: str, one: Subject, text: str) -> None:
+    last = text.splitlines()[-1]
+    assert "start" in last
+    assert "again" in last
+    assert last.endswith(".")
+
+
+def commands(text: str) -> list[list[str]]:
+    return [shlex.split(line) for line in text.splitlines() if line.startswith("  aws ")]
+
+
+@pytest.mark.parametrize(("name", "one", "text"), ALL)
+def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: Subject, text: str) -> None:
+    session = botocore.session.get_session()
+    for aws, service, operation, *options in commands(text):
+        assert aws == "aws"
+        model = session.get_service_model(service)
+        by_command = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower(): known for known in model.operation_names}
+        shape = model.operation_model(by_command[operation]).input_shape
+        members = shape.members if shape else {}
+        given_options = {option for option in options if option.startswith("--")}
+        theirs = {"--" + re.sub(r"(?<=[a-z])(?=[A-Z])", "-", member).lower() for member in members}
+        assert given_options <= theirs | {"--profile", "--region", "--query", "--output"}
+        assert options[options.index("--region") + 1] == one.region
+        assert options[options.index("--profile") + 1] == "byok"  # contract 40
+        if "--key-id" in given_options and one.key_arn:
+            assert options[options.index("--key-id") + 1] == one.key_arn
+
+
+@pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
+def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: Subject, text: str) -> None:
+    assert bool(commands(text)) == ("byok stands for your AWS CLI profile" in text)  # contract 40
+
+
+@pytest.mark.parametrize("remedy", Remedy)
+def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
+    text = remediation(remedy, subject(WhichKey.S3))
+    whoever_asked = remedy in (Remedy.CANCELLED, Remedy.MALFORMED_REQUEST)
+    assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
+
+
+@pytest.mark.parametrize("key", WhichKey)
+@pytest.mark.parametrize(("partition", "region"), PLACES)
+@pytest.mark.parametrize("remedy", [Remedy.S3_KEY_POLICY, Remedy.RDS_KEY, Remedy.SYMMETRIC_KEY, Remedy.KEY_IN_USE])
+def test_the_statements_shown_are_those_of_that_key(remedy: Remedy, key: WhichKey, partition: str, region: str) -> None:
+    one = subject(key, partition, region)
+    assert one.platform_role_arn
+    render = s3_key_statements if key is WhichKey.S3 else rds_key_statements
+    statements = render(one.platform_role_arn, region, one.vendor)
+    assert one.statements in remediation(remedy, one)
+    # Verbatim elements of a Statement array (contract 27).
+    assert json.loads(f"[{one.statements}]") == statements
+
+
+def test_the_aurora_key_is_never_advised_to_take_the_s3_statement() -> None:
+    for remedy in Remedy:
+        assert "PlatformS3Access" not in remediation(remedy, subject(WhichKey.RDS))  # contract 80
+
+
+def test_a_key_that_is_pending_deletion_is_cancelled_before_it_is_enabled() -> None:
+    for remedy in (Remedy.CANCEL_DELETION, Remedy.RDS_KEY, Remedy.CLUSTER_LOST_KEY):
+        operations = [command[2] for command in commands(remediation(remedy, subject(WhichKey.RDS)))]
+        assert operations.index("cancel-key-deletion") < operations.index("enable-key")  # contract 112
+
+
+def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
+    mrk = "mrk-1234abcd12ab34cd56ef1234567890ab"
+    far = f"arn:aws:kms:us-east-1:444455556666:key/{mrk}"
+    near = f"arn:aws:kms:eu-central-1:444455556666:key/{mrk}"
+    one = Subject("eu-central-1", subject(WhichKey.S3).platform_role_arn, VendorProfile(), WhichKey.S3, far)
+    text = arn_remediation(ArnFault.OTHER_REGION_REPLICA, one)
+    assert commands(text)[0][-6:-4] == ["--key-id", near]  # contract 117
+    assert "key policy of its own" in text
+    assert "AllowAtaccamaPlatformS3Access" in text
+
+
+def test_an_alias_is_answered_with_the_command_that_prints_its_key() -> None:
+    alias = "arn:aws:kms:eu-central-1:444455556666:alias/payments"
+    one = Subject("eu-central-1", None, VendorProfile(), WhichKey.RDS, alias)
+    (command,) = commands(arn_remediation(ArnFault.ALIAS, one))
+    assert command == [  # contract 82
+        *("aws", "kms", "describe-key", "--profile", "byok", "--region", "eu-central-1"),
+        *("--key-id", alias, "--query", "KeyMetadata.Arn", "--output", "text"),
+    ]
+
+
+@given(st.text(min_size=1), st.sampled_from(ArnFault), st.sampled_from(Remedy), st.sampled_from(WhichKey))
+def test_what_was_pasted_stays_one_word_of_the_command(
+    pasted: str, fault: ArnFault, remedy: Remedy, key: WhichKey
+) -> None:
+    one = Subject("eu-central-1", None, VendorProfile(), key, pasted)
+    assert shlex.split(one.kms, posix=True)[-1] == pasted
+    for text in (remediation(remedy, one), arn_remediation(fault, one)):
+        assert text.endswith(".")
