@@ -17,14 +17,16 @@ from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD, Role
 PLATFORM_ROLE: Final = "AtaccamaPlatform"
 PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE}"
 
-# Well-known credentials of two profiles; nothing but this local AWS takes them.
+# Well-known credentials of three profiles; nothing but this local AWS takes them.
 PLATFORM_CREDENTIALS: Final = ("ASIAPLATFORM00000000", "local-platform-secret")
 CUSTOMER_CREDENTIALS: Final = ("AKIACUSTOMER00000000", "local-customer-secret")
+OPERATOR_CREDENTIALS: Final = ("AKIAOPERATOR00000000", "local-operator-secret")
 
 _CUSTOMER: Final = Caller(f"arn:aws:iam::{CUSTOMER_ACCOUNT}:user/KeyAdministrator", CUSTOMER_ACCOUNT)
 _PLATFORM: Final = Caller(
     f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE}/worker", PLATFORM_ACCOUNT, PLATFORM_ROLE_ARN
 )
+_OPERATOR: Final = Caller(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Operator", PLATFORM_ACCOUNT)
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
@@ -79,10 +81,9 @@ def found_accounts() -> None:
 
 def caller_of(access_key: str) -> Caller | None:
     """Who holds an access key id, None where nobody does."""
-    if access_key == PLATFORM_CREDENTIALS[0]:
-        return _PLATFORM
-    if access_key == CUSTOMER_CREDENTIALS[0]:
-        return _CUSTOMER
+    known = {PLATFORM_CREDENTIALS[0]: _PLATFORM, CUSTOMER_CREDENTIALS[0]: _CUSTOMER, OPERATOR_CREDENTIALS[0]: _OPERATOR}
+    if access_key in known:
+        return known[access_key]
     session = WORLD.sessions.get(access_key)
     role = WORLD.roles.get(session.role_arn) if session else None
     if session is None or role is None:
@@ -125,14 +126,16 @@ def authorize(call: Call, resource: str, code: str = "AccessDenied", status: int
 
 
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:
-    """Write an AWS config with the profiles `byok` (the customer) and `platform`, both pointing here.
+    """Write an AWS config with the profiles `byok` (the customer), `platform` and `operator`, all pointing here.
+
+    `platform` is a session of the role that the key policies name, `operator` the administrator of the platform's account.
 
     Returns:
         The paths of the config and of the credentials file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, credentials = folder / "config", folder / "credentials"
-    profiles = {"byok": CUSTOMER_CREDENTIALS, "platform": PLATFORM_CREDENTIALS}
+    profiles = {"byok": CUSTOMER_CREDENTIALS, "platform": PLATFORM_CREDENTIALS, "operator": OPERATOR_CREDENTIALS}
     config.write_text(
         "".join(
             f"[profile {name}]\nregion = {region}\nendpoint_url = {endpoint}\noutput = json\n\n" for name in profiles

@@ -1,0 +1,100 @@
+"""Activities against the local AWS: every attempt in Temporal's own test environment, retries as Temporal does them."""
+
+import contextvars
+import dataclasses
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.aws import AwsClients
+from activities.database import DatabaseActivities
+from activities.keys import KeyActivities
+from activities.storage import StorageActivities
+from byok.blueprints import load_blueprint
+from byok.domain.models import DatabaseTask, EnvironmentPlan, Problem, ProvisionRequest, StorageTask
+from byok.domain.planning import Platform, plan_environment
+from byok.localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
+from tests.localaws.server import REGION, VENDOR, Aws
+
+PLATFORM = Platform(PLATFORM_ROLE_ARN, VENDOR, load_blueprint(None))
+_MOST_ATTEMPTS = 2000
+
+
+class Bench:
+    """Everything the activities need, for one environment on two keys of the local AWS."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        session = boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
+        config = Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1})
+        self.clients = AwsClients(session, config)
+        self.keys = KeyActivities(self.clients, PLATFORM)
+        self.database = DatabaseActivities(self.clients, PLATFORM, poll=timedelta(milliseconds=10))
+        self.storage = StorageActivities(self.clients, PLATFORM)
+        self.plan = self.planned()
+
+    def planned(self, **request: Any) -> EnvironmentPlan:
+        """The plan of an environment on two perfect keys, but for what the request says otherwise."""
+        values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
+        keys = {"s3_key_arn": self.aws.s3_key, "rds_key_arn": self.aws.rds_key}
+        values |= {name: make() for name, make in keys.items() if name not in request} | request
+        return plan_environment(ProvisionRequest.model_validate(values), PLATFORM, datetime.now(UTC))
+
+    @property
+    def database_task(self) -> DatabaseTask:
+        """The task of the database's activities."""
+        return DatabaseTask(environment=self.plan.environment, cluster=self.plan.cluster)
+
+    def storage_task(self, index: int = 0) -> StorageTask:
+        """The task of the activities on one bucket."""
+        return StorageTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
+
+    def attempt(self, activity: Callable[..., Any], argument: Any) -> Any:
+        """The first attempt of an activity alone."""
+        return contextvars.copy_context().run(ActivityEnvironment().run, activity, argument)
+
+    def settle(self, activity: Callable[..., Any], argument: Any) -> Any:
+        """An activity as Temporal runs it: again and again, with what was noted, until it succeeds or stops."""
+        details: list[Any] = []
+        for attempt in range(1, _MOST_ATTEMPTS):
+            environment = ActivityEnvironment()
+            environment.info = dataclasses.replace(environment.info, attempt=attempt, heartbeat_details=details)
+            environment.on_heartbeat = lambda *beat: details.__setitem__(slice(None), beat)
+            try:
+                # A context of its own, as every attempt has one in a worker.
+                return contextvars.copy_context().run(environment.run, activity, argument)
+            except ApplicationError as error:
+                if error.non_retryable:
+                    raise
+        raise AssertionError(f"{activity} was still being tried again after {_MOST_ATTEMPTS} attempts")
+
+    def build(self) -> None:
+        """The whole environment, in the order of the workflow."""
+        self.settle(self.keys.probe_s3_key, self.plan.environment)
+        self.settle(self.database.ensure_cluster, self.database_task)
+        for index in range(len(self.plan.buckets)):
+            self.settle(self.storage.ensure_bucket, self.storage_task(index))
+            self.settle(self.storage.write_initial_objects, self.storage_task(index))
+        self.settle(self.database.await_cluster, self.database_task)
+        self.settle(self.database.ensure_writer, self.database_task)
+        self.settle(self.database.await_writer, self.database_task)
+
+
+def stop_of(error: ApplicationError) -> Problem:
+    """The problem of a failure that stops a workflow."""
+    assert error.non_retryable
+    return Problem.model_validate(error.details[0])
+
+
+@pytest.fixture
+def bench(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """An environment on two perfect keys."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    return Bench(aws)

@@ -1,0 +1,86 @@
+"""A whole environment step by step, without a workflow: what is asked of AWS, and what AWS then says of it."""
+
+from collections import Counter
+
+from tests.activities.conftest import Bench
+
+
+def test_happy_environment_reads_back_as_asked_for(bench: Bench) -> None:
+    bench.build()
+
+    database = bench.settle(bench.database.collect_database_evidence, bench.database_task)
+    storage = bench.settle(bench.storage.collect_storage_evidence, bench.plan)
+
+    assert database.key_arn == bench.plan.environment.rds_key_arn  # contract 85, 98
+    assert database.storage_encryption_type == "sse-kms"
+    assert database.writer_key_arn == bench.plan.environment.rds_key_arn
+    assert {bucket.key_arn for bucket in storage.buckets} == {bench.plan.environment.s3_key_arn}  # contract 119
+    objects = [item for bucket in storage.buckets for item in bucket.objects]
+    assert {item.key_arn for item in objects} == {bench.plan.environment.s3_key_arn}
+    assert len(objects) == sum(len(bucket.objects) for bucket in bench.plan.buckets)  # contract 95
+
+
+def test_happy_environment_calls_nothing_twice_without_need(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)  # makes the Region's probe bucket, once for ever
+    bench.aws.control("DELETE", "calls")
+
+    bench.build()
+
+    calls = Counter(bench.aws.calls())
+    buckets, objects = len(bench.plan.buckets), sum(len(bucket.objects) for bucket in bench.plan.buckets)
+    polls = {name: calls.pop(name) for name in ("DescribeDBClusters", "DescribeDBInstances")}
+    assert calls == {
+        "CreateDBCluster": 1,
+        "CreateDBInstance": 1,
+        "HeadBucket": buckets,
+        "CreateBucket": buckets,
+        "PutPublicAccessBlock": buckets,
+        "PutBucketOwnershipControls": buckets,
+        "PutBucketEncryption": buckets,
+        "PutBucketVersioning": buckets,
+        "PutBucketPolicy": buckets,
+        "PutObject": 1 + 2 + objects,  # the probe, two claims, the initial objects
+        "HeadObject": objects,
+        "GetObject": 1 + objects,
+        "DeleteObject": 1,
+    }
+    assert min(polls.values()) >= 3
+
+
+def test_built_again_it_writes_nothing(bench: Bench) -> None:
+    bench.build()
+    bench.aws.control("DELETE", "calls")
+
+    for index in range(len(bench.plan.buckets)):
+        assert not bench.settle(bench.storage.ensure_bucket, bench.storage_task(index)).created
+        bench.settle(bench.storage.write_initial_objects, bench.storage_task(index))
+    assert not bench.settle(bench.database.ensure_cluster, bench.database_task).created
+    assert not bench.settle(bench.database.ensure_writer, bench.database_task).created
+
+    writes = [call for call in bench.aws.calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
+    assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they are held already
+
+
+def test_rolled_back_it_leaves_nothing(bench: Bench) -> None:
+    bench.build()
+
+    assert bench.settle(bench.database.remove_writer, bench.database_task).removed
+    assert bench.settle(bench.database.remove_cluster, bench.database_task).removed
+    for index in range(len(bench.plan.buckets)):
+        assert bench.settle(bench.storage.remove_bucket, bench.storage_task(index)).removed
+
+    assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
+    left = [bucket["Name"] for bucket in bench.aws.operator("s3").list_buckets()["Buckets"]]
+    assert left == [bench.plan.environment.probe_bucket]
+    assert bench.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
+
+
+def test_foreign_objects_keep_their_bucket(bench: Bench) -> None:
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    name = bench.plan.buckets[0].name
+    bench.aws.platform("s3").put_object(Bucket=name, Key="of-a-user", Body=b"x")
+
+    removal = bench.settle(bench.storage.remove_bucket, bench.storage_task())
+
+    assert not removal.removed
+    assert removal.why_kept == "it holds objects that provisioning did not write: of-a-user"

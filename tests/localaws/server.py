@@ -1,0 +1,102 @@
+"""A local AWS in this process, and clients of both accounts."""
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from byok.domain.vendor import VendorProfile
+from byok.localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
+from byok.localaws.app import LocalAws, serve
+from byok.localaws.kms_policies import default_policy
+from byok.localaws.world import CUSTOMER_ACCOUNT
+
+REGION = "eu-central-1"
+VENDOR = VendorProfile()
+
+
+@dataclass(frozen=True)
+class Aws:
+    """The local AWS as its users see it."""
+
+    endpoint: str
+
+    def platform(self, service: str, region: str = REGION, **config: Any) -> Any:
+        """A client with the platform's role."""
+        return self._client(service, region, PLATFORM_CREDENTIALS, config)
+
+    def operator(self, service: str, region: str = REGION, **config: Any) -> Any:
+        """A client of the platform account's administrator."""
+        return self._client(service, region, OPERATOR_CREDENTIALS, config)
+
+    def customer(self, service: str, region: str = REGION, **config: Any) -> Any:
+        """A client of the customer's key administrator."""
+        return self._client(service, region, CUSTOMER_CREDENTIALS, config)
+
+    def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
+        """A request to the control endpoint."""
+        request = urllib.request.Request(
+            f"{self.endpoint}/_localaws/{name}", json.dumps(body).encode() if body else None, method=method
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            content: dict[str, Any] = json.loads(answer.read())
+            return content
+
+    def calls(self, service: str | None = None) -> list[str]:
+        """The operations that were called, in their order."""
+        return [
+            call["operation"] for call in self.control("GET", "calls")["calls"] if service in {None, call["service"]}
+        ]
+
+    def key(self, *statements: Statement, region: str = REGION, **params: Any) -> str:
+        """A key of the customer's with AWS's default statement and these; its ARN."""
+        policy = default_policy(CUSTOMER_ACCOUNT, region)
+        policy["Statement"] += statements
+        made = self.customer("kms", region).create_key(Policy=json.dumps(policy), **params)
+        arn: str = made["KeyMetadata"]["Arn"]
+        return arn
+
+    def s3_key(self, region: str = REGION, **params: Any) -> str:
+        """A perfect key for S3."""
+        return self.key(*s3_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
+
+    def rds_key(self, region: str = REGION, **params: Any) -> str:
+        """A perfect key for Aurora."""
+        return self.key(*rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
+
+    def _client(self, service: str, region: str, credentials: tuple[str, str], config: dict[str, Any]) -> Any:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]
+            region_name=region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=credentials[0],
+            aws_secret_access_key=credentials[1],
+            config=Config(retries={"total_max_attempts": 1}, **config),
+        )
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[Aws]:
+    """One server for all tests of a process."""
+    server = serve(LocalAws(), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Aws(f"http://127.0.0.1:{server.port}")
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture
+def aws(aws_server: Aws) -> Aws:
+    """The server as on a fresh start, with databases that are there almost at once."""
+    aws_server.control("POST", "reset")
+    aws_server.control("POST", "settings", database_seconds=0.05, propagation_seconds=0)
+    return aws_server
