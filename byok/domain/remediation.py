@@ -245,7 +245,9 @@ _TEXTS: Final[dict[Remedy, str]] = {
         "operator has to have it raised, or to remove what is no longer used.\n{again}"
     ),
     Remedy.CANCELLED: "Nothing is wrong: somebody asked for the end. {again}",
-    Remedy.MALFORMED_REQUEST: "Nothing was made. Correct the field that is named above, and start the environment again.",
+    Remedy.MALFORMED_REQUEST: (
+        "Nothing was made. Correct the field that is named above, and start the environment again."
+    ),
     Remedy.WAIT: (
         "The customer has nothing to do. AWS was busy, out of reach or not finished for longer than is waited here: "
         "see in the AWS Health Dashboard whether {region} has an outage.\n{again}"
