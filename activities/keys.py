@@ -16,6 +16,7 @@ from temporalio import activity
 
 from activities.aws import AwsClients, Step, error_code
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
+from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.bucket_policy import probe_bucket_policy
 from byok.domain.models import Environment, KeyProof
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _PROBES: Final = "probes/"
 _CLAIMS: Final = "claims/"
+_UNFINISHED: Final = "probe-bucket"
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,14 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
         )
         return answer["SSEKMSKeyId"]
 
-    try:
-        return put()
-    except ClientError as error:
-        if error_code(error) != "NoSuchBucket":
-            raise
+    if recall(_UNFINISHED) is None:
+        try:
+            return put()
+        except ClientError as error:
+            if error_code(error) != "NoSuchBucket":
+                raise
+        # The next attempt finishes what this one may not: a bucket that is there does not tell that it is protected.
+        note(_UNFINISHED, environment.probe_bucket)
     make_bucket(s3, environment.probe_bucket, environment.region, {})
     _protect(s3, environment.probe_bucket, environment.region)
     return put()

@@ -5,6 +5,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -72,14 +73,20 @@ class Aws:
         return self.key(*rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
     def _client(self, service: str, region: str, credentials: tuple[str, str], config: dict[str, Any]) -> Any:
-        return boto3.session.Session().client(
-            service,  # type: ignore[call-overload]
-            region_name=region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=credentials[0],
-            aws_secret_access_key=credentials[1],
-            config=Config(retries={"total_max_attempts": 1}, **config),
-        )
+        return _client(self.endpoint, service, region, credentials, tuple(config.items()))
+
+
+@cache
+def _client(
+    endpoint: str, service: str, region: str, credentials: tuple[str, str], config: tuple[tuple[str, Any], ...]
+) -> Any:
+    """A client, made once: making one costs more than a hundred calls."""
+    return boto3.Session(*credentials).client(
+        service,  # type: ignore[call-overload]
+        region_name=region,
+        endpoint_url=endpoint,
+        config=Config(retries={"total_max_attempts": 1}, **dict(config)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""Every broken key, for S3 and for Aurora: AWS's own code, the right remedy, and nothing left behind."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import Problem
+from byok.domain.statuses import Phase
+from tests.activities.conftest import Bench, stop_of
+from tests.breakages import BREAKAGES, Breakage
+from tests.localaws.server import Aws
+
+AT_AWS = [breakage for breakage in BREAKAGES if not breakage.by_rule]
+BY_RULE = [breakage for breakage in BREAKAGES if breakage.by_rule]
+
+
+def name(breakage: Breakage) -> str:
+    return breakage.name
+
+
+def refused_by_s3(bench: Bench) -> Problem:
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    return stop_of(caught.value)
+
+
+def refused_by_rds(bench: Bench) -> Problem:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.aws.control("DELETE", "calls")
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.database.ensure_cluster, bench.database_task)
+    return stop_of(caught.value)
+
+
+@pytest.mark.parametrize("breakage", AT_AWS, ids=name)
+def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(bench: Bench, breakage: Breakage) -> None:
+    arn = breakage.make(bench.aws, WhichKey.S3)
+    bench.plan = bench.planned(s3_key_arn=arn)
+
+    problem = refused_by_s3(bench)  # contract 86-90
+
+    assert problem.code == breakage.s3_code
+    assert breakage.words in problem.message
+    assert (problem.key, problem.key_arn, problem.phase) == (WhichKey.S3, arn, Phase.VALIDATING_KEYS)
+    assert problem.operation == "PutObject"
+    assert problem.request_id
+    assert arn in problem.remediation
+    if breakage.definite:
+        # The first one found no bucket yet.
+        assert [call for call in bench.aws.calls() if call == "PutObject"] == ["PutObject", "PutObject"]
+
+
+@pytest.mark.parametrize("breakage", AT_AWS, ids=name)
+def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(bench: Bench, breakage: Breakage) -> None:
+    arn = breakage.make(bench.aws, WhichKey.RDS)
+    bench.plan = bench.planned(rds_key_arn=arn)
+
+    problem = refused_by_rds(bench)  # contract 91, 93
+
+    assert problem.code == "rds.KMSKeyNotAccessibleFault"
+    assert f"[{arn}]" in problem.message
+    assert (problem.key, problem.key_arn, problem.phase) == (WhichKey.RDS, arn, Phase.CREATING_CLUSTER)
+    assert arn in problem.remediation
+    assert "AllowAtaccamaPlatformRDSGrants" in problem.remediation
+    assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
+    claims = bench.aws.operator("s3").list_objects_v2(Bucket=bench.plan.environment.probe_bucket, Prefix="claims/")
+    assert claims["KeyCount"] == 0  # the keys are free for another try
+
+
+@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("breakage", BY_RULE, ids=name)
+def test_arn_that_cannot_be_right_is_found_without_asking_aws(
+    aws: Aws, bench: Bench, breakage: Breakage, which: WhichKey
+) -> None:
+    arn = breakage.make(aws, which)
+
+    plan = bench.planned(**{f"{which}_key_arn": arn})
+
+    found = [problem for problem in plan.findings if problem.key is which]
+    assert breakage.code(which) in {problem.code for problem in found}
+    assert all(arn == problem.key_arn for problem in found)
+    assert breakage.words in found[0].message
+
+
+def test_direct_describe_key_is_denied_on_a_perfect_key(bench: Bench) -> None:
+    bench.build()  # READY all the same: contract 74, D2
+
+    for arn in (bench.plan.environment.s3_key_arn, bench.plan.environment.rds_key_arn):
+        with pytest.raises(bench.aws.platform("kms").exceptions.ClientError) as caught:
+            bench.aws.platform("kms").describe_key(KeyId=arn)
+        assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_one_environment_does_not_get_the_key_of_another(bench: Bench) -> None:
+    bench.build()
+    first = bench.plan.environment
+    bench.plan = bench.planned(s3_key_arn=first.s3_key_arn)
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.database.ensure_cluster, bench.database_task)
+
+    problem = stop_of(caught.value)  # contract 123
+    assert problem.code == "byok.KeyInUse"
+    assert first.environment_id in problem.message
+    assert len(bench.aws.operator("rds").describe_db_clusters()["DBClusters"]) == 1

@@ -1,0 +1,69 @@
+"""Networks and services that fail: whatever call it hits, at the end everything is there once, and rightly so."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.models import Problem
+from tests.activities.conftest import Bench
+
+CALLS = [
+    *("s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:HeadBucket", "s3:CreateBucket", "s3:HeadObject"),
+    *("s3:PutPublicAccessBlock", "s3:PutBucketOwnershipControls", "s3:PutBucketEncryption", "s3:PutBucketVersioning"),
+    *("s3:PutBucketPolicy", "s3:PutBucketLifecycleConfiguration", "s3:GetBucketEncryption"),
+    *("rds:DescribeDBClusters", "rds:CreateDBCluster", "rds:DescribeDBInstances", "rds:CreateDBInstance"),
+]
+
+
+def assert_exactly_as_planned(bench: Bench) -> None:
+    """One cluster, one writer, the blueprint's buckets and objects, and all of it on the customer's keys."""
+    plan = bench.plan
+    rds, s3 = bench.aws.operator("rds"), bench.aws.operator("s3")
+    clusters = rds.describe_db_clusters()["DBClusters"]
+    assert [(c["DBClusterIdentifier"], c["KmsKeyId"]) for c in clusters] == [
+        (plan.cluster.identifier, plan.environment.rds_key_arn)
+    ]
+    instances = rds.describe_db_instances()["DBInstances"]
+    assert [instance["DBInstanceIdentifier"] for instance in instances] == [plan.cluster.writer_identifier]
+    buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]} - {plan.environment.probe_bucket}
+    assert buckets == {bucket.name for bucket in plan.buckets}
+    for bucket in plan.buckets:
+        versions = s3.list_object_versions(Bucket=bucket.name).get("Versions", [])
+        assert {version["Key"] for version in versions} == {item.key for item in bucket.objects}
+    bench.settle(bench.database.collect_database_evidence, bench.database_task)
+    bench.settle(bench.storage.collect_storage_evidence, plan)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kind", ["throttle", "error500", "timeout", "lose_answer"])
+def test_fault_at_any_call_changes_nothing_in_the_end(bench: Bench, call: str, kind: str) -> None:
+    service, _, operation = call.partition(":")
+    times = 1 if kind == "lose_answer" else 2  # what was carried out is not asked for again
+    bench.aws.control("POST", "faults", service=service, operation=operation, kind=kind, times=times)
+
+    bench.build()
+
+    assert_exactly_as_planned(bench)
+    assert bench.aws.control("GET", "faults")["faults"] == []  # it did happen
+
+
+def test_network_that_fails_is_no_fault_of_the_key(bench: Bench) -> None:
+    bench.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.attempt(bench.database.ensure_cluster, bench.database_task)
+
+    assert not caught.value.non_retryable
+    problem = Problem.model_validate(caught.value.details[0])
+    assert problem.code.startswith("network.")
+    assert problem.key is None
+
+
+def test_throttled_call_is_no_fault_of_the_key(bench: Bench) -> None:
+    bench.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+
+    assert (caught.value.type, caught.value.non_retryable) == ("s3.SlowDown", False)
+    assert Problem.model_validate(caught.value.details[0]).key is None

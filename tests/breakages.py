@@ -1,0 +1,166 @@
+"""Every way in which a key can be wrong, as data: how it is broken, and what AWS then says."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from byok.domain.arns import WhichKey
+from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from byok.localaws.world import CUSTOMER_ACCOUNT
+from tests.localaws.server import REGION, VENDOR, Aws
+
+OTHER_REGION: Final = "eu-west-1"
+NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
+
+
+@dataclass(frozen=True)
+class Breakage:
+    """One broken key.
+
+    Attributes:
+        name: What is wrong.
+        make: Makes such a key for one of the two purposes, and gives the ARN that the customer pastes.
+        s3_code: The problem's code where it is the S3 key.
+        rds_code: The problem's code where it is the Aurora key.
+        words: What the problem's message has to contain.
+        definite: Whether AWS's answer leaves no doubt, so that S3 is asked once and there is no grace.
+    """
+
+    name: str
+    make: Callable[[Aws, WhichKey], str]
+    s3_code: str
+    rds_code: str = NOT_ACCESSIBLE
+    words: str = ""
+    definite: bool = False
+
+    def code(self, which: WhichKey) -> str:
+        """The problem's code."""
+        return self.s3_code if which is WhichKey.S3 else self.rds_code
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a pure rule finds it."""
+        return self.s3_code.startswith("arn.")
+
+
+def statements(which: WhichKey, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
+    """The statements that belong on a key."""
+    render = s3_key_statements if which is WhichKey.S3 else rds_key_statements
+    return render(role, region, VENDOR)
+
+
+def good(aws: Aws, which: WhichKey) -> str:
+    """A perfect key."""
+    return aws.key(*statements(which))
+
+
+def _nonexistent(_: Aws, __: WhichKey) -> str:
+    return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:key/{uuid.uuid4()}"
+
+
+def _alias(aws: Aws, which: WhichKey) -> str:
+    name = f"alias/{uuid.uuid4()}"
+    aws.customer("kms").create_alias(AliasName=name, TargetKeyId=good(aws, which))
+    return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:{name}"
+
+
+def _of_other_region(aws: Aws, which: WhichKey) -> str:
+    return aws.key(*statements(which, region=OTHER_REGION), region=OTHER_REGION)
+
+
+def _replica_of_other_region(aws: Aws, which: WhichKey) -> str:
+    primary = aws.key(*statements(which), MultiRegion=True)
+    replica = aws.customer("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
+    arn: str = replica["ReplicaKeyMetadata"]["Arn"]
+    return arn
+
+
+def _disabled(aws: Aws, which: WhichKey) -> str:
+    arn = good(aws, which)
+    aws.customer("kms").disable_key(KeyId=arn)
+    return arn
+
+
+def _pending_deletion(aws: Aws, which: WhichKey) -> str:
+    arn = good(aws, which)
+    aws.customer("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    return arn
+
+
+def _pending_import(aws: Aws, which: WhichKey) -> str:
+    return aws.key(*statements(which), Origin="EXTERNAL")
+
+
+def _rsa(aws: Aws, which: WhichKey) -> str:
+    return aws.key(*statements(which), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+
+
+def _hmac(aws: Aws, which: WhichKey) -> str:
+    return aws.key(*statements(which), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+
+
+def _no_statement(aws: Aws, _: WhichKey) -> str:
+    return aws.key()
+
+
+def _wrong_principal(aws: Aws, which: WhichKey) -> str:
+    # A role of an account that nobody models: the key policy may name it, and it is not the platform's.
+    return aws.key(*statements(which, role="arn:aws:iam::999988887777:role/Somebody"))
+
+
+def _wrong_region_in_via_service(aws: Aws, which: WhichKey) -> str:
+    return aws.key(*statements(which, region=OTHER_REGION))
+
+
+def _without_last_statement(aws: Aws, which: WhichKey) -> str:
+    """Of the Aurora key that is the one on grants for AWS resources; the S3 key has only the one."""
+    return aws.key(*statements(which)[:-1])
+
+
+def _statement_of_the_other_key(aws: Aws, which: WhichKey) -> str:
+    return aws.key(*statements(WhichKey.RDS if which is WhichKey.S3 else WhichKey.S3))
+
+
+def _explicit_deny(aws: Aws, which: WhichKey) -> str:
+    deny = {
+        "Sid": "NobodyFromOutside",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "kms:*",
+        "Resource": "*",
+        "Condition": {"StringNotEquals": {"aws:PrincipalAccount": CUSTOMER_ACCOUNT}},
+    }
+    return aws.key(*statements(which), deny)
+
+
+def _of_platform_account(aws: Aws, _: WhichKey) -> str:
+    arn: str = aws.operator("kms").create_key()["KeyMetadata"]["Arn"]
+    return arn
+
+
+BREAKAGES: Final = (
+    Breakage("nonexistent", _nonexistent, "s3.AccessDenied", words="does not exist"),
+    Breakage("alias", _alias, "arn.AliasNotAllowed", "arn.AliasNotAllowed", words="alias"),
+    Breakage("of another Region", _of_other_region, "arn.OtherRegion", "arn.OtherRegion", words=OTHER_REGION),
+    Breakage(
+        "replica of another Region",
+        _replica_of_other_region,
+        "arn.ReplicaOfOtherRegion",
+        "arn.ReplicaOfOtherRegion",
+        words="multi-Region",
+    ),
+    Breakage("disabled", _disabled, "s3.KMS.DisabledException", words="isabled", definite=True),
+    Breakage("pending deletion", _pending_deletion, "s3.KMS.KMSInvalidStateException", definite=True),
+    Breakage("pending import", _pending_import, "s3.KMS.KMSInvalidStateException", definite=True),
+    Breakage("RSA", _rsa, "s3.KMS.InvalidKeyUsageException", definite=True),
+    Breakage("HMAC", _hmac, "s3.KMS.InvalidKeyUsageException", definite=True),
+    Breakage("no statement", _no_statement, "s3.AccessDenied"),
+    Breakage("wrong principal", _wrong_principal, "s3.AccessDenied"),
+    Breakage("wrong Region in ViaService", _wrong_region_in_via_service, "s3.AccessDenied"),
+    Breakage("without its last statement", _without_last_statement, "s3.AccessDenied"),
+    Breakage("statement of the other key", _statement_of_the_other_key, "s3.AccessDenied"),
+    Breakage("explicit Deny", _explicit_deny, "s3.AccessDenied"),
+    Breakage("of the platform's account", _of_platform_account, "arn.PlatformAccount", "arn.PlatformAccount"),
+)
