@@ -46,12 +46,16 @@ class LocalAws:
         from moto.s3.models import s3_backends
 
         with self._lock:
-            times = {"database_seconds": WORLD.database_seconds, "propagation_seconds": WORLD.propagation_seconds}
-            WORLD.__dict__.update(World(**times).__dict__)
+            fresh = World(database_seconds=WORLD.database_seconds, propagation_seconds=WORLD.propagation_seconds)
+            WORLD.__dict__.update(fresh.__dict__)
             s3_backends.reset()
             found_accounts()
             faults.clear()
             recorder.forget()
+
+    def hold(self) -> None:
+        """Carry out no more calls, before the process ends; none is under way when this returns."""
+        self._lock.acquire()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
@@ -162,7 +166,7 @@ class _Handler(WSGIRequestHandler):
 
     def make_environ(self) -> dict[str, Any]:
         """The environment, with what moto's own handler adds: none of our clients sends names with underscores."""
-        environ = super().make_environ()
+        environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})
         return environ
 
