@@ -11,12 +11,8 @@ from typing import Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
-from byok.blueprints import load_blueprint
-from byok.log import LogContextInterceptor, configure_logging
-from byok.settings import Settings
 from pydantic import ValidationError
 from temporalio.client import Client
-from temporalio.envconfig import ConfigError
 from temporalio.worker import Worker
 
 from activities.aws import AwsClients
@@ -25,9 +21,12 @@ from activities.heartbeat import HeartbeatInterceptor
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
+from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
 from byok.domain.arns import role_of_session
 from byok.domain.planning import Platform
+from byok.log import LogContextInterceptor, configure_logging
+from byok.settings import Settings
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.provision_environment import ProvisionEnvironment
@@ -128,7 +127,7 @@ def main() -> int:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         sys.stderr.write(f"The worker's settings are wrong: {faults}\n")
         return 1
-    except (RuntimeError, OSError, ValueError, ConfigError, BotoCoreError, ClientError) as error:
+    except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")
         return 1
     return 0
