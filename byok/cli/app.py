@@ -1,0 +1,64 @@
+"""The program `byok`: its commands, and how it ends."""
+
+import os
+import sys
+
+import typer
+
+from byok.cli.commands.check import check
+from byok.cli.commands.create import create
+from byok.cli.commands.demo import demo
+from byok.cli.commands.doctor import doctor
+from byok.cli.commands.status import list_environments, status
+from byok.cli.commands.up import up
+
+app = typer.Typer(
+    name="byok",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.",
+)
+app.command()(create)
+app.command()(status)
+app.command("list")(list_environments)
+app.command()(check)
+app.command()(doctor)
+app.command()(up)
+app.command()(demo)
+
+
+def run() -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BrokenPipeError:  # `byok list | head`
+        return 0
+    return 0
+
+
+def main() -> None:
+    """Run the command line and end the process."""
+    code = 1
+    try:
+        code = run()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = 0
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        # Not sys.exit(): threads of Temporal's native core may still be running, and now and then one of them calls
+        # into an interpreter that is being torn down, which aborts the process with code 134 (temporalio/sdk-python
+        # issue 300). Everything is flushed and there is nothing left to tidy up.
+        os._exit(code)

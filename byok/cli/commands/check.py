@@ -1,0 +1,77 @@
+"""`byok check`: tries two keys and makes nothing."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, USAGE, console, print_json, reported
+
+if TYPE_CHECKING:
+    from byok.domain.models import CheckKeysRequest, KeyCheck
+
+
+def check(
+    region: Annotated[str, typer.Option(help="The environment's AWS Region.")],
+    s3_key_arn: Annotated[str, typer.Option(help="Full ARN of the customer's key for S3.")],
+    rds_key_arn: Annotated[str, typer.Option(help="Full ARN of the customer's key for Aurora.")],
+    key_grace_seconds: Annotated[
+        int, typer.Option(min=0, max=300, help="How long a refusal may turn out to be a key policy on its way.")
+    ] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check two keys without making anything.
+
+    The S3 key is tried through S3, with an object that is removed again. Only creating a cluster can prove the Aurora
+    key.
+
+    Exit codes: 0 nothing was found; 1 the check could not be made; 2 wrong usage or a key ARN that can never work; 3 a
+    key cannot be used.
+    """
+    with reported(as_json=as_json):
+        code = _check(
+            {
+                "region": region,
+                "s3_key_arn": s3_key_arn,
+                "rds_key_arn": rds_key_arn,
+                "key_grace_seconds": key_grace_seconds,
+            },
+            as_json=as_json,
+        )
+    raise typer.Exit(code)
+
+
+def _check(options: dict[str, object], *, as_json: bool) -> int:
+    from byok.cli import views
+    from byok.cli.requests import content, refused, typed
+    from byok.domain.models import CheckKeysRequest, KeyCheck
+    from byok.settings import Settings
+
+    request = typed(CheckKeysRequest, options)
+    impossible = refused(request, Settings())
+    if impossible:
+        found = KeyCheck(
+            region=request.region,
+            s3_key_arn=request.s3_key_arn,
+            rds_key_arn=request.rds_key_arn,
+            findings=impossible,
+        )
+    else:
+        found = asyncio.run(_asked(request))
+    if as_json:
+        problems = [content(finding) for finding in found.findings]
+        print_json({**content(found), "problem": problems[0] if problems else None, "problems": problems})
+    else:
+        console().print(views.key_check(found))
+    if impossible:
+        return USAGE
+    if not found.findings:
+        return READY
+    return CUSTOMER_KEY if any(finding.key for finding in found.findings) else FAILED
+
+
+async def _asked(request: "CheckKeysRequest") -> "KeyCheck":
+    from byok.service import connect_service
+
+    service = await connect_service()
+    return await service.check(request)

@@ -1,0 +1,105 @@
+"""`byok create`: asks for an environment."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import USAGE, UsageError, console, print_json, reported, say
+from byok.domain.statuses import OnFailure
+
+if TYPE_CHECKING:
+    from byok.domain.models import ProvisionRequest
+
+
+def create(
+    name: Annotated[str | None, typer.Option(help="The environment's id: lower-case letters, digits, hyphens.")] = None,
+    region: Annotated[str | None, typer.Option(help="The environment's AWS Region.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for S3.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for Aurora.")] = None,
+    on_failure: Annotated[
+        OnFailure | None, typer.Option(help="Whether a stop keeps what was made or removes it. [default: keep]")
+    ] = None,
+    key_grace_seconds: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=300, help="How long a refusal may turn out to be a key policy on its way. [default: 30]"
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="The workflow's own input as JSON, in place of the options.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show how.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
+) -> None:
+    """Provision an environment on two keys of the customer's.
+
+    The same request again gives the same environment; a stopped one continues where it stopped.
+
+    Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 wrong usage or a key ARN that can never work, and
+    nothing was started; 3 stopped by a customer's key.
+    """
+    options: dict[str, object] = {
+        "environment_id": name,
+        "region": region,
+        "s3_key_arn": s3_key_arn,
+        "rds_key_arn": rds_key_arn,
+        "on_failure": on_failure,
+        "key_grace_seconds": key_grace_seconds,
+    }
+    with reported(as_json=as_json):
+        request = _request(file, options)
+        _refuse_impossible_keys(request, as_json=as_json)
+        code = asyncio.run(_create(request, wait=wait, as_json=as_json))
+    raise typer.Exit(code)
+
+
+def _request(file: Path | None, options: dict[str, object]) -> "ProvisionRequest":
+    from byok.cli.requests import OPTIONS, from_file, typed
+    from byok.domain.models import ProvisionRequest
+
+    if file is None:
+        return typed(ProvisionRequest, options)
+    both = [OPTIONS[option] for option, value in options.items() if value is not None]
+    if both:
+        raise UsageError(f"--file holds the whole request: leave out {', '.join(both)}.")
+    return from_file(ProvisionRequest, file)
+
+
+def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> None:
+    from byok.cli import views
+    from byok.cli.requests import refusal, refused
+    from byok.settings import Settings
+
+    problems = refused(request, Settings())
+    if not problems:
+        return
+    if as_json:
+        print_json(refusal(problems, environment_id=request.environment_id))
+    err = console(stderr=True)
+    err.print("Nothing was started.", style="bold red")
+    for part in views.problems(problems):
+        err.print(part)
+    raise typer.Exit(USAGE)
+
+
+async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:
+    from byok.cli.following import exit_code, follow
+    from byok.cli.requests import content
+    from byok.service import connect_service
+
+    service = await connect_service()
+    creation = await service.create(request)
+    if not creation.started:
+        say(f"Environment {request.environment_id} has been asked for before, with the same values.")
+    if wait:
+        status = await follow(service, request.environment_id, quiet=as_json)
+    else:
+        status = await service.status(request.environment_id)
+        say(f"Accepted. `byok status {request.environment_id}` says where it is.")
+        if not await service.workers():
+            say("No worker is there at the moment; it begins as soon as one is.")
+    if as_json:
+        print_json(content(status))
+    return exit_code(status)

@@ -1,0 +1,73 @@
+"""`byok demo`: shows on this machine what the product does, and proves it."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from byok.cli.output import FAILED, INTERRUPTED, READY, console, fail, reported
+
+if TYPE_CHECKING:
+    from byok.local.demo import Outcome
+    from byok.local.stack import LocalStack
+
+
+def demo() -> None:
+    """Provision an environment, see one stop on a disabled key, and finish it after the fix; all on this machine.
+
+    It runs on free ports and in a temporary folder, and leaves nothing behind.
+
+    Exit codes: 0 everything came out as it should; 1 something did not.
+    """
+    with reported():
+        from byok.local.processes import LocalStackError
+
+        try:
+            with tempfile.TemporaryDirectory(prefix="byok-demo-") as folder:
+                code = asyncio.run(_demo(Path(folder)))
+        except LocalStackError as error:
+            fail(str(error), "byok.LocalStack", FAILED, as_json=False)
+    raise typer.Exit(code)
+
+
+async def _demo(folder: Path) -> int:
+    from byok.cli.following import follow
+    from byok.local.demo import demonstrate
+    from byok.local.ports import Ports
+    from byok.local.running import run_on
+    from byok.local.stack import LocalStack
+
+    out = console()
+    out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
+
+    def headline(text: str) -> None:
+        out.print()
+        out.rule(f"[bold]{text}[/bold]", align="left", style="dim")
+
+    async def work(stack: "LocalStack") -> "Outcome":
+        out.print(f"Temporal's UI: {stack.ui_url}", style="dim")
+        return await demonstrate(stack, follow, headline)
+
+    outcome = await run_on(LocalStack(folder, Ports.free(), database_seconds=1.5), work)
+    if outcome is None:
+        return INTERRUPTED
+    headline("Summary")
+    _summarise(outcome)
+    return FAILED if outcome.missed else READY
+
+
+def _summarise(outcome: "Outcome") -> None:
+    from byok.cli import views
+
+    out = console()
+    for sentence in outcome.shown:
+        out.print(f"  [green]✓[/green] {sentence}")
+    for sentence in outcome.missed:
+        out.print(f"  [red]✗ not so:[/red] {sentence}")
+    for status in outcome.environments:
+        if status.evidence:
+            out.print(f"\n{status.environment_id}, as AWS reports it:")
+            out.print(views.evidence(status.evidence))
+    out.print(f"\n{outcome.seconds:.0f} s, and every process is ended.")

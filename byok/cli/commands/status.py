@@ -1,0 +1,69 @@
+"""`byok status` and `byok list`: where environments are."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from byok.cli.output import console, print_json, reported, say
+from byok.domain.statuses import Phase
+
+
+def status(
+    name: Annotated[str, typer.Argument(help="The environment's id.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show how.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
+) -> None:
+    """Say where an environment is, and why it stopped.
+
+    It asks Temporal alone: no worker is needed.
+
+    Exit codes: 0 under way or ready; 3 stopped by a customer's key; 1 stopped by anything else, or there is no such
+    environment.
+    """
+    with reported(as_json=as_json):
+        code = asyncio.run(_status(name, wait=wait, as_json=as_json))
+    raise typer.Exit(code)
+
+
+def list_environments(
+    phase: Annotated[Phase | None, typer.Option(help="Only those in this phase.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most environments that are listed.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List environments: those under way first, then the last ended."""
+    with reported(as_json=as_json):
+        asyncio.run(_list(phase, limit, as_json=as_json))
+
+
+async def _status(name: str, *, wait: bool, as_json: bool) -> int:
+    from byok.cli import views
+    from byok.cli.following import exit_code, follow
+    from byok.cli.requests import content
+    from byok.service import connect_service
+
+    service = await connect_service()
+    if wait:
+        found = await follow(service, name, quiet=as_json)
+    else:
+        found = await service.status(name)
+        if not as_json:
+            console().print(views.environment(found))
+    if as_json:
+        print_json(content(found))
+    return exit_code(found)
+
+
+async def _list(phase: Phase | None, limit: int, *, as_json: bool) -> None:
+    from byok.cli import views
+    from byok.cli.requests import content
+    from byok.service import connect_service
+
+    service = await connect_service()
+    found = [item for item in await service.list_environments(limit) if phase in (None, item.phase)]
+    if as_json:
+        print_json([content(item) for item in found])
+    elif found:
+        console().print(views.environments(found))
+    else:
+        say("There is no environment." if phase is None else f"There is no environment in {phase}.")

@@ -1,0 +1,85 @@
+"""`byok up`: everything on this machine, until Ctrl-C."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import FAILED, READY, console, fail, reported, say
+
+if TYPE_CHECKING:
+    from byok.local.stack import LocalStack
+
+
+def up(
+    data: Annotated[Path, typer.Option(help="Folder for state and logs; kept across restarts.")] = Path(".byok"),
+    temporal_port: Annotated[int, typer.Option(min=1, max=65535, help="Temporal's port.")] = 7233,
+    ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Temporal's UI.")] = 8233,
+    aws_port: Annotated[int, typer.Option(min=1, max=65535, help="The local AWS's port.")] = 4566,
+    env_file: Annotated[
+        Path | None, typer.Option(help="File that gets the shell exports once everything answers. [default: DATA/env]")
+    ] = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether a worker runs, too.")] = True,
+    database_seconds: Annotated[
+        float, typer.Option(min=0, max=3600, help="How long the local AWS takes for a cluster or an instance.")
+    ] = 3.0,
+) -> None:
+    """Run Temporal, a local AWS and a worker on this machine, until Ctrl-C.
+
+    Everything listens on 127.0.0.1 alone. A second Ctrl-C does not wait for anything.
+
+    Exit codes: 0 ended on request; 1 something could not start or has ended.
+    """
+    with reported():
+        from byok.local.ports import Ports
+        from byok.local.processes import LocalStackError
+        from byok.local.stack import LocalStack
+        from byok.settings import Settings
+
+        env_file = env_file or data / "env"
+        vendor = Settings().vendor
+        try:
+            # What an earlier run wrote there is not true any more, and not yet again.
+            env_file.unlink(missing_ok=True)
+            ports = Ports(temporal_port, ui_port, aws_port)
+            code = asyncio.run(
+                _up(
+                    lambda: LocalStack(
+                        data, ports, worker=worker, database_seconds=database_seconds, vendor=vendor, say=say
+                    ),
+                    env_file,
+                )
+            )
+        except (LocalStackError, OSError) as error:
+            fail(str(error), "byok.LocalStack", FAILED, as_json=False)
+    raise typer.Exit(code)
+
+
+async def _up(make_stack: "Callable[[], LocalStack]", env_file: Path) -> int:
+    from byok.local.running import run_on
+
+    await run_on(make_stack(), lambda stack: _stay(stack, env_file))
+    say("Ended. The data stays.")
+    return READY
+
+
+async def _stay(stack: "LocalStack", env_file: Path) -> None:
+    stack.write_exports(env_file)
+    out, facts = console(), stack.environment
+    out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
+    out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
+    out.print(f"Worker      {'running' if 'worker' in stack.children else 'none: start one with python worker.py'}")
+    out.print(f"S3 key      {facts['S3_KEY_ARN']}")
+    out.print(f"Aurora key  {facts['RDS_KEY_ARN']}")
+    out.print(f"Logs        {stack.data / 'logs'}")
+    out.print("\nIn another terminal:")
+    out.print(f"  . {env_file}")
+    out.print(
+        f"  byok create --name acme --region {facts['AWS_REGION']} "
+        '--s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN" --wait'
+    )
+    out.print("\nCtrl-C ends everything; the data stays.")
+    out.file.flush()
+    await asyncio.Event().wait()

@@ -1,0 +1,82 @@
+"""Follows an environment until it has ended: a live view on a terminal, a line per change elsewhere."""
+
+from rich.console import RenderableType
+from rich.live import Live
+
+from byok.cli import views
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+from byok.status import EnvironmentStatus
+
+
+async def follow(service: EnvironmentService, environment_id: str, *, quiet: bool = False) -> EnvironmentStatus:
+    """Show every change, and how it ended.
+
+    Args:
+        service: The door to Temporal.
+        environment_id: Which environment.
+        quiet: Show nothing but that no worker takes the work.
+
+    Returns:
+        The status it ended in.
+    """
+    if quiet:
+        return await _quietly(service, environment_id)
+    out = console()
+    return await (_live if out.is_terminal else _line_by_line)(service, environment_id)
+
+
+async def _live(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+    seen: list[EnvironmentStatus] = []
+
+    def frame() -> RenderableType:
+        return views.environment(seen[-1]) if seen else ""
+
+    # Drawn by a clock and not by changes alone: the time of the phase that runs goes on.
+    with Live(get_renderable=frame, console=console(), refresh_per_second=8):
+        async for status in service.watch(environment_id):
+            seen[:] = [status]
+    return seen[-1]
+
+
+async def _line_by_line(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+    status: EnvironmentStatus | None = None
+    shown_phases, shown_waiting = 0, set[str]()
+    out = console()
+    async for status in service.watch(environment_id):
+        for entry in status.timeline[shown_phases:]:
+            out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
+        shown_phases = len(status.timeline)
+        for item in status.pending:
+            # What AWS said, once; not the count of every poll.
+            key = f"{item.activity}{item.last_failure}{item.unclaimed}"
+            if (item.last_failure or item.unclaimed) and key not in shown_waiting:
+                shown_waiting.add(key)
+                out.print(f"          {views.waiting(item)}", markup=False)
+    last = _last(status)
+    out.print(views.outcome(last))
+    return last
+
+
+async def _quietly(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+    status: EnvironmentStatus | None = None
+    told = False
+    async for status in service.watch(environment_id):
+        if status.unclaimed_since and not told:
+            told = True
+            say("No worker has taken the work yet; waiting for one.")
+    return _last(status)
+
+
+def exit_code(status: EnvironmentStatus) -> int:
+    """The exit code of an environment: 0 unless it is stopped; then 3 where a customer's key is at fault, else 1."""
+    if status.phase is not Phase.STOPPED:
+        return READY
+    return CUSTOMER_KEY if status.problem is not None and status.problem.key is not None else FAILED
+
+
+def _last(status: EnvironmentStatus | None) -> EnvironmentStatus:
+    if status is None:  # watch() ends with a final status and not before
+        raise AssertionError("an environment was watched and never seen")
+    return status

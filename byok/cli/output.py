@@ -1,0 +1,79 @@
+"""How results and messages look. Results go to standard output, everything else to standard error.
+
+Rich respects `NO_COLOR` and leaves colours out where the output is no terminal.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+READY: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+CUSTOMER_KEY: Final = 3
+INTERRUPTED: Final = 130
+
+
+class UsageError(Exception):
+    """What was typed cannot be used; nothing was started. The text names the field."""
+
+    code = "byok.InvalidInput"
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console on standard output or standard error."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """A message for the person at the terminal; never a part of the result."""
+    console(stderr=True).print(message, markup=False)
+
+
+def print_json(content: Any) -> None:
+    """A result for programs."""
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
+
+
+def fail(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
+    """End with a message, and with the same as JSON where that was asked for."""
+    if as_json:
+        print_json({"error": {"code": code, "message": message}})
+    say(message)
+    raise typer.Exit(exit_code)
+
+
+@contextmanager
+def reported(*, as_json: bool = False) -> Iterator[None]:
+    """Turn whatever a command may meet into a message and an exit code: nobody is shown a traceback for it."""
+    from pydantic import ValidationError
+
+    from byok.service_errors import ServiceError
+
+    try:
+        yield
+    except UsageError as error:
+        fail(str(error), error.code, USAGE, as_json=as_json)
+    except ServiceError as error:
+        fail(str(error), error.code, FAILED, as_json=as_json)
+    except ValidationError as error:
+        if error.title != "Settings":
+            raise
+        faults = "; ".join(f"{_variable(fault['loc'])}{fault['msg']}" for fault in error.errors(include_input=False))
+        fail(f"The settings are wrong: {faults}", "byok.Settings", FAILED, as_json=as_json)
+    except KeyboardInterrupt:
+        say("Interrupted. An environment that was accepted goes on: see `byok status`.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    return f"BYOK_{'__'.join(map(str, location)).upper()}: " if location else ""

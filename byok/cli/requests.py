@@ -1,0 +1,98 @@
+"""Makes a request out of what was typed or out of a file, and refuses what can be refused before anything starts."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from byok.cli.output import UsageError
+from byok.domain.arns import account_of
+from byok.domain.models import CheckKeysRequest, Problem
+from byok.domain.problems import arn_problems
+from byok.settings import Settings
+
+Request = TypeVar("Request", bound=CheckKeysRequest)
+
+OPTIONS: Final = {
+    "environment_id": "--name",
+    "region": "--region",
+    "s3_key_arn": "--s3-key-arn",
+    "rds_key_arn": "--rds-key-arn",
+    "on_failure": "--on-failure",
+    "key_grace_seconds": "--key-grace-seconds",
+}
+
+
+def typed(model: type[Request], values: dict[str, object]) -> Request:
+    """A request from options; those that were not given are left to the model.
+
+    Raises:
+        UsageError: One is missing or does not fit.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    missing = [OPTIONS[name] for name, field in model.model_fields.items() if field.is_required() and name not in given]
+    if missing:
+        raise UsageError(f"Missing: {', '.join(missing)}.")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise UsageError(_explained(error, OPTIONS)) from error
+
+
+def from_file(model: type[Request], path: Path) -> Request:
+    """A request from a JSON file that is the workflow's own input; `-` reads standard input.
+
+    Raises:
+        UsageError: It cannot be read, is no JSON, or does not fit.
+    """
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise UsageError(f"{path}: {_explained(error, {})}") from error
+
+
+def refused(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
+    """What the pure rules find wrong with the two ARNs: the same problems that a worker would report.
+
+    Where the platform's role is not set here, what depends on it is left to the worker.
+    """
+    role = settings.platform_role_arn
+    return arn_problems(
+        request.s3_key_arn,
+        request.rds_key_arn,
+        request.region,
+        platform_account=account_of(role) if role else None,
+        platform_role_arn=role,
+        vendor=settings.vendor,
+        at=datetime.now(UTC),
+    )
+
+
+def refusal(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
+    """A refusal as JSON, with the fields of a status: nothing was started."""
+    found = [item.model_dump(mode="json") for item in problems]
+    return {**values, "phase": None, "problem": found[0], "problems": found, "timeline": [], "evidence": None}
+
+
+def content(model: BaseModel) -> dict[str, object]:
+    """A model as JSON."""
+    return model.model_dump(mode="json")
+
+
+def _explained(error: ValidationError, names: dict[str, str]) -> str:
+    faults = (
+        f"{_name(fault['loc'], names)}{fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    return "; ".join(faults)
+
+
+def _name(location: tuple[int | str, ...], names: dict[str, str]) -> str:
+    field = ".".join(map(str, location))
+    return f"{names.get(field, field)}: " if field else ""

@@ -1,0 +1,146 @@
+"""What `byok doctor` looks at: is everything there that an environment needs, and if not, what to do about it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.service import RPCError
+
+from byok.blueprints import DEFAULT, load_blueprint
+from byok.contracts import SEARCH_ATTRIBUTES
+from byok.domain.arns import account_of, role_of_session
+from byok.service import EnvironmentService, connect_service
+from byok.service_errors import ServiceError
+from byok.settings import Settings
+
+_AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What it is.
+        ok: Whether it is as it has to be.
+        detail: What was found.
+        fix: What to do, None where nothing is wrong.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str | None = None
+
+
+async def diagnose(settings: Settings) -> list[Finding]:
+    """Look at everything; what cannot be looked at is a finding, too."""
+    temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
+    return [*temporal, *aws, _blueprint(settings)]
+
+
+async def _temporal() -> list[Finding]:
+    try:
+        service = await connect_service()
+    except ServiceError as error:
+        return [Finding("Temporal", ok=False, detail=str(error), fix="byok up, or TEMPORAL_ADDRESS")]
+    looks: tuple[Callable[[EnvironmentService], Awaitable[Finding]], ...] = (_server, _search_attributes, _workers)
+    findings = []
+    for look in looks:
+        try:
+            findings.append(await look(service))
+        except (RPCError, ServiceError) as error:
+            what = look.__name__.strip("_").replace("_", " ").replace("server", "Temporal")
+            findings.append(
+                Finding(what, ok=False, detail=str(error), fix="See that the namespace exists and lets us in.")
+            )
+    return findings
+
+
+async def _server(service: EnvironmentService) -> Finding:
+    info = await service.client.workflow_service.get_system_info(GetSystemInfoRequest())
+    address = service.client.service_client.config.target_host
+    detail = f"{address}, namespace {service.client.namespace}, server {info.server_version}"
+    return Finding("Temporal", ok=True, detail=detail)
+
+
+async def _search_attributes(service: EnvironmentService) -> Finding:
+    known = await service.client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=service.client.namespace)
+    )
+    missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
+    if not missing:
+        return Finding("search attributes", ok=True, detail=", ".join(key.name for key in SEARCH_ATTRIBUTES))
+    options = " ".join(f"--name {name} --type Keyword" for name in missing)
+    return Finding(
+        "search attributes",
+        ok=False,
+        detail=f"missing: {', '.join(missing)}",
+        fix=f"A worker registers them when it starts, or: temporal operator search-attribute create {options}",
+    )
+
+
+async def _workers(service: EnvironmentService) -> Finding:
+    workers = await service.workers()
+    if workers:
+        return Finding("workers", ok=True, detail=", ".join(worker.identity for worker in workers))
+    return Finding("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
+
+
+def _aws(settings: Settings) -> Iterator[Finding]:
+    try:
+        session = boto3.Session()
+        region, profile = session.region_name, session.profile_name
+        sts = session.client("sts", config=_AWS, region_name=region or "us-east-1")
+        caller = sts.get_caller_identity()["Arn"]
+    except (BotoCoreError, ClientError) as error:
+        yield Finding(
+            "AWS", ok=False, detail=str(error), fix="See that boto3 finds credentials: aws sts get-caller-identity"
+        )
+        return
+    where = sts.meta.endpoint_url
+    yield Finding("AWS", ok=True, detail=f"{caller} at {where}, profile {profile}, Region {region or 'none'}")
+    yield _platform_role(settings, caller)
+
+
+def _platform_role(settings: Settings, caller: str) -> Finding:
+    own = role_of_session(caller)
+    wanted = settings.platform_role_arn
+    if wanted is None and own is None:
+        return Finding(
+            "platform role",
+            ok=False,
+            detail=f"{caller} is no session of a role, and BYOK_PLATFORM_ROLE_ARN is not set",
+            fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume it.",
+        )
+    if wanted is None:
+        return Finding("platform role", ok=True, detail=f"{own}, the one of these credentials")
+    if own is None or not _same_role(wanted, own):
+        return Finding(
+            "platform role",
+            ok=False,
+            detail=f"key policies name {wanted}, and these credentials are {caller}",
+            fix=f"Run workers with credentials of {wanted}: every key would refuse these.",
+        )
+    return Finding("platform role", ok=True, detail=wanted)
+
+
+def _same_role(wanted: str, own: str) -> bool:
+    """STS leaves a role's path out, so only account and name can be compared."""
+    return account_of(wanted) == account_of(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
+
+
+def _blueprint(settings: Settings) -> Finding:
+    path = settings.blueprint or DEFAULT
+    try:
+        blueprint = load_blueprint(settings.blueprint)
+    except ValueError as error:
+        return Finding("blueprint", ok=False, detail=str(error), fix="Correct the file, or unset BYOK_BLUEPRINT.")
+    purposes = ", ".join(bucket.purpose for bucket in blueprint.buckets)
+    return Finding("blueprint", ok=True, detail=f"{path}: buckets {purposes}")

@@ -1,0 +1,105 @@
+"""The demonstration: an environment is provisioned, another one stops on a disabled key and is finished after the fix.
+
+It says what it does and what it expects, and believes nothing that it has not read back. How an environment is shown
+is left to the command line.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from byok.domain.models import ProvisionRequest
+from byok.domain.statuses import Phase
+from byok.local.customer_keys import KeyPair
+from byok.local.stack import REGION, LocalStack
+from byok.service import EnvironmentService
+from byok.status import EnvironmentStatus
+
+Follow = Callable[[EnvironmentService, str], Awaitable[EnvironmentStatus]]
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What the demonstration has shown.
+
+    Attributes:
+        shown: One sentence per thing that came out as it should.
+        missed: One per thing that did not.
+        environments: The environments in their last state.
+    """
+
+    shown: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    environments: list[EnvironmentStatus] = field(default_factory=list)
+    seconds: float = 0
+
+    def expect(self, held: bool, sentence: str) -> None:
+        """Note whether something came out as it should."""
+        (self.shown if held else self.missed).append(sentence)
+
+
+async def demonstrate(stack: LocalStack, follow: Follow, headline: Say) -> Outcome:
+    """Show the whole story on a running stack.
+
+    Args:
+        stack: Everything on this machine.
+        follow: Shows an environment until it has ended.
+        headline: Says what comes next.
+    """
+    began, outcome, service = time.monotonic(), Outcome(), await stack.service()
+    first, second = await asyncio.to_thread(lambda: [stack.customer.ensure_pair(name) for name in ("acme", "globex")])
+
+    headline("1. acme gives its two keys, and gets an environment")
+    acme = await _provision(service, "acme", first, follow)
+    outcome.expect(acme.phase is Phase.READY, "acme is READY")
+    for sentence, held in _proved(acme, first):
+        outcome.expect(held, sentence)
+
+    headline("2. globex does the same, but its S3 key is disabled")
+    await asyncio.to_thread(stack.customer.disable, second.s3_key_arn)
+    stopped = await _provision(service, "globex", second, follow)
+    problem = stopped.problem
+    outcome.expect(
+        stopped.phase is Phase.STOPPED and problem is not None and problem.code == "s3.KMS.DisabledException",
+        "globex stopped with AWS's own error, and the remedy names the key",
+    )
+    outcome.expect(
+        stopped.resources.cluster is None and not stopped.resources.buckets,
+        "nothing had been made for it",
+    )
+
+    headline("3. globex enables its key and asks again, with the same values")
+    await asyncio.to_thread(stack.customer.enable, second.s3_key_arn)
+    globex = await _provision(service, "globex", second, follow)
+    outcome.expect(globex.phase is Phase.READY, "globex is READY after the fix")
+    for sentence, held in _proved(globex, second):
+        outcome.expect(held, sentence)
+
+    outcome.environments = [acme, globex]
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+async def _provision(service: EnvironmentService, name: str, keys: KeyPair, follow: Follow) -> EnvironmentStatus:
+    request = ProvisionRequest(
+        environment_id=name, region=REGION, s3_key_arn=keys.s3_key_arn, rds_key_arn=keys.rds_key_arn
+    )
+    await service.create(request)
+    return await follow(service, name)
+
+
+def _proved(status: EnvironmentStatus, keys: KeyPair) -> Iterator[tuple[str, bool]]:
+    """What the evidence has to say: it was read back from AWS and not remembered."""
+    proof, name = status.evidence, status.environment_id
+    database = proof.database if proof else None
+    yield (
+        f"{name}'s cluster and writer are encrypted with its Aurora key",
+        database is not None
+        and database.storage_encrypted
+        and {database.key_arn, database.writer_key_arn} == {keys.rds_key_arn},
+    )
+    used = {bucket.key_arn for bucket in proof.buckets} if proof else set()
+    used |= {item.key_arn for bucket in proof.buckets for item in bucket.objects} if proof else set()
+    yield f"{name}'s buckets and every object in them are encrypted with its S3 key", used == {keys.s3_key_arn}

