@@ -208,7 +208,7 @@ async def _activity(item: PendingActivityInfo, converter: DataConverter, now: da
         attempt=item.attempt,
         since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),
         next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
-        last_failure=str(failure) if failure else None,
+        last_failure=failure.message if isinstance(failure, FailureError) else None,
         last_problem=_problem_in(failure),
         unclaimed=scheduled and now - due > WORKER_PATIENCE,
     )

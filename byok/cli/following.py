@@ -10,13 +10,16 @@ from byok.service import EnvironmentService
 from byok.status import EnvironmentStatus
 
 
-async def follow(service: EnvironmentService, environment_id: str, *, quiet: bool = False) -> EnvironmentStatus:
+async def follow(
+    service: EnvironmentService, environment_id: str, *, quiet: bool = False, proof: bool = True
+) -> EnvironmentStatus:
     """Show every change, and how it ended.
 
     Args:
         service: The door to Temporal.
         environment_id: Which environment.
         quiet: Show nothing but that no worker takes the work.
+        proof: Whether the evidence is shown where it is ready.
 
     Returns:
         The status it ended in.
@@ -24,14 +27,16 @@ async def follow(service: EnvironmentService, environment_id: str, *, quiet: boo
     if quiet:
         return await _quietly(service, environment_id)
     out = console()
-    return await (_live if out.is_terminal else _line_by_line)(service, environment_id)
+    last = await (_live if out.is_terminal else _line_by_line)(service, environment_id)
+    out.print(views.outcome(last, proof=proof))
+    return last
 
 
 async def _live(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     seen: list[EnvironmentStatus] = []
 
     def frame() -> RenderableType:
-        return views.environment(seen[-1]) if seen else ""
+        return views.progress(seen[-1]) if seen else ""
 
     # Drawn by a clock and not by changes alone: the time of the phase that runs goes on.
     with Live(get_renderable=frame, console=console(), refresh_per_second=8):
@@ -54,9 +59,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
                 out.print(f"          {views.waiting(item)}", markup=False)
-    last = _last(status)
-    out.print(views.outcome(last))
-    return last
+    return _last(status)
 
 
 async def _quietly(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:

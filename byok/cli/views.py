@@ -1,151 +1,183 @@
-"""What people see of an environment: its phases, what it waits for, how it ended."""
+"""What people see of an environment: its phases, what it waits for, how it ended.
 
-from collections.abc import Iterator, Sequence
+Everything is lines of text and no boxes: ARNs, commands and policy statements are copied from here, so nothing may
+break or crop them but the terminal itself. Only `progress`, which is drawn again and again, keeps within the screen.
+"""
+
+import textwrap
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from byok.cli.output import console
 from byok.domain.models import Evidence, KeyCheck, Problem
 from byok.domain.statuses import Phase
 from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
-_SHOWN: Final = 160
-"""Characters of a failure that a line shows while it is tried again; at the end it is shown whole."""
-
 _COLOURS: Final = {Phase.READY: "green", Phase.STOPPED: "red", Phase.ROLLING_BACK: "yellow"}
 
 
-def environment(status: EnvironmentStatus) -> RenderableType:
-    """An environment as it is at this moment."""
-    place = f"  {status.region}" if status.region else ""
-    parts: list[RenderableType] = [Text.assemble((status.environment_id, "bold"), (place, "dim")), phases(status)]
-    parts += [Text(f"  … {waiting(item)}", style="dim") for item in status.pending]
+def environment(status: EnvironmentStatus) -> Text:
+    """An environment as it is at this moment, with how it ended."""
+    parts = [progress(status)]
     if status.phase.final:
-        parts += ["", outcome(status)]
-    return Group(*parts)
+        parts += [Text(), outcome(status)]
+    return _lines(parts)
 
 
-def phases(status: EnvironmentStatus) -> RenderableType:
-    """The phases so far, each with how long it took."""
-    table = Table.grid(padding=(0, 2))
-    entries = status.timeline
-    for position, entry in enumerate(entries):
-        following = entries[position + 1].entered_at if position + 1 < len(entries) else None
-        mark = "✗" if entry.phase is Phase.STOPPED else "✓" if following or entry.phase.final else "•"
-        until = following or (None if entry.phase.final else datetime.now(UTC))
-        took = f"{max((until - entry.entered_at).total_seconds(), 0):.1f} s" if until else ""
-        colour = _COLOURS.get(entry.phase, "")
-        table.add_row(
-            f"  {entry.entered_at.astimezone():%H:%M:%S}", Text(mark, colour), Text(entry.phase, colour), took
+def progress(status: EnvironmentStatus) -> Text:
+    """The phases so far, each with how long it took, and what is being waited for."""
+    title = Text.assemble((status.environment_id, "bold"), (f"  {status.region or ''}", "dim"))
+    moments = [entry.entered_at for entry in status.timeline]
+    ends = [following for _, following in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
+    rows = []
+    for entry, end in zip(status.timeline, ends, strict=False):
+        running = entry is status.timeline[-1] and not entry.phase.final
+        failed = entry.phase is Phase.STOPPED or any(item.phase is entry.phase for item in status.problems)
+        mark = "✗" if failed else "•" if running else "✓"
+        took = "" if entry.phase.final else f"{max((end - entry.entered_at).total_seconds(), 0):6.1f} s"
+        colour = "red" if failed else _COLOURS.get(entry.phase, "")
+        clock = f"{entry.entered_at.astimezone():%H:%M:%S}"
+        rows.append(
+            Text.assemble((f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<18}", colour), (took, "dim"))
         )
-    if not entries:
-        table.add_row("  ", "•", "accepted")
-    return table
+    waits = [Text(f"            … {waiting(item)}", "dim") for item in status.pending]
+    text = _lines([title, *(rows or [Text("  accepted")]), *waits])
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def waiting(item: Waiting) -> str:
     """What is being waited for, in one line."""
     what = item.activity.replace("_", " ") if item.activity else "the workflow"
     if item.unclaimed:
-        return f"{what} waits for a worker: none has taken it for {_seconds_since(item.since)} s"
-    said = f": {_short(item.last_failure)}" if item.last_failure else ""
-    # Polling a database that is not there yet is no failure, and its count is nobody's concern.
-    refused = item.last_problem is not None and item.last_problem.operation is not None
-    count = f", attempt {item.attempt}" if item.attempt > 1 and refused else ""
-    return f"{what}{count}{said}"
+        return f"{what}: no worker has taken it for {int((datetime.now(UTC) - item.since).total_seconds())} s"
+    problem = item.last_problem
+    if problem is not None and problem.operation is not None:
+        return f"{what}, attempt {item.attempt}: {problem.operation} was answered {problem.code}: {problem.message}"
+    # Waiting for a database is no failure, and the count of looks is nobody's concern.
+    return f"{what}: {item.last_failure}" if item.last_failure else what
 
 
-def outcome(status: EnvironmentStatus) -> RenderableType:
-    """How it ended."""
+def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
+    """How it ended.
+
+    Args:
+        status: A status with a final phase.
+        proof: Whether the evidence is shown, too.
+    """
     if status.phase is Phase.READY:
-        lead = Text(f"{status.environment_id} is ready.", style="bold green")
-        return Group(lead, *([evidence(status.evidence)] if status.evidence else []))
-    first = status.problem.phase if status.problem else status.phase
-    lead = Text(f"{status.environment_id} stopped in {first}.", style="bold red")
-    return Group(lead, *problems(status.problems), *_what_is_left(status))
+        ready = Text(f"{status.environment_id} is ready.", "bold green")
+        return _lines([ready, evidence(status.evidence)] if status.evidence and proof else [ready])
+    where = status.problem.phase if status.problem else status.phase
+    return _lines(
+        [
+            Text(f"{status.environment_id} stopped in {where}.", "bold red"),
+            problems(status.problems),
+            Text(),
+            _what_is_left(status),
+        ]
+    )
 
 
-def problems(found: Sequence[Problem]) -> Iterator[RenderableType]:
+def problems(found: Iterable[Problem]) -> Text:
     """Problems, each with AWS's own words and what to do."""
+    blocks: list[Text] = []
     for item in found:
-        facts = Table.grid(padding=(0, 2))
-        facts.add_column(style="dim", no_wrap=True)
-        facts.add_column(overflow="fold")
-        facts.add_row("code", Text(item.code, "bold"))
-        facts.add_row("AWS said" if item.operation else "why", item.message)
-        for name, value in (
+        facts = (
+            ("code", item.code),
+            ("AWS said" if item.operation else "why", item.message),
             ("operation", item.operation),
-            (item.key.label if item.key else "", item.key_arn),
+            (item.key.label if item.key else "key", item.key_arn),
             ("request id", item.request_id),
-        ):
-            if name and value:
-                facts.add_row(name, value)
-        yield Padding(facts, (1, 0, 0, 2))
-        # Not in the table: commands and statements are copied from here, and nothing may break or indent their lines.
-        yield Padding(Text("What to do", "bold"), (1, 0, 0, 2))
-        yield Padding(Text(item.remediation, no_wrap=True, overflow="ignore"), (0, 0, 0, 2))
-
-
-def evidence(proof: Evidence) -> RenderableType:
-    """What is encrypted with what, as AWS reported it when it was read back."""
-    table = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        table.add_column(no_wrap=True, overflow="ignore")
-    database = proof.database
-    cluster = database.cluster_arn.rpartition(":")[2]
-    table.add_row("  cluster", cluster, f"{database.storage_encryption_type}  {database.key_arn}")
-    writer = database.writer_arn.rpartition(":")[2]
-    table.add_row("  writer", writer, f"{database.storage_encryption_type}  {database.writer_key_arn}")
-    for bucket in proof.buckets:
-        objects = f"  ({len(bucket.objects)} objects)" if bucket.objects else ""
-        table.add_row("  bucket", bucket.name, f"{bucket.algorithm}  {bucket.key_arn}{objects}")
-    return table
-
-
-def key_check(check: KeyCheck) -> RenderableType:
-    """What a check of two keys found."""
-    proved = [Text(f"✓ {proof.key.label}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs]
-    if check.findings:
-        return Group(*proved, Text("These keys cannot be used.", style="bold red"), *problems(check.findings))
-    note = "✓ RDS key ARN: its form is right. RDS tries a key only when it creates a cluster: that is the proof."
-    return Group(*proved, Text(note), Text("Nothing is wrong with these keys.", style="bold green"))
-
-
-def environments(found: Sequence[EnvironmentSummary]) -> RenderableType:
-    """The list of environments."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("ENVIRONMENT", "PHASE", "REGION", "PROBLEM", "STARTED"):
-        table.add_column(column, no_wrap=True)
-    for item in found:
-        table.add_row(
-            item.environment_id,
-            Text(item.phase, _COLOURS.get(item.phase, "")),
-            item.region or "",
-            item.problem_code or "",
-            f"{item.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
         )
-    return table
+        blocks += [
+            Text(),
+            *(Text.assemble((f"  {name:<12}", "dim"), _folded(value, 14)) for name, value in facts if value),
+        ]
+        blocks += [Text(), Text("  What to do", "bold")]
+        blocks += [Text(f"  {_folded(line, 2)}") for line in item.remediation.splitlines()]
+    return _lines(blocks)
 
 
-def _what_is_left(status: EnvironmentStatus) -> Iterator[RenderableType]:
-    kept = [
-        *(f"cluster {item.identifier}" for item in (status.resources.cluster,) if item),
-        *(f"writer {item.identifier}" for item in (status.resources.writer,) if item),
-        *(f"bucket {item.name}" for item in status.resources.buckets),
+def evidence(proof: Evidence) -> Text:
+    """What is encrypted with which key, as AWS reported it when it was read back."""
+    database = proof.database
+    by_key: dict[str, list[str]] = {}
+    by_key.setdefault(database.key_arn, []).append(_row("cluster", _name(database.cluster_arn), database.engine))
+    by_key.setdefault(database.writer_key_arn, []).append(_row("writer", _name(database.writer_arn), ""))
+    for bucket in proof.buckets:
+        by_key.setdefault(bucket.key_arn, []).append(_row("bucket", bucket.name, bucket.algorithm))
+        for item in bucket.objects:
+            by_key.setdefault(item.key_arn, []).append(_row("object", item.key, item.algorithm))
+    lines = []
+    for key_arn, rows in by_key.items():
+        lines += [Text.assemble(("  ", ""), (key_arn, "bold")), *(Text(row) for row in rows)]
+    return _lines(lines)
+
+
+def key_check(check: KeyCheck) -> Text:
+    """What a check of two keys found."""
+    lines = [Text(f"✓ {proof.key.label}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs]
+    if check.findings:
+        return _lines([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
+    lines.append(
+        Text("✓ RDS key ARN: nothing is wrong with it. That RDS can use the key shows when a cluster is made.")
+    )
+    return _lines([*lines, Text("These keys can be used.", "bold green")])
+
+
+def environments(found: Sequence[EnvironmentSummary]) -> Text:
+    """The list of environments."""
+    rows = [("ENVIRONMENT", "PHASE", "REGION", "STARTED", "PROBLEM")] + [
+        (
+            item.environment_id,
+            item.phase.value,
+            item.region or "",
+            f"{item.started_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            item.problem_code or "",
+        )
+        for item in found
     ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    styles = ["dim", *(_COLOURS.get(item.phase, "") for item in found)]
+    return _lines(
+        Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), style)
+        for row, style in zip(rows, styles, strict=True)
+    )
+
+
+def _what_is_left(status: EnvironmentStatus) -> Text:
     if status.left_behind:
-        yield Padding(Text("Could not be removed:\n  " + "\n  ".join(status.left_behind)), (1, 0, 0, 2))
-    else:
-        yield Padding(Text(f"Kept: {', '.join(kept)}" if kept else "Nothing was left behind.", "dim"), (1, 0, 0, 2))
+        return _lines([Text("  Could not be removed:"), *(Text(f"    {item}") for item in status.left_behind)])
+    found = status.resources
+    kept = [f"cluster {found.cluster.identifier}"] if found.cluster else []
+    kept += [f"writer {found.writer.identifier}"] if found.writer else []
+    kept += [f"bucket {bucket.name}" for bucket in found.buckets]
+    if not kept:
+        return Text("  Nothing is left of it: nothing had been made, or it was removed.", "dim")
+    return Text(f"  Kept: {', '.join(kept)}", "dim")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _folded(text: str, indent: int) -> str:
+    """Prose folded between words where the screen ends; commands, policy statements and files get no line breaks."""
+    out = console()
+    if not out.is_terminal or not text[:1].isalnum():
+        return text
+    folds = textwrap.TextWrapper(width=out.width - indent, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join(folds.wrap(text))
 
 
-def _seconds_since(moment: datetime) -> int:
-    return int((datetime.now(UTC) - moment).total_seconds())
+def _row(kind: str, name: str, note: str) -> str:
+    return f"    {kind:<8}  {name:<40}  {note}".rstrip()
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition(":")[2]
+
+
+def _lines(parts: Iterable[Text]) -> Text:
+    return Text("\n").join(parts)

@@ -79,8 +79,7 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
         print_json(refusal(problems, environment_id=request.environment_id))
     err = console(stderr=True)
     err.print("Nothing was started.", style="bold red")
-    for part in views.problems(problems):
-        err.print(part)
+    err.print(views.problems(problems))
     raise typer.Exit(USAGE)
 
 

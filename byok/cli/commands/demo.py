@@ -43,12 +43,11 @@ async def _demo(folder: Path) -> int:
     out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
 
     def headline(text: str) -> None:
-        out.print()
-        out.rule(f"[bold]{text}[/bold]", align="left", style="dim")
+        out.print(f"\n{text}\n", style="bold")
 
     async def work(stack: "LocalStack") -> "Outcome":
-        out.print(f"Temporal's UI: {stack.ui_url}", style="dim")
-        return await demonstrate(stack, follow, headline)
+        out.print(f"They answer; Temporal's UI is at {stack.ui_url} while this lasts.", style="dim")
+        return await demonstrate(stack, lambda service, name: follow(service, name, proof=False), headline)
 
     outcome = await run_on(LocalStack(folder, Ports.free(), database_seconds=1.5), work)
     if outcome is None:
