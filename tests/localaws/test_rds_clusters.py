@@ -1,0 +1,286 @@
+"""Clusters from creation to deletion, and what they do without their key."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.localaws.server import Aws
+
+NAME = "env-acme"
+LOST = "inaccessible-encryption-credentials-recoverable"
+
+
+def settings(key_arn: str | None, **changed: Any) -> dict[str, Any]:
+    """What a cluster is asked for."""
+    asked: dict[str, Any] = {
+        "DBClusterIdentifier": NAME,
+        "Engine": "aurora-postgresql",
+        "MasterUsername": "byok",
+        "MasterUserAuthenticationType": "iam-db-auth",
+        "EnableIAMDatabaseAuthentication": True,
+        "ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 2},
+        **({"StorageEncrypted": True, "KmsKeyId": key_arn} if key_arn else {}),
+        **changed,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def status(rds: Any) -> str:
+    """The cluster's status now."""
+    found: str = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["Status"]
+    return found
+
+
+def refused(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
+    """Code and message of a refusal."""
+    with pytest.raises(ClientError) as error:
+        call(**params)
+    return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
+
+
+@pytest.fixture
+def instant(aws: Aws) -> Aws:
+    """Databases are done with everything at once."""
+    aws.control("POST", "settings", database_seconds=0)
+    return aws
+
+
+def test_cluster_takes_the_time_that_is_set(aws: Aws) -> None:
+    rds, key = aws.platform("rds"), aws.rds_key()
+    aws.control("POST", "settings", database_seconds=3600)
+    assert rds.create_db_cluster(**settings(key))["DBCluster"]["Status"] == "creating"
+    assert status(rds) == "creating"
+    aws.control("POST", "settings", database_seconds=0)
+    rds.create_db_cluster(**settings(key, DBClusterIdentifier="other"))
+    assert rds.describe_db_clusters(DBClusterIdentifier="other")["DBClusters"][0]["Status"] == "available"
+
+
+def test_cluster_comes_back_as_it_was_asked_for(instant: Aws) -> None:
+    rds, key = instant.platform("rds"), instant.rds_key()
+    asked = settings(
+        key,
+        DatabaseName="app",
+        BackupRetentionPeriod=7,
+        CopyTagsToSnapshot=True,
+        DeletionProtection=True,
+        EnableCloudwatchLogsExports=["postgresql"],
+        EngineVersion="16.6",
+        Tags=[{"Key": "environment", "Value": "acme"}],
+    )
+    rds.create_db_cluster(**asked)
+    found = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    same = (
+        "DatabaseName",
+        "BackupRetentionPeriod",
+        "CopyTagsToSnapshot",
+        "DeletionProtection",
+        "EngineVersion",
+        "KmsKeyId",
+    )
+    assert {name: found[name] for name in same} == {name: asked[name] for name in same}
+    assert found["TagList"] == asked["Tags"]
+    assert found["EnabledCloudwatchLogsExports"] == ["postgresql"]
+    assert found["IAMDatabaseAuthenticationEnabled"] is True
+    assert found["PerformanceInsightsEnabled"] is False
+    assert found["ServerlessV2ScalingConfiguration"]["MaxCapacity"] == 2
+
+
+def test_cluster_without_key_is_on_a_key_of_awss_and_says_so(instant: Aws) -> None:
+    rds = instant.platform("rds")
+    rds.create_db_cluster(**settings(None))
+    found = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    assert (found["StorageEncrypted"], found["StorageEncryptionType"]) == (False, "sse-rds")
+    assert "KmsKeyId" not in found
+
+
+def test_alias_arn_is_resolved_to_its_key(instant: Aws) -> None:
+    key = instant.rds_key()
+    instant.customer("kms").create_alias(AliasName="alias/mine", TargetKeyId=key)
+    alias = f"{key.rpartition(':')[0]}:alias/mine"
+    assert instant.platform("rds").create_db_cluster(**settings(alias))["DBCluster"]["KmsKeyId"] == key
+
+
+def test_refused_key_leaves_no_grant(instant: Aws) -> None:
+    key = instant.rds_key()
+    instant.customer("kms").disable_key(KeyId=key)
+    assert refused(instant.platform("rds").create_db_cluster, **settings(key))[0] == "KMSKeyNotAccessibleFault"
+    assert instant.customer("kms").list_grants(KeyId=key)["Grants"] == []
+
+
+# contract 121
+def test_grant_lives_as_long_as_the_cluster(instant: Aws) -> None:
+    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
+    rds.create_db_cluster(**settings(key))
+    assert [grant["GranteePrincipal"] for grant in kms.list_grants(KeyId=key)["Grants"]] == [
+        "rds.eu-central-1.amazonaws.com"
+    ]
+    rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)
+    assert refused(rds.describe_db_clusters, DBClusterIdentifier=NAME) == (
+        "DBClusterNotFoundFault",
+        f"DBCluster {NAME} not found.",
+    )
+    assert kms.list_grants(KeyId=key)["Grants"] == []
+
+
+# contract 89, 111
+def test_disabled_key_makes_the_cluster_inaccessible_until_it_is_started_again(instant: Aws) -> None:
+    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
+    admin = instant.operator("rds")
+    rds.create_db_cluster(**settings(key))
+    assert status(rds) == "available"
+    kms.disable_key(KeyId=key)
+    assert status(rds) == LOST
+    assert refused(admin.start_db_cluster, DBClusterIdentifier=NAME)[0] == "KMSKeyNotAccessibleFault"
+    kms.enable_key(KeyId=key)
+    assert status(rds) == LOST, "enabling the key alone brings nothing back"
+    admin.start_db_cluster(DBClusterIdentifier=NAME)
+    assert status(rds) == "available"
+
+
+def test_key_pending_deletion_makes_the_cluster_inaccessible(instant: Aws) -> None:
+    rds, key = instant.platform("rds"), instant.rds_key()
+    rds.create_db_cluster(**settings(key))
+    instant.customer("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert status(rds) == LOST
+
+
+def test_revoked_grant_makes_the_cluster_inaccessible(instant: Aws) -> None:
+    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
+    rds.create_db_cluster(**settings(key))
+    kms.revoke_grant(KeyId=key, GrantId=kms.list_grants(KeyId=key)["Grants"][0]["GrantId"])
+    assert status(rds) == LOST
+
+
+def test_cluster_outlives_the_roles_permission_on_its_key(instant: Aws) -> None:
+    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
+    rds.create_db_cluster(**settings(key))
+    kms.put_key_policy(KeyId=key, Policy=kms.get_key_policy(KeyId=instant.key())["Policy"])
+    assert status(rds) == "available"
+    assert refused(rds.create_db_cluster, **settings(key, DBClusterIdentifier="b"))[0] == "KMSKeyNotAccessibleFault"
+
+
+def test_protected_cluster_is_not_deleted(instant: Aws) -> None:
+    rds = instant.platform("rds")
+    rds.create_db_cluster(**settings(instant.rds_key(), DeletionProtection=True))
+    assert refused(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
+        "InvalidParameterCombination",
+        "Cannot delete protected Cluster, please disable deletion protection and try again.",
+    )
+    rds.modify_db_cluster(DBClusterIdentifier=NAME, DeletionProtection=False, ApplyImmediately=True)
+    deleted = rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)["DBCluster"]
+    assert deleted["DBClusterIdentifier"] == NAME
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"SkipFinalSnapshot": True, "FinalDBSnapshotIdentifier": "last"}], ids=["neither", "both"]
+)
+def test_deletion_says_once_what_becomes_of_the_data(instant: Aws, how: dict[str, Any]) -> None:
+    rds = instant.platform("rds")
+    rds.create_db_cluster(**settings(instant.rds_key()))
+    assert refused(rds.delete_db_cluster, DBClusterIdentifier=NAME, **how)[0] == "InvalidParameterCombination"
+    assert status(rds) == "available"
+
+
+# contract 122
+def test_final_snapshot_is_on_the_same_key(instant: Aws) -> None:
+    rds, key = instant.operator("rds"), instant.rds_key()
+    instant.platform("rds").create_db_cluster(**settings(key))
+    rds.delete_db_cluster(DBClusterIdentifier=NAME, FinalDBSnapshotIdentifier="last")
+    found = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="last")["DBClusterSnapshots"][0]
+    assert (found["KmsKeyId"], found["StorageEncrypted"], found["Status"]) == (key, True, "available")
+
+
+def test_stopped_cluster_does_not_miss_its_key(instant: Aws) -> None:
+    rds, key = instant.operator("rds"), instant.rds_key()
+    instant.platform("rds").create_db_cluster(**settings(key))
+    rds.stop_db_cluster(DBClusterIdentifier=NAME)
+    instant.customer("kms").disable_key(KeyId=key)
+    assert status(rds) == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"DBClusterIdentifier": "1abc"}, "InvalidParameterValue"),
+        ({"DBClusterIdentifier": "a--b"}, "InvalidParameterValue"),
+        ({"DBClusterIdentifier": "a-"}, "InvalidParameterValue"),
+        ({"DBClusterIdentifier": "a" * 64}, "InvalidParameterValue"),
+        ({"Engine": "oracle"}, "InvalidParameterValue"),
+        ({"MasterUsername": None}, "InvalidParameterValue"),
+        ({"MasterUsername": "admin"}, "InvalidParameterValue"),
+        ({"MasterUserAuthenticationType": None}, "InvalidParameterValue"),
+        ({"MasterUserPassword": "long-enough"}, "InvalidParameterCombination"),
+        ({"EnableIAMDatabaseAuthentication": False}, "InvalidParameterCombination"),
+        ({"BackupRetentionPeriod": 0}, "InvalidParameterValue"),
+        ({"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
+        ({"StorageEncrypted": False}, "InvalidParameterCombination"),
+        ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 1}}, "InvalidParameterValue"),
+        ({"ServerlessV2ScalingConfiguration": {"MinCapacity": 4, "MaxCapacity": 2}}, "InvalidParameterValue"),
+        ({"DBSubnetGroupName": "nowhere"}, "DBSubnetGroupNotFoundFault"),
+        ({"Tags": [{"Key": "aws:x", "Value": ""}]}, "InvalidParameterValue"),
+        ({"ReplicationSourceIdentifier": "other"}, "NotImplemented"),
+        ({"GlobalClusterIdentifier": "g"}, "NotImplemented"),
+    ],
+)
+def test_bad_input_is_refused_and_leaves_nothing(instant: Aws, changed: dict[str, Any], code: str) -> None:
+    rds = instant.platform("rds")
+    assert refused(rds.create_db_cluster, **settings(instant.rds_key(), **changed))[0] == code
+    assert rds.describe_db_clusters()["DBClusters"] == []
+
+
+def test_identifier_is_kept_in_lower_case(instant: Aws) -> None:
+    rds = instant.platform("rds")
+    made = rds.create_db_cluster(**settings(instant.rds_key(), DBClusterIdentifier="Env-ACME"))["DBCluster"]
+    assert made["DBClusterIdentifier"] == NAME
+    assert (
+        rds.describe_db_clusters(DBClusterIdentifier="ENV-acme")["DBClusters"][0]["DBClusterArn"]
+        == made["DBClusterArn"]
+    )
+
+
+# contract 78: the policies open the key for storage alone (D15)
+def test_customers_key_cannot_encrypt_secret_or_insights(instant: Aws) -> None:
+    rds, key = instant.platform("rds"), instant.rds_key()
+    secret = settings(
+        key, MasterUserAuthenticationType=None, ManageMasterUserPassword=True, MasterUserSecretKmsKeyId=key
+    )
+    insights = settings(key, EnablePerformanceInsights=True, PerformanceInsightsKMSKeyId=key)
+    for asked in (secret, insights):
+        code, message = refused(rds.create_db_cluster, **asked)
+        assert (code, f"[{key}]" in message) == ("KMSKeyNotAccessibleFault", True)
+    assert rds.describe_db_clusters()["DBClusters"] == []
+
+
+def test_managed_secret_is_told_with_its_key(instant: Aws) -> None:
+    rds = instant.platform("rds")
+    asked = settings(instant.rds_key(), MasterUserAuthenticationType=None, ManageMasterUserPassword=True)
+    secret = rds.create_db_cluster(**asked)["DBCluster"]["MasterUserSecret"]
+    assert secret["SecretStatus"] == "active"
+    assert ":secret:rds!cluster-" in secret["SecretArn"]
+    assert secret["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
+
+
+def test_describe_filters_and_keeps_accounts_apart(instant: Aws) -> None:
+    rds, key = instant.platform("rds"), instant.rds_key()
+    for name in ("a", "b"):
+        rds.create_db_cluster(**settings(key, DBClusterIdentifier=name))
+    chosen = rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": ["b"]}])["DBClusters"]
+    assert [cluster["DBClusterIdentifier"] for cluster in chosen] == ["b"]
+    assert instant.customer("rds").describe_db_clusters()["DBClusters"] == []
+    assert instant.operator("rds", "eu-west-1").describe_db_clusters()["DBClusters"] == []
+    assert refused(rds.describe_db_clusters, Filters=[{"Name": "x", "Values": ["y"]}])[0] == "InvalidParameterValue"
+
+
+def test_role_does_only_what_its_policy_allows(instant: Aws) -> None:
+    rds = instant.platform("rds")
+    rds.create_db_cluster(**settings(instant.rds_key()))
+    code, message = refused(rds.stop_db_cluster, DBClusterIdentifier=NAME)
+    assert code == "AccessDenied"
+    assert "is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:" in message
+
+
+def test_operation_that_is_not_modelled_is_refused_by_name(instant: Aws) -> None:
+    code, message = refused(instant.operator("rds").failover_db_cluster, DBClusterIdentifier=NAME)
+    assert (code, "rds:FailoverDBCluster" in message) == ("NotImplemented", True)

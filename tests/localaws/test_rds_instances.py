@@ -1,0 +1,138 @@
+"""Instances of clusters, tags, snapshots and subnet groups."""
+
+from typing import Any
+
+import pytest
+
+from tests.localaws.server import Aws
+from tests.localaws.test_rds_clusters import LOST, NAME, refused, settings
+
+WRITER: dict[str, Any] = {
+    "DBInstanceIdentifier": "writer",
+    "DBClusterIdentifier": NAME,
+    "Engine": "aurora-postgresql",
+    "DBInstanceClass": "db.serverless",
+    "PubliclyAccessible": False,
+}
+
+
+@pytest.fixture
+def made(aws: Aws) -> Aws:
+    """A server whose databases take no time, with a cluster."""
+    aws.control("POST", "settings", database_seconds=0)
+    aws.platform("rds").create_db_cluster(**settings(aws.rds_key()))
+    return aws
+
+
+def _writer(rds: Any) -> dict[str, Any]:
+    found: dict[str, Any] = rds.describe_db_instances(DBInstanceIdentifier="writer")["DBInstances"][0]
+    return found
+
+
+def test_instance_inherits_the_clusters_encryption(made: Aws) -> None:
+    rds = made.platform("rds")
+    rds.create_db_instance(**WRITER)
+    found, cluster = _writer(rds), rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    for member in ("KmsKeyId", "StorageEncrypted", "StorageEncryptionType"):
+        assert found[member] == cluster[member]
+    assert (found["PubliclyAccessible"], found["DBInstanceStatus"]) == (False, "available")
+    assert [(one["DBInstanceIdentifier"], one["IsClusterWriter"]) for one in cluster["DBClusterMembers"]] == [
+        ("writer", True)
+    ]
+    assert found["Endpoint"]["Port"] == 5432
+
+
+def test_instance_takes_its_time(made: Aws) -> None:
+    made.control("POST", "settings", database_seconds=3600)
+    rds = made.platform("rds")
+    assert rds.create_db_instance(**WRITER)["DBInstance"]["DBInstanceStatus"] == "creating"
+    found = _writer(rds)
+    assert (found["DBInstanceStatus"], "Endpoint" in found) == ("creating", False)
+    assert refused(rds.delete_db_instance, DBInstanceIdentifier="writer")[0] == "InvalidDBInstanceState"
+
+
+def test_taken_instance_name_changes_nothing(made: Aws) -> None:
+    rds = made.platform("rds")
+    first = rds.create_db_instance(**WRITER)["DBInstance"]["DbiResourceId"]
+    assert refused(rds.create_db_instance, **WRITER)[0] == "DBInstanceAlreadyExists"
+    assert _writer(rds)["DbiResourceId"] == first
+
+
+def test_serverless_instance_needs_a_scaling_configuration(aws: Aws) -> None:
+    rds = aws.platform("rds")
+    rds.create_db_cluster(**settings(aws.rds_key(), ServerlessV2ScalingConfiguration=None))
+    code, message = refused(rds.create_db_instance, **WRITER)
+    assert code == "InvalidDBClusterStateFault"
+    assert message.startswith("Set the Serverless v2 scaling configuration on the parent DB cluster before creating a ")
+
+
+def test_encryption_is_not_chosen_by_an_instance(made: Aws) -> None:
+    code, message = refused(made.platform("rds").create_db_instance, **WRITER, KmsKeyId=made.rds_key())
+    assert code == "InvalidParameterCombination"
+    assert message.endswith("and its storage encryption key should not be set directly.")
+
+
+def test_cluster_without_its_key_takes_no_instance_but_gives_them_up(made: Aws) -> None:
+    rds = made.platform("rds")
+    rds.create_db_instance(**WRITER)
+    key = _writer(rds)["KmsKeyId"]
+    made.customer("kms").disable_key(KeyId=key)
+    assert _writer(rds)["DBInstanceStatus"] == LOST
+    reader = WRITER | {"DBInstanceIdentifier": "reader"}
+    assert refused(rds.create_db_instance, **reader)[0] == "InvalidDBClusterStateFault"
+    rds.delete_db_instance(DBInstanceIdentifier="writer")
+    assert refused(rds.describe_db_instances, DBInstanceIdentifier="writer")[0] == "DBInstanceNotFound"
+
+
+def test_inhabited_cluster_is_not_deleted(made: Aws) -> None:
+    rds = made.platform("rds")
+    rds.create_db_instance(**WRITER)
+    assert refused(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
+        "InvalidDBClusterStateFault",
+        "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
+    )
+    made.control("POST", "settings", database_seconds=3600)
+    rds.delete_db_instance(DBInstanceIdentifier="writer")
+    assert _writer(rds)["DBInstanceStatus"] == "deleting"
+    assert rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)["DBCluster"]["Status"] == "deleting"
+
+
+def test_instance_of_unknown_cluster_is_refused(aws: Aws) -> None:
+    assert refused(aws.platform("rds").create_db_instance, **WRITER)[0] == "DBClusterNotFoundFault"
+
+
+def test_tags_are_added_changed_and_removed(made: Aws) -> None:
+    rds = made.operator("rds")
+    arn = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["DBClusterArn"]
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}])
+    rds.add_tags_to_resource(ResourceName=arn, Tags=[{"Key": "a", "Value": "3"}])
+    rds.remove_tags_from_resource(ResourceName=arn, TagKeys=["b"])
+    assert rds.list_tags_for_resource(ResourceName=arn)["TagList"] == [{"Key": "a", "Value": "3"}]
+    assert rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["TagList"] == [
+        {"Key": "a", "Value": "3"}
+    ]
+    assert refused(rds.list_tags_for_resource, ResourceName=f"{arn}x")[0] == "DBClusterNotFoundFault"
+
+
+# contract 122
+def test_snapshot_is_on_the_clusters_key(made: Aws) -> None:
+    rds = made.operator("rds")
+    key = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["KmsKeyId"]
+    rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier=NAME)
+    assert rds.describe_db_cluster_snapshots(DBClusterIdentifier=NAME)["DBClusterSnapshots"][0]["KmsKeyId"] == key
+    again = {"DBClusterSnapshotIdentifier": "s", "DBClusterIdentifier": NAME}
+    assert refused(rds.create_db_cluster_snapshot, **again)[0] == "DBClusterSnapshotAlreadyExistsFault"
+    rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="s")
+    assert rds.describe_db_cluster_snapshots()["DBClusterSnapshots"] == []
+
+
+def test_cluster_goes_into_a_subnet_group_that_is_there(aws: Aws) -> None:
+    rds = aws.operator("rds")
+    group = {"DBSubnetGroupName": "private", "DBSubnetGroupDescription": "d"}
+    assert (
+        refused(rds.create_db_subnet_group, **group, SubnetIds=["subnet-1"])[0] == "DBSubnetGroupDoesNotCoverEnoughAZs"
+    )
+    rds.create_db_subnet_group(**group, SubnetIds=["subnet-1", "subnet-2"])
+    made = aws.platform("rds").create_db_cluster(**settings(aws.rds_key(), DBSubnetGroupName="private"))["DBCluster"]
+    assert made["DBSubnetGroup"] == "private"
+    assert refused(rds.delete_db_subnet_group, DBSubnetGroupName="private")[0] == "InvalidDBSubnetGroupStateFault"

@@ -1,0 +1,50 @@
+"""How statuses follow the clock, without any server."""
+
+from datetime import timedelta
+
+from byok.localaws.rds_lifecycle import Lifecycle, Status
+
+
+def test_order_is_done_when_its_time_is_over() -> None:
+    life = Lifecycle(Status.CREATING, until=10.0)
+    assert (life.status(9.9), life.status(10.0)) == (Status.CREATING, Status.AVAILABLE)
+    life.give(Status.STOPPING, 20.0, 5.0)
+    assert (life.status(24.9), life.status(25.0)) == (Status.STOPPING, Status.STOPPED)
+    life.give(Status.DELETING, 30.0, 5.0)
+    assert (life.status(34.9), life.status(35.0)) == (Status.DELETING, None)
+
+
+def test_lost_key_is_recoverable_for_seven_days() -> None:
+    life = Lifecycle(Status.CREATING, until=0.0)
+    life.lose_key(100.0)
+    week = timedelta(days=7).total_seconds()
+    assert life.status(100.0 + week - 1) is Status.KEY_LOST
+    assert life.status(100.0 + week) is Status.KEY_LOST_FOR_GOOD
+
+
+def test_week_counts_from_when_the_key_was_first_lost() -> None:
+    life = Lifecycle(Status.CREATING, until=0.0)
+    life.lose_key(100.0)
+    life.lose_key(5000.0)
+    assert life.key_lost_at == 100.0
+
+
+def test_recovered_cluster_starts_and_is_available() -> None:
+    life = Lifecycle(Status.CREATING, until=0.0)
+    life.lose_key(1.0)
+    life.recover(2.0, 3.0)
+    assert (life.status(4.9), life.status(5.0)) == (Status.STARTING, Status.AVAILABLE)
+
+
+def test_stopped_or_deleting_cluster_loses_no_key() -> None:
+    for order in (Status.STOPPING, Status.DELETING):
+        life = Lifecycle(order, until=5.0)
+        life.lose_key(6.0 if order is Status.STOPPING else 4.0)
+        assert life.key_lost_at is None
+
+
+def test_cluster_without_key_can_be_deleted() -> None:
+    life = Lifecycle(Status.CREATING, until=0.0)
+    life.lose_key(1.0)
+    life.give(Status.DELETING, 2.0, 1.0)
+    assert (life.status(2.5), life.status(3.0)) == (Status.DELETING, None)
