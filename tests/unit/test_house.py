@@ -1,0 +1,167 @@
+"""The house stands as it was drawn: every room is there, says what it is for, and can be read in one sitting.
+
+The directions between the packages are import-linter's (pyproject.toml); what it cannot see is here.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = [
+    ROOT / "worker.py",
+    *(file for room in ("activities", "byok", "workflows") for file in (ROOT / room).rglob("*.py")),
+]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+MOST_LINES = 350
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
+
+
+def shown(file: Path) -> str:
+    return str(file.relative_to(ROOT))
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        "activities",
+        "byok/cli",
+        "byok/domain",
+        "byok/localaws",
+        "deploy",
+        "docs/decisions",
+        "tests/deploy",
+        "tests/replay",
+        "tests/unit",
+        "tests/workflows",
+        "workflows",
+    ],
+)
+def test_every_room_is_there(room: str) -> None:
+    assert (ROOT / room).is_dir()
+    assert any((ROOT / room).iterdir())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".dockerignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE"),
+        *("Makefile", "README.md", "SECURITY.md", "docker-compose.yml", "pyproject.toml", "requirements.lock"),
+        *("activities/aws.py", "byok/contracts.py", "byok/domain/errors.py", "byok/log.py", "byok/service.py"),
+        *("byok/settings.py", "byok/temporal.py", "worker.py", "workflows/execution.py"),
+        *("workflows/check_keys.py", "workflows/provision_environment.py"),
+    ],
+)
+def test_every_file_that_the_documents_speak_of_is_there(name: str) -> None:
+    assert (ROOT / name).is_file()
+
+
+@pytest.mark.parametrize("file", PRODUCT, ids=shown)
+def test_a_module_says_what_it_is_and_can_be_read_in_one_sitting(file: Path) -> None:
+    text = file.read_text()
+    assert ast.get_docstring(ast.parse(text)), "a module says what it owns"
+    assert len(text.splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("file", TESTS, ids=shown)
+def test_a_test_module_says_what_it_proves(file: Path) -> None:
+    text = file.read_text()
+    assert not text.strip() or ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=shown)
+def test_a_file_is_called_by_a_term_of_the_field(file: Path) -> None:
+    assert not {part.removesuffix(".py") for part in file.relative_to(ROOT).parts} & FORBIDDEN_NAMES
+
+
+def imported(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_only_the_worker_joins_workflows_activities_and_settings() -> None:
+    def rooms(file: Path) -> set[str]:
+        return {name.split(".")[0] for name in imported(file)} & {"activities", "workflows"} | (
+            imported(file) & {"byok.settings"}
+        )
+
+    joined = [shown(file) for file in PRODUCT if rooms(file) == {"activities", "workflows", "byok.settings"}]
+    assert joined == ["worker.py"]
+
+
+@pytest.mark.parametrize("file", PRODUCT[1:], ids=shown)
+def test_nobody_imports_the_worker(file: Path) -> None:
+    assert "worker" not in imported(file)
+
+
+def contracts() -> list[dict[str, object]]:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    found: list[dict[str, object]] = settings["contracts"]
+    return found
+
+
+def rooms_of_byok() -> set[str]:
+    files = [f"byok.{file.stem}" for file in (ROOT / "byok").glob("[!_]*.py")]
+    return {*files, *(f"byok.{file.parent.name}" for file in (ROOT / "byok").glob("*/__init__.py"))}
+
+
+@pytest.mark.parametrize("importer", ["byok.domain", "byok.localaws"])
+def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -> None:
+    """A contract that lists what is forbidden would let through a package that nobody had thought of."""
+    (forbidden,) = [
+        set(contract["forbidden_modules"])  # type: ignore[call-overload]
+        for contract in contracts()
+        if contract["type"] == "forbidden" and contract["source_modules"] == [importer]
+    ]
+    assert rooms_of_byok() - {"byok.domain", "byok.localaws"} <= forbidden
+
+
+def test_the_local_aws_is_closed_to_every_room() -> None:
+    (sources,) = [
+        set(contract["source_modules"])  # type: ignore[call-overload]
+        for contract in contracts()
+        if contract.get("forbidden_modules") == ["byok.localaws", "moto"]
+    ]
+    assert sources == (rooms_of_byok() | {"activities", "workflows"}) - {"byok.localaws"}
+
+
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("file", DECISIONS, ids=shown)
+def test_a_decision_has_its_three_parts_on_a_page(file: Path) -> None:
+    lines = file.read_text().splitlines()
+    assert lines[0].startswith(f"# {file.name[:4]}: ")
+    assert [line for line in lines if line.startswith("## ")] == ["## Context", "## Decision", "## Consequences"]
+    assert len(lines) <= 60
+
+
+def test_the_index_names_every_decision_once() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text()
+    assert [file.name for file in DECISIONS] == re.findall(r"\]\(([0-9]{4}-[a-z0-9-]+\.md)\)", index)
+    assert [file.name[:4] for file in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
+
+
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"])
+def test_a_document_links_to_files_that_are_there(name: str) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_a_hook_runs_a_tool_of_the_virtual_environment_and_nothing_that_is_fetched() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"].startswith(".venv/bin/")
+        assert Path(sys.executable).with_name(hook["entry"].split()[0].removeprefix(".venv/bin/")).is_file()
