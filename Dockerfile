@@ -10,7 +10,9 @@ RUN python -m venv /opt/venv \
 FROM python:3.11-slim-bookworm
 # Run from the source tree, as in a checkout: there is no package to install.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin byok
+# /data is where the local AWS keeps its state: a volume that is mounted there takes over the owner.
+RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin byok \
+  && install --directory --owner=byok /data
 COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /app
 COPY worker.py ./

@@ -217,21 +217,31 @@ def test_with_a_wrong_setting_the_worker_names_it_and_ends() -> None:
     assert "activity_threads" in ended.stderr
 
 
-def test_the_local_aws_answers_and_ends_when_told_to() -> None:
+def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
     port = free_port()
-    command = [{"4566": str(port), "0.0.0.0": "127.0.0.1"}.get(argument, argument) for argument in native("local-aws")]
+    here = {"4566": str(port), "0.0.0.0": "127.0.0.1", "/data": str(tmp_path / "data")}
+    command = [here.get(argument, argument) for argument in native("local-aws")]
     process = subprocess.Popen(
-        command, env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, env=environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
-        answered = answers(f"http://127.0.0.1:{port}/_localaws/health", process)
-        assert answered == 200
+        assert answers(f"http://127.0.0.1:{port}/_localaws/health", process) == 200
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()
-    assert "Traceback" not in said
+    assert (process.returncode, said) == (0, "")
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_of_ours_writes_only_where_something_is_mounted(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"]
+    mounted = {volume.split(":")[1] for volume in service.get("volumes", [])}
+    assert {argument for argument in service["command"] if argument.startswith("/")} == mounted
+    for place in mounted:
+        assert f"--owner=byok {place}" in DOCKERFILE, "a volume takes over the owner from the image"
 
 
 def answers(url: str, process: "subprocess.Popen[str]") -> int:
