@@ -74,7 +74,11 @@ def planned(stack: Stack, wish: Wish) -> list[Change]:
     wanted = _wanted(scope)
     for name in wanted:
         resource = _evaluated(scope, name, strict=False)
-        change = _change(stack, resource, tags_changed=stack.wish is not None and stack.wish.tags != wish.tags)
+        tags_changed = stack.wish is not None and stack.wish.tags != wish.tags
+        try:
+            change = _change(stack, resource, tags_changed=tags_changed)
+        except AwsError:
+            change = Change("Modify", resource, stack.resources.get(name))  # refused when it is carried out, as in AWS
         if change:
             changes.append(change)
         if name not in stack.resources:

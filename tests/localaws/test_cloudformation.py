@@ -1,0 +1,324 @@
+"""Stacks of two keys as a customer deploys them, by hand and as `aws cloudformation deploy` does."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from botocore.exceptions import ClientError, WaiterError
+
+from byok.localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
+from tests.localaws.server import REGION, Aws
+from tests.localaws.test_rds_clusters import refused, settings
+
+TEMPLATE: Final = Path(__file__).with_name("two-keys.yaml").read_text()
+STACK: Final = "byok-keys"
+
+
+def parameters(**more: str) -> list[dict[str, str]]:
+    """The parameters of the fixture's template."""
+    values = {"AtaccamaPlatformRoleArn": PLATFORM_ROLE_ARN, "PlatformRegion": REGION, **more}
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
+
+
+def payload(cloudformation: Any) -> dict[str, str]:
+    """The stack's output, parsed."""
+    outputs = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+    text = next(one["OutputValue"] for one in outputs if one["OutputKey"] == "AtaccamaOnboardingPayload")
+    parsed: dict[str, str] = json.loads(text)
+    return parsed
+
+
+def stack(cloudformation: Any) -> dict[str, Any]:
+    """The stack as it is described."""
+    found: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    return found
+
+
+def deploy(cloudformation: Any, name: str, **more: str) -> str:
+    """What `aws cloudformation deploy` does; the status of the stack in the end."""
+    try:
+        exists = stack(cloudformation)["StackStatus"] != "REVIEW_IN_PROGRESS"
+    except ClientError as error:
+        # The CLI looks for these words, and gives up on any other.
+        if error.response["Error"]["Message"] != f"Stack with id {STACK} does not exist":
+            raise
+        exists = False
+    kind, wanted = ("UPDATE", "stack_update_complete") if exists else ("CREATE", "stack_create_complete")
+    made = cloudformation.create_change_set(
+        StackName=STACK, ChangeSetName=name, ChangeSetType=kind, TemplateBody=TEMPLATE, Parameters=parameters(**more)
+    )
+    cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made["Id"], StackName=STACK)
+    cloudformation.execute_change_set(ChangeSetName=made["Id"], StackName=STACK)
+    cloudformation.get_waiter(wanted).wait(StackName=STACK)
+    status: str = stack(cloudformation)["StackStatus"]
+    return status
+
+
+# contract 32, 37, 44-48
+def test_stack_makes_both_keys_and_the_payload(aws: Aws) -> None:
+    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+    cloudformation.create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
+    assert stack(cloudformation)["StackStatus"] == "CREATE_COMPLETE"
+    keys = payload(cloudformation)
+    assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
+    for arn in keys.values():
+        assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "SYMMETRIC_DEFAULT"
+        assert kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"] is True
+    policy = json.loads(kms.get_key_policy(KeyId=keys["S3KmsKeyArn"])["Policy"])
+    condition = next(one for one in policy["Statement"] if one["Sid"] == "AllowAtaccamaPlatformS3Access")["Condition"]
+    assert condition["StringEquals"] == {
+        "kms:ViaService": f"s3.{REGION}.amazonaws.com",
+        "aws:PrincipalAccount": PLATFORM_ROLE_ARN.split(":")[4],
+    }
+    assert policy["Version"] == "2012-10-17", "a date in YAML is text to CloudFormation"
+
+
+# contract 74, 80
+def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: Aws) -> None:
+    aws.customer("cloudformation").create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
+    keys = payload(aws.customer("cloudformation"))
+    rds, s3 = aws.platform("rds"), aws.platform("s3")
+    assert rds.create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]["KmsKeyId"] == keys["RdsKmsKeyArn"]
+    other = settings(keys["S3KmsKeyArn"], DBClusterIdentifier="other")
+    assert refused(rds.create_db_cluster, **other)[0] == "KMSKeyNotAccessibleFault"
+    s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+    put = {"Bucket": "bucket", "Key": "k", "Body": b"x", "ServerSideEncryption": "aws:kms"}
+    s3.put_object(**put, SSEKMSKeyId=keys["S3KmsKeyArn"])
+    assert refused(s3.put_object, **put, SSEKMSKeyId=keys["RdsKmsKeyArn"])[0] == "AccessDenied"
+    assert refused(aws.platform("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
+
+
+# contract 36, 101-104, 106, 108-110
+def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws: Aws) -> None:
+    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+    assert deploy(cloudformation, "first") == "CREATE_COMPLETE"
+    before = payload(cloudformation)
+    assert kms.list_aliases()["Aliases"] == []
+    assert deploy(cloudformation, "second", TenantName="acme") == "UPDATE_COMPLETE"
+    assert payload(cloudformation) == before
+    names = {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
+    assert names == {
+        "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme": before["S3KmsKeyArn"].rpartition("/")[2],
+        "alias/ataccama-database-byok-db-key-alias-acme": before["RdsKmsKeyArn"].rpartition("/")[2],
+    }
+    for arn in before.values():
+        tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=arn)["Tags"]}
+        assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}
+
+
+def test_change_set_tells_what_it_would_do(aws: Aws) -> None:
+    cloudformation = aws.customer("cloudformation")
+    deploy(cloudformation, "first")
+    cloudformation.create_change_set(
+        StackName=STACK, ChangeSetName="next", TemplateBody=TEMPLATE, Parameters=parameters(TenantName="acme")
+    )
+    changes = cloudformation.describe_change_set(StackName=STACK, ChangeSetName="next")["Changes"]
+    assert {
+        (one["LogicalResourceId"], one["Action"], one.get("Replacement"))
+        for one in (change["ResourceChange"] for change in changes)
+    } == {
+        ("S3Key", "Modify", "False"),
+        ("RdsKey", "Modify", "False"),
+        ("S3Alias", "Add", None),
+        ("RdsAlias", "Add", None),
+    }
+    assert aws.customer("kms").list_aliases()["Aliases"] == []
+
+
+def test_deploying_the_same_again_is_told_to_change_nothing(aws: Aws) -> None:
+    cloudformation = aws.customer("cloudformation")
+    deploy(cloudformation, "first")
+    made = cloudformation.create_change_set(
+        StackName=STACK, ChangeSetName="again", TemplateBody=TEMPLATE, Parameters=parameters()
+    )
+    with pytest.raises(WaiterError) as error:
+        cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made["Id"])
+    assert error.value.last_response["StatusReason"].startswith("The submitted information didn't contain changes.")
+    same = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": parameters()}
+    assert refused(cloudformation.update_stack, **same) == ("ValidationError", "No updates are to be performed.")
+
+
+def test_previous_values_are_used_where_the_call_says_so(aws: Aws) -> None:
+    cloudformation = aws.customer("cloudformation")
+    deploy(cloudformation, "first")
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in ("AtaccamaPlatformRoleArn", "PlatformRegion")]
+    cloudformation.update_stack(
+        StackName=STACK,
+        UsePreviousTemplate=True,
+        Parameters=[*kept, {"ParameterKey": "TenantName", "ParameterValue": "acme"}],
+    )
+    assert len(aws.customer("kms").list_aliases()["Aliases"]) == 2
+
+
+def changed(**properties: Any) -> str:
+    """A template of one key with these properties, and its ARN as output."""
+    key = {"Type": "AWS::KMS::Key", "Properties": {"Description": "One key.", **properties}}
+    return json.dumps({"Resources": {"S3Key": key}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["S3Key", "Arn"]}}}})
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ({"Version": "2012-10-17"}, "no statements"),
+        (
+            {
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"AWS": PLATFORM_ROLE_ARN},
+                        "Action": "kms:DescribeKey",
+                        "Resource": "*",
+                    }
+                ]
+            },
+            "will not allow you to update the key policy in the future",
+        ),
+    ],
+    ids=["malformed", "lock-out"],
+)
+def test_refused_key_policy_rolls_the_stack_back_and_says_why(aws: Aws, policy: dict[str, Any], words: str) -> None:
+    cloudformation = aws.customer("cloudformation")
+    cloudformation.create_stack(StackName=STACK, TemplateBody=changed(KeyPolicy=policy))
+    assert stack(cloudformation)["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    failed = next(one for one in events if one["ResourceStatus"] == "CREATE_FAILED")
+    assert (failed["LogicalResourceId"], words in failed["ResourceStatusReason"]) == ("S3Key", True)
+    assert aws.customer("kms").list_keys()["Keys"] == []
+
+
+def test_refused_update_takes_everything_back(aws: Aws) -> None:
+    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+    cloudformation.create_stack(StackName=STACK, TemplateBody=changed(Tags=[{"Key": "a", "Value": "1"}]))
+    arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
+    policy = kms.get_key_policy(KeyId=arn)["Policy"]
+    bad = changed(Description="new", KeyPolicy={"Version": "2012-10-17"}, Tags=[{"Key": "a", "Value": "2"}])
+    cloudformation.update_stack(StackName=STACK, TemplateBody=bad)
+    assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert kms.get_key_policy(KeyId=arn)["Policy"] == policy
+    assert kms.describe_key(KeyId=arn)["KeyMetadata"]["Description"] == "One key."
+    assert kms.list_resource_tags(KeyId=arn)["Tags"] == [{"TagKey": "a", "TagValue": "1"}]
+
+
+def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: Aws) -> None:
+    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+    kind = {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY", "MultiRegion": True, "Enabled": False}
+    cloudformation.create_stack(StackName=STACK, TemplateBody=changed(**kind))
+    arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
+    made = kms.describe_key(KeyId=arn)["KeyMetadata"]
+    assert {name: made[name] for name in kind} == kind
+    cloudformation.update_stack(StackName=STACK, TemplateBody=changed(**kind | {"KeySpec": "RSA_4096"}))
+    assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "RSA_2048"
+
+
+# contract 111, 112, D12
+def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aws) -> None:
+    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+    deploy(cloudformation, "first", TenantName="acme")
+    retained = payload(cloudformation)
+    cloudformation.create_stack(StackName="other", TemplateBody=changed(PendingWindowInDays=7))
+    lost = cloudformation.describe_stacks(StackName="other")["Stacks"][0]["Outputs"][0]["OutputValue"]
+    for name in (STACK, "other"):
+        cloudformation.delete_stack(StackName=name)
+        assert refused(cloudformation.describe_stacks, StackName=name)[0] == "ValidationError"
+    assert {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in retained.values()} == {"Enabled"}
+    gone = kms.describe_key(KeyId=lost)["KeyMetadata"]
+    assert gone["KeyState"] == "PendingDeletion"
+    assert 6 <= (gone["DeletionDate"] - gone["CreationDate"]).days <= 7
+    assert kms.list_aliases()["Aliases"] == []
+
+
+def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: Aws) -> None:
+    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+    deploy(cloudformation, "first")
+    kms.create_alias(AliasName="alias/ataccama-database-byok-db-key-alias-acme", TargetKeyId=aws.key())
+    cloudformation.update_stack(StackName=STACK, UsePreviousTemplate=True, Parameters=parameters(TenantName="acme"))
+    assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert len(kms.list_aliases()["Aliases"]) == 1
+    reason = next(
+        one["ResourceStatusReason"]
+        for one in cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        if one["ResourceStatus"] == "CREATE_FAILED"
+    )
+    assert "HandlerErrorCode: AlreadyExists" in reason
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (parameters()[:1], "Parameters: [PlatformRegion] must have values"),
+        (parameters(Other="x"), "Parameters: [Other] do not exist in the template"),
+        (parameters(AtaccamaPlatformRoleArn="role"), "Parameter 'AtaccamaPlatformRoleArn' must match pattern"),
+    ],
+)
+def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: str) -> None:
+    create = aws.customer("cloudformation").create_stack
+    code, told = refused(create, StackName=STACK, TemplateBody=TEMPLATE, Parameters=given)
+    assert (code, told.startswith(message)) == ("ValidationError", True), told
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{", "YAML not well-formed"),
+        ("[]", "unsupported structure"),
+        ("{}", "At least one Resources member"),
+        ("Resources: {A: {Type: 'AWS::S3::Bucket'}}", "AWS::S3::Bucket"),
+        ("Resources: {A: {Type: 'AWS::KMS::Key', Properties: {Description: !Ref B}}}", "dependencies [B]"),
+        ("Transform: x\nResources: {A: {Type: 'AWS::KMS::Key'}}", "Transform"),
+        (
+            "Resources:\n"
+            "  A: {Type: 'AWS::KMS::Alias', Properties: {AliasName: alias/a, TargetKeyId: !Ref B}}\n"
+            "  B: {Type: 'AWS::KMS::Alias', Properties: {AliasName: alias/b, TargetKeyId: !Ref A}}\n",
+            "Circular dependency",
+        ),
+    ],
+)
+def test_template_that_cannot_be_is_refused_at_once(aws: Aws, template: str, words: str) -> None:
+    cloudformation = aws.customer("cloudformation")
+    assert words in refused(cloudformation.create_stack, StackName=STACK, TemplateBody=template)[1]
+    assert words in refused(cloudformation.validate_template, TemplateBody=template)[1]
+    assert cloudformation.describe_stacks()["Stacks"] == []
+
+
+def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: Aws) -> None:
+    cloudformation = aws.customer("cloudformation")  # contract 34-36, 43
+    summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE)
+    names = ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]
+    assert [one["ParameterKey"] for one in summary["Parameters"]] == names
+    assert summary["ResourceTypes"] == ["AWS::KMS::Alias", "AWS::KMS::Key"]
+    validated = cloudformation.validate_template(TemplateBody=TEMPLATE)
+    assert [one["ParameterKey"] for one in validated["Parameters"]] == names
+    assert validated.get("Capabilities", []) == []
+
+
+def test_stacks_of_other_accounts_are_not_seen(aws: Aws) -> None:
+    deploy(aws.customer("cloudformation"), "first")
+    assert aws.operator("cloudformation").describe_stacks()["Stacks"] == []
+    assert (
+        refused(aws.platform("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0] == "AccessDenied"
+    )
+
+
+@pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed")
+def test_documented_commands_run_as_written(aws: Aws, tmp_path: Path) -> None:
+    config, credentials = write_aws_config(tmp_path, aws.endpoint, REGION)
+    environ = {**os.environ, "AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
+    (tmp_path / "byok-kms-keys.yaml").write_text(TEMPLATE)
+    deploying = (  # contract 38, 49
+        f"aws cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name {STACK} "
+        f"--parameter-overrides AtaccamaPlatformRoleArn={PLATFORM_ROLE_ARN} PlatformRegion={REGION} --region {REGION}"
+    )
+    reading = (
+        f"aws cloudformation describe-stacks --profile byok --region {REGION} --stack-name {STACK} --query "
+        '"Stacks[0].Outputs[?OutputKey==\\`AtaccamaOnboardingPayload\\`].OutputValue" --output text'
+    )
+    for command in (deploying, reading):
+        ran = subprocess.run(
+            ["sh", "-c", command], cwd=tmp_path, env=environ, check=True, capture_output=True, text=True
+        )
+    assert json.loads(ran.stdout) == payload(aws.customer("cloudformation"))
