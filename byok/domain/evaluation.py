@@ -109,7 +109,8 @@ def decide(resource_policy: Policy, owner: str, identity_policies: Iterable[Poli
     """What a key's policy and the caller's own policies say together.
 
     Inside the owner's account the key policy alone can allow a named principal, or leave it to IAM by naming the
-    account. From another account both have to allow (KMS developer guide, "Allowing users in other accounts to use a KMS key").
+    account. From another account both have to allow (KMS developer guide, "Allowing users in other accounts to use a
+    KMS key").
 
     Args:
         resource_policy: The policy of the resource.
