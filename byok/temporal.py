@@ -139,7 +139,7 @@ async def connect() -> Client:
 
     Raises:
         RuntimeError: Nothing answers at the address.
-        temporalio.envconfig.ConfigError: The configuration names a profile that does not exist.
+        RuntimeError: The configuration names a profile that does not exist.
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)

@@ -128,7 +128,7 @@ def authorize(call: Call, resource: str, code: str = "AccessDenied", status: int
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:
     """Write an AWS config with the profiles `byok` (the customer), `platform` and `operator`, all pointing here.
 
-    `platform` is a session of the role that the key policies name, `operator` the administrator of the platform's account.
+    `platform` is a session of the role that the key policies name, `operator` administers the platform's account.
 
     Returns:
         The paths of the config and of the credentials file.

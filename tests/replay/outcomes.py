@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from temporalio.client import WorkflowHandle
 from temporalio.exceptions import ApplicationError
@@ -12,7 +12,7 @@ from byok.domain.statuses import Phase
 from tests.workflows.scripted import RDS_KEY, S3_KEY, refusal, request
 from tests.workflows.stage import Stage
 
-Handle = WorkflowHandle[object, object]
+Handle = WorkflowHandle[Any, Any]
 Outcome = Callable[[Stage], Awaitable[Handle]]
 
 _DISABLED: Final = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")

@@ -137,7 +137,7 @@ async def test_refused_cluster_stops_before_storage(stage: Stage, environment_id
 
 async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, environment_id: str) -> None:
     waiting = threading.Event()
-    not_ready = ApplicationError("creating", type="rds.NotReady")
+    not_ready: Exception = ApplicationError("creating", type="rds.NotReady")
 
     def wait() -> None:
         waiting.set()
@@ -147,7 +147,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, env
         assert waiting.wait(10)
         raise refusal(*DISABLED, Phase.CREATING_STORAGE)
 
-    stage.activities.script["await_cluster"] = [wait] + [not_ready] * 50
+    stage.activities.script["await_cluster"] = [wait, *[not_ready] * 50]
     stage.activities.script["write_initial_objects"] = [refuse]
     handle = await stage.start(request(environment_id))
 

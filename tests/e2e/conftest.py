@@ -1,0 +1,123 @@
+"""Real processes: a Temporal server on disk, the local AWS, a worker; and the commands a person types."""
+
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import ProvisionRequest
+from byok.local.ports import HOST, Ports
+from byok.local.stack import LocalStack
+from byok.service import EnvironmentService
+from byok.status import EnvironmentStatus
+from tests.breakages import good
+from tests.localaws.server import REGION, Aws
+
+BIN = Path(sys.executable).parent
+SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS": "2"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All end-to-end tests share one set of processes, and so one process of the test run."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.xdist_group("e2e"))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """Standard output as the JSON that it has to be."""
+        content: dict[str, Any] = json.loads(self.out)
+        return content
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The running stack as its users see it."""
+
+    stack: LocalStack
+    service: EnvironmentService
+    aws: Aws
+
+    async def run(self, program: str, *arguments: str) -> Finished:
+        """Run a program of the virtual environment with the exports of the stack."""
+        process = await asyncio.create_subprocess_exec(
+            str(BIN / program),
+            *arguments,
+            env={**os.environ, **self.stack.environment, "NO_COLOR": "1", "COLUMNS": "200"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 120)
+        return Finished(process.returncode or 0, out.decode(), err.decode())
+
+    def request(self, **changes: Any) -> ProvisionRequest:
+        """A request for a new environment, on two perfect keys but for what is said otherwise."""
+        values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
+        keys = {"s3_key_arn": WhichKey.S3, "rds_key_arn": WhichKey.RDS}
+        values |= {name: good(self.aws, which) for name, which in keys.items() if name not in changes} | changes
+        return ProvisionRequest.model_validate(values)
+
+    async def ended(self, environment_id: str, seconds: float = 60) -> EnvironmentStatus:
+        """The status an environment ends with."""
+
+        async def last() -> EnvironmentStatus:
+            async for status in self.service.watch(environment_id):
+                final = status
+            return final
+
+        return await asyncio.wait_for(last(), seconds)
+
+    async def provision(self, request: ProvisionRequest) -> EnvironmentStatus:
+        """Start an environment and give what it ends with."""
+        await self.service.create(request)
+        return await self.ended(request.environment_id)
+
+    def clusters(self, environment_id: str) -> list[dict[str, Any]]:
+        """The clusters that bear the environment's tag."""
+        return [
+            cluster
+            for cluster in self.aws.operator("rds").describe_db_clusters()["DBClusters"]
+            if {"Key": "byok:environment-id", "Value": environment_id} in cluster.get("TagList", [])
+        ]
+
+    def writers(self, environment_id: str) -> list[str]:
+        """The instances of the environment's cluster."""
+        instances = self.aws.operator("rds").describe_db_instances()["DBInstances"]
+        return [
+            instance["DBInstanceIdentifier"]
+            for instance in instances
+            if instance["DBClusterIdentifier"] == f"byok-{environment_id}"
+        ]
+
+    def buckets(self, environment_id: str) -> list[str]:
+        """The buckets with the environment's name in theirs."""
+        buckets = self.aws.operator("s3").list_buckets()["Buckets"]
+        return [bucket["Name"] for bucket in buckets if f"-{environment_id}-" in bucket["Name"]]
+
+
+@pytest_asyncio.fixture(scope="session")
+async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    """One stack for all end-to-end tests; each has environments and keys of its own."""
+    data = tmp_path_factory.mktemp("stack")
+    async with LocalStack(data, Ports.free(), database_seconds=0.3, settings=SETTINGS) as stack:
+        yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))

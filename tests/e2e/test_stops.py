@@ -1,0 +1,196 @@
+"""Every broken key through the command line: AWS's words, the remedy, the exit code, and nothing made in vain."""
+
+import asyncio
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import Problem
+from byok.domain.statuses import Phase
+from tests.breakages import BREAKAGES, Breakage, good
+from tests.e2e.conftest import Finished, Machine
+from tests.localaws.server import REGION
+
+CASES = [(breakage, which) for breakage in BREAKAGES for which in WhichKey]
+STOPPED_BY_A_KEY = 3
+REFUSED = 2
+AT_ONCE = asyncio.Semaphore(4)
+
+
+async def create(machine: Machine, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> Finished:
+    keys = ("--s3-key-arn", s3_key_arn, "--rds-key-arn", rds_key_arn)
+    async with AT_ONCE:
+        return await machine.run(
+            *("byok", "create", "--name", environment_id, "--region", REGION, *keys),
+            *("--key-grace-seconds", "0", "--wait", "--json"),
+        )
+
+
+def assert_told(problem: dict[str, str], breakage: Breakage, which: WhichKey, arn: str) -> None:
+    assert problem["code"] == breakage.code(which)
+    assert problem["message"]
+    assert (problem["key"], problem["key_arn"]) == (which, arn)
+    assert problem["remediation"]
+    assert "{" not in problem["remediation"].split('{\n  "Sid"')[0]
+
+
+async def test_every_broken_key_stops_the_environment_and_says_why(machine: Machine) -> None:
+    async def case(number: int, breakage: Breakage, which: WhichKey) -> None:
+        keys = {other: good(machine.aws, other) for other in WhichKey}
+        keys[which] = breakage.make(machine.aws, which)
+        name = f"stop-{number}"
+
+        finished = await create(machine, name, keys[WhichKey.S3], keys[WhichKey.RDS])
+
+        where = f"{breakage.name}, {which} key: {finished}"
+        answer = finished.json
+        if breakage.by_rule:
+            assert finished.code == REFUSED, where
+            assert_told(answer["problem"], breakage, which, keys[which])
+            return
+        assert finished.code == STOPPED_BY_A_KEY, where
+        assert answer["phase"] == "STOPPED", where
+        assert_told(answer["problem"], breakage, which, keys[which])
+        assert answer["problem"]["request_id"], where
+        assert machine.clusters(name) == [], where  # contract 93
+        assert machine.buckets(name) == [], where
+
+    await asyncio.gather(*(case(number, *which) for number, which in enumerate(CASES)))
+
+
+async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: Machine) -> None:
+    cases = [(breakage, which) for breakage, which in CASES if breakage.by_rule]
+
+    async def case(breakage: Breakage, which: WhichKey) -> None:
+        arn = breakage.make(machine.aws, which)
+        status = await machine.provision(machine.request(**{f"{which}_key_arn": arn}))
+
+        assert status.phase is Phase.STOPPED
+        assert status.problem is not None
+        assert_told(status.problem.model_dump(mode="json"), breakage, which, arn)
+        assert machine.clusters(status.environment_id) == []
+
+    await asyncio.gather(*(case(*which) for which in cases))
+
+
+async def test_one_key_for_both_is_refused(machine: Machine) -> None:
+    key = good(machine.aws, WhichKey.S3)
+
+    finished = await create(machine, "same-key", key, key)
+    status = await machine.provision(machine.request(s3_key_arn=key, rds_key_arn=key))
+
+    assert (finished.code, finished.json["problem"]["code"]) == (REFUSED, "arn.SameKeyTwice")
+    assert status.problem is not None
+    assert (status.phase, status.problem.code) == (Phase.STOPPED, "arn.SameKeyTwice")  # D7
+
+
+async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machine) -> None:
+    key = good(machine.aws, WhichKey.S3)
+    machine.aws.customer("kms").disable_key(KeyId=key)
+    request = machine.request(s3_key_arn=key, key_grace_seconds=300)
+
+    status = await machine.provision(request)
+
+    assert status.problem is not None
+    assert status.closed_at is not None
+    assert (status.closed_at - status.problem.at).total_seconds() < 3
+    prefix = f"probes/{request.environment_id}/"
+    calls = machine.aws.control("GET", "calls")["calls"]
+    refused = [call for call in calls if call["operation"] == "PutObject" and call["params"]["Key"].startswith(prefix)]
+    assert [call["outcome"] for call in refused if call["outcome"] != "404"] == ["KMS.DisabledException"]
+
+
+@pytest.mark.parametrize("which", WhichKey)
+async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: WhichKey) -> None:
+    request = machine.request(**{f"{which}_key_arn": machine.aws.key()}, key_grace_seconds=2)
+
+    status = await machine.provision(request)
+
+    assert status.problem is not None
+    assert status.closed_at is not None
+    first = next(entry for entry in status.timeline if entry.phase is status.problem.phase).entered_at
+    took = (status.closed_at - first).total_seconds()
+    assert 2 <= took < 2 + 3
+
+
+@pytest.mark.parametrize("which", WhichKey)
+async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machine, which: WhichKey) -> None:
+    arn = good(machine.aws, which)
+    kms = machine.aws.customer("kms")
+    policy = kms.get_key_policy(KeyId=arn)["Policy"]
+    kms.put_key_policy(
+        KeyId=arn,
+        Policy=policy.replace('AtaccamaPlatform"', 'Nobody"').replace("111122223333:role", "999988887777:role"),
+    )
+    request = machine.request(**{f"{which}_key_arn": arn}, key_grace_seconds=60)
+    await machine.service.create(request)
+
+    async for status in machine.service.watch(request.environment_id):
+        refused = [item for item in status.pending if item.last_problem and item.last_problem.key is which]
+        if refused:
+            kms.put_key_policy(KeyId=arn, Policy=policy)
+
+    assert status.phase is Phase.READY  # D14
+
+
+async def test_status_tells_the_same_problem_and_exits_alike(machine: Machine) -> None:
+    arn = good(machine.aws, WhichKey.S3)
+    machine.aws.customer("kms").disable_key(KeyId=arn)
+    request = machine.request(s3_key_arn=arn)
+    stopped = await machine.provision(request)
+
+    finished = await machine.run("byok", "status", request.environment_id, "--json")
+
+    assert finished.code == STOPPED_BY_A_KEY
+    assert Problem.model_validate(finished.json["problem"]) == stopped.problem
+
+
+async def test_stopped_environment_continues_once_the_key_is_fixed(machine: Machine) -> None:
+    arn = good(machine.aws, WhichKey.RDS)
+    kms = machine.aws.customer("kms")
+    kms.disable_key(KeyId=arn)
+    request = machine.request(rds_key_arn=arn)
+    assert (await machine.provision(request)).phase is Phase.STOPPED
+
+    kms.enable_key(KeyId=arn)
+    status = await machine.provision(request)
+
+    assert status.phase is Phase.READY
+    assert [cluster["KmsKeyId"] for cluster in machine.clusters(request.environment_id)] == [arn]
+
+
+async def test_stop_in_mid_work_keeps_what_was_made_and_continues_with_it(machine: Machine) -> None:
+    request = machine.request()
+    kms = machine.aws.customer("kms")
+    machine.aws.control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
+    await machine.service.create(request)
+    async for status in machine.service.watch(request.environment_id):
+        if status.phase is Phase.CREATING_STORAGE:
+            kms.disable_key(KeyId=request.s3_key_arn)
+    assert status.phase is Phase.STOPPED
+    assert status.problem is not None
+    assert status.problem.code == "s3.KMS.DisabledException"  # contract 97
+    assert status.problem.phase is Phase.CREATING_STORAGE
+    made = machine.clusters(request.environment_id)
+    assert len(made) == 1
+
+    kms.enable_key(KeyId=request.s3_key_arn)
+    status = await machine.provision(request)
+
+    assert status.phase is Phase.READY
+    again = machine.clusters(request.environment_id)
+    assert [cluster["DbClusterResourceId"] for cluster in again] == [cluster["DbClusterResourceId"] for cluster in made]
+
+
+async def test_rollback_removes_what_was_made(machine: Machine) -> None:
+    request = machine.request(on_failure="rollback")
+    machine.aws.control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
+    await machine.service.create(request)
+    async for status in machine.service.watch(request.environment_id):
+        if status.phase is Phase.CREATING_STORAGE:
+            machine.aws.customer("kms").disable_key(KeyId=request.s3_key_arn)
+
+    assert status.phase is Phase.STOPPED
+    assert status.left_behind == ()
+    assert machine.clusters(request.environment_id) == []
+    assert machine.buckets(request.environment_id) == []
