@@ -127,23 +127,25 @@ def _world() -> dict[str, Any]:
     return {name: value for name, value in vars(WORLD).items() if name not in _NOT_KEPT}
 
 
-def _s3() -> list[tuple[str, str, dict[str, Any]]]:
-    """Moto's S3, account by account: what is in its backends, not the backends, which hold caches and themselves."""
+def _s3() -> dict[str, Any]:
+    """Moto's S3: what is in its backends, not the backends, which hold caches and themselves; and who owns a bucket."""
     from moto.s3.models import s3_backends
 
-    return [
+    backends = [
         (account, region, dict(vars(backend)))
         for account, regions in s3_backends.items()
         for region, backend in regions.items()
     ]
+    return {"backends": backends, "owners": dict(s3_backends.bucket_accounts)}
 
 
 def _load(kept: dict[str, Any]) -> None:
     from moto.s3.models import s3_backends
 
     vars(WORLD).update(kept["world"])
-    for account, region, state in kept["s3"]:
+    for account, region, state in kept["s3"]["backends"]:
         vars(s3_backends[account][region]).update(state)
+    s3_backends.bucket_accounts.update(kept["s3"]["owners"])
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,74 @@
+"""The local AWS as a process: what it says, where it listens, how it ends."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+from tests.localaws.test_persistence import Run
+
+
+def test_starts_quickly_says_where_and_writes_profiles(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    run = Run("--config-dir", str(tmp_path / "aws"), "--region", "eu-west-1")
+    try:
+        assert time.monotonic() - begun < 15
+        config = tmp_path / "aws" / "config"
+        assert run.line.startswith(f"Local AWS answers at {run.aws.endpoint} (AWS_CONFIG_FILE={config}; ")
+        assert "no folder to keep state in was given (--data)" in run.line
+        profiles = ConfigParser()
+        profiles.read(config)
+        for name in ("byok", "platform"):
+            assert profiles[f"profile {name}"]["endpoint_url"] == run.aws.endpoint
+            assert profiles[f"profile {name}"]["region"] == "eu-west-1"
+        assert run.aws.endpoint.startswith("http://127.0.0.1:")
+        assert run.end() == 0
+    finally:
+        run.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_ends_cleanly_when_told_to(tmp_path: Path, how: signal.Signals) -> None:
+    run = Run("--config-dir", str(tmp_path))
+    try:
+        run.aws.platform("rds").describe_db_clusters()  # leaves a connection open
+        assert run.end(how) == 0
+    finally:
+        run.close()
+
+
+def test_database_time_is_set_at_start(tmp_path: Path) -> None:
+    run = Run("--config-dir", str(tmp_path), "--database-seconds", "0.25")
+    try:
+        assert run.aws.control("POST", "settings", propagation_seconds=0)["database_seconds"] == 0.25
+        assert run.end() == 0
+    finally:
+        run.close()
+
+
+def test_taken_port_is_said_and_leaves_the_data_folder_alone(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = subprocess.run(
+            [sys.executable, "-m", "byok.localaws", "--port", str(port), "--data", str(tmp_path / "data")],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert f"The local AWS cannot start: 127.0.0.1 port {port} is taken" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--database-seconds", "-1"], ["--port", "x"], ["--nonsense"]])
+def test_wrong_option_is_a_usage_error(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "byok.localaws", *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ran.returncode, "usage: python -m byok.localaws" in ran.stderr) == (2, True)

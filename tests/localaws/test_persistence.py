@@ -1,0 +1,249 @@
+"""What is kept across restarts, and when it is not taken up.
+
+Each run is a process of its own: the world and moto's backends are global, and a restart is what is to be proved.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.localaws.server import REGION, Aws
+from tests.localaws.test_cloudformation import STACK, TEMPLATE, parameters, payload
+from tests.localaws.test_rds_clusters import NAME, settings, status
+from tests.localaws.test_rds_instances import WRITER
+
+Start = Callable[..., "Run"]
+
+
+class Run:
+    """A local AWS as a process."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "byok.localaws", "--port", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.line = self.process.stdout.readline()
+        self.aws = Aws(next((word for word in self.line.split() if word.startswith("http://")), ""))
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """What it says of itself."""
+        return self.aws.control("GET", "health")
+
+    @property
+    def errors(self) -> str:
+        """What it wrote on standard error until it ended."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+    def close(self) -> None:
+        """Make sure that it is gone."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate(timeout=20)
+
+    def end(self, how: int = signal.SIGTERM) -> int:
+        """Stop it; its exit code."""
+        self.process.send_signal(how)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts runs on one data folder; whatever still runs afterwards is killed."""
+    runs: list[Run] = []
+
+    def begin(*more: str) -> Run:
+        run = Run("--data", str(tmp_path / "data"), *more)
+        runs.append(run)
+        return run
+
+    yield begin
+    for run in runs:
+        run.close()
+
+
+def _without_request(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in {"ResponseMetadata", "LatestRestorableTime"}}
+
+
+def _everything(aws: Aws, keys: list[str]) -> dict[str, Any]:
+    """All that callers can see: keys with all that belongs to them, stacks, databases, buckets and roles."""
+    kms, rds, s3 = aws.customer("kms"), aws.operator("rds"), aws.operator("s3")
+    cloudformation, iam = aws.customer("cloudformation"), aws.operator("iam")
+    seen: dict[str, Any] = {}
+    for arn in keys:
+        seen[arn] = [
+            kms.describe_key(KeyId=arn)["KeyMetadata"],
+            kms.get_key_policy(KeyId=arn)["Policy"],
+            kms.list_resource_tags(KeyId=arn)["Tags"],
+            kms.list_grants(KeyId=arn)["Grants"],
+        ]
+    seen["aliases"] = kms.list_aliases()["Aliases"]
+    seen["stacks"] = cloudformation.describe_stacks()["Stacks"]
+    seen["events"] = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    seen["clusters"] = [_without_request(one) for one in rds.describe_db_clusters()["DBClusters"]]
+    seen["instances"] = rds.describe_db_instances()["DBInstances"]
+    seen["snapshots"] = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
+    seen["subnet groups"] = rds.describe_db_subnet_groups()["DBSubnetGroups"]
+    seen["encryption"] = s3.get_bucket_encryption(Bucket="kept")["ServerSideEncryptionConfiguration"]
+    seen["policy"] = s3.get_bucket_policy(Bucket="kept")["Policy"]
+    seen["versioning"] = s3.get_bucket_versioning(Bucket="kept")["Status"]
+    seen["tags"] = s3.get_bucket_tagging(Bucket="kept")["TagSet"]
+    versions = s3.list_object_versions(Bucket="kept")["Versions"]
+    seen["versions"] = [(one["Key"], one["VersionId"], one["ETag"], one["LastModified"]) for one in versions]
+    found = aws.platform("s3").get_object(Bucket="kept", Key="large")
+    seen["object"] = [found["Body"].read(), found["SSEKMSKeyId"], found["Metadata"]]
+    seen["role"] = iam.get_role(RoleName="AtaccamaPlatform")["Role"]
+    return seen
+
+
+def _fill(aws: Aws) -> list[str]:
+    """One of everything; the keys that were made, in every state."""
+    kms, rds, s3 = aws.customer("kms"), aws.platform("rds"), aws.platform("s3")
+    aws.customer("cloudformation").create_stack(
+        StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters(TenantName="acme")
+    )
+    made = payload(aws.customer("cloudformation"))
+    disabled, pending = aws.rds_key(Tags=[{"TagKey": "a", "TagValue": "b"}]), aws.s3_key()
+    imported, signing = aws.key(Origin="EXTERNAL"), aws.key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+    kms.disable_key(KeyId=disabled)
+    kms.schedule_key_deletion(KeyId=pending, PendingWindowInDays=9)
+    kms.create_alias(AliasName="alias/signing", TargetKeyId=signing)
+    rds.create_db_cluster(**settings(made["RdsKmsKeyArn"], Tags=[{"Key": "a", "Value": "b"}], DeletionProtection=True))
+    rds.create_db_instance(**WRITER)
+    aws.operator("rds").create_db_subnet_group(
+        DBSubnetGroupName="g", DBSubnetGroupDescription="d", SubnetIds=["subnet-1", "subnet-2"]
+    )
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": made["S3KmsKeyArn"]}
+    rules = [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
+    s3.put_bucket_encryption(Bucket="kept", ServerSideEncryptionConfiguration={"Rules": rules})
+    s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+    aws.operator("s3").put_bucket_tagging(Bucket="kept", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:DeleteBucket",
+        "Resource": "arn:aws:s3:::kept",
+        "Condition": {"Bool": {"aws:SecureTransport": "maybe"}},
+    }
+    s3.put_bucket_policy(Bucket="kept", Policy=json.dumps({"Version": "2012-10-17", "Statement": [deny]}))
+    s3.put_object(Bucket="kept", Key="large", Body=b"x" * 6_000_000, Metadata={"a": "b"})
+    s3.put_object(Bucket="kept", Key="twice", Body=b"1")
+    s3.put_object(Bucket="kept", Key="twice", Body=b"2")
+    return [*made.values(), disabled, pending, imported, signing]
+
+
+def test_everything_is_as_it_was_after_a_clean_restart(start: Start) -> None:
+    first = start("--database-seconds", "3600")
+    assert (first.health["fresh"], first.health["reason"]) == (True, "nothing was kept here yet")
+    keys = _fill(first.aws)
+    before = _everything(first.aws, keys)
+    assert before["clusters"][0]["Status"] == "creating"
+    assert first.end() == 0
+
+    second = start("--database-seconds", "3600")
+    assert second.health["fresh"] is False
+    assert "state restored" in second.line
+    assert _everything(second.aws, keys) == before
+    assert second.end(signal.SIGINT) == 0
+
+
+def test_restored_state_goes_on_living(start: Start) -> None:
+    first = start("--database-seconds", "0.5")
+    made = first.aws.rds_key()
+    first.aws.platform("rds").create_db_cluster(**settings(made))
+    s3_key = first.aws.s3_key()
+    s3 = first.aws.platform("s3")
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
+    put = {"Bucket": "kept", "Key": "k", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": s3_key}
+    s3.put_object(**put)
+    assert first.end() == 0
+
+    aws = start().aws
+    rds, deadline = aws.platform("rds"), time.monotonic() + 10
+    while status(rds) != "available":
+        assert time.monotonic() < deadline
+    aws.platform("s3").put_object(**put | {"Key": "new"})
+    aws.customer("kms").disable_key(KeyId=made)
+    assert status(rds) == "inaccessible-encryption-credentials-recoverable"
+    aws.customer("kms").disable_key(KeyId=s3_key)
+    with pytest.raises(Exception, match=r"KMS\.DisabledException"):
+        aws.platform("s3").get_object(Bucket="kept", Key="k")
+
+
+def _killed(folder: Path, start: Start) -> None:
+    run = start()
+    run.aws.rds_key()
+    run.end(signal.SIGKILL)
+
+
+def _damaged(folder: Path, start: Start) -> None:
+    state = folder / "state"
+    state.write_bytes(state.read_bytes()[:-1])
+
+
+def _of_other_version(folder: Path, start: Start) -> None:
+    header, _, content = (folder / "state").read_bytes().partition(b"\n")
+    (folder / "state").write_bytes(json.dumps(json.loads(header) | {"moto": "4.0"}).encode() + b"\n" + content)
+
+
+def _no_header(folder: Path, start: Start) -> None:
+    (folder / "state").write_bytes(b"\x80\x04 something else")
+
+
+@pytest.mark.parametrize(
+    ("happens", "reason"),
+    [
+        (_killed, "the last run did not end cleanly"),
+        (_damaged, "the kept state is damaged"),
+        (_no_header, "the kept state is damaged"),
+        (_of_other_version, "the kept state is of moto 4.0"),
+    ],
+)
+def test_state_that_may_be_stale_is_not_taken_up_and_that_is_said(
+    start: Start, tmp_path: Path, happens: Callable[[Path, Start], None], reason: str
+) -> None:
+    run = start()
+    run.aws.platform("rds").create_db_cluster(**settings(run.aws.rds_key()))
+    assert run.end() == 0
+    happens(tmp_path / "data", start)
+
+    fresh = start()
+    assert fresh.health["fresh"] is True
+    assert reason in fresh.health["reason"]
+    assert f"fresh: {fresh.health['reason']}" in fresh.line
+    assert fresh.aws.platform("rds").describe_db_clusters()["DBClusters"] == []
+    assert fresh.aws.customer("kms").list_keys()["Keys"] == []
+    assert fresh.end() == 0
+    assert start().health["fresh"] is False, "an empty world that ended cleanly is as good as any"
+
+
+def test_folder_serves_one_process_at_a_time(start: Start) -> None:
+    first = start()
+    second = start()
+    assert second.process.wait(20) == 1
+    assert "is in use by another local AWS" in second.errors
+    assert first.health["status"] == "ok"
+    assert first.end() == 0
+
+
+def test_cluster_kept_while_creating_is_the_same_cluster(start: Start) -> None:
+    first = start("--database-seconds", "3600")
+    first.aws.platform("rds").create_db_cluster(**settings(first.aws.rds_key()))
+    found = first.aws.platform("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    assert first.end() == 0
+    again = start().aws.platform("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    assert (again["Status"], again["DbClusterResourceId"]) == ("creating", found["DbClusterResourceId"])
