@@ -9,6 +9,7 @@ The state is a pickle: whoever can write to the folder can run code as this proc
 
 import fcntl
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -75,7 +76,9 @@ class StateFolder:
 
     def finish(self) -> None:
         """Write the state down: called at a clean shutdown, when no call is being carried out any more."""
-        content = pickle.dumps({"world": _world(), "s3": _s3()})
+        buffer = io.BytesIO()
+        _Pickler(buffer).dump({"world": _world(), "s3": _s3()})
+        content = buffer.getvalue()
         header = {**_identity(), "sha256": hashlib.sha256(content).hexdigest()}
         _write(self.path / _STATE, json.dumps(header).encode() + b"\n" + content)
         (self.path / _RUNNING).unlink(missing_ok=True)
@@ -108,6 +111,28 @@ class StateFolder:
                 return Restored(fresh=True, reason=f"the kept state is of {name} {header.get(name)}, this is {ours}")
         _load(pickle.loads(content))  # noqa: S301 - our own folder, our own code, unchanged since
         return Restored(fresh=False)
+
+
+class _Pickler(pickle.Pickler):
+    """Knows what moto's S3 keeps under a name: all versions. Plain pickle would keep the latest alone."""
+
+    def reducer_override(self, one: Any) -> Any:  # what the base class calls it
+        """Take a table of versions apart; everything else goes its usual way."""
+        from moto.s3.utils import _VersionedKeyStore
+
+        if isinstance(one, _VersionedKeyStore):
+            return _versions, (list(one.lists()),)
+        return NotImplemented
+
+
+def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
+    """Put a table of versions together again."""
+    from moto.s3.utils import _VersionedKeyStore
+
+    table = _VersionedKeyStore()
+    for name, versions in lists:
+        table.setlist(name, versions)
+    return table
 
 
 def _identity() -> dict[str, Any]:
