@@ -49,7 +49,16 @@ def platform_role_policy() -> dict[str, Any]:
                 "Effect": "Allow",
                 "Action": ["kms:*"],
                 "Resource": "arn:*:kms:*:*:key/*",
-                "Condition": {"StringLike": {"kms:ViaService": ["s3.*.amazonaws.com", "rds.*.amazonaws.com"]}},
+                "Condition": {
+                    "StringLike": {
+                        # Secrets Manager, too: it calls KMS for the master user secret that RDS manages.
+                        "kms:ViaService": [
+                            "s3.*.amazonaws.com",
+                            "rds.*.amazonaws.com",
+                            "secretsmanager.*.amazonaws.com",
+                        ]
+                    }
+                },
             },
             # A direct call is allowed here, so that it is the customer's key policy alone that denies it.
             {"Sid": "Diagnosis", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": "*"},

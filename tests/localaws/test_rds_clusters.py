@@ -1,11 +1,13 @@
 """Clusters from creation to deletion, and what they do without their key."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from byok.localaws.accounts import platform_role_policy
 from tests.localaws.server import Aws
 
 NAME = "env-acme"
@@ -260,6 +262,42 @@ def test_managed_secret_is_told_with_its_key(instant: Aws) -> None:
     assert secret["SecretStatus"] == "active"
     assert ":secret:rds!cluster-" in secret["SecretArn"]
     assert secret["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
+
+
+def test_secret_and_insights_go_on_a_key_of_the_platforms(instant: Aws) -> None:
+    own = instant.operator("kms").create_key()["KeyMetadata"]["Arn"]  # D15
+    asked = settings(
+        instant.rds_key(),
+        MasterUserAuthenticationType=None,
+        ManageMasterUserPassword=True,
+        MasterUserSecretKmsKeyId=own,
+        EnablePerformanceInsights=True,
+        PerformanceInsightsKMSKeyId=own,
+    )
+    made = instant.platform("rds").create_db_cluster(**asked)["DBCluster"]
+    assert made["MasterUserSecret"]["KmsKeyId"] == made["PerformanceInsightsKMSKeyId"] == own
+    instant.operator("kms").disable_key(KeyId=own)
+    code, message = refused(instant.platform("rds").create_db_cluster, **asked | {"DBClusterIdentifier": "b"})
+    assert (code, f"[{own}]" in message) == ("KMSKeyNotAccessibleFault", True)
+
+
+def test_default_key_that_the_caller_may_not_see_is_null_in_the_bracket(instant: Aws) -> None:
+    document = json.loads(json.dumps(platform_role_policy()))
+    document["Statement"] = [one for one in document["Statement"] if one["Sid"] == "Operations"]
+    instant.operator("iam").put_role_policy(
+        RoleName="AtaccamaPlatform", PolicyName="platform", PolicyDocument=json.dumps(document)
+    )
+    rds = instant.platform("rds")
+    managed = settings(None, MasterUserAuthenticationType=None, ManageMasterUserPassword=True)
+    for asked, bracket in ((managed, "[null]"), (settings(None, StorageEncrypted=True), "[alias/aws/rds]")):
+        code, message = refused(rds.create_db_cluster, **asked)
+        assert (code, bracket in message) == ("KMSKeyNotAccessibleFault", True)
+
+
+def test_encryption_without_a_key_uses_the_accounts_default_key(instant: Aws) -> None:
+    made = instant.platform("rds").create_db_cluster(**settings(None, StorageEncrypted=True))["DBCluster"]
+    assert (made["StorageEncrypted"], made["StorageEncryptionType"]) == (True, "sse-kms")
+    assert made["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
 
 
 def test_describe_filters_and_keeps_accounts_apart(instant: Aws) -> None:
