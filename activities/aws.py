@@ -40,6 +40,8 @@ _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
 """Between two tries of an ambiguous refusal; the last one goes on. A policy is mostly there after a second or two."""
 
+_ASKED_AGAIN: Final = "Nothing yet: a change of the key may be on its way. AWS is asked again for {left} s more."
+
 # Botocore does not say which service an error came from; the operations we call have names of their own.
 _SERVICE_OF: Final = {operation: service for service, operations in OPERATIONS.items() for operation in operations}
 _BENIGN: Final = ApplicationErrorCategory.BENIGN
@@ -228,7 +230,9 @@ class Step:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        return _failure(why, retry=True, delay=min(pause, left))
+        # The advice comes with the stop. It would be premature here, and too long for what Temporal keeps of a retry.
+        asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
+        return _failure(asked_again, retry=True, delay=min(pause, left))
 
 
 def _failure(why: Problem, *, retry: bool = False, delay: timedelta | None = None) -> ApplicationError:

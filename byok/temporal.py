@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import temporalio.api.common.v1
+import temporalio.api.failure.v1
 from pydantic import BaseModel, ValidationError
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -18,8 +19,10 @@ from temporalio.contrib.pydantic import PydanticJSONPlainPayloadConverter
 from temporalio.converter import (
     CompositePayloadConverter,
     DataConverter,
+    DefaultFailureConverter,
     DefaultPayloadConverter,
     JSONPlainPayloadConverter,
+    PayloadConverter,
     SerializationContext,
     WithSerializationContext,
     WorkflowSerializationContext,
@@ -38,6 +41,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import INVALID_INPUT, SEARCH_ATTRIBUTES
+from byok.domain.models import Problem
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -92,6 +96,26 @@ class StrictPayloadConverter(CompositePayloadConverter):
                 for converter in DefaultPayloadConverter.default_encoding_payload_converters
             )
         )
+
+
+class LeanFailureConverter(DefaultFailureConverter):
+    """Leaves the stack trace and the cause out of a failure that carries a problem.
+
+    They would say where in our code AWS's answer was read, which helps nobody; and of a try that is repeated the server
+    keeps at most 4 KiB, and puts "Failure exceeds size limit." in the place of anything larger.
+    """
+
+    def to_failure(
+        self,
+        exception: BaseException,
+        payload_converter: PayloadConverter,
+        failure: temporalio.api.failure.v1.Failure,
+    ) -> None:
+        """See the SDK's `FailureConverter`."""
+        super().to_failure(exception, payload_converter, failure)
+        if isinstance(exception, ApplicationError) and any(isinstance(item, Problem) for item in exception.details):
+            failure.stack_trace = ""
+            failure.ClearField("cause")
 
 
 class InputGuard(Interceptor):
@@ -178,7 +202,11 @@ async def register_search_attributes(client: Client) -> None:
 
 
 def _with_strict_payloads(converter: DataConverter | None) -> DataConverter:
-    return replace(converter or DataConverter.default, payload_converter_class=StrictPayloadConverter)
+    return replace(
+        converter or DataConverter.default,
+        payload_converter_class=StrictPayloadConverter,
+        failure_converter_class=LeanFailureConverter,
+    )
 
 
 def _with_shared_modules(runner: WorkflowRunner | None) -> WorkflowRunner:

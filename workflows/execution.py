@@ -24,8 +24,8 @@ _RETRY: Final = RetryPolicy(
     # Half a second is long enough for a throttled API to have a token again, and short enough not to be felt.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
-    # An API that is down is asked a few times a minute.
-    maximum_interval=timedelta(seconds=15),
+    # An API that is down is asked a dozen times a minute, and its return is noticed within seconds.
+    maximum_interval=timedelta(seconds=5),
     non_retryable_error_types=_DEFINITE,
 )
 

@@ -47,6 +47,11 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
     return _own("worker.Timeout", _ran_out_of_time(error), Remedy.WAIT, request, phase, at)
 
 
+def is_final(error: BaseException) -> bool:
+    """Whether an activity would not have been tried again."""
+    return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
+
+
 def _carried(error: ApplicationError) -> Problem | None:
     for detail in error.details:
         with contextlib.suppress(ValidationError):

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.statuses import OnFailure, Phase
     from byok.temporal import invalid_input
 from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE, named
-from workflows.failures import PhaseStoppedError, problem_of, stopped
+from workflows.failures import PhaseStoppedError, is_final, problem_of, stopped
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.rollback import roll_back
@@ -91,9 +91,8 @@ class ProvisionEnvironment:
             await workflow.wait(branches)
         problems = self._problems_of(first)
         if problems:
-            settled = self._problems_of([branch for branch in branches if branch not in first])
-            # Of the side that was told to end only a refused key is news: any other failure is a retry cut short.
-            raise PhaseStoppedError([*problems, *(item for item in settled if item.key is not None)])
+            others = [branch for branch in branches if branch not in first]
+            raise PhaseStoppedError([*problems, *self._problems_of(others, cut_short=True)])
 
     async def _create_storage(self, plan: EnvironmentPlan) -> None:
         for bucket in plan.buckets:
@@ -158,8 +157,10 @@ class ProvisionEnvironment:
     def _problem_of(self, error: BaseException) -> Problem:
         return problem_of(error, self._record.request, self._record.phase, workflow.now())
 
-    def _problems_of(self, branches: Sequence[asyncio.Task[None]]) -> list[Problem]:
-        return [self._problem_of(error) for branch in branches if (error := _failure(branch)) is not None]
+    def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
+        """What branches failed with; of one that was cut short only what would have stopped it by itself."""
+        failures = [error for branch in branches if (error := _failure(branch)) is not None]
+        return [self._problem_of(error) for error in failures if not cut_short or is_final(error)]
 
     def _begin(self, phase: Phase) -> None:
         _unless_cancelled()
