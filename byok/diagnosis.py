@@ -49,7 +49,14 @@ async def _temporal() -> list[Finding]:
     try:
         service = await connect_service()
     except ServiceError as error:
-        return [Finding("Temporal", ok=False, detail=str(error), fix="byok up, or TEMPORAL_ADDRESS")]
+        return [
+            Finding(
+                "Temporal",
+                ok=False,
+                detail=str(error),
+                fix="Start it, or correct TEMPORAL_ADDRESS; everything on this machine: byok up",
+            )
+        ]
     looks: tuple[Callable[[EnvironmentService], Awaitable[Finding]], ...] = (_server, _search_attributes, _workers)
     findings = []
     for look in looks:
@@ -101,7 +108,10 @@ def _aws(settings: Settings) -> Iterator[Finding]:
         caller = sts.get_caller_identity()["Arn"]
     except (BotoCoreError, ClientError) as error:
         yield Finding(
-            "AWS", ok=False, detail=str(error), fix="See that boto3 finds credentials: aws sts get-caller-identity"
+            "AWS",
+            ok=False,
+            detail=str(error),
+            fix="See AWS_ENDPOINT_URL, AWS_PROFILE and the credentials; `aws sts get-caller-identity` has to answer.",
         )
         return
     where = sts.meta.endpoint_url

@@ -164,13 +164,14 @@ class EnvironmentService:
         Raises:
             NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
         """
+        began = datetime.now(UTC)
         last: EnvironmentStatus | None = None
         while last is None or not last.phase.final:
             status = await self.status(environment_id)
             if status != last:
                 yield status
             last = status
-            await self._insist_on_a_worker(status.unclaimed_since, f"Environment {environment_id} is accepted")
+            await self._insist_on_a_worker(status, began, f"Environment {environment_id} is accepted")
             if not status.phase.final:
                 await asyncio.sleep(POLL.total_seconds())
 
@@ -181,6 +182,7 @@ class EnvironmentService:
             NoWorkerError: Nobody takes the work.
             CheckFailedError: The check itself went wrong.
         """
+        began = datetime.now(UTC)
         with _temporal_answers():
             handle = await self.client.start_workflow(
                 contracts.CHECK_KEYS,
@@ -197,7 +199,7 @@ class EnvironmentService:
                     if not result.done():
                         described = await handle.describe()
                         status = await EnvironmentStatus.of(described, self._fetch_failure(described))
-                        await self._insist_on_a_worker(status.unclaimed_since, "The check is accepted")
+                        await self._insist_on_a_worker(status, began, "The check is accepted")
                 return await result
             except WorkflowFailureError as error:
                 raise CheckFailedError(f"The check could not be made: {error.cause}") from error
@@ -221,8 +223,10 @@ class EnvironmentService:
         seen = (PollingWorker(item.identity, item.last_access_time.ToDatetime(tzinfo=UTC)) for item in answer.pollers)
         return [worker for worker in seen if now - worker.last_seen < _WORKER_SEEN_WITHIN]
 
-    async def _insist_on_a_worker(self, unclaimed_since: datetime | None, what: str) -> None:
-        if unclaimed_since is None or datetime.now(UTC) - unclaimed_since < NO_WORKER_PATIENCE:
+    async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
+        since = status.unclaimed_since
+        # Counted from when somebody began to wait: the worker may have been started for that.
+        if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_PATIENCE:
             return
         if not await self.workers():
             raise NoWorkerError(

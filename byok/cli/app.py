@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -53,10 +54,12 @@ def main() -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         code = 0
-    except Exception:
-        import traceback
-
-        traceback.print_exc()
+    except Exception as error:
+        sys.stderr.write(f"byok has a mistake: {type(error).__name__}: {error}\n")
+        if os.environ.get("BYOK_LOG_LEVEL") != "DEBUG":
+            sys.stderr.write("The same with BYOK_LOG_LEVEL=DEBUG shows where; please report it.\n")
+        else:
+            traceback.print_exc()
     finally:
         # Not sys.exit(): threads of Temporal's native core may still be running, and now and then one of them calls
         # into an interpreter that is being torn down, which aborts the process with code 134 (temporalio/sdk-python

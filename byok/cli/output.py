@@ -68,7 +68,10 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
     except ValidationError as error:
         if error.title != "Settings":
             raise
-        faults = "; ".join(f"{_variable(fault['loc'])}{fault['msg']}" for fault in error.errors(include_input=False))
+        faults = "; ".join(
+            f"{_variable(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_input=False)
+        )
         fail(f"The settings are wrong: {faults}", "byok.Settings", FAILED, as_json=as_json)
     except KeyboardInterrupt:
         say("Interrupted. An environment that was accepted goes on: see `byok status`.")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
 from byok.domain.arns import account_of
-from byok.domain.models import CheckKeysRequest, Problem
+from byok.domain.models import CheckKeysRequest, Problem, Resources
 from byok.domain.problems import arn_problems
 from byok.settings import Settings
 
@@ -76,8 +76,15 @@ def refused(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...
 
 def refusal(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
     """A refusal as JSON, with the fields of a status: nothing was started."""
-    found = [item.model_dump(mode="json") for item in problems]
-    return {**values, "phase": None, "problem": found[0], "problems": found, "timeline": [], "evidence": None}
+    found = [content(item) for item in problems]
+    nothing: dict[str, object] = {
+        "timeline": [],
+        "resources": content(Resources()),
+        "evidence": None,
+        "workflow_id": None,
+        "run_id": None,
+    }
+    return {**values, "phase": None, "problem": found[0], "problems": found, **nothing}
 
 
 def content(model: BaseModel) -> dict[str, object]:
@@ -85,14 +92,19 @@ def content(model: BaseModel) -> dict[str, object]:
     return model.model_dump(mode="json")
 
 
+_OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
+_SHAPES: Final = {
+    "environment_id": "lower-case letters, digits and single hyphens, at most 32, beginning with a letter",
+    "region": "the name of an AWS Region, as eu-central-1",
+}
+"""What a pattern means, for people."""
+
+
 def _explained(error: ValidationError, names: dict[str, str]) -> str:
-    faults = (
-        f"{_name(fault['loc'], names)}{fault['msg']}"
-        for fault in error.errors(include_url=False, include_input=False, include_context=False)
-    )
-    return "; ".join(faults)
-
-
-def _name(location: tuple[int | str, ...], names: dict[str, str]) -> str:
-    field = ".".join(map(str, location))
-    return f"{names.get(field, field)}: " if field else ""
+    faults = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        field = ".".join(map(str, fault["loc"]))
+        wanted = _SHAPES.get(field) if fault["type"] in _OF_SHAPE else None
+        what = f"has to be {wanted}" if wanted else fault["msg"]
+        faults.append(f"{names.get(field, field)}: {what}" if field else what)
+    return f"{'; '.join(faults)}."

@@ -9,8 +9,6 @@ What a child process is belongs to `byok.local.processes`, the customer's keys t
 import asyncio
 import fcntl
 import json
-import os
-import shlex
 import shutil
 import signal
 import sys
@@ -26,6 +24,7 @@ from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import role_of_session
 from byok.domain.vendor import VendorProfile
 from byok.local.customer_keys import Customer
+from byok.local.environment import CUSTOMER_PROFILE, PLATFORM_PROFILE, children_environment, client_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child, LocalStackError
 from byok.service import EnvironmentService
@@ -33,8 +32,6 @@ from byok.temporal import plugin
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REGION: Final = "eu-central-1"
-PLATFORM_PROFILE: Final = "platform"
-CUSTOMER_PROFILE: Final = "byok"
 KEY_PAIR: Final = "local"
 """Name of the pair of keys that lies ready."""
 
@@ -82,6 +79,7 @@ class LocalStack:
         self.environment: dict[str, str] = {}
         self.hurry = asyncio.Event()
         self.children: dict[str, Child] = {}
+        self._aws_config = self.data / "aws-config"
         self._with_worker = worker
         self._database_seconds = database_seconds
         self._settings = dict(settings or {})
@@ -186,18 +184,10 @@ class LocalStack:
             self._lock.close()
             self._lock = None
 
-    def write_exports(self, path: Path) -> None:
-        """Write what a client needs as shell exports; the file appears whole or not at all."""
-        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in self.environment.items()]
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text("".join(lines))
-        draft.replace(path)
-
     async def _start(self) -> None:
         self.ports.must_be_free()
         self._take_folder()
-        self.environment = self._exports()
+        self.environment = client_environment(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
             # The one without the other would know of environments that do not exist, or the reverse.
@@ -221,7 +211,7 @@ class LocalStack:
             Why it did not take up its earlier state; None where it did.
         """
         command = ["-m", "byok.localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
-        command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self.data / "aws-config")]
+        command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
         # It may save its state when we are killed.
         aws = await self._child("local-aws", sys.executable, *command, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws
@@ -255,34 +245,9 @@ class LocalStack:
 
     async def _child(self, name: str, *command: str, when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
         log = self.data / "logs" / f"{name}.log"
-        return await Child.start(name, command, log, self._child_environment(), when_orphaned=when_orphaned)
-
-    def _child_environment(self) -> dict[str, str]:
-        """Ours, without what would lead a child to a real AWS or another Temporal."""
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))
-        }
-        forced = {"TEMPORAL_CONFIG_FILE": os.devnull, "PYTHONUNBUFFERED": "1"}
-        return {**inherited, **self.environment, **forced, **self._settings}
-
-    def _exports(self) -> dict[str, str]:
-        folder = self.data / "aws-config"
-        return {
-            "TEMPORAL_ADDRESS": f"{HOST}:{self.ports.temporal}",
-            "TEMPORAL_NAMESPACE": "default",
-            "AWS_ENDPOINT_URL": self.aws_url,
-            "AWS_CONFIG_FILE": str(folder / "config"),
-            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
-            # Plain clients are the platform; `--profile byok` is the customer. Credentials that stand in the shell
-            # would win over a profile: empty ones do not count.
-            "AWS_PROFILE": PLATFORM_PROFILE,
-            "AWS_ACCESS_KEY_ID": "",
-            "AWS_SECRET_ACCESS_KEY": "",
-            "AWS_SESSION_TOKEN": "",
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "BYOK_DATABASE_POLL_SECONDS": "0.5",
-        }
+        return await Child.start(
+            name, command, log, children_environment(self.environment, self._settings), when_orphaned=when_orphaned
+        )
 
     def _meet_aws(self) -> None:
         """Learn who the platform is, and see that the customer has a pair of keys."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, USAGE, console, print_json, reported
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, USAGE, console, print_json, reported, say
 
 if TYPE_CHECKING:
     from byok.domain.models import CheckKeysRequest, KeyCheck
@@ -74,4 +74,6 @@ async def _asked(request: "CheckKeysRequest") -> "KeyCheck":
     from byok.service import connect_service
 
     service = await connect_service()
+    if not await service.workers():
+        say("No worker is there at the moment; waiting for one.")
     return await service.check(request)

@@ -23,7 +23,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
 def _doctor(*, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from rich.table import Table
     from rich.text import Text
 
     from byok.diagnosis import diagnose
@@ -34,13 +33,10 @@ def _doctor(*, as_json: bool) -> int:
     if as_json:
         print_json({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
         return READY if healthy else FAILED
-    table = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        table.add_column(overflow="fold")
+    out = console()
     for finding in findings:
         mark = Text("✓", "green") if finding.ok else Text("✗", "red")
-        table.add_row(mark, finding.name, Text(finding.detail))
+        out.print(Text.assemble(mark, f" {finding.name:<18} ", finding.detail))
         if finding.fix:
-            table.add_row("", "", Text(f"→ {finding.fix}", "bold"))
-    console().print(table)
+            out.print(Text(f"{'':<21}→ {finding.fix}", "bold"))
     return READY if healthy else FAILED

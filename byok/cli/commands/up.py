@@ -1,6 +1,8 @@
 """`byok up`: everything on this machine, until Ctrl-C."""
 
 import asyncio
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,7 +68,9 @@ async def _up(make_stack: "Callable[[], LocalStack]", env_file: Path) -> int:
 
 
 async def _stay(stack: "LocalStack", env_file: Path) -> None:
-    stack.write_exports(env_file)
+    from byok.local.environment import write_exports
+
+    write_exports(env_file, stack.environment)
     out, facts = console(), stack.environment
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
@@ -77,9 +81,14 @@ async def _stay(stack: "LocalStack", env_file: Path) -> None:
     out.print("\nIn another terminal:")
     out.print(f"  . {env_file}")
     out.print(
-        f"  byok create --name acme --region {facts['AWS_REGION']} "
+        f"  {_program()} create --name acme --region {facts['AWS_REGION']} "
         '--s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN" --wait'
     )
     out.print("\nCtrl-C ends everything; the data stays.")
     out.file.flush()
     await asyncio.Event().wait()
+
+
+def _program() -> str:
+    """How this program is called in the shell it was started from."""
+    return "byok" if shutil.which("byok") else str(Path(sys.argv[0]))
