@@ -10,16 +10,20 @@ from typing import Any, Final
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from byok.localaws import cloudformation, faults, kms, kms_aliases, rds, recorder, s3
+from byok.localaws import faults, recorder, s3
 from byok.localaws.accounts import caller_of, found_accounts
 from byok.localaws.call import Answer, AwsError, Call, Handler
+from byok.localaws.cloudformation import operations as cloudformation
 from byok.localaws.control import PREFIX, Control
 from byok.localaws.identities import IAM_HANDLERS, STS_HANDLERS
+from byok.localaws.kms import aliases
+from byok.localaws.kms import operations as kms
+from byok.localaws.rds import clusters as rds
 from byok.localaws.wire import SERVICES, new_request_id, operation_of, output, params_of, refusal, scope_of
 from byok.localaws.world import WORLD, World
 
 HANDLERS: Final[dict[str, dict[str, Handler]]] = {
-    "kms": {**kms.HANDLERS, **kms_aliases.HANDLERS},
+    "kms": {**kms.HANDLERS, **aliases.HANDLERS},
     "rds": rds.HANDLERS,
     "sts": STS_HANDLERS,
     "iam": IAM_HANDLERS,

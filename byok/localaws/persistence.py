@@ -137,7 +137,7 @@ def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
 
 def _identity() -> dict[str, Any]:
     """What has to be the same for a pickle to mean the same. A checkout changes without a version: our code, too."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {
         "format": FORMAT,

@@ -18,7 +18,7 @@ from byok.domain.evaluation import Access, Effect, evaluate
 from byok.domain.policies import via_service
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call
-from byok.localaws.keys import KeyRefused, KeyUse, authorize_key_use, resolve
+from byok.localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _AES: Final = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}}

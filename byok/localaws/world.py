@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from byok.localaws.rds_lifecycle import Lifecycle
+from byok.localaws.rds.lifecycle import Lifecycle
 
 PLATFORM_ACCOUNT: Final = "111122223333"
 CUSTOMER_ACCOUNT: Final = "444455556666"

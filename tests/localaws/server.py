@@ -16,7 +16,7 @@ from byok.domain.policies import Statement, rds_key_statements, s3_key_statement
 from byok.domain.vendor import VendorProfile
 from byok.localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
 from byok.localaws.app import LocalAws, serve
-from byok.localaws.kms_policies import default_policy
+from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 
 REGION = "eu-central-1"

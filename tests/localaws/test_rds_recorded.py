@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
-from byok.localaws.kms_policies import default_policy
+from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, VENDOR, Aws
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from byok.blueprints import load_blueprint
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from byok.blueprints import load_blueprint
 from byok.domain.arns import WhichKey
 from byok.domain.errors import classify
 from byok.domain.models import (

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from byok.domain.arns import partition_of
-from byok.localaws import cfn_resources
 from byok.localaws.call import AwsError, Call
-from byok.localaws.cfn_parameters import evaluated
-from byok.localaws.cfn_records import Change, Stack, Wish
-from byok.localaws.cfn_resources import Resource
-from byok.localaws.cfn_template import (
+from byok.localaws.cloudformation import resources
+from byok.localaws.cloudformation.parameters import evaluated
+from byok.localaws.cloudformation.records import Change, Stack, Wish
+from byok.localaws.cloudformation.resources import Resource
+from byok.localaws.cloudformation.template import (
     NO_VALUE,
     Scope,
     Template,
@@ -163,10 +163,10 @@ def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
             else:
                 stack.record(name, old.physical_id if old else "", kind, f"{verb}_IN_PROGRESS")
                 if old and not change.replaces:
-                    cfn_resources.update(call, old, resource, wish.tags, old_tags)
+                    resources.update(call, old, resource, wish.tags, old_tags)
                 else:
                     replaced += [old] if old else []
-                    cfn_resources.create(call, resource, wish.tags)
+                    resources.create(call, resource, wish.tags)
                 stack.record(name, resource.physical_id, kind, f"{verb}_COMPLETE")
         except AwsError as error:
             stack.record(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, error))
@@ -181,7 +181,7 @@ def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
         raise _RefusedError(stack.name, error.message) from error
     for old in replaced:
         if old.on_replace not in KEPT:
-            cfn_resources.delete(call, old)
+            resources.delete(call, old)
     _remove(call, stack, [name for name in stack.resources if name not in wanted], creating=False)
 
 
@@ -193,7 +193,7 @@ def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> No
             stack.record(name, resource.physical_id, resource.kind, "DELETE_SKIPPED")
         else:
             try:
-                cfn_resources.delete(call, resource)
+                resources.delete(call, resource)
             except AwsError as error:
                 stack.record(name, resource.physical_id, resource.kind, "DELETE_FAILED", _reason(call, error))
                 continue
@@ -212,7 +212,7 @@ def _evaluated(scope: Scope, name: str, *, strict: bool) -> Resource:
     return Resource(
         logical_id=name,
         kind=described["Type"],
-        properties=cfn_resources.typed(described["Type"], properties) if strict else properties,
+        properties=resources.typed(described["Type"], properties) if strict else properties,
         on_delete=described.get("DeletionPolicy", "Delete"),
         on_replace=described.get("UpdateReplacePolicy", "Delete"),
         depends_on=tuple(sorted(set(references(described)))),
@@ -227,11 +227,11 @@ def _change(stack: Stack, resource: Resource, *, tags_changed: bool) -> Change |
         raise invalid(
             f"Update of resource type is not permitted. The new template modifies the type of {old.logical_id}."
         )
-    properties = cfn_resources.typed(resource.kind, resource.properties)
+    properties = resources.typed(resource.kind, resource.properties)
     same = (old.properties, old.on_delete, old.on_replace) == (properties, resource.on_delete, resource.on_replace)
-    if same and not (tags_changed and old.kind == cfn_resources.KEY):
+    if same and not (tags_changed and old.kind == resources.KEY):
         return None
-    return Change("Modify", resource, old, cfn_resources.must_be_replaced(old, properties))
+    return Change("Modify", resource, old, resources.must_be_replaced(old, properties))
 
 
 def _outputs(scope: Scope) -> list[dict[str, str]]:

@@ -15,8 +15,8 @@ from cryptography.fernet import Fernet
 
 from byok.domain.arns import partition_of
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.keys import KeyRefused, KeyUse, authorize_key_use, resolve
-from byok.localaws.kms_policies import DEFAULT_POLICY_NAME, check_policy, default_policy
+from byok.localaws.kms.policies import DEFAULT_POLICY_NAME, check_policy, default_policy
+from byok.localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
 from byok.localaws.world import WORLD, Grant, Key, KeyFacts
 
 _SYMMETRIC: Final = "SYMMETRIC_DEFAULT"

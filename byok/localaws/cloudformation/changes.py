@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from byok.domain.arns import partition_of
-from byok.localaws import cfn_stacks
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.cfn_parameters import described, parameter_values
-from byok.localaws.cfn_records import Change, Stack, Wish
-from byok.localaws.cfn_template import Template, invalid
+from byok.localaws.cloudformation import stacks
+from byok.localaws.cloudformation.parameters import described, parameter_values
+from byok.localaws.cloudformation.records import Change, Stack, Wish
+from byok.localaws.cloudformation.template import Template, invalid
 from byok.localaws.world import WORLD
 
 _NAME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
@@ -91,7 +91,7 @@ def _template(call: Call, stack: Stack | None) -> Template:
         return stack.wish.template
     if not call.params.get("TemplateBody"):
         raise invalid("Either Template URL or Template Body must be specified.")
-    return cfn_stacks.check(call.params["TemplateBody"])
+    return stacks.check(call.params["TemplateBody"])
 
 
 def create_change_set(call: Call) -> dict[str, Any]:
@@ -102,11 +102,11 @@ def create_change_set(call: Call) -> dict[str, Any]:
     wish = wish_of(call, stack)
     if stack is None:
         check_name(name)
-        stack = cfn_stacks.new_stack(call, name, "REVIEW_IN_PROGRESS")
+        stack = stacks.new_stack(call, name, "REVIEW_IN_PROGRESS")
     set_name = call.params["ChangeSetName"]
     if set_name in stack.changes:
         raise AwsError("AlreadyExistsException", f"ChangeSet {set_name} already exists")
-    unchanged = stack.wish is not None and cfn_stacks.is_unchanged(stack, wish)
+    unchanged = stack.wish is not None and stacks.is_unchanged(stack, wish)
     place = f"arn:{partition_of(call.region)}:cloudformation:{call.region}:{call.caller.account}"
     stack.changes[set_name] = {
         "ChangeSetName": set_name,
@@ -123,7 +123,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
         "RollbackConfiguration": {},
         "Capabilities": list(call.params.get("Capabilities", [])),
         "Tags": [{"Key": key, "Value": value} for key, value in wish.tags.items()],
-        "Changes": [_change(change) for change in cfn_stacks.planned(stack, wish)],
+        "Changes": [_change(change) for change in stacks.planned(stack, wish)],
         "OnStackFailure": call.params.get("OnStackFailure", ""),
         "wish": wish,
     }
@@ -148,9 +148,9 @@ def execute_change_set(call: Call) -> dict[str, Any]:
     if stack.status == "REVIEW_IN_PROGRESS":
         stack.enter("CREATE_IN_PROGRESS", "User Initiated")
         on_failure = "DO_NOTHING" if call.params.get("DisableRollback") else change_set["OnStackFailure"] or "ROLLBACK"
-        cfn_stacks.create(call, stack, change_set["wish"], on_failure)
+        stacks.create(call, stack, change_set["wish"], on_failure)
     else:
-        cfn_stacks.update(call, stack, change_set["wish"])
+        stacks.update(call, stack, change_set["wish"])
     return {}
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from byok.domain.arns import partition_of
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.keys import KeyRefused, resolve
-from byok.localaws.kms import metadata
-from byok.localaws.kms_policies import check_policy, default_policy
+from byok.localaws.kms.operations import metadata
+from byok.localaws.kms.policies import check_policy, default_policy
+from byok.localaws.kms.usage import KeyRefused, resolve
 from byok.localaws.world import WORLD, Alias, Key, KeyFacts
 
 _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from byok.localaws.cfn_template import Template, invalid
+from byok.localaws.cloudformation.template import Template, invalid
 
 _TYPES: Final = frozenset({"String", "Number", "CommaDelimitedList"})
 

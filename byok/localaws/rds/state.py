@@ -7,8 +7,8 @@ StorageEncryptionType. A record keeps the answer in the shape of the API; only t
 import time
 
 from byok.localaws.call import AwsError, Call
-from byok.localaws.keys import seen
-from byok.localaws.rds_lifecycle import WITHOUT_KEY, Lifecycle, Status
+from byok.localaws.kms.usage import seen
+from byok.localaws.rds.lifecycle import WITHOUT_KEY, Lifecycle, Status
 from byok.localaws.world import WORLD, Database
 
 Id = tuple[str, str, str]

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.rds_answers import describe_snapshot, new_snapshot
-from byok.localaws.rds_input import check_tags, identifier, invalid_value, snapshot_identifier
-from byok.localaws.rds_lifecycle import Status
-from byok.localaws.rds_permissions import only, permit, resource_arn
-from byok.localaws.rds_state import cluster_named, cluster_status, id_of, name_of, order, snapshot_named
+from byok.localaws.rds.answers import describe_snapshot, new_snapshot
+from byok.localaws.rds.input import check_tags, identifier, invalid_value, snapshot_identifier
+from byok.localaws.rds.lifecycle import Status
+from byok.localaws.rds.permissions import only, permit, resource_arn
+from byok.localaws.rds.state import cluster_named, cluster_status, id_of, name_of, order, snapshot_named
 from byok.localaws.world import WORLD, Database
 
 _DEFAULT_SUBNET_GROUP: Final = "default"

@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.rds_answers import describe_instance, new_instance
-from byok.localaws.rds_input import SERVERLESS_CLASS, check_insights, check_tags, identifier, invalid_combination
-from byok.localaws.rds_keys import insights_key
-from byok.localaws.rds_lifecycle import Status
-from byok.localaws.rds_permissions import only, permit
-from byok.localaws.rds_resources import filtered, must_have_subnet_group
-from byok.localaws.rds_state import (
+from byok.localaws.rds.answers import describe_instance, new_instance
+from byok.localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, identifier, invalid_combination
+from byok.localaws.rds.keys import insights_key
+from byok.localaws.rds.lifecycle import Status
+from byok.localaws.rds.permissions import only, permit
+from byok.localaws.rds.resources import filtered, must_have_subnet_group
+from byok.localaws.rds.state import (
     cluster_named,
     cluster_status,
     id_of,

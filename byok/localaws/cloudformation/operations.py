@@ -7,15 +7,15 @@ ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Two resource type
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from byok.localaws import cfn_stacks
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.cfn_changes import HANDLERS as CHANGE_SET_HANDLERS
-from byok.localaws.cfn_changes import check_name, find, wish_of
-from byok.localaws.cfn_parameters import declarations, described
-from byok.localaws.cfn_records import Stack
-from byok.localaws.cfn_resources import Resource
-from byok.localaws.cfn_template import Template, invalid
+from byok.localaws.cloudformation import stacks
+from byok.localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
+from byok.localaws.cloudformation.changes import check_name, find, wish_of
+from byok.localaws.cloudformation.parameters import declarations, described
+from byok.localaws.cloudformation.records import Stack
+from byok.localaws.cloudformation.resources import Resource
+from byok.localaws.cloudformation.template import Template, invalid
 from byok.localaws.world import WORLD
 
 _BUSY_OR_BROKEN: Final = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"})
@@ -30,8 +30,8 @@ def create_stack(call: Call) -> dict[str, Any]:
         raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
     wish = wish_of(call, None)
     on_failure = call.params.get("OnFailure") or ("DO_NOTHING" if call.params.get("DisableRollback") else "ROLLBACK")
-    stack = cfn_stacks.new_stack(call, name, "CREATE_IN_PROGRESS")
-    cfn_stacks.create(call, stack, wish, on_failure)
+    stack = stacks.new_stack(call, name, "CREATE_IN_PROGRESS")
+    stacks.create(call, stack, wish, on_failure)
     return {"StackId": stack.stack_id}
 
 
@@ -42,9 +42,9 @@ def update_stack(call: Call) -> dict[str, Any]:
     if stack.status in _BUSY_OR_BROKEN:
         raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
     wish = wish_of(call, stack)
-    if cfn_stacks.is_unchanged(stack, wish):
+    if stacks.is_unchanged(stack, wish):
         raise invalid("No updates are to be performed.")
-    cfn_stacks.update(call, stack, wish)
+    stacks.update(call, stack, wish)
     return {"StackId": stack.stack_id}
 
 
@@ -57,7 +57,7 @@ def delete_stack(call: Call) -> dict[str, Any]:
     except AwsError:
         return {}
     _authorize(call, stack.name)
-    cfn_stacks.delete(call, stack)
+    stacks.delete(call, stack)
     return {}
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from byok.localaws.cfn_resources import Resource
-from byok.localaws.cfn_template import Template
+from byok.localaws.cloudformation.resources import Resource
+from byok.localaws.cloudformation.template import Template
 
 
 @dataclass

@@ -10,10 +10,10 @@ import uuid
 from typing import Any, Final
 
 from byok.domain.arns import partition_of
-from byok.localaws import rds_instances, rds_resources
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.rds_answers import describe_cluster, new_cluster, new_snapshot
-from byok.localaws.rds_input import (
+from byok.localaws.rds import instances, resources
+from byok.localaws.rds.answers import describe_cluster, new_cluster, new_snapshot
+from byok.localaws.rds.input import (
     check_capacity,
     check_new_cluster,
     identifier,
@@ -21,11 +21,11 @@ from byok.localaws.rds_input import (
     invalid_value,
     snapshot_identifier,
 )
-from byok.localaws.rds_keys import grant_storage, insights_key, must_reach, secret_key, storage_key
-from byok.localaws.rds_lifecycle import Status
-from byok.localaws.rds_permissions import only, permit
-from byok.localaws.rds_resources import filtered, must_have_subnet_group
-from byok.localaws.rds_state import (
+from byok.localaws.rds.keys import grant_storage, insights_key, must_reach, secret_key, storage_key
+from byok.localaws.rds.lifecycle import Status
+from byok.localaws.rds.permissions import only, permit
+from byok.localaws.rds.resources import filtered, must_have_subnet_group
+from byok.localaws.rds.state import (
     cluster_named,
     cluster_status,
     id_of,
@@ -177,7 +177,7 @@ def delete_db_cluster(call: Call) -> dict[str, Any]:
         raise _wrong_state(cluster)
     if final:
         name = snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
-        rds_resources.must_be_free(call, name)
+        resources.must_be_free(call, name)
         WORLD.snapshots[id_of(call, name)] = new_snapshot(cluster, name, None)
     order(cluster, Status.DELETING)
     return {"DBCluster": describe_cluster(cluster)}
@@ -241,7 +241,7 @@ HANDLERS: Final[dict[str, Handler]] = {
         "StopDBCluster": stop_db_cluster,
         "StartDBCluster": start_db_cluster,
         "DescribeGlobalClusters": describe_global_clusters,
-        **rds_instances.HANDLERS,
-        **rds_resources.HANDLERS,
+        **instances.HANDLERS,
+        **resources.HANDLERS,
     }.items()
 }

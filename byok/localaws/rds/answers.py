@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from byok.localaws.call import Call
-from byok.localaws.rds_input import ENGINES
-from byok.localaws.rds_state import cluster_of, cluster_status, instance_status, members, name_of, ordered
+from byok.localaws.rds.input import ENGINES
+from byok.localaws.rds.state import cluster_of, cluster_status, instance_status, members, name_of, ordered
 from byok.localaws.world import Database
 
 # Input members that DescribeDBClusters gives back under the same name.

@@ -11,8 +11,8 @@ from typing import Final
 from byok.domain.arns import partition_of
 from byok.localaws.accounts import identity_allows
 from byok.localaws.call import AwsError, Call
-from byok.localaws.keys import KeyRefused, KeyUse, authorize_key_use, resolve, seen
-from byok.localaws.kms import add_grant
+from byok.localaws.kms.operations import add_grant
+from byok.localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve, seen
 from byok.localaws.world import WORLD
 
 # KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": what a service may be granted for storage.

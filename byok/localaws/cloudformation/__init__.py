@@ -1,0 +1,1 @@
+"""CloudFormation of KMS keys and aliases: templates, parameters, stacks and change sets."""
