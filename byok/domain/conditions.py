@@ -52,6 +52,8 @@ def _operator_holds(
     negated, compare = _comparison(name)
     if actual is None:
         # A missing key fails a plain operator and satisfies a negated one; ...IfExists is satisfied by either.
+        if quantifier == "ForAnyValue":
+            return if_exists
         return negated or if_exists or quantifier == "ForAllValues"
     filled = [_filled(item, context) for item in wanted]
     hits = [any(compare(item, value) for item in filled if item is not None) != negated for value in _list(actual)]
