@@ -1,0 +1,109 @@
+"""An `EnvironmentService` without Temporal: it answers what the test says and notes what it was asked for."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import CheckKeysRequest, KeyCheck, KeyProof, Problem, ProvisionRequest, TimelineEntry
+from byok.domain.statuses import Phase
+from byok.service import Creation, PollingWorker
+from byok.service_errors import EnvironmentNotFoundError
+from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
+
+REGION = "eu-central-1"
+S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-111111111111"
+RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222222222"
+BEGAN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def problem(key: WhichKey | None = WhichKey.S3) -> Problem:
+    """A stop, by a customer's key or by something else."""
+    return Problem(
+        code="s3.KMS.DisabledException" if key else "s3.TooManyBuckets",
+        message=f"{S3_KEY} is disabled." if key else "You have too many buckets.",
+        operation="PutObject" if key else "CreateBucket",
+        key=key,
+        key_arn=S3_KEY if key else None,
+        phase=Phase.CREATING_STORAGE,
+        request_id="7A62C49F347FC4E8",
+        region=REGION,
+        at=BEGAN,
+        remediation=f"Enable the key:\n  aws kms enable-key --key-id {S3_KEY}",
+    )
+
+
+def status(*phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[Waiting, ...] = ()) -> EnvironmentStatus:
+    """A status that went through these phases, two seconds each."""
+    return EnvironmentStatus(
+        environment_id="acme",
+        phase=phases[-1],
+        region=REGION,
+        problem=problems[0] if problems else None,
+        problems=problems,
+        timeline=tuple(
+            TimelineEntry(phase=phase, entered_at=BEGAN + timedelta(seconds=2 * count))
+            for count, phase in enumerate(phases)
+        ),
+        pending=pending,
+        workflow_id="environment/acme",
+        run_id="run-1",
+        started_at=BEGAN,
+        closed_at=BEGAN + timedelta(seconds=2 * len(phases)) if phases[-1].final else None,
+    )
+
+
+@dataclass
+class FakeService:
+    """Answers what it is told to.
+
+    Attributes:
+        statuses: What watching gives, one after the other; the last one is what `status` gives.
+        refuse: Raised by whatever is asked.
+    """
+
+    statuses: list[EnvironmentStatus] = field(default_factory=lambda: [status(Phase.VALIDATING_KEYS)])
+    findings: tuple[Problem, ...] = ()
+    polling: bool = True
+    started: bool = True
+    refuse: Exception | None = None
+    created: list[ProvisionRequest] = field(default_factory=list)
+    checked: list[CheckKeysRequest] = field(default_factory=list)
+
+    async def create(self, request: ProvisionRequest) -> Creation:
+        self._refuse()
+        self.created.append(request)
+        return Creation(request.environment_id, "environment/acme", "run-1", started=self.started)
+
+    async def status(self, environment_id: str) -> EnvironmentStatus:
+        self._refuse()
+        if environment_id != "acme":
+            raise EnvironmentNotFoundError(f"There is no environment {environment_id}.")
+        return self.statuses[-1]
+
+    async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+        for one in self.statuses:
+            yield one
+
+    async def list_environments(self, limit: int) -> list[EnvironmentSummary]:
+        self._refuse()
+        return [
+            EnvironmentSummary(environment_id=name, phase=phase, region=REGION, problem_code=code, started_at=BEGAN)
+            for name, phase, code in (
+                ("acme", Phase.READY, None),
+                ("globex", Phase.STOPPED, "s3.KMS.DisabledException"),
+            )
+        ]
+
+    async def check(self, request: CheckKeysRequest) -> KeyCheck:
+        self._refuse()
+        self.checked.append(request)
+        proofs = () if self.findings else (KeyProof(key=WhichKey.S3, key_arn=S3_KEY, at=BEGAN),)
+        return KeyCheck(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs)
+
+    async def workers(self) -> list[PollingWorker]:
+        return [PollingWorker("1@here", BEGAN)] if self.polling else []
+
+    def _refuse(self) -> None:
+        if self.refuse:
+            raise self.refuse

@@ -1,0 +1,101 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.statuses import Phase
+from byok.service_errors import CheckFailedError
+from tests.cli.conftest import Run
+from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+
+BYOK = str(Path(sys.executable).with_name("byok"))
+CHECK = ("check", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
+
+
+def test_status_of_a_running_environment_is_0_and_shows_its_phase(run: Run, service: FakeService) -> None:
+    service.statuses = [status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER)]
+    ended = run("status", "acme")
+    assert ended.code == 0
+    assert "✓ VALIDATING_KEYS" in ended.out
+    assert "• CREATING_CLUSTER" in ended.out
+
+
+def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) -> None:
+    ended = run("status", "nobody", "--json")
+    assert ended.code == 1
+    assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "There is no environment nobody."}
+
+
+def test_list_has_a_line_per_environment(run: Run, service: FakeService) -> None:
+    lines = run("list").out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["acme", "READY"], ["globex", "STOPPED"]]
+    assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex"]
+    assert [item["environment_id"] for item in run("list", "--json", "--phase", "STOPPED").json] == ["globex"]
+
+
+def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, service: FakeService) -> None:  # D2
+    ended = run(*CHECK)
+    assert ended.code == 0
+    assert f"S3 wrote and read an object with {S3_KEY}" in ended.out
+    assert "shows when a cluster is made" in ended.out
+
+
+@pytest.mark.parametrize(("key", "code"), [(WhichKey.S3, 3), (None, 1)])
+def test_check_with_findings_fails_by_whose_fault_it_is(
+    run: Run, service: FakeService, key: WhichKey | None, code: int
+) -> None:
+    service.findings = (problem(key),)
+    assert run(*CHECK).code == code
+    ended = run(*CHECK, "--json")
+    assert ended.code == code
+    assert ended.json["problem"] == ended.json["problems"][0] == ended.json["findings"][0]
+
+
+def test_check_refuses_an_alias_and_asks_nobody(run: Run, service: FakeService) -> None:  # contract 82
+    ended = run("check", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY, "--json")
+    assert (ended.code, ended.json["problem"]["code"]) == (2, "arn.AliasNotAllowed")
+    assert service.checked == []
+
+
+def test_a_check_that_could_not_be_made_is_no_finding(run: Run, service: FakeService) -> None:
+    service.refuse = CheckFailedError("The check could not be made: x")
+    ended = run(*CHECK)
+    assert (ended.code, ended.out) == (1, "")
+
+
+def byok(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BYOK_", "TEMPORAL_"))}
+    return subprocess.run(
+        [BYOK, *arguments], env=inherited | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["status", "create", "list", "check", "doctor", "up", "demo"])
+def test_every_command_has_help(command: str) -> None:
+    ended = byok(command, "--help")
+    assert ended.returncode == 0
+    assert f"byok {command}" in ended.stdout
+
+
+def test_an_unreachable_temporal_is_a_message_and_no_traceback() -> None:
+    ended = byok("status", "acme", TEMPORAL_ADDRESS="127.0.0.1:1")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "Temporal does not answer at 127.0.0.1:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_help_loads_neither_temporal_nor_boto() -> None:
+    code = (
+        "import sys, byok.cli.app; print([n for n in ('temporalio', 'boto3', 'pydantic', 'moto') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_output_has_no_colours_where_they_are_not_wanted() -> None:
+    ended = byok("create", "--name", "x", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY)
+    assert ended.returncode == 2
+    assert "\x1b[" not in ended.stderr

@@ -1,0 +1,226 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import ProvisionRequest
+from byok.domain.statuses import OnFailure, Phase
+from byok.service_errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
+from byok.status import Waiting
+from tests.cli.conftest import Run
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+
+OPTIONS = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
+EXAMPLE = Path(__file__).parents[2] / "examples" / "environment.json"
+STOPPED = (Phase.VALIDATING_KEYS, Phase.CREATING_STORAGE, Phase.STOPPED)
+
+
+def test_options_become_the_workflows_input(run: Run, service: FakeService) -> None:
+    ended = run("create", *OPTIONS, "--on-failure", "rollback", "--key-grace-seconds", "0")
+    assert ended.code == 0
+    assert service.created == [
+        ProvisionRequest(
+            environment_id="acme",
+            region=REGION,
+            s3_key_arn=S3_KEY,
+            rds_key_arn=RDS_KEY,
+            on_failure=OnFailure.ROLLBACK,
+            key_grace_seconds=0,
+        )
+    ]
+    assert ended.out == ""
+    assert "Accepted. `byok status acme` says where it is." in ended.err
+
+
+def test_a_file_is_the_workflows_own_input(run: Run, service: FakeService) -> None:
+    assert run("create", "-f", str(EXAMPLE)).code == 0
+    assert run("create", "-f", "-", stdin=EXAMPLE.read_text()).code == 0
+    assert service.created == [ProvisionRequest.model_validate_json(EXAMPLE.read_text())] * 2
+
+
+@pytest.mark.parametrize(
+    ("phases", "key", "code"),
+    [
+        ((Phase.VALIDATING_KEYS, Phase.READY), None, 0),
+        (STOPPED, WhichKey.S3, 3),
+        (STOPPED, WhichKey.RDS, 3),
+        (STOPPED, None, 1),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(
+    run: Run, service: FakeService, phases: tuple[Phase, ...], key: WhichKey | None, code: int
+) -> None:
+    found = (problem(key),) if phases is STOPPED else ()
+    service.statuses = [status(phases[0]), status(*phases, problems=found)]
+    assert run("create", *OPTIONS, "--wait").code == code
+    assert run("create", *OPTIONS, "--wait", "--json").code == code
+    assert run("status", "acme").code == code
+    assert run("status", "acme", "--json").code == code
+
+
+def test_a_stop_is_shown_with_awss_own_words_and_the_remedy(run: Run, service: FakeService) -> None:
+    service.statuses = [status(*STOPPED[:2]), status(*STOPPED, problems=(problem(),))]
+    ended = run("create", *OPTIONS, "--wait")
+    for said in (
+        "acme stopped in CREATING_STORAGE.",
+        "s3.KMS.DisabledException",
+        f"AWS said    {S3_KEY} is disabled.",
+        "operation   PutObject",
+        f"S3 key ARN  {S3_KEY}",
+        "7A62C49F347FC4E8",
+        f"\n    aws kms enable-key --key-id {S3_KEY}\n",  # on a line of its own, to be pasted
+    ):
+        assert said in ended.out
+    assert [line.split()[1] for line in ended.out.splitlines() if line[:1].isdigit()] == list(STOPPED)
+
+
+def test_what_is_waited_for_is_said_once(run: Run, service: FakeService) -> None:
+    waiting = [
+        Waiting(activity="probe_s3_key", attempt=count, since=BEGAN, last_failure="no", last_problem=problem())
+        for count in (2, 3)
+    ]
+    service.statuses = [
+        *(status(Phase.VALIDATING_KEYS, pending=(item,)) for item in waiting),
+        status(Phase.VALIDATING_KEYS, Phase.READY),
+    ]
+    ended = run("create", *OPTIONS, "--wait")
+    assert ended.out.count("probe s3 key") == 1
+    assert "attempt 2: PutObject was answered s3.KMS.DisabledException" in ended.out
+
+
+def test_json_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:
+    service.statuses = [status(*STOPPED, problems=(problem(),))]
+    content = run("create", *OPTIONS, "--wait", "--json").json
+    assert {
+        *("environment_id", "phase", "problem", "problems", "timeline", "resources", "evidence"),
+        *("workflow_id", "run_id", "pending"),
+    } <= content.keys()
+    assert content["problem"] == content["problems"][0] == json.loads(problem().model_dump_json())
+    assert [entry["phase"] for entry in content["timeline"]] == list(STOPPED)
+    assert content["resources"] == {"cluster": None, "writer": None, "buckets": []}
+
+
+@pytest.mark.parametrize(
+    ("s3", "rds", "code"),
+    [
+        ("alias/mine", RDS_KEY, "arn.AliasNotAllowed"),
+        (S3_KEY, S3_KEY, "arn.SameKeyTwice"),
+        (S3_KEY.replace(REGION, "us-east-1"), RDS_KEY, "arn.OtherRegion"),
+        ("nonsense", RDS_KEY, "arn.Malformed"),
+    ],
+)
+def test_an_arn_that_can_never_work_is_refused_and_nothing_starts(  # contract 81-84, 115, D7
+    run: Run, service: FakeService, s3: str, rds: str, code: str
+) -> None:
+    asked = ("create", "--name", "acme", "--region", REGION, "--s3-key-arn", s3, "--rds-key-arn", rds)
+    ended = run(*asked, "--json")
+    assert ended.code == 2
+    assert ended.json["problem"]["code"] == code
+    assert ended.json["problems"][0] == ended.json["problem"]
+    assert (ended.json["environment_id"], ended.json["phase"]) == ("acme", None)
+    shown = run(*asked)
+    assert (shown.code, shown.out) == (2, "")
+    assert "Nothing was started." in shown.err
+    assert code in shown.err
+    assert service.created == []
+
+
+def test_both_keys_findings_are_reported_together(run: Run, service: FakeService) -> None:  # contract 7
+    keys = ("--s3-key-arn", "alias/one", "--rds-key-arn", "alias/two")
+    ended = run("create", "--name", "acme", "--region", REGION, *keys, "--json")
+    assert [item["key"] for item in ended.json["problems"]] == ["s3", "rds"]
+
+
+def test_a_key_of_the_platforms_account_is_refused_where_the_role_is_known(  # contract 124
+    run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::444455556666:role/Platform")
+    ended = run("create", *OPTIONS, "--json")
+    assert ended.code == 2
+    assert {item["code"] for item in ended.json["problems"]} == {"arn.PlatformAccount"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "Invalid JSON"),
+        ("[]", "should be an object"),
+        ('{"region": "eu-central-1"}', "environment_id: Field required"),
+        ('{"zz": 1}', "zz: Extra inputs are not permitted"),
+        ('{"s3_key_arn": 5}', "s3_key_arn: Input should be a valid string"),
+        ('{"environment_id": "UPPER"}', "environment_id: has to be lower-case letters"),
+        ('{"key_grace_seconds": 301}', "key_grace_seconds: Input should be less than or equal to 300"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused_with_file_and_field(
+    run: Run, service: FakeService, tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(content)
+    ended = run("create", "-f", str(file))
+    assert (ended.code, ended.out) == (2, "")
+    assert str(file) in ended.err
+    assert said in ended.err
+    assert run("create", "-f", str(file), "--json").json["error"]["code"] == "byok.InvalidInput"
+    assert service.created == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--name", "acme"), "Missing: --region, --s3-key-arn, --rds-key-arn."),
+        ((*OPTIONS[2:], "--name", "Not Good"), "--name: has to be lower-case letters"),
+        ((*OPTIONS, "--region", "Mars"), "--region: has to be the name of an AWS Region"),
+        ((*OPTIONS, "-f", str(EXAMPLE)), "leave out --name, --region, --s3-key-arn, --rds-key-arn"),
+        (("-f", "nowhere.json"), "nowhere.json cannot be read"),
+        ((*OPTIONS, "--key-grace-seconds", "301"), "'--key-grace-seconds'"),
+        ((*OPTIONS, "--on-failure", "explode"), "'explode' is not one of"),
+        (("--nme", "acme"), "No such option: --nme"),
+    ],
+)
+def test_wrong_usage_names_the_option_and_starts_nothing(
+    run: Run, service: FakeService, arguments: tuple[str, ...], said: str
+) -> None:
+    ended = run("create", *arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert service.created == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EnvironmentConflictError("on_failure is keep, not rollback"),
+        TemporalUnreachableError("Temporal does not answer"),
+        NoWorkerError("no worker takes it"),
+    ],
+)
+def test_what_the_service_refuses_is_said_and_fails(run: Run, service: FakeService, error: Exception) -> None:
+    service.refuse = error
+    ended = run("create", *OPTIONS)
+    assert (ended.code, ended.out) == (1, "")
+    assert str(error) in ended.err
+    content = run("create", *OPTIONS, "--json").json
+    assert content == {"error": {"code": error.code, "message": str(error)}}  # type: ignore[attr-defined]
+
+
+def test_a_request_made_before_is_said_to_be_known(run: Run, service: FakeService) -> None:
+    service.started = False
+    ended = run("create", *OPTIONS)
+    assert ended.code == 0
+    assert "has been asked for before" in ended.err
+
+
+def test_without_a_worker_it_is_accepted_and_the_absence_is_said(run: Run, service: FakeService) -> None:
+    service.polling = False
+    ended = run("create", *OPTIONS)
+    assert ended.code == 0
+    assert "No worker is there at the moment" in ended.err
+
+
+def test_wrong_settings_are_named(run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_NONSENSE", "1")
+    ended = run("create", *OPTIONS)
+    assert ended.code == 1
+    assert "The settings are wrong: unknown: BYOK_NONSENSE" in ended.err

@@ -1,0 +1,264 @@
+"""The door to Temporal, on a real server with a worker whose activities the test scripts."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from byok import service as door
+from byok import status as reading
+from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
+from byok.domain.models import CheckKeysRequest
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+from byok.service_errors import (
+    EnvironmentConflictError,
+    EnvironmentNotFoundError,
+    NoWorkerError,
+    TemporalRefusedError,
+    TemporalUnreachableError,
+)
+from byok.status import EnvironmentStatus
+from byok.temporal import plugin
+from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal, request
+from tests.workflows.stage import Stage
+
+DISABLED = f"{S3_KEY} is disabled."
+
+
+@pytest.fixture
+def service(stage: Stage) -> EnvironmentService:
+    return EnvironmentService(stage.client, stage.task_queue)
+
+
+async def last(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+    async def watched() -> EnvironmentStatus:
+        return [status async for status in service.watch(environment_id)][-1]
+
+    return await asyncio.wait_for(watched(), 30)
+
+
+async def until(
+    service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
+) -> EnvironmentStatus:
+    async def found() -> EnvironmentStatus:
+        async for status in service.watch(environment_id):
+            if fact(status):
+                return status
+        raise AssertionError("it ended and the fact never held")
+
+    return await asyncio.wait_for(found(), 30)
+
+
+async def test_a_ready_environment_has_timeline_resources_and_evidence(
+    service: EnvironmentService, environment_id: str
+) -> None:
+    creation = await service.create(request(environment_id))
+    status = await last(service, environment_id)
+    assert creation.started
+    assert (status.phase, status.problem, status.pending) == (Phase.READY, None, ())
+    assert (status.workflow_id, status.run_id) == (f"environment/{environment_id}", creation.run_id)
+    assert status.timeline[0].phase is Phase.VALIDATING_KEYS
+    assert status.timeline[-1].phase is Phase.READY
+    assert status.resources.cluster is not None
+    assert status.resources.writer is not None
+    assert len(status.resources.buckets) == 3
+    assert status.evidence is not None
+    assert status.evidence.database.key_arn == RDS_KEY
+
+
+async def test_the_same_request_gives_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
+    first = await service.create(request(environment_id))
+    second = await service.create(request(environment_id))
+    await last(service, environment_id)
+    third = await service.create(request(environment_id))
+    assert [item.started for item in (first, second, third)] == [True, False, False]
+    assert {item.run_id for item in (first, second, third)} == {first.run_id}
+
+
+async def test_of_two_same_requests_at_one_moment_one_starts(service: EnvironmentService, environment_id: str) -> None:
+    both = await asyncio.gather(*(service.create(request(environment_id)) for _ in range(2)))
+    assert sorted(item.started for item in both) == [False, True]
+    assert len({item.run_id for item in both}) == 1
+    assert (await last(service, environment_id)).phase is Phase.READY
+
+
+async def test_another_request_under_a_ready_id_says_what_differs(
+    service: EnvironmentService, environment_id: str
+) -> None:
+    await service.create(request(environment_id))
+    await last(service, environment_id)
+    with pytest.raises(EnvironmentConflictError, match=r"other values: on_failure is keep, not rollback\."):
+        await service.create(request(environment_id, on_failure="rollback"))
+
+
+async def test_another_request_under_a_running_id_says_what_differs(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    release = threading.Event()
+    stage.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    await service.create(request(environment_id))
+    await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
+    with pytest.raises(EnvironmentConflictError, match=f"s3_key_arn is {S3_KEY}, not {RDS_KEY}"):
+        await service.create(request(environment_id, s3_key_arn=RDS_KEY))
+    release.set()
+    assert (await last(service, environment_id)).phase is Phase.READY
+
+
+async def test_a_stopped_environment_says_why_and_starts_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
+    first = await service.create(request(environment_id))
+    stopped = await last(service, environment_id)
+    assert stopped.phase is Phase.STOPPED
+    assert stopped.problem is not None
+    assert (stopped.problem.code, stopped.problem.message) == ("s3.KMS.DisabledException", DISABLED)
+    assert stopped.problem.key_arn == S3_KEY
+    assert stopped.problems == (stopped.problem,)
+    assert stopped.evidence is None
+
+    second = await service.create(request(environment_id))
+    ready = await last(service, environment_id)
+    assert second.started
+    assert second.run_id != first.run_id
+    assert (ready.phase, ready.run_id, ready.problem) == (Phase.READY, second.run_id, None)
+
+
+async def test_a_running_environment_says_what_it_waits_for(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    again, release = timedelta(milliseconds=1), threading.Event()
+    stage.activities.script["probe_s3_key"] = [
+        refusal("s3", "AccessDenied", "no kms:GenerateDataKey", Phase.VALIDATING_KEYS, retry_after=again),
+        lambda: release.wait(20),
+    ]
+    await service.create(request(environment_id))
+    status = await until(service, environment_id, lambda found: any(item.attempt == 2 for item in found.pending))
+    release.set()
+    (waiting,) = status.pending
+    assert (waiting.activity, waiting.last_failure) == ("probe_s3_key", "no kms:GenerateDataKey")
+    assert waiting.last_problem is not None
+    assert waiting.last_problem.code == "s3.AccessDenied"
+    assert (await last(service, environment_id)).phase is Phase.READY
+
+
+async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    workflow_id = environment_workflow_id(environment_id)
+    await stage.client.start_workflow(
+        PROVISION_ENVIRONMENT, {"environment_id": environment_id}, id=workflow_id, task_queue=stage.task_queue
+    )
+    status = await last(service, environment_id)
+    assert status.phase is Phase.STOPPED
+    assert status.problem is not None
+    assert status.problem.code == "byok.InvalidInput"
+    assert "s3_key_arn: Field required" in status.problem.message
+    assert status.problem.key is None
+    # The id is free again for a request that fits.
+    assert (await service.create(request(environment_id))).started
+    assert (await last(service, environment_id)).phase is Phase.READY
+
+
+async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    release = threading.Event()
+    stage.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    await service.create(request(environment_id))
+    await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
+    await stage.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(reason="by the operator")
+    release.set()
+    status = await last(service, environment_id)
+    assert status.phase is Phase.STOPPED
+    assert status.problem is not None
+    assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
+    assert "terminated in Temporal before it had finished (by the operator)" in status.problem.message
+
+
+async def test_an_environment_that_is_not_there_is_said_to_be_none(service: EnvironmentService) -> None:
+    with pytest.raises(EnvironmentNotFoundError, match="There is no environment nobody"):
+        await service.status("nobody")
+
+
+async def test_a_namespace_that_is_not_there_is_not_taken_for_a_missing_environment(
+    temporal: WorkflowEnvironment,
+) -> None:
+    address = temporal.client.service_client.config.target_host
+    client = await Client.connect(address, namespace="nowhere", plugins=[plugin()])
+    with pytest.raises(TemporalRefusedError, match="nowhere"):
+        await EnvironmentService(client).status("acme")
+
+
+async def test_the_list_has_each_environment_once_with_its_latest_run(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
+    await service.create(request(environment_id))
+    await last(service, environment_id)
+    await _listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
+    await service.create(request(environment_id))
+    await last(service, environment_id)
+    await _listed(service, environment_id, Phase.READY, None)
+
+
+async def _listed(service: EnvironmentService, environment_id: str, phase: Phase, code: str | None) -> None:
+    """Visibility follows a moment later."""
+
+    async def found() -> None:
+        while True:
+            listed = [item for item in await service.list_environments(1000) if item.environment_id == environment_id]
+            if [(item.phase, item.problem_code, item.region) for item in listed] == [(phase, code, REGION)]:
+                return
+
+    await asyncio.wait_for(found(), 20)
+
+
+async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, stage: Stage) -> None:
+    asked = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
+    found = await service.check(asked)
+    assert (found.findings, [proof.key_arn for proof in found.proofs]) == ((), [S3_KEY])
+
+
+async def test_workers_are_those_that_poll_for_both_kinds_of_work(service: EnvironmentService, stage: Stage) -> None:
+    async def found() -> None:
+        while not await service.workers():
+            pass
+
+    await asyncio.wait_for(found(), 20)
+    (worker,) = await service.workers()
+    assert worker.identity == stage.client.identity
+
+
+async def test_who_waits_for_work_that_nobody_takes_is_told(
+    temporal: WorkflowEnvironment, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "NO_WORKER_PATIENCE", timedelta(0))
+    monkeypatch.setattr(reading, "WORKER_PATIENCE", timedelta(milliseconds=10))
+    service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
+    await service.create(request(environment_id))
+    with pytest.raises(NoWorkerError, match=r"is accepted, and no worker takes it: none polls task queue 'nobody-"):
+        await last(service, environment_id)
+    asked = CheckKeysRequest(region=REGION, s3_key_arn=RDS_KEY, rds_key_arn=S3_KEY)
+    with pytest.raises(NoWorkerError, match="The check is accepted, and no worker takes it"):
+        await asyncio.wait_for(service.check(asked), 30)
+    status = await service.status(environment_id)
+    assert (status.phase, status.pending[0].unclaimed) == (Phase.VALIDATING_KEYS, True)
+
+
+async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(TemporalUnreachableError, match=r"does not answer at 127\.0\.0\.1:1.*Connection refused"):
+        await door.connect_service()
+
+
+async def test_a_profile_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_PROFILE", "nope")
+    with pytest.raises(TemporalRefusedError, match="Profile 'nope' not found"):
+        await door.connect_service()

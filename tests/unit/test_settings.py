@@ -1,0 +1,79 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from byok.settings import LogFormat, Settings
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.upper().startswith("BYOK_")]:
+        monkeypatch.delenv(name)
+
+
+def test_nothing_has_to_be_set() -> None:
+    settings = Settings()
+    assert settings.platform_role_arn is None
+    assert settings.blueprint is None
+    assert settings.vendor.name == "Ataccama"
+    assert settings.log_format is LogFormat.JSON
+    assert settings.database_poll_seconds == 15
+
+
+def test_names_carry_the_prefix_and_nested_ones_two_underscores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::111122223333:role/path/Platform")
+    monkeypatch.setenv("BYOK_VENDOR__NAME", "Acme")
+    monkeypatch.setenv("BYOK_BLUEPRINT", "some/blueprint.yaml")
+    settings = Settings()
+    assert settings.platform_role_arn == "arn:aws:iam::111122223333:role/path/Platform"
+    assert settings.vendor.s3_access_sid == "AllowAcmePlatformS3Access"
+    assert settings.blueprint == Path("some/blueprint.yaml")
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "")
+    monkeypatch.setenv("BYOK_DATABASE_POLL_SECONDS", "")
+    assert Settings().platform_role_arn is None
+    assert Settings().database_poll_seconds == 15
+
+
+def test_a_misspelt_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_PLATFROM_ROLE_ARN", "arn:aws:iam::111122223333:role/Platform")
+    with pytest.raises(ValidationError, match=r"unknown: BYOK_PLATFROM_ROLE_ARN; known are .*BYOK_PLATFORM_ROLE_ARN"):
+        Settings()
+
+
+def test_a_misspelt_nested_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOK_VENDOR__NAMME", "Acme")
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert [fault["loc"] for fault in caught.value.errors()] == [("vendor", "namme")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::111122223333:user/Someone"),
+        ("BYOK_PLATFORM_ROLE_ARN", "arn:aws:sts::111122223333:assumed-role/Platform/session"),
+        ("BYOK_DATABASE_POLL_SECONDS", "0"),
+        ("BYOK_ACTIVITY_THREADS", "many"),
+        ("BYOK_LOG_LEVEL", "LOUD"),
+        ("BYOK_LOG_FORMAT", "xml"),
+        ("BYOK_VENDOR__NAME", "not pascal case"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    field = name.removeprefix("BYOK_").lower().split("__")
+    assert list(caught.value.errors()[0]["loc"]) == field
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().activity_threads = 1  # type: ignore[misc]
