@@ -1,6 +1,7 @@
 """Fixtures that several kinds of tests share."""
 
+from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
 from tests.workflows.stage import environment_id, stage, temporal
 
-__all__ = ["aws", "aws_server", "environment_id", "stage", "temporal"]
+__all__ = ["accounts", "aws", "aws_server", "environment_id", "stage", "temporal"]

@@ -4,121 +4,69 @@ On AWS the profiles `platform` (the platform's role) and `byok` (a key administr
 are made that cost nothing when scheduled for deletion, and clusters that were accepted are deleted again.
 """
 
-import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
-from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.parity import OTHER_REGION, TwoAccounts
+from tests.localaws.server import VENDOR
 
 SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or isn't accessible by the current user."
 
 
-@dataclass
-class TwoAccounts:
-    """Clients of both accounts, and what to clean up on AWS."""
-
-    rds: Any
-    kms: Any
-    kms_elsewhere: Any
-    role_arn: str
-    customer: str
-    region: str
-    keys: list[tuple[Any, str]] = field(default_factory=list)
-
-    def key(self, *statements: Statement, kms: Any = None, **params: Any) -> str:
-        """A key of the customer's with these statements."""
-        client = kms or self.kms
-        policy = default_policy(self.customer, client.meta.region_name)
-        policy["Statement"] += statements
-        arn: str = client.create_key(Policy=json.dumps(policy), **params)["KeyMetadata"]["Arn"]
-        self.keys.append((client, arn))
-        return arn
-
-    def good(self) -> list[Statement]:
-        """The two statements that an Aurora key needs."""
-        return rds_key_statements(self.role_arn, self.region, VENDOR)
-
-    def create(self, key_arn: str) -> tuple[str, Any]:
-        """Ask for a cluster on a key; its name, and the cluster or the refusal."""
-        name = f"byok-parity-{uuid.uuid4().hex[:12]}"
-        try:
-            made = self.rds.create_db_cluster(
-                DBClusterIdentifier=name,
-                Engine="aurora-postgresql",
-                MasterUsername="byok",
-                MasterUserAuthenticationType="iam-db-auth",
-                EnableIAMDatabaseAuthentication=True,
-                StorageEncrypted=True,
-                KmsKeyId=key_arn,
-            )
-        except ClientError as error:
-            return name, error
-        return name, made["DBCluster"]
-
-
-@pytest.fixture
-def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
-    """The local AWS, or AWS itself."""
-    if os.environ.get("BYOK_TEST_AWS") != "real":
-        aws: Aws = request.getfixturevalue("aws")
-        elsewhere = aws.customer("kms", "eu-west-1")
-        yield TwoAccounts(
-            aws.platform("rds"), aws.customer("kms"), elsewhere, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, REGION
+def create(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
+    """Ask for a cluster on a key; its name, and the cluster or the refusal."""
+    name = f"byok-parity-{uuid.uuid4().hex[:12]}"
+    try:
+        made = both.platform("rds").create_db_cluster(
+            DBClusterIdentifier=name,
+            Engine="aurora-postgresql",
+            MasterUsername="byok",
+            MasterUserAuthenticationType="iam-db-auth",
+            EnableIAMDatabaseAuthentication=True,
+            StorageEncrypted=True,
+            KmsKeyId=key_arn,
         )
-        return
-    platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")
-    session = platform.client("sts").get_caller_identity()["Arn"].split(":")
-    role = f"arn:{session[1]}:iam::{session[4]}:role/{session[5].split('/')[1]}"
-    account = customer.client("sts").get_caller_identity()["Account"]
-    kms, elsewhere = customer.client("kms", REGION), customer.client("kms", "eu-west-1")
-    both = TwoAccounts(platform.client("rds", REGION), kms, elsewhere, role, account, REGION)
-    yield both
-    for client, arn in both.keys:
-        if client.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] != "PendingDeletion":
-            client.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    except ClientError as error:
+        return name, error
+    return name, made["DBCluster"]
 
 
 def _nonexistent(both: TwoAccounts) -> str:
-    return f"arn:aws:kms:{both.region}:{both.customer}:key/{uuid.uuid4()}"
+    return f"arn:aws:kms:{both.region}:{both.customer_account}:key/{uuid.uuid4()}"
 
 
 def _elsewhere(both: TwoAccounts) -> str:
-    return both.key(*both.good(), kms=both.kms_elsewhere)
+    return both.key(*both.rds_statements(), region=OTHER_REGION)
 
 
 def _disabled(both: TwoAccounts) -> str:
-    arn = both.key(*both.good())
-    both.kms.disable_key(KeyId=arn)
+    arn = both.key(*both.rds_statements())
+    both.customer("kms").disable_key(KeyId=arn)
     return arn
 
 
 def _pending_deletion(both: TwoAccounts) -> str:
-    arn = both.key(*both.good())
-    both.kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    arn = both.key(*both.rds_statements())
+    both.customer("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     return arn
 
 
 def _pending_import(both: TwoAccounts) -> str:
-    return both.key(*both.good(), Origin="EXTERNAL")
+    return both.key(*both.rds_statements(), Origin="EXTERNAL")
 
 
 def _rsa(both: TwoAccounts) -> str:
-    return both.key(*both.good(), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+    return both.key(*both.rds_statements(), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
 
 
 def _hmac(both: TwoAccounts) -> str:
-    return both.key(*both.good(), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    return both.key(*both.rds_statements(), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
 
 def _no_statement(both: TwoAccounts) -> str:
@@ -130,11 +78,11 @@ def _s3_statement(both: TwoAccounts) -> str:
 
 
 def _no_grants(both: TwoAccounts) -> str:
-    return both.key(both.good()[0])
+    return both.key(both.rds_statements()[0])
 
 
 def _no_describe(both: TwoAccounts) -> str:
-    return both.key(both.good()[1])
+    return both.key(both.rds_statements()[1])
 
 
 def _service_of_other_region(both: TwoAccounts) -> str:
@@ -149,7 +97,7 @@ def _explicit_deny(both: TwoAccounts) -> str:
         "Action": "kms:CreateGrant",
         "Resource": "*",
     }
-    return both.key(*both.good(), deny)
+    return both.key(*both.rds_statements(), deny)
 
 
 # contract 86-91, 93, 99
@@ -175,48 +123,48 @@ def test_unusable_key_is_one_fault_naming_the_key_and_leaves_nothing(
     accounts: TwoAccounts, broken: Callable[[TwoAccounts], str]
 ) -> None:
     arn = broken(accounts)
-    name, answer = accounts.create(arn)
+    name, answer = create(accounts, arn)
     assert isinstance(answer, ClientError), answer
     assert answer.response["Error"]["Code"] == "KMSKeyNotAccessibleFault"
     assert answer.response["Error"]["Message"] == SENTENCE.format(arn)
     assert answer.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    with pytest.raises(accounts.rds.exceptions.DBClusterNotFoundFault):
-        accounts.rds.describe_db_clusters(DBClusterIdentifier=name)
+    with pytest.raises(accounts.platform("rds").exceptions.DBClusterNotFoundFault):
+        accounts.platform("rds").describe_db_clusters(DBClusterIdentifier=name)
 
 
 # contract 92, 121
 def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAccounts) -> None:
-    arn = accounts.key(*accounts.good())
-    name, cluster = accounts.create(arn)
+    arn = accounts.key(*accounts.rds_statements())
+    name, cluster = create(accounts, arn)
     assert not isinstance(cluster, ClientError), cluster
     try:
         assert (cluster["Status"], cluster["StorageEncrypted"]) == ("creating", True)
         assert (cluster["KmsKeyId"], cluster["StorageEncryptionType"]) == (arn, "sse-kms")
-        grants = accounts.kms.list_grants(KeyId=arn)["Grants"]
+        grants = accounts.customer("kms").list_grants(KeyId=arn)["Grants"]
         assert len(grants) >= 1
         assert {"Decrypt", "GenerateDataKey", "CreateGrant"} <= {one for grant in grants for one in grant["Operations"]}
     finally:
         if os.environ.get("BYOK_TEST_AWS") == "real":
-            accounts.rds.get_waiter("db_cluster_available").wait(DBClusterIdentifier=name)
+            accounts.platform("rds").get_waiter("db_cluster_available").wait(DBClusterIdentifier=name)
         else:
-            _await_status(accounts.rds, name, "available")
-        accounts.rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+            _await_status(accounts.platform("rds"), name, "available")
+        accounts.platform("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
 def test_taken_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> None:
-    arn = accounts.key(*accounts.good())
-    name, first = accounts.create(arn)
-    with pytest.raises(accounts.rds.exceptions.DBClusterAlreadyExistsFault) as refusal:
-        accounts.rds.create_db_cluster(
+    arn = accounts.key(*accounts.rds_statements())
+    name, first = create(accounts, arn)
+    with pytest.raises(accounts.platform("rds").exceptions.DBClusterAlreadyExistsFault) as refusal:
+        accounts.platform("rds").create_db_cluster(
             DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="other", MasterUserPassword="x" * 12
         )
     assert refusal.value.response["Error"]["Code"] == "DBClusterAlreadyExistsFault"
-    now = accounts.rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+    now = accounts.platform("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
     assert [now[member] for member in ("DbClusterResourceId", "KmsKeyId", "MasterUsername")] == [
         first[member] for member in ("DbClusterResourceId", "KmsKeyId", "MasterUsername")
     ]
-    _await_status(accounts.rds, name, "available")
-    accounts.rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+    _await_status(accounts.platform("rds"), name, "available")
+    accounts.platform("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
 def _await_status(rds: Any, name: str, status: str) -> None:

@@ -1,0 +1,100 @@
+"""Two accounts to ask the same questions of: the local AWS and, with BYOK_TEST_AWS=real, AWS itself.
+
+On AWS the profiles `platform` (a session of the role) and `byok` (a key administrator in another account) are
+used. Keys are scheduled for deletion afterwards, and buckets are removed.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from byok.localaws.kms.policies import default_policy
+from byok.localaws.world import CUSTOMER_ACCOUNT
+from tests.localaws.server import REGION, VENDOR, Aws
+
+OTHER_REGION = "eu-west-1"
+Clients = Callable[..., Any]
+
+
+@dataclass
+class TwoAccounts:
+    """Clients of both accounts, and what to clean up.
+
+    Attributes:
+        platform: Makes a client of the platform's role for a service (and Region).
+        customer: The same for the customer's key administrator.
+    """
+
+    platform: Clients
+    customer: Clients
+    role_arn: str
+    customer_account: str
+    region: str = REGION
+    keys: list[tuple[str, str]] = field(default_factory=list)
+    buckets: list[tuple[Any, str]] = field(default_factory=list)
+
+    def key(
+        self, *statements: Statement, region: str = REGION, policy: dict[str, Any] | None = None, **params: Any
+    ) -> str:
+        """A key of the customer's with these statements, or with this policy."""
+        if policy is None:
+            policy = default_policy(self.customer_account, region)
+            policy["Statement"] += statements
+        made = self.customer("kms", region).create_key(Policy=json.dumps(policy), **params)
+        arn: str = made["KeyMetadata"]["Arn"]
+        self.keys.append((region, arn))
+        return arn
+
+    def bucket(self, s3: Any) -> str:
+        """A new bucket of whose client this is."""
+        name = f"byok-parity-{uuid.uuid4().hex[:16]}"
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.region})
+        self.buckets.append((s3, name))
+        return name
+
+    def s3_statements(self) -> list[Statement]:
+        """The statement that an S3 key needs."""
+        return s3_key_statements(self.role_arn, self.region, VENDOR)
+
+    def rds_statements(self) -> list[Statement]:
+        """The two statements that an Aurora key needs."""
+        return rds_key_statements(self.role_arn, self.region, VENDOR)
+
+    def clean_up(self) -> None:
+        """Remove what was made."""
+        for s3, bucket in self.buckets:
+            for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+                s3.delete_object(Bucket=bucket, Key=item["Key"])
+            s3.delete_bucket(Bucket=bucket)
+        for region, arn in self.keys:
+            kms = self.customer("kms", region)
+            if kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] != "PendingDeletion":
+                kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+
+
+@pytest.fixture
+def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
+    """The local AWS, or AWS itself."""
+    if os.environ.get("BYOK_TEST_AWS") != "real":
+        aws: Aws = request.getfixturevalue("aws")
+        # The least-privileged role may not delete a bucket's objects at will; nothing has to be cleaned up here.
+        yield TwoAccounts(aws.platform, aws.customer, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT)
+        return
+    platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")
+    session = platform.client("sts").get_caller_identity()["Arn"].split(":")
+    both = TwoAccounts(
+        platform=lambda service, region=REGION: platform.client(service, region),
+        customer=lambda service, region=REGION: customer.client(service, region),
+        role_arn=f"arn:{session[1]}:iam::{session[4]}:role/{session[5].split('/')[1]}",
+        customer_account=customer.client("sts").get_caller_identity()["Account"],
+    )
+    yield both
+    both.clean_up()
