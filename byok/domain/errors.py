@@ -68,6 +68,16 @@ _S3_KEY: Final = (
     _key("s3", "KMS.KMSInvalidStateException", _STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
     _key("s3", "KMS.KMSInvalidStateException", _STOP, Remedy.IMPORT_MATERIAL, r"pending import"),
     _key("s3", "KMS.KMSInvalidStateException", _GRACE, Remedy.KEY_STATE),
+    # The platform's own IAM policy refuses, and not the customer's key policy (IAM user guide, "Access denied error
+    # messages"); a policy made a moment ago may be on its way, too.
+    _key(
+        "s3",
+        "AccessDenied",
+        _GRACE,
+        Remedy.PLATFORM_PERMISSION,
+        r"no (identity-based|session) policy allows the kms:|deny in an? (identity-based|session|service control)",
+        customer=False,
+    ),
     _key("s3", "AccessDenied", _GRACE, Remedy.S3_KEY_POLICY, r"\bkms:[A-Z]\w+"),
     *_rows(
         "s3",

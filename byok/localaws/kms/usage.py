@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
-from byok.domain.evaluation import Access, Caller, Effect, decide
+from byok.domain.evaluation import Access, Caller, Effect, decide, evaluate
 from byok.localaws.accounts import identity_policies
 from byok.localaws.world import WORLD, Grant, Key, KeyFacts
 
@@ -144,6 +144,10 @@ def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
     if decision.allowed:
         return
     if key.account != use.caller.account:
+        if evaluate(facts.policy, access).allowed:
+            raise _denied(
+                use, f"on resource: {key.arn} because no identity-based policy allows the {use.action} action"
+            )
         raise _denied(use, _HIDDEN)
     what = "the resource associated with this ciphertext" if use.ciphertext else f"resource: {key.arn}"
     if decision.effect is Effect.EXPLICIT_DENY:

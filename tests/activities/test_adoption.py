@@ -1,0 +1,188 @@
+"""What bears the right name is adopted only by tag and key; anything else of that name is a conflict and left alone."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.models import Problem
+from byok.localaws.accounts import PLATFORM_ROLE
+from tests.activities.conftest import Bench, stop_of
+
+
+def stopped(bench: Bench, activity: object, task: object) -> Problem:
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(activity, task)  # type: ignore[arg-type]
+    return stop_of(caught.value)
+
+
+def foreign_cluster(bench: Bench, tag: str, key_arn: str) -> None:
+    bench.aws.platform("rds").create_db_cluster(
+        DBClusterIdentifier=bench.plan.cluster.identifier,
+        Engine="aurora-postgresql",
+        MasterUsername="byok",
+        MasterUserAuthenticationType="iam-db-auth",
+        EnableIAMDatabaseAuthentication=True,
+        StorageEncrypted=True,
+        KmsKeyId=key_arn,
+        Tags=[{"Key": "byok:environment-id", "Value": tag}],
+    )
+
+
+def foreign_bucket(bench: Bench, tag: str) -> str:
+    name = bench.plan.buckets[0].name
+    bench.aws.operator("s3").create_bucket(
+        Bucket=name,
+        CreateBucketConfiguration={
+            "LocationConstraint": bench.plan.environment.region,
+            "Tags": [{"Key": "byok:environment-id", "Value": tag}],
+        },
+    )
+    return name
+
+
+def test_cluster_of_another_environment_is_left_alone(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    foreign_cluster(bench, "somebody-else", bench.plan.environment.rds_key_arn)
+
+    problem = stopped(bench, bench.database.ensure_cluster, bench.database_task)
+
+    assert (problem.code, problem.key) == ("byok.NameTaken", None)
+    assert bench.plan.cluster.identifier in problem.message
+
+
+def test_own_cluster_on_another_key_is_not_taken_over(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    other = bench.aws.rds_key()
+    foreign_cluster(bench, bench.plan.environment.environment_id, other)
+
+    problem = stopped(bench, bench.database.ensure_cluster, bench.database_task)
+
+    assert problem.code == "byok.OtherKey"  # contract 99
+    assert other in problem.message
+
+
+def test_own_cluster_on_the_right_key_is_adopted(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    foreign_cluster(bench, bench.plan.environment.environment_id, bench.plan.environment.rds_key_arn)
+
+    assert not bench.settle(bench.database.ensure_cluster, bench.database_task).created
+
+
+def test_bucket_of_another_environment_is_left_alone(bench: Bench) -> None:
+    name = foreign_bucket(bench, "somebody-else")
+
+    problem = stopped(bench, bench.storage.ensure_bucket, bench.storage_task())
+
+    assert problem.code == "byok.NameTaken"
+    assert bench.settle(bench.storage.remove_bucket, bench.storage_task()).why_kept
+    tags = bench.aws.operator("s3").get_bucket_tagging(Bucket=name)["TagSet"]
+    assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
+
+
+def test_own_half_made_bucket_is_finished(bench: Bench) -> None:
+    name = foreign_bucket(bench, bench.plan.environment.environment_id)
+
+    assert not bench.settle(bench.storage.ensure_bucket, bench.storage_task()).created
+
+    s3 = bench.aws.operator("s3")
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    rule = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    default = rule["ApplyServerSideEncryptionByDefault"]
+    assert default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": bench.plan.environment.s3_key_arn}
+
+
+def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: Bench) -> None:
+    bench.build()
+    bench.plan = bench.planned(
+        environment_id=bench.plan.environment.environment_id, rds_key_arn=bench.plan.environment.rds_key_arn
+    )
+
+    problem = stopped(bench, bench.storage.ensure_bucket, bench.storage_task())
+
+    assert problem.code == "byok.OtherKey"  # contract 8
+
+
+def test_own_empty_bucket_gets_the_corrected_key(bench: Bench) -> None:
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    bench.plan = bench.planned(
+        environment_id=bench.plan.environment.environment_id, rds_key_arn=bench.plan.environment.rds_key_arn
+    )
+
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+
+    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
+    item = bench.plan.buckets[0].objects[0]
+    stored = bench.aws.platform("s3").head_object(Bucket=bench.plan.buckets[0].name, Key=item.key)
+    assert stored["SSEKMSKeyId"] == bench.plan.environment.s3_key_arn
+
+
+def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    bench.settle(bench.database.await_cluster, bench.database_task)
+    bench.aws.operator("rds").create_db_instance(
+        DBInstanceIdentifier=bench.plan.cluster.writer_identifier,
+        DBClusterIdentifier=bench.plan.cluster.identifier,
+        Engine="aurora-postgresql",
+        DBInstanceClass="db.serverless",
+    )
+
+    problem = stopped(bench, bench.database.ensure_writer, bench.database_task)
+
+    assert problem.code == "byok.NameTaken"  # it does not bear the tag
+
+
+def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
+
+    problem = stopped(bench, bench.database.await_cluster, bench.database_task)
+
+    assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"  # contract 89, 111
+    assert problem.key_arn == bench.plan.environment.rds_key_arn
+
+
+def test_cluster_that_vanishes_is_said_to_have_vanished(bench: Bench) -> None:
+    problem = stopped(bench, bench.database.await_cluster, bench.database_task)
+
+    assert problem.code == "byok.Vanished"
+
+
+def test_evidence_that_does_not_hold_names_what_differs(bench: Bench) -> None:
+    bench.build()
+    bucket = bench.plan.buckets[0].name
+    aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    bench.aws.operator("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
+    bench.aws.operator("rds").modify_db_cluster(
+        DBClusterIdentifier=bench.plan.cluster.identifier, DeletionProtection=False, ApplyImmediately=True
+    )
+
+    storage = stopped(bench, bench.storage.collect_storage_evidence, bench.plan)
+    database = stopped(bench, bench.database.collect_database_evidence, bench.database_task)
+
+    assert storage.code == database.code == "byok.VerificationFailed"  # contract 98
+    assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
+    assert "deletion_protection is False and not True" in database.message
+
+
+def test_role_without_the_permission_is_the_operators_problem(bench: Bench) -> None:
+    iam = bench.aws.operator("iam")
+    iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
+
+    problem = stopped(bench, bench.storage.ensure_bucket, bench.storage_task())
+
+    assert (problem.code, problem.key) == ("s3.403", None)
+    assert "customer has nothing to do" in problem.remediation.lower()
+
+
+def test_bucket_keeps_everybody_out_that_does_not_belong(bench: Bench) -> None:
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+
+    s3, name = bench.aws.operator("s3"), bench.plan.buckets[0].name
+    block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
+    ownership = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"]
+    assert set(block.values()) == {True}
+    assert ownership == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    with pytest.raises(s3.exceptions.ClientError) as caught:
+        s3.put_object(Bucket=name, Key="x", Body=b"x", ServerSideEncryption="AES256")
+    assert caught.value.response["Error"]["Code"] == "AccessDenied"

@@ -1,0 +1,137 @@
+"""The problem table: complete for everything that is called, and right about AWS's recorded answers."""
+
+import ast
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from botocore.model import Shape
+
+from byok.domain.arns import WhichKey
+from byok.domain.errors import OPERATIONS, TABLE, Outcome, classify
+from byok.domain.remediation import Remedy, Subject, remediation
+from byok.domain.vendor import VendorProfile
+
+ROOT = Path(__file__).parents[2]
+KEY = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
+OTHER = "arn:aws:kms:eu-central-1:111122223333:key/33333333-3333-4333-8333-333333333333"
+CLASSIC = "The specified KMS key [{}] does not exist, is not enabled or you do not have permissions to access it."
+OF_2026 = "The specified KMS key [{}] either doesn't exist, isn't enabled, or isn't accessible by the current user."
+DENIED = "User: arn:aws:sts::111122223333:assumed-role/P/w is not authorized to perform: {} because no …"
+
+
+def wire_code(shape: Shape) -> str:
+    code: str = shape.metadata.get("error", {}).get("code", shape.name)
+    return code
+
+
+def modelled() -> list[tuple[str, str]]:
+    """Service and wire code of every error that botocore's models know for what we call."""
+    session = botocore.session.get_session()
+    return sorted(
+        {
+            (service, wire_code(shape))
+            for service, operations in OPERATIONS.items()
+            for operation in operations
+            for shape in session.get_service_model(service).operation_model(operation).error_shapes
+        }
+    )
+
+
+def called() -> set[tuple[str, str]]:
+    """Service and method of every boto3 call in the activities, read from their source."""
+    clients = {"s3": "s3", "rds": "rds"}
+    found = set()
+    for path in (ROOT / "activities").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            owner = node.func.value
+            name = owner.id if isinstance(owner, ast.Name) else owner.attr if isinstance(owner, ast.Attribute) else ""
+            if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Attribute):
+                name = owner.func.attr.removeprefix("_")
+            method = node.func.attr
+            if name in clients and method == "get_paginator":
+                method = ast.literal_eval(node.args[0])
+            if name in clients:
+                found.add((clients[name], method))
+    return found
+
+
+@pytest.mark.parametrize(("service", "code"), modelled())
+def test_every_modelled_error_has_a_row(service: str, code: str) -> None:
+    assert any((row.service, row.code) == (service, code) for row in TABLE)
+
+
+def test_operations_are_exactly_those_that_the_activities_call() -> None:
+    assert called() == {(service, xform_name(name)) for service, names in OPERATIONS.items() for name in names}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.service}.{row.code}")
+def test_every_row_has_advice(row: object) -> None:
+    remedy = row.remedy  # type: ignore[attr-defined]
+    subject = Subject("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), WhichKey.S3, KEY)
+    assert remediation(remedy, subject).strip()
+
+
+def test_general_row_comes_after_the_particular_ones() -> None:
+    seen: set[tuple[str, str]] = set()
+    for row in TABLE:
+        assert (row.service, row.code) not in seen, f"{row.service}.{row.code} can never be reached"
+        if row.message is None:
+            seen.add((row.service, row.code))
+
+
+RECORDED = [
+    ("s3", "KMS.NotFoundException", f"Key '{KEY}' does not exist", Outcome.STOP_AFTER_GRACE, True),
+    ("s3", "KMS.NotFoundException", "Invalid keyId 'fake-key-id'", Outcome.STOP, True),
+    ("s3", "KMS.NotFoundException", "Invalid arn us-west-2", Outcome.STOP, True),
+    ("s3", "KMS.DisabledException", f"{KEY} is disabled.", Outcome.STOP, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending deletion.", Outcome.STOP, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending import.", Outcome.STOP, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is unavailable.", Outcome.STOP_AFTER_GRACE, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is creating.", Outcome.STOP_AFTER_GRACE, True),
+    ("s3", "KMS.InvalidKeyUsageException", f"{KEY} key usage is SIGN_VERIFY …", Outcome.STOP, True),
+    ("s3", "AccessDenied", DENIED.format("kms:GenerateDataKey"), Outcome.STOP_AFTER_GRACE, True),
+    ("s3", "AccessDenied", DENIED.format("s3:PutObject"), Outcome.STOP, False),
+    ("s3", "AccessDenied", "Access Denied", Outcome.STOP, False),
+    ("s3", "SlowDown", "Please reduce your request rate.", Outcome.RETRY, False),
+    ("s3", "OperationAborted", "A conflicting conditional operation …", Outcome.RETRY, False),
+    ("s3", "KMS.ThrottlingException", "Rate exceeded", Outcome.RETRY, False),
+    ("s3", "BucketAlreadyOwnedByYou", "…", Outcome.EXISTS, False),
+    ("s3", "BucketAlreadyExists", "…", Outcome.STOP, False),
+    ("rds", "KMSKeyNotAccessibleFault", CLASSIC.format(KEY), Outcome.STOP_AFTER_GRACE, True),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(KEY), Outcome.STOP_AFTER_GRACE, True),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("null"), Outcome.STOP, False),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("alias/aws/rds"), Outcome.STOP, False),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), Outcome.STOP, False),
+    ("rds", "Throttling", "Rate exceeded", Outcome.RETRY, False),
+    ("rds", "InvalidDBClusterStateFault", "…", Outcome.RETRY, False),
+    ("rds", "DBClusterQuotaExceededFault", "…", Outcome.STOP, False),
+    ("rds", "DBClusterAlreadyExistsFault", "DB Cluster already exists", Outcome.EXISTS, False),
+    ("rds", "InvalidParameterValue", "IAM role ARN value is invalid or …", Outcome.STOP_AFTER_GRACE, False),
+    ("rds", "InvalidParameterValue", "Invalid DB engine", Outcome.STOP, False),
+]
+
+
+@pytest.mark.parametrize(("service", "code", "message", "outcome", "customer"), RECORDED)
+def test_recorded_answer_is_understood(service: str, code: str, message: str, outcome: Outcome, customer: bool) -> None:
+    row = classify(service, code, message, KEY)
+
+    assert (row.outcome, row.customer_key) == (outcome, customer)
+
+
+def test_role_that_may_not_use_kms_at_all_is_the_platforms_fault() -> None:
+    message = "… not authorized to perform: kms:Decrypt because no identity-based policy allows the kms:Decrypt action"
+
+    row = classify("s3", "AccessDenied", message, KEY)
+
+    assert (row.remedy, row.customer_key) == (Remedy.PLATFORM_PERMISSION, False)
+
+
+@pytest.mark.parametrize("service", ["s3", "rds"])
+def test_unknown_code_is_tried_again_for_the_grace_and_then_stops(service: str) -> None:
+    row = classify(service, "NeverHeardOf", "…", KEY)
+
+    assert (row.outcome, row.customer_key) == (Outcome.STOP_AFTER_GRACE, False)

@@ -1,0 +1,130 @@
+"""The local stack's parts: ports, children on a leash, and the environment they get."""
+
+import asyncio
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from byok.local import leash
+from byok.local.environment import children_environment, client_environment, write_exports
+from byok.local.ports import HOST, Ports
+from byok.local.processes import Child, LocalStackError
+
+
+async def never() -> bool:
+    return False
+
+
+async def start(tmp_path: Path, program: str) -> Child:
+    return await Child.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
+
+
+def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(LocalStackError, match=rf"Port {port} is taken.*--ui-port"):
+            replace(Ports.free(), ui=port).must_be_free()
+
+
+def test_two_equal_ports_are_refused() -> None:
+    with pytest.raises(LocalStackError, match="have to differ: --temporal-port 7000, --ui-port 7000"):
+        Ports(7000, 7000, 7001).must_be_free()
+
+
+async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    child = await start(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
+    with pytest.raises(LocalStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
+        await child.answers(never, 20)
+
+
+async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
+    child = await start(tmp_path, "import time; time.sleep(60)")
+    with pytest.raises(LocalStackError, match=r"does not answer within 0\.1 s"):
+        await child.answers(never, 0.1)
+    await child.kill()
+
+
+async def test_who_is_in_a_hurry_does_not_wait_for_a_child_that_will_not_end(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    child = await start(
+        tmp_path,
+        "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        f"pathlib.Path({str(ready)!r}).touch(); time.sleep(60)",
+    )
+
+    async def deaf() -> bool:
+        return ready.exists()
+
+    await child.answers(deaf, 20)
+    hurry = asyncio.Event()
+    stopping = asyncio.create_task(child.stop(60, hurry))
+    hurry.set()
+    await asyncio.wait_for(stopping, 20)
+    assert child.process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a child that its parent was killed")
+def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
+    program = (
+        "import os, subprocess, sys\n"
+        "command = [sys.executable, '-I', '-S', sys.argv[1], str(os.getpid()), '9', '/bin/sleep', '60']\n"
+        "child = subprocess.Popen(command)\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    # The child holds the other end of this pipe: it is closed when the child has ended.
+    read, write = os.pipe()
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            program.replace("Popen(command)", f"Popen(command, pass_fds=[{write}])"),
+            leash.__file__,
+        ],
+        stdout=subprocess.PIPE,
+        pass_fds=[write],
+    ) as parent:
+        os.close(write)
+        assert parent.stdout is not None
+        assert parent.stdout.readline().strip().isdigit()
+        parent.kill()
+    os.set_blocking(read, True)
+    assert os.read(read, 1) == b""  # would block for a minute if the child lived on
+    os.close(read)
+
+
+def test_children_are_led_to_the_local_stack_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("TEMPORAL_API_KEY", "real")
+    monkeypatch.setenv("BYOK_VENDOR__NAME", "Acme")
+    given = children_environment(client_environment(Ports(1, 2, 3), Path("/config"), "eu-central-1"), {"MORE": "1"})
+    assert given["TEMPORAL_ADDRESS"] == f"{HOST}:1"
+    assert given["AWS_ENDPOINT_URL"] == f"http://{HOST}:3"
+    assert given["AWS_PROFILE"] == "platform"
+    assert given["AWS_ACCESS_KEY_ID"] == ""
+    assert "TEMPORAL_API_KEY" not in given
+    assert (given["BYOK_VENDOR__NAME"], given["MORE"]) == ("Acme", "1")
+
+
+def test_exports_survive_a_shell(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "env"
+    values = {"ONE": "a b'c\"$HOME", "EMPTY": ""}
+    write_exports(file, values)
+    shown = subprocess.run(
+        ["/bin/sh", "-c", f'. {shlex.quote(str(file))}; printf "%s|%s" "$ONE" "${{EMPTY-unset}}"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == "a b'c\"$HOME|"
+    assert [item.name for item in file.parent.iterdir()] == ["env"]
