@@ -43,26 +43,37 @@ def _notes() -> dict[str, str]:
 
 
 class HeartbeatInterceptor(Interceptor):
-    """Beats for every activity that runs in a thread."""
+    """Beats for every activity that runs in a thread.
+
+    Args:
+        interval: Between two beats; well under the heartbeat timeout.
+    """
+
+    def __init__(self, interval: timedelta = INTERVAL) -> None:
+        self._interval = interval
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """See the SDK's `Interceptor`."""
-        return _Beating(next)
+        return _Beating(next, self._interval)
 
 
 class _Beating(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, interval: timedelta) -> None:
+        super().__init__(next)
+        self._interval = interval
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        return await super().execute_activity(dataclasses.replace(input, fn=_beating(input.fn)))
+        return await super().execute_activity(dataclasses.replace(input, fn=_beating(input.fn, self._interval)))
 
 
-def _beating(function: Callable[..., Any]) -> Callable[..., Any]:
+def _beating(function: Callable[..., Any], interval: timedelta) -> Callable[..., Any]:
     def run(*arguments: Any) -> Any:
         _NOTES.set(None)  # threads are used again: what an earlier activity noted is not ours
         notes, done = _notes(), threading.Event()
         context = contextvars.copy_context()
 
         def beat() -> None:
-            while not done.wait(INTERVAL.total_seconds()):
+            while not done.wait(interval.total_seconds()):
                 activity.heartbeat(dict(notes))
 
         beats = threading.Thread(target=context.run, args=(beat,), name="heartbeat", daemon=True)

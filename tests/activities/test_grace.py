@@ -1,0 +1,133 @@
+"""The grace of an ambiguous refusal, on a real server: what one attempt notes, the next one knows."""
+
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+with workflow.unsafe.imports_passed_through():
+    from activities.heartbeat import HeartbeatInterceptor, note, recall
+    from byok.domain.arns import WhichKey
+    from byok.domain.models import Problem
+    from tests.activities.conftest import Bench, stop_of
+
+HEARTBEAT_TIMEOUT = timedelta(seconds=1)
+
+
+@workflow.defn
+class OneActivity:
+    """Runs one activity, with heartbeats as the real workflows have them."""
+
+    @workflow.run
+    async def run(self, name: str) -> str:
+        answer: str = await workflow.execute_activity(
+            name,
+            start_to_close_timeout=timedelta(seconds=30),
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        )
+        return answer
+
+
+async def run(temporal: WorkflowEnvironment, function: Callable[[], Any]) -> Any:
+    queue = uuid.uuid4().hex
+    with ThreadPoolExecutor(2) as executor:
+        async with Worker(
+            temporal.client,
+            task_queue=queue,
+            workflows=[OneActivity],
+            activities=[function],
+            activity_executor=executor,
+            max_concurrent_activities=2,
+            interceptors=[HeartbeatInterceptor(HEARTBEAT_TIMEOUT / 10)],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        ):
+            return await temporal.client.execute_workflow(
+                OneActivity.run, function.__name__, id=queue, task_queue=queue
+            )
+
+
+async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEnvironment) -> None:
+    @activity.defn
+    def noting() -> str:
+        earlier = recall("word")
+        if earlier is None:
+            note("word", "kept")
+            raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
+        return earlier
+
+    assert await run(temporal, noting) == "kept"
+
+
+async def test_what_one_activity_noted_is_not_there_for_another(temporal: WorkflowEnvironment) -> None:
+    @activity.defn
+    def noting_and_done() -> str:
+        earlier = recall("word")
+        note("word", "mine")
+        return str(earlier)
+
+    assert [await run(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
+
+
+async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, bench: Bench) -> None:
+    bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=2)
+    attempts: list[datetime] = []
+
+    @activity.defn
+    def probing() -> str:
+        attempts.append(datetime.now(UTC))
+        return bench.keys.probe_s3_key(bench.plan.environment).key_arn
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await run(temporal, probing)
+
+    assert isinstance(caught.value.cause, ActivityError)
+    assert isinstance(caught.value.cause.cause, ApplicationError)
+    problem = Problem.model_validate(caught.value.cause.cause.details[0])
+    assert (problem.code, problem.key) == ("s3.AccessDenied", WhichKey.S3)
+    assert "AllowAtaccamaPlatformS3Access" in problem.remediation
+    assert len(attempts) > 1
+    assert timedelta(seconds=1) < attempts[-1] - attempts[0] < timedelta(seconds=5)
+
+
+def test_no_grace_stops_at_the_first_refusal(bench: Bench) -> None:
+    bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=0)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+
+    assert stop_of(caught.value).code == "s3.AccessDenied"
+
+
+def test_throttle_uses_none_of_the_grace_up(bench: Bench) -> None:
+    bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=300)
+    bench.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+
+    with pytest.raises(ApplicationError) as throttled:
+        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+    with pytest.raises(ApplicationError) as refused:
+        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+
+    assert throttled.value.type == "s3.SlowDown"
+    assert not refused.value.non_retryable
+    assert "300 s more" in Problem.model_validate(refused.value.details[0]).remediation
+
+
+async def test_blocked_activity_beats_all_the_same(temporal: WorkflowEnvironment) -> None:
+    release = threading.Event()
+
+    @activity.defn
+    def blocked() -> str:
+        # Longer than the heartbeat timeout: without the beats this attempt would be given up.
+        release.wait(2 * HEARTBEAT_TIMEOUT.total_seconds())
+        return f"attempt {activity.info().attempt}"
+
+    assert await run(temporal, blocked) == "attempt 1"
