@@ -53,3 +53,8 @@ def write_exports(path: Path, values: Mapping[str, str]) -> None:
     draft.parent.mkdir(parents=True, exist_ok=True)
     draft.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
     draft.replace(path)
+
+
+def remove_exports(path: Path) -> None:
+    """Remove the file: what it says is not true any more."""
+    path.unlink(missing_ok=True)

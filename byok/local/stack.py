@@ -24,7 +24,14 @@ from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import role_of_session
 from byok.domain.vendor import VendorProfile
 from byok.local.customer_keys import Customer
-from byok.local.environment import CUSTOMER_PROFILE, PLATFORM_PROFILE, children_environment, client_environment
+from byok.local.environment import (
+    CUSTOMER_PROFILE,
+    PLATFORM_PROFILE,
+    children_environment,
+    client_environment,
+    remove_exports,
+    write_exports,
+)
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child, LocalStackError
 from byok.service import EnvironmentService
@@ -60,6 +67,7 @@ class LocalStack:
         database_seconds: How long the local AWS takes for a cluster or an instance.
         settings: More environment variables of the children.
         vendor: The vendor's names, which the key policies carry.
+        exports: File that holds the shell exports of `environment` while everything answers, and at no other time.
         say: Gets a sentence wherever something happens that a person should know.
     """
 
@@ -72,6 +80,7 @@ class LocalStack:
         database_seconds: float = 3.0,
         settings: Mapping[str, str] | None = None,
         vendor: VendorProfile = VendorProfile(),  # noqa: B008 - it is frozen
+        exports: Path | None = None,
         say: Say = lambda _: None,
     ) -> None:
         self.data = data.absolute()
@@ -84,6 +93,7 @@ class LocalStack:
         self._database_seconds = database_seconds
         self._settings = dict(settings or {})
         self._vendor = vendor
+        self._exports = exports
         self._say = say
         self._lock: IO[str] | None = None
         self._customer: Customer | None = None
@@ -176,6 +186,8 @@ class LocalStack:
 
     async def stop(self) -> None:
         """End every child: the worker first, because it hands back its work."""
+        if self._exports is not None and self._lock is not None:
+            remove_exports(self._exports)
         if "worker" in self.children:
             await self.children.pop("worker").stop(_STOP_SECONDS, self.hurry)
         await asyncio.gather(*(child.stop(_STOP_SECONDS, self.hurry) for child in self.children.values()))
@@ -203,6 +215,8 @@ class LocalStack:
         await asyncio.to_thread(self._meet_aws)
         if self._with_worker:
             await self.start_worker()
+        if self._exports is not None:
+            write_exports(self._exports, self.environment)
 
     async def _start_aws(self) -> str | None:
         """Start the local AWS.
@@ -271,13 +285,17 @@ class LocalStack:
         """
         logs = self.data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.data / "lock").open("w")
+        lock = (self.data / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            lock.close()
             raise LocalStackError(f"The folder {self.data} is in use by another `byok up`; see --data.") from error
+        self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()
+        if self._exports is not None:  # of a run that was killed
+            remove_exports(self._exports)
 
 
 def _get_json(url: str) -> dict[str, Any]:

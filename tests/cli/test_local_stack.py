@@ -50,8 +50,8 @@ async def listens(port: int) -> bool:
 
 async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> None:
     ports, exports = Ports.free(), tmp_path / "env"
-    options = ("--data", str(tmp_path / "data"), "--env-file", str(exports), "--temporal-port", str(ports.temporal))
-    options += ("--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker")
+    options = ["--data", str(tmp_path / "data"), "--env-file", str(exports), "--temporal-port", str(ports.temporal)]
+    options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker"]
     keys = []
     for number in (signal.SIGINT, signal.SIGTERM):
         up = await started("up", *options)
@@ -63,6 +63,7 @@ async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> No
         said, _ = await asyncio.wait_for(up.communicate(), 30)
         assert up.returncode == 0, said.decode()
         assert "Ended. The data stays." in said.decode()
+        assert not exports.exists()
         assert not any([await listens(port) for port in (ports.temporal, ports.ui, ports.aws)])
     assert len(keys[0]) == 2
     assert keys[0] == keys[1]

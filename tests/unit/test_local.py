@@ -77,7 +77,7 @@ def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
     program = (
         "import os, subprocess, sys\n"
         "command = [sys.executable, '-I', '-S', sys.argv[1], str(os.getpid()), '9', '/bin/sleep', '60']\n"
-        "child = subprocess.Popen(command)\n"
+        "child = subprocess.Popen(command, pass_fds=[int(sys.argv[2])])\n"
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
@@ -87,8 +87,9 @@ def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
         [
             sys.executable,
             "-c",
-            program.replace("Popen(command)", f"Popen(command, pass_fds=[{write}])"),
+            program,
             leash.__file__,
+            str(write),
         ],
         stdout=subprocess.PIPE,
         pass_fds=[write],

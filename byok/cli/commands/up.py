@@ -43,13 +43,17 @@ def up(
         env_file = env_file or data / "env"
         vendor = Settings().vendor
         try:
-            # What an earlier run wrote there is not true any more, and not yet again.
-            env_file.unlink(missing_ok=True)
             ports = Ports(temporal_port, ui_port, aws_port)
             code = asyncio.run(
                 _up(
                     lambda: LocalStack(
-                        data, ports, worker=worker, database_seconds=database_seconds, vendor=vendor, say=say
+                        data,
+                        ports,
+                        worker=worker,
+                        database_seconds=database_seconds,
+                        vendor=vendor,
+                        exports=env_file,
+                        say=say,
                     ),
                     env_file,
                 )
@@ -68,9 +72,6 @@ async def _up(make_stack: "Callable[[], LocalStack]", env_file: Path) -> int:
 
 
 async def _stay(stack: "LocalStack", env_file: Path) -> None:
-    from byok.local.environment import write_exports
-
-    write_exports(env_file, stack.environment)
     out, facts = console(), stack.environment
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
