@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,23 @@ BYOK = str(Path(sys.executable).with_name("byok"))
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
 
 
-async def started(*arguments: str) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A running `byok`; whatever the test finds, it does not outlive it, and its children end with it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BYOK_")}
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         BYOK,
         *arguments,
         env=environment | {"NO_COLOR": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def eventually(fact: Callable[[], bool | Awaitable[bool]], process: asyncio.subprocess.Process) -> None:
@@ -54,15 +63,15 @@ async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> No
     options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker"]
     keys = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        up = await started("up", *options)
-        await eventually(exports.exists, up)
-        keys.append([line for line in exports.read_text().splitlines() if "KEY_ARN" in line])
-        assert await listens(ports.temporal)
-        assert await listens(ports.ui)
-        up.send_signal(number)
-        said, _ = await asyncio.wait_for(up.communicate(), 30)
-        assert up.returncode == 0, said.decode()
-        assert "Ended. The data stays." in said.decode()
+        async with started("up", *options) as up:
+            await eventually(exports.exists, up)
+            keys.append([line for line in exports.read_text().splitlines() if "KEY_ARN" in line])
+            assert await listens(ports.temporal)
+            assert await listens(ports.ui)
+            up.send_signal(number)
+            said, _ = await asyncio.wait_for(up.communicate(), 30)
+            assert up.returncode == 0, said.decode()
+            assert "Ended. The data stays." in said.decode()
         assert not exports.exists()
         assert not any([await listens(port) for port in (ports.temporal, ports.ui, ports.aws)])
     assert len(keys[0]) == 2
@@ -70,8 +79,8 @@ async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> No
 
 
 async def test_demo_shows_the_stop_and_the_fix() -> None:
-    demo = await started("demo")
-    said, _ = await asyncio.wait_for(demo.communicate(), 120)
+    async with started("demo") as demo:
+        said, _ = await asyncio.wait_for(demo.communicate(), 120)
     text = said.decode()
     assert demo.returncode == 0, text
     for sentence in (
