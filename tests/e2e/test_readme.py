@@ -1,0 +1,51 @@
+"""What README shows works as it stands there."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from byok.local.stack import ROOT
+from tests.e2e.conftest import Machine
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line and not line.startswith(". ")
+]
+
+
+async def test_every_command_works(machine: Machine, tmp_path: Path) -> None:
+    pair = machine.stack.customer.ensure_pair("readme")
+    exports = {**machine.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
+    assert len(COMMANDS) > 6  # noqa: PLR2004 - there are commands to be tried
+
+    for command in COMMANDS:
+        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        finished = subprocess.run(  # noqa: ASYNC221 - one after another, as a person types them
+            ["bash", "-c", here], cwd=ROOT, env={**os.environ, **exports}, capture_output=True, text=True, timeout=60
+        )
+        assert finished.returncode == 0, f"{command}\n{finished.stdout}{finished.stderr}"
+    assert (await machine.ended("acme")).phase == "READY"
+
+
+def test_every_make_target_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"`make ([a-z]+)`", README)) <= targets
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", README))))
+def test_every_link_leads_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
+
+
+def test_every_setting_is_described() -> None:
+    from byok.settings import PREFIX, Settings
+
+    for name in Settings.model_fields:
+        assert f"{PREFIX}{name.upper()}" in README
