@@ -22,7 +22,7 @@ demo: setup ## Provision an environment on this machine, see it stop on a disabl
 	$(BIN)/byok demo
 
 up: setup ## Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
-	$(BIN)/byok up --env-file .byok/env
+	$(BIN)/byok up
 
 lint: setup ## Formatting, lint, types and the directions between packages.
 	$(BIN)/ruff format --check .
