@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from activities.aws import error_code
+from activities.aws import outcome_of
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
+from byok.domain.errors import Outcome
 from byok.domain.models import (
     ClusterPlan,
     ClusterResource,
@@ -27,7 +28,7 @@ def find_cluster(rds: "RDSClient", plan: ClusterPlan) -> "DBClusterTypeDef | Non
     try:
         return rds.describe_db_clusters(DBClusterIdentifier=plan.identifier)["DBClusters"][0]
     except ClientError as error:
-        if error_code(error) != "DBClusterNotFoundFault":
+        if outcome_of(error) is not Outcome.ABSENT:
             raise
         return None
 
@@ -37,7 +38,7 @@ def find_writer(rds: "RDSClient", plan: ClusterPlan) -> "DBInstanceTypeDef | Non
     try:
         return rds.describe_db_instances(DBInstanceIdentifier=plan.writer_identifier)["DBInstances"][0]
     except ClientError as error:
-        if error_code(error) != "DBInstanceNotFound":
+        if outcome_of(error) is not Outcome.ABSENT:
             raise
         return None
 

@@ -100,9 +100,18 @@ class AwsClients:
             return self._made[service, region]
 
 
-def error_code(error: ClientError) -> str:
-    """The wire code of an answer; never boto's class name, which differs from it."""
+def outcome_of(error: ClientError) -> Outcome:
+    """What the table says of an answer: for a step that expects something not to be there, or to be there already."""
+    return classify(_SERVICE_OF[error.operation_name], _code(error), _message(error)).outcome
+
+
+def _code(error: ClientError) -> str:
+    """The wire code; never boto's class name, which differs from it."""
     return error.response.get("Error", {}).get("Code", "Unknown")
+
+
+def _message(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Message", "")
 
 
 @dataclass(frozen=True)
@@ -199,8 +208,8 @@ class Step:
         )
 
     def _answered(self, error: ClientError) -> ApplicationError:
-        service, code = _SERVICE_OF[error.operation_name], error_code(error)
-        message = error.response.get("Error", {}).get("Message", "") or f"{service} answered {code} and gave no reason."
+        service, code = _SERVICE_OF[error.operation_name], _code(error)
+        message = _message(error) or f"{service} answered {code} and gave no reason."
         row = classify(service, code, message, self.environment.key_arn(self.key))
         why = self.problem(
             f"{service}.{code}",

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from activities.aws import error_code
+from activities.aws import outcome_of
 from byok.domain.arns import partition_of
+from byok.domain.errors import Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -42,5 +43,5 @@ def make_bucket(s3: "S3Client", name: str, region: str, tags: dict[str, str]) ->
         else:
             s3.create_bucket(Bucket=name)
     except ClientError as error:
-        if error_code(error) != "BucketAlreadyOwnedByYou":
+        if outcome_of(error) is not Outcome.EXISTS:
             raise

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws import AwsClients, Step, error_code
+from activities.aws import AwsClients, Step, outcome_of
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
 from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.bucket_policy import probe_bucket_policy
+from byok.domain.errors import Outcome
 from byok.domain.models import Environment, KeyProof
 from byok.domain.planning import Platform
 from byok.domain.remediation import Remedy
@@ -108,16 +109,17 @@ class KeyClaims:
                 IfNoneMatch="*",
             )
         except ClientError as error:
-            if error_code(error) != "PreconditionFailed":
+            if outcome_of(error) is not Outcome.EXISTS:
                 raise
-            return self._owner(which) or ""
+            # None: it was given back between the two calls, and is there for the asking.
+            return self._owner(which) or self._claim(which)
         return self._environment.environment_id
 
     def _owner(self, which: WhichKey) -> str | None:
         try:
             answer = self.s3.get_object(Bucket=self._environment.probe_bucket, Key=self._name(which))
         except ClientError as error:
-            if error_code(error) != "NoSuchKey":
+            if outcome_of(error) is not Outcome.ABSENT:
                 raise
             return None
         owner: str = json.loads(answer["Body"].read())["environment_id"]
@@ -150,7 +152,7 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
         try:
             return put()
         except ClientError as error:
-            if error_code(error) != "NoSuchBucket":
+            if outcome_of(error) is not Outcome.ABSENT:
                 raise
         # The next attempt finishes what this one may not: a bucket that is there does not tell that it is protected.
         note(_UNFINISHED, environment.probe_bucket)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws import AwsClients, Step, error_code
+from activities.aws import AwsClients, Step, outcome_of
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
 from byok.domain.arns import WhichKey
 from byok.domain.blueprint import InitialObject
 from byok.domain.bucket_policy import bucket_policy
+from byok.domain.errors import Outcome
 from byok.domain.models import (
     BucketEvidence,
     BucketPlan,
@@ -35,17 +36,6 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CHECKSUM: Final = "byok-sha256"
-_ABSENT: Final = frozenset(
-    {
-        "404",
-        "NoSuchBucketPolicy",
-        "NoSuchKey",
-        "NoSuchPublicAccessBlockConfiguration",
-        "NoSuchTagSet",
-        "OwnershipControlsNotFoundError",
-        "ServerSideEncryptionConfigurationNotFoundError",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -202,7 +192,7 @@ def _or_absent(read: Callable[[], _T]) -> _T | None:
     try:
         return read()
     except ClientError as error:
-        if error_code(error) not in _ABSENT:
+        if outcome_of(error) is not Outcome.ABSENT:
             raise
         return None
 

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHistory
@@ -59,4 +60,11 @@ async def test_record(outcome: Outcome, stage: Stage) -> None:
     with contextlib.suppress(WorkflowFailureError):
         await handle.result()
     events = json.loads((await handle.fetch_history()).to_json())
-    path.write_text(json.dumps(events, indent=1) + "\n")
+    path.write_text(json.dumps(without_stack_traces(events), indent=1) + "\n")
+
+
+def without_stack_traces(value: Any) -> Any:
+    """They are of no use to a replay, and name paths of the machine that recorded them."""
+    if isinstance(value, dict):
+        return {name: without_stack_traces(item) for name, item in value.items() if name != "stackTrace"}
+    return [without_stack_traces(item) for item in value] if isinstance(value, list) else value
