@@ -33,6 +33,7 @@ from byok.domain.statuses import Phase
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _T = TypeVar("_T")
 _CHECKSUM: Final = "byok-sha256"
@@ -197,6 +198,19 @@ def _or_absent(read: Callable[[], _T]) -> _T | None:
         return None
 
 
+def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
+    """What S3 says of an object, None where there is none.
+
+    The answer to a HEAD has no body, and so no reason why it is refused (S3 API reference, HeadObject): a GET of the
+    same object has one.
+    """
+    try:
+        return _or_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
+    except ClientError:
+        s3.get_object(Bucket=bucket, Key=key)
+        raise
+
+
 def _exists(s3: "S3Client", bucket: str) -> bool:
     return _or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
@@ -244,7 +258,7 @@ def _checksum(item: InitialObject) -> str:
 
 
 def _is_written(s3: "S3Client", task: StorageTask, item: InitialObject) -> bool:
-    found = _or_absent(lambda: s3.head_object(Bucket=task.bucket.name, Key=item.key))
+    found = _head(s3, task.bucket.name, item.key)
     return (
         found is not None
         and found.get("SSEKMSKeyId") == task.environment.s3_key_arn
@@ -279,7 +293,7 @@ def _evidence(s3: "S3Client", bucket: BucketPlan) -> BucketEvidence:
 
 
 def _object_evidence(s3: "S3Client", bucket: str, key: str) -> ObjectEvidence:
-    found = _or_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
+    found = _head(s3, bucket, key)
     if found is None:
         return ObjectEvidence(key=key, algorithm="missing", key_arn="missing")
     return ObjectEvidence(

@@ -165,6 +165,16 @@ def test_evidence_that_does_not_hold_names_what_differs(bench: Bench) -> None:
     assert "deletion_protection is False and not True" in database.message
 
 
+def test_reason_that_head_hides_is_asked_for(bench: Bench) -> None:
+    bench.build()
+    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.s3_key_arn)
+
+    again = stopped(bench, bench.storage.write_initial_objects, bench.storage_task())
+    verifying = stopped(bench, bench.storage.collect_storage_evidence, bench.plan)
+
+    assert again.code == verifying.code == "s3.KMS.DisabledException"
+
+
 def test_role_without_the_permission_is_the_operators_problem(bench: Bench) -> None:
     iam = bench.aws.operator("iam")
     iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from temporalio import activity, workflow
-from temporalio.client import WorkflowFailureError
+from temporalio.api.failure.v1 import Failure
+from temporalio.client import ClientConfig, WorkflowFailureError
+from temporalio.converter import DataConverter
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -18,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.heartbeat import HeartbeatInterceptor, note, recall
     from byok.domain.arns import WhichKey
     from byok.domain.models import Problem
+    from byok.temporal import plugin
     from tests.activities.conftest import Bench, stop_of
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=1)
@@ -119,6 +122,27 @@ def test_throttle_uses_none_of_the_grace_up(bench: Bench) -> None:
     assert throttled.value.type == "s3.SlowDown"
     assert not refused.value.non_retryable
     assert "300 s more" in Problem.model_validate(refused.value.details[0]).remediation
+
+
+async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.plan = bench.planned(rds_key_arn=bench.aws.key(), key_grace_seconds=300)
+    with pytest.raises(ApplicationError) as caught:
+        bench.attempt(bench.database.ensure_cluster, bench.database_task)
+
+    failure = Failure()
+    await connected_converter().encode_failure(caught.value, failure)
+
+    assert failure.ByteSize() < 2048  # half of the server's limit for the failure of an activity under way
+    assert not failure.stack_trace
+    decoded = await connected_converter().decode_failure(failure)
+    assert isinstance(decoded, ApplicationError)
+    assert Problem.model_validate(decoded.details[0]).key is WhichKey.RDS
+
+
+def connected_converter() -> DataConverter:
+    configured = plugin().configure_client(ClientConfig())  # type: ignore[typeddict-item]
+    return configured["data_converter"]
 
 
 async def test_blocked_activity_beats_all_the_same(temporal: WorkflowEnvironment) -> None:
