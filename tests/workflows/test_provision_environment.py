@@ -319,3 +319,24 @@ def _then(fact: threading.Event, error: Exception) -> Callable[[], None]:
         raise error
 
     return step
+
+
+async def test_every_step_is_bounded_and_beats(stage: Stage, environment_id: str) -> None:
+    handle = await stage.start(request(environment_id))
+    await handle.result()
+
+    history = await handle.fetch_history()
+    scheduled = [
+        event.activity_task_scheduled_event_attributes
+        for event in history.events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    # What a replay cannot see: changed timeouts and retry policies replay clean.
+    for step in scheduled:
+        name = step.activity_type.name
+        assert 10 <= step.start_to_close_timeout.seconds <= 180, name
+        assert 900 <= step.schedule_to_close_timeout.seconds <= 3600, name
+        assert step.retry_policy.maximum_interval.seconds == 5, name
+        assert "s3.KMS.DisabledException" in step.retry_policy.non_retryable_error_types, name
+        if name != "plan_environment":  # it asks nobody, and is over at once
+            assert step.heartbeat_timeout.seconds == 10, name
