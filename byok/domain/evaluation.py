@@ -165,8 +165,10 @@ def _is_account(entry: str, account: str) -> bool:
 
 
 def _is_about(statement: Mapping[str, Any], access: Access) -> bool:
-    return _matches(statement, "Action", access.action, ignore_case=True) and _matches(
-        statement, "Resource", access.resource, ignore_case=False
+    # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts").
+    of_trust = not {"Resource", "NotResource"} & set(statement)
+    return _matches(statement, "Action", access.action, ignore_case=True) and (
+        of_trust or _matches(statement, "Resource", access.resource, ignore_case=False)
     )
 
 

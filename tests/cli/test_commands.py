@@ -1,3 +1,5 @@
+"""What every command prints and exits with, without a server."""
+
 import os
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""`byok create`: what is refused before anything starts, and how an environment is followed."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Reading a blueprint: the packaged one fits, and a wrong one is told by file and field."""
+
 from pathlib import Path
 
 import pytest

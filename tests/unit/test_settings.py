@@ -1,3 +1,5 @@
+"""Settings come from the environment, once, and a misspelt name is refused."""
+
 import os
 from pathlib import Path
 

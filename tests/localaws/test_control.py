@@ -1,0 +1,151 @@
+"""The control endpoint: faults, delays, recorded calls, and clear words where something is wrong."""
+
+import urllib.error
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
+
+from byok.localaws.world import WORLD
+from tests.localaws.server import Aws
+
+
+def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
+    code: str = error.value.response["Error"]["Code"]
+    return code
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "kind", "code", "status"),
+    [
+        ("s3", "ListBuckets", "throttle", "SlowDown", 503),
+        ("s3", "ListBuckets", "error500", "InternalError", 500),
+        ("rds", "DescribeDBClusters", "throttle", "Throttling", 400),
+        ("rds", "DescribeDBClusters", "error500", "InternalFailure", 500),
+        ("kms", "ListKeys", "throttle", "ThrottlingException", 400),
+        ("kms", "ListKeys", "error500", "KMSInternalException", 500),
+    ],
+)
+def test_services_throttle_and_fail_each_in_its_own_words(
+    aws: Aws, service: str, operation: str, kind: str, code: str, status: int
+) -> None:
+    aws.control("POST", "faults", service=service, operation=operation, kind=kind, times=2)
+    client = aws.operator(service)
+    call = getattr(
+        client, {"ListBuckets": "list_buckets", "ListKeys": "list_keys"}.get(operation, "describe_db_clusters")
+    )
+
+    for _ in range(2):
+        with pytest.raises(ClientError) as caught:
+            call()
+        assert code_of(caught) == code
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    call()  # the fault has happened as often as it was to
+
+
+def test_lost_answer_means_carried_out(aws: Aws) -> None:
+    s3 = aws.operator("s3")
+    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="lose_answer")
+    place = {"LocationConstraint": "eu-central-1"}
+
+    with pytest.raises(ConnectionClosedError):
+        s3.create_bucket(Bucket="made", CreateBucketConfiguration=place)
+
+    assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["made"]
+
+
+def test_timeout_means_not_carried_out(aws: Aws) -> None:
+    s3 = aws.operator("s3", read_timeout=0.2)
+    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="timeout", seconds=1)
+
+    with pytest.raises(ReadTimeoutError):
+        s3.create_bucket(Bucket="made", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+
+    assert aws.operator("s3").list_buckets()["Buckets"] == []
+
+
+def test_fault_waits_for_its_turn(aws: Aws) -> None:
+    aws.control("POST", "faults", service="s3", operation="*", kind="error500", after_calls=2)
+    s3 = aws.operator("s3")
+
+    outcomes = []
+    for _ in range(4):
+        try:
+            s3.list_buckets()
+            outcomes.append("ok")
+        except ClientError:
+            outcomes.append("failed")
+
+    assert outcomes == ["ok", "ok", "failed", "ok"]
+
+
+def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: Aws) -> None:
+    key, s3 = aws.s3_key(), aws.platform("s3")
+    WORLD.keys[key].facts[0].at -= 3600  # made an hour ago
+    s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    write = {"Bucket": "bucket", "Key": "x", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    s3.put_object(**write)
+    aws.control("POST", "settings", propagation_seconds=60)
+    aws.customer("kms").disable_key(KeyId=key)
+
+    s3.put_object(**write)  # S3 does not know yet
+    aws.control("POST", "settings", propagation_seconds=0)
+
+    with pytest.raises(ClientError) as caught:
+        s3.put_object(**write)
+    assert code_of(caught) == "KMS.DisabledException"
+
+
+def test_calls_are_recorded_with_their_outcome(aws: Aws) -> None:
+    aws.control("DELETE", "calls")
+    with pytest.raises(ClientError):
+        aws.platform("kms").describe_key(KeyId=aws.s3_key())
+
+    calls = aws.control("GET", "calls")["calls"]
+
+    assert [(call["operation"], call["outcome"]) for call in calls] == [
+        ("CreateKey", "ok"),
+        ("DescribeKey", "AccessDeniedException"),
+    ]
+    assert calls[1]["caller"].endswith("assumed-role/AtaccamaPlatform/worker")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "field"),
+    [
+        ("faults", {"service": "sqs", "operation": "x", "kind": "throttle"}, "service"),
+        ("faults", {"service": "s3", "operation": "x", "kind": "explode"}, "kind"),
+        ("faults", {"service": "s3", "operation": "x", "kind": "delay", "times": 0}, "times"),
+        ("faults", {"service": "s3", "operation": "x", "kind": "delay", "colour": 1}, "colour"),
+        ("settings", {"database_seconds": -1}, "database_seconds"),
+    ],
+)
+def test_malformed_request_is_answered_with_the_field(aws: Aws, name: str, body: dict[str, object], field: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        aws.control("POST", name, **body)
+
+    assert caught.value.code == 400
+    assert f'"{field}"' in caught.value.read().decode()
+    caught.value.close()
+
+
+def test_reset_forgets_everything(aws: Aws) -> None:
+    key = aws.s3_key()
+    aws.operator("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+
+    aws.control("POST", "reset")
+
+    assert aws.operator("s3").list_buckets()["Buckets"] == []
+    with pytest.raises(ClientError) as caught:
+        aws.customer("kms").describe_key(KeyId=key)
+    assert code_of(caught) == "NotFoundException"
+
+
+def test_what_is_not_modelled_is_refused_by_name(aws: Aws) -> None:
+    with pytest.raises(ClientError) as kms:
+        aws.customer("kms").create_custom_key_store(CustomKeyStoreName="x")
+    with pytest.raises(ClientError) as s3:
+        aws.operator("s3").get_bucket_website(Bucket="bucket")
+
+    assert code_of(kms) == code_of(s3) == "NotImplemented"
+    assert "kms:CreateCustomKeyStore" in str(kms.value)
+    assert "website" in str(s3.value)
