@@ -10,6 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.statuses import Phase
 from workflows.execution import PROBE, named
 from workflows.failures import problem_of
+from workflows.settling import settled
 
 
 async def validate_keys(
@@ -25,10 +26,12 @@ async def validate_keys(
     if not any(finding.key is WhichKey.S3 for finding in findings):
         try:
             proofs.append(
-                await workflow.execute_activity_method(
-                    KeyActivities.probe_s3_key,
-                    plan.environment,
-                    **named(PROBE, f"S3 key {plan.environment.s3_key_arn}"),
+                await settled(
+                    workflow.start_activity_method(
+                        KeyActivities.probe_s3_key,
+                        plan.environment,
+                        **named(PROBE, f"S3 key {plan.environment.s3_key_arn}"),
+                    )
                 )
             )
         except ActivityError as error:

@@ -28,6 +28,7 @@ from workflows.failures import PhaseStoppedError, is_final, problem_of, stopped
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.rollback import roll_back
+from workflows.settling import settled, unless_cancelled
 
 
 @workflow.defn(name=PROVISION_ENVIRONMENT)
@@ -73,8 +74,10 @@ class ProvisionEnvironment:
 
     async def _create_cluster(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_CLUSTER)
-        cluster = await workflow.execute_activity_method(
-            DatabaseActivities.ensure_cluster, _database(plan), **named(WRITE, plan.cluster.identifier)
+        cluster = await settled(
+            workflow.start_activity_method(
+                DatabaseActivities.ensure_cluster, _database(plan), **named(WRITE, plan.cluster.identifier)
+            )
         )
         self._record.resources = self._record.resources.with_cluster(cluster)
 
@@ -101,16 +104,18 @@ class ProvisionEnvironment:
             self._begin(Phase.AWAITING_DATABASE)
 
     async def _create_bucket(self, plan: EnvironmentPlan, bucket: BucketPlan) -> None:
-        _unless_cancelled()
+        unless_cancelled()
         task = StorageTask(environment=plan.environment, bucket=bucket)
-        made = await workflow.execute_activity_method(
-            StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name)
+        made = await settled(
+            workflow.start_activity_method(StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name))
         )
         self._record.resources = self._record.resources.with_bucket(made)
         if bucket.objects:
-            _unless_cancelled()
-            filled = await workflow.execute_activity_method(
-                StorageActivities.write_initial_objects, task, **named(WRITE, bucket.name)
+            unless_cancelled()
+            filled = await settled(
+                workflow.start_activity_method(
+                    StorageActivities.write_initial_objects, task, **named(WRITE, bucket.name)
+                )
             )
             self._record.resources = self._record.resources.with_bucket(filled)
 
@@ -120,12 +125,14 @@ class ProvisionEnvironment:
             DatabaseActivities.await_cluster, task, **named(AWAIT_CLUSTER, names.identifier)
         )
         self._record.resources = self._record.resources.with_cluster(cluster)
-        _unless_cancelled()
-        writer = await workflow.execute_activity_method(
-            DatabaseActivities.ensure_writer, task, **named(WRITE, names.writer_identifier)
+        unless_cancelled()
+        writer = await settled(
+            workflow.start_activity_method(
+                DatabaseActivities.ensure_writer, task, **named(WRITE, names.writer_identifier)
+            )
         )
         self._record.resources = self._record.resources.with_writer(writer)
-        _unless_cancelled()
+        unless_cancelled()
         available = await workflow.execute_activity_method(
             DatabaseActivities.await_writer, task, **named(AWAIT_WRITER, names.writer_identifier)
         )
@@ -163,7 +170,7 @@ class ProvisionEnvironment:
         return [self._problem_of(error) for error in failures if not cut_short or is_final(error)]
 
     def _begin(self, phase: Phase) -> None:
-        _unless_cancelled()
+        unless_cancelled()
         self._record.enter(phase)
 
 
@@ -175,13 +182,6 @@ def _must_be_named_after(request: ProvisionRequest) -> None:
             f"environment_id: the workflow id of environment {request.environment_id} has to be {expected}, "
             f"and this workflow was started as {actual}."
         )
-
-
-def _unless_cancelled() -> None:
-    """Raise where this task was asked to end while a write was being settled: a settled write hides the request."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def _failure(branch: asyncio.Task[None]) -> BaseException | None:

@@ -1,0 +1,35 @@
+"""Ends writes in good order: what one did is always known, also when the workflow is told to end meanwhile."""
+
+import asyncio
+from typing import TypeVar
+
+from temporalio.workflow import ActivityHandle
+
+_T = TypeVar("_T")
+
+
+async def settled(write: ActivityHandle[_T]) -> _T:
+    """Wait until a write has ended, and give what it did.
+
+    Told to end, it asks the activity to stop: one that is waiting for its next try ends at once, one that is at work
+    finishes. The SDK alone would drop the result of a write that finishes in the same moment as the workflow is told
+    to end, and nobody would know of a cluster that is there. The wish to end is not lost: `unless_cancelled` finds it.
+    """
+    try:
+        return await asyncio.shield(write)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)  # a result that has come with the wish reaches the handle
+        if not write.done():
+            write.cancel()
+        return await write
+
+
+def unless_cancelled() -> None:
+    """Raise where this task was told to end while a write was being settled.
+
+    Raises:
+        asyncio.CancelledError: It was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
