@@ -64,8 +64,8 @@ class ProgressRecord:
 
 
 def _as_markdown(progress: Progress) -> str:
-    lines = [f"### {progress.request.environment_id}: {progress.phase}", "", "| phase | entered (UTC) |", "|---|---|"]
-    lines += [f"| {entry.phase} | {entry.entered_at:%H:%M:%S} |" for entry in progress.timeline]
+    lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
+    lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
     for item in progress.problems:
         lines += ["", f"**{item.code}** `{item.message}`", ""]
         lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
