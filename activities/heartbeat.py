@@ -7,6 +7,7 @@ notes travels with the heartbeats and is there for the next attempt, on whicheve
 
 import contextvars
 import dataclasses
+import inspect
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -63,6 +64,8 @@ class _Beating(ActivityInboundInterceptor):
         self._interval = interval
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        if inspect.iscoroutinefunction(input.fn):
+            return await super().execute_activity(input)  # it runs on the loop, and can beat by itself
         return await super().execute_activity(dataclasses.replace(input, fn=_beating(input.fn, self._interval)))
 
 
