@@ -1,0 +1,60 @@
+"""`byok doctor` where something is missing: it says what, what to do, and exits 1."""
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from byok.local.stack import ROOT
+
+
+def doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEMPORAL_", "BYOK_"))}
+    environment = {
+        **clean,
+        "HOME": str(tmp_path),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "TEMPORAL_ADDRESS": nobody,
+        "NO_COLOR": "1",
+        **settings,
+    }
+    command = [str(ROOT / ".venv" / "bin" / "byok"), "doctor", "--json"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_nothing_there_is_told_thing_by_thing(tmp_path: Path) -> None:
+    finished = doctor(tmp_path)
+
+    assert finished.returncode == 1
+    findings = {finding["name"]: finding for finding in json.loads(finished.stdout)["checks"]}
+    assert not findings["Temporal"]["ok"]
+    assert "TEMPORAL_ADDRESS" in findings["Temporal"]["fix"]
+    assert not findings["AWS"]["ok"]
+    assert findings["blueprint"]["ok"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("BYOK_PLATFORM_ROLE_ARN", "nonsense"), ("BYOK_COLOUR", "red"), ("BYOK_LOG_LEVEL", "LOUD")]
+)
+def test_wrong_setting_is_named(tmp_path: Path, setting: str, value: str) -> None:
+    finished = doctor(tmp_path, **{setting: value})
+
+    assert finished.returncode != 0
+    said = (finished.stdout + finished.stderr).lower()
+    assert setting.removeprefix("BYOK_").lower() in said
+    assert "traceback" not in said
+
+
+def test_blueprint_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    finished = doctor(tmp_path, BYOK_BLUEPRINT=str(tmp_path / "none.yaml"))
+
+    findings = {finding["name"]: finding for finding in json.loads(finished.stdout)["checks"]}
+    assert finished.returncode == 1
+    assert not findings["blueprint"]["ok"]
+    assert "none.yaml" in findings["blueprint"]["detail"]
