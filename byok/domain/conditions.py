@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -21,30 +22,97 @@ def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
-def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """Whether every operator of a block, and every key under it, is satisfied.
+@dataclass(frozen=True)
+class Tested:
+    """One test of a condition block, and how it came out.
+
+    Attributes:
+        operator: As the statement has it, `StringEquals`.
+        key: The condition key, as the statement spells it.
+        wanted: The values that the statement gives.
+        actual: What the request carries, None where it does not carry the key.
+        holds: Whether it is satisfied; None where that cannot be said, for the reason in `unknown`.
+        unknown: Why it cannot be said.
+    """
+
+    operator: str
+    key: str
+    wanted: tuple[str, ...]
+    actual: str | list[str] | None
+    holds: bool | None
+    unknown: str = ""
+
+
+def tested(block: Mapping[str, Mapping[str, Any]], context: Context) -> tuple[Tested, ...]:
+    """Every test of a block, each by itself.
 
     Args:
         block: The statement's `Condition`.
         context: The request's condition keys; their names are compared without regard to case.
-
-    Raises:
-        UnknownConditionError: An operator is not known.
     """
     present = {name.lower(): value for name, value in context.items()}
-    return all(
-        _operator_holds(operator, [str(item) for item in _list(values)], present.get(name.lower()), present)
+    return tuple(
+        _test(operator, name, tuple(_text(item) for item in _list(values)), present)
         for operator, tests in block.items()
         for name, values in tests.items()
     )
 
 
-def _operator_holds(
-    operator: str, wanted: list[str], actual: str | list[str] | None, context: Mapping[str, Any]
-) -> bool:
+def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
+    """Whether every operator of a block, and every key under it, is satisfied.
+
+    Raises:
+        UnknownConditionError: It hangs on an operator or value that is not known.
+    """
+    return all_hold(tested(block, context))
+
+
+def all_hold(tests: Iterable[Tested]) -> bool:
+    """Whether all tests are satisfied; one that is not settles it, whatever else cannot be said.
+
+    Raises:
+        UnknownConditionError: Nothing but what cannot be said is left.
+    """
+    results = list(tests)
+    if any(test.holds is False for test in results):
+        return False
+    for test in results:
+        if test.holds is None:
+            raise UnknownConditionError(test.unknown)
+    return True
+
+
+def check_operator(operator: str) -> None:
+    """See that an operator is one of IAM's.
+
+    Raises:
+        UnknownConditionError: It is not.
+    """
     quantifier, _, plain = operator.rpartition(":")
     if quantifier not in {"", "ForAnyValue", "ForAllValues"}:
         raise UnknownConditionError(f"the condition operator {operator} is not known")
+    if plain != "Null":
+        _comparison(plain.removesuffix("IfExists"))
+
+
+def _test(operator: str, key: str, wanted: tuple[str, ...], present: Mapping[str, str | list[str]]) -> Tested:
+    actual = present.get(key.lower())
+    try:
+        return Tested(operator, key, wanted, actual, _operator_holds(operator, list(wanted), actual, present))
+    except UnknownConditionError as error:
+        return Tested(operator, key, wanted, actual, None, str(error))
+
+
+def _text(value: Any) -> str:
+    """A value as IAM compares it: JSON's `true` is the text `true`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _operator_holds(
+    operator: str, wanted: list[str], actual: str | list[str] | None, context: Mapping[str, Any]
+) -> bool:
+    check_operator(operator)
+    quantifier, _, plain = operator.rpartition(":")
     if plain == "Null":
         return (actual is None) == (wanted[0].lower() == "true")
     if_exists = plain.endswith("IfExists")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.conditions import condition_holds, wildcard
+from byok.domain.conditions import Tested, all_hold, tested, wildcard
 
 Policy = Mapping[str, Any]
 
@@ -76,6 +76,65 @@ class Decision:
 NO: Final = Decision(Effect.IMPLICIT_DENY)
 
 
+class Addressed(StrEnum):
+    """Whether a statement is for the caller."""
+
+    NO = "no"
+    CALLER = "caller"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """How one statement bears on one call, part by part: it applies when every part does.
+
+    Attributes:
+        sid: The statement's Sid, or its number where it has none.
+        statement: The statement itself.
+        addressed: Whether it is for the caller.
+        action: Whether it is about the action.
+        resource: Whether it is about the resource.
+        conditions: Its conditions, each by itself.
+    """
+
+    sid: str
+    statement: Mapping[str, Any]
+    addressed: Addressed
+    action: bool
+    resource: bool
+    conditions: tuple[Tested, ...]
+
+    @property
+    def applies(self) -> bool:
+        """Whether every part does.
+
+        Raises:
+            UnknownConditionError: That hangs on a condition that is not known here.
+        """
+        return self.addressed is not Addressed.NO and self.action and self.resource and all_hold(self.conditions)
+
+
+def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> list[Examination]:
+    """Every statement of a policy, held against one call.
+
+    Args:
+        policy: The document.
+        access: The call.
+        with_principals: Whether it is a resource's policy, whose statements name principals, or an identity's.
+    """
+    return [
+        Examination(
+            sid=statement.get("Sid") or f"statement {number}",
+            statement=statement,
+            addressed=_addressed(statement, access.caller) if with_principals else Addressed.CALLER,
+            action=_matches(statement, "Action", access.action, ignore_case=True),
+            resource=_is_about_resource(statement, access.resource),
+            conditions=tested(statement.get("Condition", {}), access.context),
+        )
+        for number, statement in enumerate(_list(policy.get("Statement", [])), start=1)
+    ]
+
+
 def evaluate(policy: Policy, access: Access, *, with_principals: bool = True) -> Decision:
     """What one policy says to one call: an explicit deny wins over every allow.
 
@@ -88,20 +147,14 @@ def evaluate(policy: Policy, access: Access, *, with_principals: bool = True) ->
         UnknownConditionError: A condition uses an operator that is not known here.
     """
     allowed = NO
-    for number, statement in enumerate(_list(policy.get("Statement", [])), start=1):
-        by_account = False
-        if with_principals:
-            match = _principal_match(statement, access.caller)
-            if match is None:
-                continue
-            by_account = match
-        if not _is_about(statement, access) or not condition_holds(statement.get("Condition", {}), access.context):
+    for one in examine(policy, access, with_principals=with_principals):
+        if not one.applies:
             continue
-        sid = statement.get("Sid") or f"statement {number}"
-        if statement.get("Effect") == "Deny":
-            return Decision(Effect.EXPLICIT_DENY, sid, by_account)
-        if statement.get("Effect") == "Allow" and (not allowed.allowed or allowed.by_account):
-            allowed = Decision(Effect.ALLOW, sid, by_account)
+        by_account = one.addressed is Addressed.ACCOUNT
+        if one.statement.get("Effect") == "Deny":
+            return Decision(Effect.EXPLICIT_DENY, one.sid, by_account)
+        if one.statement.get("Effect") == "Allow" and (not allowed.allowed or allowed.by_account):
+            allowed = Decision(Effect.ALLOW, one.sid, by_account)
     return allowed
 
 
@@ -143,33 +196,27 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _principal_match(statement: Mapping[str, Any], caller: Caller) -> bool | None:
-    """Whether a statement is for the caller: None for no, else whether it means the caller's whole account."""
+def _addressed(statement: Mapping[str, Any], caller: Caller) -> Addressed:
     if "NotPrincipal" in statement:
-        return None if _named(statement["NotPrincipal"], caller) is not None else False
+        return Addressed.CALLER if _named(statement["NotPrincipal"], caller) is Addressed.NO else Addressed.NO
     return _named(statement.get("Principal", {}), caller)
 
 
-def _named(principal: Any, caller: Caller) -> bool | None:
+def _named(principal: Any, caller: Caller) -> Addressed:
     entries = ["*"] if principal == "*" else _list(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
-    by_account = False
-    for entry in entries:
-        if entry in {"*", caller.arn, caller.role_arn}:
-            return False
-        by_account = by_account or _is_account(entry, caller.account)
-    return True if by_account else None
+    if {"*", caller.arn, caller.role_arn} & set(entries):
+        return Addressed.CALLER
+    return Addressed.ACCOUNT if any(_is_account(entry, caller.account) for entry in entries) else Addressed.NO
 
 
 def _is_account(entry: str, account: str) -> bool:
     return entry == account or re.fullmatch(rf"arn:aws[a-z-]*:iam::{account}:root", entry) is not None
 
 
-def _is_about(statement: Mapping[str, Any], access: Access) -> bool:
+def _is_about_resource(statement: Mapping[str, Any], resource: str) -> bool:
     # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts").
     of_trust = not {"Resource", "NotResource"} & set(statement)
-    return _matches(statement, "Action", access.action, ignore_case=True) and (
-        of_trust or _matches(statement, "Resource", access.resource, ignore_case=False)
-    )
+    return of_trust or _matches(statement, "Resource", resource, ignore_case=False)
 
 
 def _matches(statement: Mapping[str, Any], element: str, value: str, *, ignore_case: bool) -> bool:
