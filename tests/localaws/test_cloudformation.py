@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Final
@@ -304,10 +303,14 @@ def test_stacks_of_other_accounts_are_not_seen(aws: Aws) -> None:
     )
 
 
-@pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed")
-def test_documented_commands_run_as_written(aws: Aws, tmp_path: Path) -> None:
+def test_documented_commands_run_as_written(aws: Aws, aws_cli: Path, tmp_path: Path) -> None:
     config, credentials = write_aws_config(tmp_path, aws.endpoint, REGION)
-    environ = {**os.environ, "AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
+    environ = {
+        **os.environ,
+        "PATH": f"{aws_cli.parent}{os.pathsep}{os.environ['PATH']}",
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+    }
     (tmp_path / "byok-kms-keys.yaml").write_text(TEMPLATE)
     deploying = (  # contract 38, 49
         f"aws cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name {STACK} "

@@ -1,0 +1,43 @@
+"""Programs that some tests start, and where they come from.
+
+`make test` installs what a package index has into `.tools`, beside the virtual environment and not in it: what such a
+program pins is not ours to follow. A program that is not there skips its tests with the reason, except in CI, where
+everything that can be installed has to be there.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final, NoReturn
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+TOOLS: Final = ROOT / ".tools"
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip what needs a program that is not there; in CI that is a failure, since nobody would read of the skip."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def runs(program: Path, *arguments: str) -> bool:
+    """Whether a program is there and answers: a version manager's stand-in on PATH is there, and fails."""
+    try:
+        ended = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
+    except OSError:
+        return False
+    return ended.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def aws_cli() -> Path:
+    """The AWS CLI: the locked one that `make test` installs, else any version on PATH."""
+    on_path = shutil.which("aws")
+    for program in (TOOLS / "awscli" / "bin" / "aws", *([Path(on_path)] if on_path else [])):
+        if runs(program, "--version"):
+            return program
+    absent("the AWS CLI is neither in .tools nor on PATH: `make test` installs it")
