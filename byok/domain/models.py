@@ -5,13 +5,14 @@ them, so that a worker of yesterday can read what a worker of tomorrow wrote.
 """
 
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from byok.domain.arns import REGION_PATTERN, WhichKey
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.domain.payload import with_payload_expanded
 from byok.domain.statuses import OnFailure, Phase
 
 
@@ -30,7 +31,8 @@ class Record(BaseModel):
 class CheckKeysRequest(Request):
     """Input of `CheckKeys`.
 
-    The ARNs are not validated here: a bad one is a finding with a remedy, not a malformed request.
+    The ARNs are not validated here: a bad one is a finding with a remedy, not a malformed request. The onboarding
+    payload is taken in the place of either ARN, or with its own two names beside the other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
@@ -43,6 +45,11 @@ class CheckKeysRequest(Request):
     s3_key_arn: str = Field(min_length=1, max_length=2048)
     rds_key_arn: str = Field(min_length=1, max_length=2048)
     key_grace_seconds: int = Field(default=30, ge=0, le=300)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_payload_too(cls, values: Any) -> Any:
+        return with_payload_expanded(values) if isinstance(values, dict) else values
 
 
 class ProvisionRequest(CheckKeysRequest):

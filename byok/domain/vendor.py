@@ -4,9 +4,21 @@ The defaults are the reference vendor's and must come out exactly so (contract, 
 Another vendor makes its own profile, and nothing else in the code changes.
 """
 
-from typing import Annotated
+import re
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from byok.domain.arns import WhichKey
+
+TENANT: Final = "{tenant}"
+"""Where the tenant's name stands in an alias pattern."""
+
+_ALIAS_MAX: Final = 256
+"""Characters of an alias name, `alias/` included (KMS, CreateAlias)."""
+
+_ALIAS_PATTERN: Final = re.compile(r"alias/[A-Za-z0-9/_-]*\{tenant\}[A-Za-z0-9/_-]*")
+_TAG_KEY: Final = re.compile(r"[\w .:/=+@-]{1,128}")
 
 
 def _free_for_buckets(prefix: str) -> str:
@@ -22,13 +34,38 @@ def _free_for_tags(prefix: str) -> str:
     return prefix
 
 
+def _an_alias_pattern(pattern: str) -> str:
+    if not _ALIAS_PATTERN.fullmatch(pattern):
+        raise ValueError(f"an alias is alias/, then letters, digits, / _ and -, with {TENANT} in it once")
+    if pattern.startswith("alias/aws/"):
+        raise ValueError("AWS reserves aliases that begin with alias/aws/")
+    return pattern
+
+
+def _tag_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    for key in keys:
+        if not _TAG_KEY.fullmatch(key) or key.lower().startswith("aws:"):
+            raise ValueError(f"{key!r} cannot be the key of a tag")
+    if len(set(keys)) != len(keys):
+        raise ValueError("every tag needs a key of its own")
+    return keys
+
+
+def _slug(validated: dict[str, Any]) -> str:
+    return str(validated["name"]).lower()
+
+
 class VendorProfile(BaseModel):
-    """The names a vendor puts on policies, tags and resources.
+    """The names a vendor puts on policies, templates, tags, aliases and resources.
 
     Attributes:
-        name: The vendor's name as it stands inside identifiers, in PascalCase.
+        name: The vendor's name as it stands inside identifiers, in PascalCase. The names below follow it where they are
+            not given.
         resource_prefix: First part of every cluster and bucket name.
         tag_prefix: First part of every tag this product sets on what it creates.
+        s3_alias: The S3 key's alias, with `{tenant}` for the tenant's name.
+        rds_alias: The Aurora key's alias, likewise.
+        tenant_tags: Keys of the tags that carry the tenant's name on both keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +77,26 @@ class VendorProfile(BaseModel):
     tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = Field(
         default="byok", pattern=r"^[a-z][a-z0-9-]{0,30}$"
     )
+    # The two are not alike in the reference vendor's documents: only one of them says "for" (contract 103, 104).
+    s3_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
+        default_factory=lambda values: f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT}"
+    )
+    rds_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
+        default_factory=lambda values: f"alias/{_slug(values)}-database-byok-db-key-alias-{TENANT}"
+    )
+    tenant_tags: Annotated[tuple[str, ...], AfterValidator(_tag_keys)] = Field(
+        default_factory=lambda values: (f"{_slug(values)}:automation:TenantName", f"{_slug(values)[0]}atn"),
+        min_length=1,
+        max_length=10,
+    )
+
+    @model_validator(mode="after")
+    def _an_alias_for_each_key(self) -> Self:
+        if self.s3_alias == self.rds_alias:
+            raise ValueError("the aliases of the two keys have to differ: an alias points at one key")
+        if self.tenant_name_max < 1:
+            raise ValueError("the alias patterns leave no room for a tenant's name")
+        return self
 
     @property
     def s3_access_sid(self) -> str:
@@ -55,3 +112,26 @@ class VendorProfile(BaseModel):
     def rds_grants_sid(self) -> str:
         """Sid of the Aurora key's second statement (contract 70)."""
         return f"Allow{self.name}PlatformRDSGrants"
+
+    @property
+    def role_parameter(self) -> str:
+        """The template's parameter for the platform's role (contract 34)."""
+        return f"{self.name}PlatformRoleArn"
+
+    @property
+    def payload_output(self) -> str:
+        """The template's output with both key ARNs (contract 45)."""
+        return f"{self.name}OnboardingPayload"
+
+    @property
+    def tenant_name_max(self) -> int:
+        """The most characters of a tenant's name: the longer alias has to hold it (contract 105)."""
+        return _ALIAS_MAX - max(len(pattern) - len(TENANT) for pattern in (self.s3_alias, self.rds_alias))
+
+    def alias_pattern(self, which: WhichKey) -> str:
+        """The alias pattern of one of the two keys (contract 103, 104)."""
+        return self.s3_alias if which is WhichKey.S3 else self.rds_alias
+
+    def alias(self, which: WhichKey, tenant: str) -> str:
+        """The alias of one of the two keys for a tenant."""
+        return self.alias_pattern(which).replace(TENANT, tenant)

@@ -1,0 +1,163 @@
+r"""The commands a customer runs with the plain AWS CLI, with that customer's values filled in (contract 25, 38-40, 49).
+
+They are shell text: what a person copies is what is here. `\` at the ends of lines joins them to one command.
+"""
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Final
+
+from byok.domain.arns import WhichKey, partition_of
+from byok.domain.payload import RDS_KEY, S3_KEY
+from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.tenant import TenantMarks
+from byok.domain.vendor import VendorProfile
+
+TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
+"""The template's file, exactly so (contract 24)."""
+
+STACK_NAME: Final = "byok-kms-keys"
+"""The stack's name in our commands; any other legal one works (contract 41)."""
+
+TENANT_ROLE_FILE: Final = "byok-tenant-role.yaml"
+TENANT_ROLE_STACK: Final = "byok-tenant-role"
+
+PROFILE: Final = "byok"
+"""Stands for the customer's own AWS CLI profile (contract 40)."""
+
+DESCRIPTIONS: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+
+
+@dataclass(frozen=True)
+class CustomerCommands:
+    """The commands of one onboarding.
+
+    Attributes:
+        platform_role_arn: The role that the key policies name.
+        region: The environment's Region.
+        profile: The customer's AWS CLI profile.
+        stack_name: Of the stack that holds the keys.
+    """
+
+    platform_role_arn: str
+    region: str
+    vendor: VendorProfile
+    profile: str = PROFILE
+    stack_name: str = STACK_NAME
+
+    def deploy(self, tenant: str | None = None) -> str:
+        """Make both keys with CloudFormation; with a tenant, give them its name (contract 38, 108)."""
+        overrides = [
+            f"{self.vendor.role_parameter}={shlex.quote(self.platform_role_arn)}",
+            f"PlatformRegion={self.region}",
+        ]
+        if tenant is not None:
+            overrides.append(f"TenantName={shlex.quote(tenant)}")
+        return _joined(
+            "aws cloudformation deploy",
+            f"--profile {self._profile}",
+            f"--template-file {TEMPLATE_FILE}",
+            f"--stack-name {self._stack}",
+            "--parameter-overrides",
+            *(f"  {override}" for override in overrides),
+            f"--region {self.region}",
+        )
+
+    def payload(self) -> str:
+        """Print the onboarding payload of the deployed stack (contract 49)."""
+        output = f"OutputKey==\\`{self.vendor.payload_output}\\`"
+        return _joined(
+            "aws cloudformation describe-stacks",
+            f"--profile {self._profile}",
+            f"--region {self.region}",
+            f"--stack-name {self._stack}",
+            f'--query "Stacks[0].Outputs[?{output}].OutputValue"',
+            "--output text",
+        )
+
+    def create_keys(self) -> str:
+        """Make both keys without CloudFormation, and print the payload (contract 51-60).
+
+        AWS's own statement stays in the policies; ours is appended to it.
+        """
+        account = f"aws sts get-caller-identity --profile {self._profile} --query Account --output text"
+        parts = [f"ACCOUNT=$({account})"]
+        for which, variable in _VARIABLES.items():
+            file = f"byok-{which}-key-policy.json"
+            description = f"{self.vendor.name} BYOK: {DESCRIPTIONS[which]}"
+            parts += [
+                f"# The {_NAMES[which]} key",
+                f"cat > {file} <<POLICY\n{json.dumps(self._policy(which), indent=2)}\nPOLICY",
+                f"{variable}=$(aws kms create-key {self._where} --description {shlex.quote(description)} "
+                "--query KeyMetadata.Arn --output text)",
+                f'aws kms put-key-policy {self._where} --key-id "${variable}" --policy-name default '
+                f"--policy file://{file}",
+                f'aws kms enable-key-rotation {self._where} --key-id "${variable}"',
+            ]
+        payload = f'{{"{S3_KEY}":"%s","{RDS_KEY}":"%s"}}'
+        arns = " ".join(f'"${variable}"' for variable in _VARIABLES.values())
+        parts += ["# What to give back", f"printf '{payload}\\n' {arns}"]
+        return "\n".join(parts)
+
+    def put_policy(self, key_arn: str, file: str) -> str:
+        """Put a policy from a file on a key that is there."""
+        return (
+            f"aws kms put-key-policy {self._where} --key-id {shlex.quote(key_arn)} --policy-name default "
+            f"--policy file://{shlex.quote(file)}"
+        )
+
+    def name_key(self, which: WhichKey, key_arn: str, tenant: str) -> str:
+        """Give a hand-made key its alias and tags (D10).
+
+        Raises:
+            TenantNameError: The name cannot be put on a key.
+        """
+        marks = TenantMarks.of(which, tenant, self.vendor)
+        tags = " ".join(shlex.quote(f"TagKey={key},TagValue={value}") for key, value in marks.tags.items())
+        key = shlex.quote(key_arn)
+        return (
+            f"aws kms create-alias {self._where} --alias-name {marks.alias} --target-key-id {key}\n"
+            f"aws kms tag-resource {self._where} --key-id {key} --tags {tags}"
+        )
+
+    def deploy_tenant_role(self, s3_key_arn: str, rds_key_arn: str, external_id: str) -> str:
+        """Make the optional role through which the platform puts a tenant's name on the keys (D11)."""
+        return _joined(
+            "aws cloudformation deploy",
+            f"--profile {self._profile}",
+            f"--template-file {TENANT_ROLE_FILE}",
+            f"--stack-name {TENANT_ROLE_STACK}",
+            "--parameter-overrides",
+            f"  {self.vendor.role_parameter}={shlex.quote(self.platform_role_arn)}",
+            f"  {S3_KEY}={shlex.quote(s3_key_arn)}",
+            f"  {RDS_KEY}={shlex.quote(rds_key_arn)}",
+            f"  ExternalId={shlex.quote(external_id)}",
+            "--capabilities CAPABILITY_IAM",
+            f"--region {self.region}",
+        )
+
+    def _policy(self, which: WhichKey) -> dict[str, object]:
+        root = f"arn:{partition_of(self.region)}:iam::$ACCOUNT:root"
+        ours = key_statements(which, Grantee.of(self.platform_role_arn, self.region), self.vendor)
+        return key_policy(owner_statement(root), ours)
+
+    @property
+    def _where(self) -> str:
+        return f"--profile {self._profile} --region {self.region}"
+
+    @property
+    def _profile(self) -> str:
+        return shlex.quote(self.profile)
+
+    @property
+    def _stack(self) -> str:
+        return shlex.quote(self.stack_name)
+
+
+_VARIABLES: Final = {WhichKey.S3: "S3_KEY_ARN", WhichKey.RDS: "RDS_KEY_ARN"}
+_NAMES: Final = {WhichKey.S3: "S3", WhichKey.RDS: "Aurora"}
+
+
+def _joined(*lines: str) -> str:
+    return " \\\n  ".join(lines)

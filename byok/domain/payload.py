@@ -1,0 +1,76 @@
+"""The onboarding payload: the JSON in which the customer's stack hands over both key ARNs (contract 45-50, D4).
+
+Wherever two ARNs are taken, the payload is taken as well: compact or pretty, in the place of either ARN, or beside the
+other fields. Whether the ARNs in it can be used is not decided here.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+S3_KEY: Final = "S3KmsKeyArn"
+RDS_KEY: Final = "RdsKmsKeyArn"
+
+_FIELDS: Final = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+
+
+class PayloadError(ValueError):
+    """A text that was meant as the onboarding payload and is not; it says what is wrong."""
+
+
+def payload_of(s3_key_arn: str, rds_key_arn: str) -> str:
+    """The payload of two keys, as the template's output words it: compact, on one line (contract 46-48)."""
+    return json.dumps({S3_KEY: s3_key_arn, RDS_KEY: rds_key_arn}, separators=(",", ":"))
+
+
+def read_payload(given: Any) -> dict[str, str]:
+    """Both ARNs out of a payload, under the names of the request's fields.
+
+    Args:
+        given: The payload's text, or what a JSON parser made of it. A list of one and a text within a text are what the
+            AWS CLI prints with `--output json`.
+
+    Raises:
+        PayloadError: It is no JSON object, or one of the two keys is missing.
+    """
+    content = given
+    for _ in range(3):
+        if isinstance(content, str):
+            try:
+                content = json.loads(content)
+            except ValueError as error:
+                raise PayloadError(f"The onboarding payload is not valid JSON: {error}. {_SHAPE}") from error
+        if isinstance(content, list) and len(content) == 1:
+            content = content[0]
+    if not isinstance(content, Mapping):
+        raise PayloadError(f"The onboarding payload is not a JSON object. {_SHAPE}")
+    missing = [name for name in (S3_KEY, RDS_KEY) if not isinstance(content.get(name), str) or not content[name]]
+    if missing:
+        raise PayloadError(f"The onboarding payload lacks {' and '.join(missing)}. {_SHAPE}")
+    return {field: content[name].strip() for field, name in _FIELDS.items()}
+
+
+def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A request's fields, with a payload in the place of the ARNs, or beside them, taken apart.
+
+    Raises:
+        PayloadError: It is none, or it names other keys than the fields do.
+    """
+    fields = dict(values)
+    given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
+    if S3_KEY in fields or RDS_KEY in fields:
+        given["payload"] = {name: fields.pop(name) for name in (S3_KEY, RDS_KEY) if name in fields}
+    for where, payload in given.items():
+        for field, arn in read_payload(payload).items():
+            other = fields.get(field)
+            if not _is_payload(other) and other not in {None, "", arn}:
+                raise PayloadError(f"{where} holds the onboarding payload, and {field} names another key than that.")
+            fields[field] = arn
+    return fields
+
+
+def _is_payload(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip().startswith(("{", "[", '"{')))
+
+
+_SHAPE: Final = f'It looks like {{"{S3_KEY}":"arn:aws:kms:…","{RDS_KEY}":"arn:aws:kms:…"}}.'

@@ -1,0 +1,72 @@
+"""The tenant's name, and what it puts on the two keys: an alias each, and the same tags on both (contract 100-106).
+
+The rule for a name is here and nowhere else. It is applied before anything is made: a name that cannot be put on a key
+would otherwise be found out at the very end.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from byok.domain.arns import WhichKey
+from byok.domain.vendor import VendorProfile
+
+# What an alias may hold; a tag's value may hold all of it and more (KMS, CreateAlias and Tag).
+_NAME: Final = re.compile(r"[A-Za-z0-9/_-]+")
+
+
+class TenantNameError(ValueError):
+    """A tenant's name that cannot be put on a key; the text says why."""
+
+
+def check_tenant_name(tenant: str, vendor: VendorProfile) -> str:
+    """See that a name is legal in both aliases and in the tags (contract 105).
+
+    Raises:
+        TenantNameError: It is not.
+    """
+    longest = vendor.tenant_name_max
+    if not tenant:
+        raise TenantNameError("The tenant's name is empty.")
+    if len(tenant) > longest:
+        raise TenantNameError(
+            f"The tenant's name has {len(tenant)} characters, and the longer of the two aliases has room for {longest}."
+        )
+    if not _NAME.fullmatch(tenant):
+        strange = sorted(set(re.sub(_NAME, "", tenant)))
+        shown = " ".join("a space" if char == " " else char if char.isprintable() else repr(char) for char in strange)
+        raise TenantNameError(
+            f"The tenant's name {tenant!r} holds {shown}: an alias of KMS takes letters without accents, digits, "
+            "hyphens, underscores and slashes."
+        )
+    return tenant
+
+
+@dataclass(frozen=True)
+class TenantMarks:
+    """What a key bears when it bears a tenant's name.
+
+    Attributes:
+        alias: The alias, `alias/…`.
+        tags: Keys and values of the tags.
+    """
+
+    alias: str
+    tags: dict[str, str]
+
+    @classmethod
+    def of(cls, which: WhichKey, tenant: str, vendor: VendorProfile) -> Self:
+        """The marks of one of the two keys.
+
+        Raises:
+            TenantNameError: The name cannot be put on a key.
+        """
+        check_tenant_name(tenant, vendor)
+        return cls(vendor.alias(which, tenant), dict.fromkeys(vendor.tenant_tags, tenant))
+
+
+def names_another_tenant(alias: str, which: WhichKey, tenant: str, vendor: VendorProfile) -> bool:
+    """Whether an alias is of this kind of key's pattern, for another tenant."""
+    before, after = vendor.alias_pattern(which).split("{tenant}")
+    fits = alias.startswith(before) and alias.endswith(after) and len(alias) > len(before) + len(after)
+    return fits and alias != vendor.alias(which, tenant)

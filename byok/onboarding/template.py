@@ -1,0 +1,142 @@
+"""The CloudFormation template that makes both keys with the right policies (contract 31-50, D12)."""
+
+from typing import Any, Final
+
+from byok.domain.arns import WhichKey
+from byok.domain.payload import RDS_KEY, S3_KEY
+from byok.domain.policies import Grantee, Statement, key_policy, key_statements, owner_statement
+from byok.domain.vendor import TENANT, VendorProfile
+from byok.onboarding.yaml import Function, GetAtt, Ref, Sub, dump
+
+ROLE_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
+
+_KEYS: Final = {WhichKey.S3: "S3Key", WhichKey.RDS: "RdsKey"}
+_ALIASES: Final = {WhichKey.S3: "S3KeyAlias", WhichKey.RDS: "RdsKeyAlias"}
+_PURPOSES: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+_PAYLOAD: Final = {S3_KEY: "S3Key", RDS_KEY: "RdsKey"}
+
+
+def keys_template(vendor: VendorProfile) -> str:
+    """The template's text. It is the same for every customer: what differs are the parameters.
+
+    The platform's account is no parameter: it is the fifth part of the role's ARN (contract 37).
+    """
+    resources: dict[str, Any] = {}
+    for which in WhichKey:
+        resources[_KEYS[which]] = _key(which, vendor)
+    for which in WhichKey:
+        resources[_ALIASES[which]] = _alias(which, vendor)
+    return dump(
+        {
+            "AWSTemplateFormatVersion": "2010-09-09",
+            "Description": f"Two KMS keys of yours, for your {vendor.name} environment's objects in S3 and its Aurora "
+            "cluster. The keys stay in your account, and are kept when this stack is deleted.",
+            "Metadata": _console_labels(vendor),
+            "Parameters": _parameters(vendor),
+            "Conditions": {"HasTenantName": Function("Not", Function("Equals", Ref("TenantName"), ""))},
+            "Resources": resources,
+            "Outputs": _outputs(vendor),
+        },
+        _HEADING.format(vendor=vendor.name),
+    )
+
+
+def role_parameter(vendor: VendorProfile) -> dict[str, Any]:
+    """The parameter for the platform's role, the same in every template (contract 34)."""
+    return {
+        "Type": "String",
+        "Description": f"ARN of the IAM role of {vendor.name}'s platform that uses the keys through S3 and RDS.",
+        "AllowedPattern": ROLE_PATTERN,
+        "ConstraintDescription": "It has to be the full ARN of an IAM role, as the onboarding values show it.",
+    }
+
+
+def _parameters(vendor: VendorProfile) -> dict[str, Any]:
+    return {
+        vendor.role_parameter: role_parameter(vendor),
+        "PlatformRegion": {
+            "Type": "String",
+            "Description": "AWS Region of the environment. The keys, and so this stack, have to be in the same one.",
+            "AllowedPattern": "^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$",
+            "ConstraintDescription": "It has to be the name of a Region, such as eu-central-1.",
+        },
+        "TenantName": {
+            "Type": "String",
+            "Description": "Leave it empty at first. The tenant's name, once the environment is there: both keys then "
+            "get aliases and tags with it, and stay the keys they are.",
+            "Default": "",
+            "AllowedPattern": f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max}}}$",
+            "ConstraintDescription": f"At most {vendor.tenant_name_max} letters, digits, hyphens, underscores and "
+            "slashes.",
+        },
+    }
+
+
+def _console_labels(vendor: VendorProfile) -> dict[str, Any]:
+    return {
+        "AWS::CloudFormation::Interface": {
+            "ParameterGroups": [
+                {
+                    "Label": {"default": "From the onboarding values"},
+                    "Parameters": [vendor.role_parameter, "PlatformRegion"],
+                },
+                {"Label": {"default": "After the environment is there (optional)"}, "Parameters": ["TenantName"]},
+            ]
+        }
+    }
+
+
+def _key(which: WhichKey, vendor: VendorProfile) -> dict[str, Any]:
+    role = vendor.role_parameter
+    grantee = Grantee(
+        role_arn=Ref(role),
+        account=Function("Select", 4, Function("Split", ":", Ref(role))),
+        via_s3=Sub("s3.${PlatformRegion}.amazonaws.com"),
+        via_rds=Sub("rds.${PlatformRegion}.amazonaws.com"),
+    )
+    owner: Statement = owner_statement(Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root"))
+    tags = [{"Key": key, "Value": Ref("TenantName")} for key in vendor.tenant_tags]
+    return {
+        "Type": "AWS::KMS::Key",
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "Description": f"{vendor.name} BYOK: {_PURPOSES[which]}",
+            "KeySpec": "SYMMETRIC_DEFAULT",
+            "KeyUsage": "ENCRYPT_DECRYPT",
+            "EnableKeyRotation": True,
+            "KeyPolicy": key_policy(owner, key_statements(which, grantee, vendor)),
+            "Tags": Function("If", "HasTenantName", tags, Ref("AWS::NoValue"), inline=False),
+        },
+    }
+
+
+def _alias(which: WhichKey, vendor: VendorProfile) -> dict[str, Any]:
+    return {
+        "Type": "AWS::KMS::Alias",
+        "Condition": "HasTenantName",
+        "Properties": {
+            "AliasName": Sub(vendor.alias_pattern(which).replace(TENANT, "${TenantName}")),
+            "TargetKeyId": Ref(_KEYS[which]),
+        },
+    }
+
+
+def _outputs(vendor: VendorProfile) -> dict[str, Any]:
+    payload = ",".join(f'"{name}":"${{{resource}.Arn}}"' for name, resource in _PAYLOAD.items())
+    return {
+        vendor.payload_output: {
+            "Description": "Both key ARNs: paste this where the environment is created, as it is.",
+            "Value": Sub(f"{{{payload}}}"),
+        },
+        "S3KeyArn": {"Description": "The S3 key by itself.", "Value": GetAtt("S3Key.Arn")},
+        "RdsKeyArn": {"Description": "The Aurora key by itself.", "Value": GetAtt("RdsKey.Arn")},
+    }
+
+
+_HEADING: Final = """\
+Bring Your Own Key: the two KMS keys of an environment at {vendor}, in your own AWS account.
+
+The first statement of each policy is AWS's own and gives your account control of the key: never remove it.
+The others let one role of the platform use the key through S3 or RDS, in one Region, and in no other way.
+Deleting the stack keeps the keys: without them the data could not be read any more."""

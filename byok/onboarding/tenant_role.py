@@ -1,0 +1,119 @@
+"""The optional template of the role through which the platform puts a tenant's name on the keys (D11).
+
+KMS aliases and tags cannot be written from another account under any key policy, so this role is in the customer's own.
+It may do nothing but that, on nothing but these two keys.
+"""
+
+from typing import Any, Final
+
+from byok.domain.arns import WhichKey
+from byok.domain.payload import RDS_KEY, S3_KEY
+from byok.domain.vendor import TENANT, VendorProfile
+from byok.onboarding.template import role_parameter
+from byok.onboarding.yaml import GetAtt, Ref, Sub, dump
+
+ROLE_OUTPUT: Final = "TenantRoleArn"
+
+_KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}$"
+_EXTERNAL_ID: Final = r"^[\w+=,.@:/-]{2,1224}$"
+"""Source: STS, AssumeRole, ExternalId."""
+
+
+def tenant_role_template(vendor: VendorProfile) -> str:
+    """The template's text.
+
+    The platform names the external id in every AssumeRole: without it the platform could be talked into using this role
+    for somebody else ("The confused deputy problem", IAM user guide). It is not a secret.
+    """
+    return dump(
+        {
+            "AWSTemplateFormatVersion": "2010-09-09",
+            "Description": f"A role that lets {vendor.name}'s platform put your tenant's name on your two KMS keys, as "
+            "aliases and tags, and do nothing else.",
+            "Parameters": _parameters(vendor),
+            "Resources": {"TenantRole": _role(vendor)},
+            "Outputs": {
+                ROLE_OUTPUT: {"Description": "The role's ARN: give it back.", "Value": GetAtt("TenantRole.Arn")}
+            },
+        },
+        _HEADING.format(vendor=vendor.name),
+    )
+
+
+def _parameters(vendor: VendorProfile) -> dict[str, Any]:
+    key: dict[str, Any] = {
+        "Type": "String",
+        "AllowedPattern": _KEY_PATTERN,
+        "ConstraintDescription": "It has to be the full ARN of a key, as the onboarding payload has it.",
+    }
+    return {
+        vendor.role_parameter: role_parameter(vendor),
+        S3_KEY: {**key, "Description": "ARN of the S3 key."},
+        RDS_KEY: {**key, "Description": "ARN of the Aurora key."},
+        "ExternalId": {
+            "Type": "String",
+            "Description": "What the platform names when it takes on this role, as the onboarding values show it.",
+            "AllowedPattern": _EXTERNAL_ID,
+            "ConstraintDescription": "2 to 1224 letters, digits and the characters _ + = , . @ : / -",
+        },
+    }
+
+
+def _role(vendor: VendorProfile) -> dict[str, Any]:
+    here = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:"
+    aliases = [Sub(here + vendor.alias_pattern(which).replace(TENANT, "*")) for which in WhichKey]
+    keys = [Ref(S3_KEY), Ref(RDS_KEY)]
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "Description": f"Lets {vendor.name} put the tenant's name on two KMS keys.",
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Sid": "PlatformWithTheExternalId",
+                        "Effect": "Allow",
+                        "Principal": {"AWS": Ref(vendor.role_parameter)},
+                        "Action": "sts:AssumeRole",
+                        "Condition": {"StringEquals": {"sts:ExternalId": Ref("ExternalId")}},
+                    }
+                ],
+            },
+            "Policies": [
+                {
+                    "PolicyName": "tenant-name-on-two-keys",
+                    "PolicyDocument": {
+                        "Version": "2012-10-17",
+                        "Statement": [
+                            {
+                                "Sid": "NameTheKeys",
+                                "Effect": "Allow",
+                                "Action": ["kms:CreateAlias", "kms:UpdateAlias"],
+                                "Resource": [*keys, *aliases],
+                            },
+                            {
+                                "Sid": "TagTheKeys",
+                                "Effect": "Allow",
+                                "Action": ["kms:ListResourceTags", "kms:TagResource"],
+                                "Resource": keys,
+                            },
+                            # KMS knows no narrower permission for this (service authorization reference, "AWS KMS").
+                            {
+                                "Sid": "SeeAliases",
+                                "Effect": "Allow",
+                                "Action": "kms:ListAliases",
+                                "Resource": "*",
+                            },
+                        ],
+                    },
+                }
+            ],
+        },
+    }
+
+
+_HEADING: Final = """\
+Optional: lets {vendor}'s platform keep your tenant's name on your two KMS keys.
+
+The role can create and point the two aliases, read and set tags on the two keys, and list aliases. It cannot use the
+keys, change their policies, disable or delete them. Delete the stack to take the permission back."""

@@ -1,0 +1,127 @@
+"""The Terraform file that makes the same two keys as the template does.
+
+It is rendered for one Region and one platform role: the policies in it are the statements themselves, as JSON, which is
+HCL as well. The one variable is the tenant's name.
+"""
+
+import json
+from typing import Final
+
+from byok.domain.arns import WhichKey, partition_of
+from byok.domain.payload import RDS_KEY, S3_KEY
+from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.vendor import TENANT, VendorProfile
+
+TERRAFORM_FILE: Final = "byok-kms-keys.tf"
+
+_NAMES: Final = {WhichKey.S3: "s3", WhichKey.RDS: "rds"}
+_PURPOSES: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+_ROOT: Final = "the owner of the keys"
+
+
+def terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
+    """The file's text.
+
+    Raises:
+        ValueError: `platform_role_arn` is not the ARN of an IAM role.
+    """
+    widest = max(len(json.dumps(key)) for key in vendor.tenant_tags)
+    keys = "\n".join(_key(which, platform_role_arn, region, vendor) for which in WhichKey)
+    return _FRAME.format(
+        vendor=vendor.name,
+        region=region,
+        longest=vendor.tenant_name_max,
+        pattern=f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max}}}$",
+        tags="\n".join(f"    {json.dumps(key):<{widest}} = var.tenant_name" for key in vendor.tenant_tags),
+        keys=keys,
+        output=_snake(vendor.payload_output),
+        s3=S3_KEY,
+        rds=RDS_KEY,
+    )
+
+
+def _key(which: WhichKey, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
+    ours = key_statements(which, Grantee.of(platform_role_arn, region), vendor)
+    # In the form that `terraform fmt` gives it.
+    policy = json.dumps(key_policy(owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
+    # The account is known when the file is applied; a function call stands in JSON's place for it.
+    root = f'format("arn:{partition_of(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
+    return _KEY.format(
+        name=_NAMES[which],
+        description=f"{vendor.name} BYOK: {_PURPOSES[which]}",
+        policy=policy.replace("\n", "\n  ").replace(json.dumps(_ROOT), root),
+        alias=vendor.alias_pattern(which).replace(TENANT, "%s"),
+    )
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+
+
+_FRAME: Final = """\
+# Bring Your Own Key: the two KMS keys of an environment at {vendor}, in your own AWS account.
+#
+# The first statement of each policy is AWS's own and gives your account control of the key: never remove it.
+# The others let one role of the platform use the key through S3 or RDS, in one Region, and in no other way.
+
+terraform {{
+  required_version = ">= 1.5"
+  required_providers {{
+    aws = {{
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }}
+  }}
+}}
+
+provider "aws" {{
+  region = "{region}"
+}}
+
+variable "tenant_name" {{
+  description = "Leave it empty at first; the tenant's name once the environment is there, for aliases and tags."
+  type        = string
+  default     = ""
+
+  validation {{
+    condition     = can(regex("{pattern}", var.tenant_name))
+    error_message = "At most {longest} letters, digits, hyphens, underscores and slashes."
+  }}
+}}
+
+data "aws_caller_identity" "owner" {{}}
+
+locals {{
+  tenant_tags = var.tenant_name == "" ? {{}} : {{
+{tags}
+  }}
+}}
+
+{keys}
+output "{output}" {{
+  description = "Both key ARNs: paste this where the environment is created, as it is."
+  value       = format("{{\\"{s3}\\":\\"%s\\",\\"{rds}\\":\\"%s\\"}}", aws_kms_key.s3.arn, aws_kms_key.rds.arn)
+}}
+"""
+
+_KEY: Final = """\
+resource "aws_kms_key" "{name}" {{
+  description              = "{description}"
+  customer_master_key_spec = "SYMMETRIC_DEFAULT"
+  key_usage                = "ENCRYPT_DECRYPT"
+  enable_key_rotation      = true
+  tags                     = local.tenant_tags
+
+  policy = jsonencode({policy})
+
+  lifecycle {{
+    prevent_destroy = true
+  }}
+}}
+
+resource "aws_kms_alias" "{name}" {{
+  count         = var.tenant_name == "" ? 0 : 1
+  name          = format("{alias}", var.tenant_name)
+  target_key_id = aws_kms_key.{name}.key_id
+}}
+"""

@@ -1,0 +1,80 @@
+"""YAML as people write CloudFormation templates: short forms of functions, and long texts folded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+
+class Ref(str):
+    """`!Ref name`."""
+
+    __slots__ = ()
+
+
+class Sub(str):
+    """`!Sub text`."""
+
+    __slots__ = ()
+
+
+class GetAtt(str):
+    """`!GetAtt resource.attribute`."""
+
+    __slots__ = ()
+
+
+class Function(list[Any]):
+    """A function with a list of arguments, `!Select [4, …]`."""
+
+    def __init__(self, name: str, *arguments: Any, inline: bool = True) -> None:
+        super().__init__(arguments)
+        self.name = name
+        self.inline = inline
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
+        """CloudFormation takes no YAML aliases in the console's editor; what occurs twice is written twice."""
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - likewise
+        """Items of a list stand further in than the key they belong to."""
+        return super().increase_indent(flow, False)
+
+    def choose_scalar_style(self) -> str:
+        """`!Ref Name` and not `!Ref 'Name'`: PyYAML quotes whatever has a tag, also where nothing has to be quoted."""
+        style = str(super().choose_scalar_style())
+        facts: Any = self.analysis
+        event: Any = self.event
+        plain = facts.allow_flow_plain if self.flow_level else facts.allow_block_plain
+        return "" if plain and style == "'" and str(event.tag).startswith("!") else style
+
+
+def _text(tag: str) -> Callable[[_Dumper, str], yaml.Node]:
+    return lambda dumper, value: dumper.represent_scalar(tag, str(value))
+
+
+def _function(dumper: _Dumper, value: Function) -> yaml.Node:
+    return dumper.represent_sequence(f"!{value.name}", list(value), flow_style=value.inline)
+
+
+_Dumper.add_representer(Ref, _text("!Ref"))
+_Dumper.add_representer(Sub, _text("!Sub"))
+_Dumper.add_representer(GetAtt, _text("!GetAtt"))
+_Dumper.add_representer(Function, _function)
+
+
+def dump(content: dict[str, Any], heading: str) -> str:
+    """A template's text.
+
+    Args:
+        content: Its sections, in their order.
+        heading: What stands above it as a comment.
+    """
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
+    sections = (
+        yaml.dump({name: section}, Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+        for name, section in content.items()
+    )
+    return comment + "\n".join(sections)

@@ -1,0 +1,205 @@
+"""Every artefact of the onboarding kit means the same: each is rendered, read back and evaluated, call by call."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cfnlint.api import ManualArgs, lint
+
+from byok.domain.arns import WhichKey, partition_of
+from byok.domain.commands import CustomerCommands
+from byok.domain.evaluation import Access, Caller, evaluate
+from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.vendor import VendorProfile
+from byok.localaws.cloudformation.template import Scope, read_template
+from byok.onboarding.template import keys_template
+from byok.onboarding.tenant_role import tenant_role_template
+from byok.onboarding.terraform import terraform_file
+
+CUSTOMER = "444455556666"
+REGIONS = ("eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1")
+VENDORS = (VendorProfile(), VendorProfile(name="Globex", resource_prefix="globex", tag_prefix="globex"))
+Policies = dict[WhichKey, dict[str, Any]]
+
+
+def role(region: str) -> str:
+    return f"arn:{partition_of(region)}:iam::111122223333:role/vendor/Platform"
+
+
+def by_template(region: str, vendor: VendorProfile) -> Policies:
+    template = read_template(keys_template(vendor))
+    parameters = {vendor.role_parameter: role(region), "PlatformRegion": region, "TenantName": ""}
+    pseudo = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::Partition": partition_of(region)}
+    resources = template.section("Resources")
+    scope = Scope(template, parameters, pseudo)
+    names = {WhichKey.S3: "S3Key", WhichKey.RDS: "RdsKey"}
+    return {which: scope.value(resources[name]["Properties"]["KeyPolicy"]) for which, name in names.items()}
+
+
+def by_terraform(region: str, vendor: VendorProfile) -> Policies:
+    text = terraform_file(role(region), region, vendor)
+    policies = re.findall(r'resource "aws_kms_key" "(\w+)".*?jsonencode\((.*?)\n  \)', text, re.DOTALL) or re.findall(
+        r'resource "aws_kms_key" "(\w+)".*?jsonencode\((\{.*?\n  \})\)', text, re.DOTALL
+    )
+    account = re.compile(r'format\("([^"]*)%s([^"]*)", data\.aws_caller_identity\.owner\.account_id\)')
+    return {WhichKey(name): json.loads(account.sub(rf'"\g<1>{CUSTOMER}\g<2>"', policy)) for name, policy in policies}
+
+
+def by_commands(region: str, vendor: VendorProfile) -> Policies:
+    text = CustomerCommands(role(region), region, vendor).create_keys().replace("$ACCOUNT", CUSTOMER)
+    documents = re.findall(r"cat > byok-(\w+)-key-policy.json <<POLICY\n(.*?)\nPOLICY", text, re.DOTALL)
+    return {WhichKey(name): json.loads(document) for name, document in documents}
+
+
+def by_statements(region: str, vendor: VendorProfile) -> Policies:
+    owner = owner_statement(f"arn:{partition_of(region)}:iam::{CUSTOMER}:root")
+    grantee = Grantee.of(role(region), region)
+    return {which: key_policy(owner, key_statements(which, grantee, vendor)) for which in WhichKey}
+
+
+def calls(region: str) -> list[Access]:
+    """Every caller with every action in every way, right and wrong."""
+    partition = partition_of(region)
+    account = "111122223333"
+    callers = [
+        Caller(f"arn:{partition}:sts::{account}:assumed-role/Platform/worker", account, role(region)),
+        Caller(f"arn:{partition}:sts::{account}:assumed-role/Other/x", account, f"{role(region)}Other"),
+        Caller(f"arn:{partition}:iam::999988887777:user/somebody", "999988887777"),
+        Caller(f"arn:{partition}:iam::{CUSTOMER}:user/administrator", CUSTOMER),
+    ]
+    actions = ["Encrypt", "Decrypt", "ReEncryptFrom", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"]
+    actions += ["DescribeKey", "CreateGrant", "ListGrants", "RevokeGrant", "PutKeyPolicy", "ScheduleKeyDeletion"]
+    ways = [None, *(f"{service}.{place}.amazonaws.com" for service in ("s3", "rds") for place in (region, "eu-west-3"))]
+    return [
+        Access(
+            caller,
+            f"kms:{action}",
+            f"arn:{partition}:kms:{region}:{CUSTOMER}:key/1",
+            {"aws:PrincipalAccount": caller.account}
+            | ({"kms:ViaService": way} if way else {})
+            | ({"kms:GrantIsForAWSResource": "true"} if for_resource else {}),
+        )
+        for caller in callers
+        for action in actions
+        for way in ways
+        for for_resource in (False, True)
+    ]
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("artefact", [by_template, by_terraform, by_commands])
+def test_every_artefact_allows_and_denies_the_same_calls(
+    artefact: Callable[[str, VendorProfile], Policies], region: str, vendor: VendorProfile
+) -> None:
+    made, meant = artefact(region, vendor), by_statements(region, vendor)  # contract 33, 74-80
+
+    assert set(made) == set(WhichKey)
+    allowed = 0
+    for which in WhichKey:
+        for access in calls(region):
+            expected = evaluate(meant[which], access)
+            assert evaluate(made[which], access) == expected
+            allowed += expected.allowed
+    assert allowed > 0
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
+    commands = CustomerCommands(role(region), region, VENDORS[0])
+    keys = [f"arn:{partition_of(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"]
+    rendered = [
+        *(json.dumps(policy) for policy in by_statements(region, VENDORS[0]).values()),
+        terraform_file(role(region), region, VENDORS[0]),
+        commands.deploy(),
+        commands.deploy("acme"),
+        commands.payload(),
+        commands.create_keys(),
+        commands.name_key(WhichKey.S3, keys[0], "acme"),
+        commands.deploy_tenant_role(keys[0], keys[1], "external-id"),
+    ]
+    for text in rendered:
+        assert "${" not in text  # contract 26
+        assert not re.search(r"<[a-z -]+>", text)
+        assert "amazonaws.com.cn" not in text  # contract 65: one suffix in every partition
+
+
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("template", [keys_template, tenant_role_template])
+def test_templates_pass_the_linter_without_a_finding(
+    template: Callable[[VendorProfile], str], vendor: VendorProfile
+) -> None:
+    strictly = ManualArgs(include_checks=["I"], regions=["ALL_REGIONS"])  # informational findings, too
+
+    assert [str(finding) for finding in lint(template(vendor), config=strictly)] == []
+
+
+def test_template_of_the_keys_has_the_documented_names() -> None:
+    template = read_template(keys_template(VendorProfile()))
+    resources = template.section("Resources")
+
+    assert list(template.section("Parameters")) == ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]  # 34-37
+    assert "AtaccamaOnboardingPayload" in template.section("Outputs")  # contract 45
+    keys = [one for one in resources.values() if one["Type"] == "AWS::KMS::Key"]
+    assert len(keys) == 2  # contract 32
+    assert {one["DeletionPolicy"] for one in keys} == {one["UpdateReplacePolicy"] for one in keys} == {"Retain"}  # D12
+    assert not [one for one in resources.values() if "IAM" in one["Type"]]  # contract 43
+
+
+@pytest.mark.parametrize("template", [keys_template, tenant_role_template])
+def test_another_vendor_changes_every_name_in_every_artefact(template: Callable[[VendorProfile], str]) -> None:
+    region, globex = REGIONS[0], VENDORS[1]
+    commands = CustomerCommands(role(region), region, globex)
+    artefacts = [
+        template(globex),
+        terraform_file(role(region), region, globex),
+        commands.create_keys(),
+        commands.deploy("acme"),
+        commands.payload(),
+        commands.name_key(WhichKey.RDS, "arn:aws:kms:eu-central-1:444455556666:key/1", "acme"),
+    ]
+    for text in artefacts:
+        assert "globex" in text.lower()
+        assert "ataccama" not in text.lower()
+        assert "aatn" not in text
+
+
+def tokens(text: str) -> list[str]:
+    """The words that a shell makes of a command."""
+    listing = subprocess.run(
+        ["bash", "-c", f"aws() {{ printf '%s\\n' \"$@\"; }}\n{text}"], capture_output=True, text=True, check=True
+    )
+    return listing.stdout.splitlines()
+
+
+def test_deploy_command_is_the_documented_one_token_for_token() -> None:
+    arn = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
+    commands = CustomerCommands(arn, "eu-central-1", VendorProfile(), stack_name="my-keys")
+
+    assert tokens(commands.deploy()) == (  # contract 38, 39
+        "cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name my-keys "
+        f"--parameter-overrides AtaccamaPlatformRoleArn={arn} PlatformRegion=eu-central-1 --region eu-central-1"
+    ).split(" ")
+    assert "TenantName=acme" in tokens(commands.deploy("acme"))  # contract 108
+
+
+def test_payload_command_is_the_documented_one_to_the_letter() -> None:
+    text = CustomerCommands("arn:aws:iam::111122223333:role/R", "eu-central-1", VendorProfile()).payload()
+
+    assert r'"Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue"' in text  # contract 49
+    assert "Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue" in tokens(text)
+
+
+def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
+    commands = CustomerCommands(
+        "arn:aws:iam::111122223333:role/R",
+        "eu-central-1",
+        VendorProfile(),
+        profile="my profile; id",
+        stack_name="$(id)",
+    )
+    assert "my profile; id" in tokens(commands.deploy())
+    assert "$(id)" in tokens(commands.payload())

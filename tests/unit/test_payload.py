@@ -1,0 +1,69 @@
+"""The onboarding payload is taken wherever two ARNs are, and nothing else is taken for it."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from byok.domain.models import CheckKeysRequest, ProvisionRequest
+from byok.domain.payload import PayloadError, payload_of, read_payload
+
+S3 = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
+RDS = "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222"
+PAYLOAD = payload_of(S3, RDS)
+NAMED = {"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}
+
+
+def test_payload_is_compact_json_with_the_two_names() -> None:
+    assert f'{{"S3KmsKeyArn":"{S3}","RdsKmsKeyArn":"{RDS}"}}' == PAYLOAD  # contract 46-48, D4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"s3_key_arn": PAYLOAD},
+        {"rds_key_arn": PAYLOAD},
+        {"s3_key_arn": PAYLOAD, "rds_key_arn": PAYLOAD},
+        {"s3_key_arn": f"\n{json.dumps(NAMED, indent=4)}\n"},  # pretty
+        {"s3_key_arn": PAYLOAD, "rds_key_arn": RDS},
+        {"s3_key_arn": PAYLOAD, "rds_key_arn": ""},
+        {"s3_key_arn": NAMED},
+        {"s3_key_arn": json.dumps(PAYLOAD)},  # as the AWS CLI prints it with --output json
+        {"s3_key_arn": json.dumps([PAYLOAD])},
+        NAMED,
+        {"s3_key_arn": S3, "rds_key_arn": RDS},
+    ],
+)
+def test_request_takes_the_payload_in_every_place(given: dict[str, Any]) -> None:
+    request = CheckKeysRequest.model_validate({"region": "eu-central-1", **given})  # contract 50
+
+    assert (request.s3_key_arn, request.rds_key_arn) == (S3, RDS)
+
+
+def test_workflow_input_typed_by_hand_takes_it_too() -> None:
+    typed = json.dumps({"environment_id": "acme", "region": "eu-central-1", **NAMED})
+
+    assert ProvisionRequest.model_validate_json(typed).rds_key_arn == RDS
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"s3_key_arn": '{"S3KmsKeyArn": oops'}, "not valid JSON"),
+        ({"s3_key_arn": '{"S3KmsKeyArn":"x"}'}, "lacks RdsKmsKeyArn"),
+        ({"s3_key_arn": '{"S3KmsKeyArn":"x","RdsKmsKeyArn":null}'}, "lacks RdsKmsKeyArn"),
+        ({"s3_key_arn": "[1, 2]"}, "not a JSON object"),
+        ({"s3_key_arn": PAYLOAD, "rds_key_arn": S3}, "names another key"),
+        ({**NAMED, "rds_key_arn": S3}, "names another key"),
+        ({"S3KmsKeyArn": S3}, "lacks RdsKmsKeyArn"),
+    ],
+)
+def test_what_is_no_payload_is_refused_in_words(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        CheckKeysRequest.model_validate({"region": "eu-central-1", **given})
+
+
+def test_text_alone_is_no_payload() -> None:
+    with pytest.raises(PayloadError, match="It looks like"):
+        read_payload("arn")

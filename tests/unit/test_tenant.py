@@ -1,0 +1,89 @@
+"""Tenant names: one rule, its limit computed from the alias patterns, and what a name puts on the keys."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from byok.domain.arns import WhichKey
+from byok.domain.tenant import TenantMarks, TenantNameError, check_tenant_name, names_another_tenant
+from byok.domain.vendor import VendorProfile
+
+VENDOR = VendorProfile()
+GLOBEX = VendorProfile(name="Globex", s3_alias="alias/{tenant}", rds_alias="alias/db-{tenant}")
+
+
+def test_marks_are_exactly_the_reference_vendors() -> None:
+    s3, rds = (TenantMarks.of(which, "acme", VENDOR) for which in WhichKey)
+
+    assert s3.alias == "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"  # contract 103
+    assert rds.alias == "alias/ataccama-database-byok-db-key-alias-acme"  # contract 104
+    assert s3.tags == rds.tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}  # contract 101, 102
+
+
+def test_limit_follows_from_the_longer_alias() -> None:
+    assert VENDOR.tenant_name_max == 197  # contract 105
+    assert GLOBEX.tenant_name_max == 256 - len("alias/db-")
+    assert len(TenantMarks.of(WhichKey.S3, "x" * 197, VENDOR).alias) == 256
+
+
+@pytest.mark.parametrize(
+    ("tenant", "words"),
+    [
+        ("", "empty"),
+        ("x" * 198, "room for 197"),
+        ("acme corp", "a space"),
+        ("açme", "ç"),
+        ("acme\n", r"'\\n'"),
+        ("acme$(id)", r"\$ \( \)"),
+        ("acme.eu", r" \.:"),
+    ],
+)
+def test_name_that_no_alias_takes_is_refused_in_words(tenant: str, words: str) -> None:
+    with pytest.raises(TenantNameError, match=words):
+        check_tenant_name(tenant, VENDOR)
+
+
+@given(st.from_regex(r"[A-Za-z0-9/_-]{1,197}", fullmatch=True))
+def test_every_legal_name_gives_aliases_that_kms_takes(tenant: str) -> None:
+    for which in WhichKey:
+        alias = TenantMarks.of(which, tenant, VENDOR).alias
+        assert len(alias) <= 256
+        assert alias.removeprefix("alias/").replace("/", "").replace("-", "").replace("_", "").isalnum()
+
+
+def test_alias_of_another_tenant_is_known_by_its_pattern() -> None:
+    other = VENDOR.alias(WhichKey.RDS, "globex")
+    assert names_another_tenant(other, WhichKey.RDS, "acme", VENDOR)
+    assert not names_another_tenant(other, WhichKey.RDS, "globex", VENDOR)
+    assert not names_another_tenant(other, WhichKey.S3, "acme", VENDOR)
+    assert not names_another_tenant("alias/ataccama-database-byok-db-key-alias-", WhichKey.RDS, "acme", VENDOR)
+
+
+def test_names_of_another_vendor_follow_its_name() -> None:
+    vendor = VendorProfile(name="Globex")
+
+    assert vendor.role_parameter == "GlobexPlatformRoleArn"
+    assert vendor.payload_output == "GlobexOnboardingPayload"
+    assert vendor.tenant_tags == ("globex:automation:TenantName", "gatn")
+    assert vendor.alias(WhichKey.S3, "t") == "alias/globex-objectstorage-byok-encryption-key-alias-for-t"
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"s3_alias": "alias/no-tenant"},
+        {"s3_alias": "{tenant}"},
+        {"s3_alias": "alias/aws/{tenant}"},
+        {"s3_alias": "alias/{tenant}-{tenant}"},
+        {"s3_alias": "alias/a-{tenant}", "rds_alias": "alias/a-{tenant}"},
+        {"s3_alias": f"alias/{'x' * 250}{{tenant}}"},
+        {"tenant_tags": ()},
+        {"tenant_tags": ("aws:name",)},
+        {"tenant_tags": ("name", "name")},
+        {"tenant_tags": ("a?b",)},
+    ],
+)
+def test_profile_that_aws_would_not_take_is_refused(profile: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        VendorProfile.model_validate(profile)
