@@ -30,8 +30,15 @@ _OPERATOR: Final = Caller(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Operator", PLAT
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
+# KMS is called as a role of the customer's, and that role is taken on by a statement of its own.
+_OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
+
+
 def platform_role_policy() -> dict[str, Any]:
-    """What the platform's role may do: the operations the activities call, and keys through S3 and RDS alone."""
+    """What the platform's role may do: the operations the activities call, and keys through S3 and RDS alone.
+
+    Aliases and tags are put on keys by a role of the customer's, which this one may take on where it is trusted.
+    """
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -39,7 +46,12 @@ def platform_role_policy() -> dict[str, Any]:
                 "Sid": "Operations",
                 "Effect": "Allow",
                 "Action": [
-                    *sorted({_iam_action(service, name) for service, names in OPERATIONS.items() for name in names}),
+                    *sorted(
+                        _iam_action(service, name)
+                        for service, names in OPERATIONS.items()
+                        if service not in _OTHERWISE_ALLOWED
+                        for name in names
+                    ),
                     *("rds:AddTagsToResource", "rds:ListTagsForResource", "s3:TagResource", "s3:ListBucket"),
                 ],
                 "Resource": "*",
@@ -59,6 +71,13 @@ def platform_role_policy() -> dict[str, Any]:
                         ]
                     }
                 },
+            },
+            # Which roles there are to take on, the customers' trust policies say.
+            {
+                "Sid": "RolesOfCustomers",
+                "Effect": "Allow",
+                "Action": "sts:AssumeRole",
+                "Resource": "arn:*:iam::*:role/*",
             },
             # A direct call is allowed here, so that it is the customer's key policy alone that denies it.
             {"Sid": "Diagnosis", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": "*"},
@@ -110,19 +129,33 @@ def identity_policies(caller: Caller) -> list[Policy]:
     return list(role.policies.values()) if role else []
 
 
+def principal_keys(caller: Caller) -> dict[str, str | list[str]]:
+    """The condition keys that every request carries for its caller (IAM user guide, "Global condition keys")."""
+    return {"aws:PrincipalAccount": caller.account, "aws:PrincipalArn": caller.role_arn or caller.arn}
+
+
 def identity_allows(caller: Caller, action: str, resource: str, context: dict[str, Any] | None = None) -> Decision:
     """What the caller's own policies say."""
-    access = Access(caller, action, resource, {"aws:PrincipalAccount": caller.account, **(context or {})})
+    access = Access(caller, action, resource, principal_keys(caller) | (context or {}))
     return evaluate_identity(identity_policies(caller), access)
 
 
-def authorize(call: Call, resource: str, code: str = "AccessDenied", status: int = 403) -> None:
+def authorize(
+    call: Call, resource: str, code: str = "AccessDenied", status: int = 403, action: str | None = None
+) -> None:
     """Check the caller's own policies for an operation.
+
+    Args:
+        call: Who calls, and for what.
+        resource: ARN of what it is about.
+        code: How the service calls a refusal.
+        status: HTTP status of a refusal.
+        action: The IAM action, where it is another than the operation's own.
 
     Raises:
         AwsError: They do not allow it, in the words of IAM (IAM user guide, "Access denied error messages").
     """
-    action = _iam_action(call.service, call.operation)
+    action = action or _iam_action(call.service, call.operation)
     decision = identity_allows(call.caller, action, resource)
     if not decision.allowed:
         why = (

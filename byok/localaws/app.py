@@ -16,14 +16,14 @@ from byok.localaws.call import Answer, AwsError, Call, Handler
 from byok.localaws.cloudformation import operations as cloudformation
 from byok.localaws.control import PREFIX, Control
 from byok.localaws.identities import IAM_HANDLERS, STS_HANDLERS
-from byok.localaws.kms import aliases
+from byok.localaws.kms import aliases, grants, tags
 from byok.localaws.kms import operations as kms
 from byok.localaws.rds import clusters as rds
 from byok.localaws.wire import SERVICES, new_request_id, operation_of, output, params_of, refusal, scope_of
 from byok.localaws.world import WORLD, World
 
 HANDLERS: Final[dict[str, dict[str, Handler]]] = {
-    "kms": {**kms.HANDLERS, **aliases.HANDLERS},
+    "kms": {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS, **grants.HANDLERS},
     "rds": rds.HANDLERS,
     "sts": STS_HANDLERS,
     "iam": IAM_HANDLERS,

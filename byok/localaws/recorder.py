@@ -19,6 +19,9 @@ _NAMES: Final = (
     "SSEKMSKeyId",
     "KeyId",
     "AliasName",
+    "TargetKeyId",
+    "RoleArn",
+    "RoleName",
     "StackName",
 )
 
@@ -29,6 +32,8 @@ class Recorded:
 
     Attributes:
         number: Counts all calls since the start.
+        caller: ARN of who signed it, a role's session for a role.
+        account: The caller's account.
         outcome: `ok`, or the code of the refusal, or what a fault did.
     """
 
@@ -36,6 +41,7 @@ class Recorded:
     service: str
     operation: str
     caller: str
+    account: str
     region: str
     outcome: str
     params: dict[str, Any]
@@ -51,7 +57,18 @@ def record(call: Call, outcome: str) -> None:
     params = {name: call.params[name] for name in _NAMES if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
-        _CALLS.append(Recorded(_COUNT[0], call.service, call.operation, call.caller.arn, call.region, outcome, params))
+        _CALLS.append(
+            Recorded(
+                number=_COUNT[0],
+                service=call.service,
+                operation=call.operation,
+                caller=call.caller.arn,
+                account=call.caller.account,
+                region=call.region,
+                outcome=outcome,
+                params=params,
+            )
+        )
 
 
 def recorded() -> dict[str, Any]:

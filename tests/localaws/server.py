@@ -20,7 +20,10 @@ from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 
 REGION = "eu-central-1"
+Credentials = tuple[str, str] | tuple[str, str, str]
+
 VENDOR = VendorProfile()
+EXTERNAL_ID = "the-vendors-word"
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,37 @@ class Aws:
         """A perfect key for Aurora."""
         return self.key(*rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
-    def _client(self, service: str, region: str, credentials: tuple[str, str], config: dict[str, Any]) -> Any:
+    def customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
+        """A role of the customer's that the platform may take on, and what it may do; its ARN."""
+        iam, name = self.customer("iam"), "Reconciler"
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"AWS": PLATFORM_ROLE_ARN},
+            "Action": "sts:AssumeRole",
+            "Condition": {"StringEquals": {"sts:ExternalId": external_id}},
+        }
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+        if statements:
+            policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+            iam.put_role_policy(RoleName=name, PolicyName="work", PolicyDocument=policy)
+        arn: str = made["Role"]["Arn"]
+        return arn
+
+    def assumed(self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION) -> Any:
+        """A client with a role that the platform has taken on."""
+        taken = self.platform("sts").assume_role(RoleArn=role_arn, RoleSessionName="worker", ExternalId=external_id)[
+            "Credentials"
+        ]
+        credentials = (taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
+        return self._client(service, region, credentials, {})
+
+    def _client(self, service: str, region: str, credentials: Credentials, config: dict[str, Any]) -> Any:
         return _client(self.endpoint, service, region, credentials, tuple(config.items()))
 
 
 @cache
 def _client(
-    endpoint: str, service: str, region: str, credentials: tuple[str, str], config: tuple[tuple[str, Any], ...]
+    endpoint: str, service: str, region: str, credentials: Credentials, config: tuple[tuple[str, Any], ...]
 ) -> Any:
     """A client, made once: making one costs more than a hundred calls."""
     return boto3.Session(*credentials).client(

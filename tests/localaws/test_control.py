@@ -107,6 +107,7 @@ def test_calls_are_recorded_with_their_outcome(aws: Aws) -> None:
         ("DescribeKey", "AccessDeniedException"),
     ]
     assert calls[1]["caller"].endswith("assumed-role/AtaccamaPlatform/worker")
+    assert [call["account"] for call in calls] == ["444455556666", "111122223333"]
 
 
 @pytest.mark.parametrize(

@@ -6,38 +6,18 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.localaws.accounts import PLATFORM_ROLE, PLATFORM_ROLE_ARN
-from tests.localaws.server import REGION, Aws
+from byok.localaws.accounts import PLATFORM_ROLE
+from tests.localaws.server import EXTERNAL_ID, REGION, Aws
+from tests.localaws.test_s3_recorded import refusal_of
 
-EXTERNAL_ID = "the-vendors-word"
-
-
-def customer_role(aws: Aws) -> str:
-    """A role of the customer's that the platform may take on, with an external id."""
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"AWS": PLATFORM_ROLE_ARN},
-        "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}},
-    }
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    made = aws.customer("iam").create_role(RoleName="Reconciler", AssumeRolePolicyDocument=trust)
-    arn: str = made["Role"]["Arn"]
-    return arn
-
-
-def allow_assume_role(aws: Aws, arn: str) -> None:
-    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}
-    aws.operator("iam").put_role_policy(
-        RoleName=PLATFORM_ROLE, PolicyName="assume", PolicyDocument=json.dumps({"Statement": [statement]})
-    )
+PLATFORM_SESSION = "arn:aws:sts::111122223333:assumed-role/AtaccamaPlatform/worker"
 
 
 def test_everybody_knows_who_he_is(aws: Aws) -> None:
     platform = aws.platform("sts").get_caller_identity()
     customer = aws.customer("sts").get_caller_identity()
 
-    assert platform["Arn"] == "arn:aws:sts::111122223333:assumed-role/AtaccamaPlatform/worker"
+    assert platform["Arn"] == PLATFORM_SESSION
     assert (platform["Account"], customer["Account"]) == ("111122223333", "444455556666")
 
 
@@ -63,29 +43,36 @@ def test_unknown_credentials_are_refused(aws: Aws, service: str, call: str, code
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_role_of_the_other_account_needs_trust_external_id_and_permission(aws: Aws) -> None:
-    arn, sts = customer_role(aws), aws.platform("sts")
+def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(aws: Aws) -> None:
+    arn, sts = aws.customer_role(), aws.platform("sts")
     request = {"RoleArn": arn, "RoleSessionName": "worker"}
 
-    with pytest.raises(ClientError) as without_permission:
-        sts.assume_role(**request, ExternalId=EXTERNAL_ID)
-    allow_assume_role(aws, arn)
-    with pytest.raises(ClientError) as without_external_id:
-        sts.assume_role(**request)
+    without = refusal_of(sts.assume_role, **request)
+    wrong = refusal_of(sts.assume_role, **request, ExternalId=f"{EXTERNAL_ID}-of-another")
     taken = sts.assume_role(**request, ExternalId=EXTERNAL_ID)
 
-    assert without_permission.value.response["Error"]["Code"] == "AccessDenied"
-    assert without_external_id.value.response["Error"]["Code"] == "AccessDenied"
+    told = f"User: {PLATFORM_SESSION} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+    assert without == wrong == ("AccessDenied", 403, told)
     assert taken["AssumedRoleUser"]["Arn"] == "arn:aws:sts::444455556666:assumed-role/Reconciler/worker"
-    session = boto3.client(
-        "sts",
-        region_name=REGION,
-        endpoint_url=aws.endpoint,
-        aws_access_key_id=taken["Credentials"]["AccessKeyId"],
-        aws_secret_access_key=taken["Credentials"]["SecretAccessKey"],
-        aws_session_token=taken["Credentials"]["SessionToken"],
-    )
-    assert session.get_caller_identity()["Account"] == "444455556666"
+    who = aws.assumed("sts", arn).get_caller_identity()
+    assert (who["Account"], who["Arn"]) == ("444455556666", taken["AssumedRoleUser"]["Arn"])
+
+
+def test_role_of_the_other_account_needs_the_callers_own_permission_too(aws: Aws) -> None:
+    arn = aws.customer_role()
+    aws.operator("iam").delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
+
+    request = {"RoleArn": arn, "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
+
+    assert refusal_of(aws.platform("sts").assume_role, **request)[0] == "AccessDenied"
+
+
+def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: Aws) -> None:
+    arn = aws.customer_role()
+    request = {"RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
+
+    assert refusal_of(aws.customer("sts").assume_role, RoleArn=arn, **request)[:2] == ("AccessDenied", 403)
+    assert refusal_of(aws.platform("sts").assume_role, RoleArn=f"{arn}x", **request)[:2] == ("AccessDenied", 403)
 
 
 def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: Aws) -> None:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.kms import aliases
+from byok.localaws.kms import aliases, tags
 from byok.localaws.kms import operations as kms
 from byok.localaws.world import WORLD
 
 KEY: Final = "AWS::KMS::Key"
 ALIAS: Final = "AWS::KMS::Alias"
 
-_KMS: Final[dict[str, Handler]] = {**kms.HANDLERS, **aliases.HANDLERS}
+_KMS: Final[dict[str, Handler]] = {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS}
 _DEFAULT_WINDOW: Final = 30
 
 # Property to the type its value has to have; CloudFormation takes numbers and booleans as text, too.

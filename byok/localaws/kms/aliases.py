@@ -1,4 +1,8 @@
-"""Aliases and replicas of keys: an alias and its key are always of one account and Region."""
+"""Aliases and replicas of keys: an alias and its key are always of one account and Region.
+
+Whoever changes an alias needs permission on the alias, by the caller's own policies, and on every key concerned, by the
+key's policy or as that leaves it to IAM (KMS developer guide, "Controlling access to aliases").
+"""
 
 import dataclasses
 import re
@@ -9,6 +13,8 @@ from typing import Any, Final
 from byok.domain.arns import partition_of
 from byok.localaws.call import AwsError, Call, Handler
 from byok.localaws.kms.operations import metadata
+from byok.localaws.kms.pages import page
+from byok.localaws.kms.permissions import must_not_be, own_key, permit
 from byok.localaws.kms.policies import check_policy, default_policy
 from byok.localaws.kms.usage import KeyRefused, resolve
 from byok.localaws.world import WORLD, Alias, Key, KeyFacts
@@ -16,61 +22,54 @@ from byok.localaws.world import WORLD, Alias, Key, KeyFacts
 _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 
 
-def make_alias(account: str, region: str, name: str, target: str) -> Alias:
-    """A new alias, as CreateAlias and CloudFormation make one.
-
-    Raises:
-        AwsError: The name is not legal or taken, or the target is no key of this account and Region.
-    """
-    arn = _arn(account, region, name)
+def create_alias(call: Call) -> dict[str, Any]:
+    """CreateAlias: the caller needs it on the alias and on the key; impossible for a key of another account."""
+    name, arn = call.params["AliasName"], _arn(call)
     if not name.startswith("alias/"):
         raise AwsError("ValidationException", 'Alias must start with the prefix "alias/"')
     if name.startswith("alias/aws/"):
         raise AwsError("NotAuthorizedException", "Alias names beginning with alias/aws/ are reserved")
     if not _NAME.fullmatch(name):
         raise AwsError("InvalidAliasNameException", f"{name} is not a legal alias name")
-    key = _target(account, region, target)
+    permit(call, arn)
+    key = own_key(call, _target(call))
     if arn in WORLD.aliases:
         raise AwsError("AlreadyExistsException", f"An alias with the name {arn} already exists")
-    if key.now.state == "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
-    alias = Alias(name, arn, key.arn, datetime.now(UTC))
-    WORLD.aliases[arn] = alias
-    return alias
-
-
-def create_alias(call: Call) -> dict[str, Any]:
-    """CreateAlias; impossible for a key of another account."""
-    make_alias(call.caller.account, call.region, call.params["AliasName"], call.params["TargetKeyId"])
+    must_not_be(key, "PendingDeletion")
+    WORLD.aliases[arn] = Alias(name, arn, key.arn, datetime.now(UTC))
     return {}
 
 
 def update_alias(call: Call) -> dict[str, Any]:
-    """UpdateAlias: to another key of the same kind."""
+    """UpdateAlias, to another key of the same kind: needed on the alias, on the key it leaves and on the new one.
+
+    So a role that may do it with certain keys alone cannot take an alias away from any other. In which order AWS asks
+    the three is recorded nowhere.
+    """
+    permit(call, _arn(call))
     alias = _find(call)
-    key, current = _target(call.caller.account, call.region, call.params["TargetKeyId"]), WORLD.keys.get(alias.target)
-    if current is not None and (key.usage, key.spec == "SYMMETRIC_DEFAULT") != (
-        current.usage,
-        current.spec == "SYMMETRIC_DEFAULT",
-    ):
+    current, key = own_key(call, alias.target), own_key(call, _target(call))
+    if _kind(key) != _kind(current):
         raise AwsError("ValidationException", "The current and the new key have to be of the same type and usage")
-    if key.now.state == "PendingDeletion":
-        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+    must_not_be(key, "PendingDeletion")
     alias.target = key.arn
     return {}
 
 
 def delete_alias(call: Call) -> dict[str, Any]:
-    """DeleteAlias."""
-    del WORLD.aliases[_find(call).arn]
+    """DeleteAlias: needed on the alias and on its key."""
+    permit(call, _arn(call))
+    alias = _find(call)
+    own_key(call, alias.target)
+    del WORLD.aliases[alias.arn]
     return {}
 
 
 def list_aliases(call: Call) -> dict[str, Any]:
-    """ListAliases of the caller's own account and Region."""
-    prefix = _arn(call.caller.account, call.region, "")
-    wanted = call.params.get("KeyId")
-    target = _target(call.caller.account, call.region, wanted).arn if wanted else None
+    """ListAliases of the caller's own account and Region: a matter of the caller's own policies alone."""
+    permit(call)
+    wanted = _own_arn(call, call.params["KeyId"]) if call.params.get("KeyId") else None
+    prefix = _arn(call, "alias/")
     aliases = [
         {
             "AliasName": alias.name,
@@ -79,14 +78,18 @@ def list_aliases(call: Call) -> dict[str, Any]:
             "CreationDate": alias.created,
         }
         for alias in WORLD.aliases.values()
-        if alias.arn.startswith(prefix) and target in {None, alias.target}
+        if alias.arn.startswith(prefix) and wanted in {None, alias.target}
     ]
-    return {"Aliases": aliases, "Truncated": False}
+    return page(call, "Aliases", aliases)
 
 
 def replicate_key(call: Call) -> dict[str, Any]:
-    """ReplicateKey: the replica has a policy, a state, grants and tags of its own."""
-    key = _target(call.caller.account, call.region, call.params["KeyId"])
+    """ReplicateKey: the replica has a policy, a state, grants and tags of its own.
+
+    Needed on the primary key, and CreateKey in the replica's Region (botocore, ReplicateKey).
+    """
+    key = own_key(call)
+    permit(call, action="CreateKey")
     region = call.params["ReplicaRegion"]
     if not key.multi_region:
         raise AwsError("UnsupportedOperationException", f"{key.arn} is not a multi-Region key.")
@@ -103,31 +106,41 @@ def replicate_key(call: Call) -> dict[str, Any]:
 
 
 def _find(call: Call) -> Alias:
-    arn = _arn(call.caller.account, call.region, call.params["AliasName"])
-    alias = WORLD.aliases.get(arn)
+    alias = WORLD.aliases.get(_arn(call))
     if alias is None:
-        raise AwsError("NotFoundException", f"Alias {arn} is not found.")
+        raise AwsError("NotFoundException", f"Alias {_arn(call)} is not found.")
     return alias
 
 
-def _target(account: str, region: str, reference: str) -> Key:
+def _target(call: Call) -> str:
+    """What the call names as the alias's key: a key, and not another alias."""
+    reference: str = call.params["TargetKeyId"]
     if reference.startswith("alias/") or ":alias/" in reference:
         raise AwsError("ValidationException", "Aliases must refer to keys. Not aliases")
+    return reference
+
+
+def _own_arn(call: Call, reference: str) -> str:
+    """The ARN of a key of the caller's own account: nothing is asked of the key, so no permission on it is needed."""
     try:
-        arn = resolve(reference, account, region)
+        arn = resolve(reference, call.caller.account, call.region)
     except KeyRefused as refused:
         raise AwsError(refused.code, refused.message) from refused
-    key = WORLD.keys.get(arn)
-    if arn.split(":")[4] != account:
-        # No record of AWS's own words was found; that it is impossible is certain (botocore, CreateAlias).
+    if arn.split(":")[4] != call.caller.account:
+        # No record of AWS's own words was found; that there is no answer is certain (botocore, ListAliases).
         raise AwsError("AccessDeniedException", f"{arn} is a key of another account.")
-    if key is None:
+    if arn not in WORLD.keys:
         raise AwsError("NotFoundException", f"Key '{arn}' does not exist")
-    return key
+    return arn
 
 
-def _arn(account: str, region: str, name: str) -> str:
-    return f"arn:{partition_of(region)}:kms:{region}:{account}:{name}"
+def _kind(key: Key) -> tuple[str, bool]:
+    return key.usage, key.spec == "SYMMETRIC_DEFAULT"
+
+
+def _arn(call: Call, name: str | None = None) -> str:
+    alias = call.params["AliasName"] if name is None else name
+    return f"arn:{partition_of(call.region)}:kms:{call.region}:{call.caller.account}:{alias}"
 
 
 HANDLERS: Final[dict[str, Handler]] = {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
-from byok.domain.evaluation import Access, Caller, Effect, decide, evaluate
-from byok.localaws.accounts import identity_policies
+from byok.domain.evaluation import Access, Caller, Effect, decide, evaluate, evaluate_identity
+from byok.localaws.accounts import identity_policies, principal_keys
 from byok.localaws.world import WORLD, Grant, Key, KeyFacts
 
 _HIDDEN: Final = (
@@ -60,6 +60,8 @@ class KeyUse:
         for_aws_resource: Whether a grant is for a resource of AWS's.
         context: The encryption context.
         ciphertext: Whether the key is known only from a ciphertext: then a refusal does not name it.
+        tags: The tags that the request puts on the key.
+        tag_keys: The tag keys that the request names.
     """
 
     caller: Caller
@@ -69,19 +71,20 @@ class KeyUse:
     for_aws_resource: bool = False
     context: tuple[tuple[str, str], ...] = ()
     ciphertext: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    tag_keys: tuple[str, ...] = ()
 
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
         """The request's condition keys; those that AWS would not send are missing."""
-        keys: dict[str, str | list[str]] = {
-            "aws:PrincipalAccount": self.caller.account,
-            "aws:PrincipalArn": self.caller.role_arn or self.caller.arn,
-            "kms:CallerAccount": self.caller.account,
-        }
+        keys = principal_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
         if self.for_aws_resource:
             keys["kms:GrantIsForAWSResource"] = "true"
+        if self.tag_keys:
+            keys["aws:TagKeys"] = list(self.tag_keys)
+        keys |= {f"aws:RequestTag/{name}": value for name, value in self.tags}
         keys |= {f"kms:EncryptionContext:{name}": value for name, value in self.context}
         return keys
 
@@ -139,20 +142,32 @@ def authorize_key_use(arn: str, use: KeyUse) -> Key:
 def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
     if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
         return
-    access = Access(use.caller, use.action, key.arn, use.condition_keys)
-    decision = decide(facts.policy, key.account, identity_policies(use.caller), access)
-    if decision.allowed:
+    identities = identity_policies(use.caller)
+    access = Access(use.caller, use.action, key.arn, use.condition_keys | _keys_of(key))
+    if decide(facts.policy, key.account, identities, access).allowed:
         return
-    if key.account != use.caller.account:
-        if evaluate(facts.policy, access).allowed:
-            raise _denied(
-                use, f"on resource: {key.arn} because no identity-based policy allows the {use.action} action"
-            )
+    by_key, by_identity = evaluate(facts.policy, access), evaluate_identity(identities, access)
+    foreign = key.account != use.caller.account
+    if foreign and not by_key.allowed:
         raise _denied(use, _HIDDEN)
-    what = "the resource associated with this ciphertext" if use.ciphertext else f"resource: {key.arn}"
-    if decision.effect is Effect.EXPLICIT_DENY:
-        raise _denied(use, f"on {what} with an explicit deny in a resource-based policy")
-    raise _denied(use, f"on {what} because no resource-based policy allows the {use.action} action")
+    if by_key.effect is Effect.EXPLICIT_DENY:
+        why = "with an explicit deny in a resource-based policy"
+    elif by_identity.effect is Effect.EXPLICIT_DENY:
+        why = "with an explicit deny in an identity-based policy"
+    else:
+        # A key policy that allows the caller's account leaves it to the caller's own policies: they refuse then.
+        kind = "identity-based" if by_key.allowed else "resource-based"
+        why = f"because no {kind} policy allows the {use.action} action"
+    unnamed = use.ciphertext and not foreign
+    what = "the resource associated with this ciphertext" if unnamed else f"resource: {key.arn}"
+    raise _denied(use, f"on {what} {why}")
+
+
+def _keys_of(key: Key) -> dict[str, str | list[str]]:
+    """Condition keys that tell of the key (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
+    aliases = [alias.name for alias in WORLD.aliases.values() if alias.target == key.arn]
+    tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
+    return tags | ({"kms:ResourceAliases": aliases} if aliases else {})
 
 
 def _must_be_usable(key: Key, facts: KeyFacts, action: str) -> None:

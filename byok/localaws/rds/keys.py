@@ -11,7 +11,7 @@ from typing import Final
 from byok.domain.arns import partition_of
 from byok.localaws.accounts import identity_allows
 from byok.localaws.call import AwsError, Call
-from byok.localaws.kms.operations import add_grant
+from byok.localaws.kms.grants import add_grant
 from byok.localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve, seen
 from byok.localaws.world import WORLD
 

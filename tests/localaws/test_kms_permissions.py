@@ -1,0 +1,217 @@
+"""What a role in the customer's account may do to aliases and tags when its policy names two keys and no other."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.localaws.server import REGION, Aws
+from tests.localaws.test_s3_recorded import refusal_of
+
+ALIASES = f"arn:aws:kms:{REGION}:444455556666:alias"
+SESSION = "arn:aws:sts::444455556666:assumed-role/Reconciler/worker"
+ON_KEYS = ["kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias", "kms:TagResource", "kms:ListResourceTags"]
+TAG = {"TagKey": "aatn", "TagValue": "acme"}
+
+
+@dataclass(frozen=True)
+class TwoKeys:
+    """Two keys that the role may mark, a third that it may not, and clients of both sides."""
+
+    s3: str
+    rds: str
+    third: str
+    role: Any
+    owner: Any
+
+
+def allow(actions: list[str] | str, resources: list[str] | str, **conditions: Any) -> dict[str, Any]:
+    condition = {"Condition": conditions} if conditions else {}
+    return {"Effect": "Allow", "Action": actions, "Resource": resources, **condition}
+
+
+def told(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
+    """A refusal as KMS words it."""
+    because = f"because no {kind} policy allows the kms:{action} action"
+    message = f"User: {SESSION} is not authorized to perform: kms:{action} on resource: {resource} {because}"
+    return ("AccessDeniedException", 400, message)
+
+
+@pytest.fixture
+def keys(aws: Aws) -> TwoKeys:
+    """The role may do everything with the aliases of a tenant, and with two of three keys."""
+    s3, rds, third = aws.s3_key(), aws.rds_key(), aws.key()
+    arn = aws.customer_role(
+        allow(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]), allow(["kms:ListAliases", "kms:ListKeys"], "*")
+    )
+    return TwoKeys(s3, rds, third, aws.assumed("kms", arn), aws.customer("kms"))
+
+
+def targets(kms: Any) -> dict[str, str]:
+    return {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
+
+
+def test_role_marks_the_keys_its_policy_names(keys: TwoKeys) -> None:
+    keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
+    assert targets(keys.role) == {"alias/byok-acme": keys.s3.rpartition("/")[2]}
+    keys.role.update_alias(AliasName="alias/byok-acme", TargetKeyId=keys.rds)
+    assert targets(keys.role) == {"alias/byok-acme": keys.rds.rpartition("/")[2]}
+    keys.role.delete_alias(AliasName="alias/byok-acme")
+    assert targets(keys.role) == {}
+    keys.role.tag_resource(KeyId=keys.rds, Tags=[TAG])
+    assert keys.role.list_resource_tags(KeyId=keys.rds)["Tags"] == [TAG]
+
+
+def test_alias_is_made_with_permission_on_the_alias_and_on_the_key(keys: TwoKeys) -> None:
+    foreign, own = "alias/production", "alias/byok-acme"
+
+    refused_for_alias = refusal_of(keys.role.create_alias, AliasName=foreign, TargetKeyId=keys.s3)
+    refused_for_key = refusal_of(keys.role.create_alias, AliasName=own, TargetKeyId=keys.third)
+
+    assert refused_for_alias == told("CreateAlias", f"{ALIASES}/production")
+    assert refused_for_key == told("CreateAlias", keys.third)
+    assert targets(keys.owner) == {}
+
+
+def test_alias_that_points_at_a_third_key_is_not_taken_away_from_it(keys: TwoKeys) -> None:
+    keys.owner.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.third)
+
+    update = refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.s3)
+    delete = refusal_of(keys.role.delete_alias, AliasName="alias/byok-acme")
+
+    assert update == told("UpdateAlias", keys.third)
+    assert delete == told("DeleteAlias", keys.third)
+    assert targets(keys.owner) == {"alias/byok-acme": keys.third.rpartition("/")[2]}
+
+
+def test_alias_is_not_pointed_at_a_third_key(keys: TwoKeys) -> None:
+    keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
+
+    assert refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.third) == told(
+        "UpdateAlias", keys.third
+    )
+    assert refusal_of(keys.role.update_alias, AliasName="alias/other", TargetKeyId=keys.s3) == told(
+        "UpdateAlias", f"{ALIASES}/other"
+    )
+
+
+def test_role_tags_no_third_key(keys: TwoKeys) -> None:
+    assert refusal_of(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == told("TagResource", keys.third)
+    assert refusal_of(keys.role.list_resource_tags, KeyId=keys.third) == told("ListResourceTags", keys.third)
+
+
+def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> None:
+    administrator = {
+        "Sid": "OneAdministrator",
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::444455556666:user/KeyAdministrator"},
+        "Action": "kms:*",
+        "Resource": "*",
+    }
+    kms = aws.customer("kms")
+    policy = json.dumps({"Statement": [administrator]})
+    key = kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
+    role = aws.assumed("kms", aws.customer_role(allow(ON_KEYS, "*")))
+
+    assert refusal_of(role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key) == told(
+        "CreateAlias", key, "resource-based"
+    )
+    kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=key)
+
+
+def test_explicit_deny_of_the_role_is_named(aws: Aws) -> None:
+    key = aws.key()
+    deny = {"Effect": "Deny", "Action": "kms:TagResource", "Resource": key}
+    role = aws.assumed("kms", aws.customer_role(allow("kms:*", "*"), deny))
+
+    code, _, message = refusal_of(role.tag_resource, KeyId=key, Tags=[TAG])
+
+    assert code == "AccessDeniedException"
+    assert message.endswith(f"on resource: {key} with an explicit deny in an identity-based policy")
+
+
+def test_tags_of_a_request_are_condition_keys(aws: Aws) -> None:
+    key = aws.key()
+    only = allow(
+        ["kms:TagResource", "kms:UntagResource"], key, **{"ForAllValues:StringEquals": {"aws:TagKeys": ["aatn"]}}
+    )
+    role = aws.assumed("kms", aws.customer_role(only))
+
+    role.tag_resource(KeyId=key, Tags=[TAG])
+
+    other = [TAG, {"TagKey": "cost", "TagValue": "0"}]
+    assert refusal_of(role.tag_resource, KeyId=key, Tags=other) == told("TagResource", key)
+    assert refusal_of(role.untag_resource, KeyId=key, TagKeys=["cost"]) == told("UntagResource", key)
+    role.untag_resource(KeyId=key, TagKeys=["aatn"])
+
+
+def test_aliases_and_tags_of_a_key_are_condition_keys(aws: Aws) -> None:
+    marked, bare, kms = aws.key(Tags=[TAG]), aws.key(), aws.customer("kms")
+    kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=bare)
+    by_tag = allow("kms:DescribeKey", "*", StringEquals={"aws:ResourceTag/aatn": "acme"})
+    by_alias = allow("kms:ListResourceTags", "*", **{"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/byok-*"}})
+    role = aws.assumed("kms", aws.customer_role(by_tag, by_alias))
+
+    assert role.describe_key(KeyId=marked)["KeyMetadata"]["Arn"] == marked
+    assert refusal_of(role.describe_key, KeyId=bare) == told("DescribeKey", bare)
+    assert role.list_resource_tags(KeyId=bare)["Tags"] == []
+    assert refusal_of(role.list_resource_tags, KeyId=marked) == told("ListResourceTags", marked)
+
+
+def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: Aws) -> None:
+    role = aws.assumed("kms", aws.customer_role(allow("kms:CreateKey", "*")))
+
+    assert refusal_of(role.list_aliases) == told("ListAliases", "*")
+    assert refusal_of(role.list_keys) == told("ListKeys", "*")
+    assert refusal_of(role.create_key, Tags=[TAG]) == told("TagResource", "*")
+    assert role.create_key()["KeyMetadata"]["AWSAccountId"] == "444455556666"
+    assert refusal_of(aws.platform("kms").create_key)[0] == "AccessDeniedException"
+
+
+def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: Aws, keys: TwoKeys) -> None:
+    own = aws.operator("kms").create_key()["KeyMetadata"]["Arn"]
+
+    # Under the most generous policies an alias and its key are still of one account; AWS's words are recorded nowhere.
+    assert refusal_of(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
+        "AccessDeniedException"
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_lists_come_in_pages(aws: Aws, size: int) -> None:
+    kms = aws.customer("kms")
+    tags = [{"TagKey": f"t{number}", "TagValue": "x"} for number in range(5)]
+    key = aws.key(Tags=tags)
+    names = [f"alias/byok-{number}" for number in range(5)]
+    for name in names:
+        kms.create_alias(AliasName=name, TargetKeyId=key)
+
+    def pages(operation: str, member: str, **given: str) -> list[list[Any]]:
+        asked = kms.get_paginator(operation).paginate(PaginationConfig={"PageSize": size}, **given)
+        return [one[member] for one in asked]
+
+    of_aliases, of_tags = pages("list_aliases", "Aliases", KeyId=key), pages("list_resource_tags", "Tags", KeyId=key)
+    assert [alias["AliasName"] for one in of_aliases for alias in one] == names
+    assert [tag for one in of_tags for tag in one] == tags
+    assert [len(one) for one in of_aliases] == [len(one) for one in of_tags]
+    assert len(of_aliases) == -(-5 // size)
+
+
+def test_list_is_cut_at_its_usual_length_without_being_asked(aws: Aws) -> None:
+    kms, key = aws.customer("kms"), aws.key()
+    for number in range(51):
+        kms.create_alias(AliasName=f"alias/byok-{number}", TargetKeyId=key)
+
+    first = kms.list_aliases()
+    rest = kms.list_aliases(Marker=first["NextMarker"])
+
+    assert (len(first["Aliases"]), first["Truncated"]) == (50, True)
+    assert (len(rest["Aliases"]), rest["Truncated"], "NextMarker" in rest) == (1, False, False)
+
+
+def test_page_that_cannot_be_is_refused(aws: Aws) -> None:
+    kms, key = aws.customer("kms"), aws.key()
+
+    assert refusal_of(kms.list_aliases, Marker="made-up")[0] == "InvalidMarkerException"
+    assert refusal_of(kms.list_resource_tags, KeyId=key, Limit=51)[0] == "ValidationException"
