@@ -5,21 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
-Context = Mapping[str, str | list[str]]
+from byok.domain.patterns import VERSION_WITH_VARIABLES, Context, Fill, as_text, filling, small_letters, wildcard
 
 
 class UnknownConditionError(ValueError):
     """A condition operator or value that is not known here: what the policy means cannot be said."""
-
-
-@lru_cache(maxsize=4096)
-def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """A pattern with `*` and `?` as a regular expression for a full match."""
-    text = "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
-    return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
 @dataclass(frozen=True)
@@ -43,28 +35,30 @@ class Tested:
     unknown: str = ""
 
 
-def tested(block: Mapping[str, Mapping[str, Any]], context: Context) -> tuple[Tested, ...]:
+def tested(block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None) -> tuple[Tested, ...]:
     """Every test of a block, each by itself.
 
     Args:
         block: The statement's `Condition`.
         context: The request's condition keys; their names are compared without regard to case.
+        version: The policy's `Version`, which decides whether there are variables.
     """
-    present = {name.lower(): value for name, value in context.items()}
+    present = small_letters(context)
+    fill = filling(context, version)
     return tuple(
-        _test(operator, name, tuple(_text(item) for item in _list(values)), present)
+        _test(operator, name, tuple(_text(item) for item in _list(values)), present.get(name.lower()), fill)
         for operator, tests in block.items()
         for name, values in tests.items()
     )
 
 
 def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """Whether every operator of a block, and every key under it, is satisfied.
+    """Whether every operator of a block, and every key under it, is satisfied, in a policy of the present version.
 
     Raises:
         UnknownConditionError: It hangs on an operator or value that is not known.
     """
-    return all_hold(tested(block, context))
+    return all_hold(tested(block, context, VERSION_WITH_VARIABLES))
 
 
 def all_hold(tests: Iterable[Tested]) -> bool:
@@ -95,10 +89,9 @@ def check_operator(operator: str) -> None:
         _comparison(plain.removesuffix("IfExists"))
 
 
-def _test(operator: str, key: str, wanted: tuple[str, ...], present: Mapping[str, str | list[str]]) -> Tested:
-    actual = present.get(key.lower())
+def _test(operator: str, key: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill) -> Tested:
     try:
-        return Tested(operator, key, wanted, actual, _operator_holds(operator, list(wanted), actual, present))
+        return Tested(operator, key, wanted, actual, _operator_holds(operator, wanted, actual, fill))
     except UnknownConditionError as error:
         return Tested(operator, key, wanted, actual, None, str(error))
 
@@ -108,13 +101,11 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _operator_holds(
-    operator: str, wanted: list[str], actual: str | list[str] | None, context: Mapping[str, Any]
-) -> bool:
+def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill) -> bool:
     check_operator(operator)
     quantifier, _, plain = operator.rpartition(":")
     if plain == "Null":
-        return (actual is None) == (wanted[0].lower() == "true")
+        return any((actual is None) == (item.lower() == "true") for item in wanted)
     if_exists = plain.endswith("IfExists")
     name = plain.removesuffix("IfExists")
     negated, compare = _comparison(name)
@@ -123,8 +114,10 @@ def _operator_holds(
         if quantifier == "ForAnyValue":
             return if_exists
         return negated or if_exists or quantifier == "ForAllValues"
-    filled = [_filled(item, context) for item in wanted]
-    hits = [any(compare(item, value) for item in filled if item is not None) != negated for value in _list(actual)]
+    # A value that hangs on a variable without a value is equal to nothing, so that a negated operator is satisfied
+    # (IAM user guide, "Policy variables with no value").
+    known = [item for item in map(fill, wanted) if item is not None]
+    hits = [any(compare(item, value) for item in known) != negated for value in _list(actual)]
     return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
 
 
@@ -134,20 +127,6 @@ def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
     if positive not in _COMPARISONS:
         raise UnknownConditionError(f"the condition operator {name} is not known")
     return negated, _COMPARISONS[positive]
-
-
-def _filled(value: str, context: Mapping[str, Any]) -> str | None:
-    """A value with its policy variables filled in; None where one of them is not in the request."""
-    missing = False
-
-    def fill(match: re.Match[str]) -> str:
-        nonlocal missing
-        found = context.get(match[1].lower())
-        missing = missing or not isinstance(found, str)
-        return found if isinstance(found, str) else ""
-
-    filled = re.sub(r"\$\{([^}]+)\}", fill, value)
-    return None if missing else filled
 
 
 def _list(value: Any) -> list[Any]:
@@ -189,8 +168,8 @@ def _in_network(wanted: str, actual: str) -> bool:
 
 
 _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
-    "StringEquals": lambda wanted, actual: wanted == actual,
-    "StringEqualsIgnoreCase": lambda wanted, actual: wanted.lower() == actual.lower(),
+    "StringEquals": lambda wanted, actual: as_text(wanted) == actual,
+    "StringEqualsIgnoreCase": lambda wanted, actual: as_text(wanted).lower() == actual.lower(),
     "StringLike": _like,
     "Bool": lambda wanted, actual: wanted.lower() == actual.lower(),
     "ArnEquals": _arn,

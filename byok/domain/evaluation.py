@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.conditions import Tested, all_hold, tested, wildcard
+from byok.domain.conditions import Tested, all_hold, tested
+from byok.domain.patterns import Fill, filling, wildcard
 
 Policy = Mapping[str, Any]
 
@@ -122,14 +123,16 @@ def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> 
         access: The call.
         with_principals: Whether it is a resource's policy, whose statements name principals, or an identity's.
     """
+    version = policy.get("Version")
+    fill = filling(access.context, version)
     return [
         Examination(
             sid=statement.get("Sid") or f"statement {number}",
             statement=statement,
             addressed=_addressed(statement, access.caller) if with_principals else Addressed.CALLER,
             action=_matches(statement, "Action", access.action, ignore_case=True),
-            resource=_is_about_resource(statement, access.resource),
-            conditions=tested(statement.get("Condition", {}), access.context),
+            resource=_is_about_resource(statement, access.resource, fill),
+            conditions=tested(statement.get("Condition", {}), access.context, version),
         )
         for number, statement in enumerate(_list(policy.get("Statement", [])), start=1)
     ]
@@ -213,14 +216,17 @@ def _is_account(entry: str, account: str) -> bool:
     return entry == account or re.fullmatch(rf"arn:aws[a-z-]*:iam::{account}:root", entry) is not None
 
 
-def _is_about_resource(statement: Mapping[str, Any], resource: str) -> bool:
+def _is_about_resource(statement: Mapping[str, Any], resource: str, fill: Fill) -> bool:
     # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts").
     of_trust = not {"Resource", "NotResource"} & set(statement)
-    return of_trust or _matches(statement, "Resource", resource, ignore_case=False)
+    return of_trust or _matches(statement, "Resource", resource, fill=fill)
 
 
-def _matches(statement: Mapping[str, Any], element: str, value: str, *, ignore_case: bool) -> bool:
+def _matches(
+    statement: Mapping[str, Any], element: str, value: str, *, ignore_case: bool = False, fill: Fill | None = None
+) -> bool:
     negated = f"Not{element}"
     patterns = _list(statement.get(negated, statement.get(element, [])))
-    hit = any(wildcard(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in patterns)
+    known = [one for one in (fill(pattern) if fill else pattern for pattern in patterns) if one is not None]
+    hit = any(wildcard(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in known)
     return not hit if negated in statement else hit

@@ -133,6 +133,34 @@ def test_actions_match_as_iam_matches_them(element: str, value: object, hit: boo
 
 
 @pytest.mark.parametrize(
+    ("element", "value", "hit"),
+    [
+        ("Resource", "arn:aws:kms:*:*:key/${aws:username}-*", True),
+        ("Resource", "arn:aws:kms:*:*:key/${aws:other}*", False),
+        ("Resource", "arn:aws:kms:*:*:key/${aws:other, '1111'}*", True),
+        ("Resource", "arn:aws:kms:*:*:key/${*}", False),
+        ("NotResource", "arn:aws:kms:*:*:key/${aws:username}-*", False),
+        ("NotResource", "arn:aws:kms:*:*:key/${aws:other}*", True),
+    ],
+)
+def test_variables_of_a_resource_are_filled_in(element: str, value: str, hit: bool) -> None:
+    statement = {"Effect": "Allow", "Action": "kms:*", element: value}
+    access = Access(SESSION, "kms:Decrypt", KEY, {"aws:UserName": "11111111"})
+    assert evaluate_identity([{"Version": "2012-10-17", "Statement": statement}], access).allowed is hit
+
+
+@pytest.mark.parametrize("version", [{}, {"Version": "2008-10-17"}])
+def test_what_looks_like_a_variable_is_text_to_an_earlier_version(version: dict[str, str]) -> None:
+    condition = {"StringEquals": {"aws:userid": "${aws:username}"}}
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}
+    policy = {**version, "Statement": statement}
+    as_text = {"aws:userid": "${aws:username}", "aws:username": "x"}
+    filled_in = {"aws:userid": "x", "aws:username": "x"}
+    assert evaluate_identity([policy], Access(SESSION, "kms:Decrypt", KEY, as_text)).allowed
+    assert not evaluate_identity([policy], Access(SESSION, "kms:Decrypt", KEY, filled_in)).allowed
+
+
+@pytest.mark.parametrize(
     ("block", "keys", "holds"),
     [
         ({"StringEquals": {"a": "x"}}, {"a": "x"}, True),
@@ -152,6 +180,7 @@ def test_actions_match_as_iam_matches_them(element: str, value: object, hit: boo
         ({"Null": {"a": "true"}}, {}, True),
         ({"Null": {"a": "false"}}, {}, False),
         ({"Null": {"a": "false"}}, {"a": "x"}, True),
+        ({"Null": {"a": ["true", "false"]}}, {"a": "x"}, True),
         ({"ArnLike": {"a": "arn:aws:iam::*:role/*"}}, {"a": ROLE}, True),
         ({"ArnLike": {"a": "arn:aws:iam::*"}}, {"a": ROLE}, False),
         ({"NumericLessThan": {"a": "10"}}, {"a": "9"}, True),
@@ -165,6 +194,17 @@ def test_actions_match_as_iam_matches_them(element: str, value: object, hit: boo
         ({"ForAnyValue:StringNotEquals": {"a": ["x"]}}, {}, False),
         ({"StringEquals": {"a": "${aws:username}"}}, {"a": "x", "aws:username": "x"}, True),
         ({"StringEquals": {"a": "${aws:username}"}}, {"a": ""}, False),
+        ({"StringNotEquals": {"a": "${aws:username}"}}, {"a": "x"}, True),
+        ({"StringEquals": {"a": "${aws:username, 'nobody'}"}}, {"a": "nobody"}, True),
+        ({"StringEquals": {"a": "${aws:username, 'nobody'}"}}, {"a": "x", "aws:username": "x"}, True),
+        ({"StringEquals": {"a": "${aws:tags}"}}, {"a": "x", "aws:tags": ["x"]}, False),
+        ({"StringLike": {"a": "${b}-*"}}, {"a": "x-1", "b": "x"}, True),
+        ({"StringLike": {"a": "${b}"}}, {"a": "x", "b": "*"}, False),
+        ({"StringLike": {"a": "${b}"}}, {"a": "${*}", "b": "${*}"}, True),
+        ({"StringLike": {"a": "1${*}${?}${$}*"}}, {"a": "1*?$2"}, True),
+        ({"StringLike": {"a": "${*}"}}, {"a": "x"}, False),
+        ({"StringEquals": {"a": "${$}{b}"}}, {"a": "${b}"}, True),
+        ({"ArnLike": {"a": "arn:aws:iam::${b:c}:role/*"}}, {"a": ROLE, "b:c": PLATFORM}, True),
         ({"StringEquals": {"a": "x"}, "Bool": {"b": "true"}}, {"a": "x"}, False),
     ],
 )

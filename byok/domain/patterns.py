@@ -1,0 +1,69 @@
+"""What stands in a policy for many values: wildcards, and variables that a request fills in.
+
+Source: IAM user guide, "IAM policy elements: Variables and tags".
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final
+
+Context = Mapping[str, str | list[str]]
+# Fills in the variables of a pattern; None where one of them has no value: such a pattern matches nothing.
+Fill = Callable[[str], str | None]
+
+VERSION_WITH_VARIABLES: Final = "2012-10-17"
+
+# `${aws:username}`, and with a value for requests that have none: `${aws:username, 'nobody'}`.
+_VARIABLE: Final = re.compile(r"\$\{(?P<key>[^*?$,}][^,}]*)(?:, *'(?P<default>[^']*)')?\}")
+# `${*}`, `${?}` and `${$}` are the characters themselves ("Special characters").
+_CHARACTER: Final = re.compile(r"\$\{([*?$])\}")
+_SPECIAL: Final = re.compile(r"[*?$]")
+
+
+@lru_cache(maxsize=4096)
+def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+    """A pattern with `*` and `?` as a regular expression for a full match."""
+    parts = re.split(r"(\$\{[*?$]\}|[*?])", pattern)
+    text = "".join({"*": ".*", "?": "."}.get(part, re.escape(as_text(part))) for part in parts)
+    return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def as_text(pattern: str) -> str:
+    """A pattern as the text that it is where there are no wildcards."""
+    return _CHARACTER.sub(r"\1", pattern)
+
+
+def literally(text: str) -> str:
+    """A pattern that means this text and nothing else."""
+    return _SPECIAL.sub(r"${\g<0>}", text)
+
+
+def filling(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> Fill:
+    """What fills in the variables of a policy's `Resource` and `Condition` values for one request.
+
+    Args:
+        context: The request's condition keys. One with many values has none as a variable.
+        version: The policy's `Version`. In an earlier one, and without any, what looks like a variable is text.
+    """
+    if version != VERSION_WITH_VARIABLES:
+        return lambda pattern: pattern.replace("${", "${$}{")
+    present = small_letters(context)
+
+    def fill(pattern: str) -> str | None:
+        values: list[str | None] = []
+
+        def value_of(match: re.Match[str]) -> str:
+            found = present.get(match["key"].strip().lower())
+            values.append(found if isinstance(found, str) else match["default"])
+            return literally(values[-1] or "")
+
+        text = _VARIABLE.sub(value_of, pattern)
+        return None if None in values else text
+
+    return fill
+
+
+def small_letters(context: Context) -> dict[str, str | list[str]]:
+    """A request's condition keys as they are compared: without regard to case."""
+    return {name.lower(): value for name, value in context.items()}
