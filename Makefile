@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 # Programs that tests start, each installed for itself: what they pin is not ours to follow.
 TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
+ORACLE := $(TOOLS)/oracle/.installed
 
 .PHONY: help setup demo up test lint format lock clean
 
@@ -26,6 +27,13 @@ $(AWS_CLI): tests/awscli/requirements.lock
 	$(TOOLS)/awscli/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/awscli/requirements.lock
 	@touch $(AWS_CLI)
 
+# Another evaluator of policies, which ours is compared with. Without node and npm its tests say that they were skipped.
+$(ORACLE): tests/oracle/package.json tests/oracle/package-lock.json
+	@mkdir -p $(TOOLS)/oracle
+	cp $^ $(TOOLS)/oracle
+	if command -v node > /dev/null && command -v npm > /dev/null; then \
+	  npm ci --prefix $(TOOLS)/oracle --ignore-scripts --no-audit --no-fund --loglevel error && touch $(ORACLE); fi
+
 demo: setup ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
 	$(BIN)/byok demo
 
@@ -38,7 +46,7 @@ lint: setup ## Formatting, lint, types and the directions between packages.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup lint $(AWS_CLI) ## Everything CI runs.
+test: setup lint $(AWS_CLI) $(ORACLE) ## Everything CI runs.
 	$(BIN)/pytest -n auto
 
 format: setup ## Put the code into the house's form.
@@ -53,6 +61,7 @@ lock: setup ## Resolve the dependencies anew, with hashes, for every platform.
 	  --output-file deploy/requirements.lock
 	$(BIN)/uv pip compile tests/awscli/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file tests/awscli/requirements.lock
+	npm install --prefix tests/oracle --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
 clean: ## Remove the virtual environment, the tests' programs, caches and local data.
 	rm -rf $(VENV) $(TOOLS) .byok .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

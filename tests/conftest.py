@@ -2,7 +2,8 @@
 
 from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
-from tests.programs import aws_cli
+from tests.oracle.simulator import simulator
+from tests.programs import aws_cli, node
 from tests.workflows.stage import environment_id, stage, temporal
 
-__all__ = ["accounts", "aws", "aws_cli", "aws_server", "environment_id", "stage", "temporal"]
+__all__ = ["accounts", "aws", "aws_cli", "aws_server", "environment_id", "node", "simulator", "stage", "temporal"]

@@ -41,3 +41,12 @@ def aws_cli() -> Path:
         if runs(program, "--version"):
             return program
     absent("the AWS CLI is neither in .tools nor on PATH: `make test` installs it")
+
+
+@pytest.fixture(scope="session")
+def node() -> Path:
+    """Node.js, which the policy oracle runs on."""
+    on_path = shutil.which("node")
+    if on_path and runs(Path(on_path), "--version"):
+        return Path(on_path)
+    absent("node is not on PATH")

@@ -1,0 +1,213 @@
+"""Policies and calls for hypothesis to choose from: all that a key policy may say about the calls the platform makes.
+
+The values are few and near to those that the calls carry, so that statements apply as often as they do not.
+"""
+
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from byok.domain.evaluation import Access, Caller
+from byok.domain.policies import via_service
+from byok.localaws.kms.usage import KeyUse
+
+REGION: Final = "eu-central-1"
+PLATFORM, CUSTOMER, STRANGER = "111122223333", "444455556666", "999988887777"
+KEY: Final = f"arn:aws:kms:{REGION}:{CUSTOMER}:key/11111111-1111-4111-8111-111111111111"
+BUCKET: Final = "arn:aws:s3:::byok-acme-files"
+S3, RDS = via_service("s3", REGION), via_service("rds", REGION)
+
+
+def session(account: str, role: str) -> Caller:
+    """A session of a role."""
+    return Caller(f"arn:aws:sts::{account}:assumed-role/{role}/worker", account, f"arn:aws:iam::{account}:role/{role}")
+
+
+CALLERS: Final = [
+    session(PLATFORM, "AtaccamaPlatform"),
+    session(PLATFORM, "Other"),
+    session(CUSTOMER, "KeyUser"),
+    Caller(f"arn:aws:iam::{CUSTOMER}:user/KeyAdministrator", CUSTOMER),
+    session(STRANGER, "AtaccamaPlatform"),
+]
+_IN_S3: Final = (("aws:s3:arn", BUCKET),)
+_IN_RDS: Final = (("aws:rds:dbc-id", "cluster-ACME"),)
+
+
+def _uses(caller: Caller) -> list[KeyUse]:
+    """What the platform does with the keys, through S3, through RDS and by itself."""
+    through_s3 = [
+        KeyUse(caller, f"kms:{action}", REGION, via=S3, context=_IN_S3) for action in ("GenerateDataKey", "Decrypt")
+    ]
+    through_rds = [
+        KeyUse(caller, "kms:DescribeKey", REGION, via=RDS),
+        *(
+            KeyUse(caller, f"kms:{action}", REGION, via=RDS, for_aws_resource=True, context=_IN_RDS)
+            for action in ("CreateGrant", "ListGrants", "RevokeGrant")
+        ),
+    ]
+    direct = [
+        KeyUse(caller, f"kms:{action}", REGION)
+        for action in ("GenerateDataKey", "Decrypt", "DescribeKey", "CreateGrant", "ListGrants", "RevokeGrant")
+    ]
+    return [*through_s3, *through_rds, *direct]
+
+
+def _access(use: KeyUse) -> Access:
+    names = {"kms:EncryptionContextKeys": [name for name, _ in use.context]} if use.context else {}
+    return Access(use.caller, use.action, KEY, {**use.condition_keys, **names})
+
+
+CALLS: Final = [_access(use) for caller in CALLERS for use in _uses(caller)]
+
+
+def some(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
+    """One of the items by itself, or a list of them."""
+    return items | st.lists(items, min_size=1, max_size=most, unique=True)
+
+
+# The elements that say for whom a statement is.
+_PRINCIPALS: Final = st.sampled_from(
+    [
+        f"arn:aws:iam::{PLATFORM}:root",
+        f"arn:aws:iam::{CUSTOMER}:root",
+        PLATFORM,
+        CUSTOMER,
+        *(arn for caller in CALLERS for arn in (caller.arn, caller.role_arn) if arn),
+    ]
+)
+_NOBODY_OF_OURS: Final = {"Service": "logs.amazonaws.com"}
+_FOR: Final = st.one_of(
+    st.sampled_from([{"Principal": "*"}, {"Principal": {"AWS": "*"}}, {"Principal": _NOBODY_OF_OURS}]),
+    st.builds(lambda who: {"Principal": {"AWS": who}}, some(_PRINCIPALS)),
+    st.builds(lambda who: {"Principal": {"AWS": who, **_NOBODY_OF_OURS}}, some(_PRINCIPALS)),
+    st.builds(lambda who: {"NotPrincipal": {"AWS": who}}, some(_PRINCIPALS)),
+)
+
+# The elements that say for what.
+_ACTIONS: Final = st.sampled_from(
+    [
+        *("kms:*", "KMS:*", "kms:Decrypt", "kms:decrypt", "kms:GenerateDataKey*", "kms:GenerateDataKe?", "kms:De*"),
+        *("kms:DescribeKey", "kms:?escribeKey", "kms:*Grant", "kms:*Grants", "kms:CreateGrant", "kms:*Key*"),
+        *("Kms:LISTGRANTS", "kms:RevokeGrant", "kms:Encrypt", "s3:PutObject", "rds:*"),
+    ]
+)
+_ANY_ACTION: Final = some(_ACTIONS) | st.just("*")
+_ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
+_RESOURCES: Final = st.sampled_from(
+    [
+        *(KEY, KEY.replace(REGION, "eu-west-1"), KEY.replace("1111-4", "2222-4"), BUCKET),
+        *(f"arn:aws:kms:*:{CUSTOMER}:key/*", f"arn:aws:kms:{REGION}:{PLATFORM}:key/*", "arn:aws:kms:*:*:key/1*"),
+        *("arn:aws:kms:*:*:alias/*", f"arn:aws:kms:{REGION}:{CUSTOMER}:key/????????-*"),
+        *(f"arn:aws:kms:*:{CUSTOMER}:key/${{aws:username}}", "arn:aws:kms:*:*:key/${aws:username, '1111'}*"),
+        "arn:aws:kms:*:*:key/${*}",
+    ]
+)
+# A variable that no request of ours has a value for.
+_NO_VALUE: Final = "${aws:username}"
+_ON: Final = st.one_of(
+    *[st.just({"Resource": "*"})] * 2,
+    st.builds(lambda resources: {"Resource": resources}, some(_RESOURCES)),
+    # The oracle lets a statement be about nothing that excepts a variable without a value. AWS: such a resource
+    # "will not match any resource", so that nothing is excepted (IAM user guide, "Policy variables with no value").
+    st.builds(lambda resources: {"NotResource": resources}, some(_RESOURCES.filter(lambda one: _NO_VALUE not in one))),
+)
+
+# What a statement may ask of the request. The keys are spelt as AWS documents them, and not.
+_VALUES: Final[dict[str, list[str]]] = {
+    "kms:ViaService": [S3, RDS, via_service("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
+    "KMS:viaservice": [S3, RDS.upper(), "???.*"],
+    "aws:PrincipalAccount": [PLATFORM, CUSTOMER, "1111*", "${kms:CallerAccount}", "${aws:username}"],
+    "kms:CallerAccount": [PLATFORM, CUSTOMER, STRANGER, "${aws:PrincipalAccount}", f"${{aws:userid, '{PLATFORM}'}}"],
+    "kms:EncryptionContext:aws:s3:arn": [BUCKET, "arn:aws:s3:::byok-*", "arn:aws:s3:::${aws:username}-*", "${*}"],
+    "kms:EncryptionContext:aws:rds:dbc-id": ["cluster-ACME", "cluster-acme", "cluster-*", "cluster${$}ACME"],
+    "aws:PrincipalArn": [
+        *(f"arn:aws:iam::{PLATFORM}:role/AtaccamaPlatform", f"arn:aws:iam::{CUSTOMER}:user/*"),
+        *(
+            f"arn:aws:iam::{PLATFORM}:*",
+            "arn:aws:iam::*:role/*",
+            "arn:aws:iam::${kms:CallerAccount}:role/Ata?camaPlatform",
+        ),
+    ],
+    "aws:PrincipalOrgID": ["o-1234567890", "*"],
+    "aws:username": ["KeyAdministrator", "*"],
+}
+_OF_TEXT: Final = st.sampled_from(
+    [
+        *("StringEquals", "StringNotEquals", "StringLike", "StringNotLike"),
+        *("StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"),
+    ]
+)
+_OF_ARNS: Final = st.sampled_from(["ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"])
+_QUANTIFIERS: Final = ("ForAnyValue:", "ForAllValues:")
+
+
+@st.composite
+def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
+    """An operator, a key and the values wanted."""
+    kind = draw(st.sampled_from(["text", "text", "text", "arn", "bool", "null", "many"]))
+    if_exists = draw(st.sampled_from(["", "", "IfExists"]))
+    if kind == "bool":
+        key = draw(st.sampled_from(["kms:GrantIsForAWSResource", "kms:grantisforawsresource"]))
+        return f"Bool{if_exists}", key, draw(some(st.sampled_from(["true", "false", "True"])))
+    if kind == "null":
+        key = draw(st.sampled_from([*_VALUES, "kms:GrantIsForAWSResource"]))
+        return "Null", key, draw(some(st.sampled_from(["true", "false"])))
+    if kind == "many":
+        # A key with many values needs a quantifier (IAM user guide, "Single-valued vs. multivalued context keys").
+        names = st.sampled_from(["aws:s3:arn", "aws:rds:dbc-id", "aws:*", "other"])
+        return draw(st.sampled_from(_QUANTIFIERS)) + draw(_OF_TEXT), "kms:EncryptionContextKeys", draw(some(names))
+    key = "aws:PrincipalArn" if kind == "arn" else draw(st.sampled_from(list(_VALUES)))
+    operator = draw(_OF_ARNS if kind == "arn" else _OF_TEXT)
+    quantifier = draw(st.sampled_from(("", "", "", *_QUANTIFIERS)))
+    if quantifier == "ForAnyValue:":
+        # The oracle takes ...IfExists for nothing here. AWS: "If the key is not present, evaluate the condition element
+        # as true", of every operator but Null (IAM user guide, "...IfExists condition operators").
+        if_exists = ""
+    return f"{quantifier}{operator}{if_exists}", key, draw(some(st.sampled_from(_wanted(operator, key))))
+
+
+def _wanted(operator: str, key: str) -> list[str]:
+    """The values to choose from, without those that the oracle misunderstands."""
+    values = _VALUES[key]
+    if operator.startswith("Arn"):
+        # It parts a pattern at the colon of a variable's name. AWS: "You can use a policy variable with the ARN
+        # condition operator" (IAM user guide, "ARN condition operators").
+        values = [value for value in values if "${" not in value]
+    if "Not" in operator:
+        # It takes them for not satisfied. AWS: "Inverted condition operators like StringNotEquals or StringNotLike do
+        # match against a null value" (IAM user guide, "Policy variables with no value").
+        values = [value for value in values if _NO_VALUE not in value]
+    return values
+
+
+@st.composite
+def _conditions(draw: st.DrawFn) -> dict[str, Any]:
+    block: dict[str, dict[str, Any]] = {}
+    for operator, key, wanted in draw(st.lists(_tests(), max_size=2)):
+        block.setdefault(operator, {})[key] = wanted
+    return {"Condition": block} if block else {}
+
+
+@st.composite
+def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
+    return {
+        # An explicit deny settles everything, so that it is to be rarer.
+        "Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"])),
+        **(draw(_FOR) if with_principals else {}),
+        **draw(_ABOUT),
+        **draw(_ON),
+        **draw(_conditions()),
+    }
+
+
+def policies(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """Policies of a key, whose statements name principals, or of an identity."""
+    statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)
+    return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)
+
+
+EVERYTHING: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+KEY_POLICIES: Final = policies(with_principals=True)
+# That everything is allowed is as likely as all the rest: across accounts nothing is, where this does not allow it.
+IDENTITY_POLICIES: Final = st.lists(st.just(EVERYTHING) | policies(with_principals=False), max_size=2)

@@ -1,0 +1,32 @@
+"""Our evaluator and one that was written by others agree on what policies mean, over thousands of generated ones."""
+
+import json
+import os
+from collections import Counter
+from typing import Any, Final
+
+from hypothesis import given, settings
+
+from byok.domain.evaluation import Effect, Policy, decide
+from tests.oracle.generated import CALLS, CUSTOMER, IDENTITY_POLICIES, KEY_POLICIES
+from tests.oracle.simulator import Simulator
+
+# The same policies in every run, so that none fails for what it did not change; more of them search longer.
+EXAMPLES: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
+
+
+def test_every_decision_is_the_oracles(simulator: Simulator) -> None:
+    decided: Counter[Effect] = Counter()
+
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
+    @given(key_policy=KEY_POLICIES, identity_policies=IDENTITY_POLICIES)
+    def agrees(key_policy: dict[str, Any], identity_policies: list[Policy]) -> None:
+        theirs = simulator.effects(key_policy, CUSTOMER, identity_policies, CALLS)
+        for call, their in zip(CALLS, theirs, strict=True):
+            our = decide(key_policy, CUSTOMER, identity_policies, call).effect
+            decided[our] += 1
+            policies = json.dumps([key_policy, *identity_policies], indent=1)
+            assert our is their, f"we say {our}, the oracle {their}\n{call}\n{policies}"
+
+    agrees()
+    assert min(decided[effect] for effect in Effect) > sum(decided.values()) / 20, f"one-sided examples: {decided}"
