@@ -1,0 +1,138 @@
+"""Reads a key policy as people have it: the document, or the whole answer of `aws kms get-key-policy`."""
+
+import json
+from typing import Any, Final
+
+from byok.domain.conditions import UnknownConditionError, check_operator
+
+_ELEMENTS: Final = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
+
+
+class PolicyDocumentError(ValueError):
+    """A text that KMS would not take as a key policy; `code` says in which way."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def decode(content: bytes) -> str:
+    """The text of a file: what Windows' shells write is UTF-16, and what some editors write begins with a mark.
+
+    Raises:
+        PolicyDocumentError: It is no text.
+    """
+    try:
+        return content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise PolicyDocumentError("policy.NotJson", f"The file is not text: {error}.") from error
+
+
+def read_policy(text: str) -> dict[str, Any]:
+    """A policy whose shape is right; what it allows is not decided here.
+
+    Raises:
+        PolicyDocumentError: KMS would refuse it, or it is no key policy.
+    """
+    policy = _object(policy_text(text))
+    statements = policy.get("Statement")
+    if statements is None:
+        near = next((name for name in policy if name.lower().startswith("statement")), None)
+        hint = f" The element is called Statement, not {near}." if near else ""
+        raise PolicyDocumentError("policy.NoStatement", f"The policy has no Statement array.{hint}")
+    listed = statements if isinstance(statements, list) else [statements]
+    if not listed:
+        raise PolicyDocumentError("policy.NoStatement", "The policy's Statement array is empty.")
+    for number, statement in enumerate(listed, start=1):
+        _check_statement(statement, number)
+    return policy
+
+
+def policy_text(text: str) -> str:
+    """The document itself, where `get-key-policy` was printed whole: then it is a text within the answer's JSON.
+
+    Raises:
+        PolicyDocumentError: It is not JSON.
+    """
+    content = _json(text)
+    if isinstance(content, dict) and isinstance(content.get("Policy"), str) and "Statement" not in content:
+        return str(content["Policy"])
+    return content if isinstance(content, str) else text
+
+
+def _object(text: str) -> dict[str, Any]:
+    content = _json(text)
+    if not isinstance(content, dict):
+        what = "an array: the policy is the object around it" if isinstance(content, list) else "no JSON object"
+        raise PolicyDocumentError("policy.NotAPolicy", f"This is {what}.")
+    return content
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise PolicyDocumentError(
+            "policy.NotJson", f"This is not valid JSON: {error.msg}, in line {error.lineno}, column {error.colno}."
+        ) from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no name is there twice: which of the two counts would be anybody's guess."""
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PolicyDocumentError("policy.NameTwice", f"The name {twice} stands twice in one object.")
+    return dict(pairs)
+
+
+def _check_statement(statement: Any, number: int) -> None:
+    def refuse(message: str) -> PolicyDocumentError:
+        return PolicyDocumentError("policy.Malformed", f"{name}: {message}")
+
+    name = f"Statement {number}"
+    if not isinstance(statement, dict):
+        raise refuse("it is no JSON object.")
+    if statement.get("Sid"):
+        name = f"Statement {statement['Sid']}"
+    unknown = sorted(set(statement) - _ELEMENTS)
+    if unknown:
+        raise refuse(f"a statement has no element {', '.join(unknown)}.")
+    if statement.get("Effect") not in {"Allow", "Deny"}:
+        raise refuse("Effect has to be Allow or Deny, spelt so.")
+    for element in ("Principal", "Action", "Resource"):
+        present = [one for one in (element, f"Not{element}") if one in statement]
+        if len(present) != 1:
+            raise refuse(f"it needs {element} or Not{element}, and one of them alone.")
+    for element in ("Action", "NotAction", "Resource", "NotResource"):
+        values = statement.get(element, [])
+        if not all(isinstance(value, str) for value in (values if isinstance(values, list) else [values])):
+            raise refuse(f"{element} has to be a text or an array of texts.")
+    _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
+    _check_condition(statement.get("Condition", {}), refuse)
+
+
+def _check_principal(principal: Any, refuse: Any) -> None:
+    if principal == "*":
+        return
+    if not isinstance(principal, dict) or not principal:
+        raise refuse('Principal has to be an object such as {"AWS": "arn:aws:iam::…:role/…"}.')
+    for values in principal.values():
+        listed = values if isinstance(values, list) else [values]
+        if not listed or not all(isinstance(value, str) for value in listed):
+            raise refuse("a principal has to be a text or an array of texts.")
+
+
+def _check_condition(condition: Any, refuse: Any) -> None:
+    if not isinstance(condition, dict) or not all(isinstance(tests, dict) for tests in condition.values()):
+        raise refuse('Condition has to be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
+    for operator in condition:
+        try:
+            check_operator(operator)
+        except UnknownConditionError as error:
+            raise PolicyDocumentError(
+                "policy.UnknownOperator",
+                f"{operator} is no condition operator that is known here, so what the policy means cannot be said.",
+            ) from error

@@ -1,0 +1,213 @@
+"""The report on a key policy: a row per permission, and what is wrong, most likely cause first."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from byok.domain.arns import WhichKey
+from byok.domain.conditions import UnknownConditionError
+from byok.domain.evaluation import Addressed, Effect, Policy, evaluate, examine
+from byok.domain.findings import Finding, Severity
+from byok.domain.policies import Grantee, Statement, key_statements
+from byok.domain.policy_check.calls import CALLS, Need, PlatformCall, PlatformSide
+from byok.domain.policy_check.document import PolicyDocumentError
+from byok.domain.policy_check.near_misses import Cause, Misfit, NearMiss, sid_for, unknowable, why_denied
+from byok.domain.vendor import VendorProfile
+
+
+class Verdict(StrEnum):
+    """What the policy says to a call."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One permission.
+
+    Attributes:
+        call: What the platform does with it.
+        verdict: What the policy says.
+        sid: The statement that says so, or nearly.
+        misfits: Why it is not allowed; empty where it is.
+    """
+
+    call: PlatformCall
+    verdict: Verdict
+    sid: str | None
+    misfits: tuple[Misfit, ...] = ()
+
+
+@dataclass(frozen=True)
+class PolicyReport:
+    """What a key policy means for the platform.
+
+    Attributes:
+        which: Which of the two keys it is checked for.
+        rows: A row per call.
+        findings: What is wrong, most likely cause first; empty where all is right.
+    """
+
+    which: WhichKey
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool | None:
+        """Whether provisioning could use the key, as far as its policy goes; None where that cannot be said."""
+        verdicts = {row.verdict for row in self.rows if row.call.need is Need.PROVISIONING}
+        if Verdict.DENIED in verdicts or not verdicts:
+            return False
+        return None if Verdict.UNKNOWN in verdicts else True
+
+
+def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+    """Hold a key policy against every call that the platform makes with the key.
+
+    Args:
+        policy: A document whose shape is right, `document.read_policy`.
+        which: What the key is for.
+        platform: Who calls, and where.
+        vendor: The vendor's names.
+    """
+    rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS[which])
+    findings = [*_denials(rows, which, platform, vendor), *_too_wide(policy, which, platform, vendor)]
+    return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
+
+
+def document_report(error: PolicyDocumentError, which: WhichKey) -> PolicyReport:
+    """The report on a text that KMS would not take as a key policy."""
+    finding = Finding(
+        code=error.code,
+        key=which,
+        severity=Severity.STOPS,
+        message=str(error),
+        remedy="Correct that, or copy the policy anew from the AWS KMS console (the key > Key policy > Switch to "
+        "policy view). KMS does not save a policy that is not well-formed.",
+    )
+    return PolicyReport(which, (), (finding,))
+
+
+def _row(policy: Policy, which: WhichKey, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
+    access = platform.access(call)
+    doubt = _doubtful_deny(policy, call, platform)
+    try:
+        decision = evaluate(policy, access)
+    except UnknownConditionError as error:
+        return Row(call, Verdict.UNKNOWN, None, (Misfit(Cause.UNKNOWABLE, f"It cannot be said: {error}."),))
+    if decision.allowed:
+        return (
+            Row(call, Verdict.UNKNOWN, doubt.sid, doubt.misfits) if doubt else Row(call, Verdict.ALLOWED, decision.sid)
+        )
+    if decision.effect is Effect.EXPLICIT_DENY:
+        words = f"The statement {decision.sid} has Effect Deny and applies to the platform's role."
+        denied = doubt or NearMiss(decision.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
+        verdict = Verdict.UNKNOWN if doubt and doubt.sid == decision.sid else Verdict.DENIED
+        return Row(call, verdict, denied.sid, denied.misfits)
+    miss = why_denied(policy, which, call, platform, vendor)
+    certain = any(misfit.cause is not Cause.UNKNOWABLE for misfit in miss.misfits)
+    return Row(call, Verdict.DENIED if certain else Verdict.UNKNOWN, miss.sid, miss.misfits)
+
+
+def _doubtful_deny(policy: Policy, call: PlatformCall, platform: PlatformSide) -> NearMiss | None:
+    """A statement that would deny the call if a condition held of which nothing can be known from here."""
+    for one in examine(policy, platform.access(call)):
+        if one.statement["Effect"] != "Deny" or not (one.addressed is not Addressed.NO and one.action and one.resource):
+            continue
+        known = [test for test in one.conditions if not unknowable(test)]
+        doubtful = [test for test in one.conditions if unknowable(test)]
+        if doubtful and all(test.holds is not False for test in known):
+            keys = ", ".join(test.key for test in doubtful)
+            words = f"The statement {one.sid} has Effect Deny and hangs on {keys}, which only AWS sees during the call."
+            return NearMiss(one.sid, (Misfit(Cause.UNKNOWABLE, words),))
+    return None
+
+
+def _denials(rows: tuple[Row, ...], which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+    """A finding per cause and statement, whatever the number of permissions it costs."""
+    together: dict[tuple[Cause, str | None, str], list[Row]] = {}
+    for row in rows:
+        if row.verdict is not Verdict.ALLOWED:
+            where = row.sid or sid_for(which, row.call, vendor)
+            together.setdefault((row.misfits[0].cause, where, _told(row)), []).append(row)
+    ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
+    return [_denial(cause, same, which, ours, vendor) for (cause, _, _), same in together.items()]
+
+
+def _told(row: Row) -> str:
+    return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
+
+
+# These differ from action to action of the same statement: they are put together, not told apart.
+_PER_ACTION: Final = {Cause.ACTION_MISSING, Cause.STAR_MISSING, Cause.NOT_ACTION}
+_NAMES_ITS_STATEMENT: Final = {Cause.EXPLICIT_DENY, Cause.OTHER_KEYS_STATEMENT, Cause.UNKNOWABLE}
+
+
+def _denial(
+    cause: Cause, rows: list[Row], which: WhichKey, ours: dict[str, Statement], vendor: VendorProfile
+) -> Finding:
+    first = rows[0]
+    stops = any(row.call.need is Need.PROVISIONING and row.verdict is Verdict.DENIED for row in rows)
+    unknown = all(row.verdict is Verdict.UNKNOWN for row in rows)
+    severity = Severity.UNKNOWN if unknown else Severity.STOPS if stops else Severity.LATER
+    words = dict.fromkeys(misfit.words for row in rows for misfit in row.misfits)
+    where = f"Statement {first.sid}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
+    paste = ours[sid_for(which, first.call, vendor)]
+    return Finding(
+        code=cause.value,
+        key=which,
+        severity=severity,
+        message=where + " ".join(words),
+        remedy=_remedy(cause, first, paste),
+        permissions=tuple(dict.fromkeys(row.call.permission for row in rows)),
+        sid=first.sid,
+        paste=paste if cause not in {Cause.EXPLICIT_DENY, Cause.UNKNOWABLE} or first.sid == paste["Sid"] else None,
+    )
+
+
+def _remedy(cause: Cause, row: Row, paste: Statement) -> str:
+    if cause is Cause.EXPLICIT_DENY and row.sid != paste["Sid"]:
+        return (
+            f"A Deny wins over every Allow. Make an exception for {paste['Principal']['AWS']} in the statement "
+            f"{row.sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
+        )
+    if cause is Cause.UNKNOWABLE:
+        return "Nothing has to be wrong: trying the key tells (`byok check`). The platform needs no such condition."
+    if cause in {Cause.STATEMENT_MISSING, Cause.OTHER_KEYS_STATEMENT}:
+        return "Append this statement to the Statement array, and leave the others as they are."
+    if row.sid == paste["Sid"]:
+        return f"Replace the statement {row.sid} by this one."
+    return f"Append this statement; then {row.sid} is not needed for the platform any more."
+
+
+def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+    """What the policy allows although it should not; a finding per statement that does."""
+    found: dict[str, list[str]] = {}
+    for meaning, access in platform.too_wide(which):
+        try:
+            decision = evaluate(policy, access)
+        except UnknownConditionError:
+            continue
+        if decision.allowed and decision.sid:
+            found.setdefault(decision.sid, []).append(meaning)
+    ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
+    return [
+        Finding(
+            code="policy.TooWide",
+            key=which,
+            severity=Severity.TOO_WIDE,
+            message=f"Statement {sid} allows more than the platform needs: {meanings[0]}"
+            + (f" (and {len(meanings) - 1} more)." if len(meanings) > 1 else "."),
+            remedy=f"Replace the statement {sid} by this one." if sid in ours else f"See whether {sid} is meant so.",
+            sid=sid,
+            paste=ours.get(sid),
+        )
+        for sid, meanings in found.items()
+    ]
+
+
+def _order(finding: Finding) -> tuple[int, int]:
+    causes = [cause.value for cause in Cause]
+    return finding.severity.rank, causes.index(finding.code) if finding.code in causes else len(causes)

@@ -1,0 +1,155 @@
+"""The offline check is right on the whole catalogue, says what it cannot know, and gives what puts a policy right."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.findings import Severity
+from byok.domain.policy_check.calls import PlatformSide
+from byok.domain.policy_check.document import PolicyDocumentError, decode, read_policy
+from byok.domain.policy_check.report import PolicyReport, Verdict, check_policy
+from byok.domain.vendor import VendorProfile
+from tests.catalogue import BROKEN, VENDOR, Broken, Place
+
+PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
+SIDE = PlatformSide(PLACE.role, PLACE.region)
+
+
+def check(policy: dict[str, Any], which: WhichKey, vendor: VendorProfile = VENDOR) -> PolicyReport:
+    return check_policy(policy, which, SIDE, vendor)
+
+
+def name(case: Broken) -> str:
+    return case.name
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=name)
+def test_first_finding_is_what_is_wrong(case: Broken) -> None:
+    report = check(case.policy(PLACE), case.which)
+
+    assert [finding.code for finding in report.findings][:1] == ([case.first] if case.first else [])
+    assert report.usable is (None if case.stops is None else not case.stops)
+
+
+def test_catalogue_is_large_enough() -> None:
+    assert len([case for case in BROKEN if case.first]) >= 60
+
+
+@pytest.mark.parametrize("case", [case for case in BROKEN if case.stops], ids=name)
+def test_what_is_to_be_pasted_puts_the_policy_right(case: Broken) -> None:
+    policy = case.policy(PLACE)
+    for _ in range(4):  # a policy may be wrong in several ways
+        report = check(policy, case.which)
+        if report.usable:
+            return
+        finding = report.findings[0]
+        assert finding.message
+        assert finding.remedy
+        if finding.paste is None:  # a Deny of the customer's own: the advice is to except the role
+            assert finding.code == "policy.ExplicitDeny"
+            assert str(finding.sid) in finding.remedy
+            guard = next(one for one in policy["Statement"] if one.get("Sid") == finding.sid)
+            guard["Condition"] = guard.get("Condition", {}) | {"ArnNotEquals": {"aws:PrincipalArn": PLACE.role}}
+            continue
+        kept = [one for one in policy["Statement"] if one.get("Sid") != finding.paste["Sid"]]
+        policy = {**policy, "Statement": [*kept, finding.paste]}
+    raise AssertionError("the remedies do not end")
+
+
+@pytest.mark.parametrize("which", WhichKey)
+def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it(which: WhichKey) -> None:
+    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}, which)
+
+    permissions = {action for statement in PLACE.statements(which) for action in statement["Action"]}
+    assert {row.call.permission for row in report.rows} == permissions
+    assert {row.verdict for row in report.rows} == {Verdict.ALLOWED}
+    assert {row.sid for row in report.rows} == {statement["Sid"] for statement in PLACE.statements(which)}
+
+
+def test_findings_that_stop_come_before_those_that_do_not() -> None:
+    policy = copy.deepcopy(BROKEN[1].policy(PLACE))
+    del policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"]
+    policy["Statement"][2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"] = "false"
+
+    found = check(policy, WhichKey.RDS).findings
+
+    assert [finding.severity for finding in found] == [Severity.STOPS, Severity.TOO_WIDE]
+    assert "directly" in found[1].message
+
+
+def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
+    arn = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
+    policy = BROKEN[0].policy(PLACE)
+    policy["Statement"][1]["Resource"] = arn
+
+    assert check(policy, WhichKey.S3).usable is None
+    known = check_policy(policy, WhichKey.S3, PlatformSide(PLACE.role, PLACE.region, arn), VENDOR)
+    assert known.usable is True
+
+
+def test_names_are_the_vendors() -> None:
+    globex = VendorProfile(name="Globex")
+
+    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner]}, WhichKey.S3, globex)
+
+    assert report.findings[0].paste is not None
+    assert report.findings[0].paste["Sid"] == "AllowGlobexPlatformS3Access"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("", "policy.NotJson", "line 1"),
+        ("{'a': 1}", "policy.NotJson", "line 1, column 2"),
+        ("[]", "policy.NotAPolicy", "array"),
+        ("7", "policy.NotAPolicy", "no JSON object"),
+        ("{}", "policy.NoStatement", "no Statement"),
+        ('{"Statements": []}', "policy.NoStatement", "not Statements"),
+        ('{"Statement": []}', "policy.NoStatement", "empty"),
+        ('{"Statement": [1]}', "policy.Malformed", "Statement 1"),
+        ('{"Statement": [], "Statement": []}', "policy.NameTwice", "Statement"),
+    ],
+)
+def test_text_that_is_no_policy_is_explained(text: str, code: str, words: str) -> None:
+    with pytest.raises(PolicyDocumentError, match=words) as caught:
+        read_policy(text)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ({"Effect": "allow"}, "policy.Malformed", "Effect"),
+        ({"Sid": "A", "Actions": "*"}, "policy.Malformed", "Statement A.*Actions"),
+        ({"Principal": None}, "policy.Malformed", "AWS"),
+        ({"Principal": "arn:aws:iam::111122223333:root"}, "policy.Malformed", "AWS"),
+        ({"Principal": {"AWS": []}}, "policy.Malformed", "principal"),
+        ({"NotPrincipal": "*"}, "policy.Malformed", "one of them alone"),
+        ({"Action": 1}, "policy.Malformed", "Action"),
+        ({"Condition": {"StringEquals": "x"}}, "policy.Malformed", "Condition"),
+        ({"Condition": {"StringIs": {"a": "b"}}}, "policy.UnknownOperator", "StringIs"),
+        ({"Condition": {"ForSomeValue:StringEquals": {"a": "b"}}}, "policy.UnknownOperator", "ForSomeValue"),
+    ],
+)
+def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], code: str, words: str) -> None:
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **change}
+
+    with pytest.raises(PolicyDocumentError, match=words) as caught:
+        read_policy(json.dumps({"Statement": [statement]}))
+
+    assert caught.value.code == code
+
+
+def test_answer_of_get_key_policy_is_taken_whole() -> None:
+    document = json.dumps(BROKEN[0].policy(PLACE))
+
+    assert read_policy(json.dumps({"Policy": document, "PolicyName": "default"})) == json.loads(document)
+    assert read_policy(json.dumps(document)) == json.loads(document)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_file_is_read_as_whichever_shell_wrote_it(encoding: str) -> None:
+    assert decode('{"Statement": []}'.encode(encoding)) == '{"Statement": []}'
