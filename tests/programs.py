@@ -2,12 +2,13 @@
 
 `make test` installs what a package index has into `.tools`, beside the virtual environment and not in it: what such a
 program pins is not ours to follow. A program that is not there skips its tests with the reason, except in CI, where
-everything that can be installed has to be there.
+everything that can be installed has to be there. Terraform is in no package index, so that it is skipped in CI, too.
 """
 
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -50,3 +51,43 @@ def node() -> Path:
     if on_path and runs(Path(on_path), "--version"):
         return Path(on_path)
     absent("node is not on PATH")
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """Terraform or OpenTofu, and a folder that holds the AWS provider.
+
+    Attributes:
+        program: Its path.
+        plugins: The filesystem mirror that it installs the provider from, instead of a download.
+    """
+
+    program: Path
+    plugins: Path
+
+    def init(self, folder: Path) -> tuple[str, ...]:
+        """The arguments that prepare a folder."""
+        return (f"-chdir={folder}", "init", "-input=false", f"-plugin-dir={self.plugins}")
+
+
+# Where people keep mirrors of providers: Terraform's own implied ones, and folders of /opt.
+_MIRRORS: Final = (
+    Path.home() / ".terraform.d" / "plugins",
+    Path("/usr/share/terraform/plugins"),
+    Path("/usr/local/share/terraform/plugins"),
+    *sorted(Path("/opt").glob("*/")),
+)
+_NEEDS_AWS: Final = 'terraform {\n  required_providers {\n    aws = {\n      source = "hashicorp/aws"\n    }\n  }\n}\n'
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
+    """Terraform or OpenTofu on PATH, where a mirror on this machine has the AWS provider for it."""
+    folder = tmp_path_factory.mktemp("terraform")
+    (folder / "main.tf").write_text(_NEEDS_AWS)
+    for program in filter(None, map(shutil.which, ("terraform", "tofu"))):
+        for plugins in (mirror for mirror in _MIRRORS if any(mirror.glob("*/hashicorp/aws"))):
+            found = Terraform(Path(program), plugins)
+            if runs(found.program, *found.init(folder)):
+                return found
+    pytest.skip("there is no terraform or tofu on PATH with a filesystem mirror of its AWS provider")

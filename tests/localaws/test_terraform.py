@@ -1,0 +1,133 @@
+"""Terraform itself applies the file that customers get, as a customer does, and finds what it made."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
+from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
+from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.test_rds_clusters import settings
+from tests.programs import Terraform
+
+
+@dataclass(frozen=True)
+class Customer:
+    """A customer's folder with the file, and Terraform in it."""
+
+    terraform: Terraform
+    folder: Path
+    environment: Mapping[str, str]
+
+    @property
+    def file(self) -> Path:
+        """The file as it was handed out."""
+        return self.folder / TERRAFORM_FILE
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of Terraform's."""
+        command: list[str | Path] = [self.terraform.program, *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    def change(self, command: str, **variables: str) -> set[tuple[str, str]]:
+        """Apply or destroy; what was done with which resource."""
+        given = [f"-var={name}={value}" for name, value in variables.items()]
+        ended = self.run(command, "-auto-approve", "-input=false", "-json", *given)
+        events = [json.loads(line) for line in ended.stdout.splitlines()]
+        assert ended.returncode == 0, [event for event in events if event["@level"] == "error"]
+        done = [event["hook"] for event in events if event["type"] == "apply_complete"]
+        return {(hook["action"], hook["resource"]["addr"]) for hook in done if hook["action"] != "read"}
+
+    def payload(self) -> dict[str, str]:
+        """What the customer pastes."""
+        parsed: dict[str, str] = json.loads(self.run("output", "-raw", "ataccama_onboarding_payload").stdout)
+        return parsed
+
+
+@pytest.fixture
+def customer(aws: Aws, terraform: Terraform, tmp_path: Path) -> Customer:
+    """A customer with a profile of theirs: what leads to the local AWS is in it, and nothing in the file."""
+    config, credentials = write_aws_config(tmp_path / "aws", aws.endpoint, REGION)
+    nothing, folder = tmp_path / "terraformrc", tmp_path / "customer"
+    nothing.touch()
+    folder.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))} | {
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
+        "AWS_PROFILE": "byok",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "TF_CLI_CONFIG_FILE": str(nothing),
+        "CHECKPOINT_DISABLE": "true",
+    }
+    customer = Customer(terraform, folder, environment)
+    customer.file.write_text(terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
+    prepared = customer.run(*terraform.init(folder))
+    assert prepared.returncode == 0, prepared.stderr
+    return customer
+
+
+def states(kms: Any, keys: Mapping[str, str]) -> set[str]:
+    """The states that the keys are in."""
+    return {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in keys.values()}
+
+
+def test_the_file_is_valid_and_as_terraform_formats_it(customer: Customer) -> None:
+    formatted = customer.run("fmt", "-check", "-diff")
+    assert (formatted.returncode, formatted.stdout) == (0, "")
+    validated = customer.run("validate", "-no-color")
+    assert validated.returncode == 0, validated.stderr
+
+
+# contract 36, 44-48, 74, 101-104, 106, 111
+def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks_them(
+    aws: Aws, customer: Customer
+) -> None:
+    kms = aws.customer("kms")
+    assert customer.change("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
+    keys = customer.payload()
+    assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
+    for arn in keys.values():
+        assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "SYMMETRIC_DEFAULT"
+        assert kms.get_key_rotation_status(KeyId=arn)["KeyRotationEnabled"] is True
+    assert kms.list_aliases()["Aliases"] == []
+    unchanged = customer.run("plan", "-detailed-exitcode", "-input=false")
+    assert unchanged.returncode == 0, unchanged.stdout
+
+    cluster = aws.platform("rds").create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]
+    assert cluster["KmsKeyId"] == keys["RdsKmsKeyArn"]
+    s3 = aws.platform("s3")
+    s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=keys["S3KmsKeyArn"])
+
+    assert customer.change("apply", tenant_name="acme") == {
+        *(("update", f"aws_kms_key.{name}") for name in ("s3", "rds")),
+        *(("create", f"aws_kms_alias.{name}[0]") for name in ("s3", "rds")),
+    }
+    assert customer.payload() == keys
+    names = {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
+    assert names == {
+        VENDOR.alias(WhichKey.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias(WhichKey.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
+    }
+    for arn in keys.values():
+        tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=arn)["Tags"]}
+        assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}
+
+    refused = customer.run("destroy", "-auto-approve", "-input=false", "-no-color", "-var=tenant_name=acme")
+    assert "Instance cannot be destroyed" in refused.stderr
+    assert states(kms, keys) == {"Enabled"}
+
+    unlocked = customer.file.read_text().replace("prevent_destroy = true", "prevent_destroy = false")
+    customer.file.write_text(unlocked)
+    assert {action for action, _ in customer.change("destroy", tenant_name="acme")} == {"delete"}
+    assert states(kms, keys) == {"PendingDeletion"}
+    assert kms.list_aliases()["Aliases"] == []
