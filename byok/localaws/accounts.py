@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from byok.domain.errors import OPERATIONS
-from byok.domain.evaluation import Access, Caller, Decision, Policy, evaluate_identity
+from byok.domain.evaluation import Access, Caller, Decision, Effect, Policy, evaluate_identity
 from byok.localaws.call import AwsError, Call
 from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD, Role
 
@@ -104,6 +104,7 @@ def found_accounts() -> None:
         trust=trust,
         policies={"platform": platform_role_policy()},
         created=datetime.now(UTC),
+        role_id="AROAPLATFORM000000000",
     )
 
 
@@ -140,31 +141,38 @@ def identity_allows(caller: Caller, action: str, resource: str, context: dict[st
     return evaluate_identity(identity_policies(caller), access)
 
 
-def authorize(
-    call: Call, resource: str, code: str = "AccessDenied", status: int = 403, action: str | None = None
-) -> None:
-    """Check the caller's own policies for an operation.
+def identity_refusal(caller: Caller, action: str, resource: str, named: str = "") -> str | None:
+    """Why the caller's own policies refuse, in the words of IAM; None where they allow.
 
     Args:
-        call: Who calls, and for what.
+        caller: Who calls.
+        action: What for, `kms:CreateAlias`.
         resource: ARN of what it is about.
-        code: How the service calls a refusal.
-        status: HTTP status of a refusal.
-        action: The IAM action, where it is another than the operation's own.
+        named: What the refusal calls it, where that is not its ARN.
+
+    Sources: IAM user guide, "Access denied error messages"; recorded refusals of KMS and IAM.
+    """
+    decision = identity_allows(caller, action, resource)
+    if decision.allowed:
+        return None
+    denied = decision.effect is Effect.EXPLICIT_DENY
+    why = (
+        "with an explicit deny in an identity-based policy"
+        if denied
+        else f"because no identity-based policy allows the {action} action"
+    )
+    return f"User: {caller.arn} is not authorized to perform: {action} on resource: {named or resource} {why}"
+
+
+def authorize(call: Call, resource: str) -> None:
+    """Check the caller's own policies for an operation.
 
     Raises:
-        AwsError: They do not allow it, in the words of IAM (IAM user guide, "Access denied error messages").
+        AwsError: `AccessDenied`, 403.
     """
-    action = action or _iam_action(call.service, call.operation)
-    decision = identity_allows(call.caller, action, resource)
-    if not decision.allowed:
-        why = (
-            "with an explicit deny in an identity-based policy"
-            if decision.sid
-            else f"because no identity-based policy allows the {action} action"
-        )
-        message = f"User: {call.caller.arn} is not authorized to perform: {action} on resource: {resource} {why}"
-        raise AwsError(code, message, status)
+    message = identity_refusal(call.caller, _iam_action(call.service, call.operation), resource)
+    if message:
+        raise AwsError("AccessDenied", message, 403)
 
 
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:

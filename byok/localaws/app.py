@@ -10,12 +10,12 @@ from typing import Any, Final
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from byok.localaws import faults, recorder, s3
+from byok.localaws import faults, recorder, s3, sts
 from byok.localaws.accounts import caller_of, found_accounts
 from byok.localaws.call import Answer, AwsError, Call, Handler
 from byok.localaws.cloudformation import operations as cloudformation
 from byok.localaws.control import PREFIX, Control
-from byok.localaws.identities import IAM_HANDLERS, STS_HANDLERS
+from byok.localaws.iam import roles as iam
 from byok.localaws.kms import aliases, grants, tags
 from byok.localaws.kms import operations as kms
 from byok.localaws.rds import clusters as rds
@@ -25,8 +25,8 @@ from byok.localaws.world import WORLD, World
 HANDLERS: Final[dict[str, dict[str, Handler]]] = {
     "kms": {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS, **grants.HANDLERS},
     "rds": rds.HANDLERS,
-    "sts": STS_HANDLERS,
-    "iam": IAM_HANDLERS,
+    "sts": sts.HANDLERS,
+    "iam": iam.HANDLERS,
     "cloudformation": cloudformation.HANDLERS,
 }
 """Every operation that is modelled, but for S3's, which `wire` lists and moto carries out."""

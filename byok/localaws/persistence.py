@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from byok.localaws.world import WORLD
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Counts changes of what is written."""
 
 _STATE: Final = "state"

@@ -95,7 +95,13 @@ class Database:
 
 @dataclass
 class Role:
-    """An IAM role with its inline policies."""
+    """An IAM role with its inline policies.
+
+    Attributes:
+        trust: Its trust policy.
+        policies: Its inline policies by name.
+        max_session_seconds: The longest session that can be asked for.
+    """
 
     arn: str
     account: str
@@ -103,6 +109,11 @@ class Role:
     trust: dict[str, Any]
     policies: dict[str, dict[str, Any]]
     created: datetime
+    role_id: str
+    path: str = "/"
+    description: str = ""
+    max_session_seconds: int = 3600
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -4,14 +4,10 @@ Which of the three an operation needs is written in botocore's KMS model, "Requi
 the key, `(IAM policy)` the caller's own policies alone.
 """
 
-from typing import Final
-
-from byok.localaws.accounts import authorize
+from byok.localaws.accounts import identity_refusal
 from byok.localaws.call import AwsError, Call
 from byok.localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
 from byok.localaws.world import Key
-
-_BAD_REQUEST: Final = 400
 
 
 def permit(call: Call, resource: str = "*", action: str | None = None) -> None:
@@ -26,7 +22,9 @@ def permit(call: Call, resource: str = "*", action: str | None = None) -> None:
         AwsError: `AccessDeniedException`. Recorded of CreateAlias and CreateKey: "… is not authorized to perform:
             kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action".
     """
-    authorize(call, resource, "AccessDeniedException", _BAD_REQUEST, action and f"kms:{action}")
+    message = identity_refusal(call.caller, f"kms:{action or call.operation}", resource)
+    if message:
+        raise AwsError("AccessDeniedException", message)
 
 
 def use_key(call: Call, action: str, reference: str | None = None, *, ciphertext: bool = False) -> Key:
