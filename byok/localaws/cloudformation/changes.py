@@ -8,7 +8,7 @@ from typing import Any, Final
 from byok.domain.arns import partition_of
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.cloudformation import stacks
+from byok.localaws.cloudformation import capabilities, stacks
 from byok.localaws.cloudformation.parameters import described, parameter_values
 from byok.localaws.cloudformation.records import Change, Stack, Wish
 from byok.localaws.cloudformation.template import Template, invalid
@@ -67,7 +67,8 @@ def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) ->
         template_alone: Leave parameters and tags aside.
 
     Raises:
-        AwsError: `ValidationError`; `NotImplemented` for options that are not modelled.
+        AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for options that are not
+            modelled.
     """
     refused = [name for name in _NOT_MODELLED if call.params.get(name)]
     if refused:
@@ -76,12 +77,18 @@ def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) ->
     template = _template(call, stack)
     if template_alone:
         return Wish(template, {}, {})
+    capabilities.check(call, template)
     previous = stack.wish if stack and stack.wish else Wish(template, {}, {})
     given = call.params.get("Parameters", [])
     tags = call.params.get("Tags")
     # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (botocore, UpdateStack).
     kept = previous.tags if tags is None else {tag["Key"]: tag["Value"] for tag in tags}
-    return Wish(template, parameter_values(template, given, previous.parameters), dict(kept))
+    return Wish(
+        template=template,
+        parameters=parameter_values(template, given, previous.parameters),
+        tags=dict(kept),
+        capabilities=tuple(call.params.get("Capabilities") or ()),
+    )
 
 
 def _template(call: Call, stack: Stack | None) -> Template:
@@ -121,7 +128,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
         "StatusReason": _NOTHING_CHANGED if unchanged else "",
         "NotificationARNs": [],
         "RollbackConfiguration": {},
-        "Capabilities": list(call.params.get("Capabilities", [])),
+        "Capabilities": list(wish.capabilities),
         "Tags": [{"Key": key, "Value": value} for key, value in wish.tags.items()],
         "Changes": [_change(change) for change in stacks.planned(stack, wish)],
         "OnStackFailure": call.params.get("OnStackFailure", ""),

@@ -1,7 +1,7 @@
-"""CloudFormation of KMS keys and aliases: stacks and change sets, as console and `aws cloudformation deploy` use them.
+"""CloudFormation's operations: stacks and change sets, as console and `aws cloudformation deploy` use them.
 
 moto's engine is not used: it answers 500 to tags on a key, keeps key policies as objects that nobody evaluates, and
-ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Two resource types are little enough to do properly.
+ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Three resource types are little enough to do properly.
 """
 
 from datetime import UTC, datetime
@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.cloudformation import stacks
+from byok.localaws.cloudformation import capabilities, stacks
 from byok.localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
 from byok.localaws.cloudformation.changes import check_name, find, wish_of
 from byok.localaws.cloudformation.parameters import declarations, described
 from byok.localaws.cloudformation.records import Stack
-from byok.localaws.cloudformation.resources import Resource
+from byok.localaws.cloudformation.resources import KINDS
+from byok.localaws.cloudformation.resources.kind import Resource
 from byok.localaws.cloudformation.template import Template, invalid
 from byok.localaws.world import WORLD
 
@@ -129,23 +130,27 @@ def get_template_summary(call: Call) -> dict[str, Any]:
     """GetTemplateSummary of a template, or of a stack."""
     template = _given_template(call)
     types = sorted({one["Type"] for one in template.section("Resources").values()})
-    summary: dict[str, Any] = {"Parameters": declarations(template), "ResourceTypes": types, "Capabilities": []}
+    summary: dict[str, Any] = {"Parameters": declarations(template), "ResourceTypes": types}
+    summary |= capabilities.described(template)
     identified = [
-        {"ResourceType": kind, "LogicalResourceIds": _names(template, kind), "ResourceIdentifiers": [property_name]}
-        for kind, property_name in (("AWS::KMS::Key", "KeyId"), ("AWS::KMS::Alias", "AliasName"))
-        if kind in types
+        {
+            "ResourceType": kind,
+            "LogicalResourceIds": _names(template, kind),
+            "ResourceIdentifiers": [KINDS[kind].identifier],
+        }
+        for kind in types
     ]
     summary["ResourceIdentifierSummaries"] = identified
     return summary | _headline(template, "Version", "AWSTemplateFormatVersion")
 
 
 def validate_template(call: Call) -> dict[str, Any]:
-    """ValidateTemplate. No capability is ever needed: there are no IAM resources (contract 43)."""
+    """ValidateTemplate. Keys and aliases need no capability (contract 43)."""
     template = _given_template(call)
     parameters = [
         {name: value for name, value in one.items() if name != "ParameterType"} for one in declarations(template)
     ]
-    return {"Parameters": parameters, "Capabilities": [], **_headline(template)}
+    return {"Parameters": parameters, **capabilities.described(template), **_headline(template)}
 
 
 def _authorize(call: Call, name: str) -> None:
@@ -194,6 +199,7 @@ def _described(stack: Stack) -> dict[str, Any]:
     }
     if stack.wish:
         described_stack["Parameters"] = described(stack.wish.template, stack.wish.parameters)
+        described_stack["Capabilities"] = list(stack.wish.capabilities)
         described_stack["Tags"] = [{"Key": name, "Value": value} for name, value in stack.wish.tags.items()]
         described_stack |= _headline(stack.wish.template)
     if stack.outputs:

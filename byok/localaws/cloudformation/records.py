@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from byok.localaws.cloudformation.resources import Resource
+from byok.localaws.cloudformation.resources.kind import Resource
 from byok.localaws.cloudformation.template import Template
 
 
 @dataclass
 class Wish:
-    """What a stack is to be: the input of CreateStack, UpdateStack or a change set, with every value known."""
+    """What a stack is to be: the input of CreateStack, UpdateStack or a change set, with every value known.
+
+    Attributes:
+        capabilities: What the call acknowledged.
+    """
 
     template: Template
     parameters: dict[str, str]
     tags: dict[str, str]
-    description: str = ""
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass

@@ -11,10 +11,10 @@ from typing import Final
 
 from byok.domain.arns import partition_of
 from byok.localaws.call import AwsError, Call
-from byok.localaws.cloudformation import resources
 from byok.localaws.cloudformation.parameters import evaluated
 from byok.localaws.cloudformation.records import Change, Stack, Wish
-from byok.localaws.cloudformation.resources import Resource
+from byok.localaws.cloudformation.resources import KINDS
+from byok.localaws.cloudformation.resources.kind import Resource, Work
 from byok.localaws.cloudformation.template import (
     NO_VALUE,
     Scope,
@@ -29,10 +29,16 @@ from byok.localaws.world import WORLD
 
 KEPT: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 
+# CloudFormation CLI user guide, "Handler error codes"; of IAM those that were found recorded, and their like.
 _HANDLER_CODES: Final = {
-    "AlreadyExistsException": "AlreadyExists",
-    "NotFoundException": "NotFound",
+    "AccessDenied": "AccessDenied",
     "AccessDeniedException": "AccessDenied",
+    "AlreadyExistsException": "AlreadyExists",
+    "DeleteConflict": "GeneralServiceException",
+    "EntityAlreadyExists": "AlreadyExists",
+    "LimitExceeded": "ServiceLimitExceeded",
+    "NoSuchEntity": "NotFound",
+    "NotFoundException": "NotFound",
 }
 
 
@@ -82,7 +88,7 @@ def planned(stack: Stack, wish: Wish) -> list[Change]:
         if change:
             changes.append(change)
         if name not in stack.resources:
-            scope.attributes[name] = {"Ref": name, "Arn": name, "KeyId": name}
+            scope.attributes[name] = dict.fromkeys(("Ref", *KINDS[resource.kind].attributes), name)
     gone = [stack.resources[name] for name in reversed(stack.resources) if name not in wanted]
     return changes + [Change("Remove", resource, resource) for resource in gone]
 
@@ -119,7 +125,7 @@ def update(call: Call, stack: Stack, wish: Wish) -> None:
     before = copy.deepcopy((stack.resources, stack.outputs, stack.wish))
     touched = {one.arn for one in stack.resources.values()}
     keys = {arn: copy.deepcopy(key) for arn, key in WORLD.keys.items() if arn in touched}
-    aliases = copy.deepcopy(WORLD.aliases)
+    aliases, roles = copy.deepcopy((WORLD.aliases, WORLD.roles))
     stack.updated = datetime.now(UTC)
     stack.enter("UPDATE_IN_PROGRESS", "User Initiated")
     try:
@@ -129,8 +135,7 @@ def update(call: Call, stack: Stack, wish: Wish) -> None:
         stack.enter("UPDATE_ROLLBACK_IN_PROGRESS", reason)
         _remove(call, stack, [name for name in stack.resources if name not in before[0]], creating=True)
         WORLD.keys.update(keys)
-        WORLD.aliases.clear()
-        WORLD.aliases.update(aliases)
+        WORLD.aliases, WORLD.roles = aliases, roles
         stack.resources, stack.outputs, stack.wish = before
         stack.enter("UPDATE_ROLLBACK_COMPLETE")
     else:
@@ -142,13 +147,17 @@ def delete(call: Call, stack: Stack) -> None:
     """Remove the stack; what is to be retained stays."""
     stack.enter("DELETE_IN_PROGRESS", "User Initiated")
     _remove(call, stack, list(stack.resources), creating=False)
-    failed = bool(stack.resources)
-    stack.enter("DELETE_FAILED" if failed else "DELETE_COMPLETE")
+    if stack.resources:
+        reason = f"The following resource(s) failed to delete: [{', '.join(stack.resources)}]. "
+        stack.enter("DELETE_FAILED", reason)
+    else:
+        stack.enter("DELETE_COMPLETE")
 
 
 def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
     scope = scope_of(stack, wish)
     old_tags = stack.wish.tags if stack.wish else {}
+    work = Work(call, stack.name, wish.tags, old_tags)
     wanted = _wanted(scope)
     replaced: list[Resource] = []
     for name in wanted:
@@ -158,18 +167,19 @@ def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
         try:
             resource = _evaluated(scope, name, strict=True)
             change = _change(stack, resource, tags_changed=old_tags != wish.tags)
-            if change is None:
-                resource.physical_id, resource.arn = (old.physical_id, old.arn) if old else ("", "")
-            else:
+            if old and change is None:
+                resource.take_over(old)
+            elif change:
                 stack.record(name, old.physical_id if old else "", kind, f"{verb}_IN_PROGRESS")
                 if old and not change.replaces:
-                    resources.update(call, old, resource, wish.tags, old_tags)
+                    resource.take_over(old)
+                    KINDS[kind].update(work, old, resource)
                 else:
                     replaced += [old] if old else []
-                    resources.create(call, resource, wish.tags)
+                    KINDS[kind].create(work, resource)
                 stack.record(name, resource.physical_id, kind, f"{verb}_COMPLETE")
         except AwsError as error:
-            stack.record(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, error))
+            stack.record(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
             if old is None and resource and resource.physical_id:
                 stack.resources[name] = resource  # half made: it is there, and has to go
             raise _RefusedError(name, error.message) from error
@@ -181,7 +191,7 @@ def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
         raise _RefusedError(stack.name, error.message) from error
     for old in replaced:
         if old.on_replace not in KEPT:
-            resources.delete(call, old)
+            _delete(call, stack, old)
     _remove(call, stack, [name for name in stack.resources if name not in wanted], creating=False)
 
 
@@ -191,14 +201,21 @@ def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> No
         resource = stack.resources[name]
         if resource.on_delete == "Retain" or (resource.on_delete in KEPT and not creating):
             stack.record(name, resource.physical_id, resource.kind, "DELETE_SKIPPED")
-        else:
-            try:
-                resources.delete(call, resource)
-            except AwsError as error:
-                stack.record(name, resource.physical_id, resource.kind, "DELETE_FAILED", _reason(call, error))
-                continue
-            stack.record(name, resource.physical_id, resource.kind, "DELETE_COMPLETE")
+        elif not _delete(call, stack, resource):
+            continue
         del stack.resources[name]
+
+
+def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
+    """Remove one resource and record it; False where it is refused."""
+    name, physical_id, kind = resource.logical_id, resource.physical_id, resource.kind
+    try:
+        KINDS[kind].delete(Work(call, stack.name, {}, {}), resource)
+    except AwsError as error:
+        stack.record(name, physical_id, kind, "DELETE_FAILED", _reason(call, kind, error))
+        return False
+    stack.record(name, physical_id, kind, "DELETE_COMPLETE")
+    return True
 
 
 def _wanted(scope: Scope) -> list[str]:
@@ -212,7 +229,7 @@ def _evaluated(scope: Scope, name: str, *, strict: bool) -> Resource:
     return Resource(
         logical_id=name,
         kind=described["Type"],
-        properties=resources.typed(described["Type"], properties) if strict else properties,
+        properties=KINDS[described["Type"]].typed(properties) if strict else properties,
         on_delete=described.get("DeletionPolicy", "Delete"),
         on_replace=described.get("UpdateReplacePolicy", "Delete"),
         depends_on=tuple(sorted(set(references(described)))),
@@ -227,11 +244,12 @@ def _change(stack: Stack, resource: Resource, *, tags_changed: bool) -> Change |
         raise invalid(
             f"Update of resource type is not permitted. The new template modifies the type of {old.logical_id}."
         )
-    properties = resources.typed(resource.kind, resource.properties)
+    kind = KINDS[resource.kind]
+    properties = kind.typed(resource.properties)
     same = (old.properties, old.on_delete, old.on_replace) == (properties, resource.on_delete, resource.on_replace)
-    if same and not (tags_changed and old.kind == resources.KEY):
+    if same and not (tags_changed and kind.has_tags):
         return None
-    return Change("Modify", resource, old, resources.must_be_replaced(old, properties))
+    return Change("Modify", resource, old, kind.must_be_replaced(old.properties, properties))
 
 
 def _outputs(scope: Scope) -> list[dict[str, str]]:
@@ -251,9 +269,9 @@ def _outputs(scope: Scope) -> list[dict[str, str]]:
     return outputs
 
 
-def _reason(call: Call, error: AwsError) -> str:
-    """How a refusal by KMS reads in an event."""
-    service = f"(Service: Kms, Status Code: {error.status}, Request ID: {call.request_id})"
+def _reason(call: Call, kind: str, error: AwsError) -> str:
+    """How a refusal by the resource's service reads in an event."""
+    service = f"(Service: {KINDS[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")
     return f"{message} (RequestToken: {call.request_id}, HandlerErrorCode: {code})"

@@ -1,7 +1,7 @@
 """Templates of CloudFormation: read, checked, and evaluated to plain values.
 
-Modelled are the parts a template of KMS keys needs: parameters with their constraints, mappings, conditions, outputs
-and the intrinsic functions of `_FUNCTIONS`. Texts of errors are CloudFormation's where they are known.
+Modelled are the parts a template of keys and roles needs: parameters with their constraints, mappings, conditions,
+outputs and the intrinsic functions of `_FUNCTIONS`. Texts of errors are CloudFormation's where they are known.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any, Final
 import yaml
 
 from byok.localaws.call import AwsError
+from byok.localaws.cloudformation.resources import KINDS
 
 NO_VALUE: Final = object()
 """What `AWS::NoValue` stands for: the property is left out."""
@@ -30,7 +31,6 @@ _SECTIONS: Final = frozenset(
     }
 )
 _SUBSTITUTION: Final = re.compile(r"\$\{(!?)([^}]+)\}")
-_TYPES: Final = frozenset({"AWS::KMS::Key", "AWS::KMS::Alias"})
 _RESOURCE_MEMBERS: Final = frozenset(
     {"Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
 )
@@ -83,7 +83,7 @@ def read_template(text: str) -> Template:
     """Read and check a template.
 
     Raises:
-        AwsError: `ValidationError`; `NotImplemented` for what is not modelled, resource types above all.
+        AwsError: `ValidationError`; `NotImplemented` for what is not modelled, resource types and properties above all.
     """
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that knows the short forms
@@ -111,9 +111,13 @@ def _check_resources(template: Template) -> None:
         other = sorted(set(resource) - _RESOURCE_MEMBERS)
         if other:
             raise invalid(f"Template format error: [/Resources/{name}] unsupported members: {', '.join(other)}")
-    foreign = sorted({resource["Type"] for resource in resources.values()} - _TYPES)
+    foreign = sorted({resource["Type"] for resource in resources.values()} - set(KINDS))
     if foreign:
-        raise _not_modelled(f"{', '.join(foreign)}; a stack can hold {' and '.join(sorted(_TYPES))}")
+        raise _not_modelled(f"{', '.join(foreign)}; a stack can hold {', '.join(KINDS)}")
+    for resource in resources.values():
+        beyond = sorted(set(resource.get("Properties", {})) & set(KINDS[resource["Type"]].not_modelled))
+        if beyond:
+            raise _not_modelled(f"{', '.join(beyond)} of {resource['Type']}")
     known = set(resources) | set(template.section("Parameters"))
     unresolved = sorted({used for one in resources.values() for used in references(one) if used not in known})
     if unresolved:
