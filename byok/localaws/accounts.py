@@ -122,6 +122,12 @@ def caller_of(access_key: str) -> Caller | None:
     return Caller(arn, role.account, role.arn)
 
 
+def has_expired(access_key: str) -> bool:
+    """Whether an access key id is that of a session whose time is over."""
+    session = WORLD.sessions.get(access_key)
+    return session is not None and session.expires <= datetime.now(UTC)
+
+
 def identity_policies(caller: Caller) -> list[Policy]:
     """The policies of the caller's role; a user is the account's administrator."""
     if caller.role_arn is None:

@@ -11,7 +11,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from byok.localaws import faults, recorder, s3, sts
-from byok.localaws.accounts import caller_of, found_accounts
+from byok.localaws.accounts import caller_of, found_accounts, has_expired
 from byok.localaws.call import Answer, AwsError, Call, Handler
 from byok.localaws.cloudformation import operations as cloudformation
 from byok.localaws.control import PREFIX, Control
@@ -110,6 +110,8 @@ class LocalAws:
         caller = caller_of(scope.access_key) if scope else None
         if scope is None or caller is None:
             raise _UNKNOWN_CALLER.get(service, _INVALID_TOKEN) if scope else _UNSIGNED.get(service, _MISSING_TOKEN)
+        if has_expired(scope.access_key):
+            raise _EXPIRED.get(service, _EXPIRED_TOKEN)
         operation = operation_of(service, environ, body)
         if service != "s3" and operation not in HANDLERS[service]:
             message = (
@@ -180,6 +182,11 @@ _MISSING_TOKEN: Final = AwsError("MissingAuthenticationToken", "Missing Authenti
 _UNKNOWN_CALLER: Final = {
     "s3": AwsError("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403),
     "kms": AwsError("UnrecognizedClientException", "The security token included in the request is invalid.", 400),
+}
+_EXPIRED_TOKEN: Final = AwsError("ExpiredToken", "The security token included in the request is expired", 403)
+_EXPIRED: Final = {
+    "s3": AwsError("ExpiredToken", "The provided token has expired.", 400),
+    "kms": AwsError("ExpiredTokenException", "The security token included in the request is expired", 400),
 }
 _UNSIGNED: Final = {"s3": AwsError("AccessDenied", "Access Denied", 403)}
 

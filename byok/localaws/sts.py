@@ -37,14 +37,15 @@ def assume_role(call: Call) -> dict[str, Any]:
     seconds = call.params.get("DurationSeconds") or _HOUR
     _check_duration(call, role, seconds)
     access_key = "ASIA" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
-    session = Session(arn, call.params["RoleSessionName"], secrets.token_urlsafe(30))
+    expires = datetime.now(UTC) + timedelta(seconds=seconds)
+    session = Session(arn, call.params["RoleSessionName"], secrets.token_urlsafe(30), expires)
     WORLD.sessions[access_key] = session
     return {
         "Credentials": {
             "AccessKeyId": access_key,
             "SecretAccessKey": session.secret,
             "SessionToken": secrets.token_urlsafe(60),
-            "Expiration": datetime.now(UTC) + timedelta(seconds=seconds),
+            "Expiration": expires,
         },
         "AssumedRoleUser": {
             "AssumedRoleId": f"{role.role_id}:{session.name}",

@@ -118,11 +118,12 @@ class Role:
 
 @dataclass
 class Session:
-    """Temporary credentials of a role."""
+    """Temporary credentials of a role, and until when they are good."""
 
     role_arn: str
     name: str
     secret: str
+    expires: datetime
 
 
 @dataclass

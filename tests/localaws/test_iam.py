@@ -1,11 +1,13 @@
 """Roles: what IAM takes, what it refuses, and in which words."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from byok.localaws.accounts import PLATFORM_ROLE, PLATFORM_ROLE_ARN
+from byok.localaws.world import WORLD
 from tests.localaws.server import EXTERNAL_ID, Aws
 from tests.localaws.test_s3_recorded import refusal_of
 
@@ -125,6 +127,22 @@ def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aw
     chaining = "1 hour session limit for roles assumed by role chaining"
     assert chained == ("ValidationError", 400, words.format(chaining))
     assert too_long == ("ValidationError", 400, words.format("MaxSessionDuration set for this role"))
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code", "status"),
+    [
+        ("kms", "list_aliases", "ExpiredTokenException", 400),
+        ("s3", "list_buckets", "ExpiredToken", 400),
+        ("sts", "get_caller_identity", "ExpiredToken", 403),
+    ],
+)
+def test_session_whose_time_is_over_is_refused(aws: Aws, service: str, call: str, code: str, status: int) -> None:
+    client = aws.assumed(service, aws.customer_role())
+    for session in WORLD.sessions.values():
+        session.expires = datetime.now(UTC)
+
+    assert refusal_of(getattr(client, call))[:2] == (code, status)
 
 
 def test_roles_are_made_and_changed_by_who_may(aws: Aws) -> None:
