@@ -9,7 +9,9 @@ import typer
 from byok.cli.commands.check import check
 from byok.cli.commands.create import create
 from byok.cli.commands.demo import demo
-from byok.cli.commands.doctor import doctor
+from byok.cli.commands.doctor import diagnose, doctor
+from byok.cli.commands.onboarding import onboarding, template
+from byok.cli.commands.policy import policy
 from byok.cli.commands.status import list_environments, status
 from byok.cli.commands.up import up
 
@@ -25,6 +27,10 @@ app.command()(create)
 app.command()(status)
 app.command("list")(list_environments)
 app.command()(check)
+app.command()(onboarding)
+app.command()(template)
+app.add_typer(policy, name="policy")
+app.command()(diagnose)
 app.command()(doctor)
 app.command()(up)
 app.command()(demo)

@@ -44,6 +44,11 @@ def print_json(content: Any) -> None:
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
+def print_text(text: str) -> None:
+    """A result that is text already, such as a file or a command: not a character of it is touched."""
+    sys.stdout.write(text)
+
+
 def fail(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
     """End with a message, and with the same as JSON where that was asked for."""
     if as_json:

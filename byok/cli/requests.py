@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from byok.cli.output import UsageError
 from byok.domain.arns import account_of
 from byok.domain.models import CheckKeysRequest, Problem, Resources
+from byok.domain.payload import PayloadError, read_payload, with_payload_expanded
 from byok.domain.problems import arn_problems
 from byok.settings import Settings
 
@@ -20,6 +21,7 @@ OPTIONS: Final = {
     "region": "--region",
     "s3_key_arn": "--s3-key-arn",
     "rds_key_arn": "--rds-key-arn",
+    "payload": "--payload",
     "on_failure": "--on-failure",
     "key_grace_seconds": "--key-grace-seconds",
 }
@@ -31,7 +33,7 @@ def typed(model: type[Request], values: dict[str, object]) -> Request:
     Raises:
         UsageError: One is missing or does not fit.
     """
-    given = {name: value for name, value in values.items() if value is not None}
+    given = _with_keys({name: value for name, value in values.items() if value is not None})
     missing = [OPTIONS[name] for name, field in model.model_fields.items() if field.is_required() and name not in given]
     if missing:
         raise UsageError(f"Missing: {', '.join(missing)}.")
@@ -39,6 +41,19 @@ def typed(model: type[Request], values: dict[str, object]) -> Request:
         return model.model_validate(given)
     except ValidationError as error:
         raise UsageError(_explained(error, OPTIONS)) from error
+
+
+def _with_keys(given: dict[str, object]) -> dict[str, object]:
+    """The options with the onboarding payload taken apart, wherever it was given."""
+    try:
+        payload = given.pop("payload", None)
+        named = read_payload(payload) if payload is not None else {}
+        differing = [OPTIONS[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
+        if differing:
+            raise UsageError(f"--payload names another key than {' and '.join(differing)}: give one or the other.")
+        return with_payload_expanded({**given, **named})
+    except PayloadError as error:
+        raise UsageError(str(error)) from error
 
 
 def from_file(model: type[Request], path: Path) -> Request:

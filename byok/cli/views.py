@@ -4,7 +4,6 @@ Everything is lines of text and no boxes: ARNs, commands and policy statements a
 break or crop them but the terminal itself. Only `progress`, which is drawn again and again, keeps within the screen.
 """
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.output import console
+from byok.cli.text import folded, stacked
 from byok.domain.models import Evidence, KeyCheck, Problem
 from byok.domain.statuses import Phase
 from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
@@ -25,7 +24,7 @@ def environment(status: EnvironmentStatus) -> Text:
     parts = [progress(status)]
     if status.phase.final:
         parts += [Text(), outcome(status)]
-    return _lines(parts)
+    return stacked(parts)
 
 
 def progress(status: EnvironmentStatus) -> Text:
@@ -45,7 +44,7 @@ def progress(status: EnvironmentStatus) -> Text:
             Text.assemble((f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<18}", colour), (took, "dim"))
         )
     waits = [Text(f"            … {waiting(item)}", "dim") for item in status.pending]
-    text = _lines([title, *(rows or [Text("  accepted")]), *waits])
+    text = stacked([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
@@ -71,9 +70,9 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
     """
     if status.phase is Phase.READY:
         ready = Text(f"{status.environment_id} is ready.", "bold green")
-        return _lines([ready, evidence(status.evidence)] if status.evidence and proof else [ready])
+        return stacked([ready, evidence(status.evidence)] if status.evidence and proof else [ready])
     where = status.problem.phase if status.problem else status.phase
-    return _lines(
+    return stacked(
         [
             Text(f"{status.environment_id} stopped in {where}.", "bold red"),
             problems(status.problems),
@@ -96,11 +95,11 @@ def problems(found: Iterable[Problem]) -> Text:
         )
         blocks += [
             Text(),
-            *(Text.assemble((f"  {name:<12}", "dim"), _folded(value, 14)) for name, value in facts if value),
+            *(Text.assemble((f"  {name:<12}", "dim"), folded(value, 14)) for name, value in facts if value),
         ]
         blocks += [Text(), Text("  What to do", "bold")]
-        blocks += [Text(f"  {_folded(line, 2)}") for line in item.remediation.splitlines()]
-    return _lines(blocks)
+        blocks += [Text(f"  {folded(line, 2)}") for line in item.remediation.splitlines()]
+    return stacked(blocks)
 
 
 def evidence(proof: Evidence) -> Text:
@@ -116,18 +115,18 @@ def evidence(proof: Evidence) -> Text:
     lines = []
     for key_arn, rows in by_key.items():
         lines += [Text.assemble(("  ", ""), (key_arn, "bold")), *(Text(row) for row in rows)]
-    return _lines(lines)
+    return stacked(lines)
 
 
 def key_check(check: KeyCheck) -> Text:
     """What a check of two keys found."""
     lines = [Text(f"✓ {proof.key.label}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs]
     if check.findings:
-        return _lines([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
+        return stacked([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
     lines.append(
         Text("✓ RDS key ARN: nothing is wrong with it. That RDS can use the key shows when a cluster is made.")
     )
-    return _lines([*lines, Text("These keys can be used.", "bold green")])
+    return stacked([*lines, Text("These keys can be used.", "bold green")])
 
 
 def environments(found: Sequence[EnvironmentSummary]) -> Text:
@@ -144,7 +143,7 @@ def environments(found: Sequence[EnvironmentSummary]) -> Text:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     styles = ["dim", *(_COLOURS.get(item.phase, "") for item in found)]
-    return _lines(
+    return stacked(
         Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), style)
         for row, style in zip(rows, styles, strict=True)
     )
@@ -152,7 +151,7 @@ def environments(found: Sequence[EnvironmentSummary]) -> Text:
 
 def _what_is_left(status: EnvironmentStatus) -> Text:
     if status.left_behind:
-        return _lines([Text("  Could not be removed:"), *(Text(f"    {item}") for item in status.left_behind)])
+        return stacked([Text("  Could not be removed:"), *(Text(f"    {item}") for item in status.left_behind)])
     found = status.resources
     kept = [f"cluster {found.cluster.identifier}"] if found.cluster else []
     kept += [f"writer {found.writer.identifier}"] if found.writer else []
@@ -162,22 +161,9 @@ def _what_is_left(status: EnvironmentStatus) -> Text:
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 
 
-def _folded(text: str, indent: int) -> str:
-    """Prose folded between words where the screen ends; commands, policy statements and files get no line breaks."""
-    out = console()
-    if not out.is_terminal or not text[:1].isalnum():
-        return text
-    folds = textwrap.TextWrapper(width=out.width - indent, break_long_words=False, break_on_hyphens=False)
-    return f"\n{' ' * indent}".join(folds.wrap(text))
-
-
 def _row(kind: str, name: str, note: str) -> str:
     return f"    {kind:<8}  {name:<40}  {note}".rstrip()
 
 
 def _name(arn: str) -> str:
     return arn.rpartition(":")[2]
-
-
-def _lines(parts: Iterable[Text]) -> Text:
-    return Text("\n").join(parts)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 def check(
     region: Annotated[str, typer.Option(help="The environment's AWS Region.")],
-    s3_key_arn: Annotated[str, typer.Option(help="Full ARN of the customer's key for S3.")],
-    rds_key_arn: Annotated[str, typer.Option(help="Full ARN of the customer's key for Aurora.")],
+    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for S3.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for Aurora.")] = None,
+    payload: Annotated[str | None, typer.Option(help="The onboarding payload, in place of the two ARNs.")] = None,
     key_grace_seconds: Annotated[
         int, typer.Option(min=0, max=300, help="How long a refusal may turn out to be a key policy on its way.")
     ] = 30,
@@ -34,6 +35,7 @@ def check(
                 "region": region,
                 "s3_key_arn": s3_key_arn,
                 "rds_key_arn": rds_key_arn,
+                "payload": payload,
                 "key_grace_seconds": key_grace_seconds,
             },
             as_json=as_json,

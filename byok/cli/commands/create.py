@@ -18,6 +18,7 @@ def create(
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region.")] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for S3.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for Aurora.")] = None,
+    payload: Annotated[str | None, typer.Option(help="The onboarding payload, in place of the two ARNs.")] = None,
     on_failure: Annotated[
         OnFailure | None, typer.Option(help="Whether a stop keeps what was made or removes it. [default: keep]")
     ] = None,
@@ -45,6 +46,7 @@ def create(
         "region": region,
         "s3_key_arn": s3_key_arn,
         "rds_key_arn": rds_key_arn,
+        "payload": payload,
         "on_failure": on_failure,
         "key_grace_seconds": key_grace_seconds,
     }

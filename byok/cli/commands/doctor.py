@@ -1,23 +1,109 @@
-"""`byok doctor`: what is there, what is missing, and how to put it right."""
+"""`byok doctor` and `byok diagnose`: what is there, what is missing, and how to put it right."""
 
 import asyncio
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import FAILED, READY, console, print_json, reported
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, print_json, print_text, reported
+from byok.cli.platform import PlatformRole, known_region, platform_role
+
+if TYPE_CHECKING:
+    from byok.domain.findings import Finding
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+def doctor(
+    customer: Annotated[
+        bool, typer.Option("--customer", help="Print the script that the owner of the keys runs, and look at nothing.")
+    ] = False,
+    region: Annotated[str | None, typer.Option(help="With --customer: the environment's AWS Region.")] = None,
+    platform_role_arn: PlatformRole = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="With --customer: the S3 key, or the payload.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="With --customer: the Aurora key.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
     """Look whether everything is there: Temporal, workers, AWS, the platform role, the blueprint.
 
-    It speaks for the place it runs in: for a worker's credentials, run it where the worker runs.
+    It speaks for the place it runs in: for a worker's credentials, run it where the worker runs. With --customer it
+    prints a script of plain AWS commands for the owner of the keys; what that prints is read by `byok diagnose`.
 
-    Exit codes: 0 nothing is missing; 1 something is.
+    Exit codes: 0 nothing is missing; 1 something is; 2 wrong usage.
     """
     with reported(as_json=as_json):
+        if customer:
+            _print_script(region, platform_role_arn, s3_key_arn, rds_key_arn)
+            raise typer.Exit(READY)
         code = _doctor(as_json=as_json)
     raise typer.Exit(code)
+
+
+def diagnose(
+    file: Annotated[Path, typer.Argument(help="What the script printed; - reads standard input.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say everything that is wrong with two keys, most likely cause first, from what their owner's script printed.
+
+    Nothing is asked of AWS or Temporal.
+
+    Exit codes: 0 nothing stands in the way of provisioning; 2 the file cannot be used; 3 something does.
+    """
+    with reported(as_json=as_json):
+        findings = _diagnosed(file)
+        if as_json:
+            from byok.cli.key_views import findings_json
+
+            print_json({"ok": not _stopping(findings), "findings": findings_json(findings)})
+        else:
+            _show(findings)
+    raise typer.Exit(CUSTOMER_KEY if _stopping(findings) else READY)
+
+
+def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
+    from byok.domain.payload import PayloadError, with_payload_expanded
+    from byok.onboarding.collection import collection_script
+    from byok.settings import Settings
+
+    if region is None:
+        raise UsageError("Missing: --region. The script is made for the Region of the keys.")
+    try:
+        keys = with_payload_expanded({"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
+    except PayloadError as error:
+        raise UsageError(str(error)) from error
+    role = platform_role(role, Settings(), known_region(region))
+    print_text(collection_script(role, region, keys["s3_key_arn"], keys["rds_key_arn"]))
+
+
+def _diagnosed(file: Path) -> "tuple[Finding, ...]":
+    from byok.domain import key_diagnosis
+    from byok.domain.policy_check.document import PolicyDocumentError, decode
+    from byok.settings import Settings
+
+    try:
+        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        collection = key_diagnosis.Collection.read(decode(content))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+    except (PolicyDocumentError, key_diagnosis.CollectionError) as error:
+        raise UsageError(f"{file}: {error}") from error
+    return key_diagnosis.diagnose(collection, Settings().vendor)
+
+
+def _stopping(findings: "tuple[Finding, ...]") -> bool:
+    from byok.domain.findings import Severity
+
+    return any(finding.severity is Severity.STOPS for finding in findings)
+
+
+def _show(findings: "tuple[Finding, ...]") -> None:
+    from byok.cli import key_views
+
+    out = console()
+    if not _stopping(findings):
+        out.print("Nothing that can be seen stands in the way of these keys.", style="bold green")
+    if findings:
+        out.print(key_views.diagnosis(findings))
 
 
 def _doctor(*, as_json: bool) -> int:

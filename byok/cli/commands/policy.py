@@ -1,0 +1,123 @@
+"""`byok policy`: the statements of the two keys, and a customer's key policy checked and completed, all offline."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from byok.cli.output import CUSTOMER_KEY, READY, UsageError, console, print_json, print_text, reported, say
+from byok.cli.platform import KeyName, PlatformRole, Region, known_region, platform_role, which_key
+
+policy = typer.Typer(
+    no_args_is_help=True,
+    help="Key policies: render the platform's statements, check a policy, put the statements into one.",
+)
+File = Annotated[
+    Path, typer.Argument(help="The key policy, or what `aws kms get-key-policy` prints; - reads standard input.")
+]
+
+
+@policy.command()
+def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None) -> None:
+    """Print the statements that belong on a key, as the elements of a JSON array.
+
+    Exit codes: 0 printed; 2 wrong usage.
+    """
+    with reported():
+        import json
+
+        from byok.domain.policies import Grantee, key_statements
+        from byok.settings import Settings
+
+        settings, which = Settings(), which_key(key)
+        role = platform_role(platform_role_arn, settings, known_region(region))
+        statements = key_statements(which, Grantee.of(role, region), settings.vendor)
+        print_text(",\n".join(json.dumps(statement, indent=2) for statement in statements) + "\n")
+
+
+@policy.command()
+def check(
+    key: KeyName,
+    file: File,
+    region: Region,
+    platform_role_arn: PlatformRole = None,
+    key_arn: Annotated[str | None, typer.Option(help="The key's ARN, where the policy names it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change.
+
+    It needs no credentials, and asks nobody: the policy is evaluated as AWS evaluates it.
+
+    Exit codes: 0 the platform can use the key, as far as its policy goes; 2 wrong usage; 3 it cannot, or that hangs on
+    what only AWS sees.
+    """
+    with reported(as_json=as_json):
+        from byok.cli import key_views
+        from byok.domain.policy_check.calls import PlatformSide
+        from byok.domain.policy_check.document import PolicyDocumentError, decode, read_policy
+        from byok.domain.policy_check.report import check_policy, document_report
+        from byok.settings import Settings
+
+        settings, which = Settings(), which_key(key)
+        role = platform_role(platform_role_arn, settings, known_region(region))
+        content = _content(file)
+        try:
+            side = PlatformSide(role, region, key_arn)
+            report = check_policy(read_policy(decode(content)), which, side, settings.vendor)
+        except PolicyDocumentError as error:
+            report = document_report(error, which)
+        if as_json:
+            print_json(key_views.policy_report_json(report))
+        else:
+            console().print(key_views.policy_report(report))
+    raise typer.Exit(READY if report.usable else CUSTOMER_KEY)
+
+
+@policy.command()
+def merge(
+    key: KeyName,
+    file: File,
+    region: Region,
+    platform_role_arn: PlatformRole = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write the policy to; without it, it goes to standard output.")
+    ] = None,
+) -> None:
+    """Put the platform's statements into a key policy, and leave everything else as it is, to the byte.
+
+    A statement of ours that is outdated is replaced. The result is not put on the key: that is the owner's to do, with
+    `aws kms put-key-policy`.
+
+    Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
+    """
+    with reported():
+        from byok.domain.policy_check.document import PolicyDocumentError, decode
+        from byok.domain.policy_merge import PolicyMergeError, merge_policy
+        from byok.settings import Settings
+
+        settings, which = Settings(), which_key(key)
+        role = platform_role(platform_role_arn, settings, known_region(region))
+        try:
+            merged = merge_policy(decode(_content(file)), which, role, region, settings.vendor)
+        except (PolicyDocumentError, PolicyMergeError) as error:
+            raise UsageError(f"{file}: {error}") from error
+        if out is None:
+            print_text(merged.text if merged.text.endswith("\n") else merged.text + "\n")
+        else:
+            try:
+                out.write_bytes(merged.text.encode())
+            except OSError as error:
+                raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
+        for words, sids in (("Appended", merged.added), ("Replaced", merged.replaced)):
+            if sids:
+                say(f"{words}: {', '.join(sids)}")
+        if not merged.changed:
+            say("Nothing to do: the policy has the statements.")
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error

@@ -1,0 +1,89 @@
+"""What is shown of keys and their policies: reports, findings, and what to paste."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Final
+
+from rich.text import Text
+
+from byok.cli.text import folded, stacked
+from byok.domain.arns import WhichKey
+from byok.domain.findings import Finding, Severity
+from byok.domain.policy_check.report import PolicyReport, Verdict
+
+_MARKS: Final = {Verdict.ALLOWED: ("✓", "green"), Verdict.DENIED: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
+_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}
+_NAMES: Final = {WhichKey.S3: "S3 key", WhichKey.RDS: "Aurora key", None: "Both keys"}
+
+
+def policy_report(report: PolicyReport) -> Text:
+    """A row per permission, then what is wrong."""
+    name = _NAMES[report.which]
+    rows = [_row(report, index) for index in range(len(report.rows))]
+    end = {
+        True: Text(f"The policy lets the platform use the {name}.", "bold green"),
+        False: Text(f"The platform cannot use the {name}.", "bold red"),
+        None: Text(f"Whether the platform can use the {name} hangs on what only AWS sees.", "bold yellow"),
+    }[report.usable]
+    return stacked([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
+
+
+def policy_report_json(report: PolicyReport) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "key": report.which.value,
+        "usable": report.usable,
+        "permissions": [
+            {
+                "permission": row.call.permission,
+                "action": row.call.action,
+                "through": row.call.service,
+                "needed_for": row.call.need.value,
+                "purpose": row.call.purpose,
+                "verdict": row.verdict.value,
+                "sid": row.sid,
+                "why": [misfit.words for misfit in row.misfits],
+            }
+            for row in report.rows
+        ],
+        "findings": findings_json(report.findings),
+    }
+
+
+def findings_json(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings for programs."""
+    return [asdict(one) for one in found]
+
+
+def diagnosis(found: Iterable[Finding]) -> Text:
+    """Findings about both keys, each with the key that it is about."""
+    return stacked(finding(one, named=True) for one in found)
+
+
+def finding(one: Finding, *, named: bool = False) -> Text:
+    """What is wrong, what to do, and what to paste."""
+    head = f"{one.code}, {one.severity}"
+    parts = [
+        Text(),
+        Text(f"{_NAMES[one.key]}: {head}" if named else head, _COLOURS.get(one.severity, "bold")),
+        Text(f"  {folded(one.message, 2)}"),
+    ]
+    if one.permissions:
+        missing = ", ".join(one.permissions)
+        parts.append(Text(f"  {folded(f'Missing for it: {missing}.', 2)}"))
+    parts += [Text(f"  {folded(line, 2)}") for line in one.remedy.splitlines()]
+    if one.paste is not None:
+        parts.append(Text(json.dumps(one.paste, indent=2)))
+    return stacked(parts)
+
+
+def _row(report: PolicyReport, index: int) -> Text:
+    row = report.rows[index]
+    mark, colour = _MARKS[row.verdict]
+    by = f"by {row.sid}" if row.sid and row.verdict is Verdict.ALLOWED else ""
+    if row.verdict is Verdict.DENIED:
+        by = f"denied: {row.misfits[0].cause}"
+    if row.verdict is Verdict.UNKNOWN:
+        by = "cannot be said from here"
+    return Text.assemble((mark, colour), f" {row.call.action:<36} {row.call.purpose:<42} {by}".rstrip())

@@ -1,0 +1,206 @@
+"""What the owner of the keys and the vendor's people are shown of keys: kit, templates, policies, diagnoses."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.payload import payload_of
+from byok.onboarding.template import keys_template
+from tests.catalogue import BROKEN, VENDOR, Place
+from tests.cli.conftest import Run
+from tests.cli.fakes import FakeService
+from tests.unit.test_key_diagnosis import collection, metadata, right
+
+ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
+PLACE = Place(ROLE, "eu-central-1", "444455556666")
+WHERE = ("--region", "eu-central-1", "--platform-role-arn", ROLE)
+KEYS = tuple(f"arn:aws:kms:eu-central-1:444455556666:key/{number * 8}-1111-4111-8111-111111111111" for number in "12")
+
+
+def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run) -> None:
+    ended = run("onboarding", *WHERE)
+
+    assert ended.code == 0
+    for text in (ROLE, "111122223333", "eu-central-1", "AllowAtaccamaPlatformRDSGrants", "7 to 30 days"):  # 16-18, 112
+        assert text in ended.out
+    assert "\naws cloudformation deploy \\\n  --profile byok \\\n" in ended.out  # contract 25, 39, 40
+    assert "${" not in ended.out  # contract 26
+
+
+def test_onboarding_for_programs_has_the_same(run: Run) -> None:
+    kit = run("onboarding", *WHERE, "--stack-name", "mine", "--profile", "keys", "--json").json
+
+    assert kit["statements"]["s3"] == PLACE.statements(WhichKey.S3)
+    assert kit["platform_account"] == "111122223333"  # D3
+    assert "--profile keys" in kit["commands"]["deploy"]
+    assert "--stack-name mine" in kit["commands"]["payload"]
+    assert kit["external_id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--region", "eu-central-1"), "BYOK_PLATFORM_ROLE_ARN"),
+        (("--region", "Frankfurt", "--platform-role-arn", ROLE), "--region"),
+        (("--region", "eu-central-1", "--platform-role-arn", "me"), "--platform-role-arn"),
+        (("--region", "cn-north-1", "--platform-role-arn", ROLE), "partition aws-cn"),
+    ],
+)
+def test_onboarding_that_cannot_be_right_is_refused(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    ended = run("onboarding", *arguments)
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_template_is_printed_or_written_under_its_name(run: Run, tmp_path: Path) -> None:
+    assert run("template").out == keys_template(VENDOR)
+    assert run("template", "--out", str(tmp_path)).code == 0
+    assert (tmp_path / "byok-kms-keys.yaml").read_text() == keys_template(VENDOR)  # contract 24
+    assert run("template", "tenant-role", "--out", str(tmp_path / "role.yaml")).code == 0
+    assert "sts:ExternalId" in (tmp_path / "role.yaml").read_text()
+    assert 'resource "aws_kms_key"' in run("template", "terraform", *WHERE).out
+
+
+def test_template_that_cannot_be_made_or_written_is_refused(run: Run, tmp_path: Path) -> None:
+    assert run("template", "terraform").code == 2
+    ended = run("template", "--out", str(tmp_path / "no" / "where.yaml"))
+    assert ended.code == 2
+    assert "cannot be written" in ended.err
+
+
+@pytest.mark.parametrize(("name", "which"), [("s3", WhichKey.S3), ("aurora", WhichKey.RDS), ("RDS", WhichKey.RDS)])
+def test_statements_are_rendered_as_elements_of_an_array(run: Run, name: str, which: WhichKey) -> None:
+    ended = run("policy", "render", name, *WHERE)
+    assert json.loads(f"[{ended.out}]") == PLACE.statements(which)  # contract 27
+
+
+def test_render_of_a_key_that_is_neither_is_refused(run: Run) -> None:
+    assert run("policy", "render", "dynamodb", *WHERE).code == 2
+
+
+def test_check_of_a_right_policy_is_0_with_a_row_per_permission(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(BROKEN[1].policy(PLACE)))
+
+    ended = run("policy", "check", "aurora", str(file), *WHERE)
+
+    assert ended.code == 0
+    rows = [line for line in ended.out.splitlines() if line.startswith("✓")]
+    assert [line.split()[1] for line in rows] == [
+        "kms:DescribeKey",
+        "kms:CreateGrant",
+        "kms:ListGrants",
+        "kms:RevokeGrant",
+    ]
+    assert all("by AllowAtaccamaPlatformRDS" in line for line in rows)
+
+
+def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
+    policy = json.dumps({"Statement": [PLACE.owner]})
+
+    ended = run("policy", "check", "s3", "-", *WHERE, stdin=policy)
+
+    assert ended.code == 3
+    assert "policy.StatementMissing" in ended.out
+    pasted = re.search(r"^\{\n.*?^\}", ended.out, re.DOTALL | re.MULTILINE)
+    assert pasted is not None
+    assert json.loads(pasted[0]) == PLACE.statements(WhichKey.S3)[0]
+
+
+def test_check_for_programs(run: Run) -> None:
+    ended = run("policy", "check", "s3", "-", *WHERE, "--json", stdin="{}")
+    assert ended.code == 3
+    assert ended.json["usable"] is False
+    assert ended.json["findings"][0]["code"] == "policy.NoStatement"
+
+
+def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    before.write_text(json.dumps({"Version": "2012-10-17", "Statement": [PLACE.owner]}, indent=2))
+
+    ended = run("policy", "merge", "s3", str(before), *WHERE, "--out", str(after))
+
+    assert ended.code == 0
+    assert "Appended: AllowAtaccamaPlatformS3Access" in ended.err
+    assert json.loads(after.read_text())["Statement"] == [PLACE.owner, *PLACE.statements(WhichKey.S3)]
+    again = run("policy", "merge", "s3", str(after), *WHERE)
+    assert again.out.rstrip("\n") == after.read_text()
+    assert "Nothing to do" in again.err
+
+
+def test_merge_that_would_lock_the_owner_out_is_refused(run: Run) -> None:
+    ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps({"Statement": PLACE.statements(WhichKey.S3)}))
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "could change it again" in ended.err
+
+
+def test_file_that_is_not_there_is_named(run: Run) -> None:
+    for command in (("policy", "check", "s3", "/none.json", *WHERE), ("diagnose", "/none.json")):
+        ended = run(*command)
+        assert ended.code == 2
+        assert "/none.json cannot be read" in ended.err
+
+
+def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
+    ended = run("doctor", "--customer", *WHERE, "--s3-key-arn", payload_of(*KEYS))
+    assert ended.code == 0
+    for text in (*KEYS, ROLE, "get-key-policy"):
+        assert text in ended.out
+    assert run("doctor", "--customer").code == 2
+    assert "read -r S3_KEY_ARN" in run("doctor", "--customer", *WHERE).out
+
+
+def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(collection(s3=metadata(KeyState="Disabled")(right(WhichKey.S3))).model_dump_json())
+
+    ended = run("diagnose", str(file))
+
+    assert ended.code == 3
+    assert "S3 key: key.Disabled, stops provisioning" in ended.out
+    assert "aws kms enable-key" in ended.out
+    assert run("diagnose", str(file), "--json").json["ok"] is False
+
+
+def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
+    ended = run("diagnose", "-", stdin=collection().model_dump_json())
+    assert ended.code == 0
+    assert "Nothing that can be seen stands in the way" in ended.out
+
+
+def test_create_takes_the_payload_in_every_place(run: Run, service: FakeService) -> None:
+    payload = payload_of(*KEYS)
+    for options in (
+        ("--payload", payload),
+        ("--s3-key-arn", payload),
+        ("--rds-key-arn", json.dumps(json.loads(payload), indent=2)),
+        ("--payload", payload, "--s3-key-arn", KEYS[0]),
+    ):
+        assert run("create", "--name", "acme", "--region", "eu-central-1", *options).code == 0  # contract 50
+        request = service.created[-1]
+        assert (request.s3_key_arn, request.rds_key_arn) == KEYS
+
+
+def test_check_takes_the_payload(run: Run, service: FakeService) -> None:
+    assert run("check", "--region", "eu-central-1", "--payload", payload_of(*KEYS)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--payload", "{}"), "lacks S3KmsKeyArn"),
+        (("--payload", payload_of(*KEYS), "--s3-key-arn", KEYS[1]), "--s3-key-arn"),
+        (("--payload", payload_of(*KEYS), "--rds-key-arn", "alias/x"), "--rds-key-arn"),
+        ((), "Missing"),
+    ],
+)
+def test_payload_that_cannot_be_used_is_refused(
+    run: Run, service: FakeService, options: tuple[str, ...], words: str
+) -> None:
+    ended = run("create", "--name", "acme", "--region", "eu-central-1", *options)
+    assert ended.code == 2
+    assert words in ended.err
