@@ -94,6 +94,8 @@ _ACTIONS: Final = st.sampled_from(
 )
 _ANY_ACTION: Final = some(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
+# Whole ARNs: where a `*` ends a part, AWS lets it "expand to match beyond the colon boundaries" (IAM user guide, "Using
+# wildcards in resource ARNs"), and the oracle keeps it within; nor does it know wildcards before the slash.
 _RESOURCES: Final = st.sampled_from(
     [
         *(KEY, KEY.replace(REGION, "eu-west-1"), KEY.replace("1111-4", "2222-4"), BUCKET),
@@ -122,12 +124,8 @@ _VALUES: Final[dict[str, list[str]]] = {
     "kms:EncryptionContext:aws:s3:arn": [BUCKET, "arn:aws:s3:::byok-*", "arn:aws:s3:::${aws:username}-*", "${*}"],
     "kms:EncryptionContext:aws:rds:dbc-id": ["cluster-ACME", "cluster-acme", "cluster-*", "cluster${$}ACME"],
     "aws:PrincipalArn": [
-        *(f"arn:aws:iam::{PLATFORM}:role/AtaccamaPlatform", f"arn:aws:iam::{CUSTOMER}:user/*"),
-        *(
-            f"arn:aws:iam::{PLATFORM}:*",
-            "arn:aws:iam::*:role/*",
-            "arn:aws:iam::${kms:CallerAccount}:role/Ata?camaPlatform",
-        ),
+        *(f"arn:aws:iam::{PLATFORM}:role/AtaccamaPlatform", f"arn:aws:iam::{CUSTOMER}:user/*", "arn:aws:iam::*:role/*"),
+        *(f"arn:aws:iam::{PLATFORM}:*", "arn:aws:iam::${kms:CallerAccount}:role/Ata?camaPlatform"),
     ],
     "aws:PrincipalOrgID": ["o-1234567890", "*"],
     "aws:username": ["KeyAdministrator", "*"],
@@ -202,7 +200,11 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
 
 
 def policies(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """Policies of a key, whose statements name principals, or of an identity."""
+    """Policies of a key, whose statements name principals, or of an identity.
+
+    The oracle fills in variables in every `Version`. AWS: without a version that has them "variables … are treated as
+    literal strings" (IAM user guide, "IAM JSON policy elements: Version"), so that all are of that version.
+    """
     statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)
     return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)
 
