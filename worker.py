@@ -21,6 +21,7 @@ from activities.heartbeat import HeartbeatInterceptor
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
+from activities.tenant import TenantActivities
 from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
 from byok.domain.arns import role_of_session
@@ -30,6 +31,7 @@ from byok.settings import Settings
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.provision_environment import ProvisionEnvironment
+from workflows.reconcile_tenant import ReconcileTenant
 
 # A killed worker's cached workflows wait this long for it before another worker takes them; the default is 10 s.
 STICKY_TIMEOUT = timedelta(seconds=2)
@@ -66,9 +68,11 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     database = DatabaseActivities(clients, platform, poll=timedelta(seconds=settings.database_poll_seconds))
     storage = StorageActivities(clients, platform)
+    tenant = TenantActivities(clients, platform)
     return [
         plan.plan_key_check,
         plan.plan_environment,
+        plan.plan_tenant,
         keys.probe_s3_key,
         database.ensure_cluster,
         database.await_cluster,
@@ -81,6 +85,7 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
         storage.write_initial_objects,
         storage.collect_storage_evidence,
         storage.remove_bucket,
+        tenant.reconcile_key,
     ]
 
 
@@ -89,7 +94,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProvisionEnvironment, CheckKeys],
+        workflows=[ProvisionEnvironment, CheckKeys, ReconcileTenant],
         activities=activities(settings),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,

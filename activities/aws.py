@@ -25,16 +25,20 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey
 from byok.domain.errors import OPERATIONS, Outcome, classify
-from byok.domain.models import Environment, Problem
+from byok.domain.models import Environment, Problem, TenantRole
 from byok.domain.problems import problem
 from byok.domain.remediation import Remedy, Subject
 from byok.domain.statuses import Phase
 from byok.domain.vendor import VendorProfile
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
+
+_SHORTEST_SESSION: Final = 900
+"""Seconds; STS knows no shorter session (AssumeRole, DurationSeconds)."""
 
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
@@ -85,9 +89,34 @@ class AwsClients:
         """The RDS client of a Region."""
         return cast("RDSClient", self._client("rds", region))
 
-    def sts(self) -> "STSClient":
-        """The STS client of the session's own Region."""
-        return cast("STSClient", self._client("sts", self.session.region_name))
+    def sts(self, region: str | None = None) -> "STSClient":
+        """The STS client of a Region, or of the session's own."""
+        return cast("STSClient", self._client("sts", region or self.session.region_name))
+
+    def kms_as(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
+        """A KMS client in the customer's account, for one step: its credentials are new, and end with it.
+
+        Args:
+            role: The role there, and its external id.
+            region: Where the keys are.
+            session_name: What the customer's CloudTrail shows.
+        """
+        sts = self.sts(region)
+        taken = sts.assume_role(
+            RoleArn=role.role_arn,
+            RoleSessionName=session_name,
+            ExternalId=role.external_id,
+            DurationSeconds=_SHORTEST_SESSION,
+        )["Credentials"]
+        with self._lock:  # the making of a client is not safe among threads
+            return self.session.client(
+                "kms",
+                region_name=region,
+                config=self.config,
+                aws_access_key_id=taken["AccessKeyId"],
+                aws_secret_access_key=taken["SecretAccessKey"],
+                aws_session_token=taken["SessionToken"],
+            )
 
     def _client(self, service: str, region: str | None) -> Any:
         with self._lock:

@@ -5,8 +5,15 @@ from datetime import UTC, datetime
 
 from temporalio import activity
 
-from byok.domain.models import CheckKeysRequest, EnvironmentPlan, KeyCheckPlan, ProvisionRequest
-from byok.domain.planning import Platform, plan_environment, plan_key_check
+from byok.domain.models import (
+    CheckKeysRequest,
+    EnvironmentPlan,
+    KeyCheckPlan,
+    ProvisionRequest,
+    TenantCheckPlan,
+    TenantRequest,
+)
+from byok.domain.planning import Platform, plan_environment, plan_key_check, plan_tenant
 
 
 @dataclass(frozen=True)
@@ -24,3 +31,8 @@ class PlanActivities:
     def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
         """Everything that is decided about an environment before AWS is asked."""
         return plan_environment(request, self.platform, datetime.now(UTC))
+
+    @activity.defn
+    def plan_tenant(self, request: TenantRequest) -> TenantCheckPlan:
+        """What a tenant's name means for two keys, before AWS is asked."""
+        return plan_tenant(request, self.platform, datetime.now(UTC))

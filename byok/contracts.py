@@ -11,6 +11,7 @@ TASK_QUEUE: Final = "byok"
 
 PROVISION_ENVIRONMENT: Final = "ProvisionEnvironment"
 CHECK_KEYS: Final = "CheckKeys"
+RECONCILE_TENANT: Final = "ReconcileTenant"
 
 ENVIRONMENT_ID: Final = SearchAttributeKey.for_keyword("EnvironmentId")
 PHASE: Final = SearchAttributeKey.for_keyword("EnvironmentPhase")
@@ -34,6 +35,11 @@ def environment_workflow_id(environment_id: str) -> str:
 def environment_id_of(workflow_id: str) -> str:
     """The environment that a workflow id stands for."""
     return workflow_id.removeprefix(_ENVIRONMENT_PREFIX)
+
+
+def tenant_workflow_id(environment_id: str) -> str:
+    """The workflow id of a tenant's name on an environment's keys: one at a time."""
+    return f"tenant/{environment_id}"
 
 
 def check_workflow_id(request: CheckKeysRequest) -> str:

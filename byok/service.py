@@ -1,24 +1,20 @@
-"""The one door to Temporal for everything that is not a worker: create, status, list, watch, check.
+"""The one door to Temporal for everything that is not a worker: create, status, list, watch, check, tenant.
 
 What a status is made of is left to `byok.status`, how Temporal is found to `byok.temporal`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
     WorkflowFailureError,
+    WorkflowHandle,
     WorkflowHistoryEventFilterType,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -28,28 +24,39 @@ from temporalio.exceptions import FailureError, TerminatedError, WorkflowAlready
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
-from byok.domain.models import CheckKeysRequest, Evidence, KeyCheck, ProvisionRequest
+from byok.domain.models import (
+    CheckKeysRequest,
+    Evidence,
+    KeyCheck,
+    ProvisionRequest,
+    TenantOutcome,
+    TenantRequest,
+    TenantRole,
+)
+from byok.domain.statuses import Phase
+from byok.polling import PollingWorker, polling_workers
 from byok.service_errors import (
     CheckFailedError,
     EnvironmentConflictError,
     EnvironmentNotFoundError,
+    EnvironmentNotReadyError,
     NoWorkerError,
     TemporalRefusedError,
     TemporalUnreachableError,
+    TenantConflictError,
+    TenantStoppedError,
 )
-from byok.status import EnvironmentStatus, EnvironmentSummary, FetchFailure
+from byok.status import EnvironmentStatus, EnvironmentSummary, FetchFailure, problems_in
 from byok.temporal import DEFAULT_ADDRESS, connect
+from byok.temporal_errors import last_words, no_namespace, temporal_answers
+
+Result = TypeVar("Result")
 
 POLL: Final = timedelta(milliseconds=500)
 """How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
 
 NO_WORKER_PATIENCE: Final = timedelta(seconds=15)
 """How long a task may lie before a caller that waits is told that it waits for nothing."""
-
-_WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
-"""A worker's poll lasts up to a minute; the server goes on listing a worker that is gone for five."""
-
-_DOWN: Final = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}
 
 
 @dataclass(frozen=True)
@@ -64,14 +71,6 @@ class Creation:
     workflow_id: str
     run_id: str
     started: bool
-
-
-@dataclass(frozen=True)
-class PollingWorker:
-    """A worker that asked for work not long ago."""
-
-    identity: str
-    last_seen: datetime
 
 
 async def connect_service() -> "EnvironmentService":
@@ -90,7 +89,7 @@ async def connect_service() -> "EnvironmentService":
     except RuntimeError as error:
         raise TemporalUnreachableError(
             f"Temporal does not answer at {address}. Start everything on this machine with `byok up`, or name another "
-            f"address in TEMPORAL_ADDRESS. ({_last_words(error)})"
+            f"address in TEMPORAL_ADDRESS. ({last_words(error)})"
         ) from error
 
 
@@ -115,7 +114,7 @@ class EnvironmentService:
             EnvironmentConflictError: It is running or ready, and was asked for with other values.
         """
         workflow_id = contracts.environment_workflow_id(request.environment_id)
-        with _temporal_answers():
+        with temporal_answers():
             try:
                 handle = await self.client.start_workflow(
                     contracts.PROVISION_ENVIRONMENT,
@@ -137,11 +136,11 @@ class EnvironmentService:
             EnvironmentNotFoundError: There is none of this id.
         """
         handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
-        with _temporal_answers():
+        with temporal_answers():
             try:
                 described = await handle.describe()
             except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND or _no_namespace(error):
+                if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
                     raise
                 raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
             return await EnvironmentStatus.of(described, self._fetch_failure(described))
@@ -149,7 +148,7 @@ class EnvironmentService:
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
         """Environments, those that run first, then the last ended; of one started several times the latest run."""
         found: dict[str, EnvironmentSummary] = {}
-        with _temporal_answers():
+        with temporal_answers():
             async for execution in self.client.list_workflows(f"WorkflowType = '{contracts.PROVISION_ENVIRONMENT}'"):
                 if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
                     continue
@@ -182,8 +181,7 @@ class EnvironmentService:
             NoWorkerError: Nobody takes the work.
             CheckFailedError: The check itself went wrong.
         """
-        began = datetime.now(UTC)
-        with _temporal_answers():
+        with temporal_answers():
             handle = await self.client.start_workflow(
                 contracts.CHECK_KEYS,
                 request,
@@ -192,36 +190,96 @@ class EnvironmentService:
                 result_type=KeyCheck,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
-            result: asyncio.Task[KeyCheck] = asyncio.create_task(handle.result())
             try:
-                while not result.done():
-                    await asyncio.wait([result], timeout=POLL.total_seconds() * 4)
-                    if not result.done():
-                        described = await handle.describe()
-                        status = await EnvironmentStatus.of(described, self._fetch_failure(described))
-                        await self._insist_on_a_worker(status, began, "The check is accepted")
-                return await result
+                return await self._result(handle, "The check is accepted")
             except WorkflowFailureError as error:
                 raise CheckFailedError(f"The check could not be made: {error.cause}") from error
-            finally:
-                result.cancel()
+
+    async def tenant_request(
+        self, environment_id: str, tenant: str, role: TenantRole | None = None, *, repoint: bool = False
+    ) -> TenantRequest:
+        """The request that gives an environment's keys a tenant's name.
+
+        Args:
+            environment_id: Which environment; its keys and Region are as it was made with.
+            tenant: The name.
+            role: Through which role; without one the role that the environment was asked for with, if any.
+            repoint: Whether aliases that point at other keys are pointed at these.
+
+        Raises:
+            EnvironmentNotFoundError: There is no such environment.
+            EnvironmentNotReadyError: It is not there yet: its keys get a name when it is (contract 12).
+        """
+        status = await self.status(environment_id)
+        if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
+            raise EnvironmentNotReadyError(
+                f"Environment {environment_id} is in {status.phase}: its keys can get the tenant's name once it is "
+                f"{Phase.READY}. See `byok status {environment_id}`."
+            )
+        return TenantRequest(
+            environment_id=environment_id,
+            region=status.region,
+            s3_key_arn=status.s3_key_arn,
+            rds_key_arn=status.rds_key_arn,
+            tenant=tenant,
+            tenant_role=role or status.tenant_role,
+            repoint=repoint,
+        )
+
+    async def reconcile_tenant(self, request: TenantRequest) -> TenantOutcome:
+        """Give both keys the tenant's name, or the commands to do so where there is no role to do it with.
+
+        Raises:
+            NoWorkerError: Nobody takes the work.
+            TenantConflictError: Another name is being put on these keys at this moment.
+            TenantStoppedError: A key could not be named.
+        """
+        with temporal_answers():
+            handle = await self.client.start_workflow(
+                contracts.RECONCILE_TENANT,
+                request,
+                id=contracts.tenant_workflow_id(request.environment_id),
+                task_queue=self._task_queue,
+                result_type=TenantOutcome,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                static_summary=f"{request.tenant} on the keys of {request.environment_id}",
+            )
+            try:
+                outcome: TenantOutcome = await self._result(handle, "The tenant's name is accepted")
+            except WorkflowFailureError as error:
+                problems = tuple(problems_in(error.cause))
+                raise TenantStoppedError(str(error.cause), problems) from error
+        if outcome.tenant != request.tenant:
+            raise TenantConflictError(
+                f"The name {outcome.tenant} was just being put on the keys of {request.environment_id}: ask again for "
+                f"{request.tenant}, if that is the right one."
+            )
+        return outcome
+
+    async def _result(self, handle: WorkflowHandle[Any, Result], what: str) -> Result:
+        """The result of a short workflow.
+
+        Raises:
+            NoWorkerError: Nobody takes the work.
+            WorkflowFailureError: It failed.
+        """
+        began = datetime.now(UTC)
+        result: asyncio.Task[Result] = asyncio.create_task(handle.result())
+        try:
+            while not result.done():
+                await asyncio.wait([result], timeout=POLL.total_seconds() * 4)
+                if not result.done():
+                    described = await handle.describe()
+                    status = await EnvironmentStatus.of(described, self._fetch_failure(described))
+                    await self._insist_on_a_worker(status, began, what)
+            return await result
+        finally:
+            result.cancel()
 
     async def workers(self) -> list[PollingWorker]:
         """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
-        with _temporal_answers():
-            kinds = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
-            workflows, activities = await asyncio.gather(*(self._pollers(kind) for kind in kinds))
-        return [worker for worker in workflows if worker.identity in {other.identity for other in activities}]
-
-    async def _pollers(self, kind: TaskQueueType.ValueType) -> list[PollingWorker]:
-        answer = await self.client.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=self.client.namespace, task_queue=TaskQueue(name=self._task_queue), task_queue_type=kind
-            )
-        )
-        now = datetime.now(UTC)
-        seen = (PollingWorker(item.identity, item.last_access_time.ToDatetime(tzinfo=UTC)) for item in answer.pollers)
-        return [worker for worker in seen if now - worker.last_seen < _WORKER_SEEN_WITHIN]
+        with temporal_answers():
+            return await polling_workers(self.client, self._task_queue)
 
     async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
@@ -279,24 +337,3 @@ def _differences(found: ProvisionRequest | None, asked: ProvisionRequest) -> str
         return "its input cannot be read"
     theirs, ours = found.model_dump(mode="json"), asked.model_dump(mode="json")
     return ", ".join(f"{name} is {theirs[name]}, not {ours[name]}" for name in ours if theirs[name] != ours[name])
-
-
-@contextmanager
-def _temporal_answers() -> Iterator[None]:
-    try:
-        yield
-    except RPCError as error:
-        if error.status in _DOWN:
-            raise TemporalUnreachableError(f"Temporal has stopped answering: {error.message}") from error
-        raise TemporalRefusedError(f"Temporal refuses: {error.message}") from error
-
-
-def _no_namespace(error: RPCError) -> bool:
-    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
-
-
-def _last_words(error: RuntimeError) -> str:
-    """The reason at the end of the SDK's long message."""
-    text = str(error)
-    _, found, reason = text.rpartition('message: "')
-    return reason.split('"')[0] if found else text

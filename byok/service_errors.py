@@ -1,5 +1,7 @@
 """What `byok.service` says instead of an answer: a code for programs, a sentence for people."""
 
+from byok.domain.models import Problem
+
 
 class ServiceError(Exception):
     """What the door has to say instead of an answer; `code` is for programs, the text for people."""
@@ -29,6 +31,28 @@ class EnvironmentConflictError(ServiceError):
     """The id belongs to an environment that was asked for with other values, and is running or ready."""
 
     code = "byok.EnvironmentConflict"
+
+
+class EnvironmentNotReadyError(ServiceError):
+    """It has to be there before what was asked for can be done."""
+
+    code = "byok.EnvironmentNotReady"
+
+
+class TenantConflictError(ServiceError):
+    """Another name is being put on the same keys at this moment."""
+
+    code = "byok.TenantConflict"
+
+
+class TenantStoppedError(ServiceError):
+    """A tenant's name could not be put on the keys; the problems say why."""
+
+    code = "byok.TenantStopped"
+
+    def __init__(self, message: str, problems: tuple[Problem, ...]) -> None:
+        super().__init__(message)
+        self.problems = problems
 
 
 class NoWorkerError(ServiceError):

@@ -4,6 +4,7 @@ It owns the shape that `--json` prints and the rule by which a workflow that end
 apart from one that reported. Asking Temporal is left to `byok.service`.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
@@ -16,7 +17,7 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
 from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, environment_id_of
-from byok.domain.models import Evidence, Problem, Progress, Record, Resources, TimelineEntry
+from byok.domain.models import Evidence, Problem, Progress, Record, Resources, TenantOutcome, TenantRole, TimelineEntry
 from byok.domain.statuses import Phase
 
 WORKER_PATIENCE: Final = timedelta(seconds=3)
@@ -83,6 +84,8 @@ class EnvironmentStatus(Record):
         resources: What exists of it, as the workflow knows it.
         evidence: The proof of its encryption, with READY.
         left_behind: What a rollback could not remove.
+        tenant: What became of the tenant's name, where one was given.
+        tenant_role: Through which role the keys are named.
         pending: What it is waiting for now; empty once it has ended.
     """
 
@@ -97,6 +100,8 @@ class EnvironmentStatus(Record):
     resources: Resources = Resources()
     evidence: Evidence | None = None
     left_behind: tuple[str, ...] = ()
+    tenant: TenantOutcome | None = None
+    tenant_role: TenantRole | None = None
     pending: tuple[Waiting, ...] = ()
     workflow_id: str
     run_id: str
@@ -133,6 +138,8 @@ class EnvironmentStatus(Record):
             resources=progress.resources if progress else Resources(),
             evidence=progress.evidence if progress else None,
             left_behind=progress.left_behind if progress else (),
+            tenant=progress.tenant if progress else None,
+            tenant_role=request.tenant_role if request else None,
             pending=await _pending(described),
             workflow_id=described.id,
             run_id=described.run_id,
@@ -209,15 +216,15 @@ async def _activity(item: PendingActivityInfo, converter: DataConverter, now: da
         since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),
         next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
         last_failure=failure.message if isinstance(failure, FailureError) else None,
-        last_problem=_problem_in(failure),
+        last_problem=next(iter(problems_in(failure)), None),
         unclaimed=scheduled and now - due > WORKER_PATIENCE,
     )
 
 
-def _problem_in(failure: BaseException | None) -> Problem | None:
-    if not isinstance(failure, ApplicationError) or not failure.details:
-        return None
-    try:
-        return Problem.model_validate(failure.details[0])
-    except ValidationError:
-        return None
+def problems_in(failure: BaseException | None) -> list[Problem]:
+    """The problems that a failure of ours carries; none where it is nobody's of ours."""
+    found: list[Problem] = []
+    for detail in failure.details if isinstance(failure, ApplicationError) else ():
+        with contextlib.suppress(ValidationError):
+            found.append(Problem.model_validate(detail))
+    return found

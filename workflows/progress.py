@@ -9,7 +9,15 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from byok.contracts import ENVIRONMENT_ID, PHASE, PROBLEM_CODE, PROGRESS_MEMO
-    from byok.domain.models import Evidence, Problem, Progress, ProvisionRequest, Resources, TimelineEntry
+    from byok.domain.models import (
+        Evidence,
+        Problem,
+        Progress,
+        ProvisionRequest,
+        Resources,
+        TenantOutcome,
+        TimelineEntry,
+    )
     from byok.domain.statuses import Phase
 
 
@@ -33,6 +41,7 @@ class ProgressRecord:
         problems: Sequence[Problem] = (),
         evidence: Evidence | None = None,
         left_behind: Sequence[str] = (),
+        tenant: TenantOutcome | None = None,
     ) -> None:
         """Enter a phase and publish it. The only writer of memo, search attributes and details.
 
@@ -41,6 +50,7 @@ class ProgressRecord:
             problems: What stopped the environment; they stay once they are known.
             evidence: The proof, with READY.
             left_behind: What a rollback could not remove.
+            tenant: What became of the tenant's name.
         """
         earlier = self._progress
         self._progress = earlier.model_copy(
@@ -51,6 +61,7 @@ class ProgressRecord:
                 "resources": self.resources,
                 "evidence": evidence,
                 "left_behind": tuple(left_behind),
+                "tenant": tenant,
             }
         )
         attributes = [PHASE.value_set(phase.value)]
@@ -70,6 +81,9 @@ def _as_markdown(progress: Progress) -> str:
         lines += ["", f"**{item.code}** `{item.message}`", ""]
         lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
         lines += ["", "```", item.remediation, "```"]
+    if progress.tenant and progress.tenant.commands:
+        lines += ["", f"For the owner of the keys, to give them the name {progress.tenant.tenant}:"]
+        lines += [line for command in progress.tenant.commands for line in ("", "```", command, "```")]
     if progress.left_behind:
         lines += ["", "Left behind:", *(f"- {item}" for item in progress.left_behind)]
     return "\n".join(lines)

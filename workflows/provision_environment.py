@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
         ProvisionRequest,
         Resources,
         StorageTask,
+        TenantOutcome,
     )
     from byok.domain.statuses import OnFailure, Phase
     from byok.temporal import invalid_input
@@ -29,15 +30,17 @@ from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.rollback import roll_back
 from workflows.settling import settled, unless_cancelled
+from workflows.tenant_names import name_keys
 
 
 @workflow.defn(name=PROVISION_ENVIRONMENT)
 class ProvisionEnvironment:
     """The state machine of an environment; its workflow id is `environment/<environment id>`.
 
-    VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE beside AWAITING_DATABASE -> VERIFYING -> READY, and from any
-    of them, on a problem, STOPPED: the workflow fails with the problem, and what was made is kept, or removed first
-    (ROLLING_BACK) where the request says so.
+    VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE beside AWAITING_DATABASE -> VERIFYING -> RECONCILING_TENANT
+    (where a tenant is given) -> READY, and from any of them, on a problem, STOPPED: the workflow fails with the
+    problem, and what was made is kept, or removed first (ROLLING_BACK) where the request says so. What is proved to be
+    complete is never removed: the tenant's name adds nothing that the environment needs.
 
     The cluster comes first because it alone proves the Aurora key, in seconds and with nothing there yet to undo.
     Writes that a key can refuse run one after another, so that a reset to a failed one repeats none of the others.
@@ -47,6 +50,7 @@ class ProvisionEnvironment:
         self._record: ProgressRecord
         self._plan: EnvironmentPlan | None = None
         self._database_available = False
+        self._evidence: Evidence | None = None
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
@@ -57,10 +61,11 @@ class ProvisionEnvironment:
             plan = await self._validate_keys(request)
             await self._create_cluster(plan)
             await self._create_storage_beside_database(plan)
-            evidence = await self._verify(plan)
+            evidence = self._evidence = await self._verify(plan)
+            tenant = await self._name_keys(plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error) from error
-        self._record.enter(Phase.READY, evidence=evidence)
+        self._record.enter(Phase.READY, evidence=evidence, tenant=tenant)
         return evidence
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
@@ -147,16 +152,23 @@ class ProvisionEnvironment:
         storage = await workflow.execute_activity_method(StorageActivities.collect_storage_evidence, plan, **READ_BACK)
         return Evidence(database=database, buckets=storage.buckets, collected_at=workflow.now())
 
+    async def _name_keys(self, plan: EnvironmentPlan) -> TenantOutcome | None:
+        if plan.tenant is None:
+            return None
+        self._begin(Phase.RECONCILING_TENANT)
+        return await name_keys(self._record.request, plan.environment, plan.tenant)
+
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
         """Settle the environment and give the failure to end with."""
         problems = error.problems if isinstance(error, PhaseStoppedError) else (self._problem_of(error),)
         left_behind: tuple[str, ...] = ()
         # A plan is known once the keys are valid: before that nothing was made, and there is nothing to remove.
-        if self._plan is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
+        unfinished = self._plan if self._evidence is None else None
+        if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
             self._record.enter(Phase.ROLLING_BACK, problems=problems)
-            left_behind = await roll_back(self._plan)
+            left_behind = await roll_back(unfinished)
             self._record.resources = Resources()
-        self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind)
+        self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
         if is_cancelled_exception(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Environment {self._record.request.environment_id}", problems)

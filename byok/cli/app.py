@@ -13,6 +13,7 @@ from byok.cli.commands.doctor import diagnose, doctor
 from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
 from byok.cli.commands.status import list_environments, status
+from byok.cli.commands.tenant import tenant
 from byok.cli.commands.up import up
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.command()(create)
 app.command()(status)
 app.command("list")(list_environments)
 app.command()(check)
+app.command()(tenant)
 app.command()(onboarding)
 app.command()(template)
 app.add_typer(policy, name="policy")

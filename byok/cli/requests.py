@@ -9,9 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
 from byok.domain.arns import account_of
-from byok.domain.models import CheckKeysRequest, Problem, Resources
+from byok.domain.models import CheckKeysRequest, Problem, ProvisionRequest, Resources
 from byok.domain.payload import PayloadError, read_payload, with_payload_expanded
-from byok.domain.problems import arn_problems
+from byok.domain.problems import arn_problems, tenant_problems
 from byok.settings import Settings
 
 Request = TypeVar("Request", bound=CheckKeysRequest)
@@ -24,6 +24,8 @@ OPTIONS: Final = {
     "payload": "--payload",
     "on_failure": "--on-failure",
     "key_grace_seconds": "--key-grace-seconds",
+    "tenant": "--tenant",
+    "tenant_role": "--tenant-role-arn and --external-id",
 }
 
 
@@ -78,14 +80,26 @@ def refused(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...
     Where the platform's role is not set here, what depends on it is left to the worker.
     """
     role = settings.platform_role_arn
-    return arn_problems(
+    at = datetime.now(UTC)
+    found = arn_problems(
         request.s3_key_arn,
         request.rds_key_arn,
         request.region,
         platform_account=account_of(role) if role else None,
         platform_role_arn=role,
         vendor=settings.vendor,
-        at=datetime.now(UTC),
+        at=at,
+    )
+    if not isinstance(request, ProvisionRequest) or request.tenant is None:
+        return found
+    return found + tenant_problems(
+        request.tenant,
+        request.tenant_role.role_arn if request.tenant_role else None,
+        request.s3_key_arn,
+        request.region,
+        platform_role_arn=role,
+        vendor=settings.vendor,
+        at=at,
     )
 
 

@@ -12,8 +12,8 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.text import folded, stacked
-from byok.domain.models import Evidence, KeyCheck, Problem
-from byok.domain.statuses import Phase
+from byok.domain.models import Evidence, KeyCheck, Problem, TenantOutcome
+from byok.domain.statuses import AliasState, Phase
 from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
 _COLOURS: Final = {Phase.READY: "green", Phase.STOPPED: "red", Phase.ROLLING_BACK: "yellow"}
@@ -70,7 +70,12 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
     """
     if status.phase is Phase.READY:
         ready = Text(f"{status.environment_id} is ready.", "bold green")
-        return stacked([ready, evidence(status.evidence)] if status.evidence and proof else [ready])
+        parts = [ready]
+        if status.evidence and proof:
+            parts.append(evidence(status.evidence))
+        if status.tenant:
+            parts += [Text(), tenant(status.tenant)]
+        return stacked(parts)
     where = status.problem.phase if status.problem else status.phase
     return stacked(
         [
@@ -80,6 +85,26 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
             _what_is_left(status),
         ]
     )
+
+
+def tenant(found: TenantOutcome) -> Text:
+    """What both keys bear, or the commands that make them bear it."""
+    if found.commands:
+        told = Text(f"To give both keys the name {found.tenant}, their owner runs one of these:", "bold")
+        return stacked([told, *(Text(f"\n{command}") for command in found.commands)])
+    rows = []
+    for key in found.keys:
+        name = key.key.label.removesuffix(" ARN")
+        if key.alias_state is AliasState.CONFLICT:
+            rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}, and is left so.", "red"))
+        else:
+            rows.append(Text(f"✓ {name}: {key.alias} ({key.alias_state})"))
+        written = f"written: {', '.join(key.tags_written)}" if key.tags_written else "in place"
+        rows.append(Text(f"  tags {written}"))
+        rows += [Text(f"  also there, for another tenant: {alias}", "dim") for alias in key.other_aliases]
+    if found.conflicts:
+        rows.append(Text("To point it at this key all the same, ask again with --repoint.", "bold"))
+    return stacked(rows)
 
 
 def problems(found: Iterable[Problem]) -> Text:

@@ -52,6 +52,10 @@ _SESSION: Final = re.compile(
 _ROLE: Final = re.compile(
     r"arn:aws(-[a-z]+)*:iam::(?P<account>[0-9]{12}):role/([\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}", re.ASCII
 )
+ROLE_ARN_PATTERN: Final = (
+    r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@/-]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"
+)
+"""The same for fields of requests."""
 
 
 class ArnFault(StrEnum):

@@ -121,6 +121,20 @@ class CustomerCommands:
             f"aws kms tag-resource {self._where} --key-id {key} --tags {tags}"
         )
 
+    def name_keys(self, s3_key_arn: str, rds_key_arn: str, tenant: str) -> tuple[str, ...]:
+        """Both ways to give two keys a tenant's name, each with a comment that says when it is the right one.
+
+        Raises:
+            TenantNameError: The name cannot be put on a key.
+        """
+        stack = f"# If a CloudFormation stack made the keys (here called {self.stack_name}): deploy it again.\n"
+        by_hand = "# If the keys were made by hand.\n"
+        keys = {WhichKey.S3: s3_key_arn, WhichKey.RDS: rds_key_arn}
+        return (
+            stack + self.deploy(tenant),
+            by_hand + "\n".join(self.name_key(which, arn, tenant) for which, arn in keys.items()),
+        )
+
     def deploy_tenant_role(self, s3_key_arn: str, rds_key_arn: str, external_id: str) -> str:
         """Make the optional role through which the platform puts a tenant's name on the keys (D11)."""
         return _joined(

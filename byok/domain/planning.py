@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from byok.domain import naming
-from byok.domain.arns import account_of
+from byok.domain.arns import WhichKey, account_of
 from byok.domain.blueprint import Blueprint
+from byok.domain.commands import CustomerCommands
 from byok.domain.models import (
     BucketPlan,
     CheckKeysRequest,
@@ -14,10 +15,16 @@ from byok.domain.models import (
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
+    KeyMarks,
     Problem,
     ProvisionRequest,
+    TenantCheckPlan,
+    TenantPlan,
+    TenantRequest,
+    TenantRole,
 )
-from byok.domain.problems import arn_problems
+from byok.domain.problems import arn_problems, tenant_problems
+from byok.domain.tenant import TenantMarks
 from byok.domain.vendor import VendorProfile
 
 KEY_CHECK: Final = "key-check"
@@ -60,6 +67,11 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         at: The time that findings carry.
     """
     vendor, environment_id = platform.vendor, request.environment_id
+    findings = _findings(request, platform, at)
+    tenant: TenantPlan | None = None
+    if request.tenant is not None:
+        findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
+        tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
     return EnvironmentPlan(
         environment=_environment(request, environment_id, platform),
         cluster=ClusterPlan(
@@ -75,7 +87,55 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
             )
             for bucket in platform.blueprint.buckets
         ),
-        findings=_findings(request, platform, at),
+        findings=findings,
+        tenant=tenant,
+    )
+
+
+def plan_tenant(request: TenantRequest, platform: Platform, at: datetime) -> TenantCheckPlan:
+    """The plan of a tenant's name on two keys.
+
+    Args:
+        request: What was asked for.
+        platform: The vendor's side.
+        at: The time that findings carry.
+    """
+    findings = _findings(request, platform, at)
+    findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
+    plan = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
+    return TenantCheckPlan(
+        environment=_environment(request, request.environment_id, platform),
+        findings=findings,
+        tenant=plan and plan.model_copy(update={"repoint": request.repoint}),
+    )
+
+
+def _tenant_findings(
+    request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform, at: datetime
+) -> tuple[Problem, ...]:
+    return tenant_problems(
+        tenant,
+        role.role_arn if role else None,
+        request.s3_key_arn,
+        request.region,
+        platform_role_arn=platform.role_arn,
+        vendor=platform.vendor,
+        at=at,
+    )
+
+
+def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform) -> TenantPlan:
+    commands = CustomerCommands(platform.role_arn, request.region, platform.vendor)
+    arns = {WhichKey.S3: request.s3_key_arn, WhichKey.RDS: request.rds_key_arn}
+    marks = {which: TenantMarks.of(which, tenant, platform.vendor) for which in WhichKey}
+    return TenantPlan(
+        tenant=tenant,
+        marks=tuple(
+            KeyMarks(key=which, key_arn=arns[which], alias=marks[which].alias, tags=marks[which].tags)
+            for which in WhichKey
+        ),
+        role=role,
+        commands=commands.name_keys(request.s3_key_arn, request.rds_key_arn, tenant),
     )
 
 

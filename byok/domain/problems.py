@@ -1,11 +1,13 @@
 """Makes a `Problem` from what AWS said or from what a pure rule found, with the remedy filled in."""
 
+import contextlib
 from datetime import datetime
 
-from byok.domain.arns import ArnFinding, WhichKey, check_key_arns
+from byok.domain.arns import ArnError, ArnFinding, WhichKey, account_of, check_key_arns, parse_key_arn
 from byok.domain.models import Problem
 from byok.domain.remediation import Remedy, Subject, arn_remediation, remediation
 from byok.domain.statuses import Phase
+from byok.domain.tenant import TenantNameError, check_tenant_name
 from byok.domain.vendor import VendorProfile
 
 
@@ -59,6 +61,35 @@ def arn_problems(
     """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7)."""
     findings = check_key_arns(s3_key_arn, rds_key_arn, region, platform_account)
     return tuple(_arn_problem(finding, region, platform_role_arn, vendor, at) for finding in findings)
+
+
+def tenant_problems(
+    tenant: str,
+    tenant_role_arn: str | None,
+    s3_key_arn: str,
+    region: str,
+    *,
+    platform_role_arn: str | None,
+    vendor: VendorProfile,
+    at: datetime,
+) -> tuple[Problem, ...]:
+    """What the pure rules say about a tenant's name and the role that is to write it (contract 105, D11)."""
+    subject = Subject(region, platform_role_arn, vendor)
+    found: list[tuple[str, str, Remedy]] = []
+    try:
+        check_tenant_name(tenant, vendor)
+    except TenantNameError as error:
+        found.append(("tenant.IllegalName", str(error), Remedy.TENANT_NAME))
+    with contextlib.suppress(ArnError):  # told as a finding of its own
+        owner = parse_key_arn(s3_key_arn).account
+        if tenant_role_arn is not None and account_of(tenant_role_arn) != owner:
+            message = (
+                f"{tenant_role_arn} is not in account {owner}, which owns the keys: KMS lets nobody else name them."
+            )
+            found.append(("tenant.RoleOfAnotherAccount", message, Remedy.TENANT_ROLE))
+    return tuple(
+        problem(code, message, remedy, subject, phase=Phase.VALIDATING_KEYS, at=at) for code, message, remedy in found
+    )
 
 
 def _arn_problem(

@@ -37,6 +37,9 @@ class Remedy(StrEnum):
     OTHER_KEY = "other-key"
     UNPROVED = "unproved"
     QUOTA = "quota"
+    TENANT_NAME = "tenant-name"
+    TENANT_ROLE = "tenant-role"
+    KEY_LIMIT = "key-limit"
     WAIT = "wait"
     CANCELLED = "cancelled"
     MALFORMED_REQUEST = "malformed-request"
@@ -91,6 +94,7 @@ class Subject:
 
 
 _AGAIN: Final = "Then start the environment again with the same values: it continues where it stopped."
+_NAME_AGAIN: Final = "Then start the tenant's name again with the same values: what is there is not written twice."
 _ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a change is seen everywhere."
 _PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"
 
@@ -129,7 +133,9 @@ def _values(subject: Subject) -> dict[str, str]:
         "create": create,
         "profile": _PROFILE,
         "moment": _ALLOW_A_MINUTE,
+        "longest": str(subject.vendor.tenant_name_max),
         "again": _AGAIN,
+        "name_again": _NAME_AGAIN,
         "again_with_arn": f"Then start the environment again with that ARN as {field}.",
     }
 
@@ -243,6 +249,20 @@ _TEXTS: Final[dict[Remedy, str]] = {
     Remedy.QUOTA: (
         "The customer has nothing to do. The platform's account {account} has reached a quota in {region}: its "
         "operator has to have it raised, or to remove what is no longer used.\n{again}"
+    ),
+    Remedy.TENANT_NAME: (
+        "Choose a tenant's name of letters, digits, hyphens and underscores, at most {longest} characters long, and "
+        "start again with it. Nothing was changed."
+    ),
+    Remedy.TENANT_ROLE: (
+        "The optional role in the customer's account cannot be taken on, or may not do this. The owner of the keys "
+        "compares it with the template that `byok template tenant-role` prints: its trust policy names {role} and the "
+        "same external id, its permissions name both key ARNs, and the policies of both keys have AWS's own statement. "
+        "Without a role, the owner can run the commands that `byok tenant` prints.\n{moment}\n{name_again}"
+    ),
+    Remedy.KEY_LIMIT: (
+        "The {key} has as many aliases or tags as KMS allows (50 of each). Its owner removes what is no longer needed. "
+        "See them ({profile}):\n  aws kms list-aliases {kms}\n  aws kms list-resource-tags {kms}\n{name_again}"
     ),
     Remedy.CANCELLED: "Nothing is wrong: somebody asked for the end. {again}",
     Remedy.MALFORMED_REQUEST: (

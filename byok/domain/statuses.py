@@ -12,6 +12,7 @@ class Phase(StrEnum):
     CREATING_STORAGE = "CREATING_STORAGE"
     AWAITING_DATABASE = "AWAITING_DATABASE"
     VERIFYING = "VERIFYING"
+    RECONCILING_TENANT = "RECONCILING_TENANT"
     READY = "READY"
     ROLLING_BACK = "ROLLING_BACK"
     STOPPED = "STOPPED"
@@ -27,6 +28,15 @@ class OnFailure(StrEnum):
 
     KEEP = "keep"
     ROLLBACK = "rollback"
+
+
+class AliasState(StrEnum):
+    """What became of a tenant's alias on a key."""
+
+    IN_PLACE = "in place"
+    CREATED = "created"
+    REPOINTED = "repointed"
+    CONFLICT = "conflict"
 
 
 AVAILABLE: Final = "available"

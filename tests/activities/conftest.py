@@ -48,6 +48,11 @@ class Bench:
         return plan_environment(ProvisionRequest.model_validate(values), PLATFORM, datetime.now(UTC))
 
     @property
+    def now(self) -> datetime:
+        """The time that findings carry."""
+        return datetime.now(UTC)
+
+    @property
     def database_task(self) -> DatabaseTask:
         """The task of the database's activities."""
         return DatabaseTask(environment=self.plan.environment, cluster=self.plan.cluster)

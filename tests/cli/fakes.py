@@ -5,10 +5,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from byok.domain.arns import WhichKey
-from byok.domain.models import CheckKeysRequest, KeyCheck, KeyProof, Problem, ProvisionRequest, TimelineEntry
+from byok.domain.models import (
+    CheckKeysRequest,
+    KeyCheck,
+    KeyProof,
+    Problem,
+    ProvisionRequest,
+    TenantOutcome,
+    TenantRequest,
+    TenantRole,
+    TimelineEntry,
+)
 from byok.domain.statuses import Phase
-from byok.service import Creation, PollingWorker
-from byok.service_errors import EnvironmentNotFoundError
+from byok.polling import PollingWorker
+from byok.service import Creation
+from byok.service_errors import EnvironmentNotFoundError, TenantStoppedError
 from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
 REGION = "eu-central-1"
@@ -68,6 +79,9 @@ class FakeService:
     started: bool = True
     refuse: Exception | None = None
     created: list[ProvisionRequest] = field(default_factory=list)
+    tenant: TenantOutcome | None = None
+    unnameable: tuple[Problem, ...] = ()
+    named: list[TenantRequest] = field(default_factory=list)
     checked: list[CheckKeysRequest] = field(default_factory=list)
 
     async def create(self, request: ProvisionRequest) -> Creation:
@@ -100,6 +114,26 @@ class FakeService:
         self.checked.append(request)
         proofs = () if self.findings else (KeyProof(key=WhichKey.S3, key_arn=S3_KEY, at=BEGAN),)
         return KeyCheck(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs)
+
+    async def tenant_request(
+        self, environment_id: str, tenant: str, role: TenantRole | None = None, *, repoint: bool = False
+    ) -> TenantRequest:
+        self._refuse()
+        return TenantRequest(
+            environment_id=environment_id,
+            region=REGION,
+            s3_key_arn=S3_KEY,
+            rds_key_arn=RDS_KEY,
+            tenant=tenant,
+            tenant_role=role,
+            repoint=repoint,
+        )
+
+    async def reconcile_tenant(self, request: TenantRequest) -> TenantOutcome:
+        self.named.append(request)
+        if self.unnameable:
+            raise TenantStoppedError("Tenant acme on the keys of acme stopped", self.unnameable)
+        return self.tenant or TenantOutcome(tenant=request.tenant, commands=("aws cloudformation deploy",))
 
     async def workers(self) -> list[PollingWorker]:
         return [PollingWorker("1@here", BEGAN)] if self.polling else []

@@ -11,6 +11,9 @@ from temporalio.exceptions import ApplicationError
 from byok.domain.statuses import Phase
 from tests.workflows.scripted import RDS_KEY, S3_KEY, refusal, request
 from tests.workflows.stage import Stage
+from tests.workflows.test_reconcile_tenant import ROLE, naming
+
+_NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 
 Handle = WorkflowHandle[Any, Any]
 Outcome = Callable[[Stage], Awaitable[Handle]]
@@ -71,6 +74,33 @@ async def malformed_input(stage: Stage) -> Handle:
     )
 
 
+async def ready_with_a_tenant(stage: Stage) -> Handle:
+    """Both keys get the tenant's name at the end."""
+    return await stage.start(request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE))
+
+
+async def ready_with_commands_for_the_tenant(stage: Stage) -> Handle:
+    """There is no role: the commands are handed over."""
+    return await stage.start(request("ready-with-commands", tenant="acme"))
+
+
+async def stopped_while_naming_the_keys(stage: Stage) -> Handle:
+    """Everything is there, and a key cannot be named."""
+    stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    return await stage.start(request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+
+
+async def tenant_named(stage: Stage) -> Handle:
+    """A tenant's name by itself."""
+    return await stage.name(naming("tenant-named"))
+
+
+async def tenant_stopped(stage: Stage) -> Handle:
+    """The same, where the role may not."""
+    stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    return await stage.name(naming("tenant-stopped"))
+
+
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     ready,
     stopped_by_the_s3_key,
@@ -80,6 +110,11 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     rolled_back,
     cancelled,
     malformed_input,
+    ready_with_a_tenant,
+    ready_with_commands_for_the_tenant,
+    stopped_while_naming_the_keys,
+    tenant_named,
+    tenant_stopped,
 )
 
 

@@ -20,6 +20,7 @@ from tests.replay.outcomes import OUTCOMES, Outcome
 from tests.workflows.stage import Stage
 from workflows.check_keys import CheckKeys
 from workflows.provision_environment import ProvisionEnvironment
+from workflows.reconcile_tenant import ReconcileTenant
 
 HISTORIES = Path(__file__).with_name("histories")
 
@@ -34,7 +35,7 @@ def saved(outcome: str) -> str:
 
 
 def replayer() -> Replayer:
-    return Replayer(workflows=[ProvisionEnvironment, CheckKeys], plugins=[plugin()])
+    return Replayer(workflows=[ProvisionEnvironment, CheckKeys, ReconcileTenant], plugins=[plugin()])
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)

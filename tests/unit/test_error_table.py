@@ -41,7 +41,7 @@ def modelled() -> list[tuple[str, str]]:
 
 def called() -> set[tuple[str, str]]:
     """Service and method of every boto3 call in the activities, read from their source."""
-    clients = {"s3": "s3", "rds": "rds"}
+    clients = {"kms": "kms", "s3": "s3", "rds": "rds", "sts": "sts"}
     found = set()
     for path in (ROOT / "activities").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -34,6 +34,8 @@ CUSTOMERS_KEY = {
     Remedy.CLUSTER_LOST_KEY,
     Remedy.KEY_IN_USE,
     Remedy.OTHER_KEY,
+    Remedy.TENANT_ROLE,
+    Remedy.KEY_LIMIT,
 }
 """What the customer has to do something about; elsewhere the text says that there is nothing to do."""
 
@@ -110,7 +112,7 @@ def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: 
 @pytest.mark.parametrize("remedy", Remedy)
 def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
     text = remediation(remedy, subject(WhichKey.S3))
-    whoever_asked = remedy in (Remedy.CANCELLED, Remedy.MALFORMED_REQUEST)
+    whoever_asked = remedy in (Remedy.CANCELLED, Remedy.MALFORMED_REQUEST, Remedy.TENANT_NAME)
     assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
 
 

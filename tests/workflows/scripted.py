@@ -22,18 +22,22 @@ from byok.domain.models import (
     EnvironmentPlan,
     KeyCheckPlan,
     KeyProof,
+    KeyTenant,
     ObjectEvidence,
     Problem,
     ProvisionRequest,
     Removal,
     StorageEvidence,
     StorageTask,
+    TenantCheckPlan,
+    TenantRequest,
+    TenantTask,
     WriterResource,
 )
-from byok.domain.planning import Platform, plan_environment, plan_key_check
+from byok.domain.planning import Platform, plan_environment, plan_key_check, plan_tenant
 from byok.domain.problems import problem
 from byok.domain.remediation import Subject
-from byok.domain.statuses import Phase
+from byok.domain.statuses import AliasState, Phase
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"
@@ -54,7 +58,7 @@ def refusal(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
     """The failure the converter makes of an answer of AWS; final, unless it may be tried again after a time."""
-    key = {"s3": WhichKey.S3, "rds": WhichKey.RDS}[service]
+    key = {"s3": WhichKey.S3, "rds": WhichKey.RDS, "kms": WhichKey.S3, "sts": WhichKey.S3}[service]
     arn = S3_KEY if key is WhichKey.S3 else RDS_KEY
     row = classify(service, code, message, arn)
     subject = Subject(REGION, PLATFORM.role_arn, PLATFORM.vendor, key, arn)
@@ -106,6 +110,22 @@ class ScriptedActivities:
     def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
         self._attempt(given)
         return plan_environment(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def plan_tenant(self, given: TenantRequest) -> TenantCheckPlan:
+        self._attempt(given)
+        return plan_tenant(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def reconcile_key(self, given: TenantTask) -> KeyTenant:
+        self._attempt(given)
+        return KeyTenant(
+            key=given.marks.key,
+            key_arn=given.marks.key_arn,
+            alias=given.marks.alias,
+            alias_state=AliasState.CREATED,
+            tags_written=tuple(given.marks.tags),
+        )
 
     @activity.defn
     def probe_s3_key(self, given: Environment) -> KeyProof:

@@ -13,12 +13,20 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from byok.contracts import PROGRESS_MEMO, PROVISION_ENVIRONMENT, SEARCH_ATTRIBUTES, environment_workflow_id
-from byok.domain.models import Evidence, Progress, ProvisionRequest
+from byok.contracts import (
+    PROGRESS_MEMO,
+    PROVISION_ENVIRONMENT,
+    RECONCILE_TENANT,
+    SEARCH_ATTRIBUTES,
+    environment_workflow_id,
+    tenant_workflow_id,
+)
+from byok.domain.models import Evidence, Progress, ProvisionRequest, TenantOutcome, TenantRequest
 from byok.temporal import plugin
 from tests.workflows.scripted import ScriptedActivities
 from workflows.check_keys import CheckKeys
 from workflows.provision_environment import ProvisionEnvironment
+from workflows.reconcile_tenant import ReconcileTenant
 
 # Allow a clock per workflow, do not round timers up to a second, and do not wait 50 ms for each workflow task.
 _SERVER = (
@@ -59,6 +67,16 @@ class Stage:
             result_type=Evidence,
         )
 
+    async def name(self, request: TenantRequest) -> WorkflowHandle[ReconcileTenant, TenantOutcome]:
+        """Start putting a tenant's name on an environment's keys."""
+        return await self.client.start_workflow(
+            RECONCILE_TENANT,
+            request,
+            id=tenant_workflow_id(request.environment_id),
+            task_queue=self.task_queue,
+            result_type=TenantOutcome,
+        )
+
     async def progress(self, environment_id: str) -> Progress:
         """What the memo says."""
         described = await self.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
@@ -79,7 +97,7 @@ async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
         async with Worker(
             temporal.client,
             task_queue=queue,
-            workflows=[ProvisionEnvironment, CheckKeys],
+            workflows=[ProvisionEnvironment, CheckKeys, ReconcileTenant],
             activities=activities.all,
             activity_executor=executor,
             max_concurrent_activities=8,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role
 from byok.cli.output import USAGE, UsageError, console, print_json, reported, say
 from byok.domain.statuses import OnFailure
 
@@ -31,6 +32,11 @@ def create(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="The workflow's own input as JSON, in place of the options.")
     ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="The tenant's name, if it is known: both keys get it at the end.")
+    ] = None,
+    tenant_role_arn: RoleArn = None,
+    external_id: ExternalId = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show how.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
@@ -49,8 +55,10 @@ def create(
         "payload": payload,
         "on_failure": on_failure,
         "key_grace_seconds": key_grace_seconds,
+        "tenant": tenant,
     }
     with reported(as_json=as_json):
+        options["tenant_role"] = tenant_role(tenant_role_arn, external_id)
         request = _request(file, options)
         _refuse_impossible_keys(request, as_json=as_json)
         code = asyncio.run(_create(request, wait=wait, as_json=as_json))

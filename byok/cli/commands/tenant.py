@@ -1,0 +1,97 @@
+"""`byok tenant`: puts a tenant's name on the two keys of an environment, or says how their owner does it."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, print_json, reported, say
+
+if TYPE_CHECKING:
+    from byok.domain.models import TenantRole
+
+RoleArn = Annotated[
+    str | None,
+    typer.Option("--tenant-role-arn", help="The role in the customer's account that may name the keys."),
+]
+ExternalId = Annotated[str | None, typer.Option("--external-id", help="What that role's trust policy asks for.")]
+
+
+def tenant(
+    environment: Annotated[str, typer.Argument(help="The environment's id.")],
+    name: Annotated[str, typer.Argument(help="The tenant's name.")],
+    role_arn: RoleArn = None,
+    external_id: ExternalId = None,
+    repoint: Annotated[
+        bool, typer.Option("--repoint", help="Point aliases that point at other keys at these keys.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what became of it as JSON.")] = False,
+) -> None:
+    """Give both keys of an environment the tenant's name, as an alias and tags.
+
+    Only what differs is written, through a role in the customer's account; `byok template tenant-role` makes it.
+    Without a role nothing is changed, and the commands for the owner of the keys are printed.
+
+    Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or a
+    key cannot be named.
+    """
+    with reported(as_json=as_json):
+        code = asyncio.run(
+            _tenant(environment, name, tenant_role(role_arn, external_id), repoint=repoint, as_json=as_json)
+        )
+    raise typer.Exit(code)
+
+
+def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | None":
+    """The role that two options name; None where they name none.
+
+    Raises:
+        UsageError: One of them is missing, or does not fit.
+    """
+    from pydantic import ValidationError
+
+    from byok.domain.models import TenantRole
+
+    if role_arn is None and external_id is None:
+        return None
+    if role_arn is None or external_id is None:
+        raise UsageError("--tenant-role-arn and --external-id belong together: give both.")
+    try:
+        return TenantRole(role_arn=role_arn, external_id=external_id)
+    except ValidationError as error:
+        field = {"role_arn": "--tenant-role-arn", "external_id": "--external-id"}[str(error.errors()[0]["loc"][0])]
+        raise UsageError(f"{field} is not what it has to be: {error.errors()[0]['msg']}") from error
+
+
+async def _tenant(environment: str, name: str, role: "TenantRole | None", *, repoint: bool, as_json: bool) -> int:
+    from byok.cli import views
+    from byok.cli.requests import content
+    from byok.domain.tenant import TenantNameError, check_tenant_name
+    from byok.service import connect_service
+    from byok.service_errors import TenantStoppedError
+    from byok.settings import Settings
+
+    try:
+        check_tenant_name(name, Settings().vendor)
+    except TenantNameError as error:
+        raise UsageError(str(error)) from error
+    service = await connect_service()
+    request = await service.tenant_request(environment, name, role, repoint=repoint)
+    if not await service.workers():
+        say("No worker is there at the moment; waiting for one.")
+    try:
+        outcome = await service.reconcile_tenant(request)
+    except TenantStoppedError as error:
+        if as_json:
+            print_json(
+                {"error": {"code": error.code, "message": str(error)}, "problems": list(map(content, error.problems))}
+            )
+        else:
+            console().print("The keys could not be named.", style="bold red")
+            console().print(views.problems(error.problems))
+        return CUSTOMER_KEY if any(problem.key for problem in error.problems) else FAILED
+    if as_json:
+        print_json(content(outcome))
+    else:
+        console().print(views.tenant(outcome))
+    return CUSTOMER_KEY if outcome.conflicts else READY

@@ -1,0 +1,120 @@
+"""What is decided before AWS is asked, and what the activities are told."""
+
+from byok.domain.arns import WhichKey
+from byok.domain.blueprint import DatabaseBlueprint, InitialObject
+from byok.domain.models.base import Record
+from byok.domain.models.progress import Problem
+from byok.domain.models.requests import TenantRole
+
+
+class Environment(Record):
+    """Who an environment is: what every activity needs to know of it.
+
+    Attributes:
+        platform_role_arn: The vendor's role that the key policies name.
+        tags: The tags on everything the environment owns.
+        environment_tag: Key of the tag that decides ownership.
+        probe_bucket: The platform's bucket for key probes and claims in this Region.
+    """
+
+    environment_id: str
+    region: str
+    s3_key_arn: str
+    rds_key_arn: str
+    key_grace_seconds: int
+    platform_role_arn: str
+    environment_tag: str
+    tags: dict[str, str]
+    probe_bucket: str
+
+    def key_arn(self, which: WhichKey) -> str:
+        """The ARN given for one of the two keys."""
+        return self.s3_key_arn if which is WhichKey.S3 else self.rds_key_arn
+
+
+class ClusterPlan(Record):
+    """The cluster and writer to be made."""
+
+    identifier: str
+    writer_identifier: str
+    settings: DatabaseBlueprint
+
+
+class BucketPlan(Record):
+    """A bucket to be made, with the objects to be written into it."""
+
+    purpose: str
+    name: str
+    objects: tuple[InitialObject, ...]
+
+
+class KeyCheckPlan(Record):
+    """What is known of two keys before AWS is asked.
+
+    Attributes:
+        findings: What is wrong with the ARNs by the pure rules alone; nothing is made while there are any.
+    """
+
+    environment: Environment
+    findings: tuple[Problem, ...] = ()
+
+
+class KeyMarks(Record):
+    """What one key is to bear for a tenant: its alias and its tags (contract 101-104)."""
+
+    key: WhichKey
+    key_arn: str
+    alias: str
+    tags: dict[str, str]
+
+
+class TenantPlan(Record):
+    """How two keys get a tenant's name.
+
+    Attributes:
+        role: Through which role; None where the customer does it.
+        commands: What the customer runs, where there is no role.
+    """
+
+    tenant: str
+    marks: tuple[KeyMarks, ...]
+    role: TenantRole | None = None
+    repoint: bool = False
+    commands: tuple[str, ...] = ()
+
+
+class TenantCheckPlan(KeyCheckPlan):
+    """What is known of a tenant's name and two keys before AWS is asked; no plan where something is wrong."""
+
+    tenant: TenantPlan | None = None
+
+
+class EnvironmentPlan(KeyCheckPlan):
+    """Everything decided about an environment before AWS is asked for the first time."""
+
+    cluster: ClusterPlan
+    buckets: tuple[BucketPlan, ...]
+    tenant: TenantPlan | None = None
+
+
+class DatabaseTask(Record):
+    """Input of the activities on the cluster and its writer."""
+
+    environment: Environment
+    cluster: ClusterPlan
+
+
+class StorageTask(Record):
+    """Input of the activities on one bucket."""
+
+    environment: Environment
+    bucket: BucketPlan
+
+
+class TenantTask(Record):
+    """Input of the activity that gives one key its tenant's name."""
+
+    environment: Environment
+    marks: KeyMarks
+    role: TenantRole
+    repoint: bool

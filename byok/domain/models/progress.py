@@ -1,0 +1,122 @@
+"""How far something has come, what stopped it, and what came out."""
+
+from datetime import datetime
+
+from byok.domain.arns import WhichKey
+from byok.domain.models.base import Record
+from byok.domain.models.requests import ProvisionRequest
+from byok.domain.models.resources import Evidence, Resources
+from byok.domain.statuses import AliasState, Phase
+
+
+class Problem(Record):
+    """Why something stopped, the same for Temporal's UI, the CLI and whoever else asks.
+
+    Attributes:
+        code: `service.WireCode` as AWS sent it, or one of ours (`arn.…`, `byok.…`).
+        message: AWS's message, unchanged, or our own sentence.
+        operation: The AWS operation that was refused, None for a pure rule.
+        key: Which of the two keys, None where no customer's key is at fault.
+        key_arn: That key's ARN as it was given.
+        phase: Where the provisioning was.
+        request_id: AWS's request id, for a support case.
+        region: The environment's Region.
+        at: When AWS answered.
+        remediation: What to do, with the customer's own values filled in.
+    """
+
+    code: str
+    message: str
+    operation: str | None = None
+    key: WhichKey | None = None
+    key_arn: str | None = None
+    phase: Phase
+    request_id: str | None = None
+    region: str
+    at: datetime
+    remediation: str
+
+
+class KeyProof(Record):
+    """A probe that passed: S3 wrote and read an object with the key."""
+
+    key: WhichKey
+    key_arn: str
+    at: datetime
+
+
+class KeyCheck(Record):
+    """Result of `CheckKeys`.
+
+    Attributes:
+        findings: What is wrong, on both keys; empty where nothing was found.
+        proofs: What was proved by using a key. The Aurora key can only be proved by creating a cluster (D2).
+    """
+
+    region: str
+    s3_key_arn: str
+    rds_key_arn: str
+    findings: tuple[Problem, ...] = ()
+    proofs: tuple[KeyProof, ...] = ()
+
+
+class KeyTenant(Record):
+    """What one key bears, after it was reconciled.
+
+    Attributes:
+        alias_state: What became of the alias.
+        points_at: The key id that a conflicting alias points at.
+        tags_written: Keys of the tags that were not as they had to be.
+        other_aliases: Aliases of the same pattern on this key, for other tenants: they are left as they are.
+    """
+
+    key: WhichKey
+    key_arn: str
+    alias: str
+    alias_state: AliasState
+    points_at: str | None = None
+    tags_written: tuple[str, ...] = ()
+    other_aliases: tuple[str, ...] = ()
+
+
+class TenantOutcome(Record):
+    """What became of a tenant's name on two keys.
+
+    Attributes:
+        keys: What the keys bear; empty where there was no role to write it with.
+        commands: What the customer has to run, where there was none.
+    """
+
+    tenant: str
+    keys: tuple[KeyTenant, ...] = ()
+    commands: tuple[str, ...] = ()
+
+    @property
+    def conflicts(self) -> tuple[KeyTenant, ...]:
+        """The keys whose alias points elsewhere."""
+        return tuple(key for key in self.keys if key.alias_state is AliasState.CONFLICT)
+
+
+class TimelineEntry(Record):
+    """A phase and when it was entered."""
+
+    phase: Phase
+    entered_at: datetime
+
+
+class Progress(Record):
+    """Where an environment is: kept in the workflow's memo, so that a status needs no worker."""
+
+    request: ProvisionRequest
+    phase: Phase
+    timeline: tuple[TimelineEntry, ...]
+    problems: tuple[Problem, ...] = ()
+    resources: Resources = Resources()
+    evidence: Evidence | None = None
+    left_behind: tuple[str, ...] = ()
+    tenant: TenantOutcome | None = None
+
+    @property
+    def problem(self) -> Problem | None:
+        """The first problem, None where there is none."""
+        return self.problems[0] if self.problems else None

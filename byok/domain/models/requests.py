@@ -1,0 +1,81 @@
+"""What people ask for: the inputs of the workflows."""
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from byok.domain.arns import REGION_PATTERN, ROLE_ARN_PATTERN
+from byok.domain.models.base import Request
+from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.domain.payload import with_payload_expanded
+from byok.domain.statuses import OnFailure
+
+
+class CheckKeysRequest(Request):
+    """Input of `CheckKeys`.
+
+    The ARNs are not validated here: a bad one is a finding with a remedy, not a malformed request. The onboarding
+    payload is taken in the place of either ARN, or with its own two names beside the other fields (contract 50).
+
+    Attributes:
+        region: The environment's AWS Region.
+        s3_key_arn: Full ARN of the customer's key for S3.
+        rds_key_arn: Full ARN of the customer's key for Aurora.
+        key_grace_seconds: How long an ambiguous refusal may still turn out to be a policy on its way (D14).
+    """
+
+    region: str = Field(pattern=REGION_PATTERN)
+    s3_key_arn: str = Field(min_length=1, max_length=2048)
+    rds_key_arn: str = Field(min_length=1, max_length=2048)
+    key_grace_seconds: int = Field(default=30, ge=0, le=300)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_the_payload_too(cls, values: Any) -> Any:
+        return with_payload_expanded(values) if isinstance(values, dict) else values
+
+
+class TenantRole(Request):
+    """The role in the customer's account through which the keys get a tenant's name (D11).
+
+    Attributes:
+        role_arn: Its ARN.
+        external_id: What its trust policy asks for. It is not a secret (IAM user guide, "Access to AWS accounts owned
+            by third parties").
+    """
+
+    role_arn: str = Field(pattern=ROLE_ARN_PATTERN)
+    external_id: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$")
+
+
+class ProvisionRequest(CheckKeysRequest):
+    """Input of `ProvisionEnvironment`.
+
+    Attributes:
+        environment_id: Lower-case letters, digits and single hyphens; part of every name.
+        on_failure: Whether a stop keeps what was made or removes it (D9).
+        tenant: The tenant's name, where it is known already: then both keys get it as the last phase. Whether it can be
+            put on a key is a finding, as with the ARNs.
+        tenant_role: Through which role; without one the commands are handed over.
+    """
+
+    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
+    on_failure: OnFailure = OnFailure.KEEP
+    tenant: str | None = Field(default=None, max_length=1024)
+    tenant_role: TenantRole | None = None
+
+
+class TenantRequest(CheckKeysRequest):
+    """Input of `ReconcileTenant`.
+
+    Attributes:
+        environment_id: The environment that the keys belong to.
+        tenant: The tenant's name.
+        tenant_role: Through which role; without one nothing is changed, and the commands are handed over.
+        repoint: Whether an alias that points at another key is pointed at this one.
+    """
+
+    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
+    tenant: str = Field(max_length=1024)
+    tenant_role: TenantRole | None = None
+    repoint: bool = False

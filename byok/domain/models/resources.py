@@ -1,0 +1,134 @@
+"""What exists, as AWS reports it, and the proof of its encryption."""
+
+from datetime import datetime
+from typing import Self
+
+from byok.domain.models.base import Record
+
+
+class ClusterResource(Record):
+    """The cluster as AWS reports it.
+
+    Attributes:
+        created: Whether this run made it, rather than found it.
+    """
+
+    identifier: str
+    arn: str
+    status: str
+    key_arn: str
+    created: bool = False
+
+
+class WriterResource(Record):
+    """The cluster's writer instance as AWS reports it."""
+
+    identifier: str
+    arn: str
+    status: str
+    created: bool = False
+
+
+class BucketResource(Record):
+    """A bucket of the environment.
+
+    Attributes:
+        objects: Keys of the initial objects that are in place.
+    """
+
+    purpose: str
+    name: str
+    arn: str
+    key_arn: str
+    created: bool = False
+    objects: tuple[str, ...] = ()
+
+
+class Resources(Record):
+    """What exists of an environment."""
+
+    cluster: ClusterResource | None = None
+    writer: WriterResource | None = None
+    buckets: tuple[BucketResource, ...] = ()
+
+    def with_cluster(self, cluster: ClusterResource) -> Self:
+        """The same with the cluster as it is now; who made it does not change."""
+        created = cluster.created or (self.cluster is not None and self.cluster.created)
+        return self.model_copy(update={"cluster": cluster.model_copy(update={"created": created})})
+
+    def with_writer(self, writer: WriterResource) -> Self:
+        """The same with the writer as it is now."""
+        created = writer.created or (self.writer is not None and self.writer.created)
+        return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
+
+    def with_bucket(self, bucket: BucketResource) -> Self:
+        """The same with this bucket as it is now, in the order in which they were made."""
+        buckets = {item.name: item for item in self.buckets}
+        created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
+        buckets[bucket.name] = bucket.model_copy(update={"created": created})
+        return self.model_copy(update={"buckets": tuple(buckets.values())})
+
+
+class DatabaseEvidence(Record):
+    """What RDS says about the encryption of the cluster and its writer (contract 98)."""
+
+    cluster_arn: str
+    key_arn: str
+    storage_encrypted: bool
+    storage_encryption_type: str
+    engine: str
+    engine_version: str
+    deletion_protection: bool
+    backup_retention_days: int
+    iam_database_authentication: bool
+    writer_arn: str
+    writer_storage_encrypted: bool
+    writer_key_arn: str
+    writer_publicly_accessible: bool
+    performance_insights: bool
+
+
+class ObjectEvidence(Record):
+    """What S3 says about the encryption of one object."""
+
+    key: str
+    algorithm: str
+    key_arn: str
+
+
+class BucketEvidence(Record):
+    """What S3 says about the default encryption of one bucket and about its initial objects."""
+
+    name: str
+    algorithm: str
+    key_arn: str
+    bucket_key_enabled: bool
+    objects: tuple[ObjectEvidence, ...]
+
+
+class StorageEvidence(Record):
+    """What S3 says about every bucket of an environment."""
+
+    buckets: tuple[BucketEvidence, ...]
+
+
+class Evidence(Record):
+    """The proof that an environment is on the customer's keys, read back from AWS."""
+
+    database: DatabaseEvidence
+    buckets: tuple[BucketEvidence, ...]
+    collected_at: datetime
+
+
+class Removal(Record):
+    """What became of one resource that a rollback was to remove.
+
+    Attributes:
+        resource: Its name, as AWS knows it.
+        removed: Whether it is gone, or never was.
+        why_kept: Why it was left, None where it was not.
+    """
+
+    resource: str
+    removed: bool
+    why_kept: str | None = None

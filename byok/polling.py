@@ -1,0 +1,44 @@
+"""Who takes the work: the workers that poll a task queue."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+
+_WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
+"""A worker's poll lasts up to a minute; the server goes on listing a worker that is gone for five."""
+
+
+@dataclass(frozen=True)
+class PollingWorker:
+    """A worker that asked for work not long ago."""
+
+    identity: str
+    last_seen: datetime
+
+
+async def polling_workers(client: Client, task_queue: str) -> list[PollingWorker]:
+    """The workers that take both workflows and activities of a task queue, as far as the server has seen them.
+
+    Raises:
+        RPCError: Temporal does not answer.
+    """
+    kinds = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+    workflows, activities = await asyncio.gather(*(_pollers(client, task_queue, kind) for kind in kinds))
+    return [worker for worker in workflows if worker.identity in {other.identity for other in activities}]
+
+
+async def _pollers(client: Client, task_queue: str, kind: TaskQueueType.ValueType) -> list[PollingWorker]:
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace, task_queue=TaskQueue(name=task_queue), task_queue_type=kind
+        )
+    )
+    now = datetime.now(UTC)
+    seen = (PollingWorker(item.identity, item.last_access_time.ToDatetime(tzinfo=UTC)) for item in answer.pollers)
+    return [worker for worker in seen if now - worker.last_seen < _WORKER_SEEN_WITHIN]

@@ -1,0 +1,40 @@
+"""What Temporal's client raises, in the words of `byok.service_errors`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok.service_errors import TemporalRefusedError, TemporalUnreachableError
+
+_DOWN: Final = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}
+
+
+@contextmanager
+def temporal_answers() -> Iterator[None]:
+    """Turn what Temporal's client raises into what the door says.
+
+    Raises:
+        TemporalUnreachableError: Nothing answers any more.
+        TemporalRefusedError: It answers, and refuses.
+    """
+    try:
+        yield
+    except RPCError as error:
+        if error.status in _DOWN:
+            raise TemporalUnreachableError(f"Temporal has stopped answering: {error.message}") from error
+        raise TemporalRefusedError(f"Temporal refuses: {error.message}") from error
+
+
+def no_namespace(error: RPCError) -> bool:
+    """Whether it is the namespace that is not there."""
+    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
+
+
+def last_words(error: RuntimeError) -> str:
+    """The reason at the end of the SDK's long message."""
+    text = str(error)
+    _, found, reason = text.rpartition('message: "')
+    return reason.split('"')[0] if found else text

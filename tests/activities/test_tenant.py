@@ -1,0 +1,261 @@
+"""Aliases and tags against the local AWS, through the role that the real template makes in the customer's account."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.tenant import TenantActivities
+from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.models import KeyTenant, TenantRole, TenantTask
+from byok.domain.planning import plan_tenant
+from byok.domain.policies import s3_key_statements
+from byok.domain.remediation import Remedy
+from byok.domain.statuses import AliasState
+from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from tests.activities.conftest import PLATFORM, Bench, stop_of
+from tests.localaws.server import VENDOR, Aws
+from tests.workflows.test_reconcile_tenant import naming
+
+EXTERNAL_ID = "acme-4711"
+WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagResource"}
+
+
+class Tenant:
+    """Two keys of one environment, the role of their owner's, and the activity."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.aws = bench, bench.aws
+        self.activities = TenantActivities(bench.clients, PLATFORM)
+        self.keys = {which: bench.plan.environment.key_arn(which) for which in WhichKey}
+        self.role = TenantRole(role_arn=self._deploy_role(), external_id=EXTERNAL_ID)
+        self.kms = self.aws.customer("kms")
+
+    def _deploy_role(self) -> str:
+        stacks = self.aws.customer("cloudformation")
+        given = {
+            VENDOR.role_parameter: PLATFORM.role_arn,
+            "S3KmsKeyArn": self.keys[WhichKey.S3],
+            "RdsKmsKeyArn": self.keys[WhichKey.RDS],
+            "ExternalId": EXTERNAL_ID,
+        }
+        stacks.create_stack(
+            StackName="tenant-role",
+            TemplateBody=tenant_role_template(VENDOR),
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        (stack,) = stacks.describe_stacks(StackName="tenant-role")["Stacks"]
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        return str(outputs[ROLE_OUTPUT])
+
+    def task(self, which: WhichKey, tenant: str = "acme", *, repoint: bool = False, **role: str) -> TenantTask:
+        """The task for one of the keys."""
+        environment = self.bench.plan.environment
+        keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
+        asked = naming(environment.environment_id, tenant=tenant, **keys)
+        plan = plan_tenant(asked, PLATFORM, self.bench.now)
+        assert plan.tenant is not None, plan.findings
+        marks = next(one for one in plan.tenant.marks if one.key is which)
+        chosen = self.role.model_copy(update=role)
+        return TenantTask(environment=environment, marks=marks, role=chosen, repoint=repoint)
+
+    def reconcile(self, which: WhichKey, tenant: str = "acme", **more: Any) -> KeyTenant:
+        """The activity, as Temporal runs it."""
+        found: KeyTenant = self.bench.settle(self.activities.reconcile_key, self.task(which, tenant, **more))
+        return found
+
+    def bears(self, which: WhichKey) -> tuple[dict[str, str], list[str]]:
+        """The tags and aliases of a key."""
+        arn = self.keys[which]
+        tags = self.kms.list_resource_tags(KeyId=arn)["Tags"]
+        aliases = self.kms.list_aliases(KeyId=arn)["Aliases"]
+        return {tag["TagKey"]: tag["TagValue"] for tag in tags}, [alias["AliasName"] for alias in aliases]
+
+    def writes(self) -> list[str]:
+        """The writing calls since they were last forgotten."""
+        return [call for call in self.aws.calls("kms") if call in WRITES]
+
+    def forget_calls(self) -> None:
+        self.aws.control("DELETE", "calls")
+
+
+@pytest.fixture
+def tenant(bench: Bench) -> Tenant:
+    return Tenant(bench)
+
+
+def alias(which: WhichKey, name: str = "acme") -> str:
+    return VENDOR.alias(which, name)
+
+
+@pytest.mark.parametrize("which", WhichKey)
+def test_key_gets_its_alias_and_both_tags(tenant: Tenant, which: WhichKey) -> None:
+    found = tenant.reconcile(which)
+
+    assert (found.alias_state, set(found.tags_written)) == (AliasState.CREATED, set(VENDOR.tenant_tags))
+    tags, aliases = tenant.bears(which)
+    assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}  # contract 101, 102
+    assert aliases == [alias(which)]  # contract 103, 104
+
+
+@pytest.mark.parametrize("which", WhichKey)
+def test_second_time_nothing_is_written(tenant: Tenant, which: WhichKey) -> None:
+    tenant.reconcile(which)
+    tenant.forget_calls()
+
+    again = tenant.reconcile(which)
+
+    assert tenant.writes() == []
+    assert (again.alias_state, again.tags_written) == (AliasState.IN_PLACE, ())
+
+
+def test_only_the_difference_is_written(tenant: Tenant) -> None:
+    arn = tenant.keys[WhichKey.S3]
+    mine = [{"TagKey": "cost", "TagValue": "7"}, {"TagKey": "aatn", "TagValue": "acme"}]
+    tenant.kms.tag_resource(KeyId=arn, Tags=mine)
+    tenant.kms.create_alias(AliasName="alias/mine", TargetKeyId=arn)
+
+    found = tenant.reconcile(WhichKey.S3)
+
+    assert found.tags_written == ("ataccama:automation:TenantName",)
+    tags, aliases = tenant.bears(WhichKey.S3)
+    assert tags == {"cost": "7", "aatn": "acme", "ataccama:automation:TenantName": "acme"}
+    assert sorted(aliases) == sorted(["alias/mine", alias(WhichKey.S3)])
+
+
+def test_another_name_is_put_beside_the_old_alias_which_is_told(tenant: Tenant) -> None:
+    tenant.reconcile(WhichKey.RDS, "old")
+
+    found = tenant.reconcile(WhichKey.RDS, "new")
+
+    assert found.other_aliases == (alias(WhichKey.RDS, "old"),)
+    tags, aliases = tenant.bears(WhichKey.RDS)
+    assert set(tags.values()) == {"new"}
+    assert set(aliases) == {alias(WhichKey.RDS, "old"), alias(WhichKey.RDS, "new")}
+
+
+def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: Tenant) -> None:
+    other = tenant.aws.key()
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=other)
+    tenant.forget_calls()
+
+    found = tenant.reconcile(WhichKey.S3)
+
+    assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(other).key_id)
+    assert "UpdateAlias" not in tenant.aws.calls("kms")
+    assert tenant.kms.describe_key(KeyId=alias(WhichKey.S3))["KeyMetadata"]["Arn"] == other
+
+
+def test_repoint_points_an_alias_of_the_other_of_the_two_keys_at_this_one(tenant: Tenant) -> None:
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=tenant.keys[WhichKey.RDS])
+
+    found = tenant.reconcile(WhichKey.S3, repoint=True)
+
+    assert found.alias_state is AliasState.REPOINTED
+    assert tenant.kms.describe_key(KeyId=alias(WhichKey.S3))["KeyMetadata"]["Arn"] == tenant.keys[WhichKey.S3]
+
+
+def test_repoint_away_from_a_third_key_is_beyond_the_role_and_says_so(tenant: Tenant) -> None:
+    third = tenant.aws.key()
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=third)
+
+    with pytest.raises(ApplicationError) as caught:
+        tenant.reconcile(WhichKey.S3, repoint=True)
+
+    problem = stop_of(caught.value)
+    assert problem.code == "kms.AccessDeniedException"
+    assert third in problem.message
+    assert problem.operation == "UpdateAlias"
+
+
+@pytest.mark.parametrize(
+    "role",
+    [
+        {"external_id": "another"},
+        {"role_arn": "arn:aws:iam::444455556666:role/nobody"},
+    ],
+)
+def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: Tenant, role: dict[str, str]) -> None:
+    with pytest.raises(ApplicationError) as caught:
+        tenant.reconcile(WhichKey.S3, **role)
+
+    problem = stop_of(caught.value)
+    assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
+    assert "byok template tenant-role" in problem.remediation
+    assert "external id" in problem.remediation
+
+
+def test_role_can_do_nothing_else(tenant: Tenant) -> None:
+    kms = tenant.aws.assumed("kms", tenant.role.role_arn, EXTERNAL_ID)
+    arn = tenant.keys[WhichKey.S3]
+    attempts: tuple[Callable[[], Any], ...] = (
+        lambda: kms.disable_key(KeyId=arn),
+        lambda: kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7),
+        lambda: kms.get_key_policy(KeyId=arn, PolicyName="default"),
+        lambda: kms.encrypt(KeyId=arn, Plaintext=b"x"),
+        lambda: kms.tag_resource(KeyId=tenant.aws.key(), Tags=[{"TagKey": "a", "TagValue": "b"}]),
+        lambda: kms.create_alias(AliasName="alias/mine", TargetKeyId=arn),
+    )
+    for attempt in attempts:
+        with pytest.raises(kms.exceptions.ClientError) as caught:
+            attempt()
+        assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_key_that_is_waiting_for_its_deletion_stops_with_kms_words(tenant: Tenant) -> None:
+    tenant.kms.schedule_key_deletion(KeyId=tenant.keys[WhichKey.S3], PendingWindowInDays=7)
+
+    with pytest.raises(ApplicationError) as caught:
+        tenant.reconcile(WhichKey.S3)
+
+    problem = stop_of(caught.value)
+    assert problem.code == "kms.KMSInvalidStateException"
+    assert "pending deletion" in problem.message
+    assert problem.key is WhichKey.S3
+    assert Remedy.CANCEL_DELETION.value.split("-")[0] in problem.remediation.lower()
+
+
+def test_disabled_key_gets_its_name_all_the_same(tenant: Tenant) -> None:
+    tenant.kms.disable_key(KeyId=tenant.keys[WhichKey.S3])
+
+    assert tenant.reconcile(WhichKey.S3).alias_state is AliasState.CREATED
+
+
+def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Tenant) -> None:
+    owner = tenant.aws.customer("sts").get_caller_identity()["Arn"]
+    alone = {"Sid": "Me", "Effect": "Allow", "Principal": {"AWS": owner}, "Action": "kms:*", "Resource": "*"}
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [alone, *s3_key_statements(PLATFORM.role_arn, "eu-central-1", VENDOR)],
+    }
+    tenant.kms.put_key_policy(
+        KeyId=tenant.keys[WhichKey.S3],
+        PolicyName="default",
+        Policy=json.dumps(policy),
+        BypassPolicyLockoutSafetyCheck=True,
+    )
+
+    with pytest.raises(ApplicationError) as caught:
+        tenant.reconcile(WhichKey.S3)
+
+    problem = stop_of(caught.value)
+    assert problem.code == "kms.AccessDeniedException"
+    assert "AWS's own statement" in problem.remediation
+
+
+@pytest.mark.parametrize("kind", ["lose_answer", "error500", "throttle"])
+@pytest.mark.parametrize(("service", "calls_before"), [("sts", 0), *(("kms", number) for number in range(4))])
+def test_cut_off_at_any_call_it_ends_in_the_same_state(
+    tenant: Tenant, aws: Aws, kind: str, service: str, calls_before: int
+) -> None:
+    aws.control("POST", "faults", service=service, operation="*", kind=kind, after_calls=calls_before)
+
+    tenant.reconcile(WhichKey.RDS)
+
+    assert tenant.bears(WhichKey.RDS) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(WhichKey.RDS)])
+    tenant.forget_calls()
+    assert tenant.reconcile(WhichKey.RDS).alias_state is AliasState.IN_PLACE
+    assert tenant.writes() == []

@@ -1,0 +1,109 @@
+"""`byok tenant`: what it asks for, what it prints and what it exits with."""
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import KeyTenant, TenantOutcome
+from byok.domain.statuses import AliasState, Phase
+from byok.service_errors import EnvironmentNotReadyError
+from tests.cli.conftest import Run
+from tests.cli.fakes import REGION, S3_KEY, FakeService, problem, status
+
+ROLE = ("--tenant-role-arn", "arn:aws:iam::444455556666:role/TenantRole", "--external-id", "acme-1")
+ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
+
+
+def outcome(state: AliasState) -> TenantOutcome:
+    key = KeyTenant(
+        key=WhichKey.S3,
+        key_arn=S3_KEY,
+        alias=ALIAS,
+        alias_state=state,
+        points_at="other-key" if state is AliasState.CONFLICT else None,
+        tags_written=("aatn",),
+        other_aliases=("alias/older",),
+    )
+    return TenantOutcome(tenant="acme", keys=(key,))
+
+
+def test_without_a_role_the_commands_are_printed(run: Run, service: FakeService) -> None:
+    ended = run("tenant", "acme", "acme")
+    assert ended.code == 0
+    assert "aws cloudformation deploy" in ended.out
+    assert service.named[0].tenant_role is None
+
+
+def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeService) -> None:
+    service.tenant = outcome(AliasState.CREATED)
+    ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
+    assert ended.code == 0
+    for text in (ALIAS, "created", "aatn", "alias/older"):
+        assert text in ended.out
+    assert service.named[0].repoint
+    assert run("tenant", "acme", "acme", *ROLE, "--json").json["keys"][0]["alias_state"] == "created"
+
+
+def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> None:
+    service.tenant = outcome(AliasState.CONFLICT)
+    ended = run("tenant", "acme", "acme", *ROLE)
+    assert ended.code == 3
+    assert "other-key" in ended.out
+    assert "--repoint" in ended.out
+
+
+@pytest.mark.parametrize(("key", "code"), [(WhichKey.S3, 3), (None, 1)])
+def test_key_that_cannot_be_named_fails_with_the_problem(
+    run: Run, service: FakeService, key: WhichKey | None, code: int
+) -> None:
+    service.unnameable = (problem(key),)
+    ended = run("tenant", "acme", "acme", *ROLE)
+    assert ended.code == code
+    assert problem(key).message in ended.out
+    assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == problem(key).code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("acme", "a b"), "a space"),
+        (("acme", "x" * 198), "197"),
+        (("acme", "acme", *ROLE[:2]), "belong together"),
+        (("acme", "acme", "--tenant-role-arn", "me", "--external-id", "acme-1"), "--tenant-role-arn"),
+        (("acme", "acme", *ROLE[:3], " "), "--external-id"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_anything_is_asked(
+    run: Run, service: FakeService, arguments: tuple[str, ...], words: str
+) -> None:
+    ended = run("tenant", *arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert service.named == []
+
+
+def test_environment_that_is_not_there_yet_is_told(run: Run, service: FakeService) -> None:
+    service.refuse = EnvironmentNotReadyError("Environment acme is in CREATING_CLUSTER")
+    ended = run("tenant", "acme", "acme")
+    assert ended.code == 1
+    assert "CREATING_CLUSTER" in ended.err
+
+
+def test_create_takes_a_tenant_and_its_role(run: Run, service: FakeService) -> None:
+    keys = ("--s3-key-arn", S3_KEY, "--rds-key-arn", S3_KEY.replace("1" * 8, "2" * 8))
+    assert run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "acme", *ROLE).code == 0
+    assert service.created[0].tenant == "acme"
+    assert service.created[0].tenant_role is not None
+
+
+def test_create_refuses_an_illegal_tenant_before_anything_is_started(run: Run, service: FakeService) -> None:
+    keys = ("--s3-key-arn", S3_KEY, "--rds-key-arn", S3_KEY.replace("1" * 8, "2" * 8))
+    ended = run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "a b", "--json")
+    assert ended.code == 2
+    assert ended.json["problem"]["code"] == "tenant.IllegalName"
+    assert service.created == []
+
+
+def test_ready_environment_shows_what_became_of_its_name(run: Run, service: FakeService) -> None:
+    service.statuses = [status(Phase.READY).model_copy(update={"tenant": outcome(AliasState.IN_PLACE)})]
+    ended = run("status", "acme", "--wait")
+    assert ALIAS in ended.out

@@ -1,0 +1,161 @@
+"""A tenant's name on both keys: alone, as the last phase of a provisioning, and where it cannot be put there."""
+
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
+from byok.domain.arns import WhichKey
+from byok.domain.models import TenantRequest
+from byok.domain.statuses import Phase
+from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, problems_in, refusal, request
+from tests.workflows.stage import Stage
+
+ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
+DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
+
+
+def naming(environment_id: str, **changes: Any) -> TenantRequest:
+    keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
+    return TenantRequest.model_validate(values | changes)
+
+
+async def failure_of(handle: Any) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+    assert isinstance(caught.value.cause, ApplicationError)
+    return caught.value.cause
+
+
+async def test_each_key_is_reconciled_by_an_activity_of_its_own(stage: Stage, environment_id: str) -> None:
+    handle = await stage.name(naming(environment_id, repoint=True))
+
+    outcome = await handle.result()
+
+    assert stage.activities.calls == ["plan_tenant", "reconcile_key", "reconcile_key"]
+    assert [(key.key, key.alias) for key in outcome.keys] == [
+        (WhichKey.S3, "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"),
+        (WhichKey.RDS, "alias/ataccama-database-byok-db-key-alias-acme"),
+    ]
+    assert all(task.repoint for task in stage.activities.inputs["reconcile_key"])
+    described = await handle.describe()
+    assert described.typed_search_attributes[ENVIRONMENT_ID] == environment_id
+
+
+async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_over(
+    stage: Stage, environment_id: str
+) -> None:
+    outcome = await (await stage.name(naming(environment_id, tenant_role=None))).result()
+
+    assert stage.activities.calls == ["plan_tenant"]  # D11
+    assert outcome.keys == ()
+    by_stack, by_hand = outcome.commands
+    assert "TenantName=acme" in by_stack  # contract 108
+    for part in ("aws kms create-alias", "aws kms tag-resource", S3_KEY, RDS_KEY):  # D10
+        assert part in by_hand
+
+
+async def test_it_can_be_done_as_often_as_wanted(stage: Stage, environment_id: str) -> None:
+    for tenant in ("acme", "acme", "globex"):
+        outcome = await (await stage.name(naming(environment_id, tenant=tenant))).result()
+        assert outcome.tenant == tenant
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"tenant": "a b"}, "tenant.IllegalName"),
+        ({"tenant": "x" * 198}, "tenant.IllegalName"),
+        ({"tenant": ""}, "tenant.IllegalName"),
+        ({"tenant_role": ROLE | {"role_arn": "arn:aws:iam::777788889999:role/R"}}, "tenant.RoleOfAnotherAccount"),
+        ({"s3_key_arn": "alias/x"}, "arn.AliasNotAllowed"),
+    ],
+)
+async def test_what_can_never_work_stops_it_before_aws_is_asked(
+    stage: Stage, environment_id: str, changes: dict[str, Any], code: str
+) -> None:
+    failure = await failure_of(await stage.name(naming(environment_id, **changes)))
+
+    assert stage.activities.calls == ["plan_tenant"]
+    assert problems_in(failure)[0].code == failure.type == code
+    assert "again" in problems_in(failure)[0].remediation
+
+
+async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
+    handle = await stage.name(naming(environment_id))
+
+    (problem,) = problems_in(await failure_of(handle))
+
+    assert problem.code == "kms.AccessDeniedException"
+    assert problem.phase is Phase.RECONCILING_TENANT
+    assert stage.activities.calls.count("reconcile_key") == 2
+    described = await handle.describe()
+    assert described.typed_search_attributes[PROBLEM_CODE] == "kms.AccessDeniedException"
+
+
+async def test_typed_under_another_workflow_id_it_is_refused(stage: Stage, environment_id: str) -> None:
+    handle = await stage.client.start_workflow(
+        RECONCILE_TENANT, naming(environment_id), id=f"my/{environment_id}", task_queue=stage.task_queue
+    )
+    failure = await failure_of(handle)
+    assert failure.type == "InvalidInput"
+    assert f"tenant/{environment_id}" in failure.message
+
+
+@pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role": "x"}])
+async def test_typed_wrongly_it_fails_at_once(stage: Stage, environment_id: str, given: Any) -> None:
+    handle = await stage.client.start_workflow(
+        RECONCILE_TENANT, given, id=f"tenant/{environment_id}", task_queue=stage.task_queue
+    )
+    assert (await failure_of(handle)).type == "InvalidInput"
+
+
+async def test_provisioning_ends_with_it_where_a_tenant_is_given(stage: Stage, environment_id: str) -> None:
+    handle = await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE))
+
+    evidence = await handle.result()
+
+    progress = await stage.progress(environment_id)
+    entered = [entry.phase for entry in progress.timeline]
+    assert entered[-3:] == [Phase.VERIFYING, Phase.RECONCILING_TENANT, Phase.READY]
+    assert progress.tenant is not None
+    assert len(progress.tenant.keys) == 2
+    assert progress.evidence == evidence
+    assert stage.activities.calls[-2:] == ["reconcile_key", "reconcile_key"]
+
+
+async def test_provisioning_without_a_role_is_ready_with_the_commands(stage: Stage, environment_id: str) -> None:
+    await (await stage.start(request(environment_id, tenant="acme"))).result()
+
+    progress = await stage.progress(environment_id)
+    assert progress.phase is Phase.READY
+    assert progress.tenant is not None
+    assert "TenantName=acme" in progress.tenant.commands[0]
+    assert "reconcile_key" not in stage.activities.calls
+
+
+async def test_illegal_name_stops_a_provisioning_before_anything_is_made(stage: Stage, environment_id: str) -> None:
+    failure = await failure_of(await stage.start(request(environment_id, tenant="a b")))
+
+    assert failure.type == "tenant.IllegalName"  # contract 105
+    assert "ensure_cluster" not in stage.activities.calls
+
+
+async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
+    stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)]
+    handle = await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+
+    failure = await failure_of(handle)
+
+    assert [problem.code for problem in problems_in(failure)] == ["kms.AccessDeniedException"] * 2
+    progress = await stage.progress(environment_id)
+    assert progress.phase is Phase.STOPPED
+    assert progress.evidence is not None  # contract 11: it works without a name
+    assert progress.resources.cluster is not None
+    assert not [call for call in stage.activities.calls if call.startswith("remove")]

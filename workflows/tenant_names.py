@@ -1,0 +1,44 @@
+"""Gives both keys their tenant's name, the same for a provisioning's last phase and for a workflow of its own."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.tenant import TenantActivities
+    from byok.domain.models import CheckKeysRequest, Environment, KeyTenant, TenantOutcome, TenantPlan, TenantTask
+    from byok.domain.statuses import Phase
+from workflows.execution import WRITE, named
+from workflows.failures import PhaseStoppedError, problem_of
+from workflows.settling import settled, unless_cancelled
+
+
+async def name_keys(request: CheckKeysRequest, environment: Environment, plan: TenantPlan) -> TenantOutcome:
+    """Reconcile both keys, or hand over the commands where there is no role to do it with (D11).
+
+    A key that cannot be named does not keep the other one from it; the problems of both are told.
+
+    Raises:
+        PhaseStoppedError: One or both could not be named.
+    """
+    if plan.role is None:
+        return TenantOutcome(tenant=plan.tenant, commands=plan.commands)
+    keys: list[KeyTenant] = []
+    problems = []
+    for marks in plan.marks:
+        unless_cancelled()
+        task = TenantTask(environment=environment, marks=marks, role=plan.role, repoint=plan.repoint)
+        try:
+            keys.append(
+                await settled(
+                    workflow.start_activity_method(
+                        TenantActivities.reconcile_key, task, **named(WRITE, f"{marks.key.label} {marks.key_arn}")
+                    )
+                )
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            problems.append(problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()))
+    if problems:
+        raise PhaseStoppedError(problems)
+    return TenantOutcome(tenant=plan.tenant, keys=tuple(keys))
