@@ -1,17 +1,20 @@
 """The customer's side of the local stack: key pairs in the customer's account, made as the guide says to make them."""
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Self
 
-from byok.domain.arns import WhichKey, parse_key_arn
-from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from botocore.exceptions import ClientError
+
+from byok.domain.models import TenantRole
+from byok.domain.payload import RDS_KEY, S3_KEY, read_payload
 from byok.domain.vendor import VendorProfile
+from byok.onboarding.template import keys_template
+from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import WaiterConfigTypeDef
     from mypy_boto3_kms import KMSClient
-
-_ALIASES: Final = {WhichKey.S3: "alias/{name}-s3", WhichKey.RDS: "alias/{name}-aurora"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,20 @@ class KeyPair:
     s3_key_arn: str
     rds_key_arn: str
 
+    @property
+    def arns(self) -> tuple[str, str]:
+        """Both, the S3 key first."""
+        return self.s3_key_arn, self.rds_key_arn
+
+    @classmethod
+    def of_payload(cls, payload: str) -> Self:
+        """The pair that an onboarding payload names.
+
+        Raises:
+            PayloadError: It is none.
+        """
+        return cls(**read_payload(payload))
+
 
 @dataclass(frozen=True)
 class Customer:
@@ -28,18 +45,39 @@ class Customer:
 
     Attributes:
         kms: A client with the customer's credentials.
+        cloudformation: Another one.
         platform_role_arn: Whom the key policies name.
         region: Where the keys are.
     """
 
     kms: "KMSClient"
+    cloudformation: "CloudFormationClient"
     platform_role_arn: str
     region: str
     vendor: VendorProfile
 
     def ensure_pair(self, name: str) -> KeyPair:
-        """The pair of this name: the aliases find it again, however often this is called."""
-        return KeyPair(*(self._find(which, name) or self._make(which, name) for which in WhichKey))
+        """The pair of the stack `byok-<name>`, which the real template makes; asked again, it is the same."""
+        given = {self.vendor.role_parameter: self.platform_role_arn, "PlatformRegion": self.region}
+        outputs = self._ensure_stack(f"byok-{name}", keys_template(self.vendor), given)
+        return KeyPair.of_payload(outputs[self.vendor.payload_output])
+
+    def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
+        """The optional role that may name a pair, made by the real template as well."""
+        given = {
+            self.vendor.role_parameter: self.platform_role_arn,
+            S3_KEY: pair.s3_key_arn,
+            RDS_KEY: pair.rds_key_arn,
+            "ExternalId": external_id,
+        }
+        outputs = self._ensure_stack(f"byok-{name}-tenant-role", tenant_role_template(self.vendor), given)
+        return TenantRole(role_arn=outputs[ROLE_OUTPUT], external_id=external_id)
+
+    def marks(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
+        """The aliases and tags that a key bears."""
+        aliases = self.kms.list_aliases(KeyId=key_arn)["Aliases"]
+        tags = self.kms.list_resource_tags(KeyId=key_arn)["Tags"]
+        return [alias["AliasName"] for alias in aliases], {tag["TagKey"]: tag["TagValue"] for tag in tags}
 
     def disable(self, key_arn: str) -> None:
         """Switch a key off, as a customer may at any time."""
@@ -49,24 +87,26 @@ class Customer:
         """Switch it on again."""
         self.kms.enable_key(KeyId=key_arn)
 
-    def _find(self, which: WhichKey, name: str) -> str | None:
+    def _ensure_stack(self, name: str, template: str, given: dict[str, str]) -> dict[str, str]:
+        """The outputs of a stack, which is made if it is not there yet."""
+        outputs = self._outputs(name)
+        if outputs is None:
+            self.cloudformation.create_stack(
+                StackName=name,
+                TemplateBody=template,
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+                Capabilities=["CAPABILITY_IAM"],
+            )
+            waiting: WaiterConfigTypeDef = {"Delay": 1, "MaxAttempts": 60}
+            self.cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=waiting)
+            outputs = self._outputs(name)
+        return outputs or {}
+
+    def _outputs(self, name: str) -> dict[str, str] | None:
         try:
-            return self.kms.describe_key(KeyId=_ALIASES[which].format(name=name))["KeyMetadata"]["Arn"]
-        except self.kms.exceptions.NotFoundException:
+            (found,) = self.cloudformation.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":  # "Stack with id … does not exist"
+                raise
             return None
-
-    def _make(self, which: WhichKey, name: str) -> str:
-        render = s3_key_statements if which is WhichKey.S3 else rds_key_statements
-        ours = render(self.platform_role_arn, self.region, self.vendor)
-        made = self.kms.create_key(Description=f"{name}: {which.label.removesuffix(' ARN')}")["KeyMetadata"]["Arn"]
-        # A key is made with the policy that gives its account control; ours is only appended (contract 56-59).
-        policy = json.loads(self.kms.get_key_policy(KeyId=made, PolicyName="default")["Policy"])
-        policy["Statement"] = [*_statements(policy), *ours]
-        self.kms.put_key_policy(KeyId=made, PolicyName="default", Policy=json.dumps(policy))
-        self.kms.create_alias(AliasName=_ALIASES[which].format(name=name), TargetKeyId=parse_key_arn(made).key_id)
-        return made
-
-
-def _statements(policy: dict[str, Any]) -> list[Statement]:
-    statements: Statement | list[Statement] = policy["Statement"]
-    return statements if isinstance(statements, list) else [statements]
+        return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}

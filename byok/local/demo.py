@@ -9,14 +9,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.arns import WhichKey
+from byok.domain.models import ProvisionRequest, TenantOutcome
+from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.local.stack import REGION, LocalStack
 from byok.service import EnvironmentService
 from byok.status import EnvironmentStatus
 
 Follow = Callable[[EnvironmentService, str], Awaitable[EnvironmentStatus]]
+Show = Callable[[TenantOutcome], None]
 Say = Callable[[str], None]
 
 
@@ -40,12 +42,13 @@ class Outcome:
         (self.shown if held else self.missed).append(sentence)
 
 
-async def demonstrate(stack: LocalStack, follow: Follow, headline: Say) -> Outcome:
+async def demonstrate(stack: LocalStack, follow: Follow, show: Show, headline: Say) -> Outcome:
     """Show the whole story on a running stack.
 
     Args:
         stack: Everything on this machine.
         follow: Shows an environment until it has ended.
+        show: Shows what became of a tenant's name.
         headline: Says what comes next.
     """
     began, outcome, service = time.monotonic(), Outcome(), await stack.service()
@@ -77,6 +80,10 @@ async def demonstrate(stack: LocalStack, follow: Follow, headline: Say) -> Outco
     for sentence, held in _proved(globex, second):
         outcome.expect(held, sentence)
 
+    headline("4. acme lets the platform put the tenant's name on its two keys")
+    for sentence, held in await _named(stack, service, "acme", first, show):
+        outcome.expect(held, sentence)
+
     outcome.environments = [acme, globex]
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -88,6 +95,33 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
     )
     await service.create(request)
     return await follow(service, name)
+
+
+async def _named(
+    stack: LocalStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
+) -> list[tuple[str, bool]]:
+    """What the keys bear afterwards, and what is written when it is asked for again."""
+    role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
+    request = await service.tenant_request(name, name, role)
+    show(await service.reconcile_tenant(request))
+    again = await service.reconcile_tenant(request)
+    marks = await asyncio.to_thread(
+        lambda: {which: stack.customer.marks(arn) for which, arn in zip(WhichKey, keys.arns, strict=True)}
+    )
+    vendor = stack.customer.vendor
+    return [
+        (
+            f"both keys of {name} bear its alias and tags, and are still the same keys",
+            all(
+                vendor.alias(which, name) in aliases and set(tags.values()) >= {name}
+                for which, (aliases, tags) in marks.items()
+            ),
+        ),
+        (
+            "the second time there was nothing to write",
+            all(key.alias_state is AliasState.IN_PLACE and not key.tags_written for key in again.keys),
+        ),
+    ]
 
 
 def _proved(status: EnvironmentStatus, keys: KeyPair) -> Iterator[tuple[str, bool]]:

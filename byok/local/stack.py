@@ -269,7 +269,8 @@ class LocalStack:
         role = role_of_session(caller)
         if role is None:
             raise LocalStackError(f"The local AWS takes the profile {PLATFORM_PROFILE} for {caller}, which is no role.")
-        self._customer = Customer(self.boto3_client("kms", CUSTOMER_PROFILE), role, REGION, self._vendor)
+        kms, stacks = (self.boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
+        self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_pair(KEY_PAIR)
         self.environment |= {
             "BYOK_PLATFORM_ROLE_ARN": role,

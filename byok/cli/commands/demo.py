@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def demo() -> None:
-    """Provision an environment, see one stop on a disabled key, and finish it after the fix; all on this machine.
+    """Provision an environment, see one stop on a disabled key and finish after the fix, and name the keys of one.
 
-    It runs on free ports and in a temporary folder, and leaves nothing behind.
+    It all happens on this machine, on free ports and in a temporary folder, and leaves nothing behind.
 
     Exit codes: 0 everything came out as it should; 1 something did not.
     """
@@ -33,6 +33,7 @@ def demo() -> None:
 
 
 async def _demo(folder: Path) -> int:
+    from byok.cli import views
     from byok.cli.following import follow
     from byok.local.demo import demonstrate
     from byok.local.ports import Ports
@@ -47,7 +48,12 @@ async def _demo(folder: Path) -> int:
 
     async def work(stack: "LocalStack") -> "Outcome":
         out.print(f"They answer; Temporal's UI is at {stack.ui_url} while this lasts.", style="dim")
-        return await demonstrate(stack, lambda service, name: follow(service, name, proof=False), headline)
+        return await demonstrate(
+            stack,
+            lambda service, name: follow(service, name, proof=False),
+            lambda named: out.print(views.tenant(named)),
+            headline,
+        )
 
     outcome = await run_on(LocalStack(folder, Ports.free(), database_seconds=1.5), work)
     if outcome is None:

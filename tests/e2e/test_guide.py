@@ -1,0 +1,205 @@
+"""The setup guide followed to the letter with the real AWS CLI: keys, payload, environment, tenant name, diagnosis."""
+
+import asyncio
+import json
+import os
+import shlex
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.commands import CustomerCommands
+from byok.domain.statuses import Phase
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from byok.onboarding.collection import collection_script
+from byok.onboarding.template import keys_template
+from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from tests.e2e.conftest import Finished, Machine
+from tests.localaws.server import REGION, VENDOR
+
+# The guide's own commands with its three placeholders (setup guide, steps 2 and 4).
+DEPLOY = r"""
+aws cloudformation deploy \
+  --profile byok \
+  --template-file byok-kms-keys.yaml \
+  --stack-name <stack-name> \
+  --parameter-overrides \
+    AtaccamaPlatformRoleArn=<ataccama-platform-role-arn> \
+    PlatformRegion=<region> \
+  --region <region>
+"""
+PAYLOAD = r"""
+aws cloudformation describe-stacks \
+  --profile byok \
+  --region <region> \
+  --stack-name <stack-name> \
+  --query "Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue" \
+  --output text
+"""
+REDEPLOY = r"""
+aws cloudformation deploy \
+  --template-file byok-kms-keys.yaml \
+  --stack-name <stack-name> \
+  --parameter-overrides \
+    AtaccamaPlatformRoleArn=<ataccama-platform-role-arn> \
+    PlatformRegion=<region> \
+    TenantName=<your-tenant-name> \
+  --region <region>
+"""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """The customer's terminal: a folder, the AWS CLI, and the config that the local AWS wrote."""
+
+    folder: Path
+    cli: Path
+    machine: Machine
+
+    async def run(self, text: str, **more: str) -> Finished:
+        """Run a text as bash does."""
+        given = self.machine.stack.environment
+        # What the customer has is the AWS config; everything else of the stack's is the platform's.
+        kept = {name: given[name] for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            text,
+            cwd=self.folder,
+            env={**clean, **kept, **more, "PATH": f"{self.cli.parent}:{os.environ['PATH']}"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 120)
+        return Finished(process.returncode or 0, out.decode(), err.decode())
+
+    async def succeeds(self, text: str, **more: str) -> str:
+        """Run a text that has to succeed; its standard output."""
+        finished = await self.run(text, **more)
+        assert finished.code == 0, finished.err
+        return finished.out
+
+
+@pytest.fixture
+def shell(machine: Machine, aws_cli: Path, tmp_path: Path) -> Shell:
+    return Shell(tmp_path, aws_cli, machine)
+
+
+def filled(command: str, stack: str, tenant: str = "") -> str:
+    values = {
+        "<stack-name>": stack,
+        "<ataccama-platform-role-arn>": PLATFORM_ROLE_ARN,
+        "<region>": REGION,
+        "<your-tenant-name>": tenant,
+    }
+    for placeholder, value in values.items():
+        command = command.replace(placeholder, value)
+    return command
+
+
+def words(command: str) -> list[str]:
+    return shlex.split(command.replace("\\\n", " "))
+
+
+def marks(machine: Machine, key_arn: str) -> tuple[list[str], dict[str, str]]:
+    return machine.stack.customer.marks(key_arn)
+
+
+def test_our_commands_are_the_guides_token_for_token() -> None:
+    ours = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name="mine")
+    assert words(ours.deploy()) == words(filled(DEPLOY, "mine"))  # contract 38
+    assert words(ours.payload()) == words(filled(PAYLOAD, "mine"))  # contract 49
+    without_profile = [word for word in words(ours.deploy("acme")) if word not in {"--profile", "byok"}]
+    assert without_profile == words(filled(REDEPLOY, "mine", "acme"))  # contract 108, D5
+
+
+async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell, machine: Machine) -> None:
+    stack, tenant = f"keys-{uuid.uuid4().hex[:8]}", f"tenant-{uuid.uuid4().hex[:8]}"
+    environment = f"g-{uuid.uuid4().hex[:10]}"
+    (shell.folder / "byok-kms-keys.yaml").write_text(keys_template(VENDOR))
+
+    await shell.succeeds(filled(DEPLOY, stack))
+    payload = (await shell.succeeds(filled(PAYLOAD, stack))).rstrip("\n")
+
+    keys = json.loads(payload)
+    assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]  # contract 46-48
+    created = await machine.run(
+        "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
+    )
+    assert created.code == 0, created.err  # contract 50: the payload unchanged
+    assert created.json["phase"] == Phase.READY
+    assert marks(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
+
+    await shell.succeeds(filled(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
+
+    assert (await shell.succeeds(filled(PAYLOAD, stack))).rstrip("\n") == payload  # contract 109, 110
+    named = dict.fromkeys(VENDOR.tenant_tags, tenant)
+    for which, arn in zip(WhichKey, keys.values(), strict=True):
+        assert marks(machine, arn) == ([VENDOR.alias(which, tenant)], named)  # contract 101-104, 106
+    ready = await machine.run("byok", "status", environment, "--json")
+    assert ready.json["phase"] == Phase.READY  # contract 107
+
+    # The platform finds everything in place, through the optional role or without it.
+    (shell.folder / "byok-tenant-role.yaml").write_text(tenant_role_template(VENDOR))
+    role_commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR)
+    await shell.succeeds(
+        role_commands.deploy_tenant_role(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"], "guide-1").replace(
+            "byok-tenant-role \\", f"{stack}-role \\", 1
+        )
+    )
+    found = await shell.succeeds(
+        f"aws cloudformation describe-stacks --profile byok --stack-name {stack}-role "
+        f"--query \"Stacks[0].Outputs[?OutputKey=='{ROLE_OUTPUT}'].OutputValue\" --output text"
+    )
+    role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
+    reconciled = await machine.run("byok", "tenant", environment, tenant, *role, "--json")
+    assert reconciled.code == 0, reconciled.err
+    assert {key["alias_state"] for key in reconciled.json["keys"]} == {"in place"}
+    assert [key["tags_written"] for key in reconciled.json["keys"]] == [[], []]
+
+
+async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed_over(
+    shell: Shell, machine: Machine
+) -> None:
+    environment, tenant = f"h-{uuid.uuid4().hex[:10]}", f"tenant-{uuid.uuid4().hex[:8]}"
+    commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR)
+
+    payload = (await shell.succeeds(commands.create_keys())).splitlines()[-1]
+
+    created = await machine.run(
+        "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
+    )
+    assert created.code == 0, created.err
+    handed = await machine.run("byok", "tenant", environment, tenant, "--json")
+    assert handed.code == 0, handed.err
+    assert handed.json["keys"] == []  # D11
+    await shell.succeeds(handed.json["commands"][1])  # D10
+    for which, arn in zip(WhichKey, json.loads(payload).values(), strict=True):
+        aliases, tags = marks(machine, arn)
+        assert aliases == [VENDOR.alias(which, tenant)]
+        assert set(tags.values()) == {tenant}
+
+
+async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: Shell, machine: Machine) -> None:
+    pair = await asyncio.to_thread(machine.stack.customer.ensure_pair, f"diag-{uuid.uuid4().hex[:8]}")
+    file = shell.folder / "keys.json"
+
+    async def diagnosed(s3_key_arn: str, rds_key_arn: str) -> tuple[int, list[dict[str, Any]]]:
+        script = collection_script(PLATFORM_ROLE_ARN, REGION, s3_key_arn, rds_key_arn)
+        file.write_text(await shell.succeeds(script, AWS_PROFILE="byok"))
+        finished = await machine.run("byok", "diagnose", str(file), "--json")
+        return finished.code, finished.json["findings"]
+
+    await asyncio.to_thread(machine.stack.customer.disable, pair.rds_key_arn)
+    code, findings = await diagnosed(*pair.arns)
+    assert (code, [(one["code"], one["key"]) for one in findings]) == (3, [("key.Disabled", "rds")])
+
+    nobody = pair.s3_key_arn[:-4] + "0000"
+    code, findings = await diagnosed(nobody, 'alias/not "an\\arn')
+    assert (code, [one["code"] for one in findings]) == (3, ["arn.Malformed", "key.NotFound"])
