@@ -1,6 +1,7 @@
 """The statements a customer pastes, word for word as the setup guide has them (contract 61-73, D6)."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,3 +131,14 @@ def test_a_bucket_denies_what_is_not_tls_another_key_and_keys_of_the_client() ->
 def test_the_probe_bucket_takes_many_keys_and_tls_only() -> None:
     (statement,) = probe_bucket_policy("arn:aws:s3:::probes")["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_every_statement_action_and_condition_is_explained_to_the_owner() -> None:
+    explained = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
+    for statement in [
+        *s3_key_statements(ROLE, REGION, VendorProfile()),
+        *rds_key_statements(ROLE, REGION, VendorProfile()),
+    ]:
+        conditions = [key for tests in statement["Condition"].values() for key in tests]
+        for name in (statement["Sid"], *statement["Action"], *conditions):
+            assert f"`{name}`" in explained

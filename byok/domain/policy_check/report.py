@@ -73,7 +73,11 @@ def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor
         vendor: The vendor's names.
     """
     rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS[which])
-    findings = [*_denials(rows, which, platform, vendor), *_too_wide(policy, which, platform, vendor)]
+    denials = _denials(rows, which, platform, vendor)
+    # What is to be replaced anyway needs no second reason.
+    replaced = {finding.sid for finding in denials if finding.paste and finding.paste["Sid"] == finding.sid}
+    wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in replaced]
+    findings = [*denials, *wide]
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
 
