@@ -1,0 +1,150 @@
+"""The tenant's name with real processes: a worker that is killed in the middle, and what histories hold of it."""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+
+import pytest
+
+from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
+from byok.domain.arns import WhichKey
+from byok.domain.models import TenantOutcome, TenantRequest, TenantRole
+from byok.domain.statuses import AliasState, Phase
+from byok.local.customer_keys import KeyPair
+from byok.service_errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
+from tests.e2e.conftest import Machine
+from tests.localaws.server import VENDOR
+
+WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
+
+
+@dataclass(frozen=True)
+class Named:
+    """Two keys, the role that may name them, and the request."""
+
+    machine: Machine
+    pair: KeyPair
+    role: TenantRole
+    request: TenantRequest
+
+    @classmethod
+    async def prepare(cls, machine: Machine, **changes: object) -> "Named":
+        """New keys by the real template, and the role by the other one."""
+        name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
+        pair = await asyncio.to_thread(customer.ensure_pair, name)
+        role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
+        values = {
+            "environment_id": name,
+            "region": customer.region,
+            "s3_key_arn": pair.s3_key_arn,
+            "rds_key_arn": pair.rds_key_arn,
+            "key_grace_seconds": 0,
+            "tenant": f"tenant-{name}",
+            "tenant_role": role,
+        }
+        return cls(machine, pair, role, TenantRequest.model_validate({**values, **changes}))
+
+    async def reconcile(self) -> TenantOutcome:
+        """Ask for the name."""
+        return await asyncio.wait_for(self.machine.service.reconcile_tenant(self.request), 60)
+
+    def assert_named(self) -> None:
+        """Both keys bear the tenant's alias and tags, once."""
+        for which, arn in zip(WhichKey, self.pair.arns, strict=True):
+            tenant = self.request.tenant
+            expected = ([VENDOR.alias(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
+            assert self.machine.stack.customer.marks(arn) == expected
+
+    def writes(self) -> int:
+        """The writing calls that were made so far, by anybody."""
+        return len([call for call in self.machine.aws.calls("kms") if call in WRITES])
+
+
+async def test_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(machine: Machine) -> None:
+    named = await Named.prepare(machine)
+    machine.aws.control("POST", "faults", service="kms", operation="CreateAlias", kind="lose_answer")
+    machine.aws.control("POST", "faults", service="kms", operation="CreateAlias", kind="delay", seconds=2)
+    asked = asyncio.create_task(named.reconcile())
+    handle = machine.service.client.get_workflow_handle(f"tenant/{named.request.environment_id}")
+    while asked not in (await asyncio.wait([asked], timeout=0.2))[0]:
+        pending = (await handle.describe()).raw_description.pending_activities
+        if any(activity.activity_type.name == "reconcile_key" for activity in pending):
+            break
+
+    await machine.stack.restart_worker(kill=True)
+    outcome = await asked
+
+    assert {key.alias_state for key in outcome.keys} <= {AliasState.CREATED, AliasState.IN_PLACE}
+    named.assert_named()
+    before = named.writes()
+    again = await named.reconcile()
+    assert named.writes() == before  # reconciling twice makes no write the second time
+    assert {key.alias_state for key in again.keys} == {AliasState.IN_PLACE}
+
+
+async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: Machine) -> None:
+    named = await Named.prepare(machine)
+    asked = named.request
+    request = machine.request(
+        environment_id=asked.environment_id,
+        s3_key_arn=asked.s3_key_arn,
+        rds_key_arn=asked.rds_key_arn,
+        tenant=asked.tenant,
+        tenant_role=asked.tenant_role,
+    )
+
+    status = await machine.provision(request)
+
+    assert (status.phase, status.problem) == (Phase.READY, None)
+    assert status.tenant is not None
+    assert not status.tenant.conflicts
+    named.assert_named()
+    shown = await machine.run(
+        "temporal", "workflow", "show", "--workflow-id", f"environment/{request.environment_id}", "--output", "json"
+    )
+    assert "reconcile_key" in shown.out
+    for secret in ("SecretAccessKey", "SessionToken", "ASIA"):
+        assert secret not in shown.out
+    # The role that the environment was asked for with is used again.
+    repeated = await machine.service.tenant_request(asked.environment_id, asked.tenant)
+    assert repeated.tenant_role == asked.tenant_role
+
+
+async def test_refused_role_stops_it_with_the_problem_of_both_keys(machine: Machine) -> None:
+    named = await Named.prepare(machine)
+    role = TenantRole(role_arn=str(named.role.role_arn), external_id="another")
+    wrong = named.request.model_copy(update={"tenant_role": role})
+
+    with pytest.raises(TenantStoppedError) as caught:
+        await machine.service.reconcile_tenant(wrong)
+
+    assert [problem.code for problem in caught.value.problems] == ["sts.AccessDenied"] * 2
+    assert machine.stack.customer.marks(named.pair.s3_key_arn) == ([], {})
+
+
+async def test_two_names_at_once_are_not_mixed(machine: Machine) -> None:
+    named = await Named.prepare(machine)
+    other = named.request.model_copy(update={"tenant": "another-name"})
+    machine.aws.control("POST", "faults", service="kms", operation="TagResource", kind="delay", seconds=1)
+    handle = await machine.service.client.start_workflow(
+        RECONCILE_TENANT,
+        named.request,
+        id=tenant_workflow_id(named.request.environment_id),
+        task_queue=TASK_QUEUE,
+    )
+
+    with pytest.raises(TenantConflictError, match=named.request.tenant):
+        await machine.service.reconcile_tenant(other)
+
+    await handle.result()
+    named.assert_named()
+
+
+async def test_environment_that_is_not_there_yet_gets_no_name(machine: Machine) -> None:
+    request = machine.request(
+        s3_key_arn="arn:aws:kms:eu-central-1:444455556666:key/00000000-0000-4000-8000-000000000000"
+    )
+    await machine.provision(request)
+
+    with pytest.raises(EnvironmentNotReadyError, match="STOPPED"):
+        await machine.service.tenant_request(request.environment_id, "acme")
