@@ -49,6 +49,7 @@ class Broken:
         change: Makes the platform's statements wrong.
         first: Code of the first finding.
         stops: Whether provisioning stops; None where that hangs on what only AWS sees.
+        saved: Whether KMS saves such a policy today.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Broken:
     change: Change
     first: str | None
     stops: bool | None = True
+    saved: bool = True
 
     def policy(self, place: Place) -> dict[str, Any]:
         """The document, with the owner's statement first."""
@@ -248,6 +250,11 @@ BROKEN: Final = (
     Broken("S3: a bucket as resource", S3, _set(0, "Resource", "arn:aws:s3:::bucket/*"), "policy.ResourceNotStar"),
     Broken("Aurora: a cluster as resource", RDS, _set(1, "Resource", "arn:aws:rds:{region}:{platform}:cluster:*"),
            "policy.ResourceNotStar"),
+    # What only older keys have: it has no effect (KMS API reference, PutKeyPolicy).
+    Broken("S3: no Resource", S3, _without(0, "Resource"), "policy.ResourceNotStar", saved=False),
+    Broken("Aurora: no Resource on grants", RDS, _without(1, "Resource"), "policy.ResourceNotStar", saved=False),
+    Broken("S3: no Action", S3, _without(0, "Action"), "policy.ActionMissing", saved=False),
+    Broken("Aurora: no Action on DescribeKey", RDS, _without(0, "Action"), "policy.ActionMissing", saved=False),
     # Grants.
     Broken("Aurora: Bool false", RDS, _set(1, "Condition/Bool", {"kms:GrantIsForAWSResource": "false"}),
            "policy.WrongGrantCondition"),

@@ -131,7 +131,7 @@ def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> 
             statement=statement,
             addressed=_addressed(statement, access.caller) if with_principals else Addressed.CALLER,
             action=_matches(statement, "Action", access.action, ignore_case=True),
-            resource=_is_about_resource(statement, access.resource, fill),
+            resource=_is_about_resource(statement, access, fill),
             conditions=tested(statement.get("Condition", {}), access.context, version),
         )
         for number, statement in enumerate(_list(policy.get("Statement", [])), start=1)
@@ -216,10 +216,12 @@ def _is_account(entry: str, account: str) -> bool:
     return entry == account or re.fullmatch(rf"arn:aws[a-z-]*:iam::{account}:root", entry) is not None
 
 
-def _is_about_resource(statement: Mapping[str, Any], resource: str, fill: Fill) -> bool:
-    # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts").
-    of_trust = not {"Resource", "NotResource"} & set(statement)
-    return of_trust or _matches(statement, "Resource", resource, fill=fill)
+def _is_about_resource(statement: Mapping[str, Any], access: Access, fill: Fill) -> bool:
+    if not {"Resource", "NotResource"} & set(statement):
+        # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts"). A
+        # statement of a key policy that names none "has no effect" (KMS API reference, PutKeyPolicy).
+        return access.action.startswith("sts:")
+    return _matches(statement, "Resource", access.resource, fill=fill)
 
 
 def _matches(

@@ -201,7 +201,7 @@ def _of_policy(key: _Examined) -> Iterator[Finding]:
         return
     side = PlatformSide(key.collection.platform_role_arn, key.collection.region, key.facts.arn)
     try:
-        yield from check_policy(read_policy(text), key.which, side, key.vendor).findings
+        yield from check_policy(read_policy(text, on_a_key=True), key.which, side, key.vendor).findings
     except PolicyDocumentError as error:
         yield from document_report(error, key.which).findings
 

@@ -162,7 +162,7 @@ def changed(**properties: Any) -> str:
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        ({"Version": "2012-10-17"}, "no statements"),
+        ({"Version": "2012-10-17"}, "no Statement"),
         (
             {
                 "Statement": [

@@ -216,3 +216,18 @@ def test_conditions_hold_as_iam_says(block: dict[str, Any], keys: dict[str, str 
 def test_unknown_operator_is_said_and_not_guessed(operator: str) -> None:
     with pytest.raises(UnknownConditionError, match=operator.rpartition(":")[2]):
         condition_holds({operator: {"a": "x"}}, {"a": "x"})
+
+
+def test_key_policy_statement_without_resource_or_action_has_no_effect() -> None:
+    access = Access(SESSION, "kms:Decrypt", KEY, context(S3))
+    whole = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
+    assert evaluate({"Statement": [whole]}, access).allowed
+    for element in ("Action", "Resource"):
+        part = {name: value for name, value in whole.items() if name != element}
+        assert evaluate({"Statement": [part]}, access).effect is Effect.IMPLICIT_DENY
+
+
+def test_trust_policy_names_no_resource() -> None:
+    trust = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole"}
+    access = Access(SESSION, "sts:AssumeRole", f"arn:aws:iam::{CUSTOMER}:role/Reconciler")
+    assert evaluate({"Statement": [trust]}, access).allowed

@@ -129,7 +129,10 @@ def test_text_that_is_no_policy_is_explained(text: str, code: str, words: str) -
         ({"Principal": {"AWS": []}}, "policy.Malformed", "principal"),
         ({"NotPrincipal": "*"}, "policy.Malformed", "one of them alone"),
         ({"Action": 1}, "policy.Malformed", "Action"),
+        ({"Sid": 1}, "policy.Malformed", "Sid"),
         ({"Condition": {"StringEquals": "x"}}, "policy.Malformed", "Condition"),
+        ({"Condition": {"StringEquals": {"aws:PrincipalAccount": {"a": "b"}}}}, "policy.Malformed", "PrincipalAccount"),
+        ({"Condition": {"StringEquals": {"aws:PrincipalAccount": None}}}, "policy.Malformed", "PrincipalAccount"),
         ({"Condition": {"StringIs": {"a": "b"}}}, "policy.UnknownOperator", "StringIs"),
         ({"Condition": {"ForSomeValue:StringEquals": {"a": "b"}}}, "policy.UnknownOperator", "ForSomeValue"),
     ],
@@ -141,6 +144,35 @@ def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], 
         read_policy(json.dumps({"Statement": [statement]}))
 
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("element", ["Principal", "Action", "Resource"])
+def test_statement_that_lacks_an_element_is_not_saved(element: str) -> None:
+    policy = BROKEN[0].policy(PLACE)
+    del policy["Statement"][1][element]
+
+    with pytest.raises(PolicyDocumentError, match=f"AllowAtaccamaPlatformS3Access: it needs {element}"):
+        read_policy(json.dumps(policy))
+
+
+@pytest.mark.parametrize("element", ["Action", "Resource"])
+def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effect(element: str) -> None:
+    policy = BROKEN[0].policy(PLACE)
+    del policy["Statement"][1][element]
+
+    first = check(read_policy(json.dumps(policy), on_a_key=True), WhichKey.S3).findings[0]
+
+    assert f"It has no {element}, and so no effect" in first.message
+    assert (first.severity, first.paste) == (Severity.STOPS, PLACE.statements(WhichKey.S3)[0])
+
+
+def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
+    policy = BROKEN[0].policy(PLACE)
+    policy["Statement"].append({"Sid": "Old", "Effect": "Deny", "Principal": "*", "Action": "kms:*"})
+
+    report = check(read_policy(json.dumps(policy), on_a_key=True), WhichKey.S3)
+
+    assert (report.usable, report.findings) == (True, ())
 
 
 def test_answer_of_get_key_policy_is_taken_whole() -> None:

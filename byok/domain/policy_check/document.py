@@ -8,6 +8,7 @@ from byok.domain.conditions import UnknownConditionError, check_operator
 _ELEMENTS: Final = frozenset(
     {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
+_NEEDED: Final = ("Principal", "Action", "Resource")
 
 
 class PolicyDocumentError(ValueError):
@@ -30,13 +31,28 @@ def decode(content: bytes) -> str:
         raise PolicyDocumentError("policy.NotJson", f"The file is not text: {error}.") from error
 
 
-def read_policy(text: str) -> dict[str, Any]:
+def read_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
     """A policy whose shape is right; what it allows is not decided here.
+
+    Args:
+        text: The document, or the whole answer of `aws kms get-key-policy`.
+        on_a_key: Whether KMS has saved it already. A statement without Action or Resource "has no effect", and
+            PutKeyPolicy took it all the same (KMS API reference, PutKeyPolicy) until AWS announced to owners of such
+            keys that from 18 August 2025 on it is refused as malformed: older keys may bear one.
 
     Raises:
         PolicyDocumentError: KMS would refuse it, or it is no key policy.
     """
-    policy = _object(policy_text(text))
+    return read_document(policy_text(text), on_a_key=on_a_key)
+
+
+def read_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
+    """The same of the document alone, as KMS is given it.
+
+    Raises:
+        PolicyDocumentError: KMS would refuse it.
+    """
+    policy = _object(text)
     statements = policy.get("Statement")
     if statements is None:
         near = next((name for name in policy if name.lower().startswith("statement")), None)
@@ -46,7 +62,7 @@ def read_policy(text: str) -> dict[str, Any]:
     if not listed:
         raise PolicyDocumentError("policy.NoStatement", "The policy's Statement array is empty.")
     for number, statement in enumerate(listed, start=1):
-        _check_statement(statement, number)
+        _check_statement(statement, number, needed=("Principal",) if on_a_key else _NEEDED)
     return policy
 
 
@@ -88,13 +104,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _check_statement(statement: Any, number: int) -> None:
+def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> None:
     def refuse(message: str) -> PolicyDocumentError:
         return PolicyDocumentError("policy.Malformed", f"{name}: {message}")
 
     name = f"Statement {number}"
     if not isinstance(statement, dict):
         raise refuse("it is no JSON object.")
+    if not isinstance(statement.get("Sid", ""), str):
+        raise refuse("Sid has to be a text.")
     if statement.get("Sid"):
         name = f"Statement {statement['Sid']}"
     unknown = sorted(set(statement) - _ELEMENTS)
@@ -102,9 +120,9 @@ def _check_statement(statement: Any, number: int) -> None:
         raise refuse(f"a statement has no element {', '.join(unknown)}.")
     if statement.get("Effect") not in {"Allow", "Deny"}:
         raise refuse("Effect has to be Allow or Deny, spelt so.")
-    for element in ("Principal", "Action", "Resource"):
-        present = [one for one in (element, f"Not{element}") if one in statement]
-        if len(present) != 1:
+    for element in _NEEDED:
+        present = {element, f"Not{element}"} & set(statement)
+        if len(present) > 1 or (not present and element in needed):
             raise refuse(f"it needs {element} or Not{element}, and one of them alone.")
     for element in ("Action", "NotAction", "Resource", "NotResource"):
         values = statement.get(element, [])
@@ -128,6 +146,10 @@ def _check_principal(principal: Any, refuse: Any) -> None:
 def _check_condition(condition: Any, refuse: Any) -> None:
     if not isinstance(condition, dict) or not all(isinstance(tests, dict) for tests in condition.values()):
         raise refuse('Condition has to be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
+    for key, values in (pair for tests in condition.values() for pair in tests.items()):
+        listed = values if isinstance(values, list) else [values]
+        if not all(isinstance(value, (str, int, float)) for value in listed):  # a boolean is an int
+            raise refuse(f"{key} has to be compared with a text or an array of texts.")
     for operator in condition:
         try:
             check_operator(operator)

@@ -1,19 +1,19 @@
-"""Key policies as KMS takes them: well-formed, naming principals that can exist, and not locking their owner out."""
+"""Key policies as KMS takes them: well-formed, naming principals that can exist, and not locking their owner out.
 
-import json
+What is well-formed is said in one place, `byok.domain.policy_check.document`, for this and for the offline check.
+"""
+
 import re
 from typing import Any, Final
 
 from byok.domain.arns import partition_of
 from byok.domain.conditions import UnknownConditionError
 from byok.domain.evaluation import Access, Caller, evaluate
+from byok.domain.policy_check.document import PolicyDocumentError, read_document
 from byok.localaws.call import AwsError
 from byok.localaws.world import WORLD
 
 DEFAULT_POLICY_NAME: Final = "default"
-_ELEMENTS: Final = frozenset(
-    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
-)
 _OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
@@ -41,16 +41,12 @@ def check_policy(text: str, account: str, params: dict[str, Any]) -> dict[str, A
         AwsError: `MalformedPolicyDocumentException`.
     """
     try:
-        policy = json.loads(text)
-    except (TypeError, ValueError) as error:
-        raise _malformed("Policy is not valid JSON") from error
-    statements = policy.get("Statement") if isinstance(policy, dict) else None
-    if isinstance(statements, dict):
-        statements = policy["Statement"] = [statements]
-    if not isinstance(statements, list) or not statements:
-        raise _malformed("Policy contains no statements")
-    for statement in statements:
-        _check_statement(statement)
+        policy = read_document(text)
+    except PolicyDocumentError as error:
+        raise _malformed(str(error)) from error
+    statements = policy["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        _check_principals(statement)
     # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
     if not params.get("BypassPolicyLockoutSafetyCheck"):
         owner = Caller(f"arn:aws:iam::{account}:root", account)
@@ -60,16 +56,10 @@ def check_policy(text: str, account: str, params: dict[str, Any]) -> dict[str, A
             raise _malformed(str(error)) from error
         if not decision.allowed:
             raise _malformed("The new key policy will not allow you to update the key policy in the future.")
-    return dict(policy)
+    return policy
 
 
-def _check_statement(statement: Any) -> None:
-    if not isinstance(statement, dict) or not set(statement) <= _ELEMENTS:
-        raise _malformed("Syntax errors in policy.")
-    if statement.get("Effect") not in {"Allow", "Deny"}:
-        raise _malformed("Effect has to be Allow or Deny")
-    if not ({"Principal", "NotPrincipal"} & set(statement) and {"Action", "NotAction"} & set(statement)):
-        raise _malformed("Policy statement must contain actions and principals.")
+def _check_principals(statement: dict[str, Any]) -> None:
     principal = statement.get("Principal", statement.get("NotPrincipal"))
     names = principal.get("AWS", []) if isinstance(principal, dict) else []
     for name in names if isinstance(names, list) else [names]:

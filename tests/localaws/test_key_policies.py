@@ -1,0 +1,102 @@
+"""The local KMS takes and refuses the key policies that the offline check takes and refuses: there is one rule."""
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from byok.domain.policy_check.document import PolicyDocumentError, read_document
+from byok.localaws.kms.policies import default_policy
+from byok.localaws.world import CUSTOMER_ACCOUNT
+from tests.localaws.server import REGION, Aws
+
+MALFORMED = "MalformedPolicyDocumentException"
+OWNER: dict[str, Any] = default_policy(CUSTOMER_ACCOUNT, REGION)["Statement"][0]
+RIGHT: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+
+
+def with_statement(statement: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [OWNER, statement]})
+
+
+def without(*elements: str, **more: Any) -> str:
+    return with_statement({name: value for name, value in (RIGHT | more).items() if name not in elements})
+
+
+MALFORMED_DOCUMENTS = {
+    "no JSON": "{",
+    "an array": json.dumps([OWNER]),
+    "a text": json.dumps("policy"),
+    "no statements": "{}",
+    "an empty array": json.dumps({"Statement": []}),
+    "another spelling of Statement": json.dumps({"statement": [OWNER]}),
+    "a name twice": '{"Statement": [], "Statement": ' + json.dumps([OWNER]) + "}",
+    "the whole answer of get-key-policy": json.dumps({"Policy": json.dumps({"Statement": [OWNER]})}),
+    "a statement that is a text": with_statement("Allow"),
+    "an unknown element": without(Actions="kms:*"),
+    "a Sid that is a number": without(Sid=1),
+    "no Effect": without("Effect"),
+    "an Effect in small letters": without(Effect="allow"),
+    "no Principal": without("Principal"),
+    "Principal and NotPrincipal": without(NotPrincipal="*"),
+    "a Principal that is a text": without(Principal="arn:aws:iam::111122223333:root"),
+    "an empty Principal": without(Principal={}),
+    "an empty list of principals": without(Principal={"AWS": []}),
+    "a principal that is a number": without(Principal={"AWS": 111122223333}),
+    "no Action": without("Action"),
+    "no Resource": without("Resource"),
+    "Action and NotAction": without(NotAction="kms:Encrypt"),
+    "an action that is a number": without(Action=[1]),
+    "Resource and NotResource": without(NotResource="*"),
+    "a resource that is an object": without(Resource={"key": "*"}),
+    "a Condition that is a list": without(Condition=["StringEquals"]),
+    "an operator without keys": without(Condition={"StringEquals": "kms:ViaService"}),
+    "a value that is an object": without(Condition={"StringEquals": {"kms:ViaService": {}}}),
+    "an unknown operator": without(Condition={"StringIs": {"kms:ViaService": "s3"}}),
+    "an unknown quantifier": without(Condition={"ForSomeValue:StringEquals": {"kms:ViaService": "s3"}}),
+}
+TAKEN_DOCUMENTS = {
+    "the default policy": json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION)),
+    "one statement without an array": json.dumps({"Statement": OWNER}),
+    "another statement": with_statement(RIGHT),
+    "lists": without(Action=["kms:Decrypt"], Resource=["*"], Principal={"AWS": ["arn:aws:iam::999988887777:root"]}),
+    "negations": without("Principal", "Action", "Resource", NotPrincipal={"AWS": "*"}, NotAction="a:*", NotResource=""),
+    "a condition": without(Condition={"ForAnyValue:StringLikeIfExists": {"kms:ViaService": ["s3.*"]}}),
+    "JSON's own values": without(Condition={"Bool": {"kms:GrantIsForAWSResource": True}, "NumericEquals": {"a:b": 1}}),
+}
+
+
+def taken_by_the_check(text: str) -> bool:
+    try:
+        read_document(text)
+    except PolicyDocumentError:
+        return False
+    return True
+
+
+def taken_by_kms(aws: Aws, text: str) -> bool:
+    kms = aws.customer("kms")
+    key = aws.key()
+    try:
+        kms.create_key(Policy=text)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == MALFORMED
+        with pytest.raises(ClientError, match=MALFORMED):
+            kms.put_key_policy(KeyId=key, Policy=text)
+        return False
+    kms.put_key_policy(KeyId=key, Policy=text)
+    assert json.loads(kms.get_key_policy(KeyId=key)["Policy"]) == json.loads(text)
+    return True
+
+
+@pytest.mark.parametrize("name", MALFORMED_DOCUMENTS)
+def test_malformed_document_is_refused_by_both(aws: Aws, name: str) -> None:
+    text = MALFORMED_DOCUMENTS[name]
+    assert (taken_by_the_check(text), taken_by_kms(aws, text)) == (False, False)
+
+
+@pytest.mark.parametrize("name", TAKEN_DOCUMENTS)
+def test_well_formed_document_is_taken_by_both(aws: Aws, name: str) -> None:
+    text = TAKEN_DOCUMENTS[name]
+    assert (taken_by_the_check(text), taken_by_kms(aws, text)) == (True, True)
