@@ -73,8 +73,8 @@ def finding(one: Finding, *, named: bool = False) -> Text:
         missing = ", ".join(one.permissions)
         parts.append(Text(f"  {folded(f'Missing for it: {missing}.', 2)}"))
     parts += [Text(f"  {folded(line, 2)}") for line in one.remedy.splitlines()]
-    if one.paste is not None:
-        parts.append(Text(json.dumps(one.paste, indent=2)))
+    if one.paste:
+        parts.append(Text(",\n".join(json.dumps(statement, indent=2) for statement in one.paste)))
     return stacked(parts)
 
 

@@ -34,7 +34,7 @@ class Finding:
         remedy: What to do.
         permissions: The permissions that are missing for it.
         sid: The policy statement that it is about.
-        paste: The statement as it has to be, where that puts it right.
+        paste: The statements as they have to be, where that puts it right.
     """
 
     code: str
@@ -44,4 +44,4 @@ class Finding:
     remedy: str
     permissions: tuple[str, ...] = ()
     sid: str | None = None
-    paste: Statement | None = None
+    paste: tuple[Statement, ...] = ()

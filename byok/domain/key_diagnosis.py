@@ -16,6 +16,7 @@ from byok.domain.arns import ArnFault, WhichKey, account_of, check_key_arns
 from byok.domain.findings import Finding, Severity
 from byok.domain.policy_check.calls import PlatformSide
 from byok.domain.policy_check.document import PolicyDocumentError, read_policy
+from byok.domain.policy_check.near_misses import Cause
 from byok.domain.policy_check.report import check_policy, document_report
 from byok.domain.remediation import Remedy, Subject, arn_remediation, remediation
 from byok.domain.vendor import TENANT, VendorProfile
@@ -125,6 +126,9 @@ def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ..
         examined = _Examined(which, collection.key(which), collection, vendor)
         if which not in wrong_arns:
             findings += [*_of_state(examined), *_of_kind(examined), *_of_policy(examined), *_worth_knowing(examined)]
+    if _exchanged(findings):
+        findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
+        findings.insert(0, _of_exchange(collection))
     findings += _of_tenant(collection, vendor)
     # Python's sort keeps the order of what ranks equal: ARNs, then the key itself, then its policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
@@ -133,6 +137,24 @@ def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ..
 _NOT_A_KEY: Final = {
     fault.value for fault in (ArnFault.MALFORMED, ArnFault.NOT_AN_ARN, ArnFault.ALIAS, ArnFault.NOT_A_KEY)
 }
+
+
+_OF_EXCHANGE: Final = {Cause.OTHER_KEYS_STATEMENT.value}
+
+
+def _exchanged(findings: list[Finding]) -> bool:
+    """Whether each key has the other one's statements: then it is the ARNs that are wrong, and not the policies."""
+    return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(WhichKey)
+
+
+def _of_exchange(collection: Collection) -> Finding:
+    return Finding(
+        "arn.Exchanged",
+        None,
+        Severity.STOPS,
+        "Each of the two keys has the statements of the other one: the two ARNs seem to be exchanged.",
+        f"Give {collection.rds.arn} as {WhichKey.S3.label}, and {collection.s3.arn} as {WhichKey.RDS.label}.",
+    )
 
 
 def _of_arns(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:

@@ -136,6 +136,17 @@ def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
     assert apart[0].code == "arn.KeysOfTwoAccounts"  # D8
 
 
+def test_exchanged_arns_are_told_as_what_they_are() -> None:
+    exchanged = {
+        which.value: right(other) for which, other in ((WhichKey.S3, WhichKey.RDS), (WhichKey.RDS, WhichKey.S3))
+    }
+
+    found = diagnose(collection(**exchanged), VENDOR)
+
+    assert [one.code for one in found] == ["arn.Exchanged"]
+    assert KEYS[WhichKey.S3] in found[0].remedy
+
+
 def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
     facts = metadata(KeyState="Disabled")(right(WhichKey.S3)) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}
@@ -171,7 +182,7 @@ def test_what_does_no_harm_is_a_note() -> None:
 
 def test_names_are_the_vendors() -> None:
     found = diagnose(collection(), VendorProfile(name="Globex"))
-    assert {one.paste["Sid"] for one in found if one.paste} == set()  # the right ones, under other Sids
+    assert [one for one in found if one.paste] == []  # the right ones, under other Sids
     empty = right(WhichKey.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
     missing = diagnose(collection(s3=empty), VendorProfile(name="Globex"))[0]
     assert "AllowGlobexPlatformS3Access" in missing.message

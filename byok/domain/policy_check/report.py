@@ -75,7 +75,7 @@ def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor
     rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS[which])
     denials = _denials(rows, which, platform, vendor)
     # What is to be replaced anyway needs no second reason.
-    replaced = {finding.sid for finding in denials if finding.paste and finding.paste["Sid"] == finding.sid}
+    replaced = {one["Sid"] for finding in denials for one in finding.paste}
     wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in replaced]
     findings = [*denials, *wide]
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
@@ -158,32 +158,34 @@ def _denial(
     severity = Severity.UNKNOWN if unknown else Severity.STOPS if stops else Severity.LATER
     words = dict.fromkeys(misfit.words for row in rows for misfit in row.misfits)
     where = f"Statement {first.sid}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
-    paste = ours[sid_for(which, first.call, vendor)]
+    sids = dict.fromkeys(sid_for(which, row.call, vendor) for row in rows)
+    right = tuple(ours[sid] for sid in sids)
     return Finding(
         code=cause.value,
         key=which,
         severity=severity,
         message=where + " ".join(words),
-        remedy=_remedy(cause, first, paste),
+        remedy=_remedy(cause, first.sid, right),
         permissions=tuple(dict.fromkeys(row.call.permission for row in rows)),
         sid=first.sid,
-        paste=paste if cause not in {Cause.EXPLICIT_DENY, Cause.UNKNOWABLE} or first.sid == paste["Sid"] else None,
+        paste=() if cause is Cause.UNKNOWABLE or (cause is Cause.EXPLICIT_DENY and first.sid not in sids) else right,
     )
 
 
-def _remedy(cause: Cause, row: Row, paste: Statement) -> str:
-    if cause is Cause.EXPLICIT_DENY and row.sid != paste["Sid"]:
+def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
+    these = "this statement" if len(right) == 1 else "these statements"
+    if cause is Cause.EXPLICIT_DENY and sid not in {statement["Sid"] for statement in right}:
         return (
-            f"A Deny wins over every Allow. Make an exception for {paste['Principal']['AWS']} in the statement "
-            f"{row.sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
+            f"A Deny wins over every Allow. Make an exception for {right[0]['Principal']['AWS']} in the statement "
+            f"{sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
         )
     if cause is Cause.UNKNOWABLE:
         return "Nothing has to be wrong: trying the key tells (`byok check`). The platform needs no such condition."
     if cause in {Cause.STATEMENT_MISSING, Cause.OTHER_KEYS_STATEMENT}:
-        return "Append this statement to the Statement array, and leave the others as they are."
-    if row.sid == paste["Sid"]:
-        return f"Replace the statement {row.sid} by this one."
-    return f"Append this statement; then {row.sid} is not needed for the platform any more."
+        return f"Append {these} to the Statement array, and leave the others as they are."
+    if len(right) == 1 and sid == right[0]["Sid"]:
+        return f"Replace the statement {sid} by this one."
+    return f"Append {these}; then {sid} is not needed for the platform any more."
 
 
 def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
@@ -206,7 +208,7 @@ def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: V
             + (f" (and {len(meanings) - 1} more)." if len(meanings) > 1 else "."),
             remedy=f"Replace the statement {sid} by this one." if sid in ours else f"See whether {sid} is meant so.",
             sid=sid,
-            paste=ours.get(sid),
+            paste=(ours[sid],) if sid in ours else (),
         )
         for sid, meanings in found.items()
     ]
