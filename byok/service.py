@@ -298,10 +298,7 @@ class EnvironmentService:
         started = await anext(handle.fetch_history_events(page_size=1))
         differing = _differences(await self._request_in(started), request)
         if differing:
-            raise EnvironmentConflictError(
-                f"Environment {request.environment_id} exists and was asked for with other values: {differing}. "
-                "Ask for the same, or take another name."
-            )
+            raise EnvironmentConflictError(_conflict(request.environment_id, differing))
         return Creation(request.environment_id, workflow_id, run_id or "", started=False)
 
     async def _request_in(self, started: HistoryEvent) -> ProvisionRequest | None:
@@ -332,8 +329,16 @@ async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureE
     return None
 
 
-def _differences(found: ProvisionRequest | None, asked: ProvisionRequest) -> str:
+def _differences(found: ProvisionRequest | None, asked: ProvisionRequest) -> dict[str, str]:
+    """The fields that differ, each with how."""
     if found is None:
-        return "its input cannot be read"
+        return {"": "its input cannot be read"}
     theirs, ours = found.model_dump(mode="json"), asked.model_dump(mode="json")
-    return ", ".join(f"{name} is {theirs[name]}, not {ours[name]}" for name in ours if theirs[name] != ours[name])
+    return {name: f"{name} is {theirs[name]}, not {ours[name]}" for name in ours if theirs[name] != ours[name]}
+
+
+def _conflict(environment_id: str, differing: dict[str, str]) -> str:
+    what = f"Environment {environment_id} exists and was asked for with other values: {', '.join(differing.values())}."
+    if differing.keys() <= {"tenant", "tenant_role"}:
+        return f"{what} Its keys get another tenant's name with `byok tenant {environment_id} <name>`."
+    return f"{what} Ask for the same, or take another name."

@@ -95,6 +95,8 @@ async def test_another_request_under_a_ready_id_says_what_differs(
     await last(service, environment_id)
     with pytest.raises(EnvironmentConflictError, match=r"other values: on_failure is keep, not rollback\."):
         await service.create(request(environment_id, on_failure="rollback"))
+    with pytest.raises(EnvironmentConflictError, match=rf"`byok tenant {environment_id} <name>`"):
+        await service.create(request(environment_id, tenant="acme"))
 
 
 async def test_another_request_under_a_running_id_says_what_differs(
