@@ -67,13 +67,14 @@ def merge_policy(text: str, which: WhichKey, platform_role_arn: str, region: str
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     document = policy_text(text)
-    policy = read_policy(document)
+    # A key may bear a statement that KMS would not save today; what comes out has to be fit to be saved.
+    policy = read_policy(document, on_a_key=True)
     ours = key_statements(which, Grantee.of(platform_role_arn, region), vendor)
     edits, added, replaced = _edits(document, policy, ours)
     for (start, end), new in sorted(edits, reverse=True):
         document = document[:start] + new + document[end:]
     merged = Merged(document, tuple(added), tuple(replaced))
-    _owner_must_keep_control(json.loads(document), account_of(platform_role_arn))
+    _owner_must_keep_control(read_policy(document), account_of(platform_role_arn))
     if len(document.encode()) > LARGEST:
         raise PolicyMergeError(
             "policy.TooLarge",

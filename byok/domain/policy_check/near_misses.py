@@ -225,7 +225,8 @@ def _wrong_action(statement: Any, call: PlatformCall) -> Misfit:
             f"It has NotAction, which leaves {call.action} out; Action has to list what is allowed.",
         )
     if "Action" not in statement:
-        return Misfit(Cause.ACTION_MISSING, f"It has no Action, and so no effect; Action has to list {call.permission}.")
+        words = f"It has no Action, and so no effect; Action has to list {call.permission}."
+        return Misfit(Cause.ACTION_MISSING, words)
     listed = statement["Action"]
     actions = listed if isinstance(listed, list) else [listed]
     stem = call.permission.removesuffix("*")
@@ -244,7 +245,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> Misfit:
 
 def _wrong_resource(statement: Any, platform: PlatformSide) -> Misfit:
     if not {"Resource", "NotResource"} & set(statement):
-        words = "It has no Resource, and so no effect; Resource has to be *, which in a key policy means the key itself."
+        words = "It has no Resource, and so no effect; it has to be *, which in a key policy means the key itself."
         return Misfit(Cause.RESOURCE, words)
     values = statement.get("Resource", statement.get("NotResource"))
     shown = ", ".join(values) if isinstance(values, list) else str(values)
