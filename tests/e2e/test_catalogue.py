@@ -1,0 +1,61 @@
+"""Whole provisionings agree with the offline check on every policy of the catalogue, with real processes."""
+
+import asyncio
+import json
+
+from byok.domain.arns import WhichKey
+from byok.domain.policy_check.calls import PlatformSide
+from byok.domain.policy_check.report import check_policy
+from byok.domain.statuses import Phase
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
+from tests.breakages import good
+from tests.catalogue import BROKEN, VENDOR, Broken, Place
+from tests.e2e.conftest import Machine
+from tests.localaws.server import REGION
+
+PLACE = Place(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
+CASES = [case for case in BROKEN if case.stops is not None and case.saved]
+AT_ONCE = 8
+
+
+async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(machine: Machine) -> None:
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    machine.aws.operator("iam").create_role(RoleName="AnotherRole", AssumeRolePolicyDocument=document)
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def disagreement(case: Broken) -> str | None:
+        async with at_once:
+            return await _disagreement(machine, case)
+
+    found = await asyncio.gather(*(disagreement(case) for case in CASES))
+
+    assert [line for line in found if line] == []
+    assert len(CASES) >= 60
+
+
+async def _disagreement(machine: Machine, case: Broken) -> str | None:
+    """What a provisioning made of a case, where that is not what the check says; None where they agree."""
+    policy, kms = case.policy(PLACE), machine.aws.customer("kms")
+    made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])
+    other = WhichKey.RDS if case.which is WhichKey.S3 else WhichKey.S3
+    right = await asyncio.to_thread(good, machine.aws, other)
+    request = machine.request(**{f"{case.which}_key_arn": made, f"{other}_key_arn": right})
+    usable = check_policy(policy, case.which, PlatformSide(PLACE.role, REGION, made), VENDOR).usable
+
+    status = await machine.provision(request)
+
+    keys = {problem.key for problem in status.problems}
+    ended = (status.phase, keys)
+    left = await asyncio.to_thread(
+        lambda: [*machine.clusters(request.environment_id), *machine.buckets(request.environment_id)]
+    )
+    expected = (Phase.READY, set()) if usable else (Phase.STOPPED, {case.which})
+    if ended == expected and usable is not case.stops and bool(left) is usable:
+        return None
+    return f"{case.name}: the check says {usable}, the provisioning ended {ended} and left {len(left)} resources"

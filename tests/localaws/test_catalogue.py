@@ -1,0 +1,88 @@
+"""The offline check and the local AWS agree on every policy of the catalogue, call by call of a provisioning."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from byok.domain.arns import WhichKey
+from byok.domain.policy_check.calls import PlatformSide
+from byok.domain.policy_check.report import check_policy
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD
+from tests.catalogue import BROKEN, VENDOR, Broken, Place
+from tests.localaws.server import REGION, Aws
+
+PLACE = Place(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
+ANOTHER_ROLE = "AnotherRole"
+
+
+def key_with(aws: Aws, case: Broken) -> str:
+    """A key with the policy of a case; one that KMS saves no more is put on the key behind its back."""
+    policy = case.policy(PLACE)
+    if case.saved:
+        made = aws.customer("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
+        return str(made)
+    with pytest.raises(ClientError, match="MalformedPolicyDocumentException"):
+        aws.customer("kms").create_key(Policy=json.dumps(policy))
+    arn = aws.key()
+    WORLD.keys[arn].change(policy=policy)
+    return arn
+
+
+def answer_of(use: Callable[[], object]) -> str | None:
+    """The code of AWS's refusal, None where there is none."""
+    try:
+        use()
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return None
+
+
+def through_s3(aws: Aws, arn: str) -> str | None:
+    s3, bucket = aws.platform("s3"), f"catalogue-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def write_and_read() -> None:
+        s3.put_object(Bucket=bucket, Key="a", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=arn)
+        s3.get_object(Bucket=bucket, Key="a")
+
+    return answer_of(write_and_read)
+
+
+def through_rds(aws: Aws, arn: str) -> str | None:
+    wanted: dict[str, Any] = {
+        "DBClusterIdentifier": f"catalogue-{uuid.uuid4().hex[:12]}",
+        "Engine": "aurora-postgresql",
+        "MasterUsername": "byok",
+        "MasterUserAuthenticationType": "iam-db-auth",
+        "EnableIAMDatabaseAuthentication": True,
+        "StorageEncrypted": True,
+        "KmsKeyId": arn,
+    }
+    return answer_of(lambda: aws.platform("rds").create_db_cluster(**wanted))
+
+
+@pytest.mark.parametrize("case", [case for case in BROKEN if case.stops is not None], ids=lambda case: case.name)
+def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: Broken) -> None:
+    # KMS takes no policy that names a role of a known account which is not there.
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    aws.operator("iam").create_role(RoleName=ANOTHER_ROLE, AssumeRolePolicyDocument=document)
+    arn = key_with(aws, case)
+
+    if case.which is WhichKey.S3:
+        answer, refusal = through_s3(aws, arn), "AccessDenied"
+    else:
+        answer, refusal = through_rds(aws, arn), "KMSKeyNotAccessibleFault"
+
+    report = check_policy(case.policy(PLACE), case.which, PlatformSide(PLACE.role, REGION, arn), VENDOR)
+    assert answer == (refusal if case.stops else None)
+    assert report.usable is not case.stops
