@@ -1,0 +1,76 @@
+"""The diagnosis of keys as KMS describes them: every broken key that stops a provisioning is named, and first."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from byok.domain.arns import WhichKey
+from byok.domain.findings import Finding, Severity
+from byok.domain.key_diagnosis import FORMAT, Collection, diagnose
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from tests.breakages import BREAKAGES, Breakage, good
+from tests.localaws.server import REGION, VENDOR, Aws
+
+FIRST = {
+    "nonexistent": "key.NotFound",
+    "alias": "arn.AliasNotAllowed",
+    "of another Region": "arn.OtherRegion",
+    "replica of another Region": "arn.ReplicaOfOtherRegion",
+    "disabled": "key.Disabled",
+    "pending deletion": "key.PendingDeletion",
+    "pending import": "key.PendingImport",
+    "RSA": "key.WrongKind",
+    "HMAC": "key.WrongKind",
+    "no statement": "policy.StatementMissing",
+    "wrong principal": "policy.RoleOfAnotherAccount",
+    "wrong Region in ViaService": "policy.WrongRegionInViaService",
+    "without its last statement": "policy.StatementMissing",
+    "statement of the other key": "policy.StatementOfTheOtherKey",
+    "explicit Deny": "policy.ExplicitDeny",
+    "of the platform's account": "arn.PlatformAccount",
+}
+
+
+def seen(aws: Aws, arn: str) -> dict[str, Any]:
+    """What the owner's script collects of a key."""
+    kms = aws.customer("kms")
+
+    def ask(call: Callable[..., Any], **more: str) -> dict[str, Any]:
+        try:
+            return {key: value for key, value in call(KeyId=arn, **more).items() if key != "ResponseMetadata"}
+        except ClientError as error:
+            return {"error": str(error)}
+
+    described = ask(kms.describe_key)
+    for moment in ("CreationDate", "DeletionDate"):
+        if moment in described.get("KeyMetadata", {}):
+            described["KeyMetadata"][moment] = str(described["KeyMetadata"][moment])
+    return {
+        "arn": arn,
+        "describe_key": described,
+        "key_policy": ask(kms.get_key_policy),
+        "rotation": ask(kms.get_key_rotation_status),
+        "aliases": ask(kms.list_aliases),
+        "tags": ask(kms.list_resource_tags),
+    }
+
+
+def diagnosed(aws: Aws, **arns: str) -> tuple[Finding, ...]:
+    keys = {which.value: seen(aws, arns.get(which.value) or good(aws, which)) for which in WhichKey}
+    found = {"format": FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
+    return diagnose(Collection.model_validate(found), VENDOR)
+
+
+def test_nothing_stands_in_the_way_of_two_right_keys(aws: Aws) -> None:
+    assert {finding.severity for finding in diagnosed(aws)} <= {Severity.NOTE}
+
+
+@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
+def test_broken_key_is_named_first(aws: Aws, breakage: Breakage, which: WhichKey) -> None:
+    first = diagnosed(aws, **{which.value: breakage.make(aws, which)})[0]
+
+    assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)
+    assert first.remedy
