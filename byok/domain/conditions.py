@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from byok.domain.patterns import VERSION_WITH_VARIABLES, Context, Fill, as_text, filling, small_letters, wildcard
+from byok.domain.patterns import (
+    VERSION_WITH_VARIABLES,
+    Context,
+    Fill,
+    as_list,
+    as_text,
+    filling,
+    small_letters,
+    wildcard,
+)
+
+_COLONS_OF_AN_ARN: Final = 5
 
 
 class UnknownConditionError(ValueError):
@@ -46,7 +57,7 @@ def tested(block: Mapping[str, Mapping[str, Any]], context: Context, version: st
     present = small_letters(context)
     fill = filling(context, version)
     return tuple(
-        _test(operator, name, tuple(_text(item) for item in _list(values)), present.get(name.lower()), fill)
+        _test(operator, name, tuple(_text(item) for item in as_list(values)), present.get(name.lower()), fill)
         for operator, tests in block.items()
         for name, values in tests.items()
     )
@@ -114,23 +125,20 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
         if quantifier == "ForAnyValue":
             return if_exists
         return negated or if_exists or quantifier == "ForAllValues"
+    if negated and compare is _arn and not all(value.count(":") >= _COLONS_OF_AN_ARN for value in as_list(actual)):
+        raise UnknownConditionError(f"what {operator} makes of {actual!r}, which is no ARN, is documented nowhere")
     # A value that hangs on a variable without a value is equal to nothing, so that a negated operator is satisfied
     # (IAM user guide, "Policy variables with no value").
     known = [item for item in map(fill, wanted) if item is not None]
-    hits = [any(compare(item, value) for item in known) != negated for value in _list(actual)]
+    hits = [any(compare(item, value) for item in known) != negated for value in as_list(actual)]
     return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
 
 
 def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
-    negated = "Not" in name
-    positive = name.replace("Not", "", 1)
+    positive = _NEGATED.get(name, name)
     if positive not in _COMPARISONS:
         raise UnknownConditionError(f"the condition operator {name} is not known")
-    return negated, _COMPARISONS[positive]
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return name in _NEGATED, _COMPARISONS[positive]
 
 
 def _like(wanted: str, actual: str) -> bool:
@@ -138,9 +146,9 @@ def _like(wanted: str, actual: str) -> bool:
 
 
 def _arn(wanted: str, actual: str) -> bool:
-    """Each of an ARN's six parts by itself: a wildcard does not reach over a colon."""
+    """Each of an ARN's six parts by itself: a wildcard does not reach over a colon. What is no ARN is like none."""
     parts, values = wanted.split(":", 5), actual.split(":", 5)
-    return len(parts) == len(values) and all(map(_like, parts, values))
+    return len(parts) == len(values) == _COLONS_OF_AN_ARN + 1 and all(map(_like, parts, values))
 
 
 def _number(value: str) -> float:
@@ -186,4 +194,16 @@ _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
     "DateLessThanEquals": lambda wanted, actual: _date(actual) <= _date(wanted),
     "DateGreaterThan": lambda wanted, actual: _date(actual) > _date(wanted),
     "DateGreaterThanEquals": lambda wanted, actual: _date(actual) >= _date(wanted),
+}
+
+# Those that IAM documents: not every operator has a negation.
+_NEGATED: Final = {
+    "StringNotEquals": "StringEquals",
+    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
+    "StringNotLike": "StringLike",
+    "NumericNotEquals": "NumericEquals",
+    "DateNotEquals": "DateEquals",
+    "NotIpAddress": "IpAddress",
+    "ArnNotEquals": "ArnEquals",
+    "ArnNotLike": "ArnLike",
 }

@@ -4,14 +4,13 @@ One evaluator for everybody: the local AWS decides with it, and a policy can be 
 user guide, "Policy evaluation logic", "AWS JSON policy elements"; KMS developer guide, "Key policies".
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.conditions import Tested, all_hold, tested
-from byok.domain.patterns import Fill, filling, wildcard
+from byok.domain.patterns import Fill, as_list, filling, wildcard
 
 Policy = Mapping[str, Any]
 
@@ -37,6 +36,11 @@ class Caller:
     arn: str
     account: str
     role_arn: str | None = None
+
+    @property
+    def root_arn(self) -> str:
+        """The principal that stands for the whole account."""
+        return f"arn:{self.arn.split(':')[1]}:iam::{self.account}:root"
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,11 @@ class Examination:
         return self.addressed is not Addressed.NO and self.action and self.resource and all_hold(self.conditions)
 
 
+def statements_of(policy: Policy) -> list[Any]:
+    """A policy's statements; one by itself needs no array around it."""
+    return as_list(policy.get("Statement", []))
+
+
 def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> list[Examination]:
     """Every statement of a policy, held against one call.
 
@@ -134,7 +143,7 @@ def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> 
             resource=_is_about_resource(statement, access, fill),
             conditions=tested(statement.get("Condition", {}), access.context, version),
         )
-        for number, statement in enumerate(_list(policy.get("Statement", [])), start=1)
+        for number, statement in enumerate(statements_of(policy), start=1)
     ]
 
 
@@ -195,10 +204,6 @@ def evaluate_identity(policies: Iterable[Policy], access: Access) -> Decision:
     return NO
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _addressed(statement: Mapping[str, Any], caller: Caller) -> Addressed:
     if "NotPrincipal" in statement:
         return Addressed.CALLER if _named(statement["NotPrincipal"], caller) is Addressed.NO else Addressed.NO
@@ -206,14 +211,10 @@ def _addressed(statement: Mapping[str, Any], caller: Caller) -> Addressed:
 
 
 def _named(principal: Any, caller: Caller) -> Addressed:
-    entries = ["*"] if principal == "*" else _list(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
+    entries = ["*"] if principal == "*" else as_list(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
     if {"*", caller.arn, caller.role_arn} & set(entries):
         return Addressed.CALLER
-    return Addressed.ACCOUNT if any(_is_account(entry, caller.account) for entry in entries) else Addressed.NO
-
-
-def _is_account(entry: str, account: str) -> bool:
-    return entry == account or re.fullmatch(rf"arn:aws[a-z-]*:iam::{account}:root", entry) is not None
+    return Addressed.ACCOUNT if {caller.account, caller.root_arn} & set(entries) else Addressed.NO
 
 
 def _is_about_resource(statement: Mapping[str, Any], access: Access, fill: Fill) -> bool:
@@ -228,7 +229,7 @@ def _matches(
     statement: Mapping[str, Any], element: str, value: str, *, ignore_case: bool = False, fill: Fill | None = None
 ) -> bool:
     negated = f"Not{element}"
-    patterns = _list(statement.get(negated, statement.get(element, [])))
+    patterns = as_list(statement.get(negated, statement.get(element, [])))
     known = [one for one in (fill(pattern) if fill else pattern for pattern in patterns) if one is not None]
     hit = any(wildcard(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in known)
     return not hit if negated in statement else hit

@@ -1,4 +1,4 @@
-"""What stands in a policy for many values: wildcards, and variables that a request fills in.
+"""What stands in a policy for many values: lists, wildcards, and variables that a request fills in.
 
 Source: IAM user guide, "IAM policy elements: Variables and tags".
 """
@@ -6,7 +6,7 @@ Source: IAM user guide, "IAM policy elements: Variables and tags".
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 Context = Mapping[str, str | list[str]]
 # Fills in the variables of a pattern; None where one of them has no value: such a pattern matches nothing.
@@ -21,12 +21,28 @@ _CHARACTER: Final = re.compile(r"\$\{([*?$])\}")
 _SPECIAL: Final = re.compile(r"[*?$]")
 
 
+def as_list(value: Any) -> list[Any]:
+    """The values of an element: a policy may give one by itself or an array of them."""
+    return value if isinstance(value, list) else [value]
+
+
 @lru_cache(maxsize=4096)
 def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """A pattern with `*` and `?` as a regular expression for a full match."""
-    parts = re.split(r"(\$\{[*?$]\}|[*?])", pattern)
-    text = "".join({"*": ".*", "?": "."}.get(part, re.escape(as_text(part))) for part in parts)
-    return re.compile(text, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+    """A pattern with `*` and `?` as a regular expression for a full match.
+
+    What stands between two stars is taken at its first place and never again at a later one: that finds every match,
+    and a pattern with many stars takes no longer for it.
+    """
+    first, *others = re.split(r"(?<!\$\{)\*+", pattern)
+    middle = "".join(f"(?>.*?{_without_stars(part)})" for part in others[:-1])
+    last = f".*{_without_stars(others[-1])}" if others else ""
+    flags = re.DOTALL | (re.IGNORECASE if ignore_case else 0)
+    return re.compile(_without_stars(first) + middle + last, flags)
+
+
+def _without_stars(pattern: str) -> str:
+    parts = re.split(r"(\$\{[*?$]\}|\?)", pattern)
+    return "".join("." if part == "?" else re.escape(as_text(part)) for part in parts)
 
 
 def as_text(pattern: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from byok.domain.conditions import UnknownConditionError, condition_holds
 from byok.domain.evaluation import Access, Caller, Effect, decide, evaluate, evaluate_identity
+from byok.domain.patterns import wildcard
 from byok.domain.policies import rds_key_statements, s3_key_statements
 from byok.domain.vendor import VendorProfile
 
@@ -183,6 +184,7 @@ def test_what_looks_like_a_variable_is_text_to_an_earlier_version(version: dict[
         ({"Null": {"a": ["true", "false"]}}, {"a": "x"}, True),
         ({"ArnLike": {"a": "arn:aws:iam::*:role/*"}}, {"a": ROLE}, True),
         ({"ArnLike": {"a": "arn:aws:iam::*"}}, {"a": ROLE}, False),
+        ({"ArnLike": {"a": "s3"}}, {"a": "s3"}, False),
         ({"NumericLessThan": {"a": "10"}}, {"a": "9"}, True),
         ({"DateGreaterThan": {"a": "2026-01-01T00:00:00Z"}}, {"a": "2026-11-23T00:00:00Z"}, True),
         ({"IpAddress": {"a": "10.0.0.0/8"}}, {"a": "10.1.2.3"}, True),
@@ -212,7 +214,10 @@ def test_conditions_hold_as_iam_says(block: dict[str, Any], keys: dict[str, str 
     assert condition_holds(block, keys) is holds
 
 
-@pytest.mark.parametrize("operator", ["StringSounds", "ForSome:StringEquals", "stringequals"])
+@pytest.mark.parametrize(
+    "operator",
+    ["StringSounds", "ForSome:StringEquals", "stringequals", "BoolNot", "NotStringEquals", "NumericNotLessThan"],
+)
 def test_unknown_operator_is_said_and_not_guessed(operator: str) -> None:
     with pytest.raises(UnknownConditionError, match=operator.rpartition(":")[2]):
         condition_holds({operator: {"a": "x"}}, {"a": "x"})
@@ -231,3 +236,37 @@ def test_trust_policy_names_no_resource() -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole"}
     access = Access(SESSION, "sts:AssumeRole", f"arn:aws:iam::{CUSTOMER}:role/Reconciler")
     assert evaluate({"Statement": [trust]}, access).allowed
+
+
+def test_what_no_arn_is_unlike_is_said_to_be_documented_nowhere() -> None:
+    with pytest.raises(UnknownConditionError, match="no ARN"):
+        condition_holds({"ArnNotLike": {"a": "s3"}}, {"a": "s3"})
+
+
+def test_pattern_with_many_stars_is_matched_at_once() -> None:
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*1" * 30 + "x"}
+    assert not evaluate_identity([{"Statement": statement}], Access(SESSION, "kms:Decrypt", KEY)).allowed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "hit"),
+    [
+        ("a*b*c", "a-b-b-c", True),
+        ("*b*", "abc", True),
+        ("**", "", True),
+        ("a*a", "a", False),
+        ("*ab", "aab", True),
+        ("?*?", "ab", True),
+        ("?*?", "a", False),
+        ("a*b?*c", "abxbc", True),
+        ("${*}*${*}", "*x*", True),
+        ("${*}*", "x", False),
+    ],
+)
+def test_stars_match_whatever_is_between(pattern: str, text: str, hit: bool) -> None:
+    assert (wildcard(pattern).fullmatch(text) is not None) is hit
+
+
+def test_account_of_another_partition_is_another_account() -> None:
+    elsewhere = {**OWNER_STATEMENT, "Principal": {"AWS": f"arn:aws-cn:iam::{PLATFORM}:root"}}
+    assert not evaluate({"Statement": [elsewhere]}, Access(SESSION, "kms:Decrypt", KEY)).allowed
