@@ -131,6 +131,17 @@ def _deny(action: Any, **more: Any) -> Statement:
     return {"Sid": "Guard", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", **more}
 
 
+def _for_everybody(place: Place, condition: dict[str, Any]) -> Statement:
+    return {
+        "Sid": "OurOwn",
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": "kms:*",
+        "Resource": "*",
+        "Condition": _filled(condition, place),
+    }
+
+
 _VIA = "Condition/StringEquals/kms:ViaService"
 _ACCOUNT = "Condition/StringEquals/aws:PrincipalAccount"
 _ROLE = "Principal/AWS"
@@ -143,7 +154,10 @@ BROKEN: Final = (
     Broken("Aurora: right", RDS, _only(0, 1), None, stops=False),
     Broken("Aurora: in the other order", RDS, _only(1, 0), None, stops=False),
     Broken("S3: one action as text", S3, _set(0, "Action", "kms:*"), None, stops=False),
-    Broken("S3: both keys' statements", S3, lambda ours, place: ours + place.statements(RDS), None, stops=False),
+    Broken("S3: both keys' statements", S3, lambda ours, place: ours + place.statements(RDS), "policy.TooWide",
+           stops=False),
+    Broken("Aurora: both keys' statements", RDS, lambda ours, place: ours + place.statements(S3), "policy.TooWide",
+           stops=False),
     Broken("S3: another Sid", S3, _set(0, "Sid", "Platform"), None, stops=False),
     Broken("S3: role in a list", S3, _set(0, _ROLE, ["{role}"]), None, stops=False),
     Broken("S3: values in lists", S3, _set(0, _VIA, ["s3.{region}.amazonaws.com"]), None, stops=False),
@@ -272,6 +286,31 @@ BROKEN: Final = (
            "policy.ConditionNotMet"),
     Broken("S3: an organisation, which cannot be seen from here", S3,
            _set(0, "Condition/StringEquals/aws:PrincipalOrgID", "o-example1234"), "policy.CannotBeSaid", stops=None),
+    Broken("Aurora: grant operations, which RDS alone chooses", RDS,
+           _set(1, "Condition/ForAllValues:StringEquals", {"kms:GrantOperations": ["Decrypt"]}),
+           "policy.CannotBeSaid", stops=None),
+    Broken("S3: not of an organisation, which cannot be seen from here", S3,
+           _set(0, "Condition/StringNotEquals", {"aws:PrincipalOrgID": "o-example1234"}),
+           "policy.CannotBeSaid", stops=None),
+    Broken("S3: a network, if there is one", S3,
+           _set(0, "Condition/StringEqualsIfExists", {"aws:SourceVpce": "vpce-1"}), "policy.CannotBeSaid", stops=None),
+    Broken("S3: no encryption context, which S3 chooses", S3,
+           _set(0, "Condition/Null", {"kms:EncryptionContext:aws:s3:arn": "true"}), "policy.CannotBeSaid", stops=None),
+    Broken("S3: an operator that nobody knows", S3,
+           _set(0, "Condition/StringIs", {"aws:PrincipalAccount": "{platform}"}), "policy.CannotBeSaid", stops=None),
+    Broken("S3: nothing but an organisation's own statement", S3, lambda _, place: [
+        _for_everybody(place, {"StringEquals": {"aws:PrincipalOrgID": "o-example1234"}})], "policy.CannotBeSaid",
+        stops=None),
+    # The customer's own statements, for their own people: they are no broken ones of ours.
+    Broken("S3: nothing but a statement for the owner's account", S3, lambda _, place: [
+        _for_everybody(place, {"StringEquals": {"kms:CallerAccount": "{customer}"}})], "policy.StatementMissing"),
+    Broken("S3: nothing but the owner's use through S3", S3, lambda _, place: [
+        _for_everybody(place, {"StringEquals": {
+            "kms:CallerAccount": "{customer}", "kms:ViaService": "s3.{region}.amazonaws.com"}})],
+        "policy.StatementMissing"),
+    Broken("S3: nothing but a role of the owner's through S3", S3, lambda _, place: [
+        {**_for_everybody(place, {"StringEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}),
+         "Principal": {"AWS": f"arn:aws:iam::{place.customer}:root"}}], "policy.StatementMissing"),
     # Deny.
     Broken("S3: Effect Deny", S3, _set(0, "Effect", "Deny"), "policy.ExplicitDeny"),
     Broken("Aurora: Effect Deny on grants", RDS, _set(1, "Effect", "Deny"), "policy.ExplicitDeny"),
@@ -287,5 +326,27 @@ BROKEN: Final = (
         "policy.ExplicitDeny"),
     Broken("S3: Deny outside of an organisation, which cannot be seen from here", S3, _with(_deny("kms:*", Condition={
         "StringNotEquals": {"aws:PrincipalOrgID": "o-example1234", "aws:PrincipalAccount": "{customer}"}})),
-        "policy.CannotBeSaid", stops=None),
+        "policy.DenyCannotBeSaid", stops=None),
+    Broken("S3: a Deny for certain beside one in doubt", S3, _both(
+        _with({**_deny("kms:*", Condition={"Bool": {"aws:SecureTransport": "false"}}), "Sid": "TLS"}),
+        _with(_deny("kms:*", Condition=_OUTSIDERS))), "policy.ExplicitDeny"),
+    Broken("S3: a Deny in doubt and nothing that allows", S3, lambda _, __: [
+        _deny("kms:*", Condition={"Bool": {"aws:SecureTransport": "false"}})], "policy.StatementMissing"),
+    Broken("S3: a Deny that excepts the role and not its account", S3, _with({
+        "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {"AWS": ["{role}", "arn:aws:iam::{customer}:root"]},
+        "Action": "kms:*", "Resource": "*"}), "policy.DenyCannotBeSaid", stops=None),
+    Broken("S3: a Deny that excepts the role with its account", S3, _with({
+        "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {
+            "AWS": ["{role}", "arn:aws:iam::{platform}:root", "arn:aws:iam::{customer}:root"]},
+        "Action": "kms:*", "Resource": "*"}), None, stops=False),
+    # Too much.
+    Broken("S3: any service of the Region", S3, _set(0, "Condition", {"StringLike": {
+        "kms:ViaService": "*.{region}.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
+        "policy.TooWide", stops=False),
+    Broken("S3: the role administers the key", S3, _with({
+        "Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": "{role}"},
+        "Action": ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"], "Resource": "*"}), "policy.TooWide", stops=False),
+    Broken("Aurora: the role decrypts by itself", RDS, _with({
+        "Sid": "Decrypt", "Effect": "Allow", "Principal": {"AWS": "{role}"}, "Action": "kms:Decrypt",
+        "Resource": "*"}), "policy.TooWide", stops=False),
 )  # fmt: skip

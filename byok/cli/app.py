@@ -1,5 +1,6 @@
 """The program `byok`: its commands, and how it ends."""
 
+import io
 import os
 import sys
 import traceback
@@ -56,6 +57,9 @@ def run() -> int:
 def main() -> None:
     """Run the command line and end the process."""
     code = 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no ✓ gets a ?, and not a crash
+            stream.reconfigure(errors="replace")
     try:
         code = run()
         sys.stdout.flush()

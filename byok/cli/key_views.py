@@ -8,18 +8,16 @@ from typing import Any, Final
 from rich.text import Text
 
 from byok.cli.text import folded, stacked
-from byok.domain.arns import WhichKey
 from byok.domain.findings import Finding, Severity
 from byok.domain.policy_check.report import PolicyReport, Verdict
 
 _MARKS: Final = {Verdict.ALLOWED: ("✓", "green"), Verdict.DENIED: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
 _COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}
-_NAMES: Final = {WhichKey.S3: "S3 key", WhichKey.RDS: "Aurora key", None: "Both keys"}
 
 
 def policy_report(report: PolicyReport) -> Text:
     """A row per permission, then what is wrong."""
-    name = _NAMES[report.which]
+    name = report.which.key_name
     rows = [_row(report, index) for index in range(len(report.rows))]
     end = {
         True: Text(f"The policy lets the platform use the {name}.", "bold green"),
@@ -63,10 +61,10 @@ def diagnosis(found: Iterable[Finding]) -> Text:
 
 def finding(one: Finding, *, named: bool = False) -> Text:
     """What is wrong, what to do, and what to paste."""
-    head = f"{one.code}, {one.severity}"
+    whose = f"{one.key.key_name if one.key else 'Both keys'}: " if named else ""
     parts = [
         Text(),
-        Text(f"{_NAMES[one.key]}: {head}" if named else head, _COLOURS.get(one.severity, "bold")),
+        Text(f"{whose}{one.code}, {one.severity}", _COLOURS.get(one.severity, "bold")),
         Text(f"  {folded(one.message, 2)}"),
     ]
     if one.permissions:

@@ -22,6 +22,16 @@ class WhichKey(StrEnum):
         """The name of the field a person pastes this key's ARN into (contract 28)."""
         return "S3 key ARN" if self is WhichKey.S3 else "RDS key ARN"
 
+    @property
+    def key_name(self) -> str:
+        """What people call the key itself."""
+        return "S3 key" if self is WhichKey.S3 else "Aurora key"
+
+    @property
+    def other(self) -> "WhichKey":
+        """The other one of the two."""
+        return WhichKey.RDS if self is WhichKey.S3 else WhichKey.S3
+
 
 # Regions carry their partition in their first letters (botocore's partitions.json, `regionRegex`).
 _PARTITION_BY_REGION_PREFIX: Final = (

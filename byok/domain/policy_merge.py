@@ -1,7 +1,8 @@
 """Puts the platform's statements into a customer's key policy, and leaves every other byte as it was (contract 56-59).
 
 The document is edited as text: a customer compares what comes out with what went in, and has to see our statements and
-nothing else. A statement with one of our Sids that differs from ours is outdated, and is replaced where it stands.
+nothing else. A statement with one of our Sids that means something else than ours is outdated, and is replaced where it
+stands; unless something of the customer's would be lost with it.
 """
 
 import json
@@ -10,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.domain.arns import WhichKey, account_of
-from byok.domain.evaluation import Access, Addressed, Caller, Examination, examine
+from byok.domain.evaluation import statements_of
+from byok.domain.patterns import as_list
 from byok.domain.policies import Grantee, Statement, key_statements
-from byok.domain.policy_check.document import policy_text, read_policy
+from byok.domain.policy_check.control import somebody_controls
+from byok.domain.policy_check.document import LARGEST, policy_text, read_document
 from byok.domain.vendor import VendorProfile
-
-LARGEST: Final = 32 * 1024
-"""Bytes of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
 
 _SPACE: Final = " \t\r\n"
 _JSON: Final = json.JSONDecoder()
@@ -51,7 +51,15 @@ class Merged:
         return bool(self.added or self.replaced)
 
 
-def merge_policy(text: str, which: WhichKey, platform_role_arn: str, region: str, vendor: VendorProfile) -> Merged:
+def merge_policy(
+    text: str,
+    which: WhichKey,
+    platform_role_arn: str,
+    region: str,
+    vendor: VendorProfile,
+    *,
+    key_arn: str | None = None,
+) -> Merged:
     """The policy with our statements, or as it is where it has them.
 
     Args:
@@ -60,35 +68,36 @@ def merge_policy(text: str, which: WhichKey, platform_role_arn: str, region: str
         platform_role_arn: The role that the statements name.
         region: The environment's Region.
         vendor: The vendor's names.
+        key_arn: The key, where it is known: then it is its own account that has to keep control.
 
     Raises:
         PolicyDocumentError: It is no key policy.
-        PolicyMergeError: A Sid of ours is there twice; or the result would lock the key's owner out, or be too large.
+        PolicyMergeError: A Sid of ours is there twice, or on something that is not ours; or the result would lock the
+            key's owner out, or be too large.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     document = policy_text(text)
     # A key may bear a statement that KMS would not save today; what comes out has to be fit to be saved.
-    policy = read_policy(document, on_a_key=True)
+    policy = read_document(document, on_a_key=True)
     ours = key_statements(which, Grantee.of(platform_role_arn, region), vendor)
     edits, added, replaced = _edits(document, policy, ours)
     for (start, end), new in sorted(edits, reverse=True):
         document = document[:start] + new + document[end:]
-    merged = Merged(document, tuple(added), tuple(replaced))
-    _owner_must_keep_control(read_policy(document), account_of(platform_role_arn))
     if len(document.encode()) > LARGEST:
         raise PolicyMergeError(
             "policy.TooLarge",
             f"With our statements the policy has {len(document.encode())} bytes, and KMS takes {LARGEST}: shorten the "
             "other statements first.",
         )
-    return merged
+    _owner_must_keep_control(read_document(document), account_of(platform_role_arn), key_arn)
+    return Merged(document, tuple(added), tuple(replaced))
 
 
 def _edits(
     text: str, policy: dict[str, Any], ours: list[Statement]
 ) -> tuple[list[tuple[_Span, str]], list[str], list[str]]:
     whole, spans = _statement_spans(text)
-    present = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    present = statements_of(policy)
     style = _Style.of(text, whole, spans)
     edits: list[tuple[_Span, str]] = []
     added, replaced = [], []
@@ -102,7 +111,8 @@ def _edits(
         if not places:
             added.append(statement["Sid"])
             appended += style.before_another + style.written(statement)
-        elif present[places[0]] != statement:
+        elif _meaning(present[places[0]]) != _meaning(statement):
+            _must_be_ours(present[places[0]], statement)
             replaced.append(statement["Sid"])
             edits.append((spans[places[0]], style.written(statement)))
     if appended:
@@ -179,43 +189,51 @@ def _after_space(text: str, at: int) -> int:
     return at
 
 
-def _owner_must_keep_control(policy: dict[str, Any], platform_account: str) -> None:
-    """Somebody other than the platform has to be able to change the policy again.
+def _meaning(statement: Statement) -> dict[str, Any]:
+    """A statement without what can be written in several ways: order, arrays of one, capitals, JSON's own booleans."""
+    principal, condition = statement.get("Principal"), statement.get("Condition", {})
+    return {
+        **statement,
+        "Principal": {kind: frozenset(as_list(names)) for kind, names in principal.items()}
+        if isinstance(principal, dict)
+        else principal,
+        "Action": frozenset(action.lower() for action in as_list(statement.get("Action", []))),
+        "Resource": frozenset(as_list(statement.get("Resource", []))),
+        "Condition": {
+            (operator, key.lower()): frozenset(json.dumps(value).strip('"') for value in as_list(values))
+            for operator, tests in condition.items()
+            for key, values in tests.items()
+        },
+    }
 
-    KMS checks the same for whoever calls PutKeyPolicy, unless told not to (AWS KMS developer guide, "Changing a key
-    policy"); here the caller is not known.
+
+def _must_be_ours(there: Statement, ours: Statement) -> None:
+    """See that nothing of the customer's is lost when a statement is replaced.
+
+    Raises:
+        PolicyMergeError: It denies, or lets somebody else in as well.
+    """
+    sid, role = ours["Sid"], ours["Principal"]["AWS"]
+    keep = f"Give it another Sid, so that it is kept, and {sid} is free for the platform's."
+    if there["Effect"] == "Deny":
+        raise PolicyMergeError("policy.SidTaken", f"The statement {sid} has Effect Deny, and ours allows. {keep}")
+    principal = there.get("Principal")
+    named = [name for names in principal.values() for name in as_list(names)] if isinstance(principal, dict) else []
+    others = [name for name in named if name != role]
+    if others and len(named) > 1:
+        raise PolicyMergeError("policy.SidTaken", f"The statement {sid} is also for {', '.join(others)}. {keep}")
+
+
+def _owner_must_keep_control(policy: dict[str, Any], platform_account: str, key_arn: str | None) -> None:
+    """Somebody of the key's own account has to be able to change the policy again.
 
     Raises:
         PolicyMergeError: Nobody could.
     """
-    if not any(_controls(policy, caller) for caller in _named(policy) if caller.account != platform_account):
+    account = key_arn.split(":")[4] if key_arn else None
+    if not somebody_controls(policy, account=account, but_not=platform_account, key_arn=key_arn):
         raise PolicyMergeError(
             "policy.LockedOut",
             "With this policy nobody in the key's own account could change it again, and only AWS Support could help. "
             "AWS's own statement has to stay in it: Effect Allow, kms:*, for arn:aws:iam::<your account>:root.",
         )
-
-
-def _named(policy: dict[str, Any]) -> Iterator[Caller]:
-    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
-    for statement in statements:
-        principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
-        if principal == "*":
-            principal = {"AWS": "arn:aws:iam::000000000000:root"}
-        entries = principal.get("AWS", []) if isinstance(principal, dict) else []
-        for entry in entries if isinstance(entries, list) else [entries]:
-            parts = entry.split(":")
-            account = parts[4] if len(parts) > 4 else entry  # noqa: PLR2004 - the account of an ARN
-            yield Caller(entry, account, entry if ":role/" in entry else None)
-
-
-def _controls(policy: dict[str, Any], caller: Caller) -> bool:
-    access = Access(caller, "kms:PutKeyPolicy", "*", {"aws:PrincipalAccount": caller.account})
-    about = [one for one in examine(policy, access) if one.addressed is not Addressed.NO and one.action]
-    denied = any(one.statement["Effect"] == "Deny" and one.resource and _certain(one) for one in about)
-    return not denied and any(one.statement["Effect"] == "Allow" for one in about)
-
-
-def _certain(one: Examination) -> bool:
-    """Whether a statement applies whatever else the call carries."""
-    return all(test.holds and test.actual is not None for test in one.conditions)

@@ -111,10 +111,33 @@ def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
 
 
 def test_check_for_programs(run: Run) -> None:
-    ended = run("policy", "check", "s3", "-", *WHERE, "--json", stdin="{}")
+    ended = run("policy", "check", "s3", "-", *WHERE, "--json", stdin=json.dumps({"Statement": [PLACE.owner]}))
     assert ended.code == 3
     assert ended.json["usable"] is False
-    assert ended.json["findings"][0]["code"] == "policy.NoStatement"
+    assert ended.json["findings"][0]["code"] == "policy.StatementMissing"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "\x00\x01", '{"KeyMetadata": {}}'])
+def test_file_that_is_no_policy_is_said_to_be_none(run: Run, content: str) -> None:
+    for command in ("check", "merge"):
+        ended = run("policy", command, "s3", "-", *WHERE, stdin=content)
+        assert ended.code == 2
+        assert ended.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arn", "words"), [("alias/x", "--key-arn"), (KEYS[0].replace("eu-central-1", "eu-west-1"), "eu-west-1")]
+)
+def test_key_that_cannot_be_the_one_is_refused(run: Run, arn: str, words: str) -> None:
+    ended = run("policy", "check", "s3", "-", *WHERE, "--key-arn", arn, stdin=json.dumps({"Statement": [PLACE.owner]}))
+    assert ended.code == 2
+    assert words in ended.err
+
+
+def test_merged_policy_comes_out_in_utf_8(run: Run) -> None:
+    policy = {"Version": "2012-10-17", "Id": "Schlüssel", "Statement": [PLACE.owner]}
+    ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps(policy, ensure_ascii=False))
+    assert json.loads(ended.out)["Id"] == "Schlüssel"
 
 
 def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The local KMS takes and refuses the key policies that the offline check takes and refuses: there is one rule."""
+"""The local KMS takes and refuses the key policies that the offline check takes and refuses: there is one rule.
+
+What condition operators there are is KMS's business alone: the check says of one that it does not know.
+"""
 
 import json
 from typing import Any
@@ -53,9 +56,12 @@ MALFORMED_DOCUMENTS = {
     "a Condition that is a list": without(Condition=["StringEquals"]),
     "an operator without keys": without(Condition={"StringEquals": "kms:ViaService"}),
     "a value that is an object": without(Condition={"StringEquals": {"kms:ViaService": {}}}),
-    "an unknown operator": without(Condition={"StringIs": {"kms:ViaService": "s3"}}),
-    "an unknown quantifier": without(Condition={"ForSomeValue:StringEquals": {"kms:ViaService": "s3"}}),
+    "another version": json.dumps({"Version": "2012-10-18", "Statement": [OWNER]}),
+    "an element beside Statement": json.dumps({"Statement": [OWNER], "Comment": "ours"}),
+    "a kind of principal that there is not": without(Principal={"aws": "111122223333"}),
+    "an action without its service": without(Action="Decrypt"),
 }
+UNKNOWN_OPERATORS = ("StringIs", "ForSomeValue:StringEquals", "BoolNot", "NotStringEquals", "StringEqualsNot")
 TAKEN_DOCUMENTS = {
     "the default policy": json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION)),
     "one statement without an array": json.dumps({"Statement": OWNER}),
@@ -93,6 +99,11 @@ def taken_by_kms(aws: Aws, text: str) -> bool:
 def test_malformed_document_is_refused_by_both(aws: Aws, name: str) -> None:
     text = MALFORMED_DOCUMENTS[name]
     assert (taken_by_the_check(text), taken_by_kms(aws, text)) == (False, False)
+
+
+@pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)
+def test_operator_that_there_is_not_is_refused_by_kms(aws: Aws, operator: str) -> None:
+    assert not taken_by_kms(aws, without(Condition={operator: {"kms:ViaService": "s3"}}))
 
 
 @pytest.mark.parametrize("name", TAKEN_DOCUMENTS)

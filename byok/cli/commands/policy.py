@@ -16,6 +16,9 @@ policy = typer.Typer(
 File = Annotated[
     Path, typer.Argument(help="The key policy, or what `aws kms get-key-policy` prints; - reads standard input.")
 ]
+KeyArnOption = Annotated[
+    str | None, typer.Option("--key-arn", help="The key's ARN: then it is known which key and account a policy names.")
+]
 
 
 @policy.command()
@@ -42,20 +45,20 @@ def check(
     file: File,
     region: Region,
     platform_role_arn: PlatformRole = None,
-    key_arn: Annotated[str | None, typer.Option(help="The key's ARN, where the policy names it.")] = None,
+    key_arn: KeyArnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change.
 
     It needs no credentials, and asks nobody: the policy is evaluated as AWS evaluates it.
 
-    Exit codes: 0 the platform can use the key, as far as its policy goes; 2 wrong usage; 3 it cannot, or that hangs on
-    what only AWS sees.
+    Exit codes: 0 the platform can use the key, as far as its policy goes; 2 wrong usage, or the file is no policy; 3 it
+    cannot, or that hangs on what only AWS sees.
     """
     with reported(as_json=as_json):
         from byok.cli import key_views
         from byok.domain.policy_check.calls import PlatformSide
-        from byok.domain.policy_check.document import PolicyDocumentError, decode, read_policy
+        from byok.domain.policy_check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
         from byok.domain.policy_check.report import check_policy, document_report
         from byok.settings import Settings
 
@@ -63,9 +66,11 @@ def check(
         role = platform_role(platform_role_arn, settings, known_region(region))
         content = _content(file)
         try:
-            side = PlatformSide(role, region, key_arn)
+            side = PlatformSide(role, region, _known_key(key_arn, region))
             report = check_policy(read_policy(decode(content)), which, side, settings.vendor)
         except PolicyDocumentError as error:
+            if error.code in NO_POLICY:
+                raise UsageError(f"{file} is no key policy. {error}") from error
             report = document_report(error, which)
         if as_json:
             print_json(key_views.policy_report_json(report))
@@ -80,14 +85,15 @@ def merge(
     file: File,
     region: Region,
     platform_role_arn: PlatformRole = None,
+    key_arn: KeyArnOption = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write the policy to; without it, it goes to standard output.")
     ] = None,
 ) -> None:
     """Put the platform's statements into a key policy, and leave everything else as it is, to the byte.
 
-    A statement of ours that is outdated is replaced. The result is not put on the key: that is the owner's to do, with
-    `aws kms put-key-policy`.
+    A statement of ours that is outdated is replaced, unless something of the owner's would be lost with it. The result
+    is UTF-8. It is not put on the key: that is the owner's to do, with `aws kms put-key-policy`.
 
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
     """
@@ -99,11 +105,13 @@ def merge(
         settings, which = Settings(), which_key(key)
         role = platform_role(platform_role_arn, settings, known_region(region))
         try:
-            merged = merge_policy(decode(_content(file)), which, role, region, settings.vendor)
+            known = _known_key(key_arn, region)
+            merged = merge_policy(decode(_content(file)), which, role, region, settings.vendor, key_arn=known)
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
-        if out is None:
-            print_text(merged.text if merged.text.endswith("\n") else merged.text + "\n")
+        if out is None or str(out) == "-":
+            # As bytes: a policy with letters that the terminal's encoding lacks is to come through as it is.
+            sys.stdout.buffer.write((merged.text if merged.text.endswith("\n") else merged.text + "\n").encode())
         else:
             try:
                 out.write_bytes(merged.text.encode())
@@ -114,6 +122,25 @@ def merge(
                 say(f"{words}: {', '.join(sids)}")
         if not merged.changed:
             say("Nothing to do: the policy has the statements.")
+
+
+def _known_key(key_arn: str | None, region: str) -> str | None:
+    """The key, if it can be the one.
+
+    Raises:
+        UsageError: It is no ARN of a key, or one of another Region.
+    """
+    from byok.domain.arns import ArnError, parse_key_arn
+
+    if key_arn is None:
+        return None
+    try:
+        key = parse_key_arn(key_arn.strip())
+    except ArnError as error:
+        raise UsageError(f"--key-arn: {error}") from error
+    if key.region != region:
+        raise UsageError(f"--key-arn: {key} is a key in {key.region}, and the environment is in {region}.")
+    return str(key)
 
 
 def _content(file: Path) -> bytes:

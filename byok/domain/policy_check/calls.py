@@ -71,6 +71,27 @@ CALLS: Final[dict[WhichKey, tuple[PlatformCall, ...]]] = {
     ),
 }
 
+_ADMINISTRATION: Final = tuple(
+    (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
+)
+# What would turn one key into the other, or let the platform do itself what only a service has to do.
+_NEVER: Final[dict[WhichKey, tuple[tuple[str, str | None], ...]]] = {
+    WhichKey.S3: (
+        *_ADMINISTRATION,
+        ("kms:CreateGrant", None),
+        ("kms:CreateGrant", "rds"),
+        ("kms:DescribeKey", "rds"),
+    ),
+    WhichKey.RDS: (
+        *_ADMINISTRATION,
+        *(
+            (f"kms:{action}", service)
+            for action in ("Decrypt", "GenerateDataKey", "Encrypt")
+            for service in (None, "rds", "s3")
+        ),
+    ),
+}
+
 
 @dataclass(frozen=True)
 class PlatformSide:
@@ -93,7 +114,7 @@ class PlatformSide:
 
     @property
     def caller(self) -> Caller:
-        """A session of the role; its name is the worker's own business, and no policy can rely on it."""
+        """A session of the role, of a name that no session can have: the name is the worker's own business."""
         return _session(self.role_arn)
 
     def access(self, call: PlatformCall) -> Access:
@@ -105,26 +126,37 @@ class PlatformSide:
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
         stranger = _session(f"arn:{partition_of(self.region)}:iam::{_nobody(self.account)}:role/{name}")
+        elsewhere = "eu-west-1" if self.region != "eu-west-1" else "eu-west-2"
         for call in CALLS[which]:
+            own, action, service = call.for_aws_resource, call.action, call.service.upper()
             yield (
-                f"the platform may call {call.action} directly, and not only through {call.service.upper()}",
-                self._access(self.caller, call.action, None, self.region, for_resource=False),
+                f"the platform may call {action} directly, and not only through {service}",
+                self._access(self.caller, action, None, self.region, for_resource=False),
             )
-            elsewhere = "eu-west-1" if self.region != "eu-west-1" else "eu-west-2"
             yield (
-                f"the platform may call {call.action} through {call.service.upper()} of another Region",
-                self._access(self.caller, call.action, call.service, elsewhere, for_resource=call.for_aws_resource),
+                f"the platform may call {action} through {service} of another Region",
+                self._access(self.caller, action, call.service, elsewhere, for_resource=own),
+            )
+            yield (
+                f"the platform may call {action} through other services than {service}",
+                self._access(self.caller, action, "ec2", self.region, for_resource=own),
             )
             for caller, whose in ((other, "another role of the platform's account"), (stranger, "another account")):
                 yield (
-                    f"{whose} may call {call.action}",
-                    self._access(caller, call.action, call.service, self.region, for_resource=call.for_aws_resource),
+                    f"{whose} may call {action}",
+                    self._access(caller, action, call.service, self.region, for_resource=own),
                 )
-            if call.for_aws_resource:
+            if own:
                 yield (
-                    f"the platform may call {call.action} for grants that are not for AWS's own resources",
-                    self._access(self.caller, call.action, call.service, self.region, for_resource=False),
+                    f"the platform may call {action} for grants that are not for AWS's own resources",
+                    self._access(self.caller, action, call.service, self.region, for_resource=False),
                 )
+        for action, through in _NEVER[which]:
+            how = f"through {through.upper()}" if through else "directly"
+            yield (
+                f"the platform may call {action} {how}, which it never needs on this key",
+                self._access(self.caller, action, through, self.region, for_resource=through == "rds"),
+            )
 
     def _access(self, caller: Caller, action: str, service: str | None, region: str, *, for_resource: bool) -> Access:
         context: dict[str, str | list[str]] = {
@@ -152,7 +184,7 @@ is not in a call's context, it cannot be known from here whether it is there and
 def _session(role_arn: str) -> Caller:
     _, partition, _, _, account, resource = role_arn.split(":", 5)
     name = resource.rpartition("/")[2]
-    return Caller(f"arn:{partition}:sts::{account}:assumed-role/{name}/any-session", account, role_arn)
+    return Caller(f"arn:{partition}:sts::{account}:assumed-role/{name}/any session", account, role_arn)
 
 
 def _nobody(account: str) -> str:

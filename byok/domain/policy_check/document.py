@@ -1,10 +1,26 @@
-"""Reads a key policy as people have it: the document, or the whole answer of `aws kms get-key-policy`."""
+"""Reads a key policy as people have it: the document, or the whole answer of `aws kms get-key-policy`.
+
+What a policy has to look like is in the IAM user guide, "Grammar of the IAM JSON policy language". Whether its
+condition operators are known is left to whoever evaluates them.
+"""
 
 import json
+import re
 from typing import Any, Final
 
-from byok.domain.conditions import UnknownConditionError, check_operator
+from byok.domain.evaluation import statements_of
+from byok.domain.patterns import as_list
 
+LARGEST: Final = 32 * 1024
+"""Bytes of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
+
+NO_POLICY: Final = frozenset({"policy.NotJson", "policy.NotAPolicy", "policy.NoStatement"})
+"""Codes of what is something else than a policy: it was the wrong file, or a part of one."""
+
+_VERSIONS: Final = ("2012-10-17", "2008-10-17")
+_PARTS: Final = frozenset({"Version", "Id", "Statement"})
+_PRINCIPALS: Final = frozenset({"AWS", "Service", "Federated", "CanonicalUser"})
+_ACTION: Final = re.compile(r"\*|[A-Za-z0-9-]+:.+")
 _ELEMENTS: Final = frozenset(
     {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 )
@@ -53,17 +69,46 @@ def read_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
         PolicyDocumentError: KMS would refuse it.
     """
     policy = _object(text)
-    statements = policy.get("Statement")
-    if statements is None:
-        near = next((name for name in policy if name.lower().startswith("statement")), None)
-        hint = f" The element is called Statement, not {near}." if near else ""
-        raise PolicyDocumentError("policy.NoStatement", f"The policy has no Statement array.{hint}")
-    listed = statements if isinstance(statements, list) else [statements]
-    if not listed:
+    if policy.get("Statement") is None:
+        raise PolicyDocumentError("policy.NoStatement", f"The policy has no Statement array.{_instead(policy)}")
+    if not statements_of(policy):
         raise PolicyDocumentError("policy.NoStatement", "The policy's Statement array is empty.")
-    for number, statement in enumerate(listed, start=1):
+    _check_frame(policy, text)
+    for number, statement in enumerate(statements_of(policy), start=1):
         _check_statement(statement, number, needed=("Principal",) if on_a_key else _NEEDED)
     return policy
+
+
+def _instead(content: dict[str, Any]) -> str:
+    """What a text without statements seems to be."""
+    near = next((name for name in content if name != "Statement" and name.lower().startswith("statement")), None)
+    if near:
+        return f" The element is called Statement, not {near}."
+    if {"Effect", "Principal"} & set(content):
+        return " This is one statement by itself: give the whole policy that it is to stand in."
+    if {"Resources", "AWSTemplateFormatVersion"} & set(content):
+        return " This is a CloudFormation template: give the policy of a key, as `aws kms get-key-policy` prints it."
+    if "KeyMetadata" in content:
+        return " This is what `aws kms describe-key` prints: the policy comes from `aws kms get-key-policy`."
+    if "Policy" in content:
+        return " Give what is in Policy."
+    return ""
+
+
+def _check_frame(policy: dict[str, Any], text: str) -> None:
+    def refuse(message: str) -> PolicyDocumentError:
+        return PolicyDocumentError("policy.Malformed", message)
+
+    unknown = sorted(set(policy) - _PARTS)
+    if unknown:
+        raise refuse(f"A policy has no element {', '.join(unknown)}; it has {', '.join(sorted(_PARTS))}.")
+    if policy.get("Version", _VERSIONS[0]) not in _VERSIONS:
+        raise refuse(f"Version has to be {' or '.join(_VERSIONS)}: it is the version of the policy language.")
+    if not isinstance(policy.get("Id", ""), str):
+        raise refuse("Id has to be a text.")
+    size = len(text.encode(errors="surrogatepass"))
+    if size > LARGEST:
+        raise PolicyDocumentError("policy.TooLarge", f"The policy has {size} bytes, and KMS takes {LARGEST}.")
 
 
 def policy_text(text: str) -> str:
@@ -88,11 +133,21 @@ def _object(text: str) -> dict[str, Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise PolicyDocumentError(
             "policy.NotJson", f"This is not valid JSON: {error.msg}, in line {error.lineno}, column {error.colno}."
         ) from error
+    except PolicyDocumentError:
+        raise
+    except RecursionError as error:
+        raise PolicyDocumentError("policy.NotJson", "This is nested deeper than any policy is.") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {error}.") from error
+
+
+def _no_constant(name: str) -> None:
+    raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {name} is no value.")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -124,10 +179,13 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
         present = {element, f"Not{element}"} & set(statement)
         if len(present) > 1 or (not present and element in needed):
             raise refuse(f"it needs {element} or Not{element}, and one of them alone.")
-    for element in ("Action", "NotAction", "Resource", "NotResource"):
-        values = statement.get(element, [])
-        if not all(isinstance(value, str) for value in (values if isinstance(values, list) else [values])):
+    for element in sorted({"Action", "NotAction", "Resource", "NotResource"} & set(statement)):
+        values = as_list(statement[element])
+        if not values or not all(isinstance(value, str) for value in values):
             raise refuse(f"{element} has to be a text or an array of texts.")
+        strange = next((value for value in values if "Action" in element and not _ACTION.fullmatch(value)), None)
+        if strange is not None:
+            raise refuse(f"{element} has {strange!r}; an action begins with its service, as kms:Decrypt does.")
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
     _check_condition(statement.get("Condition", {}), refuse)
 
@@ -137,8 +195,11 @@ def _check_principal(principal: Any, refuse: Any) -> None:
         return
     if not isinstance(principal, dict) or not principal:
         raise refuse('Principal has to be an object such as {"AWS": "arn:aws:iam::…:role/…"}.')
+    strange = sorted(set(principal) - _PRINCIPALS)
+    if strange:
+        raise refuse(f"a principal is one of {', '.join(sorted(_PRINCIPALS))}, and not {', '.join(strange)}.")
     for values in principal.values():
-        listed = values if isinstance(values, list) else [values]
+        listed = as_list(values)
         if not listed or not all(isinstance(value, str) for value in listed):
             raise refuse("a principal has to be a text or an array of texts.")
 
@@ -147,14 +208,5 @@ def _check_condition(condition: Any, refuse: Any) -> None:
     if not isinstance(condition, dict) or not all(isinstance(tests, dict) for tests in condition.values()):
         raise refuse('Condition has to be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
     for key, values in (pair for tests in condition.values() for pair in tests.items()):
-        listed = values if isinstance(values, list) else [values]
-        if not all(isinstance(value, (str, int, float)) for value in listed):  # a boolean is an int
+        if not all(isinstance(value, (str, int, float)) for value in as_list(values)):  # a boolean is an int
             raise refuse(f"{key} has to be compared with a text or an array of texts.")
-    for operator in condition:
-        try:
-            check_operator(operator)
-        except UnknownConditionError as error:
-            raise PolicyDocumentError(
-                "policy.UnknownOperator",
-                f"{operator} is no condition operator that is known here, so what the policy means cannot be said.",
-            ) from error

@@ -1,7 +1,8 @@
 """Why a call is denied: which statement nearly allows it, and which of its parts does not fit.
 
-A statement is looked at only where it is meant for the platform: by its Sid, by whom it names, or by its conditions. Of
-those the one with the fewest misfits is explained, and every misfit of it is told.
+A statement is looked at only where it is meant for the platform: by its Sid, by whom it names, or by its conditions.
+The customer's own, for their own people, are not. Of those that are, the one with the fewest misfits is explained, and
+every misfit of it is told.
 """
 
 import re
@@ -13,8 +14,10 @@ from typing import Any, Final
 from byok.domain.arns import WhichKey
 from byok.domain.conditions import Tested
 from byok.domain.evaluation import Addressed, Examination, Policy, examine
+from byok.domain.patterns import as_list
 from byok.domain.policies import via_service
-from byok.domain.policy_check.calls import ABSENT, PlatformCall, PlatformSide
+from byok.domain.policy_check.bearing import doubt_of, resource_in_doubt, unknowable
+from byok.domain.policy_check.calls import PlatformCall, PlatformSide
 from byok.domain.vendor import VendorProfile
 
 
@@ -41,6 +44,7 @@ class Cause(StrEnum):
     STAR_MISSING = "policy.StarMissing"
     ACTION_MISSING = "policy.ActionMissing"
     RESOURCE = "policy.ResourceNotStar"
+    DENY_UNKNOWABLE = "policy.DenyCannotBeSaid"
     UNKNOWABLE = "policy.CannotBeSaid"
 
     @property
@@ -73,11 +77,6 @@ class NearMiss:
 
     sid: str | None
     misfits: tuple[Misfit, ...]
-
-    @property
-    def cause(self) -> Cause:
-        """What to put right first."""
-        return self.misfits[0].cause
 
 
 def own_sids(which: WhichKey, vendor: VendorProfile) -> set[str]:
@@ -112,27 +111,40 @@ def why_denied(
     ]
     if near:
         return min(near, key=lambda miss: (miss.sid != wanted, len(miss.misfits)))
-    others = own_sids(WhichKey.RDS if which is WhichKey.S3 else WhichKey.S3, vendor)
+    others = own_sids(which.other, vendor)
     strange = next((one for one in meant if one.sid in others), None)
     if strange is not None and not any(one.sid in own_sids(which, vendor) for one in meant):
-        other = "Aurora" if which is WhichKey.S3 else "S3"
-        words = f"The policy has the statement of the {other} key, {strange.sid}, and not the one of this key."
+        words = (
+            f"The policy has the statement of the {which.other.key_name}, {strange.sid}, and not the one of this key."
+        )
         return NearMiss(strange.sid, (Misfit(Cause.OTHER_KEYS_STATEMENT, words),))
     words = f"The statement {wanted} is not there, and no other one lets the platform do what it is for."
     return NearMiss(None, (Misfit(Cause.STATEMENT_MISSING, words),))
 
 
-def unknowable(test: Tested) -> bool:
-    """Whether a condition hangs on something that only AWS sees when the call is made."""
-    return test.actual is None and test.key.lower() not in ABSENT
-
-
 def _is_meant_for_us(one: Examination, platform: PlatformSide, vendor: VendorProfile) -> bool:
-    ours = own_sids(WhichKey.S3, vendor) | own_sids(WhichKey.RDS, vendor)
-    if one.sid in ours or one.addressed is not Addressed.NO:
+    if one.sid in own_sids(WhichKey.S3, vendor) | own_sids(WhichKey.RDS, vendor):
         return True
-    keys = {test.key.lower(): test for test in one.conditions}
-    return "kms:viaservice" in keys or any(platform.account in entry for entry in _principals(one.statement))
+    entries = list(_principals(one.statement))
+    if any(_account_in(entry) == platform.account for entry in entries):
+        return True
+    tests = {test.key.lower(): test for test in one.conditions}
+    if "kms:viaservice" not in tests:
+        return False
+    accounts = [test.holds for key, test in tests.items() if key in _ACCOUNT_KEYS]
+    if accounts:
+        return False not in accounts
+    return any(entry == "*" or _account_in(entry) is None for entry in entries)
+
+
+_ACCOUNT_KEYS: Final = frozenset({"aws:principalaccount", "kms:calleraccount"})
+
+
+def _account_in(principal: str) -> str | None:
+    """The account that a principal is of, None where it does not say."""
+    parts = principal.split(":")
+    account = parts[4] if len(parts) > 4 else principal  # noqa: PLR2004 - the account of an ARN
+    return account if re.fullmatch(r"[0-9]{12}", account) else None
 
 
 def _is_about(one: Examination, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
@@ -150,10 +162,10 @@ def _misfits(one: Examination, call: PlatformCall, platform: PlatformSide) -> It
         yield _wrong_principal(one.statement, platform)
     if not one.action:
         yield _wrong_action(one.statement, call)
-    if not one.resource:
-        yield _wrong_resource(one.statement, platform)
+    if not one.resource or resource_in_doubt(one, platform):
+        yield _wrong_resource(one, platform)
     for test in one.conditions:
-        if test.holds is not True:
+        if test.holds is not True or unknowable(test):
             yield _wrong_condition(test, call, platform)
 
 
@@ -166,7 +178,7 @@ def _wrong_principal(statement: Any, platform: PlatformSide) -> Misfit:
         )
     entries = list(_principals(statement))
     shown = ", ".join(entries) or "nobody in AWS"
-    for cause, is_it, words in _PRINCIPALS:
+    for cause, is_it, words in _PRINCIPAL_FAULTS:
         if any(is_it(entry, platform) for entry in entries):
             return Misfit(cause, f"Principal is {shown}: {words} It has to be {platform.role_arn}.")
     if not entries:
@@ -180,15 +192,15 @@ def _principals(statement: Any) -> Iterator[str]:
     if isinstance(principal, str):
         yield principal
     elif isinstance(principal, dict):
-        values = principal.get("AWS", [])
-        yield from values if isinstance(values, list) else [values]
+        yield from as_list(principal.get("AWS", []))
 
 
 def _has_placeholder(text: str) -> bool:
-    return re.search(r"\$\{(?!aws:|kms:|\*|\?|\$)[^}]*\}|<[^>]*>|\{\{", text) is not None
+    """A variable of IAM's own is none. Capitals stand for a value in many a guide, and in no value of AWS's."""
+    return re.search(r"\$\{(?!aws:|kms:|\*|\?|\$)[^}]*\}|<[^>]*>|\{\{|REGION|ACCOUNT|YOUR", text) is not None
 
 
-_PRINCIPALS: Final = (
+_PRINCIPAL_FAULTS: Final = (
     (
         Cause.PLACEHOLDER,
         lambda entry, _: _has_placeholder(entry),
@@ -212,7 +224,7 @@ _PRINCIPALS: Final = (
     ),
     (
         Cause.ROLE_OF_ANOTHER_ACCOUNT,
-        lambda entry, platform: platform.account not in entry,
+        lambda entry, platform: _account_in(entry) != platform.account,
         "not of the platform's account.",
     ),
 )
@@ -227,8 +239,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> Misfit:
     if "Action" not in statement:
         words = f"It has no Action, and so no effect; Action has to list {call.permission}."
         return Misfit(Cause.ACTION_MISSING, words)
-    listed = statement["Action"]
-    actions = listed if isinstance(listed, list) else [listed]
+    actions = as_list(statement["Action"])
     stem = call.permission.removesuffix("*")
     if call.permission.endswith("*") and any(action.lower() == stem.lower() for action in actions):
         return Misfit(
@@ -243,22 +254,18 @@ def _wrong_action(statement: Any, call: PlatformCall) -> Misfit:
     return Misfit(Cause.ACTION_MISSING, f"Action lacks {call.permission}.")
 
 
-def _wrong_resource(statement: Any, platform: PlatformSide) -> Misfit:
-    if not {"Resource", "NotResource"} & set(statement):
+def _wrong_resource(one: Examination, platform: PlatformSide) -> Misfit:
+    if not {"Resource", "NotResource"} & set(one.statement):
         words = "It has no Resource, and so no effect; it has to be *, which in a key policy means the key itself."
         return Misfit(Cause.RESOURCE, words)
-    values = statement.get("Resource", statement.get("NotResource"))
-    shown = ", ".join(values) if isinstance(values, list) else str(values)
-    name = "Resource" if "Resource" in statement else "NotResource"
-    if platform.key_arn is None and re.search(r":key/", shown):
-        return Misfit(
-            Cause.UNKNOWABLE,
-            f"{name} is {shown}, and it is not known here whether that is this key. It should be *, which in a key "
-            "policy means the key itself.",
+    name = "Resource" if "Resource" in one.statement else "NotResource"
+    is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
+    if resource_in_doubt(one, platform):
+        words = (
+            f"{is_it}, and it is not known here whether that is this key. It should be *, which means the key itself."
         )
-    return Misfit(
-        Cause.RESOURCE, f"{name} is {shown}; it has to be *, which in a key policy means the key that has the policy."
-    )
+        return Misfit(Cause.UNKNOWABLE, words)
+    return Misfit(Cause.RESOURCE, f"{is_it}; it has to be *, which in a key policy means the key that has the policy.")
 
 
 def _wrong_condition(test: Tested, call: PlatformCall, platform: PlatformSide) -> Misfit:
@@ -266,14 +273,11 @@ def _wrong_condition(test: Tested, call: PlatformCall, platform: PlatformSide) -
     said = f"{test.operator} on {test.key} wants {wanted}"
     if any(_has_placeholder(value) for value in test.wanted):
         return Misfit(Cause.PLACEHOLDER, f"{said}: a placeholder that was not replaced by its value.")
-    if test.holds is None or unknowable(test):
-        return Misfit(
-            Cause.UNKNOWABLE,
-            f"{said}: {test.unknown or 'only AWS sees that when the call is made, so it cannot be said from here'}.",
-        )
+    if unknowable(test):
+        return Misfit(Cause.UNKNOWABLE, doubt_of(test))
     if key == "kms:viaservice":
         return _wrong_service(test, call, platform)
-    if key in {"aws:principalaccount", "kms:calleraccount"}:
+    if key in _ACCOUNT_KEYS:
         return Misfit(Cause.WRONG_ACCOUNT, f"{said}; the platform's account is {platform.account}.")
     if key == "kms:grantisforawsresource":
         if not call.for_aws_resource:

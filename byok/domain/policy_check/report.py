@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import Final
 
 from byok.domain.arns import WhichKey
-from byok.domain.conditions import UnknownConditionError
-from byok.domain.evaluation import Addressed, Effect, Policy, evaluate, examine
+from byok.domain.evaluation import Addressed, Policy
 from byok.domain.findings import Finding, Severity
 from byok.domain.policies import Grantee, Statement, key_statements
+from byok.domain.policy_check.bearing import Bearing, bearings
 from byok.domain.policy_check.calls import CALLS, Need, PlatformCall, PlatformSide
 from byok.domain.policy_check.document import PolicyDocumentError
-from byok.domain.policy_check.near_misses import Cause, Misfit, NearMiss, sid_for, unknowable, why_denied
+from byok.domain.policy_check.near_misses import Cause, Misfit, own_sids, sid_for, why_denied
 from byok.domain.vendor import VendorProfile
 
 
@@ -74,9 +74,11 @@ def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor
     """
     rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS[which])
     denials = _denials(rows, which, platform, vendor)
-    # What is to be replaced anyway needs no second reason.
-    replaced = {one["Sid"] for finding in denials for one in finding.paste}
-    wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in replaced]
+    # What is to be replaced or taken out anyway needs no second reason.
+    told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
+    if any(finding.code == Cause.OTHER_KEYS_STATEMENT for finding in denials):
+        told |= own_sids(which.other, vendor)
+    wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in told]
     findings = [*denials, *wide]
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
@@ -95,38 +97,33 @@ def document_report(error: PolicyDocumentError, which: WhichKey) -> PolicyReport
 
 
 def _row(policy: Policy, which: WhichKey, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
-    access = platform.access(call)
-    doubt = _doubtful_deny(policy, call, platform)
-    try:
-        decision = evaluate(policy, access)
-    except UnknownConditionError as error:
-        return Row(call, Verdict.UNKNOWN, None, (Misfit(Cause.UNKNOWABLE, f"It cannot be said: {error}."),))
-    if decision.allowed:
-        return (
-            Row(call, Verdict.UNKNOWN, doubt.sid, doubt.misfits) if doubt else Row(call, Verdict.ALLOWED, decision.sid)
-        )
-    if decision.effect is Effect.EXPLICIT_DENY:
-        words = f"The statement {decision.sid} has Effect Deny and applies to the platform's role."
-        denied = doubt or NearMiss(decision.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
-        verdict = Verdict.UNKNOWN if doubt and doubt.sid == decision.sid else Verdict.DENIED
-        return Row(call, verdict, denied.sid, denied.misfits)
+    found = bearings(policy, platform.access(call), platform)
+    denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
+    if denying is not None:
+        words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform's role."
+        return Row(call, Verdict.DENIED, denying.one.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
+    allowing, perhaps = _first(found, "Allow", True), _first(found, "Allow", None)
+    if in_doubt is not None and (allowing or perhaps):
+        return _doubtful(call, in_doubt, Cause.DENY_UNKNOWABLE)
+    if allowing is not None:
+        return Row(call, Verdict.ALLOWED, allowing.one.sid)
+    if perhaps is not None:
+        return _doubtful(call, perhaps, Cause.UNKNOWABLE)
     miss = why_denied(policy, which, call, platform, vendor)
-    certain = any(misfit.cause is not Cause.UNKNOWABLE for misfit in miss.misfits)
-    return Row(call, Verdict.DENIED if certain else Verdict.UNKNOWN, miss.sid, miss.misfits)
+    return Row(call, Verdict.DENIED, miss.sid, miss.misfits)
 
 
-def _doubtful_deny(policy: Policy, call: PlatformCall, platform: PlatformSide) -> NearMiss | None:
-    """A statement that would deny the call if a condition held of which nothing can be known from here."""
-    for one in examine(policy, platform.access(call)):
-        if one.statement["Effect"] != "Deny" or not (one.addressed is not Addressed.NO and one.action and one.resource):
-            continue
-        known = [test for test in one.conditions if not unknowable(test)]
-        doubtful = [test for test in one.conditions if unknowable(test)]
-        if doubtful and all(test.holds is not False for test in known):
-            keys = ", ".join(test.key for test in doubtful)
-            words = f"The statement {one.sid} has Effect Deny and hangs on {keys}, which only AWS sees during the call."
-            return NearMiss(one.sid, (Misfit(Cause.UNKNOWABLE, words),))
-    return None
+def _first(found: list[Bearing], effect: str, applies: bool | None) -> Bearing | None:
+    """The first statement of an effect that applies, or of which that cannot be said.
+
+    One for the caller comes before one for the caller's whole account.
+    """
+    fitting = [bears for bears in found if bears.one.statement["Effect"] == effect and bears.applies is applies]
+    return min(fitting, key=lambda bears: bears.one.addressed is Addressed.ACCOUNT, default=None)
+
+
+def _doubtful(call: PlatformCall, bears: Bearing, cause: Cause) -> Row:
+    return Row(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
 
 
 def _denials(rows: tuple[Row, ...], which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
@@ -146,7 +143,9 @@ def _told(row: Row) -> str:
 
 # These differ from action to action of the same statement: they are put together, not told apart.
 _PER_ACTION: Final = {Cause.ACTION_MISSING, Cause.STAR_MISSING, Cause.NOT_ACTION}
-_NAMES_ITS_STATEMENT: Final = {Cause.EXPLICIT_DENY, Cause.OTHER_KEYS_STATEMENT, Cause.UNKNOWABLE}
+_NAMES_ITS_STATEMENT: Final = {Cause.EXPLICIT_DENY, Cause.OTHER_KEYS_STATEMENT}
+_THEIRS: Final = {Cause.EXPLICIT_DENY, Cause.DENY_UNKNOWABLE}
+"""Statements that stand in the way, and that nothing of ours takes the place of."""
 
 
 def _denial(
@@ -157,7 +156,7 @@ def _denial(
     unknown = all(row.verdict is Verdict.UNKNOWN for row in rows)
     severity = Severity.UNKNOWN if unknown else Severity.STOPS if stops else Severity.LATER
     words = dict.fromkeys(misfit.words for row in rows for misfit in row.misfits)
-    where = f"Statement {first.sid}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
+    where = f"{_statement(first.sid)}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
     sids = dict.fromkeys(sid_for(which, row.call, vendor) for row in rows)
     right = tuple(ours[sid] for sid in sids)
     return Finding(
@@ -168,50 +167,67 @@ def _denial(
         remedy=_remedy(cause, first.sid, right),
         permissions=tuple(dict.fromkeys(row.call.permission for row in rows)),
         sid=first.sid,
-        paste=() if cause is Cause.UNKNOWABLE or (cause is Cause.EXPLICIT_DENY and first.sid not in sids) else right,
+        paste=() if cause in _THEIRS and first.sid not in sids else right,
     )
+
+
+def _statement(sid: str) -> str:
+    """How a statement is called; one without a Sid goes by its number."""
+    return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
 
 
 def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
     these = "this statement" if len(right) == 1 else "these statements"
-    if cause is Cause.EXPLICIT_DENY and sid not in {statement["Sid"] for statement in right}:
+    of_ours = sid in {statement["Sid"] for statement in right}
+    if cause is Cause.EXPLICIT_DENY and not of_ours:
         return (
             f"A Deny wins over every Allow. Make an exception for {right[0]['Principal']['AWS']} in the statement "
             f"{sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
         )
-    if cause is Cause.UNKNOWABLE:
-        return "Nothing has to be wrong: trying the key tells (`byok check`). The platform needs no such condition."
-    if cause in {Cause.STATEMENT_MISSING, Cause.OTHER_KEYS_STATEMENT}:
-        return f"Append {these} to the Statement array, and leave the others as they are."
-    if len(right) == 1 and sid == right[0]["Sid"]:
+    if cause is Cause.DENY_UNKNOWABLE and not of_ours:
+        return "Nothing has to be wrong: trying the key tells (`byok check`)."
+    if len(right) == 1 and of_ours:
         return f"Replace the statement {sid} by this one."
-    return f"Append {these}; then {sid} is not needed for the platform any more."
+    if cause is Cause.OTHER_KEYS_STATEMENT:
+        return f"Put {these} in the place of {sid}, which belongs on the other key."
+    if cause is Cause.UNKNOWABLE:
+        return (
+            f"Nothing has to be wrong: trying the key tells (`byok check`). To be sure, append {these} to the "
+            "Statement array, and leave the others as they are."
+        )
+    return f"Append {these} to the Statement array, and leave the others as they are."
 
 
 def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
     """What the policy allows although it should not; a finding per statement that does."""
     found: dict[str, list[str]] = {}
     for meaning, access in platform.too_wide(which):
-        try:
-            decision = evaluate(policy, access)
-        except UnknownConditionError:
-            continue
-        if decision.allowed and decision.sid:
-            found.setdefault(decision.sid, []).append(meaning)
+        bearing = bearings(policy, access, platform)
+        allowing = _first(bearing, "Allow", True)
+        if allowing is not None and _first(bearing, "Deny", True) is None:
+            found.setdefault(allowing.one.sid, []).append(meaning)
     ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
     return [
         Finding(
             code="policy.TooWide",
             key=which,
             severity=Severity.TOO_WIDE,
-            message=f"Statement {sid} allows more than the platform needs: {meanings[0]}"
+            message=f"{_statement(sid)} allows more than the platform needs: {meanings[0]}"
             + (f" (and {len(meanings) - 1} more)." if len(meanings) > 1 else "."),
-            remedy=f"Replace the statement {sid} by this one." if sid in ours else f"See whether {sid} is meant so.",
+            remedy=_narrower(sid, which, sid in ours, vendor),
             sid=sid,
             paste=(ours[sid],) if sid in ours else (),
         )
         for sid, meanings in found.items()
     ]
+
+
+def _narrower(sid: str, which: WhichKey, of_this_key: bool, vendor: VendorProfile) -> str:
+    if of_this_key:
+        return f"Replace the statement {sid} by this one."
+    if sid in own_sids(which.other, vendor):
+        return f"Take the statement {sid} out: it belongs on the {which.other.key_name}."
+    return f"See whether {sid} is meant so."
 
 
 def _order(finding: Finding) -> tuple[int, int]:

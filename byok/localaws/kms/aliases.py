@@ -97,7 +97,7 @@ def replicate_key(call: Call) -> dict[str, Any]:
     if arn in WORLD.keys:
         raise AwsError("AlreadyExistsException", f"{arn} already exists")
     text = call.params.get("Policy")
-    policy = check_policy(text, key.account, call.params) if text else default_policy(key.account, region)
+    policy = check_policy(text, arn, call.params) if text else default_policy(key.account, region)
     replica = dataclasses.replace(
         key, arn=arn, region=region, facts=[KeyFacts(time.time(), "Enabled", policy)], tags={}, grants={}
     )

@@ -37,14 +37,15 @@ def make_key(account: str, region: str, params: dict[str, Any]) -> Key:
         spec == _SYMMETRIC and usage != "ENCRYPT_DECRYPT"
     ):
         raise AwsError("ValidationException", f"KeyUsage {usage} is not compatible with KeySpec {spec}")
-    policy = params.get("Policy")
-    document = default_policy(account, region) if policy is None else check_policy(policy, account, params)
     multi_region = bool(params.get("MultiRegion"))
     key_id = f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
+    arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{key_id}"
+    policy = params.get("Policy")
+    document = default_policy(account, region) if policy is None else check_policy(policy, arn, params)
     origin = params.get("Origin", "AWS_KMS")
     now = datetime.now(UTC)
     key = Key(
-        arn=f"arn:{partition_of(region)}:kms:{region}:{account}:key/{key_id}",
+        arn=arn,
         account=account,
         region=region,
         key_id=key_id,
@@ -152,7 +153,7 @@ def get_key_policy(call: Call) -> dict[str, Any]:
 def put_key_policy(call: Call) -> dict[str, Any]:
     """PutKeyPolicy, with the check against locking oneself out."""
     key = own_key(call)
-    key.change(policy=check_policy(call.params["Policy"], key.account, call.params))
+    key.change(policy=check_policy(call.params["Policy"], key.arn, call.params))
     return {}
 
 

@@ -7,8 +7,9 @@ import re
 from typing import Any, Final
 
 from byok.domain.arns import partition_of
-from byok.domain.conditions import UnknownConditionError
-from byok.domain.evaluation import Access, Caller, evaluate
+from byok.domain.conditions import UnknownConditionError, check_operator
+from byok.domain.evaluation import Access, Caller, evaluate, statements_of
+from byok.domain.patterns import as_list
 from byok.domain.policy_check.document import PolicyDocumentError, read_document
 from byok.localaws.call import AwsError
 from byok.localaws.world import WORLD
@@ -34,35 +35,42 @@ def default_policy(account: str, region: str) -> dict[str, Any]:
     }
 
 
-def check_policy(text: str, account: str, params: dict[str, Any]) -> dict[str, Any]:
+def check_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, Any]:
     """A policy, if KMS takes it.
+
+    Args:
+        text: The document.
+        key_arn: The key that is to have it.
+        params: The rest of the call.
 
     Raises:
         AwsError: `MalformedPolicyDocumentException`.
     """
     try:
         policy = read_document(text)
-    except PolicyDocumentError as error:
-        raise _malformed(str(error)) from error
-    statements = policy["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
-        _check_principals(statement)
-    # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
-    if not params.get("BypassPolicyLockoutSafetyCheck"):
-        owner = Caller(f"arn:aws:iam::{account}:root", account)
-        try:
-            decision = evaluate(policy, Access(owner, "kms:PutKeyPolicy", "*", {"aws:PrincipalAccount": account}))
-        except UnknownConditionError as error:
-            raise _malformed(str(error)) from error
-        if not decision.allowed:
+        for statement in statements_of(policy):
+            for operator in statement.get("Condition", {}):
+                check_operator(operator)
+            _check_principals(statement)
+        # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
+        if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
             raise _malformed("The new key policy will not allow you to update the key policy in the future.")
+    except (PolicyDocumentError, UnknownConditionError) as error:
+        raise _malformed(str(error)) from error
     return policy
+
+
+def _owner_may_change(policy: dict[str, Any], key_arn: str) -> bool:
+    _, partition, _, _, account, _ = key_arn.split(":")
+    owner = Caller(f"arn:{partition}:iam::{account}:root", account)
+    keys = {"aws:PrincipalAccount": account, "kms:CallerAccount": account}
+    return evaluate(policy, Access(owner, "kms:PutKeyPolicy", key_arn, keys)).allowed
 
 
 def _check_principals(statement: dict[str, Any]) -> None:
     principal = statement.get("Principal", statement.get("NotPrincipal"))
     names = principal.get("AWS", []) if isinstance(principal, dict) else []
-    for name in names if isinstance(names, list) else [names]:
+    for name in as_list(names):
         match = _OURS.fullmatch(name)
         # A principal that does not exist is refused; of accounts that are not modelled nothing is known.
         known = {role.account for role in WORLD.roles.values()}
