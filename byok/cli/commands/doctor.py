@@ -111,18 +111,18 @@ def _doctor(*, as_json: bool) -> int:
 
     from rich.text import Text
 
-    from byok.diagnosis import diagnose
+    from byok.doctor import examine
     from byok.settings import Settings
 
-    findings = asyncio.run(diagnose(Settings()))
-    healthy = all(finding.ok for finding in findings)
+    checks = asyncio.run(examine(Settings()))
+    healthy = all(check.ok for check in checks)
     if as_json:
-        print_json({"ok": healthy, "checks": [asdict(finding) for finding in findings]})
+        print_json({"ok": healthy, "checks": [asdict(check) for check in checks]})
         return READY if healthy else FAILED
     out = console()
-    for finding in findings:
-        mark = Text("✓", "green") if finding.ok else Text("✗", "red")
-        out.print(Text.assemble(mark, f" {finding.name:<18} ", finding.detail))
-        if finding.fix:
-            out.print(Text(f"{'':<21}→ {finding.fix}", "bold"))
+    for check in checks:
+        mark = Text("✓", "green") if check.ok else Text("✗", "red")
+        out.print(Text.assemble(mark, f" {check.name:<18} ", check.detail))
+        if check.fix:
+            out.print(Text(f"{'':<21}→ {check.fix}", "bold"))
     return READY if healthy else FAILED

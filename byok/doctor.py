@@ -23,8 +23,8 @@ _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_atte
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
+class Check:
+    """One thing that was looked at, and what was found.
 
     Attributes:
         name: What it is.
@@ -39,53 +39,51 @@ class Finding:
     fix: str | None = None
 
 
-async def diagnose(settings: Settings) -> list[Finding]:
-    """Look at everything; what cannot be looked at is a finding, too."""
+async def examine(settings: Settings) -> list[Check]:
+    """Look at everything; what cannot be looked at is not as it has to be."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
     return [*temporal, *aws, _blueprint(settings)]
 
 
-async def _temporal() -> list[Finding]:
+async def _temporal() -> list[Check]:
     try:
         service = await connect_service()
     except ServiceError as error:
         return [
-            Finding(
+            Check(
                 "Temporal",
                 ok=False,
                 detail=str(error),
                 fix="Start it, or correct TEMPORAL_ADDRESS; everything on this machine: byok up",
             )
         ]
-    looks: tuple[Callable[[EnvironmentService], Awaitable[Finding]], ...] = (_server, _search_attributes, _workers)
-    findings = []
+    looks: tuple[Callable[[EnvironmentService], Awaitable[Check]], ...] = (_server, _search_attributes, _workers)
+    checks = []
     for look in looks:
         try:
-            findings.append(await look(service))
+            checks.append(await look(service))
         except (RPCError, ServiceError) as error:
             what = look.__name__.strip("_").replace("_", " ").replace("server", "Temporal")
-            findings.append(
-                Finding(what, ok=False, detail=str(error), fix="See that the namespace exists and lets us in.")
-            )
-    return findings
+            checks.append(Check(what, ok=False, detail=str(error), fix="See that the namespace exists and lets us in."))
+    return checks
 
 
-async def _server(service: EnvironmentService) -> Finding:
+async def _server(service: EnvironmentService) -> Check:
     info = await service.client.workflow_service.get_system_info(GetSystemInfoRequest())
     address = service.client.service_client.config.target_host
     detail = f"{address}, namespace {service.client.namespace}, server {info.server_version}"
-    return Finding("Temporal", ok=True, detail=detail)
+    return Check("Temporal", ok=True, detail=detail)
 
 
-async def _search_attributes(service: EnvironmentService) -> Finding:
+async def _search_attributes(service: EnvironmentService) -> Check:
     known = await service.client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=service.client.namespace)
     )
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
     if not missing:
-        return Finding("search attributes", ok=True, detail=", ".join(key.name for key in SEARCH_ATTRIBUTES))
+        return Check("search attributes", ok=True, detail=", ".join(key.name for key in SEARCH_ATTRIBUTES))
     options = " ".join(f"--name {name} --type Keyword" for name in missing)
-    return Finding(
+    return Check(
         "search attributes",
         ok=False,
         detail=f"missing: {', '.join(missing)}",
@@ -93,21 +91,21 @@ async def _search_attributes(service: EnvironmentService) -> Finding:
     )
 
 
-async def _workers(service: EnvironmentService) -> Finding:
+async def _workers(service: EnvironmentService) -> Check:
     workers = await service.workers()
     if workers:
-        return Finding("workers", ok=True, detail=", ".join(worker.identity for worker in workers))
-    return Finding("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
+        return Check("workers", ok=True, detail=", ".join(worker.identity for worker in workers))
+    return Check("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
 
 
-def _aws(settings: Settings) -> Iterator[Finding]:
+def _aws(settings: Settings) -> Iterator[Check]:
     try:
         session = boto3.Session()
         region, profile = session.region_name, session.profile_name
         sts = session.client("sts", config=_AWS, region_name=region or "us-east-1")
         caller = sts.get_caller_identity()["Arn"]
     except (BotoCoreError, ClientError) as error:
-        yield Finding(
+        yield Check(
             "AWS",
             ok=False,
             detail=str(error),
@@ -115,30 +113,30 @@ def _aws(settings: Settings) -> Iterator[Finding]:
         )
         return
     where = sts.meta.endpoint_url
-    yield Finding("AWS", ok=True, detail=f"{caller} at {where}, profile {profile}, Region {region or 'none'}")
+    yield Check("AWS", ok=True, detail=f"{caller} at {where}, profile {profile}, Region {region or 'none'}")
     yield _platform_role(settings, caller)
 
 
-def _platform_role(settings: Settings, caller: str) -> Finding:
+def _platform_role(settings: Settings, caller: str) -> Check:
     own = role_of_session(caller)
     wanted = settings.platform_role_arn
     if wanted is None and own is None:
-        return Finding(
+        return Check(
             "platform role",
             ok=False,
             detail=f"{caller} is no session of a role, and BYOK_PLATFORM_ROLE_ARN is not set",
             fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume it.",
         )
     if wanted is None:
-        return Finding("platform role", ok=True, detail=f"{own}, the one of these credentials")
+        return Check("platform role", ok=True, detail=f"{own}, the one of these credentials")
     if own is None or not _same_role(wanted, own):
-        return Finding(
+        return Check(
             "platform role",
             ok=False,
             detail=f"key policies name {wanted}, and these credentials are {caller}",
             fix=f"Run workers with credentials of {wanted}: every key would refuse these.",
         )
-    return Finding("platform role", ok=True, detail=wanted)
+    return Check("platform role", ok=True, detail=wanted)
 
 
 def _same_role(wanted: str, own: str) -> bool:
@@ -146,11 +144,11 @@ def _same_role(wanted: str, own: str) -> bool:
     return account_of(wanted) == account_of(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
 
 
-def _blueprint(settings: Settings) -> Finding:
+def _blueprint(settings: Settings) -> Check:
     path = settings.blueprint or DEFAULT
     try:
         blueprint = load_blueprint(settings.blueprint)
     except ValueError as error:
-        return Finding("blueprint", ok=False, detail=str(error), fix="Correct the file, or unset BYOK_BLUEPRINT.")
+        return Check("blueprint", ok=False, detail=str(error), fix="Correct the file, or unset BYOK_BLUEPRINT.")
     purposes = ", ".join(bucket.purpose for bucket in blueprint.buckets)
-    return Finding("blueprint", ok=True, detail=f"{path}: buckets {purposes}")
+    return Check("blueprint", ok=True, detail=f"{path}: buckets {purposes}")
