@@ -33,6 +33,7 @@ def keys_template(vendor: VendorProfile) -> str:
             "cluster. The keys stay in your account, and are kept when this stack is deleted.",
             "Metadata": _console_labels(vendor),
             "Parameters": _parameters(vendor),
+            "Rules": _rules(),
             "Conditions": {"HasTenantName": Function("Not", Function("Equals", Ref("TenantName"), ""))},
             "Resources": resources,
             "Outputs": _outputs(vendor),
@@ -69,6 +70,22 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
             "ConstraintDescription": f"At most {vendor.tenant_name_max} letters, digits, hyphens, underscores and "
             "slashes.",
         },
+    }
+
+
+def _rules() -> dict[str, Any]:
+    """Keys of another Region could never be used, and would be kept when their stack is deleted (contract 54)."""
+    return {
+        "KeysInTheRegionOfTheEnvironment": {
+            "Assertions": [
+                {
+                    "Assert": Function("Equals", Ref("AWS::Region"), Ref("PlatformRegion")),
+                    "AssertDescription": "This stack is being made in another Region than the environment's. Nothing "
+                    "was made: choose the Region that PlatformRegion names at the top right of the console, or after "
+                    "--region, and start again.",
+                }
+            ]
+        }
     }
 
 

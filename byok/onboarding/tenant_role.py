@@ -10,10 +10,11 @@ from byok.domain.arns import WhichKey
 from byok.domain.payload import RDS_KEY, S3_KEY
 from byok.domain.vendor import TENANT, VendorProfile
 from byok.onboarding.template import role_parameter
-from byok.onboarding.yaml import GetAtt, Ref, Sub, dump
+from byok.onboarding.yaml import Function, GetAtt, Ref, dump
 
 ROLE_OUTPUT: Final = "TenantRoleArn"
 
+_PARAMETERS: Final = {WhichKey.S3: S3_KEY, WhichKey.RDS: RDS_KEY}
 _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}$"
 _EXTERNAL_ID: Final = r"^[\w+=,.@:/-]{2,1224}$"
 """Source: STS, AssumeRole, ExternalId."""
@@ -60,9 +61,8 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _role(vendor: VendorProfile) -> dict[str, Any]:
-    here = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:"
-    aliases = [Sub(here + vendor.alias_pattern(which).replace(TENANT, "*")) for which in WhichKey]
     keys = [Ref(S3_KEY), Ref(RDS_KEY)]
+    aliases = [_aliases(which, parameter, vendor) for which, parameter in _PARAMETERS.items()]
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
@@ -110,6 +110,12 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _aliases(which: WhichKey, parameter: str, vendor: VendorProfile) -> Function:
+    """The aliases that a key may get, beside the key: a role is global, and its stack may be made in any Region."""
+    beside = Function("Select", 0, Function("Split", ":key/", Ref(parameter)))
+    return Function("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT, '*')}"])
 
 
 _HEADING: Final = """\

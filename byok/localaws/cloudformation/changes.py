@@ -8,7 +8,7 @@ from typing import Any, Final
 from byok.domain.arns import partition_of
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call, Handler
-from byok.localaws.cloudformation import capabilities, stacks
+from byok.localaws.cloudformation import capabilities, rules, stacks
 from byok.localaws.cloudformation.parameters import described, parameter_values
 from byok.localaws.cloudformation.records import Change, Stack, Wish
 from byok.localaws.cloudformation.template import Template, invalid
@@ -79,13 +79,14 @@ def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) ->
         return Wish(template, {}, {})
     capabilities.check(call, template)
     previous = stack.wish if stack and stack.wish else Wish(template, {}, {})
-    given = call.params.get("Parameters", [])
+    parameters = parameter_values(template, call.params.get("Parameters", []), previous.parameters)
+    rules.check(call, template, parameters)
     tags = call.params.get("Tags")
     # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (botocore, UpdateStack).
     kept = previous.tags if tags is None else {tag["Key"]: tag["Value"] for tag in tags}
     return Wish(
         template=template,
-        parameters=parameter_values(template, given, previous.parameters),
+        parameters=parameters,
         tags=dict(kept),
         capabilities=tuple(call.params.get("Capabilities") or ()),
     )

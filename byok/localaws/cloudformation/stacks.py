@@ -11,6 +11,7 @@ from typing import Final
 
 from byok.domain.arns import partition_of
 from byok.localaws.call import AwsError, Call
+from byok.localaws.cloudformation import rules
 from byok.localaws.cloudformation.parameters import evaluated
 from byok.localaws.cloudformation.records import Change, Stack, Wish
 from byok.localaws.cloudformation.resources import KINDS
@@ -278,7 +279,8 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
 
 
 def check(text: str) -> Template:
-    """Read a template and see that its resources have an order."""
+    """Read a template and see that its rules are rules and its resources have an order."""
     template = read_template(text)
+    rules.check_shape(template)
     in_order(template)
     return template

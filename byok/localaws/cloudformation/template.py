@@ -1,7 +1,8 @@
 """Templates of CloudFormation: read, checked, and evaluated to plain values.
 
-Modelled are the parts a template of keys and roles needs: parameters with their constraints, mappings, conditions,
-outputs and the intrinsic functions of `_FUNCTIONS`. Texts of errors are CloudFormation's where they are known.
+Modelled are the parts a template of keys and roles needs: parameters with their constraints, rules (in a module of
+their own), mappings, conditions, outputs and the intrinsic functions of `_FUNCTIONS`. Texts of errors are
+CloudFormation's where they are known.
 """
 
 import json
@@ -24,6 +25,7 @@ _SECTIONS: Final = frozenset(
         "Description",
         "Metadata",
         "Parameters",
+        "Rules",
         "Mappings",
         "Conditions",
         "Resources",

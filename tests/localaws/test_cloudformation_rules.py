@@ -1,0 +1,159 @@
+"""Rules of templates: what has to hold of the parameters, and that nothing is made or changed where it does not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from byok.onboarding.template import keys_template
+from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from tests.localaws.server import EXTERNAL_ID, REGION, VENDOR, Aws
+from tests.localaws.test_cloudformation import parameters
+from tests.localaws.test_rds_clusters import refused
+
+ELSEWHERE = "eu-west-1"
+STACK = "ruled"
+
+
+def ruled(**rule: Any) -> str:
+    """A template of one key with one rule."""
+    return json.dumps(
+        {
+            "Parameters": {
+                "Stage": {"Type": "String", "Default": "test"},
+                "Sizes": {"Type": "CommaDelimitedList", "Default": "a,b"},
+            },
+            "Rules": {"TheRule": rule},
+            "Resources": {"Key": {"Type": "AWS::KMS::Key", "Properties": {}}},
+        }
+    )
+
+
+def asserting(test: Any, **more: Any) -> str:
+    return ruled(Assertions=[{"Assert": test, "AssertDescription": "It has to be so."}], **more)
+
+
+def given(**values: str) -> list[dict[str, str]]:
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
+
+
+# contract 54
+def test_keys_are_not_made_in_another_region_than_the_environments(aws: Aws) -> None:
+    there = aws.customer("cloudformation", ELSEWHERE)
+    wanted = {"StackName": STACK, "TemplateBody": keys_template(VENDOR), "Parameters": parameters()}
+
+    for operation, more in ((there.create_stack, {}), (there.create_change_set, _NEW)):
+        code, message = refused(operation, **wanted, **more)
+        assert code == "ValidationError"
+        assert "another Region than the environment's" in message
+
+    assert there.list_stacks()["StackSummaries"] == []
+    assert aws.customer("kms", ELSEWHERE).list_keys()["Keys"] == []
+
+
+_NEW = {"ChangeSetName": "first", "ChangeSetType": "CREATE"}
+
+
+def test_keys_in_the_environments_region_are_not_moved_out_of_it(aws: Aws) -> None:
+    cloudformation = aws.customer("cloudformation")
+    wanted = {"StackName": STACK, "TemplateBody": keys_template(VENDOR)}
+    cloudformation.create_stack(**wanted, Parameters=parameters())
+
+    moved = parameters() + given(PlatformRegion=ELSEWHERE)
+    for operation, more in (
+        (cloudformation.update_stack, {}),
+        (cloudformation.create_change_set, {"ChangeSetName": "next"}),
+    ):
+        assert "another Region" in refused(operation, **wanted, Parameters=moved, **more)[1]
+
+    stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}["PlatformRegion"] == REGION
+
+
+def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aws) -> None:
+    s3, rds = aws.s3_key(), aws.rds_key()
+    there = aws.customer("cloudformation", ELSEWHERE)
+    there.create_stack(
+        StackName=STACK,
+        TemplateBody=tenant_role_template(VENDOR),
+        Parameters=given(
+            AtaccamaPlatformRoleArn=PLATFORM_ROLE_ARN, S3KmsKeyArn=s3, RdsKmsKeyArn=rds, ExternalId=EXTERNAL_ID
+        ),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    outputs = there.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+    role = next(one["OutputValue"] for one in outputs if one["OutputKey"] == ROLE_OUTPUT)
+
+    kms = aws.assumed("kms", role)
+    alias = "alias/ataccama-database-byok-db-key-alias-acme"
+    kms.create_alias(AliasName=alias, TargetKeyId=rds)
+
+    assert [one["AliasName"] for one in kms.list_aliases(KeyId=rds)["Aliases"]] == [alias]
+
+
+@pytest.mark.parametrize(
+    ("test", "holds"),
+    [
+        ({"Fn::Equals": [{"Ref": "Stage"}, "test"]}, True),
+        ({"Fn::Equals": [{"Ref": "AWS::Region"}, REGION]}, True),
+        ({"Fn::Equals": [{"Ref": "AWS::AccountId"}, "111122223333"]}, False),
+        ({"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "test"]}]}, False),
+        ({"Fn::Contains": [["dev", "test"], {"Ref": "Stage"}]}, True),
+        ({"Fn::Contains": [{"Ref": "Sizes"}, "c"]}, False),
+        ({"Fn::And": [{"Fn::Contains": [{"Ref": "Sizes"}, one]} for one in "ac"]}, False),
+        ({"Fn::Or": [{"Fn::Contains": [{"Ref": "Sizes"}, one]} for one in "ac"]}, True),
+        ({"Fn::EachMemberIn": [{"Ref": "Sizes"}, ["a", "b", "c"]]}, True),
+        ({"Fn::EachMemberEquals": [{"Ref": "Sizes"}, "a"]}, False),
+    ],
+)
+def test_assertion_is_evaluated_before_anything_is_made(aws: Aws, test: Any, holds: bool) -> None:
+    cloudformation = aws.customer("cloudformation")
+    wanted = {"StackName": STACK, "TemplateBody": asserting(test)}
+    if holds:
+        cloudformation.create_stack(**wanted)
+    else:
+        assert "TheRule failed: It has to be so." in refused(cloudformation.create_stack, **wanted)[1]
+
+    assert len(aws.customer("kms").list_keys()["Keys"]) == holds
+
+
+def test_rule_whose_condition_is_false_asks_for_nothing(aws: Aws) -> None:
+    cloudformation = aws.customer("cloudformation")
+    never = {"Fn::Equals": [{"Ref": "Stage"}, "never"]}
+    template = asserting(never, RuleCondition={"Fn::Equals": [{"Ref": "Stage"}, "prod"]})
+
+    cloudformation.create_stack(StackName=STACK, TemplateBody=template)
+    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": given(Stage="prod")}
+
+    assert "It has to be so." in refused(cloudformation.update_stack, **again)[1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "words"),
+    [
+        ({}, "ValidationError", "Assertions"),
+        ({"Assertions": []}, "ValidationError", "Assertions"),
+        ({"Assertions": [{"Assert": {"Fn::Equals": ["a", "a"]}}], "Then": "x"}, "ValidationError", "no other member"),
+        ({"Assertions": [{"AssertDescription": "x"}]}, "ValidationError", "has an Assert"),
+        ({"Assertions": [{"Assert": "true"}]}, "ValidationError", "true or false"),
+        ({"Assertions": [{"Assert": {"Fn::Equals": ["a"]}}]}, "ValidationError", "2 parameters"),
+        ({"Assertions": [{"Assert": {"Fn::Equals": [{"Ref": "Key"}, "a"]}}]}, "ValidationError", "reference Key"),
+        ({"Assertions": [{"Assert": {"Fn::Equals": [{"Fn::Sub": "a"}, "a"]}}]}, "ValidationError", "Fn::Sub"),
+        ({"Assertions": [{"Assert": {"Condition": "C"}}]}, "ValidationError", "true or false"),
+        ({"Assertions": [{"Assert": {"Fn::Not": ["x"]}}]}, "ValidationError", "true or false"),
+        (
+            {"Assertions": [{"Assert": {"Fn::Contains": [{"Fn::RefAll": "AWS::EC2::VPC::Id"}, "a"]}}]},
+            "NotImplemented",
+            "Fn::RefAll",
+        ),
+    ],
+)
+def test_rule_that_is_none_or_is_not_modelled_is_refused(aws: Aws, rule: Any, code: str, words: str) -> None:
+    cloudformation = aws.customer("cloudformation")
+    for operation in (cloudformation.validate_template, cloudformation.create_stack):
+        more = {} if operation == cloudformation.validate_template else {"StackName": STACK}
+        told = refused(operation, TemplateBody=ruled(**rule), **more)
+        assert told[0] == code
+        assert words in told[1]
