@@ -1,7 +1,7 @@
 """What is shown of keys and their policies: reports, findings, and what to paste."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from byok.cli.text import folded, stacked
 from byok.domain.findings import Finding, Severity
+from byok.domain.key_diagnosis import usable
 from byok.domain.policy_check.report import PolicyReport, Verdict
 
 _MARKS: Final = {Verdict.ALLOWED: ("✓", "green"), Verdict.DENIED: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
@@ -54,9 +55,14 @@ def findings_json(found: Iterable[Finding]) -> list[dict[str, Any]]:
     return [asdict(one) for one in found]
 
 
-def diagnosis(found: Iterable[Finding]) -> Text:
-    """Findings about both keys, each with the key that it is about."""
-    return stacked(finding(one, named=True) for one in found)
+def diagnosis(found: Sequence[Finding]) -> Text:
+    """Whether two keys can be used, as far as it shows, and every finding with the key that it is about."""
+    head = {
+        True: Text("Nothing that can be seen stands in the way of these keys.", "bold green"),
+        False: Text("These keys cannot be used as they are.", "bold red"),
+        None: Text("Whether these keys can be used cannot be said: not everything could be seen.", "bold yellow"),
+    }[usable(found)]
+    return stacked([head, *(finding(one, named=True) for one in found)])
 
 
 def finding(one: Finding, *, named: bool = False) -> Text:

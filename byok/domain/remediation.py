@@ -24,6 +24,7 @@ class Remedy(StrEnum):
     IMPORT_MATERIAL = "import-material"
     KEY_STATE = "key-state"
     SYMMETRIC_KEY = "symmetric-key"
+    OWN_KEY = "own-key"
     CHECK_ARN = "check-arn"
     S3_KEY_POLICY = "s3-key-policy"
     RDS_KEY = "rds-key"
@@ -111,7 +112,7 @@ def arn_remediation(fault: ArnFault, subject: Subject) -> str:
 
 def _values(subject: Subject) -> dict[str, str]:
     """What the texts are filled with. A value is put in once and never read for placeholders of its own."""
-    key = {WhichKey.S3: "S3 key", WhichKey.RDS: "Aurora key", None: "key"}[subject.key]
+    key = subject.key.key_name if subject.key else "key"
     field = subject.key.label if subject.key else "the key's ARN"
     append = _append(subject)
     create = (
@@ -172,6 +173,10 @@ _TEXTS: Final[dict[Remedy, str]] = {
     Remedy.SYMMETRIC_KEY: (
         "{key_arn} is not a symmetric key for encryption and decryption, and the type and usage of a key cannot be "
         "changed.\n{create}\n{again_with_arn}"
+    ),
+    Remedy.OWN_KEY: (
+        "A key that AWS makes and manages cannot be shared with the platform: nobody but AWS can change its policy. "
+        "The {key} has to be one that you make yourself.\n{create}\n{again_with_arn}"
     ),
     Remedy.CHECK_ARN: (
         "AWS does not find {key_arn}. Print the ARNs of all keys in {region}, and compare ({profile}):\n"

@@ -1,46 +1,66 @@
 """The script with which the owner of the keys collects what a diagnosis needs: plain AWS CLI, and it only reads.
 
-It is one shell function that is called at its end, so that it can be pasted as a whole, into AWS CloudShell for
-example. What it prints is read by `byok.domain.key_diagnosis`.
+It can be run as a file, which is best, since terminals break long lines and forget the beginnings of long outputs; or
+be pasted as a whole, into AWS CloudShell for example. It leaves nothing behind in that shell but its one function. What
+it prints is read by `byok.domain.collected`.
 """
 
 import shlex
 from typing import Final
 
-from byok.domain.key_diagnosis import FORMAT
+from byok.domain.arns import WhichKey
+from byok.domain.collected import FORMAT, SCRIPT_FILE
 
 
 def collection_script(
     platform_role_arn: str, region: str, s3_key_arn: str | None = None, rds_key_arn: str | None = None
 ) -> str:
-    """The script's text; without ARNs it asks for them."""
+    """The script's text; without ARNs it asks for them, and takes the onboarding payload in their place."""
     return _SCRIPT.format(
+        file=SCRIPT_FILE,
         format=FORMAT,
         role=shlex.quote(platform_role_arn),
         region=shlex.quote(region),
-        s3=_given("S3_KEY_ARN", "S3 key ARN", s3_key_arn),
-        rds=_given("RDS_KEY_ARN", "RDS key ARN", rds_key_arn),
+        s3=shlex.quote(s3_key_arn or ""),
+        rds=shlex.quote(rds_key_arn or ""),
+        s3_label=WhichKey.S3.label,
+        rds_label=WhichKey.RDS.label,
     )
 
 
-def _given(variable: str, label: str, arn: str | None) -> str:
-    if arn is not None:
-        return f"{variable}={shlex.quote(arn)}"
-    return f"printf '{label}: ' >&2; read -r {variable}"
-
-
+# The heading is a text and no comment: zsh takes comments at its prompt for commands.
 # Answers go out as they are, errors as JSON text: backslashes and quotes escaped, control characters gone.
 _SCRIPT: Final = """\
-# Collects what can be seen of two KMS keys, as JSON, for a diagnosis. It reads and changes nothing.
-# Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever the AWS CLI is.
-# Key policies, grants, aliases and tags are in what it prints; no secret is.
-byok_keys() {{
+: 'Collects what can be seen of two KMS keys, as JSON, for a diagnosis. It reads and changes nothing.
+Run it with credentials of the account that owns the keys: in AWS CloudShell, or wherever the AWS CLI is.
+Best save it as {file}, run this, and send the file keys.json back:
+  bash {file} > keys.json
+Key policies, aliases and tags are in what it prints, and who ran it; no secret is.'
+byok_keys() (
   REGION={region}
   PLATFORM_ROLE_ARN={role}
-  {s3}
-  {rds}
+  S3_KEY_ARN={s3}
+  RDS_KEY_ARN={rds}
   errors=$(mktemp)
+  trap 'rm -f "$errors"' EXIT
 
+  part() {{ printf '%s' "$typed" | tr -d '\\\\' | sed -n 's/.*"'"$1"'" *: *"\\([^"]*\\)".*/\\1/p'; }}
+  prompt() {{
+    printf '%s: ' "$1" >&2
+    typed=''
+    while read -r line; do
+      typed="$typed$line"
+      case $typed in
+        '') ;;
+        *\\}}*) break ;;
+        *\\{{*) ;;
+        *) break ;;
+      esac
+    done
+    case $typed in
+      *S3KmsKeyArn*) S3_KEY_ARN=$(part S3KmsKeyArn); RDS_KEY_ARN=$(part RdsKmsKeyArn) ;;
+    esac
+  }}
   text() {{ tr '\\000-\\037' ' ' | sed -e 's/\\\\/\\\\\\\\/g' -e 's/"/\\\\"/g'; }}
   ask() {{
     printf ',\\n   "%s": ' "$1"; shift
@@ -55,18 +75,19 @@ byok_keys() {{
     ask describe_key kms describe-key --key-id "$2"
     ask key_policy kms get-key-policy --policy-name default --key-id "$2"
     ask rotation kms get-key-rotation-status --key-id "$2"
-    ask grants kms list-grants --key-id "$2"
     ask aliases kms list-aliases --key-id "$2"
     ask tags kms list-resource-tags --key-id "$2"
     printf '}}'
   }}
 
-  printf '{{"format": "{format}",\\n "platform_role_arn": "%s", "region": "%s"' "$PLATFORM_ROLE_ARN" "$REGION"
+  if [ -z "$S3_KEY_ARN" ]; then prompt '{s3_label}, or the onboarding payload'; : "${{S3_KEY_ARN:=$typed}}"; fi
+  if [ -z "$RDS_KEY_ARN" ]; then prompt '{rds_label}'; : "${{RDS_KEY_ARN:=$typed}}"; fi
+
+  printf '{{"%s": "{format}",\\n "platform_role_arn": "%s", "region": "%s"' format "$PLATFORM_ROLE_ARN" "$REGION"
   ask caller sts get-caller-identity
   key s3 "$S3_KEY_ARN"
   key rds "$RDS_KEY_ARN"
   printf '}}\\n'
-  rm -f "$errors"
-}}
+)
 byok_keys
 """

@@ -174,7 +174,7 @@ def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
     for text in (*KEYS, ROLE, "get-key-policy"):
         assert text in ended.out
     assert run("doctor", "--customer").code == 2
-    assert "read -r S3_KEY_ARN" in run("doctor", "--customer", *WHERE).out
+    assert "S3_KEY_ARN=''" in run("doctor", "--customer", *WHERE).out
 
 
 def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) -> None:
@@ -193,6 +193,21 @@ def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
     ended = run("diagnose", "-", stdin=collection().model_dump_json())
     assert ended.code == 0
     assert "Nothing that can be seen stands in the way" in ended.out
+    assert run("diagnose", "-", "--json", stdin=collection().model_dump_json()).json == {"ok": True, "findings": []}
+
+
+@pytest.mark.parametrize("unseen", [{"error": "Unable to locate credentials"}, {}])
+def test_diagnosis_that_saw_nothing_is_3_and_calls_nothing_right(run: Run, unseen: dict[str, str]) -> None:
+    nothing = dict.fromkeys(("describe_key", "key_policy", "rotation", "aliases", "tags"), unseen)
+    keys = {which.value: {"arn": right(which)["arn"], **nothing} for which in WhichKey}
+    sent = collection(caller=unseen, **keys).model_dump_json()
+
+    ended = run("diagnose", "-", stdin=sent)
+
+    assert ended.code == 3
+    assert "Nothing that can be seen" not in ended.out
+    assert "cannot be said: not everything could be seen" in ended.out
+    assert run("diagnose", "-", "--json", stdin=sent).json["ok"] is None
 
 
 def test_create_takes_the_payload_in_every_place(run: Run, service: FakeService) -> None:

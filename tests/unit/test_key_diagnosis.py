@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey
+from byok.domain.collected import FORMAT, Collection
 from byok.domain.findings import Severity
-from byok.domain.key_diagnosis import FORMAT, Collection, CollectionError, diagnose
+from byok.domain.key_diagnosis import diagnose, usable
 from byok.domain.vendor import VendorProfile
 from tests.catalogue import BROKEN, VENDOR, Broken, Place
 
@@ -33,14 +34,14 @@ def right(which: WhichKey) -> Facts:
         "describe_key": {"KeyMetadata": metadata | {"KeyManager": "CUSTOMER"}},
         "key_policy": {"Policy": json.dumps(policy), "PolicyName": "default"},
         "rotation": {"KeyRotationEnabled": True},
-        "grants": {"Grants": []},
         "aliases": {"Aliases": []},
         "tags": {"Tags": []},
     }
 
 
-def collection(**keys: Facts) -> Collection:
-    facts = {"format": FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
+def collection(caller: Facts | None = None, **keys: Facts) -> Collection:
+    facts: Facts = {"format": FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
+    facts["caller"] = caller if caller is not None else {"Account": PLACE.customer}
     keys = {which.value: keys.get(which.value, right(which)) for which in WhichKey}
     return Collection.read(json.dumps({**facts, **keys}))
 
@@ -154,15 +155,157 @@ def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
     assert [one.code for one in diagnose(collection(s3=facts), VENDOR)] == ["key.Disabled", "policy.StatementMissing"]
 
 
+DENIED = {"error": "An error occurred (AccessDeniedException) when calling the operation"}
+
+
 def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
-    denied = {"error": "An error occurred (AccessDeniedException) when calling the operation"}
-    facts = right(WhichKey.S3) | {"describe_key": denied, "key_policy": denied}
+    facts = right(WhichKey.S3) | {"describe_key": DENIED, "key_policy": DENIED}
 
     (found,) = diagnose(collection(s3=facts), VENDOR)
 
     assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
-    policy_only = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": denied}), VENDOR)
+    assert "kms:DescribeKey" in found.remedy
+    policy_only = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": DENIED}), VENDOR)
     assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
+    assert usable(policy_only) is None
+
+
+@pytest.mark.parametrize("absent", [{}, None, {"KeyMetadata": {}}, {"KeyMetadata": None}])
+@pytest.mark.parametrize(
+    ("answer_to", "code"), [("describe_key", "key.NotReadable"), ("key_policy", "key.PolicyNotReadable")]
+)
+def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, answer_to: str, code: str) -> None:
+    for facts in (right(WhichKey.S3) | {answer_to: absent}, without(answer_to)):
+        (found,) = diagnose(collection(s3=facts), VENDOR)
+
+        assert (found.code, found.severity) == (code, Severity.UNKNOWN)
+        assert "no answer" in found.message
+        assert usable([found]) is None
+
+
+def without(answer_to: str) -> Facts:
+    return {name: value for name, value in right(WhichKey.S3).items() if name != answer_to}
+
+
+def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
+    assert usable(diagnose(collection(), VENDOR)) is True
+    assert usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(WhichKey.S3))), VENDOR)) is False
+
+
+def unseen(which: WhichKey, words: str = "denied") -> Facts:
+    return right(which) | {
+        name: {"error": words} for name in ("describe_key", "key_policy", "rotation", "aliases", "tags")
+    }
+
+
+def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts() -> None:
+    caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
+
+    found = diagnose(collection(caller, s3=unseen(WhichKey.S3), rds=unseen(WhichKey.RDS)), VENDOR)
+
+    assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
+    assert "777788889999" in found[0].message
+    assert "444455556666" in found[0].message
+    assert "Sign in to account 444455556666" in found[0].remedy
+
+
+def test_what_another_account_may_see_is_examined_all_the_same() -> None:
+    facts = metadata(KeyState="Disabled")(right(WhichKey.S3)) | {"key_policy": DENIED}
+
+    found = diagnose(collection({"Account": "777788889999"}, s3=facts), VENDOR)
+
+    assert [(one.code, one.key) for one in found] == [
+        ("key.Disabled", WhichKey.S3),
+        ("caller.OtherAccount", WhichKey.S3),
+    ]
+    assert diagnose(collection({"Account": "777788889999"}), VENDOR) == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["bash: line 31: aws: command not found", "Unable to locate credentials.", "The config profile (x) could not"],
+)
+def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> None:
+    found = diagnose(
+        collection({"error": words}, s3=unseen(WhichKey.S3, words), rds=unseen(WhichKey.RDS, words)), VENDOR
+    )
+
+    assert [(one.code, one.severity) for one in found] == [("caller.NotSignedIn", Severity.UNKNOWN)]
+    assert words in found[0].message
+    assert "CloudShell" in found[0].remedy
+    assert "kms:DescribeKey" not in found[0].remedy
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        metadata(KeySpec="RSA_2048", KeyState="Disabled"),
+        metadata(KeyManager="AWS"),
+        answer("describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"),
+        arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+    ],
+)
+def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[[Facts], Facts]) -> None:
+    facts = change(right(WhichKey.RDS)) | {
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})},
+        "rotation": {"KeyRotationEnabled": False},
+    }
+    assert len(diagnose(collection(rds=facts), VENDOR)) == 1
+
+
+def test_one_key_for_both_is_told_without_a_word_on_its_policy() -> None:
+    twice = diagnose(collection(rds=right(WhichKey.S3)), VENDOR)
+    assert [one.code for one in twice] == ["arn.SameKeyTwice"]
+
+
+def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
+    (found,) = diagnose(collection(s3=metadata(KeyManager="AWS")(right(WhichKey.S3))), VENDOR)
+    assert "one that you make yourself" in found.remedy
+    assert "is not a symmetric key" not in found.remedy
+
+
+def test_answer_about_another_key_is_noticed() -> None:
+    (found,) = diagnose(collection(s3=metadata(Arn=KEYS[WhichKey.RDS])(right(WhichKey.S3))), VENDOR)
+    assert (found.code, found.severity) == ("key.OfAnotherArn", Severity.UNKNOWN)
+    assert KEYS[WhichKey.RDS] in found.message
+
+
+@pytest.mark.parametrize("moment", [1796172279.92, "2026-12-02T01:24:39.920000+00:00", "2026-12-02 01:24:39+01:00"])
+def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> None:
+    facts = metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(right(WhichKey.S3))
+
+    deleted, expires = diagnose(collection(s3=facts), VENDOR)
+
+    assert deleted.message.endswith("it will be deleted on 2 December 2026.")
+    assert expires.message.endswith("expires on 2 December 2026.")
+
+
+def test_words_of_aws_are_on_one_line() -> None:
+    words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
+    (found,) = diagnose(collection(s3=right(WhichKey.S3) | {"describe_key": {"error": words}}), VENDOR)
+    assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
+
+
+def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
+    facts = right(WhichKey.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
+
+    (found,) = diagnose(collection(rds=facts), VENDOR)
+
+    assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", WhichKey.RDS, Severity.NOTE)
+    assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
+    assert diagnose(collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
+
+
+def test_tag_that_is_no_tenants_name_gets_into_no_command() -> None:
+    facts = right(WhichKey.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
+    assert diagnose(collection(rds=facts), VENDOR) == ()
+
+
+@pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
+def test_policy_that_no_parser_takes_is_a_finding(policy: str) -> None:
+    (found,) = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
+    assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
 
 
 def test_what_does_no_harm_is_a_note() -> None:
@@ -178,6 +321,7 @@ def test_what_does_no_harm_is_a_note() -> None:
     assert {one.severity for one in found} == {Severity.NOTE}
     assert "acme" in found[2].message
     assert "globex" in found[2].message
+    assert "the S3 key acme" in found[2].message
 
 
 def test_names_are_the_vendors() -> None:
@@ -186,29 +330,3 @@ def test_names_are_the_vendors() -> None:
     empty = right(WhichKey.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
     missing = diagnose(collection(s3=empty), VendorProfile(name="Globex"))[0]
     assert "AllowGlobexPlatformS3Access" in missing.message
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "not what the script prints"),
-        ("[]", "not what the script prints"),
-        ("{}", "format"),
-        (json.dumps({"format": FORMAT, "platform_role_arn": "x", "region": "y", "s3": {}, "rds": {}}), "s3.arn"),
-        (
-            json.dumps(
-                {"format": FORMAT, "platform_role_arn": "x", "region": "y", "s3": {"arn": ""}, "rds": {"arn": ""}}
-            ),
-            "IAM role",
-        ),
-    ],
-)
-def test_file_of_another_kind_is_refused(text: str, words: str) -> None:
-    with pytest.raises(CollectionError, match=words):
-        Collection.read(text)
-
-
-def test_file_of_another_version_is_refused() -> None:
-    old = collection().model_dump() | {"format": "byok-keys/0"}
-    with pytest.raises(CollectionError, match="another version"):
-        Collection.read(json.dumps(old))

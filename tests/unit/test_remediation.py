@@ -28,6 +28,7 @@ CUSTOMERS_KEY = {
     Remedy.IMPORT_MATERIAL,
     Remedy.KEY_STATE,
     Remedy.SYMMETRIC_KEY,
+    Remedy.OWN_KEY,
     Remedy.CHECK_ARN,
     Remedy.S3_KEY_POLICY,
     Remedy.RDS_KEY,

@@ -45,19 +45,22 @@ def diagnose(
 ) -> None:
     """Say everything that is wrong with two keys, most likely cause first, from what their owner's script printed.
 
-    Nothing is asked of AWS or Temporal.
+    Nothing is asked of AWS or Temporal. What stands around the script's output is left out, and lines that a terminal
+    has broken are joined.
 
-    Exit codes: 0 nothing stands in the way of provisioning; 2 the file cannot be used; 3 something does.
+    Exit codes: 0 nothing stands in the way of provisioning; 2 the file cannot be used; 3 something does, or that cannot
+    be said because not everything was seen.
     """
     with reported(as_json=as_json):
+        from byok.cli import key_views
+        from byok.domain.key_diagnosis import usable
+
         findings = _diagnosed(file)
         if as_json:
-            from byok.cli.key_views import findings_json
-
-            print_json({"ok": not _stopping(findings), "findings": findings_json(findings)})
+            print_json({"ok": usable(findings), "findings": key_views.findings_json(findings)})
         else:
-            _show(findings)
-    raise typer.Exit(CUSTOMER_KEY if _stopping(findings) else READY)
+            console().print(key_views.diagnosis(findings))
+    raise typer.Exit(READY if usable(findings) else CUSTOMER_KEY)
 
 
 def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
@@ -76,34 +79,19 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
 
 
 def _diagnosed(file: Path) -> "tuple[Finding, ...]":
-    from byok.domain import key_diagnosis
+    from byok.domain.collected import Collection, CollectionError
+    from byok.domain.key_diagnosis import diagnose as diagnosed
     from byok.domain.policy_check.document import PolicyDocumentError, decode
     from byok.settings import Settings
 
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        collection = key_diagnosis.Collection.read(decode(content))
+        collection = Collection.read(decode(content))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
-    except (PolicyDocumentError, key_diagnosis.CollectionError) as error:
+    except (PolicyDocumentError, CollectionError) as error:
         raise UsageError(f"{file}: {error}") from error
-    return key_diagnosis.diagnose(collection, Settings().vendor)
-
-
-def _stopping(findings: "tuple[Finding, ...]") -> bool:
-    from byok.domain.findings import Severity
-
-    return any(finding.severity is Severity.STOPS for finding in findings)
-
-
-def _show(findings: "tuple[Finding, ...]") -> None:
-    from byok.cli import key_views
-
-    out = console()
-    if not _stopping(findings):
-        out.print("Nothing that can be seen stands in the way of these keys.", style="bold green")
-    if findings:
-        out.print(key_views.diagnosis(findings))
+    return diagnosed(collection, Settings().vendor)
 
 
 def _doctor(*, as_json: bool) -> int:

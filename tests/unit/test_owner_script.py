@@ -1,0 +1,93 @@
+"""The owner's script as shells run it, with something else in the place of the AWS CLI."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from byok.domain.collected import Collection
+from byok.domain.key_diagnosis import diagnose
+from byok.onboarding.collection import collection_script
+from tests.catalogue import VENDOR
+from tests.unit.test_key_diagnosis import KEYS, PLACE
+
+S3, RDS = KEYS.values()
+PAYLOAD = json.dumps({"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}, separators=(",", ":"))
+SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with all that the script needs but the AWS CLI."""
+    for program in ("mktemp", "rm", "sed", "tr", *SHELLS):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    return tmp_path
+
+
+def with_aws(folder: Path, text: str) -> None:
+    (folder / "aws").write_text(f"#!/bin/sh\n{text}\n")
+    (folder / "aws").chmod(0o755)
+
+
+def ran(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """The text run by a shell, with what a person types at its prompts."""
+    file = folder / "byok-keys.sh"
+    file.write_text(text)
+    environment = {**os.environ, "PATH": str(folder), "S3_KEY_ARN": "of-this-shell"}
+    return subprocess.run(
+        [shell, str(file)], input=typed, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "typed",
+    [
+        f"{S3}\n{RDS}\n",
+        f"\n  {S3} \n\n{RDS}\n",
+        f"{PAYLOAD}\n",  # D4
+        f"{json.dumps(json.loads(PAYLOAD), indent=2)}\n",
+        f"{json.dumps(PAYLOAD)}\n",  # as the AWS CLI prints it with --output json
+        f"{S3}\n{PAYLOAD}\n",
+    ],
+)
+def test_it_takes_arns_and_the_payload(folder: Path, shell: str, typed: str) -> None:
+    with_aws(folder, "echo '{}'")
+
+    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region), typed)
+
+    collected = Collection.read(printed.stdout)
+    assert (collected.s3.arn, collected.rds.arn) == (S3, RDS)
+    assert printed.stderr.count("RDS key ARN: ") == (typed.strip()[:3] == "arn"), "the payload answers both questions"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_asks_for_nothing_that_it_was_given(folder: Path, shell: str) -> None:
+    with_aws(folder, "echo '{}'")
+    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS))
+    assert printed.stderr == ""
+    assert Collection.read(printed.stdout).rds.arn == RDS
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_without_the_aws_cli_the_diagnosis_says_so(folder: Path, shell: str) -> None:
+    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS))
+
+    (found,) = diagnose(Collection.read(printed.stdout), VENDOR)
+
+    assert found.code == "caller.NotSignedIn"
+    assert "aws" in found.message
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_leaves_nothing_in_the_owners_shell(folder: Path, shell: str) -> None:
+    with_aws(folder, "echo '{}'")
+    after = """
+printf "%s" "$S3_KEY_ARN${REGION:-}${errors:-}" >&2
+for one in ask key text part prompt; do command -v $one >&2; done; :
+"""
+    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS) + after)
+    assert printed.stderr == "of-this-shell"
