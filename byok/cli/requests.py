@@ -35,7 +35,7 @@ def typed(model: type[Request], values: dict[str, object]) -> Request:
     Raises:
         UsageError: One is missing or does not fit.
     """
-    given = _with_keys({name: value for name, value in values.items() if value is not None})
+    given = with_keys({name: value for name, value in values.items() if value is not None})
     missing = [OPTIONS[name] for name, field in model.model_fields.items() if field.is_required() and name not in given]
     if missing:
         raise UsageError(f"Missing: {', '.join(missing)}.")
@@ -45,8 +45,12 @@ def typed(model: type[Request], values: dict[str, object]) -> Request:
         raise UsageError(_explained(error, OPTIONS)) from error
 
 
-def _with_keys(given: dict[str, object]) -> dict[str, object]:
-    """The options with the onboarding payload taken apart, wherever it was given."""
+def with_keys(given: dict[str, object]) -> dict[str, object]:
+    """The options with the onboarding payload taken apart, wherever it was given.
+
+    Raises:
+        UsageError: It is none, or names other keys than the options do.
+    """
     try:
         payload = given.pop("payload", None)
         named = read_payload(payload) if payload is not None else {}

@@ -5,6 +5,7 @@ would otherwise be found out at the very end.
 """
 
 import re
+import uuid
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -13,6 +14,15 @@ from byok.domain.vendor import VendorProfile
 
 # What an alias may hold; a tag's value may hold all of it and more (KMS, CreateAlias and Tag).
 _NAME: Final = re.compile(r"[A-Za-z0-9/_-]+")
+
+
+EXTERNAL_ID_PATTERN: Final = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
+"""Source: STS, AssumeRole, ExternalId."""
+
+EXTERNAL_ID_SHAPE: Final = "2 to 1224 letters, digits and the characters _ + = , . @ : / -"
+
+_EXTERNAL_IDS: Final = uuid.UUID("0d4b6c5e-7a43-5c1f-9a55-6f1d6a3f2b10")
+"""Keeps ids that are made here apart from ids that are made of the same texts elsewhere."""
 
 
 class TenantNameError(ValueError):
@@ -63,6 +73,16 @@ class TenantMarks:
         """
         check_tenant_name(tenant, vendor)
         return cls(vendor.alias(which, tenant), dict.fromkeys(vendor.tenant_tags, tenant))
+
+
+def external_id_of(s3_key_arn: str, rds_key_arn: str) -> str:
+    """The external id of the role that names a pair of keys: the same whenever it is asked for, and nobody else's.
+
+    It follows from the keys, which belong to one environment alone, and is the platform's choice: a customer who gives
+    the ARN of somebody else's role does not get that role's id with it. It is no secret (IAM user guide, "Access to AWS
+    accounts owned by third parties").
+    """
+    return str(uuid.uuid5(_EXTERNAL_IDS, f"{s3_key_arn} {rds_key_arn}"))
 
 
 def names_another_tenant(alias: str, which: WhichKey, tenant: str, vendor: VendorProfile) -> bool:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Self
 
 from botocore.exceptions import ClientError
 
+from byok.domain.commands import TENANT_ROLE_OUTPUT
 from byok.domain.models import TenantRole
 from byok.domain.payload import RDS_KEY, S3_KEY, read_payload
 from byok.domain.vendor import VendorProfile
 from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from byok.onboarding.tenant_role import tenant_role_template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -71,7 +72,7 @@ class Customer:
             "ExternalId": external_id,
         }
         outputs = self._ensure_stack(f"byok-{name}-tenant-role", tenant_role_template(self.vendor), given)
-        return TenantRole(role_arn=outputs[ROLE_OUTPUT], external_id=external_id)
+        return TenantRole(role_arn=outputs[TENANT_ROLE_OUTPUT], external_id=external_id)
 
     def marks(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
         """The aliases and tags that a key bears."""

@@ -1,12 +1,20 @@
 """Everything that a customer is given before making the keys, for one Region (contract 15-27)."""
 
-import uuid
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from byok.domain.arns import WhichKey, account_of, partition_of
-from byok.domain.commands import PROFILE, STACK_NAME, TEMPLATE_FILE, CustomerCommands
+from byok.domain.arns import WhichKey, account_of, check_key_arns, partition_of
+from byok.domain.commands import (
+    PROFILE,
+    STACK_NAME,
+    STACK_NAME_PATTERN,
+    TEMPLATE_FILE,
+    TENANT_ROLE_FILE,
+    CustomerCommands,
+)
 from byok.domain.policies import Grantee, Statement, key_statements
+from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE, external_id_of
 from byok.domain.vendor import VendorProfile
 
 PREREQUISITES: Final = (
@@ -34,7 +42,9 @@ class OnboardingKit:
         region: The environment's Region (contract 18).
         vendor: The vendor's names.
         commands: The commands, with the customer's profile and stack name.
-        external_id: What the platform will name when it takes on the optional tenant role.
+        keys: The ARNs of both keys, as soon as they are known.
+        external_id: What the platform will name when it takes on the optional tenant role. It follows from the keys, so
+            that nobody has to keep it; before they are known there is none, unless one was chosen.
     """
 
     platform_role_arn: str
@@ -42,7 +52,8 @@ class OnboardingKit:
     region: str
     vendor: VendorProfile
     commands: CustomerCommands
-    external_id: str
+    keys: tuple[str, str] | None
+    external_id: str | None
 
     @classmethod
     def of(
@@ -53,12 +64,14 @@ class OnboardingKit:
         *,
         profile: str = PROFILE,
         stack_name: str = STACK_NAME,
+        keys: tuple[str, str] | None = None,
         external_id: str | None = None,
     ) -> Self:
         """The kit for a Region.
 
         Raises:
-            ValueError: The role is none, or of another partition than the Region.
+            ValueError: The role is none, or of another partition than the Region; a key cannot be used there; the name
+                of the stack or the external id is none.
         """
         partition = platform_role_arn.split(":")[1] if ":" in platform_role_arn else ""
         account = account_of(platform_role_arn)
@@ -67,20 +80,40 @@ class OnboardingKit:
                 f"{region} is in partition {partition_of(region)}, and the platform's role {platform_role_arn} in "
                 f"{partition}: a role cannot use keys of another partition."
             )
+        if not re.match(STACK_NAME_PATTERN, stack_name):
+            raise ValueError(
+                f"{stack_name!r} cannot be the name of a stack: it has letters, digits and hyphens, begins with a "
+                "letter, and has at most 128 characters."
+            )
+        if external_id is not None and not re.match(EXTERNAL_ID_PATTERN, external_id):
+            raise ValueError(f"{external_id!r} cannot be an external id: {EXTERNAL_ID_SHAPE}.")
+        wrong = check_key_arns(*keys, region, account) if keys else []
+        if wrong:
+            raise ValueError(wrong[0].message)
         commands = CustomerCommands(platform_role_arn, region, vendor, profile, stack_name)
-        return cls(platform_role_arn, account, region, vendor, commands, external_id or str(uuid.uuid4()))
+        if keys and external_id is None:
+            external_id = external_id_of(*keys)
+        return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
 
     def statements(self, which: WhichKey) -> list[Statement]:
         """The statements for one of the two keys, as they are pasted (contract 26, 27)."""
         return key_statements(which, Grantee.of(self.platform_role_arn, self.region), self.vendor)
 
+    def tenant_role_commands(self) -> tuple[str, str] | None:
+        """Make the optional role, and print its ARN; None as long as the keys are not known (D11)."""
+        if self.keys is None or self.external_id is None:
+            return None
+        return self.commands.deploy_tenant_role(*self.keys, self.external_id), self.commands.tenant_role_arn()
+
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
+        deploy_role, role_arn = self.tenant_role_commands() or (None, None)
         return {
             "platform_role_arn": self.platform_role_arn,
             "platform_account": self.platform_account,
             "region": self.region,
             "template_file": TEMPLATE_FILE,
+            "tenant_role_file": TENANT_ROLE_FILE,
             "stack_name": self.commands.stack_name,
             "external_id": self.external_id,
             "statements": {which.value: self.statements(which) for which in WhichKey},
@@ -88,6 +121,8 @@ class OnboardingKit:
                 "deploy": self.commands.deploy(),
                 "payload": self.commands.payload(),
                 "create_keys": self.commands.create_keys(),
+                "deploy_tenant_role": deploy_role,
+                "tenant_role_arn": role_arn,
             },
             "prerequisites": list(PREREQUISITES),
             "warnings": list(WARNINGS),

@@ -7,17 +7,15 @@ It may do nothing but that, on nothing but these two keys.
 from typing import Any, Final
 
 from byok.domain.arns import WhichKey
+from byok.domain.commands import TENANT_ROLE_OUTPUT
 from byok.domain.payload import RDS_KEY, S3_KEY
+from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE
 from byok.domain.vendor import TENANT, VendorProfile
 from byok.onboarding.template import role_parameter
 from byok.onboarding.yaml import Function, GetAtt, Ref, dump
 
-ROLE_OUTPUT: Final = "TenantRoleArn"
-
 _PARAMETERS: Final = {WhichKey.S3: S3_KEY, WhichKey.RDS: RDS_KEY}
 _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}$"
-_EXTERNAL_ID: Final = r"^[\w+=,.@:/-]{2,1224}$"
-"""Source: STS, AssumeRole, ExternalId."""
 
 
 def tenant_role_template(vendor: VendorProfile) -> str:
@@ -34,7 +32,7 @@ def tenant_role_template(vendor: VendorProfile) -> str:
             "Parameters": _parameters(vendor),
             "Resources": {"TenantRole": _role(vendor)},
             "Outputs": {
-                ROLE_OUTPUT: {"Description": "The role's ARN: give it back.", "Value": GetAtt("TenantRole.Arn")}
+                TENANT_ROLE_OUTPUT: {"Description": "The role's ARN: give it back.", "Value": GetAtt("TenantRole.Arn")}
             },
         },
         _HEADING.format(vendor=vendor.name),
@@ -54,8 +52,8 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         "ExternalId": {
             "Type": "String",
             "Description": "What the platform names when it takes on this role, as the onboarding values show it.",
-            "AllowedPattern": _EXTERNAL_ID,
-            "ConstraintDescription": "2 to 1224 letters, digits and the characters _ + = , . @ : / -",
+            "AllowedPattern": EXTERNAL_ID_PATTERN,
+            "ConstraintDescription": EXTERNAL_ID_SHAPE,
         },
     }
 

@@ -9,12 +9,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.tenant import TenantActivities
 from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.commands import TENANT_ROLE_OUTPUT
 from byok.domain.models import KeyTenant, TenantRole, TenantTask
 from byok.domain.planning import plan_tenant
 from byok.domain.policies import s3_key_statements
 from byok.domain.remediation import Remedy
 from byok.domain.statuses import AliasState
-from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from byok.onboarding.tenant_role import tenant_role_template
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import VENDOR, Aws
 from tests.workflows.test_reconcile_tenant import naming
@@ -49,7 +50,7 @@ class Tenant:
         )
         (stack,) = stacks.describe_stacks(StackName="tenant-role")["Stacks"]
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-        return str(outputs[ROLE_OUTPUT])
+        return str(outputs[TENANT_ROLE_OUTPUT])
 
     def task(self, which: WhichKey, tenant: str = "acme", *, repoint: bool = False, **role: str) -> TenantTask:
         """The task for one of the keys."""

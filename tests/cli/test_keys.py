@@ -37,7 +37,39 @@ def test_onboarding_for_programs_has_the_same(run: Run) -> None:
     assert kit["platform_account"] == "111122223333"  # D3
     assert "--profile keys" in kit["commands"]["deploy"]
     assert "--stack-name mine" in kit["commands"]["payload"]
-    assert kit["external_id"]
+    assert kit["external_id"] is None, "it follows from the keys"
+    assert kit["commands"]["deploy_tenant_role"] is None
+
+
+def test_onboarding_with_the_keys_says_how_the_platform_is_let_name_them(run: Run) -> None:
+    kits = [run("onboarding", *WHERE, *keys, "--json").json for keys in (("--payload", payload_of(*KEYS)), ARNS)]
+
+    assert kits[0] == kits[1], "the external id is the same each time"
+    assert f"ExternalId={kits[0]['external_id']}" in kits[0]["commands"]["deploy_tenant_role"]
+    assert "--capabilities CAPABILITY_IAM" in kits[0]["commands"]["deploy_tenant_role"]
+    shown = run("onboarding", *WHERE, *ARNS)
+    for text in (
+        kits[0]["external_id"],
+        kits[0]["commands"]["deploy_tenant_role"],
+        kits[0]["commands"]["tenant_role_arn"],
+    ):
+        assert text in shown.out
+    assert "byok template tenant-role" in shown.err
+    chosen = run("onboarding", *WHERE, *ARNS, "--external-id", "ours/1", "--json").json
+    assert "ExternalId=ours/1" in chosen["commands"]["deploy_tenant_role"]
+
+
+ARNS = ("--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[1])
+
+
+def test_what_is_sent_to_a_customer_names_no_command_that_the_customer_lacks(run: Run) -> None:
+    for keys in ((), ARNS):
+        ended = run("onboarding", *WHERE, *keys)
+        assert "byok template" not in ended.out
+        assert "byok onboarding" not in ended.out
+        assert "Save the file byok-kms-keys.yaml that came with this" in ended.out
+        assert "byok template --out byok-kms-keys.yaml" in ended.err
+        assert "TenantName" in ended.out  # contract 10
 
 
 @pytest.mark.parametrize(
@@ -47,6 +79,13 @@ def test_onboarding_for_programs_has_the_same(run: Run) -> None:
         (("--region", "Frankfurt", "--platform-role-arn", ROLE), "--region"),
         (("--region", "eu-central-1", "--platform-role-arn", "me"), "--platform-role-arn"),
         (("--region", "cn-north-1", "--platform-role-arn", ROLE), "partition aws-cn"),
+        ((*WHERE, "--stack-name", "1-keys"), "name of a stack"),
+        ((*WHERE, "--stack-name", ""), "name of a stack"),
+        ((*WHERE, "--external-id", "a b"), "external id"),
+        ((*WHERE, "--external-id", "x"), "2 to 1224"),
+        ((*WHERE, "--s3-key-arn", KEYS[0]), "belong together"),
+        ((*WHERE, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "a key each"),
+        ((*WHERE, "--payload", "{}"), "lacks S3KmsKeyArn"),
     ],
 )
 def test_onboarding_that_cannot_be_right_is_refused(run: Run, arguments: tuple[str, ...], words: str) -> None:
@@ -62,6 +101,19 @@ def test_template_is_printed_or_written_under_its_name(run: Run, tmp_path: Path)
     assert run("template", "tenant-role", "--out", str(tmp_path / "role.yaml")).code == 0
     assert "sts:ExternalId" in (tmp_path / "role.yaml").read_text()
     assert 'resource "aws_kms_key"' in run("template", "terraform", *WHERE).out
+
+
+def test_template_goes_to_standard_output_and_a_file_that_is_replaced_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("template", "--out", "-").out == keys_template(VENDOR)
+    assert list(tmp_path.iterdir()) == []
+    for before, word in ((None, "Written"), (keys_template(VENDOR), "Written"), ("mine", "Replaced")):
+        if before is not None:
+            (tmp_path / "t.yaml").write_text(before)
+        assert run("template", "--out", "t.yaml").err == f"{word}: t.yaml\n"
+    assert (tmp_path / "t.yaml").read_text() == keys_template(VENDOR)
 
 
 def test_template_that_cannot_be_made_or_written_is_refused(run: Run, tmp_path: Path) -> None:

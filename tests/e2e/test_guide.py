@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.commands import CustomerCommands
+from byok.domain.commands import TENANT_ROLE_OUTPUT, CustomerCommands
 from byok.domain.statuses import Phase
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.collection import collection_script
 from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from byok.onboarding.tenant_role import tenant_role_template
 from tests.e2e.conftest import Finished, Machine
 from tests.localaws.server import REGION, VENDOR
 
@@ -155,7 +155,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
     )
     found = await shell.succeeds(
         f"aws cloudformation describe-stacks --profile byok --stack-name {stack}-role "
-        f"--query \"Stacks[0].Outputs[?OutputKey=='{ROLE_OUTPUT}'].OutputValue\" --output text"
+        f"--query \"Stacks[0].Outputs[?OutputKey=='{TENANT_ROLE_OUTPUT}'].OutputValue\" --output text"
     )
     role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
     reconciled = await machine.run("byok", "tenant", environment, tenant, *role, "--json")

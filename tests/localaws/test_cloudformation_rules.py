@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from byok.domain.commands import TENANT_ROLE_OUTPUT
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import ROLE_OUTPUT, tenant_role_template
+from byok.onboarding.tenant_role import tenant_role_template
 from tests.localaws.server import EXTERNAL_ID, REGION, VENDOR, Aws
 from tests.localaws.test_cloudformation import parameters
 from tests.localaws.test_rds_clusters import refused
@@ -84,7 +85,7 @@ def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aw
         Capabilities=["CAPABILITY_IAM"],
     )
     outputs = there.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
-    role = next(one["OutputValue"] for one in outputs if one["OutputKey"] == ROLE_OUTPUT)
+    role = next(one["OutputValue"] for one in outputs if one["OutputKey"] == TENANT_ROLE_OUTPUT)
 
     kms = aws.assumed("kms", role)
     alias = "alias/ataccama-database-byok-db-key-alias-acme"

@@ -13,6 +13,7 @@ from byok.domain.arns import WhichKey, partition_of
 from byok.domain.commands import CustomerCommands
 from byok.domain.evaluation import Access, Caller, evaluate
 from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.tenant import EXTERNAL_ID_PATTERN, external_id_of
 from byok.domain.vendor import VendorProfile
 from byok.localaws.cloudformation.template import Scope, read_template
 from byok.onboarding.template import keys_template
@@ -49,9 +50,14 @@ def by_terraform(region: str, vendor: VendorProfile) -> Policies:
 
 
 def by_commands(region: str, vendor: VendorProfile) -> Policies:
-    text = CustomerCommands(role(region), region, vendor).create_keys().replace("$ACCOUNT", CUSTOMER)
-    documents = re.findall(r"cat > byok-(\w+)-key-policy.json <<POLICY\n(.*?)\nPOLICY", text, re.DOTALL)
-    return {WhichKey(name): json.loads(document) for name, document in documents}
+    text = CustomerCommands(role(region), region, vendor).create_keys()
+    documents = [
+        json.loads(text) for text in re.findall(r"--policy '(.*?)'\)", text.replace(INSERTED, CUSTOMER), re.DOTALL)
+    ]
+    return dict(zip(WhichKey, documents, strict=True))
+
+
+INSERTED = "'\"$ACCOUNT\"'"
 
 
 def by_statements(region: str, vendor: VendorProfile) -> Policies:
@@ -120,6 +126,7 @@ def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
         commands.create_keys(),
         commands.name_key(WhichKey.S3, keys[0], "acme"),
         commands.deploy_tenant_role(keys[0], keys[1], "external-id"),
+        *commands.name_keys(keys[0], keys[1], "acme"),
     ]
     for text in rendered:
         assert "${" not in text  # contract 26
@@ -203,3 +210,18 @@ def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
     )
     assert "my profile; id" in tokens(commands.deploy())
     assert "$(id)" in tokens(commands.payload())
+
+
+def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
+    commands = CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys("a", "b", "acme")
+    comments = [line for command in commands for line in command.splitlines() if line.startswith("#")]
+    assert len(comments) >= len(commands)
+    for line in comments:
+        assert not set(line) & set("()'\"`$;&|<>*?[]{}!"), line
+
+
+def test_external_id_follows_from_the_keys_alone() -> None:
+    first, again, other = (external_id_of("a", key) for key in "bbc")
+    assert first == again != other
+    assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
+    assert first in CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys("a", "b", "acme")[-1]

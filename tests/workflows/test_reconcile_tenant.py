@@ -52,7 +52,7 @@ async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_ove
 
     assert stage.activities.calls == ["plan_tenant"]  # D11
     assert outcome.keys == ()
-    by_stack, by_hand = outcome.commands
+    by_stack, by_hand, _, _ = outcome.commands
     assert "TenantName=acme" in by_stack  # contract 108
     for part in ("aws kms create-alias", "aws kms tag-resource", S3_KEY, RDS_KEY):  # D10
         assert part in by_hand

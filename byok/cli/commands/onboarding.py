@@ -1,5 +1,6 @@
 """`byok onboarding` and `byok template`: what a customer gets to make the two keys."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,14 +31,20 @@ def onboarding(
     stack_name: Annotated[
         str | None, typer.Option(help="Name of the stack that holds the keys. [default: byok-kms-keys]")
     ] = None,
+    payload: Annotated[
+        str | None, typer.Option(help="The onboarding payload, once there is one: for the optional tenant role.")
+    ] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="In place of the payload: the S3 key.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="In place of the payload: the Aurora key.")] = None,
     external_id: Annotated[
-        str | None, typer.Option(help="External id of the optional tenant role. [default: a new one]")
+        str | None, typer.Option(help="External id of the optional tenant role. [default: made from the two keys]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Print what a customer needs to make the two keys: values, commands, policy statements.
 
-    Nothing is asked of AWS or Temporal.
+    With the keys, it also prints how the platform gets the permission to put the tenant's name on them. Nothing is
+    asked of AWS or Temporal.
 
     Exit codes: 0 printed; 2 wrong usage.
     """
@@ -48,24 +55,39 @@ def onboarding(
 
         settings = Settings()
         role = platform_role(platform_role_arn, settings, known_region(region))
-        kit = OnboardingKit.of(
-            role,
-            region,
-            settings.vendor,
-            profile=profile or PROFILE,
-            stack_name=stack_name or STACK_NAME,
-            external_id=external_id,
-        )
+        try:
+            kit = OnboardingKit.of(
+                role,
+                region,
+                settings.vendor,
+                profile=profile or PROFILE,
+                stack_name=STACK_NAME if stack_name is None else stack_name,
+                keys=_keys(payload, s3_key_arn, rds_key_arn),
+                external_id=external_id,
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         if as_json:
             print_json(kit.as_json())
         else:
             _show(kit)
 
 
+def _keys(payload: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> tuple[str, str] | None:
+    from byok.cli.requests import with_keys
+
+    given = {"payload": payload, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+    keys = with_keys({name: value for name, value in given.items() if value is not None})
+    if len(keys) == 1:
+        raise UsageError("--s3-key-arn and --rds-key-arn belong together: give both, or the payload.")
+    return (str(keys["s3_key_arn"]), str(keys["rds_key_arn"])) if keys else None
+
+
 def template(
     kind: Annotated[TemplateKind, typer.Argument(help="Which template.")] = TemplateKind.KEYS,
     out: Annotated[
-        Path | None, typer.Option(help="File or folder to write it to; without it, it goes to standard output.")
+        Path | None,
+        typer.Option(help="File or folder to write it to; without it, or with -, standard output."),
     ] = None,
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region; for Terraform alone.")] = None,
     platform_role_arn: PlatformRole = None,
@@ -75,19 +97,22 @@ def template(
     `tenant-role` is the optional role through which the platform puts a tenant's name on the keys; `terraform` makes
     the same keys as `keys` does, for one Region.
 
-    Exit codes: 0 printed or written; 1 cannot be written; 2 wrong usage.
+    A file that is there is replaced, and that is said.
+
+    Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
     """
     with reported():
         name, text = _template(kind, region, platform_role_arn)
-        if out is None:
+        if out is None or str(out) == "-":
             print_text(text)
             return
         file = out / name if out.is_dir() else out
         try:
+            before = file.read_bytes() if file.exists() else None
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
-        say(f"Written: {file}")
+        say(f"{'Replaced' if before not in {None, text.encode()} else 'Written'}: {file}")
 
 
 def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple[str, str]:
@@ -110,6 +135,7 @@ def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple
 
 def _show(kit: "OnboardingKit") -> None:
     import json
+    import textwrap
 
     from byok.domain.arns import WhichKey
     from byok.domain.commands import TEMPLATE_FILE
@@ -123,6 +149,9 @@ def _show(kit: "OnboardingKit") -> None:
     def block(text: str) -> None:
         print_text("\n".join(f"  {line}".rstrip() for line in text.splitlines()) + "\n")
 
+    def prose(text: str) -> None:
+        block("\n".join(textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)))
+
     heading("Before you begin")
     block("\n".join(f"- {line}" for line in PREREQUISITES))
     heading("Onboarding values")
@@ -132,19 +161,61 @@ def _show(kit: "OnboardingKit") -> None:
         f"AWS Region           {kit.region}"
     )
     heading("A. With CloudFormation (recommended): one stack makes both keys")
-    block(
-        f"Get {TEMPLATE_FILE} with: byok template --out {TEMPLATE_FILE}\n"
-        f"Change --profile {kit.commands.profile} to your own AWS CLI profile, and run:"
+    prose(
+        f"Save the file {TEMPLATE_FILE} that came with this, change --profile {kit.commands.profile} to your own AWS "
+        "CLI profile, and run this in the folder of the file:"
     )
     print_text(f"\n{kit.commands.deploy()}\n\n")
     block(f"When the stack is complete, this prints the {kit.vendor.payload_output}, which is what you give back:")
     print_text(f"\n{kit.commands.payload()}\n")
     heading("B. By hand: one key for S3 and one for Aurora, both symmetric, Encrypt and decrypt, in this Region")
     block("Append to the Statement array of each key's policy, and leave what is there as it is.")
-    for which, name in ((WhichKey.S3, "S3 key"), (WhichKey.RDS, "Aurora key")):
-        block(f"\n{name}:")
+    for which in WhichKey:
+        block(f"\n{which.key_name}:")
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements(which)) + "\n")
-    block("\nOr make both keys with these commands (they run in AWS CloudShell without --profile):")
+    print_text("\n")
+    prose(
+        "Or make both keys with this command, which prints what you give back. The profile is in its first line; in "
+        "AWS CloudShell, leave --profile and the name after it out:"
+    )
     print_text(f"\n{kit.commands.create_keys()}\n")
+    heading("Afterwards (optional): the tenant's name on both keys")
+    prose(
+        "Once the environment is there, you get its tenant's name and the commands that put it on both keys as aliases "
+        "and tags: for a stack, that is the same deployment with TenantName. The keys stay the same, and the "
+        "environment works without it."
+    )
+    heading("Optional: let the platform name the keys")
+    _show_tenant_role(kit, prose)
     heading("Keep in mind")
     block("\n".join(f"- {line}" for line in WARNINGS))
+    say(f"For whoever sends this: the file that goes with it is made by `byok template --out {TEMPLATE_FILE}`.")
+
+
+def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> None:
+    from byok.domain.commands import TENANT_ROLE_FILE
+
+    prose(
+        "A role in your account lets the platform put that name there itself. It can do nothing else, and only on "
+        "these two keys; without it nothing is missing."
+    )
+    commands = kit.tenant_role_commands()
+    if commands is None:
+        prose("The command for it holds the ARNs of both keys: you get it when you have given them back.")
+        say(
+            "For whoever sends this: the command is printed by the same `byok onboarding` with --payload, and by "
+            "`byok tenant`."
+        )
+        return
+    deploy, role_arn = commands
+    prose(
+        f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_FILE} that came with this, and run this in "
+        "its folder; CAPABILITY_IAM says that you know that the stack makes a role:"
+    )
+    print_text(f"\n{deploy}\n\n")
+    prose("This prints the role's ARN, which you give back:")
+    print_text(f"\n{role_arn}\n")
+    say(
+        f"For whoever sends this: the file is made by `byok template tenant-role --out {TENANT_ROLE_FILE}`, and what "
+        f"comes back goes into `byok tenant` as --tenant-role-arn, with --external-id {kit.external_id}."
+    )

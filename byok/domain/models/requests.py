@@ -9,6 +9,7 @@ from byok.domain.models.base import Request
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
 from byok.domain.payload import with_payload_expanded
 from byok.domain.statuses import OnFailure
+from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
 class CheckKeysRequest(Request):
@@ -45,7 +46,7 @@ class TenantRole(Request):
     """
 
     role_arn: str = Field(pattern=ROLE_ARN_PATTERN)
-    external_id: str = Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$")
+    external_id: str = Field(pattern=EXTERNAL_ID_PATTERN)
 
 
 class ProvisionRequest(CheckKeysRequest):

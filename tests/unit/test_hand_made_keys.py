@@ -1,0 +1,115 @@
+"""The commands that make keys and name them by hand, as shells run them, with a stand-in for the AWS CLI."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.commands import CustomerCommands
+from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.vendor import VendorProfile
+
+REGION = "eu-central-1"
+ROLE = "arn:aws:iam::111122223333:role/Platform"
+VENDOR = VendorProfile()
+COMMANDS = CustomerCommands(ROLE, REGION, VENDOR, profile="my profile")
+SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
+MADE = ["get-caller-identity", "create-key", "create-key", "enable-key-rotation", "enable-key-rotation"]
+
+# It notes what it is asked, prints what the AWS CLI would with --output text, and fails at the call it is told to.
+AWS = """#!/bin/sh
+count=$(($(cat "$CALLS/count" 2>/dev/null || echo 0) + 1))
+echo $count > "$CALLS/count"
+printf '%s\\000' "$@" > "$CALLS/$count"
+[ "$count" = "$FAILS" ] && { echo 'An error occurred' >&2; exit 254; }
+case "$2" in
+  get-caller-identity) echo 444455556666 ;;
+  create-key) echo "arn:aws:kms:eu-central-1:444455556666:key/$count" ;;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell with that AWS CLI."""
+
+    program: str
+    folder: Path
+
+    def run(self, text: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a text and see what the shell still knows after it."""
+        (self.folder / "aws").write_text(AWS)
+        (self.folder / "aws").chmod(0o755)
+        environment = {**os.environ, "CALLS": str(self.folder), "FAILS": str(fails)}
+        environment["PATH"] = f"{self.folder}{os.pathsep}{os.environ['PATH']}"
+        after = "\nprintf '%s' \"ended with $?; knows${ACCOUNT:-}${S3_KEY_ARN:-}$#\" >&2"
+        return subprocess.run(
+            [self.program, "-c", text + after],
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+
+    @property
+    def calls(self) -> list[list[str]]:
+        """What the AWS CLI was asked."""
+        count = int((self.folder / "count").read_text())
+        return [(self.folder / str(number)).read_text().split("\0")[:-1] for number in range(1, count + 1)]
+
+    def option(self, call: int, name: str) -> str:
+        """The value of an option."""
+        words = self.calls[call]
+        return words[words.index(name) + 1]
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
+    return Shell(request.param, tmp_path)
+
+
+def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: Shell) -> None:
+    ended = shell.run(COMMANDS.create_keys())
+
+    assert [call[1] for call in shell.calls] == MADE
+    arns = [f"arn:aws:kms:eu-central-1:444455556666:key/{number}" for number in (2, 3)]
+    assert json.loads(ended.stdout) == dict(zip(("S3KmsKeyArn", "RdsKmsKeyArn"), arns, strict=True))
+    assert [shell.option(call, "--key-id") for call in (3, 4)] == arns
+    for number in range(len(MADE)):
+        assert (shell.option(number, "--profile"), shell.option(number, "--region")) == ("my profile", REGION)
+    owner = owner_statement("arn:aws:iam::444455556666:root")
+    for call, which in ((1, WhichKey.S3), (2, WhichKey.RDS)):
+        expected = key_policy(owner, key_statements(which, Grantee.of(ROLE, REGION), VENDOR))  # contract 56-58
+        assert json.loads(shell.option(call, "--policy")) == expected
+
+
+@pytest.mark.parametrize("fails", range(1, len(MADE) + 1))
+def test_first_failure_ends_it_and_no_payload_is_printed(shell: Shell, fails: int) -> None:
+    ended = shell.run(COMMANDS.create_keys(), fails)
+
+    assert ended.stdout == ""
+    assert len(shell.calls) == fails
+    assert "ended with 254" in ended.stderr
+    made = [f"key/{number}" for number in (2, 3) if number < fails]
+    assert [key for key in ("key/2", "key/3") if key in ended.stderr] == made, "what is there is told"
+
+
+def test_nothing_stays_behind_in_the_owners_shell(shell: Shell) -> None:
+    for fails in (0, 2):
+        assert shell.run(COMMANDS.create_keys(), fails).stderr.endswith("; knows0")
+
+
+def test_key_whose_alias_cannot_be_made_gets_no_tags(shell: Shell) -> None:
+    by_hand = COMMANDS.name_keys("s3-key", "rds-key", "acme")[1]
+
+    shell.run(by_hand, fails=3)
+
+    assert [call[1] for call in shell.calls] == ["create-alias", "tag-resource", "create-alias"]
+    assert "AlreadyExistsException" in by_hand.splitlines()[0]
