@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -27,7 +28,7 @@ from byok.contracts import TASK_QUEUE
 from byok.domain.arns import role_of_session
 from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
-from byok.settings import Settings
+from byok.settings import Settings, faults
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.provision_environment import ProvisionEnvironment
@@ -128,9 +129,8 @@ def main() -> int:
         settings = Settings()
         configure_logging(settings)
         asyncio.run(run(settings))
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        sys.stderr.write(f"The worker's settings are wrong: {faults}\n")
+    except (ValidationError, SettingsError) as error:
+        sys.stderr.write(f"The worker's settings are wrong: {faults(error)}\n")
         return 1
     except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")

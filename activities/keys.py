@@ -85,7 +85,7 @@ class KeyClaims:
             if owner != self._environment.environment_id:
                 arn = self._environment.key_arn(which)
                 step = Step(self._environment, self.step.vendor, self.step.phase, which)
-                message = f"{arn} is the {which.label.removesuffix(' ARN')} of environment {owner}."
+                message = f"{arn} is the {which.key_name} of environment {owner}."
                 raise step.refuse("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release(self) -> None:

@@ -3,19 +3,27 @@
 Temporal is found by its own environment configuration (`TEMPORAL_ADDRESS`, profiles), AWS by boto3's standard chain.
 """
 
+import json
 import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from byok.domain.arns import account_of
 from byok.domain.vendor import VendorProfile
 
 PREFIX: Final = "BYOK_"
 _FOR_TESTS: Final = "BYOK_TEST_"
+
+
+_JSON: Final = {
+    "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
+    "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
+}
+"""What is written as JSON, and how that looks."""
 
 
 class LogFormat(StrEnum):
@@ -75,3 +83,38 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         return values
+
+
+def faults(error: ValidationError | SettingsError) -> str:
+    """What is wrong with the settings, each fault with its variable, for whoever has set it.
+
+    What is wrong only because something else is (a name that follows from another) is left out.
+    """
+    if isinstance(error, SettingsError):
+        given = {name.upper(): value for name, value in os.environ.items()}
+        unread = [name for name in _JSON if given.get(name) and not _is_json(given[name])]
+        return "; ".join(f"{name}: has to be {_JSON[name]}" for name in unread) or str(error)
+    found = [one for one in error.errors(include_input=False) if one["type"] != "default_factory_not_called"]
+    inner = {one["loc"][:length] for one in found for length in range(len(one["loc"]))}
+    own = [one for one in found if one["loc"] not in inner or not one["loc"]]
+    return "; ".join(dict.fromkeys(_fault(one["loc"], one["type"], one["msg"]) for one in own))
+
+
+def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    named = [part for part in location if isinstance(part, str)]
+    if not named:
+        return message.removeprefix("Value error, ")
+    variable = PREFIX + "__".join(named).upper()
+    if variable in _JSON and kind.endswith("_type"):
+        return f"{variable}: has to be {_JSON[variable]}"
+    if kind == "extra_forbidden":
+        return f"{variable}: there is no such setting"
+    return f"{variable}: {message.removeprefix('Value error, ')}"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

@@ -61,8 +61,10 @@ def fail(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
 def reported(*, as_json: bool = False) -> Iterator[None]:
     """Turn whatever a command may meet into a message and an exit code: nobody is shown a traceback for it."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from byok.service_errors import ServiceError
+    from byok.settings import faults
 
     try:
         yield
@@ -73,15 +75,9 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
     except ValidationError as error:
         if error.title != "Settings":
             raise
-        faults = "; ".join(
-            f"{_variable(fault['loc'])}{fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_input=False)
-        )
-        fail(f"The settings are wrong: {faults}", "byok.Settings", FAILED, as_json=as_json)
+        fail(f"The settings are wrong: {faults(error)}.", "byok.Settings", USAGE, as_json=as_json)
+    except SettingsError as error:
+        fail(f"The settings are wrong: {faults(error)}.", "byok.Settings", USAGE, as_json=as_json)
     except KeyboardInterrupt:
         say("Interrupted. An environment that was accepted goes on: see `byok status`.")
         raise typer.Exit(INTERRUPTED) from None
-
-
-def _variable(location: tuple[int | str, ...]) -> str:
-    return f"BYOK_{'__'.join(map(str, location)).upper()}: " if location else ""

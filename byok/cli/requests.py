@@ -54,6 +54,7 @@ def with_keys(given: dict[str, object]) -> dict[str, object]:
     try:
         payload = given.pop("payload", None)
         named = read_payload(payload) if payload is not None else {}
+        given = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
         differing = [OPTIONS[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
         if differing:
             raise UsageError(f"--payload names another key than {' and '.join(differing)}: give one or the other.")

@@ -94,7 +94,7 @@ def tenant(found: TenantOutcome) -> Text:
         return stacked([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
-        name = key.key.label.removesuffix(" ARN")
+        name = key.key.key_name
         if key.alias_state is AliasState.CONFLICT:
             rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}, and is left so.", "red"))
         else:
@@ -145,11 +145,13 @@ def evidence(proof: Evidence) -> Text:
 
 def key_check(check: KeyCheck) -> Text:
     """What a check of two keys found."""
-    lines = [Text(f"✓ {proof.key.label}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs]
+    lines = [
+        Text(f"✓ {proof.key.key_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
+    ]
     if check.findings:
         return stacked([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
     lines.append(
-        Text("✓ RDS key ARN: nothing is wrong with it. That RDS can use the key shows when a cluster is made.")
+        Text("✓ Aurora key: nothing is wrong with its ARN. That RDS can use the key shows when a cluster is made.")
     )
     return stacked([*lines, Text("These keys can be used.", "bold green")])
 

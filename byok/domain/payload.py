@@ -56,7 +56,7 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         PayloadError: It is none, or it names other keys than the fields do.
     """
-    fields = dict(values)
+    fields = {name: _stripped(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
     if S3_KEY in fields or RDS_KEY in fields:
         given["payload"] = {name: fields.pop(name) for name in (S3_KEY, RDS_KEY) if name in fields}
@@ -67,6 +67,10 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
                 raise PayloadError(f"{where} holds the onboarding payload, and {field} names another key than that.")
             fields[field] = arn
     return fields
+
+
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _is_payload(value: Any) -> bool:

@@ -21,7 +21,22 @@ _ALIAS_PATTERN: Final = re.compile(r"alias/[A-Za-z0-9/_-]*\{tenant\}[A-Za-z0-9/_
 _TAG_KEY: Final = re.compile(r"[\w .:/=+@-]{1,128}")
 
 
+_NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{0,31}")
+_RESOURCE_PREFIX: Final = re.compile(r"[a-z][a-z0-9]{1,7}")
+_TAG_PREFIX: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def _an_identifier(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "has to be letters without accents and digits, beginning with a capital, without spaces, at most 32"
+        )
+    return name
+
+
 def _free_for_buckets(prefix: str) -> str:
+    if not _RESOURCE_PREFIX.fullmatch(prefix):
+        raise ValueError("has to be 2 to 8 small letters and digits, beginning with a letter")
     # S3 keeps names that begin with `sthree-` and `amzn-s3-demo-` to itself (S3 user guide, "Bucket naming rules").
     if prefix in ("sthree", "amzn"):
         raise ValueError(f"S3 reserves bucket names that begin with {prefix}-")
@@ -29,6 +44,8 @@ def _free_for_buckets(prefix: str) -> str:
 
 
 def _free_for_tags(prefix: str) -> str:
+    if not _TAG_PREFIX.fullmatch(prefix):
+        raise ValueError("has to be at most 31 small letters, digits and hyphens, beginning with a letter")
     if prefix == "aws":
         raise ValueError("AWS reserves tags that begin with aws:")
     return prefix
@@ -44,7 +61,9 @@ def _an_alias_pattern(pattern: str) -> str:
 
 def _tag_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     for key in keys:
-        if not _TAG_KEY.fullmatch(key) or key.lower().startswith("aws:"):
+        if key.lower().startswith("aws:"):
+            raise ValueError(f"AWS reserves tags that begin with aws:, such as {key}")
+        if not _TAG_KEY.fullmatch(key):
             raise ValueError(f"{key!r} cannot be the key of a tag")
     if len(set(keys)) != len(keys):
         raise ValueError("every tag needs a key of its own")
@@ -68,15 +87,12 @@ class VendorProfile(BaseModel):
         tenant_tags: Keys of the tags that carry the tenant's name on both keys.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What follows from the name is examined as well: a name such as Aws makes tags that AWS reserves.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    name: str = Field(default="Ataccama", pattern=r"^[A-Z][A-Za-z0-9]{0,31}$")
-    resource_prefix: Annotated[str, AfterValidator(_free_for_buckets)] = Field(
-        default="byok", pattern=r"^[a-z][a-z0-9]{1,7}$"
-    )
-    tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = Field(
-        default="byok", pattern=r"^[a-z][a-z0-9-]{0,30}$"
-    )
+    name: Annotated[str, AfterValidator(_an_identifier)] = "Ataccama"
+    resource_prefix: Annotated[str, AfterValidator(_free_for_buckets)] = "byok"
+    tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = "byok"
     # The two are not alike in the reference vendor's documents: only one of them says "for" (contract 103, 104).
     s3_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
         default_factory=lambda values: f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT}"

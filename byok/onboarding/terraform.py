@@ -5,6 +5,7 @@ HCL as well. The one variable is the tenant's name.
 """
 
 import json
+import re
 from typing import Final
 
 from byok.domain.arns import WhichKey, partition_of
@@ -55,7 +56,7 @@ def _key(which: WhichKey, platform_role_arn: str, region: str, vendor: VendorPro
 
 
 def _snake(name: str) -> str:
-    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 _FRAME: Final = """\

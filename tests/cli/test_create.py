@@ -224,5 +224,5 @@ def test_without_a_worker_it_is_accepted_and_the_absence_is_said(run: Run, servi
 def test_wrong_settings_are_named(run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_NONSENSE", "1")
     ended = run("create", *OPTIONS)
-    assert ended.code == 1
+    assert ended.code == 2
     assert "The settings are wrong: unknown: BYOK_NONSENSE" in ended.err

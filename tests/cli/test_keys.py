@@ -269,6 +269,8 @@ def test_create_takes_the_payload_in_every_place(run: Run, service: FakeService)
         ("--s3-key-arn", payload),
         ("--rds-key-arn", json.dumps(json.loads(payload), indent=2)),
         ("--payload", payload, "--s3-key-arn", KEYS[0]),
+        ("--payload", payload, "--s3-key-arn", f" {KEYS[0]} "),
+        ("--s3-key-arn", f" {KEYS[0]}", "--rds-key-arn", f"{KEYS[1]}\n"),
     ):
         assert run("create", "--name", "acme", "--region", "eu-central-1", *options).code == 0  # contract 50
         request = service.created[-1]

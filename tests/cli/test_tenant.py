@@ -69,7 +69,7 @@ def test_key_that_cannot_be_named_fails_with_the_problem(
         (("acme", "x" * 198), "197"),
         (("acme", "acme", *ROLE[:2]), "belong together"),
         (("acme", "acme", "--tenant-role-arn", "me", "--external-id", "acme-1"), "--tenant-role-arn"),
-        (("acme", "acme", *ROLE[:3], " "), "--external-id"),
+        (("acme", "acme", *ROLE[:3], " "), "--external-id has to be 2 to 1224 letters"),
     ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_asked(

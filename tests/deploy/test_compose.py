@@ -214,7 +214,7 @@ def test_with_a_wrong_setting_the_worker_names_it_and_ends() -> None:
         native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert ended.returncode == 1
-    assert "activity_threads" in ended.stderr
+    assert "BYOK_ACTIVITY_THREADS" in ended.stderr
 
 
 def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:

@@ -225,3 +225,9 @@ def test_external_id_follows_from_the_keys_alone() -> None:
     assert first == again != other
     assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
     assert first in CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys("a", "b", "acme")[-1]
+
+
+@pytest.mark.parametrize(("name", "output"), [("Ataccama", "ataccama"), ("IBM", "ibm"), ("GlobexCorp", "globex_corp")])
+def test_output_of_terraform_is_called_as_people_write_it(name: str, output: str) -> None:
+    text = terraform_file(role(REGIONS[0]), REGIONS[0], VendorProfile(name=name))
+    assert f'output "{output}_onboarding_payload"' in text

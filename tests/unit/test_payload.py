@@ -33,6 +33,7 @@ def test_payload_is_compact_json_with_the_two_names() -> None:
         {"s3_key_arn": json.dumps([PAYLOAD])},
         NAMED,
         {"s3_key_arn": S3, "rds_key_arn": RDS},
+        {"s3_key_arn": f" {S3}", "rds_key_arn": f"{RDS}\n"},
     ],
 )
 def test_request_takes_the_payload_in_every_place(given: dict[str, Any]) -> None:

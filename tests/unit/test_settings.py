@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
-from byok.settings import LogFormat, Settings
+from byok.settings import LogFormat, Settings, faults
 
 
 @pytest.fixture(autouse=True)
@@ -79,3 +80,43 @@ def test_a_value_that_does_not_fit_is_refused_with_its_name(
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().activity_threads = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        *(
+            (
+                "BYOK_VENDOR__NAME",
+                name,
+                "BYOK_VENDOR__NAME: has to be letters without accents and digits, beginning with a capital, without "
+                "spaces, at most 32",
+            )
+            for name in ("Globex Corp", "globex", "Müller", "3M", "G" * 33)
+        ),
+        (
+            "BYOK_VENDOR__NAME",
+            "Aws",
+            "BYOK_VENDOR__TENANT_TAGS: AWS reserves tags that begin with aws:, such as aws:auto",
+        ),
+        *(
+            ("BYOK_VENDOR__TENANT_TAGS", text, "BYOK_VENDOR__TENANT_TAGS: has to be a JSON list, such as [")
+            for text in ("bla", '"a"', "[1]", "{}")
+        ),
+        ("BYOK_VENDOR", "x", "BYOK_VENDOR: has to be a JSON object"),
+        ("BYOK_VENDOR__NAMME", "Acme", "BYOK_VENDOR__NAMME: there is no such setting"),
+        ("BYOK_VENDOR__RESOURCE_PREFIX", "Globex", "BYOK_VENDOR__RESOURCE_PREFIX: has to be 2 to 8 small letters"),
+        ("BYOK_VENDOR__TAG_PREFIX", "a:b", "BYOK_VENDOR__TAG_PREFIX: has to be at most 31 small letters"),
+        ("BYOK_NONSENSE", "1", "unknown: BYOK_NONSENSE"),
+    ],
+)
+def test_fault_is_told_once_with_its_variable_and_in_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises((ValidationError, SettingsError)) as caught:
+        Settings()
+    assert isinstance(caught.value, ValidationError | SettingsError)
+    words = faults(caught.value)
+    assert words.startswith(told)
+    assert words.count("BYOK_VENDOR__") <= 1

@@ -51,6 +51,7 @@ def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | 
     from pydantic import ValidationError
 
     from byok.domain.models import TenantRole
+    from byok.domain.tenant import EXTERNAL_ID_SHAPE
 
     if role_arn is None and external_id is None:
         return None
@@ -59,8 +60,11 @@ def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | 
     try:
         return TenantRole(role_arn=role_arn, external_id=external_id)
     except ValidationError as error:
-        field = {"role_arn": "--tenant-role-arn", "external_id": "--external-id"}[str(error.errors()[0]["loc"][0])]
-        raise UsageError(f"{field} is not what it has to be: {error.errors()[0]['msg']}") from error
+        shapes = {
+            "role_arn": "--tenant-role-arn has to be the full ARN of an IAM role, as the role's stack prints it",
+            "external_id": f"--external-id has to be {EXTERNAL_ID_SHAPE}",
+        }
+        raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
 
 
 async def _tenant(environment: str, name: str, role: "TenantRole | None", *, repoint: bool, as_json: bool) -> int:
