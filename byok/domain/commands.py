@@ -22,7 +22,6 @@ STACK_NAME: Final = "byok-kms-keys"
 """The stack's name in our commands; any other legal one works (contract 41)."""
 
 TENANT_ROLE_FILE: Final = "byok-tenant-role.yaml"
-TENANT_ROLE_STACK: Final = "byok-tenant-role"
 TENANT_ROLE_OUTPUT: Final = "TenantRoleArn"
 
 STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
@@ -167,7 +166,7 @@ class CustomerCommands:
             "aws cloudformation deploy",
             f"--profile {self._profile}",
             f"--template-file {TENANT_ROLE_FILE}",
-            f"--stack-name {TENANT_ROLE_STACK}",
+            f"--stack-name {self._role_stack}",
             "--parameter-overrides",
             f"  {self.vendor.role_parameter}={shlex.quote(self.platform_role_arn)}",
             f"  {S3_KEY}={shlex.quote(s3_key_arn)}",
@@ -177,13 +176,18 @@ class CustomerCommands:
             f"--region {self.region}",
         )
 
+    @property
+    def _role_stack(self) -> str:
+        """Beside the keys' own stack: whoever has two environments has two of each."""
+        return f"{self.stack_name[:100]}-tenant-role"
+
     def tenant_role_arn(self) -> str:
         """Print the ARN of that role, which the platform needs."""
         return _joined(
             "aws cloudformation describe-stacks",
             f"--profile {self._profile}",
             f"--region {self.region}",
-            f"--stack-name {TENANT_ROLE_STACK}",
+            f"--stack-name {self._role_stack}",
             f'--query "Stacks[0].Outputs[?OutputKey==\\`{TENANT_ROLE_OUTPUT}\\`].OutputValue"',
             "--output text",
         )

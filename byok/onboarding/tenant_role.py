@@ -90,10 +90,21 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                                 "Resource": [*keys, *aliases],
                             },
                             {
+                                "Sid": "SeeTags",
+                                "Effect": "Allow",
+                                "Action": "kms:ListResourceTags",
+                                "Resource": keys,
+                            },
+                            # Tags can decide who may use a key (KMS developer guide, "ABAC for AWS KMS"): these alone.
+                            {
                                 "Sid": "TagTheKeys",
                                 "Effect": "Allow",
-                                "Action": ["kms:ListResourceTags", "kms:TagResource"],
+                                "Action": "kms:TagResource",
                                 "Resource": keys,
+                                "Condition": {
+                                    "ForAllValues:StringEquals": {"aws:TagKeys": list(vendor.tenant_tags)},
+                                    "Null": {"aws:TagKeys": "false"},
+                                },
                             },
                             # KMS knows no narrower permission for this (service authorization reference, "AWS KMS").
                             {
@@ -119,5 +130,6 @@ def _aliases(which: WhichKey, parameter: str, vendor: VendorProfile) -> Function
 _HEADING: Final = """\
 Optional: lets {vendor}'s platform keep your tenant's name on your two KMS keys.
 
-The role can create and point the two aliases, read and set tags on the two keys, and list aliases. It cannot use the
-keys, change their policies, disable or delete them. Delete the stack to take the permission back."""
+The role can create and point the two aliases, list aliases, read the tags of the two keys and set those of the tenant's
+name. It cannot use the keys, change their policies, disable or delete them. Delete the stack to take the permission
+back."""

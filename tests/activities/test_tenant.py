@@ -197,7 +197,12 @@ def test_role_can_do_nothing_else(tenant: Tenant) -> None:
         lambda: kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7),
         lambda: kms.get_key_policy(KeyId=arn, PolicyName="default"),
         lambda: kms.encrypt(KeyId=arn, Plaintext=b"x"),
-        lambda: kms.tag_resource(KeyId=tenant.aws.key(), Tags=[{"TagKey": "a", "TagValue": "b"}]),
+        lambda: kms.tag_resource(KeyId=tenant.aws.key(), Tags=[{"TagKey": "aatn", "TagValue": "b"}]),
+        lambda: kms.tag_resource(KeyId=arn, Tags=[{"TagKey": "team", "TagValue": "admin"}]),
+        lambda: kms.tag_resource(
+            KeyId=arn, Tags=[{"TagKey": "aatn", "TagValue": "b"}, {"TagKey": "team", "TagValue": "admin"}]
+        ),
+        lambda: kms.untag_resource(KeyId=arn, TagKeys=["aatn"]),
         lambda: kms.create_alias(AliasName="alias/mine", TargetKeyId=arn),
     )
     for attempt in attempts:

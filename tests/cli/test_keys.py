@@ -201,6 +201,9 @@ def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) 
     assert ended.code == 0
     assert "Appended: AllowAtaccamaPlatformS3Access" in ended.err
     assert json.loads(after.read_text())["Statement"] == [PLACE.owner, *PLACE.statements(WhichKey.S3)]
+    told = run("policy", "merge", "s3", str(before), *WHERE, "--out", str(after), "--key-arn", KEYS[0]).err
+    assert f"aws kms put-key-policy --profile byok --region eu-central-1 --key-id {KEYS[0]}" in told
+    assert f"--policy file://{after}" in told
     again = run("policy", "merge", "s3", str(after), *WHERE)
     assert again.out.rstrip("\n") == after.read_text()
     assert "Nothing to do" in again.err

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.commands import TENANT_ROLE_OUTPUT, CustomerCommands
+from byok.domain.commands import CustomerCommands
 from byok.domain.statuses import Phase
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.collection import collection_script
@@ -147,16 +147,9 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
 
     # The platform finds everything in place, through the optional role or without it.
     (shell.folder / "byok-tenant-role.yaml").write_text(tenant_role_template(VENDOR))
-    role_commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR)
-    await shell.succeeds(
-        role_commands.deploy_tenant_role(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"], "guide-1").replace(
-            "byok-tenant-role \\", f"{stack}-role \\", 1
-        )
-    )
-    found = await shell.succeeds(
-        f"aws cloudformation describe-stacks --profile byok --stack-name {stack}-role "
-        f"--query \"Stacks[0].Outputs[?OutputKey=='{TENANT_ROLE_OUTPUT}'].OutputValue\" --output text"
-    )
+    commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
+    await shell.succeeds(commands.deploy_tenant_role(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"], "guide-1"))
+    found = await shell.succeeds(commands.tenant_role_arn())
     role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
     reconciled = await machine.run("byok", "tenant", environment, tenant, *role, "--json")
     assert reconciled.code == 0, reconciled.err

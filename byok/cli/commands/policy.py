@@ -93,7 +93,8 @@ def merge(
     """Put the platform's statements into a key policy, and leave everything else as it is, to the byte.
 
     A statement of ours that is outdated is replaced, unless something of the owner's would be lost with it. The result
-    is UTF-8. It is not put on the key: that is the owner's to do, with `aws kms put-key-policy`.
+    is UTF-8. It is not put on the key: that is the owner's to do, with `aws kms put-key-policy`. With --key-arn and
+    --out the whole command is said.
 
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
     """
@@ -122,6 +123,11 @@ def merge(
                 say(f"{words}: {', '.join(sids)}")
         if not merged.changed:
             say("Nothing to do: the policy has the statements.")
+        elif known is not None and out is not None and str(out) != "-":
+            from byok.domain.commands import CustomerCommands
+
+            put = CustomerCommands(role, region, settings.vendor).put_policy(known, str(out))
+            say(f"The owner of the key puts it there: {put}")
 
 
 def _known_key(key_arn: str | None, region: str) -> str | None:
