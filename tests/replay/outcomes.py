@@ -9,9 +9,8 @@ from temporalio.client import WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.statuses import Phase
-from tests.workflows.scripted import RDS_KEY, S3_KEY, refusal, request
+from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, refusal, request
 from tests.workflows.stage import Stage
-from tests.workflows.test_reconcile_tenant import ROLE, naming
 
 _NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 

@@ -45,6 +45,8 @@ S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-1111111
 RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222222222"
 PLATFORM = Platform("arn:aws:iam::111122223333:role/Platform", VendorProfile(), load_blueprint(None))
 
+ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
+
 Step = Callable[[], object]
 
 
@@ -52,6 +54,13 @@ def request(environment_id: str, **changes: Any) -> ProvisionRequest:
     """A request for an environment on two good keys."""
     values = {"environment_id": environment_id, "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return ProvisionRequest.model_validate(values | changes)
+
+
+def naming(environment_id: str, **changes: Any) -> TenantRequest:
+    """A request to put a tenant's name on two good keys, through a role."""
+    keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
+    return TenantRequest.model_validate(values | changes)
 
 
 def refusal(

@@ -8,19 +8,11 @@ from temporalio.exceptions import ApplicationError
 
 from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
 from byok.domain.arns import WhichKey
-from byok.domain.models import TenantRequest
 from byok.domain.statuses import Phase
-from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, problems_in, refusal, request
+from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
 from tests.workflows.stage import Stage
 
-ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": "acme-1"}
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
-
-
-def naming(environment_id: str, **changes: Any) -> TenantRequest:
-    keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
-    values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
-    return TenantRequest.model_validate(values | changes)
 
 
 async def failure_of(handle: Any) -> ApplicationError:
