@@ -14,9 +14,12 @@ from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     ConnectionError,
+    CredentialRetrievalError,
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
 )
 from pydantic import BaseModel
 from temporalio import activity
@@ -24,7 +27,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey
-from byok.domain.errors import OPERATIONS, Outcome, classify
+from byok.domain.errors import OPERATIONS, Outcome, Row, classify
 from byok.domain.models import Environment, Problem, TenantRole
 from byok.domain.problems import problem
 from byok.domain.remediation import Remedy, Subject
@@ -46,9 +49,32 @@ _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(sec
 
 _ASKED_AGAIN: Final = "Nothing yet: a change of the key may be on its way. AWS is asked again for {left} s more."
 
-# Botocore does not say which service an error came from; the operations we call have names of their own.
-_SERVICE_OF: Final = {operation: service for service, operations in OPERATIONS.items() for operation in operations}
+# Botocore does not say which service an error came from; the operations we call have names of their own. Before any of
+# them it may call others by itself, for the worker's own credentials: STS among them, as we do for the tenant's role.
+_SERVICE_OF: Final = {
+    operation: service for service, operations in OPERATIONS.items() for operation in operations if service != "sts"
+}
+_NO_CREDENTIALS: Final = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
+)
 _BENIGN: Final = ApplicationErrorCategory.BENIGN
+
+
+class TenantRoleError(ClientError):
+    """What STS answers about the role in the customer's account, and not about the worker's own credentials.
+
+    Botocore calls AssumeRole, too, where the worker's profile names a role: by the operation the two cannot be told
+    apart.
+    """
+
+    @classmethod
+    def of(cls, answer: ClientError) -> Self:
+        """The same answer, marked."""
+        return cls(cast("Any", answer.response), answer.operation_name)
 
 
 @dataclass(frozen=True)
@@ -100,14 +126,23 @@ class AwsClients:
             role: The role there, and its external id.
             region: Where the keys are.
             session_name: What the customer's CloudTrail shows.
+
+        Raises:
+            TenantRoleError: STS does not give the role; whatever concerns the worker's own credentials is raised as it
+                comes.
         """
-        sts = self.sts(region)
-        taken = sts.assume_role(
-            RoleArn=role.role_arn,
-            RoleSessionName=session_name,
-            ExternalId=role.external_id,
-            DurationSeconds=_SHORTEST_SESSION,
-        )["Credentials"]
+        sts, own = self.sts(region), self.session.get_credentials()
+        if own is not None:
+            own.get_frozen_credentials()  # renewed now where they are due, so that what follows is about the role alone
+        try:
+            taken = sts.assume_role(
+                RoleArn=role.role_arn,
+                RoleSessionName=session_name,
+                ExternalId=role.external_id,
+                DurationSeconds=_SHORTEST_SESSION,
+            )["Credentials"]
+        except ClientError as error:
+            raise TenantRoleError.of(error) from error
         with self._lock:  # the making of a client is not safe among threads
             return self.session.client(
                 "kms",
@@ -131,7 +166,23 @@ class AwsClients:
 
 def outcome_of(error: ClientError) -> Outcome:
     """What the table says of an answer: for a step that expects something not to be there, or to be there already."""
-    return classify(_SERVICE_OF[error.operation_name], _code(error), _message(error)).outcome
+    return _row(error)[1].outcome
+
+
+def _row(error: ClientError, key_arn: str | None = None) -> tuple[str, Row]:
+    """The service that answered, as a problem's code begins with it, and the table's row.
+
+    What none of our own calls was answered concerns the worker's credentials, which botocore gets before any of them:
+    whatever it says, no customer can do anything about it.
+    """
+    code, message = _code(error), _message(error)
+    service = "sts" if isinstance(error, TenantRoleError) else _SERVICE_OF.get(error.operation_name)
+    if service is not None:
+        return service, classify(service, code, message, key_arn)
+    row = classify("sts", code, message)
+    if row.outcome is Outcome.RETRY:
+        return "credentials", row
+    return "credentials", Row("credentials", code, row.outcome, Remedy.PLATFORM_CREDENTIALS)
 
 
 def _code(error: ClientError) -> str:
@@ -170,7 +221,7 @@ class Step:
         except (ConnectionError, ConnectionClosedError, HTTPClientError) as error:
             code = f"network.{type(error).__name__}"
             raise _failure(self.problem(code, str(error), Remedy.WAIT), retry=True) from error
-        except (NoCredentialsError, PartialCredentialsError) as error:
+        except _NO_CREDENTIALS as error:
             code = f"aws.{type(error).__name__}"
             raise _failure(self.problem(code, str(error), Remedy.PLATFORM_CREDENTIALS)) from error
         except BotoCoreError as error:
@@ -237,9 +288,9 @@ class Step:
         )
 
     def _answered(self, error: ClientError) -> ApplicationError:
-        service, code = _SERVICE_OF[error.operation_name], _code(error)
+        service, row = _row(error, self.environment.key_arn(self.key))
+        code = _code(error)
         message = _message(error) or f"{service} answered {code} and gave no reason."
-        row = classify(service, code, message, self.environment.key_arn(self.key))
         why = self.problem(
             f"{service}.{code}",
             message,

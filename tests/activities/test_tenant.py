@@ -18,7 +18,7 @@ from byok.domain.statuses import AliasState
 from byok.onboarding.tenant_role import tenant_role_template
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import VENDOR, Aws
-from tests.workflows.test_reconcile_tenant import naming
+from tests.workflows.scripted import naming
 
 EXTERNAL_ID = "acme-4711"
 WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagResource"}

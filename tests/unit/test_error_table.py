@@ -135,3 +135,20 @@ def test_unknown_code_is_tried_again_for_the_grace_and_then_stops(service: str) 
     row = classify(service, "NeverHeardOf", "…", KEY)
 
     assert (row.outcome, row.customer_key) == (Outcome.STOP_AFTER_GRACE, False)
+
+
+PASSING = ("500", "502", "503", "504", "InternalFailure", "RequestLimitExceeded", "ServiceUnavailable", "Throttling")
+
+
+@pytest.mark.parametrize(
+    ("service", "code"),
+    [
+        *((service, code) for service in ("kms", "sts") for code in (*PASSING, "ThrottlingException")),
+        *(("kms", code) for code in ("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")),
+        *(("sts", code) for code in ("ExpiredToken", "ExpiredTokenException", "IDPCommunicationError")),
+    ],
+)
+def test_what_passes_by_itself_is_tried_again_wherever_a_key_is_named(service: str, code: str) -> None:
+    row = classify(service, code, "…", KEY)
+
+    assert (row.outcome, row.customer_key) == (Outcome.RETRY, False)

@@ -1,4 +1,9 @@
-"""What KMS and STS answer where a tenant's name is put on a key (botocore's models)."""
+"""What KMS and STS answer where a tenant's name is put on a key.
+
+Sources: botocore's models of the operations; "Common errors" of the KMS and STS API references; for what may be tried
+again `botocore.retries.standard`, which takes 500, 502, 503 and 504 for passing whatever the code is. An answer whose
+body botocore cannot read has its status in the place of the code (`botocore.parsers`).
+"""
 
 from typing import Final
 
@@ -7,6 +12,21 @@ from byok.domain.remediation import Remedy
 
 # KMS itself is called for a tenant's name alone, through a role in the customer's own account: from another account a
 # key can be given neither aliases nor tags (botocore's KMS model, "Cross-account use: No").
+_PASSING: Final = (
+    "500",
+    "502",
+    "503",
+    "504",
+    "InternalFailure",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+)
+
+# A session that KMS does not know any more, or not yet: every attempt takes on the role anew, and has another one.
+_OF_THE_SESSION: Final = ("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
+
 KMS_ROWS: Final = (
     key_row("kms", "AccessDeniedException", GRACE, Remedy.TENANT_ROLE),
     key_row("kms", "NotFoundException", GRACE, Remedy.CHECK_ARN),
@@ -20,10 +40,10 @@ KMS_ROWS: Final = (
         "kms",
         RETRY,
         Remedy.WAIT,
+        *_PASSING,
+        *_OF_THE_SESSION,
         "DependencyTimeoutException",
-        "ExpiredTokenException",
         "KMSInternalException",
-        "ThrottlingException",
     ),
     *rows(
         "kms",
@@ -39,15 +59,8 @@ KMS_ROWS: Final = (
 # A role made a moment ago is not seen everywhere at once, so a refusal may be on its way out.
 STS_ROWS: Final = (
     key_row("sts", "AccessDenied", GRACE, Remedy.TENANT_ROLE, customer=False),
-    *rows("sts", RETRY, Remedy.WAIT, "ExpiredTokenException", "InternalFailure", "ServiceUnavailable", "Throttling"),
-    *rows(
-        "sts",
-        STOP,
-        Remedy.PLATFORM_CREDENTIALS,
-        "ExpiredToken",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-    ),
+    *rows("sts", RETRY, Remedy.WAIT, *_PASSING, "ExpiredToken", "ExpiredTokenException", "IDPCommunicationError"),
+    *rows("sts", STOP, Remedy.PLATFORM_CREDENTIALS, "InvalidClientTokenId", "SignatureDoesNotMatch"),
     *rows(
         "sts",
         STOP,

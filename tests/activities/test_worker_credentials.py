@@ -1,0 +1,87 @@
+"""What goes wrong with the worker's own credentials is never told as a fault of the customer's role or keys."""
+
+from pathlib import Path
+
+import boto3
+import botocore.session
+import pytest
+from botocore.config import Config
+from temporalio.exceptions import ApplicationError
+
+from activities.aws import AwsClients
+from activities.keys import KeyActivities
+from activities.tenant import TenantActivities
+from byok.domain.arns import WhichKey
+from byok.domain.models import TenantRole, TenantTask
+from byok.domain.planning import plan_tenant
+from byok.domain.remediation import Remedy, Subject, remediation
+from byok.localaws.accounts import OPERATOR_CREDENTIALS
+from tests.activities.conftest import PLATFORM, Bench, stop_of
+from tests.localaws.server import REGION, VENDOR
+from tests.workflows.scripted import naming
+
+NOBODY = "arn:aws:iam::111122223333:role/nobody"
+ADVICE = remediation(Remedy.PLATFORM_CREDENTIALS, Subject(REGION, PLATFORM.role_arn, VENDOR))
+
+
+def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker's profile names a role, which its source may not take on."""
+    key, secret, *_ = OPERATOR_CREDENTIALS
+    config = folder / "config"
+    config.write_text(
+        f"[profile worker]\nrole_arn = {NOBODY}\nsource_profile = source\nregion = {REGION}\n"
+        f"[profile source]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "worker")
+
+
+def with_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is a pod whose service account's role is not given to it."""
+    token = folder / "token"
+    token.write_text("a.b.c")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", NOBODY)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+
+WAYS = [pytest.param(with_own_role, "AssumeRole"), pytest.param(with_web_identity, "AssumeRoleWithWebIdentity")]
+
+
+@pytest.fixture
+def clients(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AwsClients:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    request.param(tmp_path, monkeypatch)
+    session = boto3.Session(botocore_session=botocore.session.Session(), region_name=REGION)
+    return AwsClients(session, Config(retries={"total_max_attempts": 1}))
+
+
+@pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
+def test_it_is_not_taken_for_the_tenants_role(bench: Bench, clients: AwsClients, operation: str) -> None:
+    environment = bench.plan.environment
+    keys = {f"{which}_key_arn": environment.key_arn(which) for which in WhichKey}
+    plan = plan_tenant(naming(environment.environment_id, **keys), PLATFORM, bench.now)
+    assert plan.tenant is not None
+    role = TenantRole(role_arn="arn:aws:iam::444455556666:role/TenantRole", external_id="acme-1")
+    task = TenantTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(TenantActivities(clients, PLATFORM).reconcile_key, task)
+
+    problem = stop_of(caught.value)
+    assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)
+    assert problem.code.startswith("credentials.")
+
+
+@pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
+def test_a_step_on_a_key_says_so_too(bench: Bench, clients: AwsClients, operation: str) -> None:
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(KeyActivities(clients, PLATFORM).probe_s3_key, bench.plan.environment)
+
+    problem = stop_of(caught.value)
+    assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)
