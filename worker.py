@@ -86,6 +86,7 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
         storage.write_initial_objects,
         storage.collect_storage_evidence,
         storage.remove_bucket,
+        tenant.probe_environment,
         tenant.reconcile_key,
     ]
 

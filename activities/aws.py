@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
@@ -31,7 +31,7 @@ from byok.domain.errors import OPERATIONS, Outcome, Row, classify
 from byok.domain.models import Environment, Problem, TenantRole
 from byok.domain.problems import problem
 from byok.domain.remediation import Remedy, Subject
-from byok.domain.statuses import Phase
+from byok.domain.statuses import Phase, Undertaking
 from byok.domain.vendor import VendorProfile
 
 if TYPE_CHECKING:
@@ -200,12 +200,26 @@ class Step:
 
     Attributes:
         key: The customer's key that the step's calls use.
+        undertaking: What is asked for again once a problem is solved.
     """
 
     environment: Environment
     vendor: VendorProfile
     phase: Phase
     key: WhichKey
+    undertaking: Undertaking = Undertaking.ENVIRONMENT
+
+    @property
+    def subject(self) -> Subject:
+        """Whom and what an advice about this step's key is for."""
+        return Subject(
+            self.environment.region,
+            self.environment.platform_role_arn,
+            self.vendor,
+            self.key,
+            self.environment.key_arn(self.key),
+            self.undertaking,
+        )
 
     @contextmanager
     def converted(self) -> Iterator[None]:
@@ -268,19 +282,11 @@ class Step:
         request_id: str | None = None,
     ) -> Problem:
         """The problem of this step, with the customer's key only where that is at fault."""
-        key = self.key if customer_key else None
-        subject = Subject(
-            self.environment.region,
-            self.environment.platform_role_arn,
-            self.vendor,
-            key,
-            self.environment.key_arn(self.key) if customer_key else None,
-        )
         return problem(
             code,
             message,
             remedy,
-            subject,
+            self.subject if customer_key else replace(self.subject, key=None, key_arn=None),
             phase=self.phase,
             at=datetime.now(UTC),
             operation=operation,

@@ -1,16 +1,20 @@
-"""What every bucket of the platform's has in common: how it is made, and that nobody else gets in."""
+"""What every bucket of the platform's has in common: how it is made and recognised, and that nobody else gets in."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import ClientError
 
 from activities.aws import outcome_of
 from byok.domain.arns import partition_of
 from byok.domain.errors import Outcome
+from byok.domain.models import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import OwnershipControlsTypeDef, PublicAccessBlockConfigurationTypeDef
+
+_T = TypeVar("_T")
 
 PUBLIC_ACCESS_BLOCK: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicAcls": True,
@@ -45,3 +49,36 @@ def make_bucket(s3: "S3Client", name: str, region: str, tags: dict[str, str]) ->
     except ClientError as error:
         if outcome_of(error) is not Outcome.EXISTS:
             raise
+
+
+def or_absent(read: Callable[[], _T]) -> _T | None:
+    """What a call reads, None where S3 says that it is not there."""
+    try:
+        return read()
+    except ClientError as error:
+        if outcome_of(error) is not Outcome.ABSENT:
+            raise
+        return None
+
+
+def is_there(s3: "S3Client", bucket: str) -> bool:
+    """Whether there is a bucket of this name that the platform may see."""
+    return or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
+
+
+def owner_of(s3: "S3Client", bucket: str, environment: Environment) -> str | None:
+    """The environment whose tag a bucket bears; None where there is no tag, or no bucket."""
+    tags = or_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
+    return {tag["Key"]: tag["Value"] for tag in tags}.get(environment.environment_tag)
+
+
+def default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
+    """Algorithm, key and whether bucket keys are on."""
+    answer = or_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
+    if answer is None:
+        return None, None, False
+    rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]
+    default = rule.get("ApplyServerSideEncryptionByDefault")
+    if default is None:
+        return None, None, False
+    return default["SSEAlgorithm"], default.get("KMSMasterKeyID"), rule.get("BucketKeyEnabled", False)

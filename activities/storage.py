@@ -5,17 +5,25 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws import AwsClients, Step, outcome_of
-from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
+from activities.aws import AwsClients, Step
+from activities.buckets import (
+    OWNER_ENFORCED,
+    PUBLIC_ACCESS_BLOCK,
+    bucket_arn,
+    default_encryption,
+    is_there,
+    make_bucket,
+    or_absent,
+    owner_of,
+)
 from byok.domain.arns import WhichKey
 from byok.domain.blueprint import InitialObject
 from byok.domain.bucket_policy import bucket_policy
-from byok.domain.errors import Outcome
 from byok.domain.models import (
     BucketEvidence,
     BucketPlan,
@@ -35,7 +43,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-_T = TypeVar("_T")
 _CHECKSUM: Final = "byok-sha256"
 
 
@@ -55,7 +62,7 @@ class StorageActivities:
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.converted():
-            made = not _exists(s3, task.bucket.name)
+            made = not is_there(s3, task.bucket.name)
             if made:
                 make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
             else:
@@ -110,9 +117,9 @@ class StorageActivities:
         step, s3 = self._step(task.environment, Phase.ROLLING_BACK), self._s3(task.environment)
         name = task.bucket.name
         with step.converted():
-            if not _exists(s3, name):
+            if not is_there(s3, name):
                 return Removal(resource=name, removed=True)
-            if _owner(s3, task) != task.environment.environment_id:
+            if owner_of(s3, task.bucket.name, task.environment) != task.environment.environment_id:
                 return Removal(resource=name, removed=False, why_kept="it does not bear this environment's tag")
             versions = _versions(s3, name)
             foreign = sorted({key for key, _ in versions} - {item.key for item in task.bucket.objects})
@@ -140,7 +147,7 @@ class _Setting:
     write: Callable[["S3Client", str], object]
 
     def is_set(self, s3: "S3Client", bucket: str) -> bool:
-        return _or_absent(lambda: self.read(s3, bucket)) == self.wanted
+        return or_absent(lambda: self.read(s3, bucket)) == self.wanted
 
     def put(self, s3: "S3Client", bucket: str) -> None:
         self.write(s3, bucket)
@@ -172,7 +179,7 @@ def _settings(task: StorageTask) -> tuple[_Setting, ...]:
             lambda s3, name: s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=OWNER_ENFORCED),
         ),
         _Setting(
-            _default_encryption,
+            default_encryption,
             ("aws:kms", key, True),
             lambda s3, name: s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption),
         ),
@@ -189,15 +196,6 @@ def _settings(task: StorageTask) -> tuple[_Setting, ...]:
     )
 
 
-def _or_absent(read: Callable[[], _T]) -> _T | None:
-    try:
-        return read()
-    except ClientError as error:
-        if outcome_of(error) is not Outcome.ABSENT:
-            raise
-        return None
-
-
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
     """What S3 says of an object, None where there is none.
 
@@ -205,42 +203,21 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
     same object has one.
     """
     try:
-        return _or_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
+        return or_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
     except ClientError:
         s3.get_object(Bucket=bucket, Key=key)
         raise
 
 
-def _exists(s3: "S3Client", bucket: str) -> bool:
-    return _or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
-
-
-def _owner(s3: "S3Client", task: StorageTask) -> str | None:
-    tags = _or_absent(lambda: s3.get_bucket_tagging(Bucket=task.bucket.name)["TagSet"]) or []
-    return {tag["Key"]: tag["Value"] for tag in tags}.get(task.environment.environment_tag)
-
-
 def _must_be_ours(s3: "S3Client", step: Step, task: StorageTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
-    if _owner(s3, task) != task.environment.environment_id:
+    if owner_of(s3, task.bucket.name, task.environment) != task.environment.environment_id:
         raise step.refuse("byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN)
-    _, current, _ = _default_encryption(s3, name)
+    _, current, _ = default_encryption(s3, name)
     if current not in {None, key} and _versions(s3, name):
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.refuse("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
-
-
-def _default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
-    """Algorithm, key and whether bucket keys are on."""
-    answer = _or_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
-    if answer is None:
-        return None, None, False
-    rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]
-    default = rule.get("ApplyServerSideEncryptionByDefault")
-    if default is None:
-        return None, None, False
-    return default["SSEAlgorithm"], default.get("KMSMasterKeyID"), rule.get("BucketKeyEnabled", False)
 
 
 def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
@@ -282,7 +259,7 @@ def _read(s3: "S3Client", bucket: str, item: InitialObject) -> None:
 
 
 def _evidence(s3: "S3Client", bucket: BucketPlan) -> BucketEvidence:
-    algorithm, key, bucket_key = _default_encryption(s3, bucket.name)
+    algorithm, key, bucket_key = default_encryption(s3, bucket.name)
     return BucketEvidence(
         name=bucket.name,
         algorithm=algorithm or "none",

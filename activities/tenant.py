@@ -4,22 +4,30 @@ KMS lets nobody but the key's own account do that, whatever the key policy says 
 what has to be, and only the difference is written, so that a step can be repeated at any time.
 """
 
+import shlex
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 from temporalio import activity
 
+from activities.aurora import find_cluster, ours
 from activities.aws import AwsClients, Step, outcome_of
-from byok.domain.arns import parse_key_arn
+from activities.buckets import default_encryption, owner_of
+from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.errors import Outcome
-from byok.domain.models import KeyMarks, KeyTenant, TenantTask
-from byok.domain.planning import Platform
-from byok.domain.statuses import AliasState, Phase
-from byok.domain.tenant import names_another_tenant
+from byok.domain.models import Environment, EnvironmentCheck, KeyMarks, KeyTenant, Problem, TenantTask
+from byok.domain.planning import Platform, plan_buckets, plan_cluster
+from byok.domain.remediation import Remedy, alias_remediation
+from byok.domain.statuses import AliasState, Phase, Undertaking
+from byok.domain.tenant import TagDifference, alias_outcome, names_another_tenant
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
+
+_LOOK_AGAIN: Final = timedelta(seconds=1)
+_NOTHING: Final = TagDifference({}, {})
 
 
 @dataclass(frozen=True)
@@ -30,36 +38,95 @@ class TenantActivities:
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
+    def probe_environment(self, environment: Environment) -> EnvironmentCheck:
+        """See that an environment is there, and that these two keys are the ones it was made with (contract 12, 123).
+
+        What bears its tag decides, and which key that is encrypted with. A bucket that the blueprint has and the
+        environment has not may have come into the blueprint later.
+
+        Returns:
+            `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`, of both keys, as findings.
+
+        Raises:
+            ApplicationError: What RDS or S3 refuses, as the table says.
+        """
+        step = self._step(environment, WhichKey.RDS, Undertaking.TENANT)
+        with step.converted():
+            plan = plan_cluster(environment.environment_id, self.platform)
+            cluster = find_cluster(self.clients.rds(environment.region), plan)
+            if cluster is None or not ours(cluster, environment):
+                return _not_there(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
+            on = {plan.identifier: cluster.get("KmsKeyId")}
+        findings = _other_keys(step, on)
+        step = self._step(environment, WhichKey.S3, Undertaking.TENANT)
+        with step.converted():
+            s3 = self.clients.s3(environment.region)
+            buckets = plan_buckets(environment.environment_id, environment.region, self.platform)
+            names = [one.name for one in buckets if owner_of(s3, one.name, environment) == environment.environment_id]
+            if not names:
+                return _not_there(step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}")
+            on = {name: default_encryption(s3, name)[1] for name in names}
+        return EnvironmentCheck(findings=(*_other_keys(step, on), *findings))
+
+    @activity.defn(no_thread_cancel_exception=True)
     def reconcile_key(self, task: TenantTask) -> KeyTenant:
         """See that one key bears its tenant's alias and tags.
 
         An alias of that name that points at another key is left alone, unless the task says to repoint it: it is the
-        customer's, and something may be found by it.
+        customer's, and something may be found by it. Then nothing else is written either: the key would bear two names.
 
         Raises:
             ApplicationError: `sts.AccessDenied` where the role cannot be taken on, `kms.…` with AWS's words.
         """
-        step = Step(task.environment, self.platform.vendor, Phase.RECONCILING_TENANT, task.marks.key)
+        marks = task.marks
+        step = self._step(task.environment, marks.key, task.undertaking)
         with step.converted():
             session = f"byok-{task.environment.environment_id}"
             kms = self.clients.kms_as(task.role, task.environment.region, session)
-            present = _aliases_of(kms, task.marks)
-            written = _write_missing_tags(kms, task.marks)
-            state, points_at = _alias(kms, task, present)
+            present = _aliases_of(kms, marks)
+            state, points_at = _settle_alias(kms, step, task, present)
+            tags = _NOTHING if state is AliasState.CONFLICT else _write_tags(kms, marks)
         return KeyTenant(
-            key=task.marks.key,
-            key_arn=task.marks.key_arn,
-            alias=task.marks.alias,
+            key=marks.key,
+            key_arn=marks.key_arn,
+            alias=marks.alias,
             alias_state=state,
             points_at=points_at,
-            tags_written=written,
-            other_aliases=tuple(alias for alias in present if self._of_another_tenant(alias, task)),
+            remediation=_what_to_do(step, marks, points_at) if points_at and state is AliasState.CONFLICT else None,
+            tags_written=tuple(tags.missing),
+            tags_replaced=tags.replaced,
+            other_aliases=tuple(
+                alias for alias in present if names_another_tenant(alias, marks.key, marks.tenant, self.platform.vendor)
+            ),
         )
 
-    def _of_another_tenant(self, alias: str, task: TenantTask) -> bool:
-        vendor, marks = self.platform.vendor, task.marks
-        tenant = next(iter(marks.tags.values()))
-        return names_another_tenant(alias, marks.key, tenant, vendor)
+    def _step(self, environment: Environment, key: WhichKey, undertaking: Undertaking) -> Step:
+        return Step(environment, self.platform.vendor, Phase.RECONCILING_TENANT, key, undertaking)
+
+
+def _not_there(step: Step, why: str) -> EnvironmentCheck:
+    message = f"There is no environment {step.environment.environment_id} to give a name to: {why}."
+    return EnvironmentCheck(findings=(step.problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),))
+
+
+def _other_keys(step: Step, on: dict[str, str | None]) -> tuple[Problem, ...]:
+    """A finding where something of the environment is encrypted with another key than the one that was named."""
+    key = step.environment.key_arn(step.key)
+    others = [f"{name} is encrypted with {used or 'no key of a customer'}" for name, used in on.items() if used != key]
+    if not others:
+        return ()
+    message = f"{key} is not the key of environment {step.environment.environment_id}: {', '.join(others)}."
+    return (step.problem("byok.NotThisEnvironmentsKeys", message, Remedy.NOT_THESE_KEYS, customer_key=True),)
+
+
+def _what_to_do(step: Step, marks: KeyMarks, points_at: str) -> str:
+    ask_again = f"byok tenant {step.environment.environment_id} {shlex.quote(marks.tenant)}"
+    within_reach = points_at in _pair(step.environment)
+    return alias_remediation(step.subject, marks.alias, points_at, ask_again, within_reach=within_reach)
+
+
+def _pair(environment: Environment) -> set[str]:
+    return {parse_key_arn(environment.key_arn(which)).key_id for which in WhichKey}
 
 
 def _aliases_of(kms: "KMSClient", marks: KeyMarks) -> list[str]:
@@ -67,20 +134,9 @@ def _aliases_of(kms: "KMSClient", marks: KeyMarks) -> list[str]:
     return [alias["AliasName"] for page in pages for alias in page["Aliases"]]
 
 
-def _write_missing_tags(kms: "KMSClient", marks: KeyMarks) -> tuple[str, ...]:
-    pages = kms.get_paginator("list_resource_tags").paginate(KeyId=marks.key_arn)
-    present = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
-    missing = {name: value for name, value in marks.tags.items() if present.get(name) != value}
-    if missing:
-        kms.tag_resource(
-            KeyId=marks.key_arn, Tags=[{"TagKey": name, "TagValue": value} for name, value in missing.items()]
-        )
-    return tuple(missing)
-
-
-def _alias(kms: "KMSClient", task: TenantTask, present: list[str]) -> tuple[AliasState, str | None]:
-    """What became of the alias, and where it points if that is not this key."""
-    marks = task.marks
+def _settle_alias(kms: "KMSClient", step: Step, task: TenantTask, present: list[str]) -> tuple[AliasState, str | None]:
+    """What became of the alias, and where it points, or pointed before, if that is not this key."""
+    marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
         return AliasState.IN_PLACE, None
     try:
@@ -90,20 +146,34 @@ def _alias(kms: "KMSClient", task: TenantTask, present: list[str]) -> tuple[Alia
             raise
     else:
         return AliasState.CREATED, None
-    target = _target(kms, marks.alias)
-    # An earlier attempt whose answer was lost has made it; the list of the key's aliases did not show it yet.
-    if target == parse_key_arn(marks.key_arn).key_id:
-        return AliasState.IN_PLACE, None
-    if not task.repoint:
-        return AliasState.CONFLICT, target
-    kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
-    return AliasState.REPOINTED, target
+    points_at = _target(kms, marks.alias)
+    if points_at is None:
+        raise step.wait("kms.AliasInMotion", f"{marks.alias} exists, and no key is told for it yet.", _LOOK_AGAIN)
+    # In place: an earlier attempt whose answer was lost has made it, and the key's own list did not show it yet.
+    state = alias_outcome(points_at, key_id, _pair(task.environment), repoint=task.repoint)
+    if state is AliasState.REPOINTED:
+        kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
+    return state, None if state is AliasState.IN_PLACE else points_at
 
 
 def _target(kms: "KMSClient", alias: str) -> str | None:
-    """The key id that an alias points at; None where it is gone again."""
+    """The key id that an alias points at.
+
+    None where it is gone again, or where the list is behind. AWS's own aliases may have no key (KMS, AliasListEntry).
+    """
     for page in kms.get_paginator("list_aliases").paginate():
         for found in page["Aliases"]:
             if found["AliasName"] == alias:
                 return found.get("TargetKeyId")
     return None
+
+
+def _write_tags(kms: "KMSClient", marks: KeyMarks) -> TagDifference:
+    """Write the tags that differ, and give what that was."""
+    pages = kms.get_paginator("list_resource_tags").paginate(KeyId=marks.key_arn)
+    present = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
+    difference = TagDifference.between(present, marks.tags)
+    if difference.missing:
+        tags = [{"TagKey": name, "TagValue": value} for name, value in difference.missing.items()]
+        kms.tag_resource(KeyId=marks.key_arn, Tags=tags)  # type: ignore[arg-type]
+    return difference

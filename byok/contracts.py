@@ -21,6 +21,9 @@ SEARCH_ATTRIBUTES: Final = (ENVIRONMENT_ID, PHASE, PROBLEM_CODE)
 PROGRESS_MEMO: Final = "progress"
 """The memo field that carries `byok.domain.models.Progress`."""
 
+TENANT_MEMO: Final = "tenant"
+"""The memo field of `ReconcileTenant` that carries `byok.domain.models.TenantProgress`."""
+
 INVALID_INPUT: Final = "InvalidInput"
 """Type of the failure that a malformed input ends in."""
 

@@ -9,10 +9,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import CheckKeysRequest, Problem
+    from byok.domain.models import CheckKeysRequest, Problem, TenantRequest
     from byok.domain.problems import problem
     from byok.domain.remediation import Remedy, Subject
-    from byok.domain.statuses import Phase
+    from byok.domain.statuses import Phase, Undertaking
     from byok.domain.vendor import VendorProfile
 
 
@@ -60,7 +60,9 @@ def _carried(error: ApplicationError) -> Problem | None:
 
 
 def _own(code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    return problem(code, message, remedy, Subject(request.region, None, VendorProfile()), phase=phase, at=at)
+    undertaking = Undertaking.TENANT if isinstance(request, TenantRequest) else Undertaking.ENVIRONMENT
+    subject = Subject(request.region, None, VendorProfile(), undertaking=undertaking)
+    return problem(code, message, remedy, subject, phase=phase, at=at)
 
 
 def _ran_out_of_time(error: BaseException) -> str:

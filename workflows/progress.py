@@ -1,6 +1,6 @@
-"""The record of where an environment is: phases with their times, what exists, what went wrong.
+"""The records of where an environment is and of where a tenant's name is: phases, what exists, what went wrong.
 
-It lives in the workflow's memo and search attributes, so that a status needs no worker, and as text in Temporal's UI.
+They live in the workflow's memo and search attributes, so that a status needs no worker, and as text in Temporal's UI.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from byok.contracts import ENVIRONMENT_ID, PHASE, PROBLEM_CODE, PROGRESS_MEMO
+    from byok.contracts import ENVIRONMENT_ID, PHASE, PROBLEM_CODE, PROGRESS_MEMO, TENANT_MEMO
     from byok.domain.models import (
         Evidence,
         Problem,
@@ -16,6 +16,8 @@ with workflow.unsafe.imports_passed_through():
         ProvisionRequest,
         Resources,
         TenantOutcome,
+        TenantProgress,
+        TenantRequest,
         TimelineEntry,
     )
     from byok.domain.statuses import Phase
@@ -28,11 +30,16 @@ class ProgressRecord:
         self.request = request
         self._progress = Progress(request=request, phase=Phase.VALIDATING_KEYS, timeline=())
         self.resources = Resources()
+        self._tenant: TenantOutcome | None = None
 
     @property
     def phase(self) -> Phase:
         """The phase entered last."""
         return self._progress.phase
+
+    def tell_tenant(self, outcome: TenantOutcome) -> None:
+        """Keep what became of the tenant's name; it is published with the next phase."""
+        self._tenant = outcome
 
     def enter(
         self,
@@ -41,16 +48,14 @@ class ProgressRecord:
         problems: Sequence[Problem] = (),
         evidence: Evidence | None = None,
         left_behind: Sequence[str] = (),
-        tenant: TenantOutcome | None = None,
     ) -> None:
         """Enter a phase and publish it. The only writer of memo, search attributes and details.
 
         Args:
             phase: The phase that begins now.
             problems: What stopped the environment; they stay once they are known.
-            evidence: The proof, with READY.
+            evidence: The proof, from when it is there.
             left_behind: What a rollback could not remove.
-            tenant: What became of the tenant's name.
         """
         earlier = self._progress
         self._progress = earlier.model_copy(
@@ -61,7 +66,7 @@ class ProgressRecord:
                 "resources": self.resources,
                 "evidence": evidence,
                 "left_behind": tuple(left_behind),
-                "tenant": tenant,
+                "tenant": self._tenant,
             }
         )
         attributes = [PHASE.value_set(phase.value)]
@@ -74,19 +79,63 @@ class ProgressRecord:
         workflow.set_current_details(_as_markdown(self._progress))
 
 
+class TenantRecord:
+    """Holds how far a tenant's name has come and publishes it at every change."""
+
+    def __init__(self, request: TenantRequest) -> None:
+        self._progress = TenantProgress(request=request)
+        workflow.upsert_search_attributes([ENVIRONMENT_ID.value_set(request.environment_id)])
+        self._publish()
+
+    def tell(self, outcome: TenantOutcome) -> None:
+        """Publish what became of the name so far."""
+        self._progress = self._progress.model_copy(update={"outcome": outcome})
+        self._publish()
+
+    def stop(self, problems: Sequence[Problem]) -> None:
+        """Publish what stopped it, beside what was done before."""
+        self._progress = self._progress.model_copy(update={"problems": tuple(problems)})
+        workflow.upsert_search_attributes([PROBLEM_CODE.value_set(problems[0].code)])
+        self._publish()
+
+    def _publish(self) -> None:
+        workflow.upsert_memo({TENANT_MEMO: self._progress})
+        request = self._progress.request
+        lines = [f"### {request.tenant} on the keys of {request.environment_id}"]
+        lines += _tenant(self._progress.outcome) + _problems(self._progress.problems)
+        workflow.set_current_details("\n".join(lines))
+
+
 def _as_markdown(progress: Progress) -> str:
     lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
-    for item in progress.problems:
-        lines += ["", f"**{item.code}** `{item.message}`", ""]
-        lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
-        lines += ["", "```", item.remediation, "```"]
-    if progress.tenant and progress.tenant.commands:
-        lines += ["", f"For the owner of the keys, to give them the name {progress.tenant.tenant}:"]
-        lines += [line for command in progress.tenant.commands for line in ("", "```", command, "```")]
+    lines += _problems(progress.problems) + _tenant(progress.tenant)
     if progress.left_behind:
         lines += ["", "Left behind:", *(f"- {item}" for item in progress.left_behind)]
     return "\n".join(lines)
+
+
+def _problems(problems: Sequence[Problem]) -> list[str]:
+    lines: list[str] = []
+    for item in problems:
+        lines += ["", f"**{item.code}** `{item.message}`", ""]
+        lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
+        lines += ["", "```", item.remediation, "```"]
+    return lines
+
+
+def _tenant(outcome: TenantOutcome | None) -> list[str]:
+    if outcome is None:
+        return []
+    lines = [""]
+    for key in outcome.keys:
+        lines.append(f"- {key.key.label} `{key.key_arn}`: `{key.alias}` {key.alias_state}")
+        if key.remediation:
+            lines += ["", "```", key.remediation, "```", ""]
+    if outcome.commands:
+        lines.append(f"For the owner of the keys, to give them the name {outcome.tenant}:")
+        lines += [line for command in outcome.commands for line in ("", "```", command, "```")]
+    return lines
 
 
 def _facts(item: Problem) -> tuple[tuple[str, str | None], ...]:

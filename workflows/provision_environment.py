@@ -20,12 +20,11 @@ with workflow.unsafe.imports_passed_through():
         ProvisionRequest,
         Resources,
         StorageTask,
-        TenantOutcome,
     )
     from byok.domain.statuses import OnFailure, Phase
-    from byok.temporal import invalid_input
 from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE, named
 from workflows.failures import PhaseStoppedError, is_final, problem_of, stopped
+from workflows.identity import must_run_as
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.rollback import roll_back
@@ -55,17 +54,18 @@ class ProvisionEnvironment:
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
         """All phases in their order; the result is the evidence, read back from AWS."""
-        _must_be_named_after(request)
+        expected = environment_workflow_id(request.environment_id)
+        must_run_as(expected, f"the workflow id of environment {request.environment_id}")
         self._record = ProgressRecord(request)
         try:
             plan = await self._validate_keys(request)
             await self._create_cluster(plan)
             await self._create_storage_beside_database(plan)
             evidence = self._evidence = await self._verify(plan)
-            tenant = await self._name_keys(plan)
+            await self._name_keys(plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error) from error
-        self._record.enter(Phase.READY, evidence=evidence, tenant=tenant)
+        self._record.enter(Phase.READY, evidence=evidence)
         return evidence
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
@@ -152,11 +152,11 @@ class ProvisionEnvironment:
         storage = await workflow.execute_activity_method(StorageActivities.collect_storage_evidence, plan, **READ_BACK)
         return Evidence(database=database, buckets=storage.buckets, collected_at=workflow.now())
 
-    async def _name_keys(self, plan: EnvironmentPlan) -> TenantOutcome | None:
+    async def _name_keys(self, plan: EnvironmentPlan) -> None:
         if plan.tenant is None:
-            return None
+            return
         self._begin(Phase.RECONCILING_TENANT)
-        return await name_keys(self._record.request, plan.environment, plan.tenant)
+        await name_keys(self._record.request, plan.environment, plan.tenant, self._record.tell_tenant)
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
         """Settle the environment and give the failure to end with."""
@@ -183,17 +183,7 @@ class ProvisionEnvironment:
 
     def _begin(self, phase: Phase) -> None:
         unless_cancelled()
-        self._record.enter(phase)
-
-
-def _must_be_named_after(request: ProvisionRequest) -> None:
-    """One environment, one workflow id: under another one the same environment could be provisioned twice at once."""
-    expected, actual = environment_workflow_id(request.environment_id), workflow.info().workflow_id
-    if actual != expected:
-        raise invalid_input(
-            f"environment_id: the workflow id of environment {request.environment_id} has to be {expected}, "
-            f"and this workflow was started as {actual}."
-        )
+        self._record.enter(phase, evidence=self._evidence)
 
 
 def _failure(branch: asyncio.Task[None]) -> BaseException | None:

@@ -1,14 +1,20 @@
 """A tenant's name on the two keys of an environment, as often as somebody asks for it."""
 
+import asyncio
+
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.planning import PlanActivities
-    from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT, tenant_workflow_id
-    from byok.domain.models import Problem, TenantOutcome, TenantRequest
-    from byok.temporal import invalid_input
-from workflows.execution import PLAN
-from workflows.failures import PhaseStoppedError, stopped
+    from activities.tenant import TenantActivities
+    from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
+    from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
+    from byok.domain.statuses import Phase
+from workflows.execution import PLAN, READ_BACK, named
+from workflows.failures import PhaseStoppedError, problem_of, stopped
+from workflows.identity import must_run_as
+from workflows.progress import TenantRecord
 from workflows.tenant_names import name_keys
 
 
@@ -16,33 +22,60 @@ from workflows.tenant_names import name_keys
 class ReconcileTenant:
     """Compares what both keys bear with what they have to, and writes the difference.
 
-    It can be started at any time after the environment is there, from Temporal's UI as well, and as often as wanted:
-    the second time there is nothing to write. Without a role it changes nothing, and its result has the commands.
+    Its workflow id is `tenant/<environment id>`. It can be started at any time after the environment is there, from
+    Temporal's UI as well, and as often as wanted: the second time there is nothing to write. Before it writes, it sees
+    that the environment is there and on these keys. Without a role it changes nothing and verifies nothing, and its
+    result has the commands (D11).
+
+    Two of them cannot run at once for one environment: they would have one id. Through the service it begins only after
+    the provisioning has ended, too. Started by hand beside a provisioning that names the same keys, nothing holds the
+    two apart: where they give different names, the tags are those of the later one, and both aliases are there.
     """
+
+    def __init__(self) -> None:
+        self._record: TenantRecord
+        self._outcome: TenantOutcome
 
     @workflow.run
     async def run(self, request: TenantRequest) -> TenantOutcome:
-        """Plan, reconcile, report."""
-        _must_be_named_after(request)
-        workflow.upsert_search_attributes([ENVIRONMENT_ID.value_set(request.environment_id)])
-        plan = await workflow.execute_activity_method(PlanActivities.plan_tenant, request, **PLAN)
-        if plan.tenant is None:
-            raise self._stop(request, plan.findings)
+        """Plan, see whose keys they are, reconcile; what becomes of it is published as it comes."""
+        expected = tenant_workflow_id(request.environment_id)
+        must_run_as(expected, f"the workflow id for the tenant of environment {request.environment_id}")
+        self._record = TenantRecord(request)
         try:
-            return await name_keys(request, plan.environment, plan.tenant)
-        except PhaseStoppedError as error:
-            raise self._stop(request, error.problems) from error
+            plan = await workflow.execute_activity_method(PlanActivities.plan_tenant, request, **PLAN)
+            await self._name_keys(request, plan)
+        except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
+            raise self._stop(request, error) from error
+        return self._outcome
 
-    def _stop(self, request: TenantRequest, problems: tuple[Problem, ...]) -> BaseException:
-        workflow.upsert_search_attributes([PROBLEM_CODE.value_set(problems[0].code)])
-        return stopped(f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)
+    async def _name_keys(self, request: TenantRequest, plan: TenantCheckPlan) -> None:
+        if plan.tenant is None:
+            raise PhaseStoppedError(plan.findings)
+        if plan.tenant.role is not None:
+            await self._probe(plan.environment)
+        await name_keys(request, plan.environment, plan.tenant, self._tell)
 
-
-def _must_be_named_after(request: TenantRequest) -> None:
-    """One environment, one workflow id: two names at the same time would undo each other."""
-    expected, actual = tenant_workflow_id(request.environment_id), workflow.info().workflow_id
-    if actual != expected:
-        raise invalid_input(
-            f"environment_id: the workflow id for the tenant of environment {request.environment_id} has to be "
-            f"{expected}, and this workflow was started as {actual}."
+    async def _probe(self, environment: Environment) -> None:
+        check = await workflow.execute_activity_method(
+            TenantActivities.probe_environment, environment, **named(READ_BACK, environment.environment_id)
         )
+        if check.findings:
+            raise PhaseStoppedError(check.findings)
+
+    def _tell(self, outcome: TenantOutcome) -> None:
+        self._outcome = outcome
+        self._record.tell(outcome)
+
+    def _stop(
+        self, request: TenantRequest, error: PhaseStoppedError | ActivityError | asyncio.CancelledError
+    ) -> BaseException:
+        """Publish why, and give the failure to end with."""
+        if isinstance(error, PhaseStoppedError):
+            problems = error.problems
+        else:
+            problems = (problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()),)
+        self._record.stop(problems)
+        if is_cancelled_exception(error):
+            return asyncio.CancelledError("cancelled on request")
+        return stopped(f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

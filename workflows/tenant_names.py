@@ -1,32 +1,59 @@
 """Gives both keys their tenant's name, the same for a provisioning's last phase and for a workflow of its own."""
 
+from collections.abc import Callable
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.tenant import TenantActivities
-    from byok.domain.models import CheckKeysRequest, Environment, KeyTenant, TenantOutcome, TenantPlan, TenantTask
+    from byok.domain.models import (
+        CheckKeysRequest,
+        Environment,
+        KeyTenant,
+        Problem,
+        TenantOutcome,
+        TenantPlan,
+        TenantTask,
+    )
     from byok.domain.statuses import Phase
 from workflows.execution import WRITE, named
 from workflows.failures import PhaseStoppedError, problem_of
 from workflows.settling import settled, unless_cancelled
 
 
-async def name_keys(request: CheckKeysRequest, environment: Environment, plan: TenantPlan) -> TenantOutcome:
+async def name_keys(
+    request: CheckKeysRequest, environment: Environment, plan: TenantPlan, tell: Callable[[TenantOutcome], None]
+) -> None:
     """Reconcile both keys, or hand over the commands where there is no role to do it with (D11).
 
-    A key that cannot be named does not keep the other one from it; the problems of both are told.
+    A key that cannot be named does not keep the other one from it, and the problems of both are told. Where it is not
+    the key's fault but the role's, say, the other one would be refused alike, after a grace of its own: that is told
+    once.
+
+    Args:
+        request: What was asked for.
+        environment: Whose keys they are.
+        plan: What they are to bear.
+        tell: Is given what became of the name so far, whenever there is more of it, and before a stop too.
 
     Raises:
         PhaseStoppedError: One or both could not be named.
     """
     if plan.role is None:
-        return TenantOutcome(tenant=plan.tenant, commands=plan.commands)
+        tell(TenantOutcome(tenant=plan.tenant, commands=plan.commands))
+        return
     keys: list[KeyTenant] = []
-    problems = []
+    problems: list[Problem] = []
     for marks in plan.marks:
         unless_cancelled()
-        task = TenantTask(environment=environment, marks=marks, role=plan.role, repoint=plan.repoint)
+        task = TenantTask(
+            environment=environment,
+            marks=marks,
+            role=plan.role,
+            repoint=plan.repoint,
+            undertaking=plan.undertaking,
+        )
         try:
             keys.append(
                 await settled(
@@ -39,6 +66,9 @@ async def name_keys(request: CheckKeysRequest, environment: Environment, plan: T
             if is_cancelled_exception(error):
                 raise
             problems.append(problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()))
+            if problems[-1].key is None:
+                break
+        else:
+            tell(TenantOutcome(tenant=plan.tenant, keys=tuple(keys)))
     if problems:
         raise PhaseStoppedError(problems)
-    return TenantOutcome(tenant=plan.tenant, keys=tuple(keys))

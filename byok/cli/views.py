@@ -12,7 +12,7 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.text import folded, stacked
-from byok.domain.models import Evidence, KeyCheck, Problem, TenantOutcome
+from byok.domain.models import Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
 from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
@@ -97,14 +97,22 @@ def tenant(found: TenantOutcome) -> Text:
         name = key.key.key_name
         if key.alias_state is AliasState.CONFLICT:
             rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}, and is left so.", "red"))
+            rows.append(Text("  tags left as they are"))
+            rows += [Text(f"  {line}") for line in (key.remediation or "").splitlines()]
         else:
             rows.append(Text(f"✓ {name}: {key.alias} ({key.alias_state})"))
-        written = f"written: {', '.join(key.tags_written)}" if key.tags_written else "in place"
-        rows.append(Text(f"  tags {written}"))
+            rows.append(Text(f"  tags {_tags(key)}"))
         rows += [Text(f"  also there, for another tenant: {alias}", "dim") for alias in key.other_aliases]
-    if found.conflicts:
-        rows.append(Text("To point it at this key all the same, ask again with --repoint.", "bold"))
     return stacked(rows)
+
+
+def _tags(key: KeyTenant) -> str:
+    if not key.tags_written:
+        return "in place"
+    before = key.tags_replaced
+    return "written: " + ", ".join(
+        f"{name} (it said {before[name]})" if name in before else name for name in key.tags_written
+    )
 
 
 def problems(found: Iterable[Problem]) -> Text:

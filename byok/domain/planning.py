@@ -24,6 +24,7 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.problems import arn_problems, tenant_problems
+from byok.domain.statuses import Undertaking
 from byok.domain.tenant import TenantMarks
 from byok.domain.vendor import VendorProfile
 
@@ -66,7 +67,7 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         platform: The vendor's side.
         at: The time that findings carry.
     """
-    vendor, environment_id = platform.vendor, request.environment_id
+    environment_id = request.environment_id
     findings = _findings(request, platform, at)
     tenant: TenantPlan | None = None
     if request.tenant is not None:
@@ -74,21 +75,31 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
     return EnvironmentPlan(
         environment=_environment(request, environment_id, platform),
-        cluster=ClusterPlan(
-            identifier=naming.cluster_identifier(vendor, environment_id),
-            writer_identifier=naming.writer_identifier(vendor, environment_id),
-            settings=platform.blueprint.database,
-        ),
-        buckets=tuple(
-            BucketPlan(
-                purpose=bucket.purpose,
-                name=naming.bucket_name(vendor, environment_id, bucket.purpose, platform.account, request.region),
-                objects=bucket.objects,
-            )
-            for bucket in platform.blueprint.buckets
-        ),
+        cluster=plan_cluster(environment_id, platform),
+        buckets=plan_buckets(environment_id, request.region, platform),
         findings=findings,
         tenant=tenant,
+    )
+
+
+def plan_cluster(environment_id: str, platform: Platform) -> ClusterPlan:
+    """The cluster and writer of an environment."""
+    return ClusterPlan(
+        identifier=naming.cluster_identifier(platform.vendor, environment_id),
+        writer_identifier=naming.writer_identifier(platform.vendor, environment_id),
+        settings=platform.blueprint.database,
+    )
+
+
+def plan_buckets(environment_id: str, region: str, platform: Platform) -> tuple[BucketPlan, ...]:
+    """The buckets of an environment."""
+    return tuple(
+        BucketPlan(
+            purpose=bucket.purpose,
+            name=naming.bucket_name(platform.vendor, environment_id, bucket.purpose, platform.account, region),
+            objects=bucket.objects,
+        )
+        for bucket in platform.blueprint.buckets
     )
 
 
@@ -100,18 +111,25 @@ def plan_tenant(request: TenantRequest, platform: Platform, at: datetime) -> Ten
         platform: The vendor's side.
         at: The time that findings carry.
     """
-    findings = _findings(request, platform, at)
-    findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
-    plan = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
+    asked = Undertaking.TENANT
+    role = None if request.commands_only else request.tenant_role
+    findings = _findings(request, platform, at, asked)
+    findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
+    plan = None if findings else _tenant(request, request.tenant, role, platform)
     return TenantCheckPlan(
         environment=_environment(request, request.environment_id, platform),
         findings=findings,
-        tenant=plan and plan.model_copy(update={"repoint": request.repoint}),
+        tenant=plan and plan.model_copy(update={"repoint": request.repoint, "undertaking": asked}),
     )
 
 
 def _tenant_findings(
-    request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform, at: datetime
+    request: CheckKeysRequest,
+    tenant: str,
+    role: TenantRole | None,
+    platform: Platform,
+    at: datetime,
+    undertaking: Undertaking = Undertaking.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     return tenant_problems(
         tenant,
@@ -121,6 +139,7 @@ def _tenant_findings(
         platform_role_arn=platform.role_arn,
         vendor=platform.vendor,
         at=at,
+        undertaking=undertaking,
     )
 
 
@@ -131,7 +150,7 @@ def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, pla
     return TenantPlan(
         tenant=tenant,
         marks=tuple(
-            KeyMarks(key=which, key_arn=arns[which], alias=marks[which].alias, tags=marks[which].tags)
+            KeyMarks(tenant=tenant, key=which, key_arn=arns[which], alias=marks[which].alias, tags=marks[which].tags)
             for which in WhichKey
         ),
         role=role,
@@ -154,7 +173,12 @@ def _environment(request: CheckKeysRequest, environment_id: str, platform: Platf
     )
 
 
-def _findings(request: CheckKeysRequest, platform: Platform, at: datetime) -> tuple[Problem, ...]:
+def _findings(
+    request: CheckKeysRequest,
+    platform: Platform,
+    at: datetime,
+    undertaking: Undertaking = Undertaking.ENVIRONMENT,
+) -> tuple[Problem, ...]:
     return arn_problems(
         request.s3_key_arn,
         request.rds_key_arn,
@@ -163,4 +187,5 @@ def _findings(request: CheckKeysRequest, platform: Platform, at: datetime) -> tu
         platform_role_arn=platform.role_arn,
         vendor=platform.vendor,
         at=at,
+        undertaking=undertaking,
     )

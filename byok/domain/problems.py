@@ -1,12 +1,21 @@
 """Makes a `Problem` from what AWS said or from what a pure rule found, with the remedy filled in."""
 
 import contextlib
+from dataclasses import replace
 from datetime import datetime
 
-from byok.domain.arns import ArnError, ArnFinding, WhichKey, account_of, check_key_arns, parse_key_arn
+from byok.domain.arns import (
+    ArnError,
+    ArnFinding,
+    WhichKey,
+    account_of,
+    check_key_arns,
+    parse_key_arn,
+    partition_of,
+)
 from byok.domain.models import Problem
 from byok.domain.remediation import Remedy, Subject, arn_remediation, remediation
-from byok.domain.statuses import Phase
+from byok.domain.statuses import Phase, Undertaking
 from byok.domain.tenant import TenantNameError, check_tenant_name
 from byok.domain.vendor import VendorProfile
 
@@ -57,10 +66,12 @@ def arn_problems(
     platform_role_arn: str | None,
     vendor: VendorProfile,
     at: datetime,
+    undertaking: Undertaking = Undertaking.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7)."""
     findings = check_key_arns(s3_key_arn, rds_key_arn, region, platform_account)
-    return tuple(_arn_problem(finding, region, platform_role_arn, vendor, at) for finding in findings)
+    subject = Subject(region, platform_role_arn, vendor, undertaking=undertaking)
+    return tuple(_arn_problem(finding, subject, at) for finding in findings)
 
 
 def tenant_problems(
@@ -72,14 +83,19 @@ def tenant_problems(
     platform_role_arn: str | None,
     vendor: VendorProfile,
     at: datetime,
+    undertaking: Undertaking = Undertaking.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     """What the pure rules say about a tenant's name and the role that is to write it (contract 105, D11)."""
-    subject = Subject(region, platform_role_arn, vendor)
+    subject = Subject(region, platform_role_arn, vendor, undertaking=undertaking)
     found: list[tuple[str, str, Remedy]] = []
     try:
         check_tenant_name(tenant, vendor)
     except TenantNameError as error:
         found.append(("tenant.IllegalName", str(error), Remedy.TENANT_NAME))
+    partition = partition_of(region)
+    if tenant_role_arn is not None and tenant_role_arn.split(":")[1] != partition:
+        message = f"{tenant_role_arn} is not a role of partition {partition}, which {region} belongs to."
+        found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
     with contextlib.suppress(ArnError):  # told as a finding of its own
         owner = parse_key_arn(s3_key_arn).account
         if tenant_role_arn is not None and account_of(tenant_role_arn) != owner:
@@ -92,18 +108,16 @@ def tenant_problems(
     )
 
 
-def _arn_problem(
-    finding: ArnFinding, region: str, platform_role_arn: str | None, vendor: VendorProfile, at: datetime
-) -> Problem:
+def _arn_problem(finding: ArnFinding, subject: Subject, at: datetime) -> Problem:
     which: WhichKey = finding.which
-    subject = Subject(region, platform_role_arn, vendor, which, finding.arn)
+    subject = replace(subject, key=which, key_arn=finding.arn)
     return Problem(
         code=finding.fault.value,
         message=finding.message,
         key=which,
         key_arn=finding.arn,
         phase=Phase.VALIDATING_KEYS,
-        region=region,
+        region=subject.region,
         at=at,
         remediation=arn_remediation(finding.fault, subject),
     )

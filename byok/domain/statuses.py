@@ -30,6 +30,13 @@ class OnFailure(StrEnum):
     ROLLBACK = "rollback"
 
 
+class Undertaking(StrEnum):
+    """What somebody asked for, and asks for again once a problem is solved. The value stands in sentences."""
+
+    ENVIRONMENT = "the environment"
+    TENANT = "the tenant's name"
+
+
 class AliasState(StrEnum):
     """What became of a tenant's alias on a key."""
 

@@ -6,10 +6,12 @@ would otherwise be found out at the very end.
 
 import re
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
 from byok.domain.arns import WhichKey
+from byok.domain.statuses import AliasState
 from byok.domain.vendor import VendorProfile
 
 # What an alias may hold; a tag's value may hold all of it and more (KMS, CreateAlias and Tag).
@@ -83,6 +85,40 @@ def external_id_of(s3_key_arn: str, rds_key_arn: str) -> str:
     accounts owned by third parties").
     """
     return str(uuid.uuid5(_EXTERNAL_IDS, f"{s3_key_arn} {rds_key_arn}"))
+
+
+@dataclass(frozen=True)
+class TagDifference:
+    """What has to be written so that a key bears the tags it has to.
+
+    Attributes:
+        missing: The tags that are not there, or say something else.
+        replaced: What those of them that are there say now.
+    """
+
+    missing: dict[str, str]
+    replaced: dict[str, str]
+
+    @classmethod
+    def between(cls, present: Mapping[str, str], wanted: Mapping[str, str]) -> Self:
+        """The difference; tags that nobody asked about are left alone."""
+        missing = {name: value for name, value in wanted.items() if present.get(name) != value}
+        return cls(missing, {name: present[name] for name in missing if name in present})
+
+
+def alias_outcome(points_at: str, key_id: str, pair: Collection[str], *, repoint: bool) -> AliasState:
+    """What is to become of an alias that exists.
+
+    Args:
+        points_at: The id of the key that it points at.
+        key_id: Of the key that it is to point at.
+        pair: The ids of the environment's two keys. The role in the customer's account may take an alias away from no
+            other: UpdateAlias needs permission on the key that it leaves, too.
+        repoint: Whether it may be pointed elsewhere at all.
+    """
+    if points_at == key_id:
+        return AliasState.IN_PLACE
+    return AliasState.REPOINTED if repoint and points_at in pair else AliasState.CONFLICT
 
 
 def names_another_tenant(alias: str, which: WhichKey, tenant: str, vendor: VendorProfile) -> bool:

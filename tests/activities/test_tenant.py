@@ -1,12 +1,15 @@
 """Aliases and tags against the local AWS, through the role that the real template makes in the customer's account."""
 
 import json
+import shlex
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.aws import AwsClients
 from activities.tenant import TenantActivities
 from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.commands import TENANT_ROLE_OUTPUT
@@ -14,7 +17,8 @@ from byok.domain.models import KeyTenant, TenantRole, TenantTask
 from byok.domain.planning import plan_tenant
 from byok.domain.policies import s3_key_statements
 from byok.domain.remediation import Remedy
-from byok.domain.statuses import AliasState
+from byok.domain.statuses import AliasState, Undertaking
+from byok.localaws.kms import pages
 from byok.onboarding.tenant_role import tenant_role_template
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import VENDOR, Aws
@@ -146,30 +150,157 @@ def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: Tenant) -> None:
     found = tenant.reconcile(WhichKey.S3)
 
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(other).key_id)
-    assert "UpdateAlias" not in tenant.aws.calls("kms")
+    assert set(tenant.writes()) == {"CreateAlias"}, "it was refused, and no tag was written"
+    assert tenant.bears(WhichKey.S3) == ({}, [])
     assert tenant.kms.describe_key(KeyId=alias(WhichKey.S3))["KeyMetadata"]["Arn"] == other
 
 
-def test_repoint_points_an_alias_of_the_other_of_the_two_keys_at_this_one(tenant: Tenant) -> None:
+def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(tenant: Tenant) -> None:
     tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=tenant.keys[WhichKey.RDS])
 
+    conflict = tenant.reconcile(WhichKey.S3)
     found = tenant.reconcile(WhichKey.S3, repoint=True)
 
+    assert conflict.alias_state is AliasState.CONFLICT
+    assert conflict.remediation is not None
+    assert conflict.remediation.endswith(f"byok tenant {tenant.bench.plan.environment.environment_id} acme --repoint")
     assert found.alias_state is AliasState.REPOINTED
-    assert tenant.kms.describe_key(KeyId=alias(WhichKey.S3))["KeyMetadata"]["Arn"] == tenant.keys[WhichKey.S3]
+    assert found.remediation is None
+    assert tenant.bears(WhichKey.S3) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(WhichKey.S3)])
 
 
-def test_repoint_away_from_a_third_key_is_beyond_the_role_and_says_so(tenant: Tenant) -> None:
+@pytest.mark.parametrize("repoint", [False, True])
+def test_alias_of_a_third_key_is_beyond_the_role_and_its_owners_command_is_told(tenant: Tenant, repoint: bool) -> None:
     third = tenant.aws.key()
     tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=third)
 
-    with pytest.raises(ApplicationError) as caught:
-        tenant.reconcile(WhichKey.S3, repoint=True)
+    found = tenant.reconcile(WhichKey.S3, repoint=repoint)
 
-    problem = stop_of(caught.value)
-    assert problem.code == "kms.AccessDeniedException"
-    assert third in problem.message
-    assert problem.operation == "UpdateAlias"
+    assert (found.alias_state, found.tags_written) == (AliasState.CONFLICT, ())
+    assert "UpdateAlias" not in tenant.aws.calls("kms"), "the role could not: that is not tried"
+    (command,) = [line for line in (found.remediation or "").splitlines() if "update-alias" in line]
+    options = dict(pairwise(shlex.split(command)))
+    assert options["--alias-name"] == alias(WhichKey.S3)
+    assert options["--target-key-id"] == tenant.keys[WhichKey.S3]
+    tenant.kms.update_alias(AliasName=options["--alias-name"], TargetKeyId=options["--target-key-id"])
+    assert tenant.reconcile(WhichKey.S3).alias_state is AliasState.IN_PLACE
+
+
+def test_what_a_replaced_tag_said_before_is_told(tenant: Tenant) -> None:
+    tenant.kms.tag_resource(KeyId=tenant.keys[WhichKey.S3], Tags=[{"TagKey": "aatn", "TagValue": "old"}])
+
+    found = tenant.reconcile(WhichKey.S3)
+
+    assert set(found.tags_written) == set(VENDOR.tenant_tags)
+    assert found.tags_replaced == {"aatn": "old"}
+
+
+@pytest.mark.parametrize("before", [49, 50, 99, 100])
+def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: Tenant, before: int) -> None:
+    arn = tenant.keys[WhichKey.S3]
+    for number in range(before):
+        tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=arn)
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=arn)
+    tenant.forget_calls()
+
+    assert tenant.reconcile(WhichKey.S3).alias_state is AliasState.IN_PLACE
+    assert tenant.writes() == ["TagResource"]
+    assert len([call for call in tenant.aws.calls("kms") if call == "ListAliases"]) == before // 50 + 1
+
+
+def test_aliases_of_other_tenants_are_told_from_every_page(tenant: Tenant) -> None:
+    arn = tenant.keys[WhichKey.S3]
+    for number in range(51):
+        tenant.kms.create_alias(AliasName=alias(WhichKey.S3, f"t-{number}"), TargetKeyId=arn)
+
+    assert len(tenant.reconcile(WhichKey.S3).other_aliases) == 51
+
+
+@pytest.mark.parametrize("before", [49, 50])
+def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant: Tenant, before: int) -> None:
+    others = [tenant.aws.key() for _ in range(2)]
+    for number in range(before):
+        tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=others[0])
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=others[1])
+
+    found = tenant.reconcile(WhichKey.S3)
+
+    assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(others[1]).key_id)
+
+
+class KmsBehind:
+    """A KMS client whose lists are behind: the alias is there, and what the lists say of it is given."""
+
+    def __init__(self, tenant: Tenant, of_the_key: list[Any], *of_all: list[Any]) -> None:
+        self._answers = [of_the_key, *of_all]
+        self._real = tenant.aws.assumed("kms", tenant.role.role_arn, EXTERNAL_ID)
+
+    def get_paginator(self, operation: str) -> Any:
+        return self if operation == "list_aliases" else self._real.get_paginator(operation)
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return [{"Aliases": [alias]} for alias in answer]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+@pytest.fixture
+def behind(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def install(*answers: list[Any]) -> None:
+        client = KmsBehind(tenant, *answers)
+        monkeypatch.setattr(AwsClients, "kms_as", lambda *_: client)
+
+    return install
+
+
+def entry(name: str, key_arn: str | None) -> dict[str, str]:
+    target = {"TargetKeyId": parse_key_arn(key_arn).key_id} if key_arn else {}
+    return {"AliasName": name, **target}
+
+
+def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
+    tenant: Tenant, behind: Callable[..., None]
+) -> None:
+    arn = tenant.keys[WhichKey.S3]
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=arn)
+    behind([], [entry("alias/aws/s3", None), entry(alias(WhichKey.S3), arn)])
+
+    found = tenant.reconcile(WhichKey.S3)
+
+    assert (found.alias_state, found.points_at, found.remediation) == (AliasState.IN_PLACE, None, None)
+    assert set(found.tags_written) == set(VENDOR.tenant_tags)
+
+
+@pytest.mark.parametrize("listed", [[], [entry(alias(WhichKey.S3), None)]])
+@pytest.mark.parametrize("repoint", [False, True])
+def test_alias_of_which_no_key_is_told_is_looked_for_again(
+    tenant: Tenant, behind: Callable[..., None], listed: list[Any], repoint: bool
+) -> None:
+    other = tenant.keys[WhichKey.RDS]
+    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=other)
+    behind([], listed)
+
+    with pytest.raises(ApplicationError) as caught:
+        tenant.bench.attempt(tenant.activities.reconcile_key, tenant.task(WhichKey.S3, repoint=repoint))
+
+    assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
+    behind([], listed, [], [entry(alias(WhichKey.S3), other)])
+    state = AliasState.REPOINTED if repoint else AliasState.CONFLICT
+    assert tenant.reconcile(WhichKey.S3, repoint=repoint).alias_state is state
+
+
+def test_tag_on_a_later_page_is_not_written_again(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant.reconcile(WhichKey.S3)
+    tenant.forget_calls()
+    # Keys have at most 50 tags, and a page of the service has as many: it answers with fewer where it likes to.
+    monkeypatch.setitem(pages._USUAL_AND_MOST, "ListResourceTags", (1, 50))
+
+    found = tenant.reconcile(WhichKey.S3)
+
+    assert found.tags_written == ()
+    assert len([call for call in tenant.aws.calls("kms") if call == "ListResourceTags"]) == len(VENDOR.tenant_tags)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +318,16 @@ def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: Tenant,
     assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
     assert "byok template tenant-role" in problem.remediation
     assert "external id" in problem.remediation
+
+
+@pytest.mark.parametrize("undertaking", Undertaking)
+def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, undertaking: Undertaking) -> None:
+    task = tenant.task(WhichKey.S3, external_id="another").model_copy(update={"undertaking": undertaking})
+
+    with pytest.raises(ApplicationError) as caught:
+        tenant.bench.settle(tenant.activities.reconcile_key, task)
+
+    assert f"start {undertaking} again" in stop_of(caught.value).remediation
 
 
 def test_role_can_do_nothing_else(tenant: Tenant) -> None:

@@ -20,7 +20,9 @@ def outcome(state: AliasState) -> TenantOutcome:
         alias=ALIAS,
         alias_state=state,
         points_at="other-key" if state is AliasState.CONFLICT else None,
-        tags_written=("aatn",),
+        remediation="It points elsewhere:\n  byok tenant acme acme --repoint" if state is AliasState.CONFLICT else None,
+        tags_written=() if state is AliasState.CONFLICT else ("aatn", "ataccama:automation:TenantName"),
+        tags_replaced={} if state is AliasState.CONFLICT else {"aatn": "globex"},
         other_aliases=("alias/older",),
     )
     return TenantOutcome(tenant="acme", keys=(key,))
@@ -37,7 +39,7 @@ def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeS
     service.tenant = outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
     assert ended.code == 0
-    for text in (ALIAS, "created", "aatn", "alias/older"):
+    for text in (ALIAS, "created", "aatn (it said globex), ataccama:automation:TenantName\n", "alias/older"):
         assert text in ended.out
     assert service.named[0].repoint
     assert run("tenant", "acme", "acme", *ROLE, "--json").json["keys"][0]["alias_state"] == "created"
@@ -48,7 +50,8 @@ def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> 
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == 3
     assert "other-key" in ended.out
-    assert "--repoint" in ended.out
+    assert "\n    byok tenant acme acme --repoint\n" in ended.out
+    assert "tags left as they are" in ended.out
 
 
 @pytest.mark.parametrize(("key", "code"), [(WhichKey.S3, 3), (None, 1)])

@@ -3,17 +3,23 @@
 import asyncio
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
+from activities.aurora import cluster_settings
+from activities.buckets import make_bucket
 from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import WhichKey
-from byok.domain.models import TenantOutcome, TenantRequest, TenantRole
+from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, TenantRole
+from byok.domain.planning import plan_environment
 from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.service_errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
+from tests.activities.conftest import PLATFORM
 from tests.e2e.conftest import Machine
-from tests.localaws.server import VENDOR
+from tests.localaws.server import VENDOR, Aws
+from tests.workflows.scripted import request as request_for
 
 WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
@@ -28,11 +34,13 @@ class Named:
     request: TenantRequest
 
     @classmethod
-    async def prepare(cls, machine: Machine, **changes: object) -> "Named":
-        """New keys by the real template, and the role by the other one."""
+    async def prepare(cls, machine: Machine, *, made: bool = True, **changes: object) -> "Named":
+        """New keys by the real template, the role by the other one, and where it is made what it is known by."""
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_pair, name)
         role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
+        if made:
+            await asyncio.to_thread(_make, machine.aws, name, pair)
         values = {
             "environment_id": name,
             "region": customer.region,
@@ -60,6 +68,19 @@ class Named:
         return len([call for call in self.machine.aws.calls("kms") if call in WRITES])
 
 
+def _make(aws: Aws, name: str, pair: KeyPair) -> None:
+    """What an environment on these keys is known by: its cluster and a bucket, as provisioning makes them."""
+    request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
+    plan = plan_environment(request, PLATFORM, datetime.now(UTC))
+    task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
+    aws.platform("rds").create_db_cluster(**cluster_settings(task))
+    s3, bucket = aws.platform("s3"), plan.buckets[0].name
+    make_bucket(s3, bucket, plan.environment.region, plan.environment.tags)
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": pair.s3_key_arn}
+    rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
+
+
 async def test_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(machine: Machine) -> None:
     named = await Named.prepare(machine)
     machine.aws.control("POST", "faults", service="kms", operation="CreateAlias", kind="lose_answer")
@@ -83,7 +104,7 @@ async def test_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(mac
 
 
 async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: Machine) -> None:
-    named = await Named.prepare(machine)
+    named = await Named.prepare(machine, made=False)
     asked = named.request
     request = machine.request(
         environment_id=asked.environment_id,
@@ -110,7 +131,7 @@ async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_hist
     assert repeated.tenant_role == asked.tenant_role
 
 
-async def test_refused_role_stops_it_with_the_problem_of_both_keys(machine: Machine) -> None:
+async def test_refused_role_stops_it_and_is_told_once(machine: Machine) -> None:
     named = await Named.prepare(machine)
     role = TenantRole(role_arn=str(named.role.role_arn), external_id="another")
     wrong = named.request.model_copy(update={"tenant_role": role})
@@ -118,8 +139,20 @@ async def test_refused_role_stops_it_with_the_problem_of_both_keys(machine: Mach
     with pytest.raises(TenantStoppedError) as caught:
         await machine.service.reconcile_tenant(wrong)
 
-    assert [problem.code for problem in caught.value.problems] == ["sts.AccessDenied"] * 2
+    assert [problem.code for problem in caught.value.problems] == ["sts.AccessDenied"]
     assert machine.stack.customer.marks(named.pair.s3_key_arn) == ([], {})
+
+
+async def test_keys_of_another_environment_are_refused_and_not_touched(machine: Machine) -> None:
+    named, other = await Named.prepare(machine), await Named.prepare(machine)
+    keys = {"s3_key_arn": other.pair.s3_key_arn, "rds_key_arn": other.pair.rds_key_arn, "tenant_role": other.role}
+
+    with pytest.raises(TenantStoppedError) as caught:
+        await machine.service.reconcile_tenant(named.request.model_copy(update=keys))
+
+    assert [problem.code for problem in caught.value.problems] == ["byok.NotThisEnvironmentsKeys"] * 2
+    for arn in other.pair.arns:
+        assert machine.stack.customer.marks(arn) == ([], {})  # contract 123
 
 
 async def test_two_names_at_once_are_not_mixed(machine: Machine) -> None:

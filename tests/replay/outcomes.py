@@ -13,6 +13,7 @@ from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, refusal, req
 from tests.workflows.stage import Stage
 
 _NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
+_NOT_THE_KEY: Final = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on …")
 
 Handle = WorkflowHandle[Any, Any]
 Outcome = Callable[[Stage], Awaitable[Handle]]
@@ -100,6 +101,17 @@ async def tenant_stopped(stage: Stage) -> Handle:
     return await stage.name(naming("tenant-stopped"))
 
 
+async def tenant_named_in_part(stage: Stage) -> Handle:
+    """One of the two keys cannot be named."""
+    stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
+    return await stage.name(naming("tenant-in-part"))
+
+
+async def tenant_commands(stage: Stage) -> Handle:
+    """There is no role: the commands are handed over."""
+    return await stage.name(naming("tenant-commands", tenant_role=None))
+
+
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     ready,
     stopped_by_the_s3_key,
@@ -114,6 +126,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     stopped_while_naming_the_keys,
     tenant_named,
     tenant_stopped,
+    tenant_named_in_part,
+    tenant_commands,
 )
 
 

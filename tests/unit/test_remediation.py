@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from dataclasses import replace
 from itertools import product
 
 import botocore.session
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from byok.domain.arns import ArnFault, WhichKey
 from byok.domain.policies import rds_key_statements, s3_key_statements
-from byok.domain.remediation import Remedy, Subject, arn_remediation, remediation
+from byok.domain.remediation import Remedy, Subject, alias_remediation, arn_remediation, remediation
+from byok.domain.statuses import Undertaking
 from byok.domain.vendor import VendorProfile
 
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -39,6 +41,14 @@ CUSTOMERS_KEY = {
     Remedy.KEY_LIMIT,
 }
 """What the customer has to do something about; elsewhere the text says that there is nothing to do."""
+ASKERS = {
+    Remedy.CANCELLED,
+    Remedy.MALFORMED_REQUEST,
+    Remedy.TENANT_NAME,
+    Remedy.ENVIRONMENT_NOT_THERE,
+    Remedy.NOT_THESE_KEYS,
+}
+"""What whoever asked has to ask for otherwise."""
 
 
 def subject(
@@ -54,16 +64,19 @@ def every_text(known_role: bool) -> list[tuple[str, Subject, str]]:
         subject(key, partition, region, known_role=known_role)
         for key, (partition, region) in product([*WhichKey, None], PLACES)
     ]
+    subjects += [replace(one, undertaking=Undertaking.TENANT) for one in subjects if one.region == "eu-central-1"]
     return [
         *((remedy.value, one, remediation(remedy, one)) for remedy, one in product(Remedy, subjects)),
         *((fault.value, one, arn_remediation(fault, one)) for fault, one in product(ArnFault, subjects) if one.key),
     ]
 
 
-ALL = [pytest.param(*case, id=f"{case[0]}-{case[1].key}-{case[1].region}") for case in every_text(known_role=True)]
-ROLELESS = [
-    pytest.param(*case, id=f"{case[0]}-{case[1].key}-{case[1].region}-no-role") for case in every_text(known_role=False)
-]
+def case_id(name: str, one: Subject) -> str:
+    return f"{name}-{one.key}-{one.region}-{one.undertaking.name.lower()}"
+
+
+ALL = [pytest.param(*case, id=case_id(*case[:2])) for case in every_text(known_role=True)]
+ROLELESS = [pytest.param(*case, id=f"{case_id(*case[:2])}-no-role") for case in every_text(known_role=False)]
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
@@ -81,6 +94,39 @@ def test_the_last_line_says_what_to_do_next(name: str, one: Subject, text: str) 
     assert "start" in last
     assert "again" in last
     assert last.endswith(".")
+
+
+@pytest.mark.parametrize("undertaking", Undertaking)
+def test_what_is_started_again_is_what_was_asked_for(undertaking: Undertaking) -> None:
+    one = replace(subject(WhichKey.S3), undertaking=undertaking)
+    (other,) = set(Undertaking) - {undertaking}
+    for text in (
+        *(remediation(remedy, one) for remedy in Remedy),
+        *(arn_remediation(fault, one) for fault in ArnFault),
+    ):
+        assert f"tart {other} again" not in text
+
+
+@pytest.mark.parametrize("within_reach", [True, False])
+@pytest.mark.parametrize(("partition", "region"), PLACES)
+def test_alias_that_points_elsewhere_is_answered_with_who_can_change_it(
+    within_reach: bool, partition: str, region: str
+) -> None:
+    one = subject(WhichKey.RDS, partition, region)
+    text = alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
+
+    if within_reach:
+        assert commands(text) == []
+        assert text.endswith("\n  byok tenant acme acme --repoint")
+    else:
+        assert KEY_ID in text
+        (command,) = commands(text)
+        assert command == [
+            *("aws", "kms", "update-alias", "--profile", "byok", "--region", region),
+            *("--alias-name", "alias/a", "--target-key-id", one.key_arn),
+        ]
+        assert "byok stands for your AWS CLI profile" in text
+        assert text.endswith("\n  byok tenant acme acme")
 
 
 def commands(text: str) -> list[list[str]]:
@@ -113,7 +159,7 @@ def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: 
 @pytest.mark.parametrize("remedy", Remedy)
 def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
     text = remediation(remedy, subject(WhichKey.S3))
-    whoever_asked = remedy in (Remedy.CANCELLED, Remedy.MALFORMED_REQUEST, Remedy.TENANT_NAME)
+    whoever_asked = remedy in ASKERS
     assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
 
 

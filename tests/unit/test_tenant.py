@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from byok.domain.arns import WhichKey
-from byok.domain.tenant import TenantMarks, TenantNameError, check_tenant_name, names_another_tenant
+from byok.domain.statuses import AliasState
+from byok.domain.tenant import (
+    TagDifference,
+    TenantMarks,
+    TenantNameError,
+    alias_outcome,
+    check_tenant_name,
+    names_another_tenant,
+)
 from byok.domain.vendor import VendorProfile
 
 VENDOR = VendorProfile()
@@ -58,6 +66,37 @@ def test_alias_of_another_tenant_is_known_by_its_pattern() -> None:
     assert not names_another_tenant(other, WhichKey.RDS, "globex", VENDOR)
     assert not names_another_tenant(other, WhichKey.S3, "acme", VENDOR)
     assert not names_another_tenant("alias/ataccama-database-byok-db-key-alias-", WhichKey.RDS, "acme", VENDOR)
+
+
+TAGS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz"))
+
+
+@given(TAGS, TAGS)
+def test_what_differs_is_written_and_nothing_else(present: dict[str, str], wanted: dict[str, str]) -> None:
+    difference = TagDifference.between(present, wanted)
+
+    after = present | difference.missing
+    assert {name: after[name] for name in wanted} == wanted
+    assert set(after) == set(present) | set(wanted)
+    assert difference.replaced == {name: value for name, value in present.items() if after[name] != value}
+    assert TagDifference.between(after, wanted) == TagDifference({}, {})
+
+
+@pytest.mark.parametrize(
+    ("points_at", "repoint", "outcome"),
+    [
+        ("mine", False, AliasState.IN_PLACE),
+        ("mine", True, AliasState.IN_PLACE),
+        ("the-other", False, AliasState.CONFLICT),
+        ("the-other", True, AliasState.REPOINTED),
+        ("a-third", False, AliasState.CONFLICT),
+        ("a-third", True, AliasState.CONFLICT),
+    ],
+)
+def test_alias_is_taken_away_from_the_other_key_alone_and_on_request(
+    points_at: str, repoint: bool, outcome: AliasState
+) -> None:
+    assert alias_outcome(points_at, "mine", {"mine", "the-other"}, repoint=repoint) is outcome
 
 
 def test_names_of_another_vendor_follow_its_name() -> None:

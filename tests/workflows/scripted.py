@@ -19,6 +19,7 @@ from byok.domain.models import (
     DatabaseEvidence,
     DatabaseTask,
     Environment,
+    EnvironmentCheck,
     EnvironmentPlan,
     KeyCheckPlan,
     KeyProof,
@@ -70,7 +71,8 @@ def refusal(
     key = {"s3": WhichKey.S3, "rds": WhichKey.RDS, "kms": WhichKey.S3, "sts": WhichKey.S3}[service]
     arn = S3_KEY if key is WhichKey.S3 else RDS_KEY
     row = classify(service, code, message, arn)
-    subject = Subject(REGION, PLATFORM.role_arn, PLATFORM.vendor, key, arn)
+    at_fault = (key, arn) if row.customer_key else (None, None)
+    subject = Subject(REGION, PLATFORM.role_arn, PLATFORM.vendor, *at_fault)
     why = problem(f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X")
     return ApplicationError(
         why.message, why, type=why.code, non_retryable=retry_after is None, next_retry_delay=retry_after
@@ -87,12 +89,14 @@ class ScriptedActivities:
         calls: The names of all attempts, in their order.
         inputs: For an activity's name, the inputs it was called with.
         removals: For an activity's name, what it answers instead of "removed".
+        findings: What is found out about an environment that gets a tenant's name.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     inputs: dict[str, list[Any]] = field(default_factory=dict)
     removals: dict[str, Removal] = field(default_factory=dict)
+    findings: tuple[Problem, ...] = ()
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -124,6 +128,11 @@ class ScriptedActivities:
     def plan_tenant(self, given: TenantRequest) -> TenantCheckPlan:
         self._attempt(given)
         return plan_tenant(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def probe_environment(self, given: Environment) -> EnvironmentCheck:
+        self._attempt(given)
+        return EnvironmentCheck(findings=self.findings)
 
     @activity.defn
     def reconcile_key(self, given: TenantTask) -> KeyTenant:

@@ -18,10 +18,11 @@ from byok.contracts import (
     PROVISION_ENVIRONMENT,
     RECONCILE_TENANT,
     SEARCH_ATTRIBUTES,
+    TENANT_MEMO,
     environment_workflow_id,
     tenant_workflow_id,
 )
-from byok.domain.models import Evidence, Progress, ProvisionRequest, TenantOutcome, TenantRequest
+from byok.domain.models import Evidence, Progress, ProvisionRequest, TenantOutcome, TenantProgress, TenantRequest
 from byok.temporal import plugin
 from tests.workflows.scripted import ScriptedActivities
 from workflows.check_keys import CheckKeys
@@ -81,6 +82,11 @@ class Stage:
         """What the memo says."""
         described = await self.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return await described.memo_value(PROGRESS_MEMO, type_hint=Progress)
+
+    async def tenant(self, environment_id: str) -> TenantProgress:
+        """What the memo of the tenant's workflow says."""
+        described = await self.client.get_workflow_handle(tenant_workflow_id(environment_id)).describe()
+        return await described.memo_value(TENANT_MEMO, type_hint=TenantProgress)
 
 
 @pytest.fixture

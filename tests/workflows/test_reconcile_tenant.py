@@ -1,10 +1,13 @@
 """A tenant's name on both keys: alone, as the last phase of a provisioning, and where it cannot be put there."""
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, CancelledError
 
 from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
 from byok.domain.arns import WhichKey
@@ -12,6 +15,7 @@ from byok.domain.statuses import Phase
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
 from tests.workflows.stage import Stage
 
+NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
 
 
@@ -27,7 +31,7 @@ async def test_each_key_is_reconciled_by_an_activity_of_its_own(stage: Stage, en
 
     outcome = await handle.result()
 
-    assert stage.activities.calls == ["plan_tenant", "reconcile_key", "reconcile_key"]
+    assert stage.activities.calls == ["plan_tenant", "probe_environment", "reconcile_key", "reconcile_key"]
     assert [(key.key, key.alias) for key in outcome.keys] == [
         (WhichKey.S3, "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"),
         (WhichKey.RDS, "alias/ataccama-database-byok-db-key-alias-acme"),
@@ -63,6 +67,7 @@ async def test_it_can_be_done_as_often_as_wanted(stage: Stage, environment_id: s
         ({"tenant": "x" * 198}, "tenant.IllegalName"),
         ({"tenant": ""}, "tenant.IllegalName"),
         ({"tenant_role": ROLE | {"role_arn": "arn:aws:iam::777788889999:role/R"}}, "tenant.RoleOfAnotherAccount"),
+        ({"tenant_role": ROLE | {"role_arn": "arn:aws-cn:iam::444455556666:role/R"}}, "tenant.RoleOfAnotherPartition"),
         ({"s3_key_arn": "alias/x"}, "arn.AliasNotAllowed"),
     ],
 )
@@ -73,7 +78,9 @@ async def test_what_can_never_work_stops_it_before_aws_is_asked(
 
     assert stage.activities.calls == ["plan_tenant"]
     assert problems_in(failure)[0].code == failure.type == code
-    assert "again" in problems_in(failure)[0].remediation
+    last = problems_in(failure)[0].remediation.splitlines()[-1]
+    assert "again" in last
+    assert "environment" not in last
 
 
 async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(stage: Stage, environment_id: str) -> None:
@@ -87,6 +94,87 @@ async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(stag
     assert stage.activities.calls.count("reconcile_key") == 2
     described = await handle.describe()
     assert described.typed_search_attributes[PROBLEM_CODE] == "kms.AccessDeniedException"
+    told = await stage.tenant(environment_id)
+    assert told.problems == (problem,)
+    assert told.outcome is not None
+    assert [key.key for key in told.outcome.keys] == [WhichKey.RDS]
+
+
+async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(stage: Stage, environment_id: str) -> None:
+    stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+
+    (problem,) = problems_in(await failure_of(await stage.name(naming(environment_id))))
+
+    assert (problem.code, problem.key) == ("sts.AccessDenied", None)
+    assert stage.activities.calls.count("reconcile_key") == 1
+
+
+async def test_keys_of_another_environment_are_not_touched(stage: Stage, environment_id: str) -> None:
+    (found,) = problems_in(refusal(*DENIED, Phase.RECONCILING_TENANT))
+    stage.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
+
+    failure = await failure_of(await stage.name(naming(environment_id)))
+
+    assert failure.type == "byok.NotThisEnvironmentsKeys"
+    assert stage.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
+
+
+async def test_commands_are_handed_over_on_request_although_there_is_a_role(stage: Stage, environment_id: str) -> None:
+    outcome = await (await stage.name(naming(environment_id, commands_only=True))).result()
+
+    assert stage.activities.calls == ["plan_tenant"]
+    assert "TenantName=acme" in outcome.commands[0]
+    told = await stage.tenant(environment_id)
+    assert told.role == told.request.tenant_role is not None
+
+
+@pytest.mark.parametrize("step", ["plan_tenant", "probe_environment", "reconcile_key"])
+async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
+    stage: Stage, environment_id: str, step: str
+) -> None:
+    stage.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
+
+    failure = await failure_of(await stage.name(naming(environment_id)))
+
+    (problem,) = problems_in(failure)
+    assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a mistake of ours")
+    assert problem.remediation.endswith("what is there is not written twice.")
+    assert (await stage.tenant(environment_id)).problems == (problem,)
+
+
+async def test_cancelled_it_keeps_what_was_done_and_says_so(stage: Stage, environment_id: str) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        release.wait(10)
+
+    stage.activities.script["reconcile_key"] = [hold]
+    handle = await stage.name(naming(environment_id))
+    await asyncio.to_thread(begun.wait, 10)
+    await handle.cancel()
+    release.set()
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+
+    assert isinstance(caught.value.cause, CancelledError)
+    assert stage.activities.calls.count("reconcile_key") == 1
+    told = await stage.tenant(environment_id)
+    assert [problem.code for problem in told.problems] == ["byok.Cancelled"]
+    assert told.outcome is not None
+    assert [key.key for key in told.outcome.keys] == [WhichKey.S3]
+
+
+async def test_what_becomes_of_it_is_published_for_people_and_programs(stage: Stage, environment_id: str) -> None:
+    handle = await stage.name(naming(environment_id))
+    outcome = await handle.result()
+
+    told = await stage.tenant(environment_id)
+    assert (told.outcome, told.problems) == (outcome, ())
+    shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    for key in outcome.keys:
+        assert key.alias in shown.current_details
 
 
 async def test_typed_under_another_workflow_id_it_is_refused(stage: Stage, environment_id: str) -> None:
@@ -148,6 +236,19 @@ async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
     assert [problem.code for problem in problems_in(failure)] == ["kms.AccessDeniedException"] * 2
     progress = await stage.progress(environment_id)
     assert progress.phase is Phase.STOPPED
+    assert all("start the environment again" in problem.remediation for problem in progress.problems)
     assert progress.evidence is not None  # contract 11: it works without a name
     assert progress.resources.cluster is not None
     assert not [call for call in stage.activities.calls if call.startswith("remove")]
+
+
+async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key(
+    stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
+
+    await failure_of(await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE)))
+
+    progress = await stage.progress(environment_id)
+    assert progress.tenant is not None
+    assert [key.key for key in progress.tenant.keys] == [WhichKey.RDS]

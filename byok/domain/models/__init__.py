@@ -18,7 +18,17 @@ from byok.domain.models.plans import (
     TenantPlan,
     TenantTask,
 )
-from byok.domain.models.progress import KeyCheck, KeyProof, KeyTenant, Problem, Progress, TenantOutcome, TimelineEntry
+from byok.domain.models.progress import (
+    EnvironmentCheck,
+    KeyCheck,
+    KeyProof,
+    KeyTenant,
+    Problem,
+    Progress,
+    TenantOutcome,
+    TenantProgress,
+    TimelineEntry,
+)
 from byok.domain.models.requests import CheckKeysRequest, ProvisionRequest, TenantRequest, TenantRole
 from byok.domain.models.resources import (
     BucketEvidence,
@@ -43,6 +53,7 @@ __all__ = [
     "DatabaseEvidence",
     "DatabaseTask",
     "Environment",
+    "EnvironmentCheck",
     "EnvironmentPlan",
     "Evidence",
     "KeyCheck",
@@ -63,6 +74,7 @@ __all__ = [
     "TenantCheckPlan",
     "TenantOutcome",
     "TenantPlan",
+    "TenantProgress",
     "TenantRequest",
     "TenantRole",
     "TenantTask",

@@ -5,6 +5,7 @@ from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.models.base import Record
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
+from byok.domain.statuses import Undertaking
 
 
 class Environment(Record):
@@ -62,6 +63,7 @@ class KeyCheckPlan(Record):
 class KeyMarks(Record):
     """What one key is to bear for a tenant: its alias and its tags (contract 101-104)."""
 
+    tenant: str
     key: WhichKey
     key_arn: str
     alias: str
@@ -74,6 +76,7 @@ class TenantPlan(Record):
     Attributes:
         role: Through which role; None where the customer does it.
         commands: What the customer runs, where there is no role.
+        undertaking: Of which it is a part: a provisioning, or a workflow of its own.
     """
 
     tenant: str
@@ -81,6 +84,7 @@ class TenantPlan(Record):
     role: TenantRole | None = None
     repoint: bool = False
     commands: tuple[str, ...] = ()
+    undertaking: Undertaking = Undertaking.ENVIRONMENT
 
 
 class TenantCheckPlan(KeyCheckPlan):
@@ -118,3 +122,4 @@ class TenantTask(Record):
     marks: KeyMarks
     role: TenantRole
     repoint: bool
+    undertaking: Undertaking = Undertaking.ENVIRONMENT

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from byok.domain.arns import WhichKey
 from byok.domain.models.base import Record
-from byok.domain.models.requests import ProvisionRequest
+from byok.domain.models.requests import ProvisionRequest, TenantRequest, TenantRole
 from byok.domain.models.resources import Evidence, Resources
 from byok.domain.statuses import AliasState, Phase
 
@@ -64,9 +66,11 @@ class KeyTenant(Record):
     """What one key bears, after it was reconciled.
 
     Attributes:
-        alias_state: What became of the alias.
-        points_at: The key id that a conflicting alias points at.
+        alias_state: What became of the alias. On a conflict nothing is written, tags neither.
+        points_at: The id of the key that a conflicting alias points at, or a repointed one pointed at before.
+        remediation: What to do about a conflict, None where there is none.
         tags_written: Keys of the tags that were not as they had to be.
+        tags_replaced: What those of them that were there said before.
         other_aliases: Aliases of the same pattern on this key, for other tenants: they are left as they are.
     """
 
@@ -75,7 +79,9 @@ class KeyTenant(Record):
     alias: str
     alias_state: AliasState
     points_at: str | None = None
+    remediation: str | None = None
     tags_written: tuple[str, ...] = ()
+    tags_replaced: dict[str, str] = Field(default_factory=dict)
     other_aliases: tuple[str, ...] = ()
 
 
@@ -83,7 +89,7 @@ class TenantOutcome(Record):
     """What became of a tenant's name on two keys.
 
     Attributes:
-        keys: What the keys bear; empty where there was no role to write it with.
+        keys: What the keys bear; empty where there was no role to write it with, one where the other one was refused.
         commands: What the customer has to run, where there was none.
     """
 
@@ -95,6 +101,35 @@ class TenantOutcome(Record):
     def conflicts(self) -> tuple[KeyTenant, ...]:
         """The keys whose alias points elsewhere."""
         return tuple(key for key in self.keys if key.alias_state is AliasState.CONFLICT)
+
+
+class TenantProgress(Record):
+    """How far putting a tenant's name on two keys has come: kept in the memo of its workflow.
+
+    Attributes:
+        outcome: What became of it so far; None where nothing is known yet.
+        problems: What stopped it.
+    """
+
+    request: TenantRequest
+    outcome: TenantOutcome | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def role(self) -> TenantRole | None:
+        """The role, where the customer's account is known to give it: it was taken on, or is only kept for later."""
+        taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
+        return self.request.tenant_role if taken_on or self.outcome is not None else None
+
+
+class EnvironmentCheck(Record):
+    """Whether an environment is there and on the keys that were named for it.
+
+    Attributes:
+        findings: What is not so, on both keys; empty where everything is.
+    """
+
+    findings: tuple[Problem, ...] = ()
 
 
 class TimelineEntry(Record):

@@ -73,10 +73,12 @@ class TenantRequest(CheckKeysRequest):
         environment_id: The environment that the keys belong to.
         tenant: The tenant's name.
         tenant_role: Through which role; without one nothing is changed, and the commands are handed over.
-        repoint: Whether an alias that points at another key is pointed at this one.
+        repoint: Whether an alias that points at the other of the two keys is pointed at this one.
+        commands_only: Whether the commands are handed over and nothing is changed, although there is a role.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
     tenant: str = Field(max_length=1024)
     tenant_role: TenantRole | None = None
     repoint: bool = False
+    commands_only: bool = False

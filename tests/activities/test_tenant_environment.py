@@ -1,0 +1,91 @@
+"""A tenant's name goes on the keys of an environment that is there, and on no others (contract 12, 123)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from activities.tenant import TenantActivities
+from byok.domain.arns import WhichKey
+from byok.domain.models import Environment, Problem
+from tests.activities.conftest import PLATFORM, Bench
+from tests.localaws.server import REGION
+
+
+@pytest.fixture
+def probe(bench: Bench) -> Callable[..., tuple[Problem, ...]]:
+    activities = TenantActivities(bench.clients, PLATFORM)
+
+    def probe(**changes: str) -> tuple[Problem, ...]:
+        environment: Environment = bench.plan.environment.model_copy(update=changes)
+        findings: tuple[Problem, ...] = bench.settle(activities.probe_environment, environment).findings
+        return findings
+
+    return probe
+
+
+Probe = Callable[..., tuple[Problem, ...]]
+
+
+def make_half(bench: Bench, buckets: int) -> None:
+    """The cluster and the first buckets."""
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    for index in range(buckets):
+        bench.settle(bench.storage.ensure_bucket, bench.storage_task(index))
+
+
+def test_environment_on_its_keys_has_nothing_to_find(bench: Bench, probe: Probe) -> None:
+    bench.build()
+    assert probe() == ()
+
+
+def test_bucket_that_came_into_the_blueprint_later_is_not_missed(bench: Bench, probe: Probe) -> None:
+    make_half(bench, buckets=1)
+    assert probe() == ()
+
+
+@pytest.mark.parametrize("which", WhichKey)
+def test_another_key_is_found_with_the_one_that_is_right(bench: Bench, probe: Probe, which: WhichKey) -> None:
+    make_half(bench, buckets=2)
+    other = bench.aws.key()
+
+    (problem,) = probe(**{f"{which}_key_arn": other})
+
+    assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
+    right = bench.plan.environment.key_arn(which)
+    assert problem.message.count(f"is encrypted with {right}") == (1 if which is WhichKey.RDS else 2)
+    assert problem.remediation.endswith(f"Then start the tenant's name again with the right ARN as {which.label}.")
+
+
+def test_both_keys_of_another_environment_are_found_together(bench: Bench, probe: Probe) -> None:
+    make_half(bench, buckets=1)
+    found = probe(s3_key_arn=bench.aws.s3_key(), rds_key_arn=bench.aws.rds_key())
+    assert [problem.key for problem in found] == list(WhichKey)
+
+
+def test_environment_that_nobody_made_is_not_there(bench: Bench, probe: Probe) -> None:
+    (problem,) = probe()
+    assert (problem.code, problem.key) == ("byok.EnvironmentNotThere", None)
+    assert f"no cluster byok-{bench.plan.environment.environment_id} in {REGION}" in problem.message
+    assert "byok list" in problem.remediation
+
+
+def test_environment_without_a_bucket_is_not_there_yet(bench: Bench, probe: Probe) -> None:
+    make_half(bench, buckets=0)
+    (problem,) = probe()
+    assert problem.code == "byok.EnvironmentNotThere"
+    for bucket in bench.plan.buckets:
+        assert bucket.name in problem.message
+
+
+def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(bench: Bench, probe: Probe) -> None:
+    make_half(bench, buckets=1)
+    rds, s3 = bench.aws.operator("rds"), bench.aws.operator("s3")
+    tag: Any = bench.plan.environment.environment_tag
+    s3.delete_bucket_tagging(Bucket=bench.plan.buckets[0].name)
+    assert [problem.code for problem in probe()] == ["byok.EnvironmentNotThere"]
+
+    (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=bench.plan.cluster.identifier)["DBClusters"]
+    rds.remove_tags_from_resource(ResourceName=cluster["DBClusterArn"], TagKeys=[tag])
+    assert "no cluster" in probe()[0].message
