@@ -4,23 +4,21 @@ What a status is made of is left to `byok.status`, how Temporal is found to `byo
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
     WorkflowFailureError,
     WorkflowHandle,
-    WorkflowHistoryEventFilterType,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.converter import DataConverter
 from temporalio.envconfig import ClientConfig
-from temporalio.exceptions import FailureError, TerminatedError, WorkflowAlreadyStartedError
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
@@ -34,6 +32,7 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.statuses import Phase
+from byok.histories import differences, failure_of, request_of
 from byok.polling import PollingWorker, polling_workers
 from byok.service_errors import (
     CheckFailedError,
@@ -43,12 +42,12 @@ from byok.service_errors import (
     NoWorkerError,
     TemporalRefusedError,
     TemporalUnreachableError,
-    TenantConflictError,
     TenantStoppedError,
 )
-from byok.status import EnvironmentStatus, EnvironmentSummary, FetchFailure, problems_in
+from byok.status import EnvironmentStatus, EnvironmentSummary, FetchFailure, TenantRun, Waiting, problems_in
 from byok.temporal import DEFAULT_ADDRESS, connect
 from byok.temporal_errors import last_words, no_namespace, temporal_answers
+from byok.tenant_names import name_keys, tenant_runs, with_names
 
 Result = TypeVar("Result")
 
@@ -108,12 +107,17 @@ class EnvironmentService:
     async def create(self, request: ProvisionRequest) -> Creation:
         """Start an environment, or find the one that the same request started before.
 
-        A stopped environment is started again, with any values; it adopts what is rightly its own.
+        A stopped environment is started again, with any values; it adopts what is rightly its own. One that had stopped
+        at its tenant's name alone, and has got one since, is ready.
 
         Raises:
             EnvironmentConflictError: It is running or ready, and was asked for with other values.
         """
         workflow_id = contracts.environment_workflow_id(request.environment_id)
+        with temporal_answers(), contextlib.suppress(EnvironmentNotFoundError):
+            found = await self.status(request.environment_id)
+            if found.phase is Phase.READY:
+                return await self._found(request, workflow_id, found.run_id)
         with temporal_answers():
             try:
                 handle = await self.client.start_workflow(
@@ -143,7 +147,9 @@ class EnvironmentService:
                 if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
                     raise
                 raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
-            return await EnvironmentStatus.of(described, self._fetch_failure(described))
+            status = await EnvironmentStatus.of(described, self._fetch_failure(described))
+            # A name is put on keys by another workflow only once this one has ended.
+            return status.named(await tenant_runs(self.client, environment_id)) if status.phase.final else status
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
         """Environments, those that run first, then the last ended; of one started several times the latest run."""
@@ -155,7 +161,7 @@ class EnvironmentService:
                 found[execution.id] = await EnvironmentSummary.of(execution)
                 if len(found) == limit:
                     break
-        return list(found.values())
+            return await with_names(self.client, list(found.values()))
 
     async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Every change of an environment's status, up to the one in which it is ready or stopped.
@@ -196,15 +202,25 @@ class EnvironmentService:
                 raise CheckFailedError(f"The check could not be made: {error.cause}") from error
 
     async def tenant_request(
-        self, environment_id: str, tenant: str, role: TenantRole | None = None, *, repoint: bool = False
+        self,
+        environment_id: str,
+        tenant: str,
+        role: TenantRole | None = None,
+        *,
+        repoint: bool = False,
+        commands_only: bool = False,
+        key_grace_seconds: int | None = None,
     ) -> TenantRequest:
         """The request that gives an environment's keys a tenant's name.
 
         Args:
             environment_id: Which environment; its keys and Region are as it was made with.
             tenant: The name.
-            role: Through which role; without one the role that the environment was asked for with, if any.
-            repoint: Whether aliases that point at other keys are pointed at these.
+            role: Through which role; without one the last that keys were named through, or else the one that the
+                environment was asked for with, if any.
+            repoint: Whether aliases that point at the other of the two keys are pointed at these.
+            commands_only: Whether the commands are wanted, although there is a role.
+            key_grace_seconds: How long a refusal may turn out to be a change on its way; None is the usual time.
 
         Raises:
             EnvironmentNotFoundError: There is no such environment.
@@ -224,39 +240,38 @@ class EnvironmentService:
             tenant=tenant,
             tenant_role=role or status.tenant_role,
             repoint=repoint,
+            commands_only=commands_only,
+            **({} if key_grace_seconds is None else {"key_grace_seconds": key_grace_seconds}),
         )
 
-    async def reconcile_tenant(self, request: TenantRequest) -> TenantOutcome:
+    async def reconcile_tenant(
+        self, request: TenantRequest, waits_for: Callable[[Waiting], None] | None = None
+    ) -> TenantOutcome:
         """Give both keys the tenant's name, or the commands to do so where there is no role to do it with.
+
+        Args:
+            request: What is asked for; the same that is being done at this moment is waited for and not begun again.
+            waits_for: Is told what is being waited for, again and again while it takes long.
 
         Raises:
             NoWorkerError: Nobody takes the work.
-            TenantConflictError: Another name is being put on these keys at this moment.
+            TenantConflictError: Something else is being done with the names of these keys at this moment.
             TenantStoppedError: A key could not be named.
         """
         with temporal_answers():
-            handle = await self.client.start_workflow(
-                contracts.RECONCILE_TENANT,
-                request,
-                id=contracts.tenant_workflow_id(request.environment_id),
-                task_queue=self._task_queue,
-                result_type=TenantOutcome,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=f"{request.tenant} on the keys of {request.environment_id}",
-            )
+            handle = await name_keys(self.client, self._task_queue, request)
             try:
-                outcome: TenantOutcome = await self._result(handle, "The tenant's name is accepted")
+                return await self._result(handle, "The tenant's name is accepted", waits_for)
             except WorkflowFailureError as error:
                 problems = tuple(problems_in(error.cause))
+                if not problems:  # somebody ended it in Temporal
+                    run = await TenantRun.of(await handle.describe())
+                    problems = run.problems if run is not None else ()
                 raise TenantStoppedError(str(error.cause), problems) from error
-        if outcome.tenant != request.tenant:
-            raise TenantConflictError(
-                f"The name {outcome.tenant} was just being put on the keys of {request.environment_id}: ask again for "
-                f"{request.tenant}, if that is the right one."
-            )
-        return outcome
 
-    async def _result(self, handle: WorkflowHandle[Any, Result], what: str) -> Result:
+    async def _result(
+        self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[Waiting], None] | None = None
+    ) -> Result:
         """The result of a short workflow.
 
         Raises:
@@ -271,6 +286,9 @@ class EnvironmentService:
                 if not result.done():
                     described = await handle.describe()
                     status = await EnvironmentStatus.of(described, self._fetch_failure(described))
+                    if waits_for is not None:
+                        for item in status.pending:
+                            waits_for(item)
                     await self._insist_on_a_worker(status, began, what)
             return await result
         finally:
@@ -295,46 +313,17 @@ class EnvironmentService:
     async def _found(self, request: ProvisionRequest, workflow_id: str, run_id: str | None) -> Creation:
         """The environment that has the id, if it is the one that is asked for."""
         handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
-        started = await anext(handle.fetch_history_events(page_size=1))
-        differing = _differences(await self._request_in(started), request)
+        differing = differences(await request_of(self.client, handle, ProvisionRequest), request)
         if differing:
             raise EnvironmentConflictError(_conflict(request.environment_id, differing))
         return Creation(request.environment_id, workflow_id, run_id or "", started=False)
 
-    async def _request_in(self, started: HistoryEvent) -> ProvisionRequest | None:
-        payloads = started.workflow_execution_started_event_attributes.input.payloads
-        try:
-            (request,) = await self.client.data_converter.decode(payloads, [ProvisionRequest])
-        except ValueError:  # malformed: the workflow is about to end by itself
-            return None
-        return request if isinstance(request, ProvisionRequest) else None
-
     def _fetch_failure(self, described: WorkflowExecutionDescription) -> FetchFailure:
         async def fetch() -> FailureError | None:
             handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
-            close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
-            async for event in handle.fetch_history_events(event_filter_type=close_event):
-                return await _failure_in(event, described.data_converter)
-            return None
+            return await failure_of(handle, described.data_converter)
 
         return fetch
-
-
-async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureError | None:
-    if event.HasField("workflow_execution_failed_event_attributes"):
-        failure = await converter.decode_failure(event.workflow_execution_failed_event_attributes.failure)
-        return failure if isinstance(failure, FailureError) else None
-    if event.HasField("workflow_execution_terminated_event_attributes"):
-        return TerminatedError(event.workflow_execution_terminated_event_attributes.reason)
-    return None
-
-
-def _differences(found: ProvisionRequest | None, asked: ProvisionRequest) -> dict[str, str]:
-    """The fields that differ, each with how."""
-    if found is None:
-        return {"": "its input cannot be read"}
-    theirs, ours = found.model_dump(mode="json"), asked.model_dump(mode="json")
-    return {name: f"{name} is {theirs[name]}, not {ours[name]}" for name in ours if theirs[name] != ours[name]}
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

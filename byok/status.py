@@ -5,24 +5,36 @@ apart from one that reported. Asking Temporal is left to `byok.service`.
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
-from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, environment_id_of
-from byok.domain.models import Evidence, Problem, Progress, Record, Resources, TenantOutcome, TenantRole, TimelineEntry
+from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, TENANT_MEMO, environment_id_of
+from byok.domain.models import (
+    Evidence,
+    Problem,
+    Progress,
+    Record,
+    Resources,
+    TenantOutcome,
+    TenantProgress,
+    TenantRole,
+    TimelineEntry,
+)
 from byok.domain.statuses import Phase
 
 WORKER_PATIENCE: Final = timedelta(seconds=3)
 """A worker that is there takes a task in milliseconds: what lies longer lies because none is there, or all are busy."""
 
+_Memo = TypeVar("_Memo", bound=Record)
 
 FetchFailure = Callable[[], Awaitable[FailureError | None]]
 
@@ -58,6 +70,8 @@ class EnvironmentSummary(Record):
     problem_code: str | None = None
     started_at: datetime
     closed_at: datetime | None = None
+    awaits_name: bool = Field(default=False, exclude=True, repr=False)
+    """Whether it stopped at its tenant's name alone, and everything else is there."""
 
     @classmethod
     async def of(cls, execution: WorkflowExecution) -> Self:
@@ -72,7 +86,49 @@ class EnvironmentSummary(Record):
             problem_code=problem.code if problem else None,
             started_at=execution.start_time,
             closed_at=execution.close_time,
+            awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
         )
+
+    def named(self, at: datetime | None) -> Self:
+        """The summary after its keys got a name at a time, as far as that changes anything."""
+        if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
+            return self
+        return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
+
+
+@dataclass(frozen=True)
+class TenantRun:
+    """A run of the tenant's workflow.
+
+    Attributes:
+        closed_at: None while it runs.
+        problems: What stopped it.
+    """
+
+    progress: TenantProgress
+    completed: bool
+    closed_at: datetime | None
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    async def of(cls, execution: WorkflowExecution) -> Self | None:
+        """The run that Temporal describes or lists; None where it ended before it reported anything."""
+        progress = await _memo(execution, TENANT_MEMO, TenantProgress)
+        if progress is None:
+            return None
+        problems = progress.problems
+        if not problems and execution.status not in (
+            WorkflowExecutionStatus.RUNNING,
+            WorkflowExecutionStatus.COMPLETED,
+        ):
+            again = "Ask for the tenant's name again with the same values: what is there is not written twice."
+            problems = (_ended(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
+        completed = execution.status is WorkflowExecutionStatus.COMPLETED
+        return cls(progress, completed, execution.close_time, problems)
+
+    def follows(self, moment: datetime | None) -> bool:
+        """Whether it ended after something else had."""
+        return self.closed_at is None or moment is None or self.closed_at >= moment
 
 
 class EnvironmentStatus(Record):
@@ -82,10 +138,11 @@ class EnvironmentStatus(Record):
         phase: Where it is. READY and STOPPED are final.
         problem: The first of `problems`, None where there is none.
         resources: What exists of it, as the workflow knows it.
-        evidence: The proof of its encryption, with READY.
+        evidence: The proof of its encryption, from when that is there.
         left_behind: What a rollback could not remove.
-        tenant: What became of the tenant's name, where one was given.
-        tenant_role: Through which role the keys are named.
+        tenant: What the keys bear, or the commands for it: what was last done about a tenant's name.
+        tenant_problems: What stopped the last attempt to give them another one; nothing that the environment needs.
+        tenant_role: Through which role the keys were last named, or else are to be.
         pending: What it is waiting for now; empty once it has ended.
     """
 
@@ -101,6 +158,7 @@ class EnvironmentStatus(Record):
     evidence: Evidence | None = None
     left_behind: tuple[str, ...] = ()
     tenant: TenantOutcome | None = None
+    tenant_problems: tuple[Problem, ...] = ()
     tenant_role: TenantRole | None = None
     pending: tuple[Waiting, ...] = ()
     workflow_id: str
@@ -147,17 +205,51 @@ class EnvironmentStatus(Record):
             closed_at=described.close_time,
         )
 
+    def named(self, runs: Sequence[TenantRun]) -> Self:
+        """The status with what was done about the tenant's name by workflows of its own: the later outcome wins.
+
+        Args:
+            runs: What is known of them, the latest first.
+        """
+        later = [run.progress for run in runs if run.follows(self.closed_at)]
+        earlier = [run.progress for run in runs if not run.follows(self.closed_at)]
+        outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
+        roles = [*(one.role for one in later), self.tenant_role, *(one.role for one in earlier)]
+        status = self.model_copy(
+            update={
+                "tenant": next((one for one in outcomes if one is not None), None),
+                "tenant_role": next((one for one in roles if one is not None), None),
+                "tenant_problems": runs[0].problems if later else (),
+            }
+        )
+        done = next((run.closed_at for run in runs if run.completed and run.follows(self.closed_at)), None)
+        if done is None or not _awaits_name(self.phase, self.evidence, self.problems):
+            return status
+        ready = TimelineEntry(phase=Phase.READY, entered_at=done)
+        update = {"phase": Phase.READY, "problem": None, "problems": (), "timeline": (*self.timeline, ready)}
+        return status.model_copy(update=update)
+
+
+def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
+    """Whether an environment stopped at its tenant's name alone: it is proved to be complete without."""
+    stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
+    return phase is Phase.STOPPED and evidence is not None and stopped_there
+
 
 def _ended_unreported(execution: WorkflowExecution, progress: Progress | None) -> bool:
     return execution.status is not WorkflowExecutionStatus.RUNNING and (progress is None or not progress.phase.final)
 
 
 async def _progress(execution: WorkflowExecution) -> Progress | None:
+    return await _memo(execution, PROGRESS_MEMO, Progress)
+
+
+async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _Memo | None:
     try:
-        progress: Progress | None = await execution.memo_value(PROGRESS_MEMO, None, type_hint=Progress)
+        found: _Memo | None = await execution.memo_value(name, None, type_hint=kind)
     except (ApplicationError, ValidationError):  # written by somebody else under our name
         return None
-    return progress
+    return found
 
 
 def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
@@ -168,6 +260,8 @@ def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
 
 def _unreported(described: WorkflowExecution, progress: Progress | None, failure: FailureError | None) -> Problem:
     """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
+    phase = progress.phase if progress else Phase.VALIDATING_KEYS
+    region = progress.request.region if progress else ""
     if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT:
         code, message = "byok.InvalidInput", failure.message
         remedy = "Correct the input and start again. Nothing was made."
@@ -175,17 +269,25 @@ def _unreported(described: WorkflowExecution, progress: Progress | None, failure
         code, message = "byok.WorkflowFailed", failure.message
         remedy = "The platform's operator has to see to it: the workflow's history in Temporal says more."
     else:
-        how = described.status.name.lower().replace("_", " ") if described.status else "ended"
-        why = f" ({failure.message})" if failure and failure.message else ""
-        code, message = "byok.Ended", f"The workflow was {how} in Temporal before it had finished{why}."
-        remedy = "Start the environment again with the same values: what exists is found and used."
+        again = "Start the environment again with the same values: what exists is found and used."
+        return _ended(described, failure, phase, region, again)
+    at = described.close_time or datetime.now(UTC)
+    return Problem(code=code, message=message, phase=phase, region=region, at=at, remediation=remedy)
+
+
+def _ended(
+    execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
+) -> Problem:
+    """The problem of a workflow that somebody ended."""
+    how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
+    why = f" ({failure.message})" if failure and failure.message else ""
     return Problem(
-        code=code,
-        message=message,
-        phase=progress.phase if progress else Phase.VALIDATING_KEYS,
-        region=progress.request.region if progress else "",
-        at=described.close_time or datetime.now(UTC),
-        remediation=remedy,
+        code="byok.Ended",
+        message=f"The workflow was {how} in Temporal before it had finished{why}.",
+        phase=phase,
+        region=region,
+        at=execution.close_time or datetime.now(UTC),
+        remediation=again,
     )
 
 

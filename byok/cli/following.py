@@ -73,9 +73,14 @@ async def _quietly(service: EnvironmentService, environment_id: str) -> Environm
 
 
 def exit_code(status: EnvironmentStatus) -> int:
-    """The exit code of an environment: 0 unless it is stopped; then 3 where a customer's key is at fault, else 1."""
+    """The exit code of an environment.
+
+    0 unless it is stopped, or is ready and an alias of its tenant's points at another key: that is 3, as `byok tenant`
+    has it. Stopped it is 3 where a customer's key is at fault, else 1.
+    """
     if status.phase is not Phase.STOPPED:
-        return READY
+        conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicts
+        return CUSTOMER_KEY if conflicts else READY
     return CUSTOMER_KEY if status.problem is not None and status.problem.key is not None else FAILED
 
 

@@ -75,16 +75,15 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
             parts.append(evidence(status.evidence))
         if status.tenant:
             parts += [Text(), tenant(status.tenant)]
+        if status.tenant_problems:
+            parts += [Text(), Text("The last attempt to name the keys was stopped:", "bold yellow")]
+            parts.append(problems(status.tenant_problems))
         return stacked(parts)
     where = status.problem.phase if status.problem else status.phase
-    return stacked(
-        [
-            Text(f"{status.environment_id} stopped in {where}.", "bold red"),
-            problems(status.problems),
-            Text(),
-            _what_is_left(status),
-        ]
-    )
+    parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), problems(status.problems)]
+    if status.tenant:
+        parts += [Text(), tenant(status.tenant)]
+    return stacked([*parts, Text(), _what_is_left(status)])
 
 
 def tenant(found: TenantOutcome) -> Text:

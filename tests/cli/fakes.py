@@ -1,6 +1,6 @@
 """An `EnvironmentService` without Temporal: it answers what the test says and notes what it was asked for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -71,6 +71,7 @@ class FakeService:
     Attributes:
         statuses: What watching gives, one after the other; the last one is what `status` gives.
         refuse: Raised by whatever is asked.
+        waiting: What naming keys waits for meanwhile.
     """
 
     statuses: list[EnvironmentStatus] = field(default_factory=lambda: [status(Phase.VALIDATING_KEYS)])
@@ -81,6 +82,7 @@ class FakeService:
     created: list[ProvisionRequest] = field(default_factory=list)
     tenant: TenantOutcome | None = None
     unnameable: tuple[Problem, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     named: list[TenantRequest] = field(default_factory=list)
     checked: list[CheckKeysRequest] = field(default_factory=list)
 
@@ -116,7 +118,14 @@ class FakeService:
         return KeyCheck(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs)
 
     async def tenant_request(
-        self, environment_id: str, tenant: str, role: TenantRole | None = None, *, repoint: bool = False
+        self,
+        environment_id: str,
+        tenant: str,
+        role: TenantRole | None = None,
+        *,
+        repoint: bool = False,
+        commands_only: bool = False,
+        key_grace_seconds: int | None = None,
     ) -> TenantRequest:
         self._refuse()
         return TenantRequest(
@@ -127,10 +136,17 @@ class FakeService:
             tenant=tenant,
             tenant_role=role,
             repoint=repoint,
+            commands_only=commands_only,
+            key_grace_seconds=30 if key_grace_seconds is None else key_grace_seconds,
         )
 
-    async def reconcile_tenant(self, request: TenantRequest) -> TenantOutcome:
+    async def reconcile_tenant(
+        self, request: TenantRequest, waits_for: Callable[[Waiting], None] | None = None
+    ) -> TenantOutcome:
         self.named.append(request)
+        if waits_for is not None:
+            for item in self.waiting:
+                waits_for(item)
         if self.unnameable:
             raise TenantStoppedError("Tenant acme on the keys of acme stopped", self.unnameable)
         return self.tenant or TenantOutcome(tenant=request.tenant, commands=("aws cloudformation deploy",))

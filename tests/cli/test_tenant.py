@@ -6,10 +6,12 @@ from byok.domain.arns import WhichKey
 from byok.domain.models import KeyTenant, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
 from byok.service_errors import EnvironmentNotReadyError
+from byok.status import Waiting
 from tests.cli.conftest import Run
-from tests.cli.fakes import REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
 
 ROLE = ("--tenant-role-arn", "arn:aws:iam::444455556666:role/TenantRole", "--external-id", "acme-1")
+CREATE = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
 
@@ -73,6 +75,8 @@ def test_key_that_cannot_be_named_fails_with_the_problem(
         (("acme", "acme", *ROLE[:2]), "belong together"),
         (("acme", "acme", "--tenant-role-arn", "me", "--external-id", "acme-1"), "--tenant-role-arn"),
         (("acme", "acme", *ROLE[:3], " "), "--external-id has to be 2 to 1224 letters"),
+        (("acme", "acme", "--commands-only", "--repoint"), "--commands-only changes nothing"),
+        (("acme", "acme", "--commands-only", *ROLE), "--commands-only changes nothing"),
     ],
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_asked(
@@ -110,3 +114,49 @@ def test_ready_environment_shows_what_became_of_its_name(run: Run, service: Fake
     service.statuses = [status(Phase.READY).model_copy(update={"tenant": outcome(AliasState.IN_PLACE)})]
     ended = run("status", "acme", "--wait")
     assert ALIAS in ended.out
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("status", "acme"), ("status", "acme", "--wait"), ("create", "--wait", *CREATE), ("tenant", "acme", "acme")],
+)
+def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
+    service.tenant = outcome(AliasState.CONFLICT)
+    service.statuses = [status(Phase.READY).model_copy(update={"tenant": service.tenant})]
+    ended = run(*arguments)
+    assert ended.code == 3
+    assert "byok tenant acme acme --repoint" in ended.out
+
+
+def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
+    found = status(Phase.READY).model_copy(
+        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (problem(WhichKey.S3),)}
+    )
+    service.statuses = [found]
+    ended = run("status", "acme")
+    assert ended.code == 0
+    for text in (ALIAS, "The last attempt to name the keys was stopped:", problem().message):
+        assert text in ended.out
+    assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == problem().code
+
+
+def test_stop_shows_what_became_of_the_other_key(run: Run, service: FakeService) -> None:
+    stopped = status(Phase.STOPPED, problems=(problem(),))
+    service.statuses = [stopped.model_copy(update={"tenant": outcome(AliasState.CREATED)})]
+    assert ALIAS in run("status", "acme").out
+
+
+def test_commands_alone_and_the_grace_are_asked_for(run: Run, service: FakeService) -> None:
+    assert run("tenant", "acme", "acme", "--commands-only", "--key-grace-seconds", "7").code == 0
+    assert (service.named[0].commands_only, service.named[0].key_grace_seconds) == (True, 7)
+
+
+def test_what_is_waited_for_is_told_once_and_is_no_part_of_the_result(run: Run, service: FakeService) -> None:
+    refused = Waiting(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
+    service.waiting = (Waiting(activity="reconcile_key", since=BEGAN), refused, refused)
+    service.tenant = outcome(AliasState.CREATED)
+    ended = run("tenant", "acme", "acme", *ROLE, "--json")
+    assert ended.json["tenant"] == "acme"
+    assert ended.err.count("Waiting for reconcile key: not authorized") == 1
+    assert ended.err.count("Waiting") == 1

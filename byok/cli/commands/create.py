@@ -45,7 +45,7 @@ def create(
     The same request again gives the same environment; a stopped one continues where it stopped.
 
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 wrong usage or a key ARN that can never work, and
-    nothing was started; 3 stopped by a customer's key.
+    nothing was started; 3 stopped by a customer's key, or ready and the tenant's alias points at another key.
     """
     options: dict[str, object] = {
         "environment_id": name,

@@ -18,8 +18,8 @@ def status(
 
     It asks Temporal alone: no worker is needed.
 
-    Exit codes: 0 under way or ready; 3 stopped by a customer's key; 1 stopped by anything else, or there is no such
-    environment.
+    Exit codes: 0 under way or ready; 3 stopped by a customer's key, or ready and the tenant's alias points at another
+    key; 1 stopped by anything else, or there is no such environment.
     """
     with reported(as_json=as_json):
         code = asyncio.run(_status(name, wait=wait, as_json=as_json))

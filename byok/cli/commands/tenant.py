@@ -1,7 +1,8 @@
 """`byok tenant`: puts a tenant's name on the two keys of an environment, or says how their owner does it."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +10,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, pr
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
+    from byok.status import Waiting
 
 RoleArn = Annotated[
     str | None,
@@ -23,22 +25,37 @@ def tenant(
     role_arn: RoleArn = None,
     external_id: ExternalId = None,
     repoint: Annotated[
-        bool, typer.Option("--repoint", help="Point aliases that point at other keys at these keys.")
+        bool,
+        typer.Option("--repoint", help="Point an alias that is on the other of the two keys at the right one."),
     ] = False,
+    commands_only: Annotated[
+        bool, typer.Option("--commands-only", help="Print the commands for the owner, although there is a role.")
+    ] = False,
+    key_grace_seconds: Annotated[
+        int | None,
+        typer.Option(min=0, max=300, help="How long a refusal may turn out to be a change on its way. [default: 30]"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of it as JSON.")] = False,
 ) -> None:
     """Give both keys of an environment the tenant's name, as an alias and tags.
 
     Only what differs is written, through a role in the customer's account; `byok template tenant-role` makes it.
-    Without a role nothing is changed, and the commands for the owner of the keys are printed.
+    Without --tenant-role-arn it is the role that the keys were last named through, or that the environment was created
+    with. Without any nothing is changed, and the commands for the owner of the keys are printed.
 
     Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or a
     key cannot be named.
     """
     with reported(as_json=as_json):
-        code = asyncio.run(
-            _tenant(environment, name, tenant_role(role_arn, external_id), repoint=repoint, as_json=as_json)
-        )
+        options: dict[str, Any] = {
+            "role": tenant_role(role_arn, external_id),
+            "repoint": repoint,
+            "commands_only": commands_only,
+            "key_grace_seconds": key_grace_seconds,
+        }
+        if commands_only and (repoint or options["role"]):
+            raise UsageError("--commands-only changes nothing: leave out --repoint, --tenant-role-arn, --external-id.")
+        code = asyncio.run(_tenant(environment, name, options, as_json=as_json))
     raise typer.Exit(code)
 
 
@@ -67,7 +84,7 @@ def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | 
         raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
 
 
-async def _tenant(environment: str, name: str, role: "TenantRole | None", *, repoint: bool, as_json: bool) -> int:
+async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_json: bool) -> int:
     from byok.cli import views
     from byok.cli.requests import content
     from byok.domain.tenant import TenantNameError, check_tenant_name
@@ -80,11 +97,11 @@ async def _tenant(environment: str, name: str, role: "TenantRole | None", *, rep
     except TenantNameError as error:
         raise UsageError(str(error)) from error
     service = await connect_service()
-    request = await service.tenant_request(environment, name, role, repoint=repoint)
+    request = await service.tenant_request(environment, name, **options)
     if not await service.workers():
         say("No worker is there at the moment; waiting for one.")
     try:
-        outcome = await service.reconcile_tenant(request)
+        outcome = await service.reconcile_tenant(request, _told_once())
     except TenantStoppedError as error:
         if as_json:
             print_json(
@@ -99,3 +116,18 @@ async def _tenant(environment: str, name: str, role: "TenantRole | None", *, rep
     else:
         console().print(views.tenant(outcome))
     return CUSTOMER_KEY if outcome.conflicts else READY
+
+
+def _told_once() -> "Callable[[Waiting], None]":
+    """Tells what is being waited for: what AWS said, once, and not the count of every try."""
+    from byok.cli import views
+
+    told: set[str] = set()
+
+    def tell(item: "Waiting") -> None:
+        what = f"{item.activity}{item.last_failure}{item.unclaimed}"
+        if (item.last_failure or item.unclaimed) and what not in told:
+            told.add(what)
+            say(f"Waiting for {views.waiting(item)}")
+
+    return tell

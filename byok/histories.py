@@ -1,0 +1,60 @@
+"""The two ends of a workflow's history: what it was asked for, in what that differs from a request, how it ended."""
+
+from typing import TypeVar
+
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowHandle, WorkflowHistoryEventFilterType
+from temporalio.converter import DataConverter
+from temporalio.exceptions import FailureError, TerminatedError
+
+from byok.domain.models import CheckKeysRequest, TenantRole
+
+Request = TypeVar("Request", bound=CheckKeysRequest)
+
+
+async def request_of(client: Client, handle: WorkflowHandle[object, object], kind: type[Request]) -> Request | None:
+    """What a workflow was started with; None where nobody can read it, and it is about to end by itself."""
+    started = await anext(handle.fetch_history_events(page_size=1))
+    payloads = started.workflow_execution_started_event_attributes.input.payloads
+    try:
+        (request,) = await client.data_converter.decode(payloads, [kind])
+    except ValueError:
+        return None
+    return request if isinstance(request, kind) else None
+
+
+async def failure_of(handle: WorkflowHandle[object, object], converter: DataConverter) -> FailureError | None:
+    """What an ended workflow failed with, or by whom it was ended; None where neither is told."""
+    close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
+    async for event in handle.fetch_history_events(event_filter_type=close_event):
+        return await _failure_in(event, converter)
+    return None
+
+
+def differences(found: Request | None, asked: Request) -> dict[str, str]:
+    """The fields in which two requests differ, each with how, in words."""
+    if found is None:
+        return {"": "its input cannot be read"}
+    pairs = {name: (getattr(found, name), getattr(asked, name)) for name in type(asked).model_fields}
+    return {
+        name: f"{name} is {_in_words(theirs)}, not {_in_words(ours)}"
+        for name, (theirs, ours) in pairs.items()
+        if theirs != ours
+    }
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, TenantRole):
+        return f"{value.role_arn} with external id {value.external_id}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "unset" if value is None else str(value)
+
+
+async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureError | None:
+    if event.HasField("workflow_execution_failed_event_attributes"):
+        failure = await converter.decode_failure(event.workflow_execution_failed_event_attributes.failure)
+        return failure if isinstance(failure, FailureError) else None
+    if event.HasField("workflow_execution_terminated_event_attributes"):
+        return TerminatedError(event.workflow_execution_terminated_event_attributes.reason)
+    return None

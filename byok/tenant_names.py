@@ -1,0 +1,83 @@
+"""Asks Temporal to put a tenant's name on keys, and what became of it wherever that was asked for."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
+from byok.domain.models import TenantOutcome, TenantRequest
+from byok.histories import differences, request_of
+from byok.service_errors import TenantConflictError
+from byok.status import EnvironmentSummary, TenantRun
+from byok.temporal_errors import no_namespace
+
+_ASKED_FOR_AT_ONCE: Final = 50
+"""Workflow ids in one question to the visibility store."""
+
+
+async def name_keys(client: Client, task_queue: str, request: TenantRequest) -> WorkflowHandle[Any, TenantOutcome]:
+    """The workflow that does what is asked for: started, or found where the same is being done at this moment.
+
+    Raises:
+        TenantConflictError: Something else is being done with the names of these keys.
+    """
+    workflow_id = tenant_workflow_id(request.environment_id)
+    try:
+        return await client.start_workflow(
+            RECONCILE_TENANT,
+            request,
+            id=workflow_id,
+            task_queue=task_queue,
+            result_type=TenantOutcome,
+            static_summary=f"{request.tenant} on the keys of {request.environment_id}",
+        )
+    except WorkflowAlreadyStartedError as error:
+        handle = client.get_workflow_handle(workflow_id, run_id=error.run_id, result_type=TenantOutcome)
+        differing = differences(await request_of(client, handle, TenantRequest), request)
+        if differing:
+            raise TenantConflictError(
+                f"The keys of {request.environment_id} are just being named, and that was asked for with other "
+                f"values: {', '.join(differing.values())}. Ask again in a moment, if yours are the right ones."
+            ) from error
+        return handle
+
+
+async def tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
+    """The latest run of an environment's tenant workflow, and where that did not complete the latest one that did."""
+    workflow_id = tenant_workflow_id(environment_id)
+    try:
+        described = await client.get_workflow_handle(workflow_id).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
+            raise
+        return []
+    found = [await TenantRun.of(described)]
+    if described.status is not WorkflowExecutionStatus.COMPLETED:
+        found += [await TenantRun.of(run) async for run in _completed(client, [workflow_id], limit=1)]
+    return [run for run in found if run is not None]
+
+
+async def with_names(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
+    """The same, with those ready that had stopped at their tenant's name alone and have got one since.
+
+    One question for fifty of them, and none where there is none: most lists cost no more than they did.
+    """
+    named: dict[str, datetime] = {}
+    awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]
+    for first in range(0, len(awaiting), _ASKED_FOR_AT_ONCE):
+        async for run in _completed(client, awaiting[first : first + _ASKED_FOR_AT_ONCE]):
+            if run.close_time is not None:
+                named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
+    return [item.named(named.get(tenant_workflow_id(item.environment_id))) for item in found]
+
+
+def _completed(
+    client: Client, workflow_ids: Sequence[str], limit: int | None = None
+) -> AsyncIterator[WorkflowExecution]:
+    """Completed runs, the latest first."""
+    ids = ", ".join(f"'{workflow_id}'" for workflow_id in workflow_ids)
+    return client.list_workflows(f"WorkflowId IN ({ids}) AND ExecutionStatus = 'Completed'", limit=limit)

@@ -1,0 +1,275 @@
+"""The door to Temporal and tenant names: what is asked for, what runs already, and what a status then says."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from byok import histories, tenant_names
+from byok import service as door
+from byok.contracts import tenant_workflow_id
+from byok.domain.models import TenantRequest, TenantRole
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+from byok.service_errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
+from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from tests.workflows.scripted import ROLE, naming, refusal, request
+from tests.workflows.stage import Stage
+
+NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
+DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
+
+
+@pytest.fixture
+def service(stage: Stage) -> EnvironmentService:
+    return EnvironmentService(stage.client, stage.task_queue)
+
+
+class Hold:
+    """A step of the script that waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.begun, self._go = threading.Event(), threading.Event()
+
+    def __call__(self) -> None:
+        self.begun.set()
+        self._go.wait(20)
+
+    async def until_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, 20)
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+async def ended(service: EnvironmentService, environment_id: str, **request_changes: Any) -> EnvironmentStatus:
+    """The environment that was asked for, as it ends."""
+    await service.create(request(environment_id, **request_changes))
+
+    async def last() -> EnvironmentStatus:
+        return [status async for status in service.watch(environment_id)][-1]
+
+    return await asyncio.wait_for(last(), 30)
+
+
+async def listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
+    """The line of the list, once visibility has followed."""
+
+    async def found() -> EnvironmentSummary:
+        while True:
+            for item in await service.list_environments(1000):
+                if (item.environment_id, item.phase) == (environment_id, phase):
+                    return item
+
+    return await asyncio.wait_for(found(), 20)
+
+
+async def named(service: EnvironmentService, environment_id: str, tenant: str, **more: Any) -> TenantRequest:
+    """What was asked for, after it was done."""
+    asked = await service.tenant_request(environment_id, tenant, **more)
+    await service.reconcile_tenant(asked)
+    return asked
+
+
+async def test_name_given_afterwards_is_what_a_status_shows(service: EnvironmentService, environment_id: str) -> None:
+    before = await ended(service, environment_id)
+    assert before.tenant is None
+    await named(service, environment_id, "acme", role=TenantRole(**ROLE))
+
+    status = await service.status(environment_id)
+
+    assert status.tenant is not None  # contract 100
+    assert (status.tenant.tenant, len(status.tenant.keys), status.tenant_problems) == ("acme", 2, ())
+    assert status.timeline == before.timeline
+
+
+async def test_later_name_wins_over_that_of_the_provisioning(service: EnvironmentService, environment_id: str) -> None:
+    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await named(service, environment_id, "globex")
+
+    status = await service.status(environment_id)
+
+    assert status.tenant is not None
+    assert status.tenant.tenant == "globex"
+
+
+async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    await ended(service, environment_id)
+    await named(service, environment_id, "acme", role=TenantRole(**ROLE))
+    stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    other = TenantRole(role_arn=ROLE["role_arn"], external_id="another")
+    with pytest.raises(TenantStoppedError):
+        await named(service, environment_id, "globex", role=other)
+
+    async def told() -> EnvironmentStatus:
+        while True:  # the earlier run is found by visibility, which follows a moment later
+            status = await service.status(environment_id)
+            if status.tenant is not None:
+                return status
+
+    status = await asyncio.wait_for(told(), 20)
+    assert status.phase is Phase.READY
+    assert status.tenant is not None
+    assert status.tenant.tenant == "acme"
+    assert [problem.code for problem in status.tenant_problems] == ["sts.AccessDenied"]
+    assert status.tenant_role == TenantRole(**ROLE), "a role that was refused is not asked for again"
+
+
+async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_one(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    stopped = await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    assert stopped.phase is Phase.STOPPED
+    await listed(service, environment_id, Phase.STOPPED)
+    await named(service, environment_id, "acme")
+
+    status = await service.status(environment_id)
+
+    assert (status.phase, status.problem, status.problems) == (Phase.READY, None, ())
+    assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
+    assert (await listed(service, environment_id, Phase.READY)).problem_code is None
+    # What is ready is not started again.
+    again = await service.create(request(environment_id, tenant="acme", tenant_role=ROLE))
+    assert (again.started, again.run_id) == (False, stopped.run_id)
+    with pytest.raises(EnvironmentConflictError, match="on_failure"):
+        await service.create(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+
+
+@pytest.mark.parametrize("step", ["probe_s3_key", "collect_storage_evidence"])
+async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
+    service: EnvironmentService, stage: Stage, environment_id: str, step: str
+) -> None:
+    stage.activities.script[step] = [refusal("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
+    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await service.reconcile_tenant(naming(environment_id))  # typed by hand: the service would not start it
+
+    assert (await service.status(environment_id)).phase is Phase.STOPPED
+
+
+async def test_role_that_named_the_keys_last_is_asked_for_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
+    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    assert (await service.tenant_request(environment_id, "acme")).tenant_role == TenantRole(**ROLE)
+    await named(service, environment_id, "acme", role=role)
+    assert (await service.tenant_request(environment_id, "acme")).tenant_role == role
+
+    # The commands alone, although there is a role, and it is kept for the next time.
+    commands = await named(service, environment_id, "acme", commands_only=True)
+    assert commands.commands_only
+    status = await service.status(environment_id)
+    assert status.tenant is not None
+    assert status.tenant.commands
+    assert (await service.tenant_request(environment_id, "acme")).tenant_role == role
+
+    # A key that was refused says that the role was given.
+    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)] * 2
+    third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
+    with pytest.raises(TenantStoppedError):
+        await named(service, environment_id, "acme", role=third)
+    assert (await service.tenant_request(environment_id, "acme")).tenant_role == third
+
+
+async def test_grace_is_that_of_the_request(service: EnvironmentService, environment_id: str) -> None:
+    await ended(service, environment_id)
+    usual = await service.tenant_request(environment_id, "acme")
+    none = await service.tenant_request(environment_id, "acme", key_grace_seconds=0)
+    assert (usual.key_grace_seconds, none.key_grace_seconds) == (30, 0)
+
+
+async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
+    service: EnvironmentService, stage: Stage, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, found = Hold(), asyncio.Event()
+
+    async def request_of(*arguments: Any) -> Any:
+        found.set()
+        return await histories.request_of(*arguments)
+
+    monkeypatch.setattr(tenant_names, "request_of", request_of)
+    stage.activities.script["reconcile_key"] = [hold]
+    first = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
+    await hold.until_begun()
+    second = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
+    await asyncio.wait_for(found.wait(), 20)
+    hold.let_go()
+
+    assert await first == await second
+    assert stage.activities.calls.count("reconcile_key") == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tenant": "globex"}, "tenant is acme, not globex"),
+        ({"repoint": True}, "repoint is off, not on"),
+        ({"tenant_role": None}, f"tenant_role is {ROLE['role_arn']} with external id acme-1, not unset"),
+        ({"key_grace_seconds": 7}, "key_grace_seconds is 30, not 7"),
+    ],
+)
+async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this_one(
+    service: EnvironmentService, stage: Stage, environment_id: str, changes: dict[str, Any], words: str
+) -> None:
+    hold = Hold()
+    stage.activities.script["reconcile_key"] = [hold]
+    first = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
+    await hold.until_begun()
+
+    with pytest.raises(TenantConflictError) as caught:
+        await service.reconcile_tenant(naming(environment_id, **changes))
+
+    assert words in str(caught.value)
+    hold.let_go()
+    assert (await first).tenant == "acme"
+
+
+@pytest.mark.parametrize(("way", "code"), [("cancel", "byok.Cancelled"), ("terminate", "byok.Ended")])
+async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
+    service: EnvironmentService, stage: Stage, environment_id: str, way: str, code: str
+) -> None:
+    await ended(service, environment_id)
+    hold = Hold()
+    stage.activities.script["reconcile_key"] = [hold]
+    asked = asyncio.create_task(named(service, environment_id, "acme", role=TenantRole(**ROLE)))
+    await hold.until_begun()
+    handle = stage.client.get_workflow_handle(tenant_workflow_id(environment_id))
+    await getattr(handle, way)()
+    hold.let_go()
+
+    with pytest.raises(TenantStoppedError) as caught:
+        await asked
+
+    assert [problem.code for problem in caught.value.problems] == [code]
+    assert (await service.status(environment_id)).tenant_problems == caught.value.problems
+
+
+async def test_what_is_waited_for_is_told_while_it_takes_long(
+    service: EnvironmentService, stage: Stage, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "POLL", door.POLL / 100)
+    hold, told = Hold(), list[Waiting]()
+
+    def waits_for(item: Waiting) -> None:
+        told.append(item)
+        if item.activity == "reconcile_key":
+            hold.let_go()
+
+    stage.activities.script["reconcile_key"] = [hold]
+    await service.reconcile_tenant(naming(environment_id), waits_for)
+
+    assert told[-1].activity == "reconcile_key"
+
+
+async def test_environment_found_with_another_role_says_which_in_words(
+    service: EnvironmentService, environment_id: str
+) -> None:
+    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    with pytest.raises(EnvironmentConflictError) as caught:
+        await service.create(request(environment_id, tenant="acme"))
+    assert f"tenant_role is {ROLE['role_arn']} with external id acme-1, not unset." in str(caught.value)
+    assert "{" not in str(caught.value)
