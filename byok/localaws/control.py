@@ -2,7 +2,7 @@
 
 GET    /_localaws/health     whether it answers, and whether state was restored
 GET    /_localaws/calls      the recorded calls;  DELETE forgets them
-GET    /_localaws/faults     the faults that wait;  POST adds one;  DELETE forgets them
+GET    /_localaws/faults     the faults that wait;  POST adds one;  DELETE forgets them, and ends delays
 POST   /_localaws/settings   {"database_seconds": 0.2, "propagation_seconds": 5}
 POST   /_localaws/reset      everything as on a fresh start
 """
@@ -31,6 +31,7 @@ class _FaultInput(BaseModel):
     times: int = Field(default=1, ge=1, le=1_000_000)
     seconds: float = Field(default=0, ge=0, le=600)
     after_calls: int = Field(default=0, ge=0)
+    session: str | None = None
 
 
 class _SettingsInput(BaseModel):

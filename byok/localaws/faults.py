@@ -4,7 +4,6 @@
 """
 
 import threading
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -31,8 +30,9 @@ class Fault:
         operation: Which operation; `*` for every one.
         kind: What happens.
         times: To how many calls from now on.
-        seconds: For `timeout` and `delay`: how long.
+        seconds: For `timeout` and `delay`: how long, or until all faults are forgotten.
         after_calls: How many calls pass unharmed before.
+        session: Only to the calls of the role session of this name, and to the one that asks for it.
     """
 
     service: str
@@ -41,6 +41,14 @@ class Fault:
     times: int = 1
     seconds: float = 0.0
     after_calls: int = 0
+    session: str | None = None
+
+    def concerns(self, call: Call) -> bool:
+        """Whether a call is one of those that the fault waits for, or lets pass before."""
+        if self.service != call.service or self.operation not in {"*", call.operation}:
+            return False
+        sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}
+        return self.session is None or self.session in sessions
 
 
 class ConnectionCut(Exception):  # noqa: N818 - what happens, and no mistake
@@ -62,6 +70,8 @@ _ERROR: Final = AwsError("InternalFailure", "The request processing has failed b
 
 _FAULTS: Final[list[Fault]] = []
 _LOCK: Final = threading.Lock()
+_FORGOTTEN: Final = [threading.Event()]
+"""Set when the faults of this time are forgotten; those that come after have another one."""
 
 
 def add(fault: Fault) -> None:
@@ -71,9 +81,11 @@ def add(fault: Fault) -> None:
 
 
 def clear() -> None:
-    """Forget all faults."""
+    """Forget all faults; a call that one of them is holding up goes on."""
     with _LOCK:
         _FAULTS.clear()
+        _FORGOTTEN[0].set()
+        _FORGOTTEN[0] = threading.Event()
 
 
 def waiting() -> list[Fault]:
@@ -92,7 +104,7 @@ def strike(call: Call) -> bool:
         AwsError: A throttle or an error of the service.
         ConnectionCut: The time is over and nothing is to be answered.
     """
-    fault = _next(call)
+    fault, forgotten = _next(call)
     if fault is None:
         return False
     if fault.kind is Kind.LOSE_ANSWER:
@@ -101,16 +113,17 @@ def strike(call: Call) -> bool:
         raise _THROTTLES.get(call.service, _THROTTLE)
     if fault.kind is Kind.ERROR_500:
         raise _ERRORS.get(call.service, _ERROR)
-    time.sleep(fault.seconds)
+    forgotten.wait(fault.seconds)
     if fault.kind is Kind.TIMEOUT:
         raise ConnectionCut
     return False
 
 
-def _next(call: Call) -> Fault | None:
+def _next(call: Call) -> tuple[Fault | None, threading.Event]:
+    """The fault for this call, if there is one, and what tells that the faults are forgotten."""
     with _LOCK:
         for fault in _FAULTS:
-            if fault.service != call.service or fault.operation not in {"*", call.operation}:
+            if not fault.concerns(call):
                 continue
             if fault.after_calls > 0:
                 fault.after_calls -= 1
@@ -118,5 +131,5 @@ def _next(call: Call) -> Fault | None:
             fault.times -= 1
             if fault.times <= 0:
                 _FAULTS.remove(fault)
-            return fault
-    return None
+            return fault, _FORGOTTEN[0]
+        return None, _FORGOTTEN[0]

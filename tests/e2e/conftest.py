@@ -23,7 +23,7 @@ from tests.breakages import good
 from tests.localaws.server import REGION, Aws
 
 BIN = Path(sys.executable).parent
-SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS": "2"}
+SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS": "60"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from temporalio.api.enums.v1 import TimeoutType
 
 from activities.aurora import cluster_settings
 from activities.buckets import make_bucket
@@ -17,8 +18,10 @@ from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.service_errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
 from tests.activities.conftest import PLATFORM
+from tests.breakages import good
 from tests.e2e.conftest import Machine
 from tests.localaws.server import VENDOR, Aws
+from tests.workflows.scripted import naming
 from tests.workflows.scripted import request as request_for
 
 WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
@@ -63,6 +66,31 @@ class Named:
             expected = ([VENDOR.alias(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
             assert self.machine.stack.customer.marks(arn) == expected
 
+    @property
+    def session(self) -> str:
+        """What the customer's CloudTrail shows of it."""
+        return f"byok-{self.request.environment_id}"
+
+    def calls(self) -> list[str]:
+        """The calls to KMS that were made for it, in their order."""
+        calls = self.machine.aws.control("GET", "calls")["calls"]
+        return [
+            call["operation"]
+            for call in calls
+            if call["service"] == "kms" and call["caller"].endswith(f"/{self.session}")
+        ]
+
+    async def lost_steps(self) -> int:
+        """The steps of which one attempt ended in silence."""
+        handle = self.machine.service.client.get_workflow_handle(tenant_workflow_id(self.request.environment_id))
+        started = [
+            event.activity_task_started_event_attributes
+            async for event in handle.fetch_history_events()
+            if event.HasField("activity_task_started_event_attributes")
+        ]
+        silent = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
+        return [step.last_failure.timeout_failure_info.timeout_type for step in started].count(silent)
+
     def writes(self) -> int:
         """The writing calls that were made so far, by anybody."""
         return len([call for call in self.machine.aws.calls("kms") if call in WRITES])
@@ -81,26 +109,87 @@ def _make(aws: Aws, name: str, pair: KeyPair) -> None:
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
 
 
-async def test_worker_killed_in_the_middle_loses_nothing_and_doubles_nothing(machine: Machine) -> None:
-    named = await Named.prepare(machine)
-    machine.aws.control("POST", "faults", service="kms", operation="CreateAlias", kind="lose_answer")
-    machine.aws.control("POST", "faults", service="kms", operation="CreateAlias", kind="delay", seconds=2)
-    asked = asyncio.create_task(named.reconcile())
-    handle = machine.service.client.get_workflow_handle(f"tenant/{named.request.environment_id}")
-    while asked not in (await asyncio.wait([asked], timeout=0.2))[0]:
-        pending = (await handle.describe()).raw_description.pending_activities
-        if any(activity.activity_type.name == "reconcile_key" for activity in pending):
-            break
+PLAIN = ("ListAliases", "CreateAlias", "ListResourceTags", "TagResource")
+CROSSED = ("ListAliases", "CreateAlias", "ListAliases", "UpdateAlias", "ListResourceTags", "TagResource")
+"""The calls on one key: where nothing is there yet, and where each alias is on the other key and is to be repointed."""
+NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "kms:TagResource"], "Resource": "*"}
 
+
+@dataclass(frozen=True)
+class Cut:
+    """A call in the course of naming both keys of an environment: the one of this number to this service."""
+
+    service: str
+    number: int
+    path: tuple[str, ...]
+
+    @staticmethod
+    def all(path: tuple[str, ...]) -> "list[Cut]":
+        """Every call on both keys; the role is taken on for each."""
+        return [
+            *(Cut("sts", number, path) for number in range(2)),
+            *(Cut("kms", number, path) for number in range(2 * len(path))),
+        ]
+
+    async def prepare(self, machine: Machine, role: TenantRole) -> Named:
+        """An environment whose keys are named by this course."""
+
+        def prepare() -> Named:
+            name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
+            pair = KeyPair(good(aws, WhichKey.S3), good(aws, WhichKey.RDS))
+            _make(aws, name, pair)
+            keys = {"s3_key_arn": pair.s3_key_arn, "rds_key_arn": pair.rds_key_arn, "tenant_role": role}
+            more = {"tenant": f"tenant-{name}", "repoint": self.path is CROSSED, "key_grace_seconds": 0}
+            request = naming(name, **keys, **more)
+            if self.path is CROSSED:
+                for which, other in zip(WhichKey, reversed(pair.arns), strict=True):
+                    alias = VENDOR.alias(which, request.tenant)
+                    aws.customer("kms").create_alias(AliasName=alias, TargetKeyId=other)
+            return Named(machine, pair, role, request)
+
+        return await asyncio.to_thread(prepare)
+
+    def hold(self, named: Named) -> None:
+        """Let the call hang, for longer than anybody waits."""
+        at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session}
+        named.machine.aws.control("POST", "faults", kind="delay", seconds=300, **at)
+
+
+async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: Machine) -> None:
+    external_id = "killed"
+    role = TenantRole(role_arn=machine.aws.customer_role(NAMING, external_id=external_id), external_id=external_id)
+    for path in (PLAIN, CROSSED):
+        whole = await Cut("kms", 0, path).prepare(machine, role)
+        await whole.reconcile()
+        assert whole.calls() == [*path, *path], "these are all the calls there are to be cut off at"
+    cuts = [*Cut.all(PLAIN), *Cut.all(CROSSED)]
+    every = [await cut.prepare(machine, role) for cut in cuts]
+    for cut, named in zip(cuts, every, strict=True):
+        cut.hold(named)
+
+    asked = [asyncio.create_task(named.reconcile()) for named in every]
+    await _nothing_waits_to_be_held(machine)
+    assert [named.request.environment_id for named, task in zip(every, asked, strict=True) if task.done()] == []
     await machine.stack.restart_worker(kill=True)
-    outcome = await asked
+    machine.aws.control("DELETE", "faults")  # the calls under way are carried out, and nobody hears their answers
+    outcomes = await asyncio.gather(*asked)
 
-    assert {key.alias_state for key in outcome.keys} <= {AliasState.CREATED, AliasState.IN_PLACE}
-    named.assert_named()
-    before = named.writes()
-    again = await named.reconcile()
-    assert named.writes() == before  # reconciling twice makes no write the second time
-    assert {key.alias_state for key in again.keys} == {AliasState.IN_PLACE}
+    for cut, named, outcome in zip(cuts, every, outcomes, strict=True):
+        assert await named.lost_steps() == 1, f"{cut} was under way when the worker was killed"
+        assert not outcome.conflicts
+        named.assert_named()
+    before = every[0].writes()
+    again = await asyncio.gather(*(named.reconcile() for named in every))
+    assert every[0].writes() == before  # reconciling twice makes no write the second time
+    assert {key.alias_state for outcome in again for key in outcome.keys} == {AliasState.IN_PLACE}
+
+
+async def _nothing_waits_to_be_held(machine: Machine) -> None:
+    async def held() -> None:
+        while (await asyncio.to_thread(machine.aws.control, "GET", "faults"))["faults"]:
+            pass
+
+    await asyncio.wait_for(held(), 60)
 
 
 async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: Machine) -> None:

@@ -91,9 +91,11 @@ class Aws:
         arn: str = made["Role"]["Arn"]
         return arn
 
-    def assumed(self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION) -> Any:
+    def assumed(
+        self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION, session: str = "worker"
+    ) -> Any:
         """A client with a role that the platform has taken on."""
-        taken = self.platform("sts").assume_role(RoleArn=role_arn, RoleSessionName="worker", ExternalId=external_id)[
+        taken = self.platform("sts").assume_role(RoleArn=role_arn, RoleSessionName=session, ExternalId=external_id)[
             "Credentials"
         ]
         credentials = (taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])

@@ -1,6 +1,7 @@
 """The control endpoint: faults, delays, recorded calls, and clear words where something is wrong."""
 
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
@@ -12,6 +13,33 @@ from tests.localaws.server import Aws
 def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
     code: str = error.value.response["Error"]["Code"]
     return code
+
+
+def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for(aws: Aws) -> None:
+    role = aws.customer_role({"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*"})
+    aws.control("POST", "faults", service="sts", operation="*", kind="error500", session="struck")
+    aws.control("POST", "faults", service="kms", operation="*", kind="error500", session="struck", after_calls=1)
+
+    aws.customer("kms").list_aliases()
+    aws.assumed("kms", role, session="another").list_aliases()
+    with pytest.raises(ClientError, match="InternalFailure"):
+        aws.assumed("kms", role, session="struck")
+    kms = aws.assumed("kms", role, session="struck")
+    kms.list_aliases()
+    aws.customer("kms").list_aliases()
+    with pytest.raises(ClientError, match="KMSInternalException"):
+        kms.list_aliases()
+
+
+def test_call_that_is_held_up_goes_on_when_faults_are_forgotten(aws: Aws) -> None:
+    aws.control("POST", "faults", service="kms", operation="ListAliases", kind="delay", seconds=300)
+    with ThreadPoolExecutor(1) as executor:
+        held = executor.submit(aws.customer("kms").list_aliases)
+        while aws.control("GET", "faults")["faults"]:
+            assert not held.done()
+        assert not held.done()
+        aws.control("DELETE", "faults")
+        assert held.result(30)["Aliases"] == []
 
 
 @pytest.mark.parametrize(
