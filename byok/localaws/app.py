@@ -82,11 +82,12 @@ class LocalAws:
             call = self._decoded(environ, body, service, request_id)
         except AwsError as error:
             return refusal(service, error, request_id, head=head)
-        outcome = "ok"
+        outcome, lose_answer = "ok", False
         try:
-            lose_answer = faults.strike(call)
+            fault = faults.strike(call)
             with self._lock:
                 answer = self._carried_out(call)
+            lose_answer = faults.after(fault, call)
         except AwsError as error:
             outcome = error.code
             return refusal(service, error, request_id, head=head)

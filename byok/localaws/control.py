@@ -3,6 +3,7 @@
 GET    /_localaws/health     whether it answers, and whether state was restored
 GET    /_localaws/calls      the recorded calls;  DELETE forgets them
 GET    /_localaws/faults     the faults that wait;  POST adds one;  DELETE forgets them, and ends delays
+GET    /_localaws/held       the calls that are held;  DELETE lets them go
 POST   /_localaws/settings   {"database_seconds": 0.2, "propagation_seconds": 5}
 POST   /_localaws/reset      everything as on a fresh start
 """
@@ -32,6 +33,7 @@ class _FaultInput(BaseModel):
     seconds: float = Field(default=0, ge=0, le=600)
     after_calls: int = Field(default=0, ge=0)
     session: str | None = None
+    about: str = ""
 
 
 class _SettingsInput(BaseModel):
@@ -86,6 +88,13 @@ class Control:
 
     def _delete_faults(self, _: object) -> dict[str, Any]:
         faults.clear()
+        return {}
+
+    def _get_held(self, _: object) -> dict[str, Any]:
+        return {"held": [asdict(one) for one in faults.held()]}
+
+    def _delete_held(self, _: object) -> dict[str, Any]:
+        faults.let_go()
         return {}
 
     def _post_settings(self, given: object) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Faults on request: what networks and overloaded services do to a caller, by service and operation.
 
-`lose_answer` is the one that tells whether a step is safe to repeat: the call is carried out, and nobody hears of it.
+`lose_answer` is the one that tells whether a step is safe to repeat: the call is carried out, and nobody hears of it. A
+call that is held stays under way until it is let go, so that a test can end the caller at that moment for certain.
 """
 
 import threading
@@ -19,6 +20,8 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     LOSE_ANSWER = "lose_answer"
     DELAY = "delay"
+    HOLD_CALL = "hold_call"
+    HOLD_ANSWER = "hold_answer"
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Fault:
         seconds: For `timeout` and `delay`: how long, or until all faults are forgotten.
         after_calls: How many calls pass unharmed before.
         session: Only to the calls of the role session of this name, and to the one that asks for it.
+        about: Only to calls about something whose name has this text in it: a bucket, a cluster, a key.
     """
 
     service: str
@@ -42,13 +46,32 @@ class Fault:
     seconds: float = 0.0
     after_calls: int = 0
     session: str | None = None
+    about: str = ""
 
     def concerns(self, call: Call) -> bool:
         """Whether a call is one of those that the fault waits for, or lets pass before."""
         if self.service != call.service or self.operation not in {"*", call.operation}:
             return False
         sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}
-        return self.session is None or self.session in sessions
+        if self.session is not None and self.session not in sessions:
+            return False
+        return not self.about or any(self.about in str(call.params.get(name, "")) for name in NAMES)
+
+
+@dataclass
+class Held:
+    """A call that is under way and does not go on.
+
+    Attributes:
+        number: Counts the held ones since the start.
+        fault: What holds it.
+        carried_out: Whether AWS has done it, and the answer alone is missing.
+    """
+
+    number: int
+    fault: Fault
+    operation: str
+    carried_out: bool
 
 
 class ConnectionCut(Exception):  # noqa: N818 - what happens, and no mistake
@@ -68,8 +91,29 @@ _ERRORS: Final = {
 }
 _ERROR: Final = AwsError("InternalFailure", "The request processing has failed because of an unknown error.", 500)
 
+NAMES: Final = (
+    "Bucket",
+    "Key",
+    "DBClusterIdentifier",
+    "DBInstanceIdentifier",
+    "KmsKeyId",
+    "SSEKMSKeyId",
+    "KeyId",
+    "AliasName",
+    "TargetKeyId",
+    "RoleArn",
+    "RoleName",
+    "StackName",
+)
+"""Those parameters of a call that say what it is about."""
+
+LONGEST_HOLD: Final = 120.0
+"""Seconds after which a held call goes on, should nobody let it go."""
+
 _FAULTS: Final[list[Fault]] = []
-_LOCK: Final = threading.Lock()
+_HELD: Final[dict[int, Held]] = {}
+_COUNT: Final = [0]
+_LOCK: Final = threading.Condition()
 _FORGOTTEN: Final = [threading.Event()]
 """Set when the faults of this time are forgotten; those that come after have another one."""
 
@@ -86,6 +130,7 @@ def clear() -> None:
         _FAULTS.clear()
         _FORGOTTEN[0].set()
         _FORGOTTEN[0] = threading.Event()
+    let_go()
 
 
 def waiting() -> list[Fault]:
@@ -94,11 +139,24 @@ def waiting() -> list[Fault]:
         return list(_FAULTS)
 
 
-def strike(call: Call) -> bool:
-    """Let the next fault for this call happen.
+def held() -> list[Held]:
+    """The calls that are held."""
+    with _LOCK:
+        return list(_HELD.values())
+
+
+def let_go() -> None:
+    """Let all held calls go: one that was not carried out never is, and every answer is sent."""
+    with _LOCK:
+        _HELD.clear()
+        _LOCK.notify_all()
+
+
+def strike(call: Call) -> Fault | None:
+    """Let the next fault for this call happen, up to the moment before it is carried out.
 
     Returns:
-        Whether the call is to be carried out and its answer lost.
+        The fault whose second half comes after that, for `after`; None where there is none.
 
     Raises:
         AwsError: A throttle or an error of the service.
@@ -106,9 +164,12 @@ def strike(call: Call) -> bool:
     """
     fault, forgotten = _next(call)
     if fault is None:
-        return False
-    if fault.kind is Kind.LOSE_ANSWER:
-        return True
+        return None
+    if fault.kind in {Kind.LOSE_ANSWER, Kind.HOLD_ANSWER}:
+        return fault
+    if fault.kind is Kind.HOLD_CALL:
+        _hold(fault, call, carried_out=False)
+        raise ConnectionCut
     if fault.kind is Kind.THROTTLE:
         raise _THROTTLES.get(call.service, _THROTTLE)
     if fault.kind is Kind.ERROR_500:
@@ -116,7 +177,29 @@ def strike(call: Call) -> bool:
     forgotten.wait(fault.seconds)
     if fault.kind is Kind.TIMEOUT:
         raise ConnectionCut
-    return False
+    return None
+
+
+def after(fault: Fault | None, call: Call) -> bool:
+    """Let the second half of a fault happen, after the call was carried out.
+
+    Returns:
+        Whether the answer is lost.
+    """
+    if fault is None:
+        return False
+    if fault.kind is Kind.HOLD_ANSWER:
+        _hold(fault, call, carried_out=True)
+    return fault.kind is Kind.LOSE_ANSWER
+
+
+def _hold(fault: Fault, call: Call, *, carried_out: bool) -> None:
+    with _LOCK:
+        _COUNT[0] += 1
+        number = _COUNT[0]
+        _HELD[number] = Held(number, fault, call.operation, carried_out)
+        _LOCK.wait_for(lambda: number not in _HELD, LONGEST_HOLD)
+        _HELD.pop(number, None)
 
 
 def _next(call: Call) -> tuple[Fault | None, threading.Event]:

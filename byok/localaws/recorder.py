@@ -6,24 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from byok.localaws.call import Call
+from byok.localaws.faults import NAMES
 
 KEPT: Final = 20_000
 """The most calls that are remembered; older ones are dropped and counted."""
-
-_NAMES: Final = (
-    "Bucket",
-    "Key",
-    "DBClusterIdentifier",
-    "DBInstanceIdentifier",
-    "KmsKeyId",
-    "SSEKMSKeyId",
-    "KeyId",
-    "AliasName",
-    "TargetKeyId",
-    "RoleArn",
-    "RoleName",
-    "StackName",
-)
 
 
 @dataclass(frozen=True)
@@ -54,7 +40,7 @@ _COUNT = [0]
 
 def record(call: Call, outcome: str) -> None:
     """Remember a call and how it ended; of its input only what names things."""
-    params = {name: call.params[name] for name in _NAMES if isinstance(call.params.get(name), str)}
+    params = {name: call.params[name] for name in NAMES if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
         _CALLS.append(

@@ -106,6 +106,35 @@ def test_fault_waits_for_its_turn(aws: Aws) -> None:
     assert outcomes == ["ok", "ok", "failed", "ok"]
 
 
+def test_fault_is_for_what_it_is_about(aws: Aws) -> None:
+    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="error500", about="-acme-")
+    s3, place = aws.operator("s3"), {"LocationConstraint": "eu-central-1"}
+
+    s3.create_bucket(Bucket="byok-globex-files", CreateBucketConfiguration=place)
+    with pytest.raises(ClientError):
+        s3.create_bucket(Bucket="byok-acme-files", CreateBucketConfiguration=place)
+
+
+@pytest.mark.parametrize(("kind", "carried_out"), [("hold_call", False), ("hold_answer", True)])
+def test_held_call_is_under_way_until_it_is_let_go(aws: Aws, kind: str, carried_out: bool) -> None:
+    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind=kind)
+    place = {"LocationConstraint": "eu-central-1"}
+    with ThreadPoolExecutor(1) as executor:
+        call = executor.submit(lambda: aws.operator("s3").create_bucket(Bucket="made", CreateBucketConfiguration=place))
+        while not (held := aws.control("GET", "held")["held"]):
+            assert not call.done()
+        assert [(one["operation"], one["carried_out"]) for one in held] == [("CreateBucket", carried_out)]
+        assert [one["Name"] for one in aws.operator("s3").list_buckets()["Buckets"]] == ["made"][: int(carried_out)]
+
+        aws.control("DELETE", "held")
+
+        if carried_out:
+            assert call.result()["ResponseMetadata"]["HTTPStatusCode"] == 200
+        else:
+            assert isinstance(call.exception(), ConnectionClosedError)
+    assert len(aws.operator("s3").list_buckets()["Buckets"]) == int(carried_out)
+
+
 def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: Aws) -> None:
     key, s3 = aws.s3_key(), aws.platform("s3")
     WORLD.keys[key].facts[0].at -= 3600  # made an hour ago
