@@ -31,6 +31,7 @@ from byok.log import LogContextInterceptor, configure_logging
 from byok.settings import Settings, faults
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
+from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
@@ -73,6 +74,7 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
     return [
         plan.plan_key_check,
         plan.plan_environment,
+        plan.plan_deletion,
         plan.plan_tenant,
         keys.probe_s3_key,
         database.ensure_cluster,
@@ -82,11 +84,13 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
         database.collect_database_evidence,
         database.remove_writer,
         database.remove_cluster,
+        database.list_databases,
         storage.ensure_bucket,
         storage.write_initial_objects,
         storage.collect_storage_evidence,
         storage.remove_bucket,
         tenant.probe_environment,
+        storage.list_buckets,
         tenant.reconcile_key,
     ]
 
@@ -96,7 +100,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[ProvisionEnvironment, CheckKeys, ReconcileTenant],
+        workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
         activities=activities(settings),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,

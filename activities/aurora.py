@@ -13,6 +13,7 @@ from byok.domain.models import (
     DatabaseEvidence,
     DatabaseTask,
     Environment,
+    Snapshot,
     WriterResource,
 )
 
@@ -41,6 +42,22 @@ def find_writer(rds: "RDSClient", plan: ClusterPlan) -> "DBInstanceTypeDef | Non
         if outcome_of(error) is not Outcome.ABSENT:
             raise
         return None
+
+
+def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
+    """A snapshot of a cluster by its name, None where there is none."""
+    try:
+        found = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
+    except ClientError as error:
+        if outcome_of(error) is not Outcome.ABSENT:
+            raise
+        return None
+    return Snapshot(
+        identifier=found["DBClusterSnapshotIdentifier"],
+        arn=found["DBClusterSnapshotArn"],
+        status=found.get("Status", "unknown"),
+        key_arn=found.get("KmsKeyId", "none"),
+    )
 
 
 def ours(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:

@@ -1,18 +1,21 @@
-"""What every bucket of the platform's has in common: how it is made and recognised, and that nobody else gets in."""
+"""How a bucket is made, set up and recognised: that nobody else gets in, and what encrypts it."""
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from activities.aws import outcome_of
 from byok.domain.arns import partition_of
+from byok.domain.bucket_policy import bucket_policy
 from byok.domain.errors import Outcome
 from byok.domain.models import Environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import OwnershipControlsTypeDef, PublicAccessBlockConfigurationTypeDef
+    from mypy_boto3_s3.type_defs import OwnershipControlsTypeDef, PublicAccessBlockConfigurationTypeDef, TagTypeDef
 
 _T = TypeVar("_T")
 
@@ -66,10 +69,77 @@ def is_there(s3: "S3Client", bucket: str) -> bool:
     return or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
-def owner_of(s3: "S3Client", bucket: str, environment: Environment) -> str | None:
-    """The environment whose tag a bucket bears; None where there is no tag, or no bucket."""
-    tags = or_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
-    return {tag["Key"]: tag["Value"] for tag in tags}.get(environment.environment_tag)
+def is_ours(s3: "S3Client", bucket: str, environment: Environment) -> bool:
+    """Whether a bucket bears the environment's tag."""
+    return is_tagged(or_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or [], environment)
+
+
+def is_tagged(tags: "list[TagTypeDef]", environment: Environment) -> bool:
+    """Whether the environment's tag is among these."""
+    return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a bucket: how it is read, what it has to be, how it is written."""
+
+    read: Callable[["S3Client", str], object]
+    wanted: object
+    write: Callable[["S3Client", str], object]
+
+    def is_set(self, s3: "S3Client", bucket: str) -> bool:
+        """Whether a bucket has it."""
+        return or_absent(lambda: self.read(s3, bucket)) == self.wanted
+
+    def put(self, s3: "S3Client", bucket: str) -> None:
+        """Give it to a bucket."""
+        self.write(s3, bucket)
+
+
+def settings(name: str, environment: Environment) -> tuple[Setting, ...]:
+    """Every setting of a bucket of an environment, in the order in which they are made.
+
+    The doors are shut before anything is inside.
+    """
+    key = environment.s3_key_arn
+    encryption: Any = {
+        "Rules": [
+            {
+                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+                "BucketKeyEnabled": True,  # one call to KMS serves many objects (D13)
+            }
+        ]
+    }
+    policy = bucket_policy(bucket_arn(name, environment.region), key)
+    return (
+        Setting(
+            lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
+            PUBLIC_ACCESS_BLOCK,
+            lambda s3, bucket: s3.put_public_access_block(
+                Bucket=bucket, PublicAccessBlockConfiguration=PUBLIC_ACCESS_BLOCK
+            ),
+        ),
+        Setting(
+            lambda s3, bucket: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"],
+            OWNER_ENFORCED,
+            lambda s3, bucket: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=OWNER_ENFORCED),
+        ),
+        Setting(
+            default_encryption,
+            ("aws:kms", key, True),
+            lambda s3, bucket: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encryption),
+        ),
+        Setting(
+            lambda s3, bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status"),
+            "Enabled",
+            lambda s3, bucket: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
+        ),
+        Setting(
+            lambda s3, bucket: json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]),
+            policy,
+            lambda s3, bucket: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy)),
+        ),
+    )
 
 
 def default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -13,6 +13,7 @@ from activities.aurora import (
     evidence,
     expected,
     find_cluster,
+    find_snapshot,
     find_writer,
     ours,
     writer_resource,
@@ -23,15 +24,17 @@ from activities.heartbeat import note, recall
 from activities.keys import KeyClaims
 from byok.domain.arns import WhichKey
 from byok.domain.models import (
+    Belongings,
     ClusterResource,
     DatabaseEvidence,
+    DatabaseRemoval,
     DatabaseTask,
     Removal,
     WriterResource,
 )
 from byok.domain.planning import Platform
 from byok.domain.remediation import Remedy
-from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST, Phase
+from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST, Phase, undertaking_of
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -142,13 +145,13 @@ class DatabaseActivities:
         return proof
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_writer(self, task: DatabaseTask) -> Removal:
+    def remove_writer(self, task: DatabaseRemoval) -> Removal:
         """Delete the writer if it is the environment's, and wait until it is gone.
 
         Raises:
             ApplicationError: `rds.NotReady` while it is being deleted; what RDS refuses, as the table says.
         """
-        step, rds, name = self._step(task, Phase.ROLLING_BACK), self._rds(task), task.cluster.writer_identifier
+        step, rds, name = self._step(task, task.phase), self._rds(task), task.cluster.writer_identifier
         with step.converted():
             found = find_writer(rds, task.cluster)
             if found is None:
@@ -160,15 +163,15 @@ class DatabaseActivities:
         raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_cluster(self, task: DatabaseTask) -> Removal:
+    def remove_cluster(self, task: DatabaseRemoval) -> Removal:
         """Delete the cluster if it is the environment's, wait until it is gone, and give the keys back.
 
-        There is no final snapshot: what is rolled back was never handed over.
+        What is rolled back gets no final snapshot: it was never handed over.
 
         Raises:
-            ApplicationError: As `remove_writer`.
+            ApplicationError: As `remove_writer`; a stop where the key is lost that the final snapshot would need.
         """
-        step, rds, name = self._step(task, Phase.ROLLING_BACK), self._rds(task), task.cluster.identifier
+        step, rds, name = self._step(task, task.phase), self._rds(task), task.cluster.identifier
         with step.converted():
             found = find_cluster(rds, task.cluster)
             if found is None:
@@ -177,10 +180,38 @@ class DatabaseActivities:
             if not ours(found, task.environment):
                 return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
             if found.get("Status") != "deleting":
+                _must_be_readable(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-                rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+                rds.delete_db_cluster(DBClusterIdentifier=name, **_last_picture(task.final_snapshot))
         raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
+
+    @activity.defn(no_thread_cancel_exception=True)
+    def list_databases(self, task: DatabaseRemoval) -> Belongings:
+        """Every cluster and instance that bears the environment's tag, and the final snapshot.
+
+        Raises:
+            ApplicationError: What RDS refuses, as the table says.
+        """
+        step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
+        with step.converted():
+            instances = rds.get_paginator("describe_db_instances").paginate()
+            clusters = rds.get_paginator("describe_db_clusters").paginate()
+            return Belongings(
+                instances=tuple(
+                    one["DBInstanceIdentifier"]
+                    for page in instances
+                    for one in page["DBInstances"]
+                    if ours(one, environment)
+                ),
+                clusters=tuple(
+                    one["DBClusterIdentifier"]
+                    for page in clusters
+                    for one in page["DBClusters"]
+                    if ours(one, environment)
+                ),
+                final_snapshot=find_snapshot(rds, task.final_snapshot) if task.final_snapshot else None,
+            )
 
     def _create_cluster(self, step: Step, claims: KeyClaims, task: DatabaseTask) -> "DBClusterTypeDef":
         try:
@@ -194,7 +225,8 @@ class DatabaseActivities:
             raise
 
     def _step(self, task: DatabaseTask, phase: Phase) -> Step:
-        return Step(task.environment, self.platform.vendor, phase, WhichKey.RDS)
+        undertaking = undertaking_of(phase)
+        return Step(task.environment, self.platform.vendor, phase, WhichKey.RDS, undertaking=undertaking)
 
     def _rds(self, task: DatabaseTask) -> "RDSClient":
         return self.clients.rds(task.environment.region)
@@ -217,6 +249,18 @@ class DatabaseActivities:
         if activity.info().attempt <= _READERS_BEHIND:
             return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SECOND_LOOK)
         return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
+
+
+def _must_be_readable(step: Step, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
+    if final_snapshot is not None and found.get("Status", "") in KEY_LOST:
+        message = f"{found['DBClusterIdentifier']} is {found['Status']}: no final snapshot can be taken of it."
+        raise step.refuse(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
+
+
+def _last_picture(final_snapshot: str | None) -> dict[str, Any]:
+    if final_snapshot is None:
+        return {"SkipFinalSnapshot": True}
+    return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
 
 
 def _checked(step: Step, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":

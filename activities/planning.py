@@ -7,13 +7,14 @@ from temporalio import activity
 
 from byok.domain.models import (
     CheckKeysRequest,
+    DeleteRequest,
     EnvironmentPlan,
     KeyCheckPlan,
     ProvisionRequest,
     TenantCheckPlan,
     TenantRequest,
 )
-from byok.domain.planning import Platform, plan_environment, plan_key_check, plan_tenant
+from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class PlanActivities:
     def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
         """Everything that is decided about an environment before AWS is asked."""
         return plan_environment(request, self.platform, datetime.now(UTC))
+
+    @activity.defn
+    def plan_deletion(self, request: DeleteRequest) -> EnvironmentPlan:
+        """What everything of an environment is called."""
+        return plan_deletion(request, self.platform)
 
     @activity.defn
     def plan_tenant(self, request: TenantRequest) -> TenantCheckPlan:

@@ -2,31 +2,31 @@
 
 import base64
 import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 from temporalio import activity
 
 from activities.aws import AwsClients, Step
 from activities.buckets import (
-    OWNER_ENFORCED,
-    PUBLIC_ACCESS_BLOCK,
     bucket_arn,
     default_encryption,
+    is_ours,
+    is_tagged,
     is_there,
     make_bucket,
     or_absent,
-    owner_of,
+    settings,
 )
 from byok.domain.arns import WhichKey
 from byok.domain.blueprint import InitialObject
-from byok.domain.bucket_policy import bucket_policy
 from byok.domain.models import (
+    Belongings,
     BucketEvidence,
     BucketPlan,
+    BucketRemoval,
     BucketResource,
     Environment,
     EnvironmentPlan,
@@ -37,13 +37,15 @@ from byok.domain.models import (
 )
 from byok.domain.planning import Platform
 from byok.domain.remediation import Remedy
-from byok.domain.statuses import Phase
+from byok.domain.statuses import Phase, undertaking_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _CHECKSUM: Final = "byok-sha256"
+_NAMED_AT_MOST: Final = 3
+"""Objects that are named where a bucket is kept for them: one is reason enough, and there may be millions."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class StorageActivities:
                 make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
             else:
                 _must_be_ours(s3, step, task)
-            for setting in _settings(task):
+            for setting in settings(task.bucket.name, task.environment):
                 if made or not setting.is_set(s3, task.bucket.name):
                     setting.put(s3, task.bucket.name)
         return _resource(task, created=made)
@@ -85,7 +87,7 @@ class StorageActivities:
         with step.converted():
             for item in task.bucket.objects:
                 if not _is_written(s3, task, item):
-                    _write(s3, task.bucket.name, item)
+                    _write(s3, task, item)
                     _read(s3, task.bucket.name, item)
         return _resource(task).model_copy(update={"objects": tuple(item.key for item in task.bucket.objects)})
 
@@ -108,92 +110,47 @@ class StorageActivities:
         return evidence
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_bucket(self, task: StorageTask) -> Removal:
+    def remove_bucket(self, task: BucketRemoval) -> Removal:
         """Remove what was written and then the bucket, if it is the environment's and holds nothing else.
 
         Raises:
             ApplicationError: What S3 refuses, as the table says.
         """
-        step, s3 = self._step(task.environment, Phase.ROLLING_BACK), self._s3(task.environment)
+        step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
         with step.converted():
             if not is_there(s3, name):
                 return Removal(resource=name, removed=True)
-            if owner_of(s3, task.bucket.name, task.environment) != task.environment.environment_id:
+            if not is_ours(s3, name, task.environment):
                 return Removal(resource=name, removed=False, why_kept="it does not bear this environment's tag")
-            versions = _versions(s3, name)
-            foreign = sorted({key for key, _ in versions} - {item.key for item in task.bucket.objects})
+            written, foreign = _contents(s3, task)
             if foreign:
-                why = f"it holds objects that provisioning did not write: {', '.join(foreign[:3])}"
+                why = f"it holds objects that provisioning did not write: {', '.join(foreign)}"
                 return Removal(resource=name, removed=False, why_kept=why)
-            for key, version in versions:
+            for key, version in written:
                 s3.delete_object(Bucket=name, Key=key, VersionId=version)
             s3.delete_bucket(Bucket=name)
         return Removal(resource=name, removed=True)
 
+    @activity.defn(no_thread_cancel_exception=True)
+    def list_buckets(self, environment: Environment) -> Belongings:
+        """Every bucket that bears the environment's tag, whatever the blueprint says today.
+
+        Raises:
+            ApplicationError: What S3 refuses, as the table says.
+        """
+        step, s3 = self._step(environment, Phase.DELETING), self._s3(environment)
+        prefix = f"{self.platform.vendor.resource_prefix}-{environment.environment_id}-"
+        with step.converted():
+            pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix)
+            names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
+            return Belongings(buckets=tuple(name for name in names if is_ours(s3, name, environment)))
+
     def _step(self, environment: Environment, phase: Phase) -> Step:
-        return Step(environment, self.platform.vendor, phase, WhichKey.S3)
+        return Step(environment, self.platform.vendor, phase, WhichKey.S3, undertaking=undertaking_of(phase))
 
     def _s3(self, environment: Environment) -> "S3Client":
         return self.clients.s3(environment.region)
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """One setting of a bucket: how it is read, what it has to be, how it is written."""
-
-    read: Callable[["S3Client", str], object]
-    wanted: object
-    write: Callable[["S3Client", str], object]
-
-    def is_set(self, s3: "S3Client", bucket: str) -> bool:
-        return or_absent(lambda: self.read(s3, bucket)) == self.wanted
-
-    def put(self, s3: "S3Client", bucket: str) -> None:
-        self.write(s3, bucket)
-
-
-def _settings(task: StorageTask) -> tuple[_Setting, ...]:
-    """Every setting, in the order in which they are made: the doors are shut before anything is inside."""
-    key = task.environment.s3_key_arn
-    encryption: Any = {
-        "Rules": [
-            {
-                "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
-                "BucketKeyEnabled": True,  # one call to KMS serves many objects (D13)
-            }
-        ]
-    }
-    policy = bucket_policy(bucket_arn(task.bucket.name, task.environment.region), key)
-    return (
-        _Setting(
-            lambda s3, name: s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"],
-            PUBLIC_ACCESS_BLOCK,
-            lambda s3, name: s3.put_public_access_block(
-                Bucket=name, PublicAccessBlockConfiguration=PUBLIC_ACCESS_BLOCK
-            ),
-        ),
-        _Setting(
-            lambda s3, name: s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"],
-            OWNER_ENFORCED,
-            lambda s3, name: s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=OWNER_ENFORCED),
-        ),
-        _Setting(
-            default_encryption,
-            ("aws:kms", key, True),
-            lambda s3, name: s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration=encryption),
-        ),
-        _Setting(
-            lambda s3, name: s3.get_bucket_versioning(Bucket=name).get("Status"),
-            "Enabled",
-            lambda s3, name: s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"}),
-        ),
-        _Setting(
-            lambda s3, name: json.loads(s3.get_bucket_policy(Bucket=name)["Policy"]),
-            policy,
-            lambda s3, name: s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy)),
-        ),
-    )
 
 
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
@@ -209,10 +166,30 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
         raise
 
 
+def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]], list[str]]:
+    """What provisioning wrote, and the first few objects that it did not.
+
+    What was written bears the environment's tag, version by version: a key that cannot be used any more does not hide
+    that, as it would hide an object's metadata (S3 API reference, GetObjectTagging).
+    """
+    name, written, foreign = task.bucket.name, list[tuple[str, str]](), dict[str, None]()
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        written += ((marker["Key"], marker["VersionId"]) for marker in page.get("DeleteMarkers", []))
+        for item in page.get("Versions", []):
+            key, version = item["Key"], item["VersionId"]
+            if is_tagged(s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], task.environment):
+                written.append((key, version))
+            else:
+                foreign[key] = None
+            if len(foreign) == _NAMED_AT_MOST:
+                return written, list(foreign)
+    return written, list(foreign)
+
+
 def _must_be_ours(s3: "S3Client", step: Step, task: StorageTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
-    if owner_of(s3, task.bucket.name, task.environment) != task.environment.environment_id:
+    if not is_ours(s3, name, task.environment):
         raise step.refuse("byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN)
     _, current, _ = default_encryption(s3, name)
     if current not in {None, key} and _versions(s3, name):
@@ -243,13 +220,14 @@ def _is_written(s3: "S3Client", task: StorageTask, item: InitialObject) -> bool:
     )
 
 
-def _write(s3: "S3Client", bucket: str, item: InitialObject) -> None:
+def _write(s3: "S3Client", task: StorageTask, item: InitialObject) -> None:
     s3.put_object(
-        Bucket=bucket,
+        Bucket=task.bucket.name,
         Key=item.key,
         Body=item.content.encode(),
         ContentType=item.content_type,
         Metadata={_CHECKSUM: _checksum(item)},
+        Tagging=urlencode({task.environment.environment_tag: task.environment.environment_id}),
     )
 
 

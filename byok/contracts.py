@@ -10,6 +10,7 @@ from byok.domain.models import CheckKeysRequest
 TASK_QUEUE: Final = "byok"
 
 PROVISION_ENVIRONMENT: Final = "ProvisionEnvironment"
+DELETE_ENVIRONMENT: Final = "DeleteEnvironment"
 CHECK_KEYS: Final = "CheckKeys"
 RECONCILE_TENANT: Final = "ReconcileTenant"
 

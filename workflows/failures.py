@@ -3,17 +3,21 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import CheckKeysRequest, Problem, TenantRequest
+    from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, TenantRequest
     from byok.domain.problems import problem
     from byok.domain.remediation import Remedy, Subject
     from byok.domain.statuses import Phase, Undertaking
     from byok.domain.vendor import VendorProfile
+
+
+_UNDERTAKINGS: Final = {TenantRequest: Undertaking.TENANT, DeleteRequest: Undertaking.DELETION}
 
 
 class PhaseStoppedError(Exception):
@@ -60,7 +64,7 @@ def _carried(error: ApplicationError) -> Problem | None:
 
 
 def _own(code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    undertaking = Undertaking.TENANT if isinstance(request, TenantRequest) else Undertaking.ENVIRONMENT
+    undertaking = _UNDERTAKINGS.get(type(request), Undertaking.ENVIRONMENT)
     subject = Subject(request.region, None, VendorProfile(), undertaking=undertaking)
     return problem(code, message, remedy, subject, phase=phase, at=at)
 

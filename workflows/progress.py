@@ -10,6 +10,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from byok.contracts import ENVIRONMENT_ID, PHASE, PROBLEM_CODE, PROGRESS_MEMO, TENANT_MEMO
     from byok.domain.models import (
+        Deletion,
         Evidence,
         Problem,
         Progress,
@@ -48,6 +49,7 @@ class ProgressRecord:
         problems: Sequence[Problem] = (),
         evidence: Evidence | None = None,
         left_behind: Sequence[str] = (),
+        deletion: Deletion | None = None,
     ) -> None:
         """Enter a phase and publish it. The only writer of memo, search attributes and details.
 
@@ -55,7 +57,8 @@ class ProgressRecord:
             phase: The phase that begins now.
             problems: What stopped the environment; they stay once they are known.
             evidence: The proof, from when it is there.
-            left_behind: What a rollback could not remove.
+            left_behind: What a rollback or a deletion could not remove.
+            deletion: The proof, with DELETED.
         """
         earlier = self._progress
         self._progress = earlier.model_copy(
@@ -67,6 +70,7 @@ class ProgressRecord:
                 "evidence": evidence,
                 "left_behind": tuple(left_behind),
                 "tenant": self._tenant,
+                "deletion": deletion,
             }
         )
         attributes = [PHASE.value_set(phase.value)]

@@ -1,6 +1,7 @@
 """Provisions one environment on two keys of the customer's."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from temporalio import workflow
@@ -27,7 +28,7 @@ from workflows.failures import PhaseStoppedError, is_final, problem_of, stopped
 from workflows.identity import must_run_as
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
-from workflows.rollback import roll_back
+from workflows.removal import remove
 from workflows.settling import settled, unless_cancelled
 from workflows.tenant_names import name_keys
 
@@ -166,12 +167,20 @@ class ProvisionEnvironment:
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
             self._record.enter(Phase.ROLLING_BACK, problems=problems)
-            left_behind = await roll_back(unfinished)
+            left_behind = await self._roll_back(unfinished)
             self._record.resources = Resources()
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
         if is_cancelled_exception(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Environment {self._record.request.environment_id}", problems)
+
+    async def _roll_back(self, plan: EnvironmentPlan) -> tuple[str, ...]:
+        """Remove everything; a wish to end that comes meanwhile is one that is being fulfilled."""
+        removal = asyncio.create_task(remove(plan, self._record.request, phase=Phase.ROLLING_BACK))
+        while not removal.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(removal)
+        return tuple(item.what for item in removal.result())
 
     def _problem_of(self, error: BaseException) -> Problem:
         return problem_of(error, self._record.request, self._record.phase, workflow.now())

@@ -12,6 +12,7 @@ from byok.domain.models import (
     BucketPlan,
     CheckKeysRequest,
     ClusterPlan,
+    DeleteRequest,
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
@@ -67,18 +68,24 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
         platform: The vendor's side.
         at: The time that findings carry.
     """
-    environment_id = request.environment_id
     findings = _findings(request, platform, at)
     tenant: TenantPlan | None = None
     if request.tenant is not None:
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
         tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
+    return _plan(request, request.environment_id, platform).model_copy(update={"findings": findings, "tenant": tenant})
+
+
+def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
+    """The names of everything that an environment can consist of; nothing of it need be there."""
+    return _plan(request, request.environment_id, platform)
+
+
+def _plan(request: CheckKeysRequest, environment_id: str, platform: Platform) -> EnvironmentPlan:
     return EnvironmentPlan(
         environment=_environment(request, environment_id, platform),
         cluster=plan_cluster(environment_id, platform),
         buckets=plan_buckets(environment_id, request.region, platform),
-        findings=findings,
-        tenant=tenant,
     )
 
 

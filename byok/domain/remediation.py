@@ -72,6 +72,7 @@ class Subject:
 _CONTINUES: Final = {
     Undertaking.ENVIRONMENT: "it continues where it stopped",
     Undertaking.TENANT: "what is there is not written twice",
+    Undertaking.DELETION: "what is gone stays gone",
 }
 _ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a change is seen everywhere."
 _PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"

@@ -23,6 +23,8 @@ class Remedy(StrEnum):
     RDS_KEY = "rds-key"
     CLUSTER_LOST_KEY = "cluster-lost-key"
     KEY_IN_USE = "key-in-use"
+    LEFT_BEHIND = "left-behind"
+    NO_FINAL_SNAPSHOT = "no-final-snapshot"
     PLATFORM_KEY = "platform-key"
     PLATFORM_PERMISSION = "platform-permission"
     PLATFORM_CREDENTIALS = "platform-credentials"
@@ -170,6 +172,17 @@ TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.CANCELLED: "Nothing is wrong: somebody asked for the end. {again}",
     Remedy.MALFORMED_REQUEST: ("Nothing was made. Correct the field that is named above, and start {it} again."),
+    Remedy.LEFT_BEHIND: (
+        "The customer has nothing to do. The platform's operator sees to what is named above: a bucket with objects "
+        "that provisioning did not write is emptied by whoever owns them.\n{again}"
+    ),
+    Remedy.NO_FINAL_SNAPSHOT: (
+        "The final snapshot would be encrypted with {key_arn}, which the cluster cannot use any more. The owner of the "
+        "key makes it usable again, if they can: see its state ({profile}):\n"
+        "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
+        "Without the key there can be no snapshot, and the data is gone for good (byok delete --no-final-snapshot).\n"
+        "{again}"
+    ),
     Remedy.WAIT: (
         "The customer has nothing to do. AWS was busy, out of reach or not finished for longer than is waited here: "
         "see in the AWS Health Dashboard whether {region} has an outage.\n{again}"

@@ -5,7 +5,7 @@ from typing import Final
 
 
 class Phase(StrEnum):
-    """Where a provisioning is. The value is what users see."""
+    """Where an environment is. The value is what users see."""
 
     VALIDATING_KEYS = "VALIDATING_KEYS"
     CREATING_CLUSTER = "CREATING_CLUSTER"
@@ -15,12 +15,14 @@ class Phase(StrEnum):
     RECONCILING_TENANT = "RECONCILING_TENANT"
     READY = "READY"
     ROLLING_BACK = "ROLLING_BACK"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
     STOPPED = "STOPPED"
 
     @property
     def final(self) -> bool:
         """Whether nothing follows without somebody's doing."""
-        return self in (Phase.READY, Phase.STOPPED)
+        return self in (Phase.READY, Phase.DELETED, Phase.STOPPED)
 
 
 class OnFailure(StrEnum):
@@ -35,6 +37,12 @@ class Undertaking(StrEnum):
 
     ENVIRONMENT = "the environment"
     TENANT = "the tenant's name"
+    DELETION = "the deletion"
+
+
+def undertaking_of(phase: Phase) -> Undertaking:
+    """What is being done with an environment's own resources in a phase."""
+    return Undertaking.DELETION if phase is Phase.DELETING else Undertaking.ENVIRONMENT
 
 
 class AliasState(StrEnum):

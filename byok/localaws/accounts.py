@@ -53,6 +53,7 @@ def platform_role_policy() -> dict[str, Any]:
                         for name in names
                     ),
                     *("rds:AddTagsToResource", "rds:ListTagsForResource", "s3:TagResource", "s3:ListBucket"),
+                    "s3:PutObjectTagging",
                 ],
                 "Resource": "*",
             },
@@ -232,6 +233,7 @@ _ACTION_NAMES: Final = {
     "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
     "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
     "ListBuckets": "ListAllMyBuckets",
+    "GetObjectTagging": "GetObjectVersionTagging",
 }
 
 

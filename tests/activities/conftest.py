@@ -18,7 +18,15 @@ from activities.database import DatabaseActivities
 from activities.keys import KeyActivities
 from activities.storage import StorageActivities
 from byok.blueprints import load_blueprint
-from byok.domain.models import DatabaseTask, EnvironmentPlan, Problem, ProvisionRequest, StorageTask
+from byok.domain.models import (
+    BucketRemoval,
+    DatabaseRemoval,
+    DatabaseTask,
+    EnvironmentPlan,
+    Problem,
+    ProvisionRequest,
+    StorageTask,
+)
 from byok.domain.planning import Platform, plan_environment
 from byok.localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
 from tests.localaws.server import REGION, VENDOR, Aws
@@ -60,6 +68,16 @@ class Bench:
     def storage_task(self, index: int = 0) -> StorageTask:
         """The task of the activities on one bucket."""
         return StorageTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
+
+    def database_removal(self, final_snapshot: str | None = None) -> DatabaseRemoval:
+        """The task of removing the database."""
+        return DatabaseRemoval(
+            environment=self.plan.environment, cluster=self.plan.cluster, final_snapshot=final_snapshot
+        )
+
+    def bucket_removal(self, index: int = 0) -> BucketRemoval:
+        """The task of removing one bucket."""
+        return BucketRemoval(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def attempt(self, activity: Callable[..., Any], argument: Any) -> Any:
         """The first attempt of an activity alone."""

@@ -73,7 +73,7 @@ def test_bucket_of_another_environment_is_left_alone(bench: Bench) -> None:
     problem = stopped(bench, bench.storage.ensure_bucket, bench.storage_task())
 
     assert problem.code == "byok.NameTaken"
-    assert bench.settle(bench.storage.remove_bucket, bench.storage_task()).why_kept
+    assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal()).why_kept
     tags = bench.aws.operator("s3").get_bucket_tagging(Bucket=name)["TagSet"]
     assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
 

@@ -59,28 +59,3 @@ def test_built_again_it_writes_nothing(bench: Bench) -> None:
 
     writes = [call for call in bench.aws.calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
     assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they are held already
-
-
-def test_rolled_back_it_leaves_nothing(bench: Bench) -> None:
-    bench.build()
-
-    assert bench.settle(bench.database.remove_writer, bench.database_task).removed
-    assert bench.settle(bench.database.remove_cluster, bench.database_task).removed
-    for index in range(len(bench.plan.buckets)):
-        assert bench.settle(bench.storage.remove_bucket, bench.storage_task(index)).removed
-
-    assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
-    left = [bucket["Name"] for bucket in bench.aws.operator("s3").list_buckets()["Buckets"]]
-    assert left == [bench.plan.environment.probe_bucket]
-    assert bench.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
-
-
-def test_foreign_objects_keep_their_bucket(bench: Bench) -> None:
-    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    name = bench.plan.buckets[0].name
-    bench.aws.platform("s3").put_object(Bucket=name, Key="of-a-user", Body=b"x")
-
-    removal = bench.settle(bench.storage.remove_bucket, bench.storage_task())
-
-    assert not removal.removed
-    assert removal.why_kept == "it holds objects that provisioning did not write: of-a-user"

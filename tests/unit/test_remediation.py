@@ -37,6 +37,7 @@ CUSTOMERS_KEY = {
     Remedy.CLUSTER_LOST_KEY,
     Remedy.KEY_IN_USE,
     Remedy.OTHER_KEY,
+    Remedy.NO_FINAL_SNAPSHOT,
     Remedy.TENANT_ROLE,
     Remedy.KEY_LIMIT,
 }

@@ -71,8 +71,8 @@ def test_users_see_a_phase_by_its_name() -> None:
     assert [phase.value for phase in Phase] == [phase.name for phase in Phase]
 
 
-def test_ready_and_stopped_are_the_two_ends() -> None:
-    assert [phase for phase in Phase if phase.final] == [Phase.READY, Phase.STOPPED]
+def test_ready_deleted_and_stopped_are_the_ends() -> None:
+    assert [phase for phase in Phase if phase.final] == [Phase.READY, Phase.DELETED, Phase.STOPPED]
 
 
 def test_a_stop_keeps_or_removes() -> None:

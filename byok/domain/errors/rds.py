@@ -22,7 +22,14 @@ KEY_ROWS: Final = (
 
 ROWS: Final = (
     *rows("rds", Outcome.EXISTS, Remedy.NAME_TAKEN, "DBClusterAlreadyExistsFault", "DBInstanceAlreadyExists"),
-    *rows("rds", Outcome.ABSENT, Remedy.WAIT, "DBClusterNotFoundFault", "DBInstanceNotFound"),
+    *rows(
+        "rds",
+        Outcome.ABSENT,
+        Remedy.WAIT,
+        "DBClusterNotFoundFault",
+        "DBClusterSnapshotNotFoundFault",
+        "DBInstanceNotFound",
+    ),
     # A role made a moment ago is not yet seen by RDS (Terraform's AWS provider waits on the same text).
     Row("rds", "InvalidParameterValue", GRACE, Remedy.PLATFORM_PERMISSION, message=re.compile(r"IAM role ARN value")),
     *rows(

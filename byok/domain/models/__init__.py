@@ -7,7 +7,9 @@ them, so that a worker of yesterday can read what a worker of tomorrow wrote.
 from byok.domain.models.base import Record, Request
 from byok.domain.models.plans import (
     BucketPlan,
+    BucketRemoval,
     ClusterPlan,
+    DatabaseRemoval,
     DatabaseTask,
     Environment,
     EnvironmentPlan,
@@ -29,29 +31,37 @@ from byok.domain.models.progress import (
     TenantProgress,
     TimelineEntry,
 )
-from byok.domain.models.requests import CheckKeysRequest, ProvisionRequest, TenantRequest, TenantRole
+from byok.domain.models.requests import CheckKeysRequest, DeleteRequest, ProvisionRequest, TenantRequest, TenantRole
 from byok.domain.models.resources import (
+    Belongings,
     BucketEvidence,
     BucketResource,
     ClusterResource,
     DatabaseEvidence,
+    Deletion,
     Evidence,
     ObjectEvidence,
     Removal,
     Resources,
+    Snapshot,
     StorageEvidence,
     WriterResource,
 )
 
 __all__ = [
+    "Belongings",
     "BucketEvidence",
     "BucketPlan",
+    "BucketRemoval",
     "BucketResource",
     "CheckKeysRequest",
     "ClusterPlan",
     "ClusterResource",
     "DatabaseEvidence",
+    "DatabaseRemoval",
     "DatabaseTask",
+    "DeleteRequest",
+    "Deletion",
     "Environment",
     "EnvironmentCheck",
     "EnvironmentPlan",
@@ -69,6 +79,7 @@ __all__ = [
     "Removal",
     "Request",
     "Resources",
+    "Snapshot",
     "StorageEvidence",
     "StorageTask",
     "TenantCheckPlan",

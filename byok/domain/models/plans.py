@@ -5,7 +5,7 @@ from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.models.base import Record
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
-from byok.domain.statuses import Undertaking
+from byok.domain.statuses import Phase, Undertaking
 
 
 class Environment(Record):
@@ -113,6 +113,24 @@ class StorageTask(Record):
 
     environment: Environment
     bucket: BucketPlan
+
+
+class DatabaseRemoval(DatabaseTask):
+    """Input of the activities that remove the cluster and its writer.
+
+    Attributes:
+        phase: What a problem says of where it came up.
+        final_snapshot: Name of the snapshot that is taken of the cluster first; None for none.
+    """
+
+    phase: Phase = Phase.ROLLING_BACK
+    final_snapshot: str | None = None
+
+
+class BucketRemoval(StorageTask):
+    """Input of the activity that removes a bucket."""
+
+    phase: Phase = Phase.ROLLING_BACK
 
 
 class TenantTask(Record):

@@ -7,7 +7,7 @@ from pydantic import Field
 from byok.domain.arns import WhichKey
 from byok.domain.models.base import Record
 from byok.domain.models.requests import ProvisionRequest, TenantRequest, TenantRole
-from byok.domain.models.resources import Evidence, Resources
+from byok.domain.models.resources import Deletion, Evidence, Resources
 from byok.domain.statuses import AliasState, Phase
 
 
@@ -150,6 +150,7 @@ class Progress(Record):
     evidence: Evidence | None = None
     left_behind: tuple[str, ...] = ()
     tenant: TenantOutcome | None = None
+    deletion: Deletion | None = None
 
     @property
     def problem(self) -> Problem | None:

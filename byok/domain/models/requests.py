@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from byok.domain.arns import REGION_PATTERN, ROLE_ARN_PATTERN
 from byok.domain.models.base import Request
@@ -64,6 +64,27 @@ class ProvisionRequest(CheckKeysRequest):
     on_failure: OnFailure = OnFailure.KEEP
     tenant: str | None = Field(default=None, max_length=1024)
     tenant_role: TenantRole | None = None
+
+
+class DeleteRequest(CheckKeysRequest):
+    """Input of `DeleteEnvironment`.
+
+    Attributes:
+        environment_id: The environment; its keys are named so that they can be used for another one afterwards.
+        confirm: The environment's id once more: everything of it is deleted.
+        final_snapshot: Whether a snapshot of the cluster is taken first. It is encrypted with the Aurora key.
+    """
+
+    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
+    confirm: str = Field(max_length=ENVIRONMENT_ID_MAX)
+    final_snapshot: bool = True
+
+    @field_validator("confirm")
+    @classmethod
+    def _confirmed(cls, value: str, info: ValidationInfo) -> str:
+        if value != info.data.get("environment_id", value):
+            raise ValueError("has to be the environment's id once more, as everything of it is deleted")
+        return value
 
 
 class TenantRequest(CheckKeysRequest):

@@ -120,8 +120,53 @@ class Evidence(Record):
     collected_at: datetime
 
 
+class Snapshot(Record):
+    """The final snapshot of a cluster, as RDS reports it."""
+
+    identifier: str
+    arn: str
+    status: str
+    key_arn: str
+
+
+class Belongings(Record):
+    """Everything that bears an environment's tag, as AWS lists it.
+
+    Attributes:
+        instances: Identifiers of database instances.
+        clusters: Identifiers of clusters.
+        buckets: Names of buckets.
+        final_snapshot: The snapshot that was asked for, which is kept; None where there is none.
+    """
+
+    instances: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ()
+    final_snapshot: Snapshot | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What there is, in the order in which it is removed."""
+        return (*self.instances, *self.clusters, *self.buckets)
+
+
+class Deletion(Record):
+    """Result of `DeleteEnvironment`: nothing that bears the environment's tag is left.
+
+    Attributes:
+        removed: What there was, and is no more.
+        final_snapshot: What was kept of the database.
+        collected_at: When AWS listed nothing more.
+    """
+
+    environment_id: str
+    removed: tuple[str, ...]
+    final_snapshot: Snapshot | None = None
+    collected_at: datetime
+
+
 class Removal(Record):
-    """What became of one resource that a rollback was to remove.
+    """What became of one resource that was to be removed.
 
     Attributes:
         resource: Its name, as AWS knows it.

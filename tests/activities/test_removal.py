@@ -1,0 +1,145 @@
+"""What an environment made is removed, and nothing else: not what others wrote, and not because a name fits."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.models import Belongings
+from byok.localaws.world import WORLD
+from tests.activities.conftest import Bench, stop_of
+from tests.localaws.server import REGION
+
+
+def remove_everything(bench: Bench) -> None:
+    assert bench.settle(bench.database.remove_writer, bench.database_removal()).removed
+    assert bench.settle(bench.database.remove_cluster, bench.database_removal()).removed
+    for index in range(len(bench.plan.buckets)):
+        assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal(index)).removed
+
+
+def assert_nothing_left(bench: Bench) -> None:
+    assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
+    assert bench.aws.operator("rds").describe_db_instances()["DBInstances"] == []
+    left = [bucket["Name"] for bucket in bench.aws.operator("s3").list_buckets()["Buckets"]]
+    assert left == [bench.plan.environment.probe_bucket]
+    assert bench.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
+
+
+def test_removed_it_leaves_nothing(bench: Bench) -> None:
+    bench.build()
+
+    remove_everything(bench)
+
+    assert_nothing_left(bench)
+    remove_everything(bench)  # what is gone counts as removed
+
+
+@pytest.mark.parametrize("kind", ["throttle", "error500", "timeout", "lose_answer"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        *("rds:DescribeDBInstances", "rds:DeleteDBInstance", "rds:ModifyDBCluster", "rds:DeleteDBCluster"),
+        *("s3:HeadBucket", "s3:GetBucketTagging", "s3:ListObjectVersions", "s3:GetObjectTagging", "s3:DeleteObject"),
+        "s3:DeleteBucket",
+    ],
+)
+def test_fault_at_any_call_changes_nothing_in_the_end(bench: Bench, call: str, kind: str) -> None:
+    bench.build()
+    service, _, operation = call.partition(":")
+    bench.aws.control("POST", "faults", service=service, operation=operation, kind=kind)
+
+    remove_everything(bench)
+
+    assert_nothing_left(bench)
+    assert bench.aws.control("GET", "faults")["faults"] == []  # it did happen
+
+
+def test_everything_is_removed_also_when_both_keys_are_disabled(bench: Bench) -> None:
+    bench.build()
+    for arn in (bench.plan.environment.s3_key_arn, bench.plan.environment.rds_key_arn):
+        bench.aws.customer("kms").disable_key(KeyId=arn)
+
+    remove_everything(bench)
+
+    assert_nothing_left(bench)
+
+
+def test_objects_of_others_keep_their_bucket(bench: Bench) -> None:
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
+    name = bench.plan.buckets[0].name
+    for key in "abcd":
+        bench.aws.platform("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
+
+    removal = bench.settle(bench.storage.remove_bucket, bench.bucket_removal())
+
+    assert not removal.removed
+    why = "it holds objects that provisioning did not write: of-a-user/a, of-a-user/b, of-a-user/c"
+    assert removal.why_kept == why
+    kept = bench.aws.operator("s3").list_object_versions(Bucket=name)["Versions"]
+    assert {item["Key"] for item in kept} >= {item.key for item in bench.plan.buckets[0].objects}  # ours, too
+
+
+def test_another_version_of_an_initial_object_is_somebody_elses(bench: Bench) -> None:
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
+    name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
+    bench.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
+
+    removal = bench.settle(bench.storage.remove_bucket, bench.bucket_removal())
+
+    assert removal.why_kept == f"it holds objects that provisioning did not write: {item.key}"
+
+
+def test_deleted_initial_object_does_not_keep_its_bucket(bench: Bench) -> None:
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
+    name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
+    bench.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
+
+    assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal()).removed
+
+
+def test_final_snapshot_is_on_the_key_and_is_listed(bench: Bench) -> None:
+    bench.build()
+    removal = bench.database_removal("acme-final-1")
+    bench.settle(bench.database.remove_writer, removal)
+
+    bench.settle(bench.database.remove_cluster, removal)
+
+    kept = bench.settle(bench.database.list_databases, removal)
+    assert (kept.clusters, kept.instances) == ((), ())
+    assert kept.final_snapshot is not None
+    assert kept.final_snapshot.identifier == "acme-final-1"
+    assert kept.final_snapshot.key_arn == bench.plan.environment.rds_key_arn  # contract 122
+
+
+def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: Bench) -> None:
+    bench.build()
+    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
+    removal = bench.database_removal("acme-final-1")
+    bench.settle(bench.database.remove_writer, removal)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.database.remove_cluster, removal)
+
+    problem = stop_of(caught.value)
+    assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
+    assert "--no-final-snapshot" in problem.remediation
+    assert len(WORLD.clusters) == 1  # nothing was deleted
+
+
+def test_what_bears_the_tag_is_listed_and_nothing_else(bench: Bench) -> None:
+    bench.build()
+    environment = bench.plan.environment
+    s3, place = bench.aws.operator("s3"), {"LocationConstraint": REGION}
+    former = f"byok-{environment.environment_id}-former-1a2b3c4d"
+    tags = [{"Key": name, "Value": value} for name, value in environment.tags.items()]
+    s3.create_bucket(Bucket=former, CreateBucketConfiguration={**place, "Tags": tags})
+    s3.create_bucket(Bucket=f"byok-{environment.environment_id}-of-somebody", CreateBucketConfiguration=place)
+
+    databases = bench.settle(bench.database.list_databases, bench.database_removal())
+    storage = bench.settle(bench.storage.list_buckets, environment)
+
+    cluster = bench.plan.cluster
+    assert databases == Belongings(instances=(cluster.writer_identifier,), clusters=(cluster.identifier,))
+    assert set(storage.buckets) == {former, *(bucket.name for bucket in bench.plan.buckets)}

@@ -1,0 +1,140 @@
+"""Deletes one environment, and proves that nothing of it is left."""
+
+import asyncio
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.database import DatabaseActivities
+    from activities.planning import PlanActivities
+    from activities.storage import StorageActivities
+    from byok.contracts import DELETE_ENVIRONMENT, environment_workflow_id
+    from byok.domain.models import (
+        Belongings,
+        BucketPlan,
+        DatabaseRemoval,
+        DeleteRequest,
+        Deletion,
+        EnvironmentPlan,
+        Problem,
+        ProvisionRequest,
+    )
+    from byok.domain.problems import problem
+    from byok.domain.remediation import Remedy, Subject
+    from byok.domain.statuses import Phase, Undertaking
+    from byok.domain.vendor import VendorProfile
+from workflows.execution import PLAN, READ_BACK
+from workflows.failures import PhaseStoppedError, problem_of, stopped
+from workflows.identity import must_run_as
+from workflows.progress import ProgressRecord
+from workflows.removal import Left, remove
+
+
+@workflow.defn(name=DELETE_ENVIRONMENT)
+class DeleteEnvironment:
+    """Removes everything that bears an environment's tag; its workflow id is `environment/<environment id>`.
+
+    DELETING -> DELETED, or STOPPED with what is left and why. It has the id of the provisioning, so that the two never
+    run at the same time. The keys are never touched; they are given back, and may be another environment's.
+
+    A bucket with objects that provisioning did not write is kept, and told: they are somebody's data.
+    """
+
+    @workflow.run
+    async def run(self, request: DeleteRequest) -> Deletion:
+        """List, remove in order, list again; the result is the proof."""
+        expected = environment_workflow_id(request.environment_id)
+        must_run_as(expected, f"the workflow id of environment {request.environment_id}")
+        self._request = request
+        self._record = ProgressRecord(_provisioned_as(request))
+        self._record.enter(Phase.DELETING)
+        self._final_snapshot = _snapshot_name(request) if request.final_snapshot else None
+        plan = await workflow.execute_activity_method(PlanActivities.plan_deletion, request, **PLAN)
+        try:
+            before = await self._list(plan)
+            left = await remove(
+                plan,
+                request,
+                phase=Phase.DELETING,
+                buckets=[_bucket(plan, name) for name in before.buckets],
+                final_snapshot=self._final_snapshot if before.clusters else None,
+            )
+            after = await self._list(plan)
+            self._must_be_gone(left, after)
+        except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
+            raise await self._stop(error, plan) from error
+        deletion = Deletion(
+            environment_id=request.environment_id,
+            removed=before.names,
+            final_snapshot=after.final_snapshot,
+            collected_at=workflow.now(),
+        )
+        self._record.enter(Phase.DELETED, deletion=deletion)
+        return deletion
+
+    async def _list(self, plan: EnvironmentPlan) -> Belongings:
+        task = DatabaseRemoval(
+            environment=plan.environment,
+            cluster=plan.cluster,
+            phase=Phase.DELETING,
+            final_snapshot=self._final_snapshot,
+        )
+        databases = await workflow.execute_activity_method(DatabaseActivities.list_databases, task, **READ_BACK)
+        storage = await workflow.execute_activity_method(StorageActivities.list_buckets, plan.environment, **READ_BACK)
+        return databases.model_copy(update={"buckets": storage.buckets})
+
+    def _must_be_gone(self, left: tuple[Left, ...], after: Belongings) -> None:
+        """See that nothing is left (contract 98, of the end).
+
+        Raises:
+            PhaseStoppedError: Something is: what AWS refused, or a list of it.
+        """
+        told = tuple(item.what for item in left)
+        untold = tuple(name for name in after.names if not any(what.startswith(f"{name}:") for what in told))
+        self._left_behind = (*told, *(f"{name}: AWS still lists it" for name in untold))
+        problems = [item.problem for item in left if item.problem is not None]
+        if problems or self._left_behind:
+            raise PhaseStoppedError(problems or [self._left()])
+
+    def _left(self) -> Problem:
+        subject = Subject(self._request.region, None, VendorProfile(), undertaking=Undertaking.DELETION)
+        message = f"{len(self._left_behind)} of it is left: {'; '.join(self._left_behind)}."
+        return problem("byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now())
+
+    async def _stop(
+        self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan
+    ) -> BaseException:
+        """Say truthfully what is left, and give the failure to end with."""
+        if isinstance(error, PhaseStoppedError):
+            problems, left = error.problems, self._left_behind
+        else:
+            problems, left = (problem_of(error, self._request, Phase.DELETING, workflow.now()),), ()
+        if is_cancelled_exception(error):
+            left = tuple(f"{name}: not removed yet" for name in (await self._list(plan)).names)
+        self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
+        if is_cancelled_exception(error):
+            return asyncio.CancelledError("cancelled on request")
+        return stopped(f"Deletion of environment {self._request.environment_id}", problems)
+
+
+def _provisioned_as(request: DeleteRequest) -> ProvisionRequest:
+    """What a status shows of the environment."""
+    return ProvisionRequest(
+        environment_id=request.environment_id,
+        region=request.region,
+        s3_key_arn=request.s3_key_arn,
+        rds_key_arn=request.rds_key_arn,
+        key_grace_seconds=request.key_grace_seconds,
+    )
+
+
+def _snapshot_name(request: DeleteRequest) -> str:
+    """A name that an earlier deletion of an environment of this name has not taken."""
+    return f"{request.environment_id}-final-{workflow.info().start_time:%Y%m%d%H%M%S}"
+
+
+def _bucket(plan: EnvironmentPlan, name: str) -> BucketPlan:
+    """The plan of a bucket; one that the blueprint knows no more has none, and is removed all the same."""
+    known = {bucket.name: bucket for bucket in plan.buckets}
+    return known.get(name) or BucketPlan(purpose="former", name=name, objects=())

@@ -1,0 +1,104 @@
+"""Removes what an environment made, and nothing else: the same for a rollback and for a deletion."""
+
+from collections.abc import Awaitable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+with workflow.unsafe.imports_passed_through():
+    from activities.database import DatabaseActivities
+    from activities.storage import StorageActivities
+    from byok.domain.models import (
+        BucketPlan,
+        BucketRemoval,
+        CheckKeysRequest,
+        DatabaseRemoval,
+        EnvironmentPlan,
+        Problem,
+        Removal,
+    )
+    from byok.domain.statuses import Phase
+from workflows.execution import REMOVE, named
+from workflows.failures import problem_of
+
+
+class Left(NamedTuple):
+    """Something that could not be removed.
+
+    Attributes:
+        what: Its name and why, for people.
+        problem: What AWS said, where it was AWS that refused.
+    """
+
+    what: str
+    problem: Problem | None = None
+
+
+async def remove(
+    plan: EnvironmentPlan,
+    request: CheckKeysRequest,
+    *,
+    phase: Phase,
+    buckets: Sequence[BucketPlan] | None = None,
+    final_snapshot: str | None = None,
+) -> tuple[Left, ...]:
+    """Remove the writer, the cluster and the buckets of an environment, in this order.
+
+    Each activity removes only what bears the environment's own tag. A failing step does not stop the rest.
+
+    Args:
+        plan: The names.
+        request: Whom a problem is about.
+        phase: Where the workflow is.
+        buckets: Those to be removed; all of the plan where nothing is said.
+        final_snapshot: Name of the snapshot that is taken of the cluster first; None for none.
+
+    Returns:
+        What was left; empty where nothing is.
+
+    Raises:
+        ActivityError: The workflow was cancelled; what was begun has been settled.
+    """
+    cluster = plan.cluster
+    database = DatabaseRemoval(
+        environment=plan.environment, cluster=cluster, phase=phase, final_snapshot=final_snapshot
+    )
+    left: list[Left | None] = []
+
+    async def step(resource: str, removal: Awaitable[Removal]) -> None:
+        left.append(await _left(resource, removal, request, phase, workflow.now()))
+
+    await step(
+        cluster.writer_identifier,
+        workflow.execute_activity_method(
+            DatabaseActivities.remove_writer, database, **named(REMOVE, cluster.writer_identifier)
+        ),
+    )
+    await step(
+        cluster.identifier,
+        workflow.execute_activity_method(
+            DatabaseActivities.remove_cluster, database, **named(REMOVE, cluster.identifier)
+        ),
+    )
+    for bucket in plan.buckets if buckets is None else buckets:
+        task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=phase)
+        await step(
+            bucket.name,
+            workflow.execute_activity_method(StorageActivities.remove_bucket, task, **named(REMOVE, bucket.name)),
+        )
+    return tuple(item for item in left if item is not None)
+
+
+async def _left(
+    resource: str, removal: Awaitable[Removal], request: CheckKeysRequest, phase: Phase, at: datetime
+) -> Left | None:
+    try:
+        outcome = await removal
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        why = problem_of(error, request, phase, at)
+        return Left(f"{resource}: {why.code}: {why.message}", why)
+    return None if outcome.removed else Left(f"{resource}: {outcome.why_kept}")
