@@ -12,12 +12,16 @@ from byok.blueprints import load_blueprint
 from byok.domain.arns import WhichKey
 from byok.domain.errors import classify
 from byok.domain.models import (
+    Belongings,
     BucketEvidence,
+    BucketRemoval,
     BucketResource,
     CheckKeysRequest,
     ClusterResource,
     DatabaseEvidence,
+    DatabaseRemoval,
     DatabaseTask,
+    DeleteRequest,
     Environment,
     EnvironmentCheck,
     EnvironmentPlan,
@@ -35,7 +39,7 @@ from byok.domain.models import (
     TenantTask,
     WriterResource,
 )
-from byok.domain.planning import Platform, plan_environment, plan_key_check, plan_tenant
+from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
 from byok.domain.problems import problem
 from byok.domain.remediation import Subject
 from byok.domain.statuses import AliasState, Phase
@@ -64,6 +68,12 @@ def naming(environment_id: str, **changes: Any) -> TenantRequest:
     return TenantRequest.model_validate(values | changes)
 
 
+def deletion(environment_id: str, **changes: Any) -> DeleteRequest:
+    """A request to delete an environment, confirmed."""
+    values = request(environment_id).model_dump(include={"environment_id", "region", "s3_key_arn", "rds_key_arn"})
+    return DeleteRequest.model_validate(values | {"confirm": environment_id} | changes)
+
+
 def refusal(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
@@ -90,6 +100,7 @@ class ScriptedActivities:
         inputs: For an activity's name, the inputs it was called with.
         removals: For an activity's name, what it answers instead of "removed".
         findings: What is found out about an environment that gets a tenant's name.
+        listed: What there is of an environment, each time that is asked; nothing after the last one.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -97,6 +108,8 @@ class ScriptedActivities:
     inputs: dict[str, list[Any]] = field(default_factory=dict)
     removals: dict[str, Removal] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
+    listed: list[Belongings] = field(default_factory=list)
+    _buckets: tuple[str, ...] = ()
 
     def _attempt(self, given: Any) -> None:
         name = activity.info().activity_type
@@ -123,6 +136,23 @@ class ScriptedActivities:
     def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
         self._attempt(given)
         return plan_environment(given, PLATFORM, datetime.now(UTC))
+
+    @activity.defn
+    def plan_deletion(self, given: DeleteRequest) -> EnvironmentPlan:
+        self._attempt(given)
+        return plan_deletion(given, PLATFORM)
+
+    @activity.defn
+    def list_databases(self, given: DatabaseRemoval) -> Belongings:
+        self._attempt(given)
+        found = self.listed.pop(0) if self.listed else Belongings()
+        self._buckets = found.buckets
+        return found.model_copy(update={"buckets": ()})
+
+    @activity.defn
+    def list_buckets(self, given: Environment) -> Belongings:
+        self._attempt(given)
+        return Belongings(buckets=self._buckets)
 
     @activity.defn
     def plan_tenant(self, given: TenantRequest) -> TenantCheckPlan:
@@ -220,17 +250,17 @@ class ScriptedActivities:
         )
 
     @activity.defn
-    def remove_writer(self, given: DatabaseTask) -> Removal:
+    def remove_writer(self, given: DatabaseRemoval) -> Removal:
         self._attempt(given)
         return Removal(resource=given.cluster.writer_identifier, removed=True)
 
     @activity.defn
-    def remove_cluster(self, given: DatabaseTask) -> Removal:
+    def remove_cluster(self, given: DatabaseRemoval) -> Removal:
         self._attempt(given)
         return Removal(resource=given.cluster.identifier, removed=True)
 
     @activity.defn
-    def remove_bucket(self, given: StorageTask) -> Removal:
+    def remove_bucket(self, given: BucketRemoval) -> Removal:
         self._attempt(given)
         return self.removals.get("remove_bucket", Removal(resource=given.bucket.name, removed=True))
 

@@ -14,6 +14,7 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from byok.contracts import (
+    DELETE_ENVIRONMENT,
     PROGRESS_MEMO,
     PROVISION_ENVIRONMENT,
     RECONCILE_TENANT,
@@ -22,10 +23,20 @@ from byok.contracts import (
     environment_workflow_id,
     tenant_workflow_id,
 )
-from byok.domain.models import Evidence, Progress, ProvisionRequest, TenantOutcome, TenantProgress, TenantRequest
+from byok.domain.models import (
+    DeleteRequest,
+    Deletion,
+    Evidence,
+    Progress,
+    ProvisionRequest,
+    TenantOutcome,
+    TenantProgress,
+    TenantRequest,
+)
 from byok.temporal import plugin
 from tests.workflows.scripted import ScriptedActivities
 from workflows.check_keys import CheckKeys
+from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
@@ -68,6 +79,16 @@ class Stage:
             result_type=Evidence,
         )
 
+    async def delete(self, request: DeleteRequest) -> WorkflowHandle[DeleteEnvironment, Deletion]:
+        """Start the deletion of an environment."""
+        return await self.client.start_workflow(
+            DELETE_ENVIRONMENT,
+            request,
+            id=environment_workflow_id(request.environment_id),
+            task_queue=self.task_queue,
+            result_type=Deletion,
+        )
+
     async def name(self, request: TenantRequest) -> WorkflowHandle[ReconcileTenant, TenantOutcome]:
         """Start putting a tenant's name on an environment's keys."""
         return await self.client.start_workflow(
@@ -103,7 +124,7 @@ async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
         async with Worker(
             temporal.client,
             task_queue=queue,
-            workflows=[ProvisionEnvironment, CheckKeys, ReconcileTenant],
+            workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
             activities=activities.all,
             activity_executor=executor,
             max_concurrent_activities=8,

@@ -1,0 +1,170 @@
+"""The deletion of an environment: in order, confirmed, and with a proof at its end."""
+
+import asyncio
+import threading
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from byok.domain.models import Belongings, Removal, Snapshot
+from byok.domain.statuses import Phase
+from tests.workflows.scripted import PLATFORM, RDS_KEY, deletion, problems_in, refusal, request
+from tests.workflows.stage import Stage
+
+CLUSTER, WRITER, BUCKET, FORMER = "byok-acme", "byok-acme-writer", "byok-acme-files-1", "byok-acme-former-2"
+EVERYTHING = Belongings(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
+SNAPSHOT = Snapshot(identifier="final", arn="arn:aws:rds:…:cluster-snapshot:final", status="available", key_arn=RDS_KEY)
+
+
+async def test_everything_is_removed_in_order_and_the_result_proves_it(stage: Stage, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING, Belongings(final_snapshot=SNAPSHOT)]
+
+    result = await (await stage.delete(deletion(environment_id))).result()
+
+    calls = stage.activities.calls
+    assert calls[0] == "plan_deletion"
+    assert [call for call in calls if call.startswith("remove")] == [
+        *("remove_writer", "remove_cluster", "remove_bucket", "remove_bucket"),
+    ]
+    assert result.removed == (WRITER, CLUSTER, BUCKET, FORMER)
+    assert result.final_snapshot == SNAPSHOT
+    progress = await stage.progress(environment_id)
+    assert [entry.phase for entry in progress.timeline] == [Phase.DELETING, Phase.DELETED]
+    assert progress.deletion == result
+
+
+async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
+    stage: Stage, environment_id: str
+) -> None:
+    stage.activities.listed = [EVERYTHING]
+    await (await stage.delete(deletion(environment_id))).result()
+    (named,) = {task.final_snapshot for task in stage.activities.inputs["remove_cluster"]}
+    assert named.startswith(f"{environment_id}-final-2")
+
+    stage.activities.listed = [EVERYTHING]
+    await (await stage.delete(deletion(environment_id, final_snapshot=False))).result()
+    assert stage.activities.inputs["remove_cluster"][-1].final_snapshot is None
+
+
+async def test_bucket_that_the_blueprint_knows_no_more_is_removed_as_well(stage: Stage, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING]
+    await (await stage.delete(deletion(environment_id))).result()
+    assert [task.bucket.name for task in stage.activities.inputs["remove_bucket"]] == [BUCKET, FORMER]
+
+
+async def test_what_is_not_there_is_deleted(stage: Stage, environment_id: str) -> None:
+    result = await (await stage.delete(deletion(environment_id))).result()
+    assert (result.removed, result.final_snapshot) == ((), None)
+
+
+async def test_bucket_with_data_of_others_is_kept_and_told(stage: Stage, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING, Belongings(buckets=(BUCKET, FORMER))]
+    why = "it holds objects that provisioning did not write: theirs"
+    stage.activities.removals["remove_bucket"] = Removal(resource=BUCKET, removed=False, why_kept=why)
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await (await stage.delete(deletion(environment_id))).result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    (problem,) = problems_in(caught.value.cause)
+    assert problem.code == "byok.LeftBehind"
+    assert f"{BUCKET}: {why}" in problem.message
+    progress = await stage.progress(environment_id)
+    assert (progress.phase, progress.left_behind) == (Phase.STOPPED, (f"{BUCKET}: {why}", f"{FORMER}: {why}"))
+
+
+async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(stage: Stage, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING, Belongings(clusters=(f"byok-{environment_id}",))]
+    denied = refusal("rds", "AccessDenied", "not authorized to perform: rds:DeleteDBCluster", Phase.DELETING)
+    stage.activities.script["remove_cluster"] = [denied]
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await (await stage.delete(deletion(environment_id))).result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert [problem.code for problem in problems_in(caught.value.cause)] == ["rds.AccessDenied"]
+    assert stage.activities.calls.count("remove_bucket") == 2
+    (left,) = (await stage.progress(environment_id)).left_behind
+    assert left.startswith(f"byok-{environment_id}: rds.AccessDenied")
+
+
+async def test_what_aws_still_lists_is_not_called_gone(stage: Stage, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING, Belongings(instances=("a-reader",))]
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await (await stage.delete(deletion(environment_id))).result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert "a-reader: AWS still lists it" in problems_in(caught.value.cause)[0].message
+
+
+async def test_cancelled_it_says_what_is_still_there(stage: Stage, environment_id: str) -> None:
+    begun = threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        raise ApplicationError("deleting", type="rds.NotReady")
+
+    stage.activities.listed = [EVERYTHING, Belongings(clusters=(CLUSTER,), buckets=(BUCKET,))]
+    stage.activities.script["remove_cluster"] = [wait] * 99
+    handle = await stage.delete(deletion(environment_id))
+    await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+    assert isinstance(caught.value.cause, CancelledError)
+    progress = await stage.progress(environment_id)
+    assert progress.problem is not None
+    assert (progress.phase, progress.problem.code) == (Phase.STOPPED, "byok.Cancelled")
+    assert progress.left_behind == (f"{CLUSTER}: not removed yet", f"{BUCKET}: not removed yet")
+    assert "remove_bucket" not in stage.activities.calls
+
+
+@pytest.mark.parametrize("confirm", ["", "acme-2"])
+async def test_deletion_that_is_not_confirmed_is_refused(stage: Stage, environment_id: str, confirm: str) -> None:
+    asked = deletion(environment_id).model_dump() | {"confirm": confirm}
+    handle = await stage.client.start_workflow(
+        "DeleteEnvironment", asked, id=f"environment/{environment_id}", task_queue=stage.task_queue
+    )
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+
+    assert isinstance(caught.value.cause, ApplicationError)
+    assert "confirm: " in caught.value.cause.message
+    assert "the environment's id once more" in caught.value.cause.message
+    assert stage.activities.calls == []
+
+
+async def test_deletion_under_another_id_is_refused(stage: Stage, environment_id: str) -> None:
+    handle = await stage.client.start_workflow(
+        "DeleteEnvironment", deletion(environment_id), id=f"delete/{environment_id}", task_queue=stage.task_queue
+    )
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    assert stage.activities.calls == []
+
+
+async def test_wish_to_end_does_not_cut_a_rollback_off(stage: Stage, environment_id: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    disabled = refusal("s3", "KMS.DisabledException", "… is disabled.", Phase.CREATING_STORAGE)
+    stage.activities.script |= {"write_initial_objects": [disabled], "remove_cluster": [slowly]}
+    handle = await stage.start(request(environment_id, on_failure="rollback"))
+    await asyncio.to_thread(begun.wait, 10)
+    await handle.cancel()
+    go_on.set()
+
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+
+    progress = await stage.progress(environment_id)
+    assert (progress.phase, progress.left_behind) == (Phase.STOPPED, ())
+    assert stage.activities.calls.count("remove_bucket") == len(PLATFORM.blueprint.buckets)
