@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.statuses import Phase, Undertaking
     from byok.domain.vendor import VendorProfile
 from workflows.execution import PLAN, READ_BACK
-from workflows.failures import PhaseStoppedError, problem_of, stopped
+from workflows.failures import PhaseStoppedError, ended_on_request, problem_of, stopped
 from workflows.identity import must_run_as
 from workflows.progress import ProgressRecord
 from workflows.removal import Left, remove
@@ -110,10 +110,10 @@ class DeleteEnvironment:
             problems, left = error.problems, self._left_behind
         else:
             problems, left = (problem_of(error, self._request, Phase.DELETING, workflow.now()),), ()
-        if is_cancelled_exception(error):
+        if ended_on_request(error):
             left = tuple(f"{name}: not removed yet" for name in (await self._list(plan)).names)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
-        if is_cancelled_exception(error):
+        if ended_on_request(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Deletion of environment {self._request.environment_id}", problems)
 

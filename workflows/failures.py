@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.remediation import Remedy, Subject
     from byok.domain.statuses import Phase, Undertaking
     from byok.domain.vendor import VendorProfile
-
+from workflows.settling import told_to_end
 
 _UNDERTAKINGS: Final = {TenantRequest: Undertaking.TENANT, DeleteRequest: Undertaking.DELETION}
 
@@ -39,7 +39,7 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
         phase: Where the workflow was; used only where the activity left no problem of its own.
         at: The workflow's time; likewise.
     """
-    if is_cancelled_exception(error):
+    if ended_on_request(error):
         return _own("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
     cause = error.__cause__
     while cause is not None:
@@ -49,6 +49,15 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
             )
         cause = cause.__cause__
     return _own("worker.Timeout", _ran_out_of_time(error), Remedy.WAIT, request, phase, at)
+
+
+def ended_on_request(error: BaseException) -> bool:
+    """Whether something ended because somebody asked for it.
+
+    An attempt that fails after the wish has come is not tried again, and the server reports its failure instead of a
+    cancellation: without the wish it would have gone on.
+    """
+    return is_cancelled_exception(error) or (told_to_end() and isinstance(error, ActivityError) and not is_final(error))
 
 
 def is_final(error: BaseException) -> bool:

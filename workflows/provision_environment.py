@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.statuses import OnFailure, Phase
 from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE, named
-from workflows.failures import PhaseStoppedError, is_final, problem_of, stopped
+from workflows.failures import PhaseStoppedError, ended_on_request, is_final, problem_of, stopped
 from workflows.identity import must_run_as
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
@@ -170,7 +170,7 @@ class ProvisionEnvironment:
             left_behind = await self._roll_back(unfinished)
             self._record.resources = Resources()
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
-        if is_cancelled_exception(error):
+        if ended_on_request(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Environment {self._record.request.environment_id}", problems)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.statuses import Phase
 from workflows.execution import REMOVE, named
-from workflows.failures import problem_of
+from workflows.failures import ended_on_request, problem_of
 
 
 class Left(NamedTuple):
@@ -97,7 +97,7 @@ async def _left(
     try:
         outcome = await removal
     except ActivityError as error:
-        if is_cancelled_exception(error):
+        if ended_on_request(error):
             raise
         why = problem_of(error, request, phase, at)
         return Left(f"{resource}: {why.code}: {why.message}", why)

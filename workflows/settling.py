@@ -24,12 +24,17 @@ async def settled(write: ActivityHandle[_T]) -> _T:
         return await write
 
 
+def told_to_end() -> bool:
+    """Whether this task was told to end, whatever it has heard of that so far."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def unless_cancelled() -> None:
     """Raise where this task was told to end while a write was being settled.
 
     Raises:
         asyncio.CancelledError: It was.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if told_to_end():
         raise asyncio.CancelledError
