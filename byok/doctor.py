@@ -16,7 +16,7 @@ from byok.blueprints import DEFAULT, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import account_of, role_of_session
 from byok.service import EnvironmentService, connect_service
-from byok.service_errors import ServiceError
+from byok.service.errors import ServiceError
 from byok.settings import Settings
 
 _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})

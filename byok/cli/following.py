@@ -7,7 +7,7 @@ from byok.cli import views
 from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
-from byok.status import EnvironmentStatus
+from byok.service.status import EnvironmentStatus
 
 
 async def follow(

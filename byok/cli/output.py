@@ -63,7 +63,7 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
-    from byok.service_errors import ServiceError
+    from byok.service.errors import ServiceError
     from byok.settings import faults
 
     try:

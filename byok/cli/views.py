@@ -14,7 +14,7 @@ from rich.text import Text
 from byok.cli.text import folded, stacked
 from byok.domain.models import Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
-from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
 _COLOURS: Final = {Phase.READY: "green", Phase.STOPPED: "red", Phase.ROLLING_BACK: "yellow"}
 

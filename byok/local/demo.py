@@ -15,7 +15,7 @@ from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.local.stack import REGION, LocalStack
 from byok.service import EnvironmentService
-from byok.status import EnvironmentStatus
+from byok.service.status import EnvironmentStatus
 
 Follow = Callable[[EnvironmentService, str], Awaitable[EnvironmentStatus]]
 Show = Callable[[TenantOutcome], None]

@@ -17,10 +17,10 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.statuses import Phase
-from byok.polling import PollingWorker
 from byok.service import Creation
-from byok.service_errors import EnvironmentNotFoundError, TenantStoppedError
-from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
+from byok.service.polling import PollingWorker
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
 REGION = "eu-central-1"
 S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-111111111111"

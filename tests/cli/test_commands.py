@@ -9,7 +9,7 @@ import pytest
 
 from byok.domain.arns import WhichKey
 from byok.domain.statuses import Phase
-from byok.service_errors import CheckFailedError
+from byok.service.errors import CheckFailedError
 from tests.cli.conftest import Run
 from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, problem, status
 

@@ -8,8 +8,8 @@ import pytest
 from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest
 from byok.domain.statuses import OnFailure, Phase
-from byok.service_errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
-from byok.status import Waiting
+from byok.service.errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
+from byok.service.status import Waiting
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
 

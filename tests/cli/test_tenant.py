@@ -5,8 +5,8 @@ import pytest
 from byok.domain.arns import WhichKey
 from byok.domain.models import KeyTenant, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
-from byok.service_errors import EnvironmentNotReadyError
-from byok.status import Waiting
+from byok.service.errors import EnvironmentNotReadyError
+from byok.service.status import Waiting
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
 

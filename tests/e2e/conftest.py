@@ -18,7 +18,7 @@ from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
 from byok.local.stack import LocalStack
 from byok.service import EnvironmentService
-from byok.status import EnvironmentStatus
+from byok.service.status import EnvironmentStatus
 from tests.breakages import good
 from tests.localaws.server import REGION, Aws
 

@@ -16,7 +16,7 @@ from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, Tenan
 from byok.domain.planning import plan_environment
 from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
-from byok.service_errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
+from byok.service.errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
 from tests.activities.conftest import PLATFORM
 from tests.breakages import good
 from tests.e2e.conftest import Machine

@@ -10,20 +10,20 @@ import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
-from byok import service as door
-from byok import status as reading
 from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
-from byok.service_errors import (
+from byok.service import environments as door
+from byok.service import status as reading
+from byok.service.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,
     NoWorkerError,
     TemporalRefusedError,
     TemporalUnreachableError,
 )
-from byok.status import EnvironmentStatus
+from byok.service.status import EnvironmentStatus
 from byok.temporal import plugin
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal, request
 from tests.workflows.stage import Stage

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from byok import histories, tenant_names
-from byok import service as door
 from byok.contracts import tenant_workflow_id
 from byok.domain.models import TenantRequest, TenantRole
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
-from byok.service_errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
-from byok.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from byok.service import EnvironmentService, histories, tenant_names
+from byok.service import environments as door
+from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
 from tests.workflows.scripted import ROLE, naming, refusal, request
 from tests.workflows.stage import Stage
 

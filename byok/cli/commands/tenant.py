@@ -10,7 +10,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, pr
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
-    from byok.status import Waiting
+    from byok.service.status import Waiting
 
 RoleArn = Annotated[
     str | None,
@@ -89,7 +89,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
     from byok.cli.requests import content
     from byok.domain.tenant import TenantNameError, check_tenant_name
     from byok.service import connect_service
-    from byok.service_errors import TenantStoppedError
+    from byok.service.errors import TenantStoppedError
     from byok.settings import Settings
 
     try:

@@ -1,6 +1,6 @@
 """The one door to Temporal for everything that is not a worker: create, status, list, watch, check, tenant.
 
-What a status is made of is left to `byok.status`, how Temporal is found to `byok.temporal`.
+What a status is made of is left to `byok.service.status`, how Temporal is found to `byok.temporal`.
 """
 
 import asyncio
@@ -32,9 +32,7 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.statuses import Phase
-from byok.histories import differences, failure_of, request_of
-from byok.polling import PollingWorker, polling_workers
-from byok.service_errors import (
+from byok.service.errors import (
     CheckFailedError,
     EnvironmentConflictError,
     EnvironmentNotFoundError,
@@ -44,10 +42,12 @@ from byok.service_errors import (
     TemporalUnreachableError,
     TenantStoppedError,
 )
-from byok.status import EnvironmentStatus, EnvironmentSummary, FetchFailure, TenantRun, Waiting, problems_in
+from byok.service.histories import differences, failure_of, request_of
+from byok.service.polling import PollingWorker, polling_workers
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, FetchFailure, TenantRun, Waiting, problems_in
+from byok.service.temporal_errors import last_words, no_namespace, temporal_answers
+from byok.service.tenant_names import name_keys, tenant_runs, with_names
 from byok.temporal import DEFAULT_ADDRESS, connect
-from byok.temporal_errors import last_words, no_namespace, temporal_answers
-from byok.tenant_names import name_keys, tenant_runs, with_names
 
 Result = TypeVar("Result")
 

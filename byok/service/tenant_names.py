@@ -10,10 +10,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
 from byok.domain.models import TenantOutcome, TenantRequest
-from byok.histories import differences, request_of
-from byok.service_errors import TenantConflictError
-from byok.status import EnvironmentSummary, TenantRun
-from byok.temporal_errors import no_namespace
+from byok.service.errors import TenantConflictError
+from byok.service.histories import differences, request_of
+from byok.service.status import EnvironmentSummary, TenantRun
+from byok.service.temporal_errors import no_namespace
 
 _ASKED_FOR_AT_ONCE: Final = 50
 """Workflow ids in one question to the visibility store."""

@@ -1,4 +1,4 @@
-"""What Temporal's client raises, in the words of `byok.service_errors`."""
+"""What Temporal's client raises, in the words of `byok.service.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Final
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
-from byok.service_errors import TemporalRefusedError, TemporalUnreachableError
+from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 
 _DOWN: Final = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}
 

@@ -1,0 +1,5 @@
+"""The one door to Temporal for everything that is not a worker: whoever starts, watches or changes an environment."""
+
+from byok.service.environments import Creation, EnvironmentService, connect_service
+
+__all__ = ["Creation", "EnvironmentService", "connect_service"]
