@@ -1,7 +1,7 @@
 """The validation of two keys, the same for a check and for a provisioning: pure rules, then a probe through S3."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.keys import KeyActivities
@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProof, Problem
     from byok.domain.statuses import Phase
 from workflows.execution import PROBE, named
-from workflows.failures import problem_of
+from workflows.failures import ended_on_request, problem_of
 from workflows.settling import settled
 
 
@@ -35,7 +35,7 @@ async def validate_keys(
                 )
             )
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if ended_on_request(error):
                 raise
             findings.append(problem_of(error, request, Phase.VALIDATING_KEYS, workflow.now()))
     return tuple(findings), tuple(proofs)

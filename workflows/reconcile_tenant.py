@@ -3,7 +3,7 @@
 import asyncio
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.planning import PlanActivities
@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
     from byok.domain.statuses import Phase
 from workflows.execution import PLAN, READ_BACK, named
-from workflows.failures import PhaseStoppedError, problem_of, stopped
+from workflows.failures import PhaseStoppedError, ended_on_request, problem_of, stopped
 from workflows.identity import must_run_as
 from workflows.progress import TenantRecord
 from workflows.tenant_names import name_keys
@@ -76,6 +76,6 @@ class ReconcileTenant:
         else:
             problems = (problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()),)
         self._record.stop(problems)
-        if is_cancelled_exception(error):
+        if ended_on_request(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

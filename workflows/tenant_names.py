@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.tenant import TenantActivities
@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.statuses import Phase
 from workflows.execution import WRITE, named
-from workflows.failures import PhaseStoppedError, problem_of
+from workflows.failures import PhaseStoppedError, ended_on_request, problem_of
 from workflows.settling import settled, unless_cancelled
 
 
@@ -63,7 +63,7 @@ async def name_keys(
                 )
             )
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if ended_on_request(error):
                 raise
             problems.append(problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()))
             if problems[-1].key is None:

@@ -11,6 +11,7 @@ from byok.cli.commands.check import check
 from byok.cli.commands.create import create
 from byok.cli.commands.demo import demo
 from byok.cli.commands.doctor import diagnose, doctor
+from byok.cli.commands.lifecycle import cancel, delete, replay
 from byok.cli.commands.onboarding import onboarding, template
 from byok.cli.commands.policy import policy
 from byok.cli.commands.status import list_environments, status
@@ -28,6 +29,9 @@ app = typer.Typer(
 app.command()(create)
 app.command()(status)
 app.command("list")(list_environments)
+app.command()(replay)
+app.command()(cancel)
+app.command()(delete)
 app.command()(check)
 app.command()(tenant)
 app.command()(onboarding)

@@ -51,6 +51,8 @@ def progress(status: EnvironmentStatus) -> Text:
 
 def waiting(item: Waiting) -> str:
     """What is being waited for, in one line."""
+    if item.activity is None and item.last_failure:
+        return f"the worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
     what = item.activity.replace("_", " ") if item.activity else "the workflow"
     if item.unclaimed:
         return f"{what}: no worker has taken it for {int((datetime.now(UTC) - item.since).total_seconds())} s"

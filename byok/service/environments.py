@@ -1,29 +1,19 @@
-"""The one door to Temporal for everything that is not a worker: create, status, list, watch, check, tenant.
+"""What can be asked for: an environment, a check of keys, a tenant's name, a replay, an end, a deletion.
 
-What a status is made of is left to `byok.service.status`, how Temporal is found to `byok.temporal`.
+What can be seen of environments is left to `byok.service.reading`.
 """
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
 
-from temporalio.client import (
-    Client,
-    WorkflowExecutionDescription,
-    WorkflowFailureError,
-    WorkflowHandle,
-)
+from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.envconfig import ClientConfig
-from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from byok import contracts
 from byok.domain.models import (
     CheckKeysRequest,
+    DeleteRequest,
     Evidence,
     KeyCheck,
     ProvisionRequest,
@@ -32,30 +22,27 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.statuses import Phase
+from byok.service import lifecycle
 from byok.service.errors import (
     CheckFailedError,
+    EnvironmentBusyError,
     EnvironmentConflictError,
-    EnvironmentNotFoundError,
     EnvironmentNotReadyError,
-    NoWorkerError,
-    TemporalRefusedError,
-    TemporalUnreachableError,
+    NotReplayableError,
     TenantStoppedError,
 )
-from byok.service.histories import differences, failure_of, request_of
-from byok.service.polling import PollingWorker, polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, FetchFailure, TenantRun, Waiting, problems_in
-from byok.service.temporal_errors import last_words, no_namespace, temporal_answers
-from byok.service.tenant_names import name_keys, tenant_runs, with_names
-from byok.temporal import DEFAULT_ADDRESS, connect
-
-Result = TypeVar("Result")
-
-POLL: Final = timedelta(milliseconds=500)
-"""How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
-
-NO_WORKER_PATIENCE: Final = timedelta(seconds=15)
-"""How long a task may lie before a caller that waits is told that it waits for nothing."""
+from byok.service.histories import differences, request_of
+from byok.service.lifecycle import Replay
+from byok.service.reading import EnvironmentReader
+from byok.service.replay import (
+    goes_on_from_the_failed_step,
+    must_be_replayable,
+    must_not_change_a_key_in_use,
+    reset_point,
+)
+from byok.service.status import TenantRun, Waiting, problems_in
+from byok.service.temporal_errors import temporal_answers
+from byok.service.tenant_names import name_keys
 
 
 @dataclass(frozen=True)
@@ -72,37 +59,8 @@ class Creation:
     started: bool
 
 
-async def connect_service() -> "EnvironmentService":
-    """The door, opened as Temporal's own environment configuration says.
-
-    Raises:
-        TemporalUnreachableError: Nothing answers.
-        TemporalRefusedError: The configuration cannot be used: it names a profile that does not exist.
-    """
-    try:
-        address = ClientConfig.load_client_connect_config().get("target_host", DEFAULT_ADDRESS)
-    except RuntimeError as error:
-        raise TemporalRefusedError(f"Temporal's configuration cannot be used: {error}") from error
-    try:
-        return EnvironmentService(await connect())
-    except RuntimeError as error:
-        raise TemporalUnreachableError(
-            f"Temporal does not answer at {address}. Start everything on this machine with `byok up`, or name another "
-            f"address in TEMPORAL_ADDRESS. ({last_words(error)})"
-        ) from error
-
-
-class EnvironmentService:
-    """Starts and observes environments.
-
-    Args:
-        client: A client that carries `byok.temporal.plugin()`.
-        task_queue: Where the workers are.
-    """
-
-    def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
-        self.client = client
-        self._task_queue = task_queue
+class EnvironmentService(EnvironmentReader):
+    """Starts and changes environments, and observes them."""
 
     async def create(self, request: ProvisionRequest) -> Creation:
         """Start an environment, or find the one that the same request started before.
@@ -112,73 +70,23 @@ class EnvironmentService:
 
         Raises:
             EnvironmentConflictError: It is running or ready, and was asked for with other values.
+            EnvironmentBusyError: It is being deleted.
         """
-        workflow_id = contracts.environment_workflow_id(request.environment_id)
-        with temporal_answers(), contextlib.suppress(EnvironmentNotFoundError):
-            found = await self.status(request.environment_id)
-            if found.phase is Phase.READY:
-                return await self._found(request, workflow_id, found.run_id)
         with temporal_answers():
             try:
-                handle = await self.client.start_workflow(
-                    contracts.PROVISION_ENVIRONMENT,
-                    request,
-                    id=workflow_id,
-                    task_queue=self._task_queue,
-                    result_type=Evidence,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                    static_summary=f"{request.environment_id} in {request.region}",
-                )
-            except WorkflowAlreadyStartedError as error:
-                return await self._found(request, workflow_id, error.run_id)
-        return Creation(request.environment_id, workflow_id, handle.result_run_id or "", started=True)
-
-    async def status(self, environment_id: str) -> EnvironmentStatus:
-        """Where an environment is.
-
-        Raises:
-            EnvironmentNotFoundError: There is none of this id.
-        """
-        handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
-        with temporal_answers():
+                return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+            except WorkflowAlreadyStartedError:
+                found = await self.status(request.environment_id)
+            if found.phase is Phase.DELETED:
+                policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
+            elif found.phase is Phase.STOPPED:
+                policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+            else:
+                return await self._found(request, found.run_id)
             try:
-                described = await handle.describe()
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
-                    raise
-                raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
-            status = await EnvironmentStatus.of(described, self._fetch_failure(described))
-            # A name is put on keys by another workflow only once this one has ended.
-            return status.named(await tenant_runs(self.client, environment_id)) if status.phase.final else status
-
-    async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Environments, those that run first, then the last ended; of one started several times the latest run."""
-        found: dict[str, EnvironmentSummary] = {}
-        with temporal_answers():
-            async for execution in self.client.list_workflows(f"WorkflowType = '{contracts.PROVISION_ENVIRONMENT}'"):
-                if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
-                    continue
-                found[execution.id] = await EnvironmentSummary.of(execution)
-                if len(found) == limit:
-                    break
-            return await with_names(self.client, list(found.values()))
-
-    async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
-        """Every change of an environment's status, up to the one in which it is ready or stopped.
-
-        Raises:
-            NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
-        """
-        began = datetime.now(UTC)
-        last: EnvironmentStatus | None = None
-        while last is None or not last.phase.final:
-            status = await self.status(environment_id)
-            if status != last:
-                yield status
-            last = status
-            await self._insist_on_a_worker(status, began, f"Environment {environment_id} is accepted")
-            if not status.phase.final:
-                await asyncio.sleep(POLL.total_seconds())
+                return await self._start(request, policy)
+            except WorkflowAlreadyStartedError as error:  # somebody else was quicker
+                return await self._found(request, error.run_id)
 
     async def check(self, request: CheckKeysRequest) -> KeyCheck:
         """Check two keys and make nothing.
@@ -197,7 +105,7 @@ class EnvironmentService:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             try:
-                return await self._result(handle, "The check is accepted")
+                return await self.result_of(handle, "The check is accepted")
             except WorkflowFailureError as error:
                 raise CheckFailedError(f"The check could not be made: {error.cause}") from error
 
@@ -261,7 +169,7 @@ class EnvironmentService:
         with temporal_answers():
             handle = await name_keys(self.client, self._task_queue, request)
             try:
-                return await self._result(handle, "The tenant's name is accepted", waits_for)
+                return await self.result_of(handle, "The tenant's name is accepted", waits_for)
             except WorkflowFailureError as error:
                 problems = tuple(problems_in(error.cause))
                 if not problems:  # somebody ended it in Temporal
@@ -269,61 +177,121 @@ class EnvironmentService:
                     problems = run.problems if run is not None else ()
                 raise TenantStoppedError(str(error.cause), problems) from error
 
-    async def _result(
-        self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[Waiting], None] | None = None
-    ) -> Result:
-        """The result of a short workflow.
+    async def replay(
+        self, environment_id: str, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None
+    ) -> Replay:
+        """Continue a stopped environment from the failed step; with other keys, or where that is not possible, anew.
+
+        Finished steps are not done again; what starts anew takes over what is rightly its own.
 
         Raises:
-            NoWorkerError: Nobody takes the work.
-            WorkflowFailureError: It failed.
+            EnvironmentNotFoundError: There is none of this id.
+            NotReplayableError: It has not stopped, or a replay would not help; the text says what would.
+            KeyCannotChangeError: One of the keys encrypts something already.
         """
-        began = datetime.now(UTC)
-        result: asyncio.Task[Result] = asyncio.create_task(handle.result())
-        try:
-            while not result.done():
-                await asyncio.wait([result], timeout=POLL.total_seconds() * 4)
-                if not result.done():
-                    described = await handle.describe()
-                    status = await EnvironmentStatus.of(described, self._fetch_failure(described))
-                    if waits_for is not None:
-                        for item in status.pending:
-                            waits_for(item)
-                    await self._insist_on_a_worker(status, began, what)
-            return await result
-        finally:
-            result.cancel()
-
-    async def workers(self) -> list[PollingWorker]:
-        """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
+        status = await self.status(environment_id)
+        changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        changes = {name: arn for name, arn in changes.items() if arn is not None and arn != getattr(status, name)}
+        must_be_replayable(status, other_keys=bool(changes))
+        handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
         with temporal_answers():
-            return await polling_workers(self.client, self._task_queue)
+            request = await request_of(self.client, handle, ProvisionRequest)
+            if request is None:
+                raise NotReplayableError(f"What {environment_id} was asked for with cannot be read: see its history.")
+            if not changes and goes_on_from_the_failed_step(status):
+                point = await reset_point(handle.fetch_history_events())
+                if point is not None:
+                    return await lifecycle.reset(self.client, status, point)
+        request = request.model_copy(update=changes)
+        must_not_change_a_key_in_use(status, request)
+        creation = await self.create(request)
+        return Replay(environment_id, creation.workflow_id, creation.run_id)
 
-    async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
-        since = status.unclaimed_since
-        # Counted from when somebody began to wait: the worker may have been started for that.
-        if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_PATIENCE:
-            return
-        if not await self.workers():
-            raise NoWorkerError(
-                f"{what}, and no worker takes it: none polls task queue {self._task_queue!r} of namespace "
-                f"{self.client.namespace!r}. It goes on as soon as one does; `byok doctor` says what is missing."
+    async def cancel(self, environment_id: str) -> None:
+        """Ask for the end of what is being done with an environment; its status says what becomes of it.
+
+        Raises:
+            EnvironmentNotFoundError: There is none of this id.
+            NotRunningError: Nothing is being done with it.
+        """
+        status = await self.status(environment_id)
+        with temporal_answers():
+            await lifecycle.cancel(self.client, status)
+
+    async def delete_request(
+        self,
+        environment_id: str,
+        *,
+        final_snapshot: bool = True,
+        region: str | None = None,
+        s3_key_arn: str | None = None,
+        rds_key_arn: str | None = None,
+    ) -> DeleteRequest:
+        """The request that deletes an environment; it is the caller who has had it confirmed.
+
+        Args:
+            environment_id: Which environment.
+            final_snapshot: Whether a snapshot of the cluster is taken first.
+            region: Its Region; needed where Temporal knows of it no more, as the two keys are.
+            s3_key_arn: Likewise.
+            rds_key_arn: Likewise.
+
+        Raises:
+            EnvironmentNotFoundError: Temporal knows of none, and not everything is given.
+            EnvironmentNotReadyError: It was deleted already, or what is known of it is not enough.
+        """
+        known: dict[str, str | None] = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        if not all(known.values()):
+            status = await self.status(environment_id)
+            if status.phase is Phase.DELETED:
+                raise EnvironmentNotReadyError(f"{environment_id} was deleted already.")
+            known = {name: given or getattr(status, name) for name, given in known.items()}
+        if not all(known.values()):
+            raise EnvironmentNotReadyError(
+                f"What {environment_id} is made of is not known: give its Region and its two keys."
             )
+        return DeleteRequest.model_validate(
+            {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot, **known}
+        )
 
-    async def _found(self, request: ProvisionRequest, workflow_id: str, run_id: str | None) -> Creation:
+    async def delete(self, request: DeleteRequest) -> bool:
+        """Delete an environment, but for its keys and its final snapshot.
+
+        Returns:
+            Whether this began it; False where it is being deleted already.
+
+        Raises:
+            EnvironmentBusyError: It is just being made.
+        """
+        with temporal_answers():
+            return await lifecycle.delete(self.client, self._task_queue, request)
+
+    async def _start(self, request: ProvisionRequest, policy: WorkflowIDReusePolicy) -> Creation:
+        workflow_id = contracts.environment_workflow_id(request.environment_id)
+        handle = await self.client.start_workflow(
+            contracts.PROVISION_ENVIRONMENT,
+            request,
+            id=workflow_id,
+            task_queue=self._task_queue,
+            result_type=Evidence,
+            id_reuse_policy=policy,
+            static_summary=f"{request.environment_id} in {request.region}",
+        )
+        return Creation(request.environment_id, workflow_id, handle.result_run_id or "", started=True)
+
+    async def _found(self, request: ProvisionRequest, run_id: str | None) -> Creation:
         """The environment that has the id, if it is the one that is asked for."""
+        workflow_id = contracts.environment_workflow_id(request.environment_id)
         handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
+        if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT:
+            raise EnvironmentBusyError(
+                f"{request.environment_id} is being deleted: ask again when `byok status {request.environment_id}` "
+                f"says {Phase.DELETED}."
+            )
         differing = differences(await request_of(self.client, handle, ProvisionRequest), request)
         if differing:
             raise EnvironmentConflictError(_conflict(request.environment_id, differing))
         return Creation(request.environment_id, workflow_id, run_id or "", started=False)
-
-    def _fetch_failure(self, described: WorkflowExecutionDescription) -> FetchFailure:
-        async def fetch() -> FailureError | None:
-            handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
-            return await failure_of(handle, described.data_converter)
-
-        return fetch
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

@@ -33,6 +33,30 @@ class EnvironmentConflictError(ServiceError):
     code = "byok.EnvironmentConflict"
 
 
+class EnvironmentBusyError(ServiceError):
+    """Something else is being done with the environment at this moment."""
+
+    code = "byok.EnvironmentBusy"
+
+
+class NotReplayableError(ServiceError):
+    """A replay would not help: it has not stopped, or something else has to be done first."""
+
+    code = "byok.NotReplayable"
+
+
+class KeyCannotChangeError(ServiceError):
+    """A key was to be exchanged that encrypts something already."""
+
+    code = "byok.KeyCannotChange"
+
+
+class NotRunningError(ServiceError):
+    """There is nothing to cancel."""
+
+    code = "byok.NotRunning"
+
+
 class EnvironmentNotReadyError(ServiceError):
     """It has to be there before what was asked for can be done."""
 

@@ -1,13 +1,18 @@
-"""The two ends of a workflow's history: what it was asked for, in what that differs from a request, how it ended."""
+"""What a workflow's history tells: what it was asked for, in what that differs from a request, and what went wrong."""
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistoryEventFilterType
 from temporalio.converter import DataConverter
 from temporalio.exceptions import FailureError, TerminatedError
 
 from byok.domain.models import CheckKeysRequest, TenantRole
+
+_LAST_EVENTS: Final = 20
+"""More than one workflow task can leave between a failure and the end of a history."""
 
 Request = TypeVar("Request", bound=CheckKeysRequest)
 
@@ -21,6 +26,26 @@ async def request_of(client: Client, handle: WorkflowHandle[object, object], kin
     except ValueError:
         return None
     return request if isinstance(request, kind) else None
+
+
+async def task_failure_of(client: Client, workflow_id: str, run_id: str) -> str | None:
+    """Why the last workflow task of a run failed; None where none did.
+
+    Only the first of several failures in a row is in a history: the others are attempts of the same task.
+    """
+    answer = await client.workflow_service.get_workflow_execution_history_reverse(
+        GetWorkflowExecutionHistoryReverseRequest(
+            namespace=client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            maximum_page_size=_LAST_EVENTS,
+        )
+    )
+    for event in answer.history.events:
+        if event.HasField("workflow_task_failed_event_attributes"):
+            return event.workflow_task_failed_event_attributes.failure.message or None
+        if event.HasField("workflow_task_timed_out_event_attributes"):
+            return "the worker took a workflow task and did not answer in time"
+    return None
 
 
 async def failure_of(handle: WorkflowHandle[object, object], converter: DataConverter) -> FailureError | None:

@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError, FailureError
 
 from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, TENANT_MEMO, environment_id_of
 from byok.domain.models import (
+    Deletion,
     Evidence,
     Problem,
     Progress,
@@ -36,14 +37,26 @@ WORKER_PATIENCE: Final = timedelta(seconds=3)
 
 _Memo = TypeVar("_Memo", bound=Record)
 
-FetchFailure = Callable[[], Awaitable[FailureError | None]]
+
+@dataclass(frozen=True)
+class Fetch:
+    """Gets from a workflow's history what its description lacks, where that is needed.
+
+    Attributes:
+        failure: What it ended with.
+        task_failure: Why its last workflow task failed.
+    """
+
+    failure: Callable[[], Awaitable[FailureError | None]]
+    task_failure: Callable[[], Awaitable[str | None]]
 
 
 class Waiting(Record):
     """One thing that a running environment waits for.
 
     Attributes:
-        activity: The step; None where the workflow itself waits for a worker.
+        activity: The step; None where it is the workflow itself: it waits for a worker, or its worker cannot make
+            progress, for the reason in `last_failure`.
         attempt: Which attempt it is, counted from 1.
         since: When the step was scheduled, or its last attempt began.
         next_attempt_at: When it is tried again, None while it is being tried.
@@ -135,13 +148,14 @@ class EnvironmentStatus(Record):
     """Everything there is to say of an environment.
 
     Attributes:
-        phase: Where it is. READY and STOPPED are final.
+        phase: Where it is. READY, DELETED and STOPPED are final.
         problem: The first of `problems`, None where there is none.
         resources: What exists of it, as the workflow knows it.
         evidence: The proof of its encryption, from when that is there.
-        left_behind: What a rollback could not remove.
+        left_behind: What a rollback or a deletion could not remove.
         tenant: What the keys bear, or the commands for it: what was last done about a tenant's name.
         tenant_problems: What stopped the last attempt to give them another one; nothing that the environment needs.
+        deletion: The proof that nothing is left, with DELETED.
         tenant_role: Through which role the keys were last named, or else are to be.
         pending: What it is waiting for now; empty once it has ended.
     """
@@ -159,6 +173,7 @@ class EnvironmentStatus(Record):
     left_behind: tuple[str, ...] = ()
     tenant: TenantOutcome | None = None
     tenant_problems: tuple[Problem, ...] = ()
+    deletion: Deletion | None = None
     tenant_role: TenantRole | None = None
     pending: tuple[Waiting, ...] = ()
     workflow_id: str
@@ -172,17 +187,18 @@ class EnvironmentStatus(Record):
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     @classmethod
-    async def of(cls, described: WorkflowExecutionDescription, fetch_failure: FetchFailure) -> Self:
+    async def of(cls, described: WorkflowExecutionDescription, fetch: Fetch) -> Self:
         """The status of a described workflow.
 
         Args:
             described: What Temporal says of it.
-            fetch_failure: Gets what it ended with; called only where the workflow did not report it.
+            fetch: Gets what that leaves out; asked only where the workflow did not report why it ended, or where the
+                worker cannot make progress.
         """
         progress = await _progress(described)
         problems = progress.problems if progress else ()
         if _ended_unreported(described, progress):
-            problems = (_unreported(described, progress, await fetch_failure()),)
+            problems = (_unreported(described, progress, await fetch.failure()),)
         request = progress.request if progress else None
         return cls(
             environment_id=environment_id_of(described.id),
@@ -197,8 +213,9 @@ class EnvironmentStatus(Record):
             evidence=progress.evidence if progress else None,
             left_behind=progress.left_behind if progress else (),
             tenant=progress.tenant if progress else None,
+            deletion=progress.deletion if progress else None,
             tenant_role=request.tenant_role if request else None,
-            pending=await _pending(described),
+            pending=await _pending(described, fetch),
             workflow_id=described.id,
             run_id=described.run_id,
             started_at=described.start_time,
@@ -291,17 +308,18 @@ def _ended(
     )
 
 
-async def _pending(described: WorkflowExecutionDescription) -> tuple[Waiting, ...]:
+async def _pending(described: WorkflowExecutionDescription, fetch: Fetch) -> tuple[Waiting, ...]:
     raw, now = described.raw_description, datetime.now(UTC)
     waiting = [await _activity(item, described.data_converter, now) for item in raw.pending_activities]
-    task = raw.pending_workflow_task
-    if (
-        raw.HasField("pending_workflow_task")
-        and task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
-    ):
+    if raw.HasField("pending_workflow_task"):
+        task = raw.pending_workflow_task
         since = task.original_scheduled_time.ToDatetime(tzinfo=UTC)
-        if now - since > WORKER_PATIENCE:
-            waiting.append(Waiting(activity=None, attempt=task.attempt, since=since, unclaimed=True))
+        scheduled = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
+        if task.attempt > 1:
+            cause = await fetch.task_failure() or "no reason was given"
+            waiting.append(Waiting(activity=None, attempt=task.attempt, since=since, last_failure=cause))
+        elif scheduled and now - since > WORKER_PATIENCE:
+            waiting.append(Waiting(activity=None, since=since, unclaimed=True))
     return tuple(waiting)
 
 

@@ -14,7 +14,8 @@ from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
-from byok.service import environments as door
+from byok.service import connection as door
+from byok.service import reading as watching
 from byok.service import status as reading
 from byok.service.errors import (
     EnvironmentConflictError,
@@ -241,7 +242,7 @@ async def test_workers_are_those_that_poll_for_both_kinds_of_work(service: Envir
 async def test_who_waits_for_work_that_nobody_takes_is_told(
     temporal: WorkflowEnvironment, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "NO_WORKER_PATIENCE", timedelta(0))
+    monkeypatch.setattr(watching, "NO_WORKER_PATIENCE", timedelta(0))
     monkeypatch.setattr(reading, "WORKER_PATIENCE", timedelta(milliseconds=10))
     service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
     await service.create(request(environment_id))

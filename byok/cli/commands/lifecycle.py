@@ -1,0 +1,156 @@
+"""`byok replay`, `byok cancel` and `byok delete`: what is done with an environment after it was asked for."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from byok.cli.output import UsageError, print_json, reported, say
+
+if TYPE_CHECKING:
+    from byok.service.status import EnvironmentStatus
+
+Name = Annotated[str, typer.Argument(help="The environment's id.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and show how.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
+
+
+def replay(
+    name: Name,
+    s3_key_arn: Annotated[str | None, typer.Option(help="Another key for S3, in place of the refused one.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="Another key for Aurora.")] = None,
+    payload: Annotated[str | None, typer.Option(help="The onboarding payload, in place of the two ARNs.")] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Continue a stopped environment from the failed step, once the key is fixed.
+
+    Finished steps are not done again. With other keys it starts anew, and takes over what is rightly its own.
+
+    Exit codes: 0 ready, or going on without --wait; 1 failed, or there is nothing to replay; 2 wrong usage; 3 stopped
+    by a customer's key again.
+    """
+    with reported(as_json=as_json):
+        keys = _keys(s3_key_arn, rds_key_arn, payload)
+        code = asyncio.run(_replay(name, keys, wait=wait, as_json=as_json))
+    raise typer.Exit(code)
+
+
+def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
+    """Ask for the end of what is being done with an environment.
+
+    What has been begun is finished first. Then everything is kept, or removed where the environment was asked for so,
+    and the status says which.
+
+    Exit codes: 0 asked for, or ended with --wait; 1 there is nothing to cancel; 2 wrong usage.
+    """
+    with reported(as_json=as_json):
+        asyncio.run(_cancel(name, wait=wait, as_json=as_json))
+
+
+def delete(
+    name: Name,
+    confirm: Annotated[
+        str | None, typer.Option(help="The environment's id once more; without it you are asked for it.")
+    ] = None,
+    final_snapshot: Annotated[
+        bool, typer.Option(help="Take a snapshot of the database first. It is encrypted with the Aurora key.")
+    ] = True,
+    region: Annotated[
+        str | None, typer.Option(help="Its Region, where Temporal knows of the environment no more.")
+    ] = None,
+    payload: Annotated[str | None, typer.Option(help="Its onboarding payload, likewise.")] = None,
+    wait: Wait = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete an environment: its database, its buckets with what provisioning wrote, and nothing else.
+
+    A bucket that holds anything else is kept, and told. The keys are never touched.
+
+    Exit codes: 0 deleted, or being deleted without --wait; 1 something is left, or it cannot be deleted now; 2 wrong
+    usage, or not confirmed; 3 stopped by a customer's key.
+    """
+    with reported(as_json=as_json):
+        keys = _keys(None, None, payload)
+        _confirm(name, confirm, final_snapshot=final_snapshot)
+        code = asyncio.run(_delete(name, keys, region, final_snapshot=final_snapshot, wait=wait, as_json=as_json))
+    raise typer.Exit(code)
+
+
+def _keys(s3_key_arn: str | None, rds_key_arn: str | None, payload: str | None) -> dict[str, str]:
+    from byok.domain.payload import PayloadError, read_payload, with_payload_expanded
+
+    try:
+        if payload is not None:
+            if s3_key_arn or rds_key_arn:
+                raise UsageError("--payload names both keys: leave out --s3-key-arn and --rds-key-arn.")
+            return read_payload(payload)
+        given = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
+        return {name: arn.strip() for name, arn in with_payload_expanded(given).items() if arn is not None}
+    except PayloadError as error:
+        raise UsageError(str(error)) from error
+
+
+def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
+    if confirm is None:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                f"--confirm: everything is deleted; give the environment's id once more, --confirm {name}."
+            )
+        snapshot = "A final snapshot of the database is kept." if final_snapshot else "No snapshot is kept."
+        say(f"Everything of {name} is deleted. {snapshot}")
+        confirm = typer.prompt("Type the environment's id to confirm", err=True)
+    if confirm != name:
+        raise UsageError(f"--confirm: {confirm!r} is not {name!r}; nothing was deleted.")
+
+
+async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool) -> int:
+    from byok.cli.following import exit_code
+    from byok.service import connect_service
+
+    service = await connect_service()
+    replayed = await service.replay(name, **keys)
+    if replayed.step is not None:
+        say(f"{name} goes on from {replayed.step.replace('_', ' ')}; what was done before it stays done.")
+    else:
+        say(f"{name} starts anew, and takes over what is rightly its own.")
+    return exit_code(await _show(name, wait=wait, as_json=as_json))
+
+
+async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
+    from byok.service import connect_service
+
+    service = await connect_service()
+    await service.cancel(name)
+    say(f"Asked for the end of what is being done with {name}.")
+    await _show(name, wait=wait, as_json=as_json)
+
+
+async def _delete(
+    name: str, keys: dict[str, str], region: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
+) -> int:
+    from byok.cli.following import exit_code
+    from byok.service import connect_service
+
+    service = await connect_service()
+    request = await service.delete_request(name, region=region, final_snapshot=final_snapshot, **keys)
+    if not await service.delete(request):
+        say(f"{name} is being deleted already.")
+    return exit_code(await _show(name, wait=wait, as_json=as_json))
+
+
+async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
+    from byok.cli.following import follow
+    from byok.cli.requests import content
+    from byok.service import connect_service
+
+    service = await connect_service()
+    if wait:
+        status = await follow(service, name, quiet=as_json)
+    else:
+        status = await service.status(name)
+        say(f"`byok status {name}` says where it is.")
+    if as_json:
+        print_json(content(status))
+    return status

@@ -1,0 +1,143 @@
+"""What can be seen: the status of an environment, all of them, every change, and who takes the work.
+
+What a status is made of is left to `byok.service.status`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
+from temporalio.exceptions import FailureError
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok import contracts
+from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
+from byok.service.histories import failure_of, task_failure_of
+from byok.service.polling import PollingWorker, polling_workers
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, Waiting
+from byok.service.temporal_errors import no_namespace, temporal_answers
+from byok.service.tenant_names import tenant_runs, with_names
+
+Result = TypeVar("Result")
+
+POLL: Final = timedelta(milliseconds=500)
+"""How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
+
+NO_WORKER_PATIENCE: Final = timedelta(seconds=15)
+"""How long a task may lie before a caller that waits is told that it waits for nothing."""
+
+_ENVIRONMENTS: Final = f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT}', '{contracts.DELETE_ENVIRONMENT}')"
+
+
+class EnvironmentReader:
+    """Observes environments.
+
+    Args:
+        client: A client that carries `byok.temporal.plugin()`.
+        task_queue: Where the workers are.
+    """
+
+    def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
+        self.client = client
+        self._task_queue = task_queue
+
+    async def status(self, environment_id: str) -> EnvironmentStatus:
+        """Where an environment is.
+
+        Raises:
+            EnvironmentNotFoundError: There is none of this id.
+        """
+        handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
+        with temporal_answers():
+            try:
+                described = await handle.describe()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
+                    raise
+                raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
+            status = await EnvironmentStatus.of(described, self._fetch(described))
+            # A name is put on keys by another workflow only once this one has ended.
+            return status.named(await tenant_runs(self.client, environment_id)) if status.phase.final else status
+
+    async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
+        """Environments, those that run first, then the last ended; of one started several times the latest run."""
+        found: dict[str, EnvironmentSummary] = {}
+        with temporal_answers():
+            async for execution in self.client.list_workflows(_ENVIRONMENTS):
+                if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
+                    continue
+                found[execution.id] = await EnvironmentSummary.of(execution)
+                if len(found) == limit:
+                    break
+            return await with_names(self.client, list(found.values()))
+
+    async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+        """Every change of an environment's status, up to the one in which it is ready or stopped.
+
+        Raises:
+            NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
+        """
+        began = datetime.now(UTC)
+        last: EnvironmentStatus | None = None
+        while last is None or not last.phase.final:
+            status = await self.status(environment_id)
+            if status != last:
+                yield status
+            last = status
+            await self._insist_on_a_worker(status, began, f"Environment {environment_id} is accepted")
+            if not status.phase.final:
+                await asyncio.sleep(POLL.total_seconds())
+
+    async def workers(self) -> list[PollingWorker]:
+        """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
+        with temporal_answers():
+            return await polling_workers(self.client, self._task_queue)
+
+    async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
+        since = status.unclaimed_since
+        # Counted from when somebody began to wait: the worker may have been started for that.
+        if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_PATIENCE:
+            return
+        if not await self.workers():
+            raise NoWorkerError(
+                f"{what}, and no worker takes it: none polls task queue {self._task_queue!r} of namespace "
+                f"{self.client.namespace!r}. It goes on as soon as one does; `byok doctor` says what is missing."
+            )
+
+    async def result_of(
+        self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[Waiting], None] | None = None
+    ) -> Result:
+        """The result of a short workflow.
+
+        Raises:
+            NoWorkerError: Nobody takes the work.
+            WorkflowFailureError: It failed.
+        """
+        began = datetime.now(UTC)
+        result: asyncio.Task[Result] = asyncio.create_task(handle.result())
+        try:
+            while not result.done():
+                await asyncio.wait([result], timeout=POLL.total_seconds() * 4)
+                if not result.done():
+                    described = await handle.describe()
+                    status = await EnvironmentStatus.of(described, self._fetch(described))
+                    if waits_for is not None:
+                        for item in status.pending:
+                            waits_for(item)
+                    await self._insist_on_a_worker(status, began, what)
+            return await result
+        finally:
+            result.cancel()
+
+    def _fetch(self, described: WorkflowExecutionDescription) -> Fetch:
+        handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
+
+        async def failure() -> FailureError | None:
+            return await failure_of(handle, described.data_converter)
+
+        async def task_failure() -> str | None:
+            return await task_failure_of(self.client, described.id, described.run_id)
+
+        return Fetch(failure, task_failure)
