@@ -3,6 +3,7 @@
 from typing import Final, TypeVar
 
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistoryEventFilterType
@@ -42,7 +43,7 @@ async def task_failure_of(client: Client, workflow_id: str, run_id: str) -> str 
     )
     for event in answer.history.events:
         if event.HasField("workflow_task_failed_event_attributes"):
-            return event.workflow_task_failed_event_attributes.failure.message or None
+            return _with_causes(event.workflow_task_failed_event_attributes.failure) or None
         if event.HasField("workflow_task_timed_out_event_attributes"):
             return "the worker took a workflow task and did not answer in time"
     return None
@@ -74,6 +75,16 @@ def _in_words(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return "unset" if value is None else str(value)
+
+
+def _with_causes(failure: Failure) -> str:
+    """The messages of a failure and of what caused it, the first line of each."""
+    words = []
+    while True:
+        words.append(failure.message.partition("\n")[0])
+        if not failure.HasField("cause"):
+            return ": ".join(word for word in words if word)
+        failure = failure.cause
 
 
 async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureError | None:

@@ -100,6 +100,7 @@ class ScriptedActivities:
         inputs: For an activity's name, the inputs it was called with.
         removals: For an activity's name, what it answers instead of "removed".
         findings: What is found out about an environment that gets a tenant's name.
+        garbled: Whether the probe of the S3 key answers what no workflow can decode.
         listed: What there is of an environment, each time that is asked; nothing after the last one.
     """
 
@@ -109,6 +110,7 @@ class ScriptedActivities:
     removals: dict[str, Removal] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
     listed: list[Belongings] = field(default_factory=list)
+    garbled: bool = False
     _buckets: tuple[str, ...] = ()
 
     def _attempt(self, given: Any) -> None:
@@ -178,6 +180,8 @@ class ScriptedActivities:
     @activity.defn
     def probe_s3_key(self, given: Environment) -> KeyProof:
         self._attempt(given)
+        if self.garbled:
+            return "no KeyProof"  # type: ignore[return-value]
         return KeyProof(key=WhichKey.S3, key_arn=given.s3_key_arn, at=datetime.now(UTC))
 
     @activity.defn

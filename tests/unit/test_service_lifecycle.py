@@ -1,0 +1,367 @@
+"""Replay, cancel and delete through the door, on a real Temporal server with activities by script."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.cli.views import waiting
+from byok.contracts import environment_workflow_id
+from byok.domain.models import Belongings
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+from byok.service.errors import (
+    EnvironmentBusyError,
+    EnvironmentNotReadyError,
+    KeyCannotChangeError,
+    NotReplayableError,
+    NotRunningError,
+)
+from byok.service.status import EnvironmentStatus
+from tests.workflows.scripted import RDS_KEY, S3_KEY, Step, deletion, refusal, request
+from tests.workflows.stage import Stage
+
+OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
+DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+
+
+@pytest.fixture
+def service(stage: Stage) -> EnvironmentService:
+    return EnvironmentService(stage.client, stage.task_queue)
+
+
+async def ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+    async def watched() -> EnvironmentStatus:
+        return [status async for status in service.watch(environment_id)][-1]
+
+    return await asyncio.wait_for(watched(), 30)
+
+
+async def until(
+    service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
+) -> EnvironmentStatus:
+    async def found() -> EnvironmentStatus:
+        async for status in service.watch(environment_id):
+            if fact(status):
+                return status
+        raise AssertionError("it ended and the fact never held")
+
+    return await asyncio.wait_for(found(), 30)
+
+
+async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
+    await service.create(request(environment_id, **changes))
+    return await ended(service, environment_id)
+
+
+async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
+    """The steps in the history of the latest run, those that were taken over with it, too."""
+    handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
+    return [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        async for event in handle.fetch_history_events()
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        *("probe_s3_key", "ensure_cluster", "ensure_bucket", "write_initial_objects", "await_cluster"),
+        *("ensure_writer", "await_writer"),
+    ],
+)
+async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
+    service: EnvironmentService, stage: Stage, environment_id: str, failed: str
+) -> None:
+    stage.activities.script[failed] = [DISABLED]
+    stopped = await provision(service, environment_id)
+    assert stopped.phase is Phase.STOPPED
+    before = len(stage.activities.calls)
+
+    replayed = await service.replay(environment_id)
+    ready = await ended(service, environment_id)
+
+    assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
+    again = stage.activities.calls[before:]
+    assert again[0] == failed or failed in again[:2]  # what runs side by side may be looked at once more
+    sequential = ("plan_environment", "probe_s3_key", "ensure_cluster")
+    done = sequential[: sequential.index(failed)] if failed in sequential else sequential
+    assert not set(done) & set(again)
+    assert (await steps(service, environment_id)).count("plan_environment") == 1  # the history was taken over
+
+
+async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["write_initial_objects"] = [lambda: None, DISABLED]  # the second bucket's
+    await provision(service, environment_id)
+    before = len(stage.activities.inputs["ensure_bucket"])
+
+    await service.replay(environment_id)
+    ready = await ended(service, environment_id)
+
+    assert ready.phase is Phase.READY
+    made = [task.bucket.purpose for task in stage.activities.inputs["ensure_bucket"]]
+    assert made[before:] == ["exports"]
+    assert [bucket.purpose for bucket in ready.resources.buckets] == ["catalog", "quality", "exports"]
+
+
+async def test_replay_that_stops_again_can_be_replayed_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["ensure_cluster"] = [DISABLED, DISABLED]
+    await provision(service, environment_id)
+    for phase in (Phase.STOPPED, Phase.READY):
+        assert (await service.replay(environment_id)).step == "ensure_cluster"
+        assert (await ended(service, environment_id)).phase is phase
+    assert stage.activities.calls.count("probe_s3_key") == 1
+
+
+async def test_what_was_rolled_back_starts_anew(service: EnvironmentService, stage: Stage, environment_id: str) -> None:
+    stage.activities.script["write_initial_objects"] = [DISABLED]
+    await provision(service, environment_id, on_failure="rollback")
+
+    replayed = await service.replay(environment_id)
+
+    assert replayed.step is None
+    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert stage.activities.calls.count("ensure_cluster") == 2
+
+
+async def test_what_is_not_as_asked_for_starts_anew(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
+    wrong = ApplicationError(
+        "gone",
+        problem.model_copy(update={"code": "byok.VerificationFailed"}),
+        type="byok.VerificationFailed",
+        non_retryable=True,
+    )
+    stage.activities.script["collect_storage_evidence"] = [wrong]
+    await provision(service, environment_id)
+
+    assert (await service.replay(environment_id)).step is None
+    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert stage.activities.calls.count("ensure_bucket") == 6
+
+
+async def test_replay_with_another_key_starts_anew_with_it(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["probe_s3_key"] = [DISABLED]
+    await provision(service, environment_id)
+
+    replayed = await service.replay(environment_id, s3_key_arn=OTHER_KEY)
+    ready = await ended(service, environment_id)
+
+    assert replayed.step is None
+    assert (ready.phase, ready.s3_key_arn, ready.rds_key_arn) == (Phase.READY, OTHER_KEY, RDS_KEY)
+
+
+async def test_the_same_keys_named_once_more_are_no_other_keys(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["ensure_cluster"] = [DISABLED]
+    await provision(service, environment_id)
+
+    assert (await service.replay(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)).step == "ensure_cluster"
+    await ended(service, environment_id)
+
+
+@pytest.mark.parametrize(
+    ("failed", "keys", "words"),
+    [
+        ("await_writer", {"rds_key_arn": OTHER_KEY}, r"The cluster byok-\S+ is encrypted with \S+222"),
+        ("collect_storage_evidence", {"s3_key_arn": OTHER_KEY}, r"The bucket byok-\S+-catalog-\S+ is encrypted"),
+    ],
+)
+async def test_key_that_encrypts_something_is_not_changed(
+    service: EnvironmentService,
+    stage: Stage,
+    environment_id: str,
+    failed: str,
+    keys: dict[str, str],
+    words: str,
+) -> None:
+    stage.activities.script[failed] = [DISABLED]
+    await provision(service, environment_id)
+
+    with pytest.raises(KeyCannotChangeError, match=words):
+        await service.replay(environment_id, **keys)
+
+
+async def test_what_cannot_be_replayed_says_why(service: EnvironmentService, stage: Stage, environment_id: str) -> None:
+    hold = threading.Event()
+    stage.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    await service.create(request(environment_id))
+    with pytest.raises(NotReplayableError, match="goes on by itself"):
+        await service.replay(environment_id)
+    hold.set()
+    await ended(service, environment_id)
+    with pytest.raises(NotReplayableError, match="is ready"):
+        await service.replay(environment_id)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rds_key_arn": "alias/db"}, r"refused again \(arn\..*--rds-key-arn"),
+        ({"tenant": "a b"}, "with `byok create`"),
+    ],
+)
+async def test_what_would_be_refused_again_is_not_replayed(
+    service: EnvironmentService, environment_id: str, changes: dict[str, str], words: str
+) -> None:
+    await provision(service, environment_id, **changes)
+
+    with pytest.raises(NotReplayableError, match=words):
+        await service.replay(environment_id)
+
+
+async def test_corrected_arn_goes_on(service: EnvironmentService, environment_id: str) -> None:
+    await provision(service, environment_id, rds_key_arn="alias/db")
+
+    await service.replay(environment_id, rds_key_arn=RDS_KEY)
+
+    assert (await ended(service, environment_id)).phase is Phase.READY
+
+
+async def until_called(stage: Stage, step: str) -> None:
+    while step not in stage.activities.calls:  # noqa: ASYNC110 - another thread counts
+        await asyncio.sleep(0.01)
+
+
+def forever() -> Step:
+    def wait() -> None:
+        raise ApplicationError("creating", type="rds.NotReady")
+
+    return wait
+
+
+@pytest.mark.parametrize(("on_failure", "removed"), [("keep", False), ("rollback", True)])
+async def test_cancel_ends_in_a_stated_state(
+    service: EnvironmentService, stage: Stage, environment_id: str, on_failure: str, removed: bool
+) -> None:
+    stage.activities.script["await_cluster"] = [forever()] * 99
+    await service.create(request(environment_id, on_failure=on_failure))
+    await asyncio.wait_for(until_called(stage, "await_cluster"), 20)
+
+    await service.cancel(environment_id)
+    status = await ended(service, environment_id)
+
+    assert status.problem is not None
+    assert (status.phase, status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
+    assert ("remove_cluster" in stage.activities.calls) is removed
+    assert (status.resources.cluster is None) is removed
+    assert status.left_behind == ()
+    with pytest.raises(NotRunningError, match="nothing to cancel"):
+        await service.cancel(environment_id)
+    stage.activities.script.clear()
+    await service.replay(environment_id)
+    assert (await ended(service, environment_id)).phase is Phase.READY
+
+
+async def test_deleted_environment_is_gone_and_can_be_made_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    await provision(service, environment_id)
+    stage.activities.listed = [Belongings(clusters=(f"byok-{environment_id}",))]
+    asked = await service.delete_request(environment_id, final_snapshot=False)
+
+    assert await service.delete(asked)
+    deleted = await ended(service, environment_id)
+
+    assert deleted.phase is Phase.DELETED
+    assert deleted.deletion is not None
+    assert deleted.deletion.removed == (f"byok-{environment_id}",)
+    assert (deleted.s3_key_arn, deleted.region) == (S3_KEY, asked.region)
+    with pytest.raises(NotReplayableError, match="was deleted"):
+        await service.replay(environment_id)
+    with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
+        await service.delete_request(environment_id)
+    assert (await service.create(request(environment_id))).started
+    assert (await ended(service, environment_id)).phase is Phase.READY
+
+
+async def test_nothing_else_is_done_while_it_is_being_deleted(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    await provision(service, environment_id)
+    hold = threading.Event()
+    stage.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    await service.delete(deletion(environment_id))
+
+    assert not await service.delete(deletion(environment_id))
+    with pytest.raises(EnvironmentBusyError, match="being deleted"):
+        await service.create(request(environment_id))
+    with pytest.raises(NotReplayableError, match="DELETING"):
+        await service.replay(environment_id)
+    hold.set()
+    assert (await ended(service, environment_id)).phase is Phase.DELETED
+
+
+async def test_what_is_being_made_is_not_deleted(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    hold = threading.Event()
+    stage.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    await service.create(request(environment_id))
+
+    with pytest.raises(EnvironmentBusyError, match="`byok cancel"):
+        await service.delete(deletion(environment_id))
+
+    hold.set()
+    await ended(service, environment_id)
+
+
+async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    await provision(service, environment_id)
+    stage.activities.listed = [Belongings(), Belongings(buckets=("theirs",))]
+    await service.delete(deletion(environment_id))
+    stopped = await ended(service, environment_id)
+    assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
+
+    with pytest.raises(NotReplayableError, match="byok delete"):
+        await service.replay(environment_id)
+    assert await service.delete(await service.delete_request(environment_id))
+    assert (await ended(service, environment_id)).phase is Phase.DELETED
+
+
+async def test_deleted_environments_are_listed_as_such(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    await provision(service, environment_id)
+    await service.delete(deletion(environment_id))
+    await ended(service, environment_id)
+
+    async def listed() -> Phase | None:
+        found = {one.environment_id: one.phase for one in await service.list_environments(10_000)}
+        return found.get(environment_id)
+
+    async def seen() -> None:
+        while await listed() is not Phase.DELETED:  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.05)
+
+    await asyncio.wait_for(seen(), 20)
+
+
+async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    # A result that does not decode is a mistake of ours: the workflow waits for a mended worker.
+    stage.activities.garbled = True
+    await service.create(request(environment_id))
+
+    status = await until(service, environment_id, lambda status: any(item.last_failure for item in status.pending))
+
+    (stuck,) = status.pending
+    assert (stuck.activity, stuck.unclaimed) == (None, False)
+    assert "KeyProof" in str(stuck.last_failure)
+    assert waiting(stuck).startswith("the worker cannot make progress, attempt ")
+    await service.client.get_workflow_handle(status.workflow_id).terminate()
