@@ -91,7 +91,7 @@ class LocalStack:
         self._aws_config = self.data / "aws-config"
         self._with_worker = worker
         self._database_seconds = database_seconds
-        self._settings = dict(settings or {})
+        self.settings = dict(settings or {})
         self._vendor = vendor
         self._exports = exports
         self._say = say
@@ -153,9 +153,9 @@ class LocalStack:
         session = boto3.Session(botocore_session=core, region_name=REGION)
         return session.client(service, endpoint_url=self.aws_url)  # type: ignore[call-overload]
 
-    async def start_worker(self) -> None:
-        """Start a worker and wait until it takes work."""
-        worker = self.children["worker"] = await self._child("worker", sys.executable, str(ROOT / "worker.py"))
+    async def start_worker(self, name: str = "worker") -> None:
+        """Start a worker, or one more under another name, and wait until it takes work."""
+        worker = self.children[name] = await self._child(name, sys.executable, str(ROOT / "worker.py"))
         service = await self.service()
 
         async def polls() -> bool:
@@ -169,6 +169,26 @@ class LocalStack:
         worker = self.children["worker"]
         await (worker.kill() if kill else worker.stop(_START_SECONDS, self.hurry))
         await self.start_worker()
+
+    async def restart_temporal(self, *, kill: bool = False) -> None:
+        """End Temporal, in good order or by SIGKILL, and start it again on the same data."""
+        temporal = self.children["temporal"]
+        await (temporal.kill() if kill else temporal.stop(_START_SECONDS, self.hurry))
+        await self._start_temporal(self.data / "temporal.db")
+
+    async def stop_aws(self) -> None:
+        """End the local AWS, which keeps its state: from now on nothing answers."""
+        await self.children["local-aws"].stop(_START_SECONDS, self.hurry)
+
+    async def start_aws(self) -> None:
+        """Start the local AWS again, where it was.
+
+        Raises:
+            LocalStackError: It has lost its state.
+        """
+        lost = await self._start_aws()
+        if lost:
+            raise LocalStackError(f"The local AWS has lost its state: {lost}.")
 
     async def until_something_ends(self) -> None:
         """Wait until a child ends that nobody told to.
@@ -188,8 +208,8 @@ class LocalStack:
         """End every child: the worker first, because it hands back its work."""
         if self._exports is not None and self._lock is not None:
             remove_exports(self._exports)
-        if "worker" in self.children:
-            await self.children.pop("worker").stop(_STOP_SECONDS, self.hurry)
+        for name in [name for name in self.children if name.startswith("worker")]:
+            await self.children.pop(name).stop(_STOP_SECONDS, self.hurry)
         await asyncio.gather(*(child.stop(_STOP_SECONDS, self.hurry) for child in self.children.values()))
         self.children.clear()
         if self._lock is not None:
@@ -260,7 +280,7 @@ class LocalStack:
     async def _child(self, name: str, *command: str, when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
         log = self.data / "logs" / f"{name}.log"
         return await Child.start(
-            name, command, log, children_environment(self.environment, self._settings), when_orphaned=when_orphaned
+            name, command, log, children_environment(self.environment, self.settings), when_orphaned=when_orphaned
         )
 
     def _meet_aws(self) -> None:

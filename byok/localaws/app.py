@@ -84,8 +84,7 @@ class LocalAws:
             return refusal(service, error, request_id, head=head)
         outcome, lose_answer = "ok", False
         try:
-            fault = faults.strike(call)
-            with self._lock:
+            with faults.struck(call) as fault, self._lock:
                 answer = self._carried_out(call)
             lose_answer = faults.after(fault, call)
         except AwsError as error:

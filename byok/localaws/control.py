@@ -34,6 +34,8 @@ class _FaultInput(BaseModel):
     after_calls: int = Field(default=0, ge=0)
     session: str | None = None
     about: str = ""
+    code: str = "AccessDenied"
+    message: str = "Access Denied"
 
 
 class _SettingsInput(BaseModel):

@@ -5,7 +5,9 @@ call that is held stays under way until it is let go, so that a test can end the
 """
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -20,6 +22,7 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     LOSE_ANSWER = "lose_answer"
     DELAY = "delay"
+    REFUSE = "refuse"
     HOLD_CALL = "hold_call"
     HOLD_ANSWER = "hold_answer"
 
@@ -37,6 +40,8 @@ class Fault:
         after_calls: How many calls pass unharmed before.
         session: Only to the calls of the role session of this name, and to the one that asks for it.
         about: Only to calls about something whose name has this text in it: a bucket, a cluster, a key.
+        code: For `refuse`: the wire code of the refusal.
+        message: And AWS's words.
     """
 
     service: str
@@ -47,6 +52,8 @@ class Fault:
     after_calls: int = 0
     session: str | None = None
     about: str = ""
+    code: str = "AccessDenied"
+    message: str = "Access Denied"
 
     def concerns(self, call: Call) -> bool:
         """Whether a call is one of those that the fault waits for, or lets pass before."""
@@ -174,10 +181,29 @@ def strike(call: Call) -> Fault | None:
         raise _THROTTLES.get(call.service, _THROTTLE)
     if fault.kind is Kind.ERROR_500:
         raise _ERRORS.get(call.service, _ERROR)
+    if fault.kind is Kind.REFUSE:
+        raise AwsError(fault.code, fault.message, 403)
     forgotten.wait(fault.seconds)
     if fault.kind is Kind.TIMEOUT:
         raise ConnectionCut
     return None
+
+
+@contextmanager
+def struck(call: Call) -> Iterator[Fault | None]:
+    """The same around a call that is carried out: what is about its answer waits for one that AWS does not refuse.
+
+    Raises:
+        AwsError: As `strike`, or the call's own refusal.
+        ConnectionCut: As `strike`.
+    """
+    fault = strike(call)
+    try:
+        yield fault
+    except AwsError:
+        if fault is not None:
+            add(replace(fault, times=1))
+        raise
 
 
 def after(fault: Fault | None, call: Call) -> bool:

@@ -81,6 +81,17 @@ def test_lost_answer_means_carried_out(aws: Aws) -> None:
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["made"]
 
 
+def test_answer_that_is_lost_is_that_of_a_call_that_was_carried_out(aws: Aws) -> None:
+    rds = aws.operator("rds")
+    aws.control("POST", "faults", service="rds", operation="DeleteDBCluster", kind="lose_answer")
+
+    with pytest.raises(ClientError) as caught:
+        rds.delete_db_cluster(DBClusterIdentifier="none", SkipFinalSnapshot=True)
+
+    assert code_of(caught) == "DBClusterNotFoundFault"
+    assert len(aws.control("GET", "faults")["faults"]) == 1
+
+
 def test_timeout_means_not_carried_out(aws: Aws) -> None:
     s3 = aws.operator("s3", read_timeout=0.2)
     aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="timeout", seconds=1)
@@ -113,6 +124,16 @@ def test_fault_is_for_what_it_is_about(aws: Aws) -> None:
     s3.create_bucket(Bucket="byok-globex-files", CreateBucketConfiguration=place)
     with pytest.raises(ClientError):
         s3.create_bucket(Bucket="byok-acme-files", CreateBucketConfiguration=place)
+
+
+def test_call_is_refused_in_the_words_that_were_given(aws: Aws) -> None:
+    words = {"code": "KMS.DisabledException", "message": "… is disabled."}
+    aws.control("POST", "faults", service="s3", operation="ListBuckets", kind="refuse", **words)
+
+    with pytest.raises(ClientError) as caught:
+        aws.operator("s3").list_buckets()
+
+    assert (code_of(caught), caught.value.response["Error"]["Message"]) == tuple(words.values())
 
 
 @pytest.mark.parametrize(("kind", "carried_out"), [("hold_call", False), ("hold_answer", True)])

@@ -1,0 +1,174 @@
+"""One look at the local AWS and at Temporal: is everything there, once, on the right key, and is what is told true?"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from byok.blueprints import load_blueprint
+from byok.contracts import environment_workflow_id, tenant_workflow_id
+from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.models import ProvisionRequest
+from byok.domain.statuses import Phase
+from byok.service.status import EnvironmentStatus
+from tests.e2e.conftest import Machine
+from tests.localaws.server import VENDOR
+
+TAG: Final = "byok:environment-id"
+SECRETS: Final = (b"SecretAccessKey", b"SessionToken", b"AWS4-HMAC", b"local-platform-secret", b"MasterUserPassword")
+BLUEPRINT: Final = load_blueprint(None)
+ONCE: Final = ("CreateDBCluster", "CreateDBInstance", "CreateBucket")
+
+
+@dataclass
+class Verdict:
+    """What was found wrong with one environment.
+
+    Attributes:
+        lost: What is missing, or not what it has to be.
+        doubled: What is there, or was made, more than once.
+    """
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+
+    @property
+    def survived(self) -> bool:
+        """Whether nothing is."""
+        return not self.lost and not self.doubled
+
+    def expect(self, name: str, found: object, wanted: object) -> None:
+        """Note what is not as it has to be."""
+        if found != wanted:
+            self.lost.append(f"{name} is {found!r} and not {wanted!r}")
+
+    def expect_each_once(self, name: str, found: Counter[str], wanted: set[str]) -> None:
+        """Note what is missing, what is too much, and what is there twice."""
+        self.lost += [f"{name} {one} is missing" for one in sorted(wanted - set(found))]
+        self.doubled += [f"{name} {one} is too much" for one in sorted(set(found) - wanted)]
+        self.doubled += [f"{name} {one} is there {count} times" for one, count in found.items() if count > 1]
+
+
+async def ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
+    """What is wrong with an environment that has to be READY, complete and single."""
+    verdict = Verdict()
+    verdict.expect("the phase", status.phase, Phase.READY)
+    if status.phase is not Phase.READY:
+        verdict.lost.append(f"it says {[problem.code for problem in status.problems]}")
+    await asyncio.to_thread(_complete, machine, request, verdict)
+    await _history_is_clean(machine, request, verdict)
+    return verdict
+
+
+async def stopped(
+    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: WhichKey | None
+) -> Verdict:
+    """What is wrong with an environment that has to be STOPPED with one of these problems, and told truly."""
+    verdict = Verdict()
+    verdict.expect("the phase", status.phase, Phase.STOPPED)
+    problem = status.problem
+    if problem is None or problem.code not in codes:
+        verdict.lost.append(f"the problem is {problem and problem.code} and not {' or '.join(codes)}")
+    else:
+        verdict.expect("the key at fault", problem.key, key)
+    await asyncio.to_thread(_nothing_twice, machine, request, verdict)
+    await _history_is_clean(machine, request, verdict)
+    return verdict
+
+
+async def gone(
+    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
+) -> Verdict:
+    """What is wrong with an environment of which nothing may be left but its final snapshot."""
+    verdict = Verdict()
+    verdict.expect("the phase", status.phase, phase)
+    verdict.expect("what is left behind", status.left_behind, ())
+    await asyncio.to_thread(_nothing_left, machine, request, snapshots, verdict)
+    await _history_is_clean(machine, request, verdict)
+    return verdict
+
+
+def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+    name, s3 = request.environment_id, machine.aws.platform("s3")  # nobody else may use the keys
+    clusters = machine.clusters(name)
+    verdict.expect_each_once("cluster", Counter(one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"})
+    for cluster in clusters:
+        verdict.expect("the cluster's key", cluster.get("KmsKeyId"), request.rds_key_arn)
+    verdict.expect_each_once("writer", Counter(machine.writers(name)), {f"byok-{name}-writer"})
+    buckets = {one.rsplit("-", 2)[1]: one for one in machine.buckets(name)}
+    verdict.expect_each_once("bucket for", Counter(buckets.keys()), {bucket.purpose for bucket in BLUEPRINT.buckets})
+    for bucket in BLUEPRINT.buckets:
+        if bucket.purpose in buckets:
+            _filled(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
+    verdict.expect("the claims", _claims(machine, request), dict.fromkeys(WhichKey, name))
+    _nothing_twice(machine, request, verdict)
+    if request.tenant is not None:
+        for which in WhichKey:
+            arn = request.s3_key_arn if which is WhichKey.S3 else request.rds_key_arn
+            named = ([VENDOR.alias(which, request.tenant)], dict.fromkeys(VENDOR.tenant_tags, request.tenant))
+            verdict.expect(f"the name on the {which.key_name}", machine.stack.customer.marks(arn), named)
+
+
+def _filled(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, verdict: Verdict) -> None:
+    rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    default = rule["ApplyServerSideEncryptionByDefault"]
+    verdict.expect(f"the key of {bucket}", default.get("KMSMasterKeyID"), request.s3_key_arn)
+    versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
+    verdict.expect_each_once(f"object in {bucket}", Counter(item["Key"] for item in versions), wanted)
+    for item in versions:
+        found = s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+        verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
+    open_to = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    verdict.expect(f"the doors of {bucket}", set(open_to.values()), {True})
+    verdict.expect(f"versioning of {bucket}", s3.get_bucket_versioning(Bucket=bucket).get("Status"), "Enabled")
+
+
+def _claims(machine: Machine, request: ProvisionRequest) -> dict[WhichKey, str]:
+    """The environments that the two keys are claimed for."""
+    s3, found = machine.aws.operator("s3"), {}
+    probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
+    for which, arn in zip(WhichKey, (request.s3_key_arn, request.rds_key_arn), strict=True):
+        key = parse_key_arn(arn)
+        name = f"claims/{key.account}/{key.key_id}"
+        if probes and s3.list_objects_v2(Bucket=probes, Prefix=name)["KeyCount"]:
+            body = s3.get_object(Bucket=probes, Key=name)["Body"].read().decode()
+            found[which] = body.split('"')[3]
+    return found
+
+
+def _nothing_twice(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+    """Nothing was made a second time while the first was there: the calls that were carried out tell."""
+    done: Counter[str] = Counter()
+    for call in machine.aws.control("GET", "calls")["calls"]:
+        names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]
+        if call["operation"] in ONCE and names and call["outcome"] in {"ok", "answer lost"}:
+            done[f"{call['operation']} of {sorted(names)[0]}"] += 1
+    verdict.doubled += [f"{what} was carried out {count} times" for what, count in done.items() if count > 1]
+
+
+def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
+    name, rds = request.environment_id, machine.aws.operator("rds")
+    for kind, found in (
+        ("cluster", [one["DBClusterIdentifier"] for one in machine.clusters(name)]),
+        ("writer", machine.writers(name)),
+        ("bucket", machine.buckets(name)),
+        ("claim", [which.key_name for which in _claims(machine, request)]),
+    ):
+        verdict.lost += [f"{kind} {one} is left" for one in found]
+    kept = [
+        one["DBClusterSnapshotIdentifier"]
+        for one in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
+        if one["DBClusterIdentifier"] == f"byok-{name}"
+    ]
+    if len(kept) > snapshots:
+        verdict.doubled.append(f"{len(kept)} final snapshots: {', '.join(kept)}")
+    verdict.expect("the number of final snapshots", len(kept), max(len(kept), snapshots))
+
+
+async def _history_is_clean(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+    """No secret is in any history of the environment's."""
+    ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
+    async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):
+        history = await machine.service.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        raw = b"".join(event.SerializeToString() for event in history.events)
+        verdict.lost += [f"{secret.decode()} is in the history of {run.id}" for secret in SECRETS if secret in raw]

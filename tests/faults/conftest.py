@@ -1,0 +1,50 @@
+"""The processes of the fault tests, and the table at their end."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+
+from byok.local.ports import HOST, Ports
+from byok.local.stack import LocalStack
+from tests.e2e.conftest import Machine
+from tests.faults import report
+from tests.faults.courses import Course
+from tests.faults.rig import HASTY, Rig
+from tests.faults.wire import Line
+from tests.localaws.server import Aws
+
+FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """They share one set of processes, and so one process of the test run."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.xdist_group("faults"))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    """One stack for all of them, and the table once they are done."""
+    ports = Ports.free()
+    async with Line(ports.temporal) as line:
+        settings = {
+            "BYOK_DATABASE_POLL_SECONDS": "0.3",
+            "BYOK_AWS_READ_TIMEOUT_SECONDS": HASTY,
+            # The worker alone speaks through the line; the server does not read this.
+            "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",
+        }
+        data = tmp_path_factory.mktemp("stack")
+        async with LocalStack(data, ports, database_seconds=0.5, settings=settings) as stack:
+            rig = Rig(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")), line)
+            await rig.places(Course.PROVISION)  # the first one in a Region makes the probe bucket, too
+            yield rig
+    sys.stdout.write("\n".join(["", *report.table(rig.results), *report.failures(rig.results), ""]))
+    if "BYOK_FAULTS_REPORT" in os.environ:
+        report.write(Path(os.environ["BYOK_FAULTS_REPORT"]), rig.results)

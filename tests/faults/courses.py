@@ -1,0 +1,154 @@
+"""The courses that faults are put into: an environment is made, rolled back, or deleted.
+
+Which calls a course makes is not written down here but seen: each runs once undisturbed, and its calls are the places
+where something can go wrong.
+"""
+
+import asyncio
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from byok.domain.arns import parse_key_arn
+from byok.domain.models import ProvisionRequest
+from byok.domain.statuses import Phase
+from byok.service.status import EnvironmentStatus
+from tests.e2e.conftest import Machine
+from tests.faults import checker
+from tests.faults.checker import Verdict
+from tests.localaws.server import REGION
+
+_READS: Final = ("Describe", "Get", "Head", "List", "Assume")
+_LAST_WRITE: Final = ("s3", "PutObject", "{env}-quality-", 1)
+"""After it a bucket with an object and a cluster are there: a rollback that begins there has all kinds of work."""
+
+
+class Course(StrEnum):
+    """What is done with an environment."""
+
+    PROVISION = "provision, with a tenant's name"
+    ROLL_BACK = "roll back"
+    DELETE = "delete, with a final snapshot"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A call in a course.
+
+    Attributes:
+        about: A part of the name of what it is about, with `{env}`, `{s3}` or `{rds}` for what differs.
+        number: How many calls of the same kind about the same come before it.
+    """
+
+    service: str
+    operation: str
+    about: str
+    number: int
+
+    def fault(self, run: "Run", kind: str, **more: Any) -> dict[str, Any]:
+        """A fault of the local AWS for this call of one run."""
+        return {
+            "service": self.service,
+            "operation": self.operation,
+            "kind": kind,
+            "about": run.filled(self.about),
+            "after_calls": self.number,
+            **more,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.service}:{self.operation} {self.about} #{self.number + 1}"
+
+
+@dataclass
+class Run:
+    """One environment on its course.
+
+    Attributes:
+        since: The number of the last call that was made before the course began.
+    """
+
+    machine: Machine
+    course: Course
+    request: ProvisionRequest
+    since: int = 0
+
+    @classmethod
+    async def prepare(cls, machine: Machine, course: Course) -> "Run":
+        """Keys of its own, and what has to be there before the course begins."""
+        name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
+        pair = await asyncio.to_thread(customer.ensure_pair, name)
+        values: dict[str, Any] = {
+            "environment_id": name,
+            "region": REGION,
+            "s3_key_arn": pair.s3_key_arn,
+            "rds_key_arn": pair.rds_key_arn,
+            "key_grace_seconds": 0,
+        }
+        if course is Course.PROVISION:
+            role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
+            values |= {"tenant": f"tenant-{name}", "tenant_role": role}
+        if course is Course.ROLL_BACK:
+            values["on_failure"] = "rollback"
+        run = cls(machine, course, ProvisionRequest.model_validate(values))
+        if course is Course.DELETE:
+            await machine.provision(run.request)
+            calls = run.control("GET", "calls")["calls"]
+            run.since = calls[-1]["number"] if calls else 0
+        return run
+
+    async def begin(self) -> None:
+        """Ask for it."""
+        service = self.machine.service
+        if self.course is Course.DELETE:
+            await service.delete(await service.delete_request(self.request.environment_id))
+            return
+        if self.course is Course.ROLL_BACK:
+            disabled = {"code": "KMS.DisabledException", "message": f"{self.request.s3_key_arn} is disabled."}
+            self.control("POST", "faults", **Place(*_LAST_WRITE).fault(self, "refuse"), **disabled)
+        await service.create(self.request)
+
+    async def end(self, seconds: float = 120) -> EnvironmentStatus:
+        """The status that it ends with."""
+        return await self.machine.ended(self.request.environment_id, seconds)
+
+    async def verdict(self, status: EnvironmentStatus) -> Verdict:
+        """What is wrong at its end."""
+        if self.course is Course.PROVISION:
+            return await checker.ready(self.machine, self.request, status)
+        if self.course is Course.DELETE:
+            return await checker.gone(self.machine, self.request, status, Phase.DELETED, snapshots=1)
+        return await checker.gone(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
+
+    def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
+        """A request to the local AWS's control endpoint."""
+        return self.machine.aws.control(method, name, **body)
+
+    def filled(self, about: str) -> str:
+        """A part of a name with what is this run's."""
+        return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
+
+    def generalised(self, text: str) -> str | None:
+        """What a name has in it that is this run's, as a placeholder; None where nothing is."""
+        return next((name for name in ("{env}", "{s3}", "{rds}") if self.filled(name) in text), None)
+
+    def _key(self, which: str) -> str:
+        return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
+
+    def places(self, *, reads: bool = False) -> list[Place]:
+        """Its calls so far, in their order; those that only read where they are asked for."""
+        found, counts = [], Counter[tuple[str, str, str]]()
+        for call in self.control("GET", "calls")["calls"]:
+            ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)
+            if not ours or call["number"] <= self.since:
+                continue  # the test's own, or of an earlier course
+            names = (self.generalised(value) for value in call["params"].values())
+            about = next((name for name in names if name is not None), None)
+            if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):
+                continue
+            kind = (call["service"], call["operation"], about)
+            found.append(Place(*kind, counts[kind]))
+            counts[kind] += 1
+        return found

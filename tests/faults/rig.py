@@ -1,0 +1,176 @@
+"""Real processes, and what can be done to them while environments are on their courses."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from byok.service.status import EnvironmentStatus
+from tests.e2e.conftest import Machine
+from tests.faults.checker import Verdict
+from tests.faults.courses import Course, Place, Run
+from tests.faults.wire import Line
+
+AT_ONCE: Final = 40
+"""Environments on their courses at the same time: a held call holds one of the worker's fifty threads."""
+
+PATIENT: Final = "110"
+"""Seconds that a worker waits for an answer of AWS: longer than any call is held."""
+HASTY: Final = "2"
+"""Likewise where nothing is held: shorter than a call that is not answered."""
+
+
+class Kind(StrEnum):
+    """What goes wrong at a call."""
+
+    KILL_BEFORE = "worker killed before the call"
+    KILL_UNANSWERED = "worker killed after the call, before the answer"
+    KILL_UNHEARD = "worker killed after the answer, before Temporal hears"
+    LOSE_ANSWER = "answer lost"
+    THROTTLE = "throttled"
+    ERROR_500 = "error 500"
+    TIME_OUT = "no answer in time"
+
+    @property
+    def kills(self) -> bool:
+        """Whether the worker dies of it."""
+        return self in (Kind.KILL_BEFORE, Kind.KILL_UNANSWERED, Kind.KILL_UNHEARD)
+
+
+_FAULTS: Final[dict[Kind, dict[str, Any]]] = {
+    Kind.KILL_BEFORE: {"kind": "hold_call"},
+    Kind.KILL_UNANSWERED: {"kind": "hold_answer"},
+    Kind.KILL_UNHEARD: {"kind": "hold_answer"},
+    Kind.LOSE_ANSWER: {"kind": "lose_answer"},
+    Kind.THROTTLE: {"kind": "throttle", "times": 2},
+    Kind.ERROR_500: {"kind": "error500", "times": 2},
+    Kind.TIME_OUT: {"kind": "timeout", "seconds": 5},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that goes wrong in one course."""
+
+    course: Course
+    place: Place
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.course}: {self.kind} at {self.place}"
+
+
+@dataclass
+class Rig:
+    """The stack, with a line to Temporal that can be cut.
+
+    Attributes:
+        results: What became of every case so far, by what it was and where.
+    """
+
+    machine: Machine
+    line: Line
+    results: list[tuple[str, str, Verdict]] = field(default_factory=list)
+
+    async def places(self, course: Course) -> list[Place]:
+        """The writes of a course that nothing disturbs.
+
+        Raises:
+            AssertionError: It does not even end well then.
+        """
+        run = await Run.prepare(self.machine, course)
+        await run.begin()
+        verdict = await run.verdict(await run.end())
+        assert verdict.survived, verdict
+        found = run.places()
+        if course is Course.ROLL_BACK:  # what comes before is a provisioning's
+            found = [place for place in found if place.operation.startswith(("Delete", "Modify"))]
+        return found
+
+    async def put(self, cases: Sequence[Case]) -> None:
+        """Let faults happen, many at a time, and note what became of each."""
+        for kind in Kind:
+            chosen = [case for case in cases if case.kind is kind]
+            for first in range(0, len(chosen), AT_ONCE):
+                await self._batch(chosen[first : first + AT_ONCE], kind)
+
+    async def _batch(self, cases: Sequence[Case], kind: Kind) -> None:
+        await self.with_patience(PATIENT if kind.kills else HASTY)
+        runs = [await Run.prepare(self.machine, case.course) for case in cases]
+        for case, run in zip(cases, runs, strict=True):
+            run.control("POST", "faults", **case.place.fault(run, **_FAULTS[kind]))
+        await asyncio.gather(*(run.begin() for run in runs))
+        if kind.kills:
+            await self.until(lambda: len(self.held()) == len(runs))
+            await self._kill(kind)
+        await self.note([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
+
+    async def _kill(self, kind: Kind) -> None:
+        stack, control = self.machine.stack, self.machine.aws.control
+        if kind is Kind.KILL_UNHEARD:
+            numbers = {one["number"] for one in self.held()}
+            self.line.cut()
+            control("DELETE", "held")
+            await self.until(lambda: not numbers & {one["number"] for one in self.held()})
+        await stack.children["worker"].kill()
+        control("DELETE", "held")
+        self.line.mend()
+        await stack.start_worker()
+
+    async def note(self, runs: Sequence[tuple[str, str, Run]]) -> None:
+        """Wait for the end of courses, and note what is wrong with each."""
+        statuses = await asyncio.gather(*(self._ended(run) for _, _, run in runs))
+        for (what, where, run), status in zip(runs, statuses, strict=True):
+            if isinstance(status, EnvironmentStatus):
+                verdict = await run.verdict(status)
+            else:
+                verdict = Verdict(lost=[f"it never ended: {status}"])
+            self.results.append((f"{run.course}: {what}", where, verdict))
+        self.machine.aws.control("DELETE", "faults")
+        self.machine.aws.control("DELETE", "calls")
+
+    async def _ended(self, run: Run) -> EnvironmentStatus | str:
+        try:
+            return await run.end()
+        except TimeoutError:
+            return str(await self.machine.service.status(run.request.environment_id))
+
+    async def with_patience(self, seconds: str) -> None:
+        """See that the worker waits so long for answers."""
+        settings = self.machine.stack.settings
+        if settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] != seconds:
+            settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] = seconds
+            await self.machine.stack.restart_worker()
+
+    def held(self) -> list[dict[str, Any]]:
+        """The calls that are held."""
+        found: list[dict[str, Any]] = self.machine.aws.control("GET", "held")["held"]
+        return found
+
+    async def until(self, fact: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait for a fact.
+
+        Raises:
+            AssertionError: It does not come.
+        """
+        deadline = time.monotonic() + seconds
+        while not await asyncio.to_thread(fact):
+            waiting = self.machine.aws.control("GET", "faults")["faults"] if time.monotonic() > deadline else []
+            assert time.monotonic() < deadline, f"it did not come to pass; held: {self.held()}, to come: {waiting}"
+            await asyncio.sleep(0.1)
+
+    async def many(self, course: Course, count: int, meanwhile: Callable[[], Awaitable[object]], what: str) -> None:
+        """Several environments at different points of a course while something happens to all of them."""
+        runs = [await Run.prepare(self.machine, course) for _ in range(count)]
+        begun = [asyncio.create_task(self._later(run, 0.2 * number)) for number, run in enumerate(runs)]
+        await asyncio.gather(*begun[: count // 2])
+        await meanwhile()
+        await asyncio.gather(*begun)
+        await self.note([(what, what, run) for run in runs])
+
+    @staticmethod
+    async def _later(run: Run, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await run.begin()

@@ -1,0 +1,79 @@
+"""The line between a worker and Temporal, which can be cut without either of them noticing at once."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from byok.local.ports import HOST
+
+
+class Line:
+    """Passes bytes on between whoever connects and a server, until it is cut.
+
+    Args:
+        port: The server's port on this machine.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._cut = False
+        self._server: asyncio.Server | None = None
+        self._passing: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Listen on a free port."""
+        self._server = await asyncio.start_server(self._connected, HOST, 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop listening and close what is open."""
+        assert self._server is not None
+        self._server.close()
+        for task in self._passing:
+            task.cancel()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        assert self._server is not None
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def cut(self) -> None:
+        """From now on nothing reaches the server; what is sent there is lost."""
+        self._cut = True
+
+    def mend(self) -> None:
+        """Let new connections through; those that were cut stay as they are."""
+        self._cut = False
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._cut:
+            writer.close()
+            return
+        try:
+            there, back = await asyncio.open_connection(HOST, self._target)
+        except OSError:
+            writer.close()
+            return
+        for one, other, may_be_cut in ((reader, back, True), (there, writer, False)):
+            task = asyncio.create_task(self._pass_on(one, other, may_be_cut=may_be_cut))
+            self._passing.add(task)
+            task.add_done_callback(self._passing.discard)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, may_be_cut: bool) -> None:
+        lost = False
+        try:
+            while data := await reader.read(65536):
+                # A connection that has lost bytes can carry no others: what came after them would be garbled.
+                lost = lost or (may_be_cut and self._cut)
+                if not lost:
+                    writer.write(data)
+                    await writer.drain()
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
