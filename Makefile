@@ -8,7 +8,7 @@ TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 
-.PHONY: help setup demo up test lint format lock clean
+.PHONY: help setup demo up test lint faults format lock clean
 
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -48,6 +48,9 @@ lint: setup ## Formatting, lint, types and the directions between packages.
 
 test: setup lint $(AWS_CLI) $(ORACLE) ## Everything CI runs.
 	$(BIN)/pytest -n auto
+
+faults: setup ## Everything that can go wrong, tried on real processes: a quarter of an hour or more; writes docs/faults.md.
+	BYOK_TEST_FAULTS=full BYOK_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

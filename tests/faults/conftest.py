@@ -2,9 +2,9 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 import pytest_asyncio
@@ -17,6 +17,8 @@ from tests.faults.courses import Course
 from tests.faults.rig import HASTY, Rig
 from tests.faults.wire import Line
 from tests.localaws.server import Aws
+
+_T = TypeVar("_T")
 
 FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 
@@ -48,3 +50,22 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
     sys.stdout.write("\n".join(["", *report.table(rig.results), *report.failures(rig.results), ""]))
     if "BYOK_FAULTS_REPORT" in os.environ:
         report.write(Path(os.environ["BYOK_FAULTS_REPORT"]), rig.results)
+
+
+def chosen(cases: Sequence[_T], sample: int) -> Sequence[_T]:
+    """All of them, or so many that are spread over them."""
+    if FULL or len(cases) <= sample:
+        return cases
+    step = len(cases) / sample
+    return [cases[int(number * step)] for number in range(sample)]
+
+
+def assert_survived(rig: Rig, before: int) -> None:
+    """See that there were cases, and that all of them ended well.
+
+    Args:
+        rig: With the results.
+        before: How many there were before.
+    """
+    assert report.failures(rig.results[before:]) == []
+    assert len(rig.results) > before

@@ -50,6 +50,13 @@ _FAULTS: Final[dict[Kind, dict[str, Any]]] = {
 }
 
 
+_TOGETHER: Final = (
+    {Kind.KILL_BEFORE, Kind.KILL_UNANSWERED},
+    {Kind.KILL_UNHEARD},
+    {kind for kind in Kind if not kind.kills},
+)
+
+
 @dataclass(frozen=True)
 class Case:
     """One thing that goes wrong in one course."""
@@ -90,30 +97,33 @@ class Rig:
         return found
 
     async def put(self, cases: Sequence[Case]) -> None:
-        """Let faults happen, many at a time, and note what became of each."""
-        for kind in Kind:
-            chosen = [case for case in cases if case.kind is kind]
-            for first in range(0, len(chosen), AT_ONCE):
-                await self._batch(chosen[first : first + AT_ONCE], kind)
+        """Let faults happen, many at a time, and note what became of each.
 
-    async def _batch(self, cases: Sequence[Case], kind: Kind) -> None:
-        await self.with_patience(PATIENT if kind.kills else HASTY)
-        runs = [await Run.prepare(self.machine, case.course) for case in cases]
+        Those that one kill can serve go together, and those that need none.
+        """
+        for kinds in _TOGETHER:
+            chosen = [case for case in cases if case.kind in kinds]
+            for first in range(0, len(chosen), AT_ONCE):
+                await self._batch(chosen[first : first + AT_ONCE])
+
+    async def _batch(self, cases: Sequence[Case]) -> None:
+        kills = cases[0].kind.kills
+        await self.with_patience(PATIENT if kills else HASTY)
+        runs = await asyncio.gather(*(Run.prepare(self.machine, case.course) for case in cases))
         for case, run in zip(cases, runs, strict=True):
-            run.control("POST", "faults", **case.place.fault(run, **_FAULTS[kind]))
+            run.control("POST", "faults", **case.place.fault(run, **_FAULTS[case.kind]))
         await asyncio.gather(*(run.begin() for run in runs))
-        if kind.kills:
+        if kills:
             await self.until(lambda: len(self.held()) == len(runs))
-            await self._kill(kind)
+            await self._kill(unheard=cases[0].kind is Kind.KILL_UNHEARD)
         await self.note([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
 
-    async def _kill(self, kind: Kind) -> None:
+    async def _kill(self, *, unheard: bool) -> None:
         stack, control = self.machine.stack, self.machine.aws.control
-        if kind is Kind.KILL_UNHEARD:
-            numbers = {one["number"] for one in self.held()}
+        if unheard:
             self.line.cut()
             control("DELETE", "held")
-            await self.until(lambda: not numbers & {one["number"] for one in self.held()})
+            await self.until(lambda: not self.held())
         await stack.children["worker"].kill()
         control("DELETE", "held")
         self.line.mend()
@@ -161,16 +171,13 @@ class Rig:
             assert time.monotonic() < deadline, f"it did not come to pass; held: {self.held()}, to come: {waiting}"
             await asyncio.sleep(0.1)
 
-    async def many(self, course: Course, count: int, meanwhile: Callable[[], Awaitable[object]], what: str) -> None:
-        """Several environments at different points of a course while something happens to all of them."""
-        runs = [await Run.prepare(self.machine, course) for _ in range(count)]
-        begun = [asyncio.create_task(self._later(run, 0.2 * number)) for number, run in enumerate(runs)]
-        await asyncio.gather(*begun[: count // 2])
-        await meanwhile()
-        await asyncio.gather(*begun)
-        await self.note([(what, what, run) for run in runs])
-
-    @staticmethod
-    async def _later(run: Run, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        await run.begin()
+    async def meanwhile(self, what: str, places: Sequence[Place], happening: Callable[[], Awaitable[object]]) -> None:
+        """Something happens to all environments at once, while each of them is at another call of a provisioning."""
+        await self.with_patience(PATIENT)
+        runs = await asyncio.gather(*(Run.prepare(self.machine, Course.PROVISION) for _ in places))
+        for place, run in zip(places, runs, strict=True):
+            run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
+        await asyncio.gather(*(run.begin() for run in runs))
+        await self.until(lambda: len(self.held()) == len(runs))
+        await happening()
+        await self.note([(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)])

@@ -1,0 +1,188 @@
+"""What happens to everything at once, and keys that change between two steps."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byok.contracts import PROVISION_ENVIRONMENT, TASK_QUEUE, environment_workflow_id
+from byok.domain.arns import WhichKey
+from byok.domain.statuses import Phase
+from byok.localaws.kms.policies import default_policy
+from byok.localaws.world import CUSTOMER_ACCOUNT
+from byok.service.status import EnvironmentStatus
+from tests.faults import checker
+from tests.faults.checker import Verdict
+from tests.faults.conftest import FULL, assert_survived, chosen
+from tests.faults.courses import Course, Place, Run
+from tests.faults.rig import AT_ONCE, HASTY, PATIENT, Rig
+from tests.localaws.server import REGION
+
+KEY_CODES = {
+    WhichKey.S3: ("s3.KMS.DisabledException", "s3.AccessDenied"),
+    WhichKey.RDS: ("rds.KMSKeyNotAccessibleFault", "rds.inaccessible-encryption-credentials-recoverable"),
+}
+
+
+async def test_temporal_is_killed_and_starts_again(rig: Rig) -> None:
+    before, places = len(rig.results), chosen(await rig.places(Course.PROVISION), 2)
+
+    async def kill() -> None:
+        await rig.machine.stack.restart_temporal(kill=True)
+        rig.machine.aws.control("DELETE", "held")
+
+    await rig.meanwhile("Temporal killed and started again", places, kill)
+
+    assert_survived(rig, before)
+
+
+async def test_aws_is_out_of_reach_for_a_while(rig: Rig) -> None:
+    before, places = len(rig.results), chosen(await rig.places(Course.PROVISION), 2)
+    seconds = 60 if FULL else 3
+
+    async def away() -> None:
+        rig.machine.aws.control("DELETE", "held")
+        await rig.machine.stack.stop_aws()
+        await asyncio.sleep(seconds)  # the outage itself
+        await rig.machine.stack.start_aws()
+
+    await rig.meanwhile("AWS out of reach for a minute" if FULL else "AWS out of reach", places, away)
+
+    assert_survived(rig, before)
+
+
+async def test_of_two_workers_one_is_killed(rig: Rig) -> None:
+    before, places = len(rig.results), chosen(await rig.places(Course.PROVISION), 2)
+    await rig.machine.stack.start_worker("worker-2")
+
+    async def kill_one() -> None:
+        await rig.machine.stack.children.pop("worker-2").kill()
+        rig.machine.aws.control("DELETE", "held")
+
+    await rig.meanwhile("two workers, one of them killed", places, kill_one)
+
+    assert_survived(rig, before)
+
+
+async def test_asked_for_at_two_doors_at_once_it_is_made_once(rig: Rig, tmp_path: Path) -> None:
+    before = len(rig.results)
+    await rig.with_patience(HASTY)
+    runs = [await Run.prepare(rig.machine, Course.PROVISION) for _ in range(10 if FULL else 2)]
+
+    async def twice(run: Run) -> None:
+        file, request = tmp_path / f"{run.request.environment_id}.json", run.request
+        file.write_text(request.model_dump_json())
+        ended = await asyncio.gather(
+            rig.machine.run("byok", "create", "--file", str(file)),
+            rig.machine.run(
+                *("temporal", "workflow", "start", "--type", PROVISION_ENVIRONMENT, "--task-queue", TASK_QUEUE),
+                *("--workflow-id", environment_workflow_id(request.environment_id), "--input-file", str(file)),
+            ),
+        )
+        assert 0 in {one.code for one in ended}, ended
+
+    for run in runs:
+        await twice(run)
+    what = "asked for through the command line and Temporal at once"
+    await rig.note([(what, what, run) for run in runs])
+
+    assert_survived(rig, before)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A key that changes at a call of a provisioning, and is put right after the stop."""
+
+    place: Place
+    key: WhichKey
+
+    def __str__(self) -> str:
+        return f"{self.key.key_name} disabled before {self.place}"
+
+
+async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes_it(rig: Rig) -> None:
+    before, places = len(rig.results), await rig.places(Course.PROVISION)
+    changes = chosen([Change(place, key) for key in WhichKey for place in places], 4)
+    for first in range(0, len(changes), AT_ONCE):
+        await _change(rig, changes[first : first + AT_ONCE])
+
+    assert_survived(rig, before)
+
+
+async def _change(rig: Rig, changes: Any) -> None:
+    machine, kms = rig.machine, rig.machine.aws.customer("kms")
+    await rig.with_patience(PATIENT)
+    runs = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in changes))
+    for change, run in zip(changes, runs, strict=True):
+        run.control("POST", "faults", **change.place.fault(run, kind="hold_call"))
+    await asyncio.gather(*(run.begin() for run in runs))
+    await rig.until(lambda: len(rig.held()) == len(runs))
+    for change, run in zip(changes, runs, strict=True):
+        kms.disable_key(KeyId=_arn(run, change.key))
+    machine.aws.control("DELETE", "held")
+
+    stops = await asyncio.gather(*(run.end() for run in runs))
+    for change, run, status in zip(changes, runs, stops, strict=True):
+        verdict = await _of_stop(run, status, change.key)
+        kms.enable_key(KeyId=_arn(run, change.key))
+        if status.phase is Phase.STOPPED:
+            await _recovered(run, change.key)
+            await machine.service.replay(run.request.environment_id)
+        rig.results.append((f"{change.key.key_name} disabled between two steps: told", str(change), verdict))
+    named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
+    await rig.note([(*name, run) for name, run in zip(named, runs, strict=True)])
+
+
+async def _of_stop(run: Run, status: EnvironmentStatus, key: WhichKey) -> Verdict:
+    """A stop by the key, or no stop at all where the key was not needed any more."""
+    if status.phase is Phase.READY:
+        return await run.verdict(status)
+    return await checker.stopped(run.machine, run.request, status, *KEY_CODES[key], key=key)
+
+
+async def _recovered(run: Run, key: WhichKey) -> None:
+    """A cluster that had lost its key is started again, as the remedy says."""
+    rds, name = run.machine.aws.operator("rds"), f"byok-{run.request.environment_id}"
+
+    def status() -> str | None:
+        found = run.machine.clusters(run.request.environment_id)
+        return str(found[0]["Status"]) if found else None
+
+    if key is WhichKey.RDS and await asyncio.to_thread(status) == "inaccessible-encryption-credentials-recoverable":
+        await asyncio.to_thread(lambda: rds.start_db_cluster(DBClusterIdentifier=name))
+
+
+def _arn(run: Run, key: WhichKey) -> str:
+    return run.request.s3_key_arn if key is WhichKey.S3 else run.request.rds_key_arn
+
+
+async def test_policy_removed_while_aurora_is_being_made(rig: Rig) -> None:
+    before, machine = len(rig.results), rig.machine
+    await rig.with_patience(HASTY)
+    machine.aws.control("POST", "settings", database_seconds=4)
+    runs = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in range(4 if FULL else 2)))
+    bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))
+
+    async def disturbed(number: int, run: Run) -> EnvironmentStatus:
+        key, kms = list(WhichKey)[number % 2], machine.aws.customer("kms")
+        policy = kms.get_key_policy(KeyId=_arn(run, key))["Policy"]
+        await run.begin()
+        async for status in machine.service.watch(run.request.environment_id):
+            if status.resources.cluster is not None:
+                break
+        kms.put_key_policy(KeyId=_arn(run, key), Policy=bare)
+        status = await run.end()
+        kms.put_key_policy(KeyId=_arn(run, key), Policy=policy)
+        if status.phase is Phase.STOPPED:
+            verdict = await checker.stopped(machine, run.request, status, *KEY_CODES[key], key=key)
+            rig.results.append((f"{key.key_name}'s policy removed: told", str(run.request.environment_id), verdict))
+            await machine.service.replay(run.request.environment_id)
+        return status
+
+    await asyncio.gather(*(disturbed(number, run) for number, run in enumerate(runs)))
+    machine.aws.control("POST", "settings", database_seconds=0.5)
+    what = "a key's policy removed while Aurora is being made, put back"
+    await rig.note([(what, what, run) for run in runs])
+
+    assert_survived(rig, before)
