@@ -91,19 +91,25 @@ class KeyClaims:
     def release(self) -> None:
         """Give both keys back; only those that are this environment's."""
         for which in WhichKey:
-            if self._owner(which) == self._environment.environment_id:
-                self.s3.delete_object(Bucket=self._environment.probe_bucket, Key=self._name(which))
+            self.release_key(self._environment.key_arn(which))
+
+    def release_key(self, key_arn: str) -> None:
+        """Give a key back that the environment has had, if it is still this environment's."""
+        name = _claim_on(key_arn)
+        if self._owner(name) == self._environment.environment_id:
+            self.s3.delete_object(Bucket=self._environment.probe_bucket, Key=name)
 
     @property
     def _environment(self) -> Environment:
         return self.step.environment
 
     def _claim(self, which: WhichKey) -> str:
+        name = _claim_on(self._environment.key_arn(which))
         body = json.dumps({"environment_id": self._environment.environment_id}).encode()
         try:
             self.s3.put_object(
                 Bucket=self._environment.probe_bucket,
-                Key=self._name(which),
+                Key=name,
                 Body=body,
                 ContentType="application/json",
                 IfNoneMatch="*",
@@ -112,12 +118,12 @@ class KeyClaims:
             if outcome_of(error) is not Outcome.EXISTS:
                 raise
             # None: it was given back between the two calls, and is there for the asking.
-            return self._owner(which) or self._claim(which)
+            return self._owner(name) or self._claim(which)
         return self._environment.environment_id
 
-    def _owner(self, which: WhichKey) -> str | None:
+    def _owner(self, name: str) -> str | None:
         try:
-            answer = self.s3.get_object(Bucket=self._environment.probe_bucket, Key=self._name(which))
+            answer = self.s3.get_object(Bucket=self._environment.probe_bucket, Key=name)
         except ClientError as error:
             if outcome_of(error) is not Outcome.ABSENT:
                 raise
@@ -125,9 +131,10 @@ class KeyClaims:
         owner: str = json.loads(answer["Body"].read())["environment_id"]
         return owner
 
-    def _name(self, which: WhichKey) -> str:
-        arn = parse_key_arn(self._environment.key_arn(which))
-        return f"{_CLAIMS}{arn.account}/{arn.key_id}"
+
+def _claim_on(key_arn: str) -> str:
+    arn = parse_key_arn(key_arn)
+    return f"{_CLAIMS}{arn.account}/{arn.key_id}"
 
 
 def _put_probe(s3: "S3Client", environment: Environment, key: str, content: bytes) -> str:

@@ -20,7 +20,8 @@ from activities.buckets import (
     or_absent,
     settings,
 )
-from byok.domain.arns import WhichKey
+from activities.keys import KeyClaims
+from byok.domain.arns import WhichKey, is_key_arn
 from byok.domain.blueprint import InitialObject
 from byok.domain.models import (
     Belongings,
@@ -191,10 +192,15 @@ def _must_be_ours(s3: "S3Client", step: Step, task: StorageTask) -> None:
     name, key = task.bucket.name, task.environment.s3_key_arn
     if not is_ours(s3, name, task.environment):
         raise step.refuse("byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN)
-    _, current, _ = default_encryption(s3, name)
-    if current not in {None, key} and _versions(s3, name):
+    algorithm, current, _ = default_encryption(s3, name)
+    if current in {None, key}:
+        return
+    if _versions(s3, name):
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.refuse("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
+    if algorithm == "aws:kms" and is_key_arn(current):
+        # It was asked for with another key before: that one is free again.
+        KeyClaims(s3, step).release_key(current)
 
 
 def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:

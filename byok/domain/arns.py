@@ -168,6 +168,14 @@ def parse_key_arn(text: str) -> KeyArn:
     return KeyArn(match["partition"], match["region"], match["account"], key_id)
 
 
+def is_key_arn(text: str | None) -> bool:
+    """Whether a text is a full key ARN."""
+    try:
+        return text is not None and str(parse_key_arn(text)) == text
+    except ArnError:
+        return False
+
+
 def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None) -> list[ArnFinding]:
     """Every pure rule, on both keys: all findings, in the order of the fields.
 

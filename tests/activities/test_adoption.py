@@ -90,6 +90,21 @@ def test_own_half_made_bucket_is_finished(bench: Bench) -> None:
     assert default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": bench.plan.environment.s3_key_arn}
 
 
+def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(bench: Bench) -> None:
+    first, name = bench.plan.environment, bench.plan.environment.environment_id
+    bench.settle(bench.keys.probe_s3_key, first)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+
+    bench.plan = bench.planned(environment_id=name, rds_key_arn=first.rds_key_arn)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+
+    claimed = bench.aws.operator("s3").list_objects_v2(Bucket=first.probe_bucket, Prefix="claims/")["Contents"]
+    keys = (bench.plan.environment.s3_key_arn, first.rds_key_arn)
+    assert {item["Key"].rpartition("/")[2] for item in claimed} == {arn.rpartition("/")[2] for arn in keys}
+
+
 def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: Bench) -> None:
     bench.build()
     bench.plan = bench.planned(
