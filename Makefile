@@ -50,7 +50,7 @@ test: setup lint $(AWS_CLI) $(ORACLE) ## Everything CI runs.
 	$(BIN)/pytest -n auto
 
 faults: setup ## Everything that can go wrong, tried on real processes: a quarter of an hour or more; writes docs/faults.md.
-	BYOK_TEST_FAULTS=full BYOK_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
+	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

@@ -48,8 +48,8 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
             await rig.places(Course.PROVISION)  # the first one in a Region makes the probe bucket, too
             yield rig
     sys.stdout.write("\n".join(["", *report.table(rig.results), *report.failures(rig.results), ""]))
-    if "BYOK_FAULTS_REPORT" in os.environ:
-        report.write(Path(os.environ["BYOK_FAULTS_REPORT"]), rig.results)
+    if "BYOK_TEST_FAULTS_REPORT" in os.environ:
+        report.write(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), rig.results)
 
 
 def chosen(cases: Sequence[_T], sample: int) -> Sequence[_T]:
