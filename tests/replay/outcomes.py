@@ -1,15 +1,19 @@
 """Every way an environment can end, each as a script for the activities; recorded once, replayed for ever."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any, Final
 
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from byok.domain.models import Belongings, Removal
 from byok.domain.statuses import Phase
-from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, refusal, request
+from byok.service import EnvironmentService
+from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, deletion, naming, refusal, request
 from tests.workflows.stage import Stage
 
 _NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
@@ -20,6 +24,10 @@ Outcome = Callable[[Stage], Awaitable[Handle]]
 
 _DISABLED: Final = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
 _NOT_ACCESSIBLE: Final = ("rds", "KMSKeyNotAccessibleFault", f"The specified KMS key [{RDS_KEY}] isn't accessible.")
+
+_EVERYTHING: Final = Belongings(
+    instances=("byok-acme-writer",), clusters=("byok-acme",), buckets=("byok-acme-files-1", "byok-acme-former-2")
+)
 
 
 async def ready(stage: Stage) -> Handle:
@@ -112,6 +120,58 @@ async def tenant_commands(stage: Stage) -> Handle:
     return await stage.name(naming("tenant-commands", tenant_role=None))
 
 
+async def replayed(stage: Stage) -> Handle:
+    """Stopped at a late step, and continued from there: the history of the reset run."""
+    _keep_waiting(stage)
+    stage.activities.script["write_initial_objects"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    stopped = await stage.start(request("replayed"))
+    with contextlib.suppress(WorkflowFailureError):
+        await stopped.result()
+    stage.activities.script.clear()
+    again = await EnvironmentService(stage.client, stage.task_queue).replay("replayed")
+    return stage.client.get_workflow_handle(again.workflow_id, run_id=again.run_id)
+
+
+async def stopped_by_a_timeout(stage: Stage) -> Handle:
+    """AWS refuses in a way that may pass until the time for the step has run out."""
+    again = refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
+    stage.activities.script["ensure_cluster"] = [again] * 99
+    return await stage.start(request("stopped-by-a-timeout"))
+
+
+async def cancelled_and_rolled_back(stage: Stage) -> Handle:
+    """Cancelled while the database is being awaited, and everything is removed."""
+    begun = _keep_waiting(stage)
+    handle = await stage.start(request("cancelled-and-rolled-back", on_failure="rollback"))
+    await asyncio.to_thread(begun.wait, 10)
+    await handle.cancel()
+    return handle
+
+
+async def deleted(stage: Stage) -> Handle:
+    """Everything is removed; one of the buckets is known to the blueprint no more."""
+    stage.activities.listed = [_EVERYTHING]
+    return await stage.delete(deletion("deleted"))
+
+
+async def deletion_stopped(stage: Stage) -> Handle:
+    """A bucket with somebody's data is kept."""
+    stage.activities.listed = [_EVERYTHING, Belongings(buckets=_EVERYTHING.buckets)]
+    kept = Removal(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
+    stage.activities.removals["remove_bucket"] = kept
+    return await stage.delete(deletion("deletion-stopped"))
+
+
+async def deletion_cancelled(stage: Stage) -> Handle:
+    """Cancelled while the cluster is being deleted."""
+    begun = _keep_waiting(stage, "remove_cluster")
+    stage.activities.listed = [_EVERYTHING, _EVERYTHING]
+    handle = await stage.delete(deletion("deletion-cancelled"))
+    await asyncio.to_thread(begun.wait, 10)
+    await handle.cancel()
+    return handle
+
+
 OUTCOMES: Final[tuple[Outcome, ...]] = (
     ready,
     stopped_by_the_s3_key,
@@ -128,15 +188,21 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     tenant_stopped,
     tenant_named_in_part,
     tenant_commands,
+    replayed,
+    stopped_by_a_timeout,
+    cancelled_and_rolled_back,
+    deleted,
+    deletion_stopped,
+    deletion_cancelled,
 )
 
 
-def _keep_waiting(stage: Stage) -> threading.Event:
+def _keep_waiting(stage: Stage, step: str = "await_cluster") -> threading.Event:
     begun = threading.Event()
 
     def wait() -> None:
         begun.set()
         raise ApplicationError("creating", type="rds.NotReady")
 
-    stage.activities.script["await_cluster"] = [wait] * 99
+    stage.activities.script[step] = [wait] * 99
     return begun
