@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
@@ -95,6 +96,23 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
     ]
 
 
+def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """Which version this worker is; None where it is not versioned, and takes whatever comes.
+
+    A versioned worker takes new workflows only once its build is the current one, and those that began on it until they
+    end. They are pinned because they take minutes, an hour at the most: no build has to be kept for longer than that.
+
+    It is said here and not on the workflows: the server refuses a workflow with a behaviour from a worker without a
+    version, so that it would hang there.
+    """
+    if settings.worker_deployment is None or settings.worker_build_id is None:
+        return None
+    version = WorkerDeploymentVersion(settings.worker_deployment, settings.worker_build_id)
+    return WorkerDeploymentConfig(
+        version, use_worker_versioning=True, default_versioning_behavior=VersioningBehavior.PINNED
+    )
+
+
 def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor) -> Worker:
     """A worker for everything this product does; it takes converter and guard from its client's plugin."""
     return Worker(
@@ -105,6 +123,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
+        deployment_config=deployment(settings),
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )
@@ -119,7 +138,13 @@ async def run(settings: Settings) -> None:
     await register_search_attributes(client)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
         async with make_worker(client, settings, executor):
-            structlog.get_logger().info("worker_started", task_queue=TASK_QUEUE, namespace=client.namespace)
+            structlog.get_logger().info(
+                "worker_started",
+                task_queue=TASK_QUEUE,
+                namespace=client.namespace,
+                deployment=settings.worker_deployment,
+                build_id=settings.worker_build_id,
+            )
             await stop.wait()
             structlog.get_logger().info("worker_stopping")
 

@@ -5,9 +5,10 @@ Temporal is found by its own environment configuration (`TEMPORAL_ADDRESS`, prof
 
 import json
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
@@ -38,6 +39,20 @@ def _role_arn(value: str) -> str:
     return value
 
 
+def _fits(pattern: str, words: str) -> AfterValidator:
+    def fits(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"has to be {words}")
+        return value
+
+    return AfterValidator(fits)
+
+
+# Less than Temporal takes: it joins the two with a dot or a colon, and both are typed into commands.
+_Deployment = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, at most 63")]
+_BuildId = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "letters, digits and . _ + -, at most 127")]
+
+
 class Settings(BaseSettings):
     """Everything of ours that can be set, as `BYOK_…` in the environment; nested names are joined by two underscores.
 
@@ -50,6 +65,9 @@ class Settings(BaseSettings):
         aws_connect_timeout_seconds: How long a connection to AWS may take.
         aws_read_timeout_seconds: How long AWS may be silent within a call.
         activity_threads: AWS calls that one worker makes at once.
+        worker_deployment: Name of the worker deployment, with which the worker is versioned; it takes new work once its
+            build is made the current one.
+        worker_build_id: Which build of it this worker is; one without the other is refused.
         log_level: Least severity that is logged.
         log_format: JSON for machines, console for people.
     """
@@ -65,6 +83,8 @@ class Settings(BaseSettings):
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
     activity_threads: int = Field(default=50, ge=1, le=500)
+    worker_deployment: _Deployment | None = None
+    worker_build_id: _BuildId | None = None
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.JSON
 
@@ -83,6 +103,16 @@ class Settings(BaseSettings):
         if unknown:
             raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         return values
+
+    @model_validator(mode="after")
+    def _version_is_whole(self) -> Self:
+        """A name or a build alone would leave the worker without a version, and nobody would notice."""
+        if (self.worker_deployment is None) is not (self.worker_build_id is None):
+            missing = "BYOK_WORKER_BUILD_ID" if self.worker_build_id is None else "BYOK_WORKER_DEPLOYMENT"
+            raise ValueError(
+                f"{missing}: is missing; a versioned worker needs BYOK_WORKER_DEPLOYMENT and BYOK_WORKER_BUILD_ID"
+            )
+        return self
 
 
 def faults(error: ValidationError | SettingsError) -> str:

@@ -108,6 +108,10 @@ def test_settings_cannot_be_changed() -> None:
         ("BYOK_VENDOR__RESOURCE_PREFIX", "Globex", "BYOK_VENDOR__RESOURCE_PREFIX: has to be 2 to 8 small letters"),
         ("BYOK_VENDOR__TAG_PREFIX", "a:b", "BYOK_VENDOR__TAG_PREFIX: has to be at most 31 small letters"),
         ("BYOK_NONSENSE", "1", "unknown: BYOK_NONSENSE"),
+        ("BYOK_WORKER_DEPLOYMENT", "byok", "BYOK_WORKER_BUILD_ID: is missing; a versioned worker needs BYOK_WORKER_D"),
+        ("BYOK_WORKER_BUILD_ID", "1.0", "BYOK_WORKER_DEPLOYMENT: is missing; a versioned worker needs BYOK_WORKER_D"),
+        ("BYOK_WORKER_DEPLOYMENT", "by.ok", "BYOK_WORKER_DEPLOYMENT: has to be letters, digits, _ and -"),
+        ("BYOK_WORKER_BUILD_ID", "1:0", "BYOK_WORKER_BUILD_ID: has to be letters, digits and . _ + -"),
     ],
 )
 def test_fault_is_told_once_with_its_variable_and_in_words(
