@@ -17,6 +17,8 @@ from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import account_of, role_of_session
 from byok.service import EnvironmentService, connect_service
 from byok.service.errors import ServiceError
+from byok.service.polling import PollingWorker
+from byok.service.versions import how_to_make_current
 from byok.settings import Settings
 
 _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
@@ -92,10 +94,21 @@ async def _search_attributes(service: EnvironmentService) -> Check:
 
 
 async def _workers(service: EnvironmentService) -> Check:
-    workers = await service.workers()
-    if workers:
-        return Check("workers", ok=True, detail=", ".join(worker.identity for worker in workers))
-    return Check("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
+    workers, routing = await service.workers(), await service.routing()
+    if not workers:
+        return Check("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
+    detail = ", ".join(_with_build(worker) for worker in workers)
+    if any(routing.takes(worker.version) for worker in workers):
+        return Check("workers", ok=True, detail=detail)
+    current = (
+        f"build {routing.current.build_id} is the current one" if routing.current else "no build is the current one"
+    )
+    return Check("workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=how_to_make_current(workers))
+
+
+def _with_build(worker: PollingWorker) -> str:
+    version = worker.version
+    return f"{worker.identity} (build {version.build_id} of {version.deployment_name})" if version else worker.identity
 
 
 def _aws(settings: Settings) -> Iterator[Check]:

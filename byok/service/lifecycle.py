@@ -18,6 +18,7 @@ from byok.domain.models import DeleteRequest, Deletion
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
+from byok.service.versions import to_a_build_that_is_there
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,11 @@ class Replay:
 
 
 async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) -> Replay:
-    """Take a run up again just before a step; what was done before it stays done."""
+    """Take a run up again just before a step; what was done before it stays done.
+
+    Where its build gets no new work any more, it goes on with the current one.
+    """
+    described = await client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
     answer = await client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=client.namespace,
@@ -45,6 +50,7 @@ async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) ->
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
+            post_reset_operations=await to_a_build_that_is_there(client, described),
         )
     )
     return Replay(status.environment_id, status.workflow_id, answer.run_id, point.step)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.enums.v1 import TaskQueueType, WorkerVersioningMode
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
 """A worker's poll lasts up to a minute; the server goes on listing a worker that is gone for five."""
@@ -16,10 +17,15 @@ _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
 
 @dataclass(frozen=True)
 class PollingWorker:
-    """A worker that asked for work not long ago."""
+    """A worker that asked for work not long ago.
+
+    Attributes:
+        version: Which build it is; None where it is not versioned.
+    """
 
     identity: str
     last_seen: datetime
+    version: WorkerDeploymentVersion | None = None
 
 
 async def polling_workers(client: Client, task_queue: str) -> list[PollingWorker]:
@@ -40,5 +46,12 @@ async def _pollers(client: Client, task_queue: str, kind: TaskQueueType.ValueTyp
         )
     )
     now = datetime.now(UTC)
-    seen = (PollingWorker(item.identity, item.last_access_time.ToDatetime(tzinfo=UTC)) for item in answer.pollers)
+    seen = (_worker(item) for item in answer.pollers)
     return [worker for worker in seen if now - worker.last_seen < _WORKER_SEEN_WITHIN]
+
+
+def _worker(item: PollerInfo) -> PollingWorker:
+    options = item.deployment_options
+    versioned = options.worker_versioning_mode == WorkerVersioningMode.WORKER_VERSIONING_MODE_VERSIONED
+    version = WorkerDeploymentVersion(options.deployment_name, options.build_id) if versioned else None
+    return PollingWorker(item.identity, item.last_access_time.ToDatetime(tzinfo=UTC), version)

@@ -19,6 +19,7 @@ from byok.service.polling import PollingWorker, polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, Waiting
 from byok.service.temporal_errors import no_namespace, temporal_answers
 from byok.service.tenant_names import tenant_runs, with_names
+from byok.service.versions import Routing, routing_of, why_nobody_takes
 
 Result = TypeVar("Result")
 
@@ -95,16 +96,21 @@ class EnvironmentReader:
         with temporal_answers():
             return await polling_workers(self.client, self._task_queue)
 
+    async def routing(self) -> Routing:
+        """Where the task queue sends new work."""
+        with temporal_answers():
+            return await routing_of(self.client, self._task_queue)
+
     async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
         # Counted from when somebody began to wait: the worker may have been started for that.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_PATIENCE:
             return
-        if not await self.workers():
-            raise NoWorkerError(
-                f"{what}, and no worker takes it: none polls task queue {self._task_queue!r} of namespace "
-                f"{self.client.namespace!r}. It goes on as soon as one does; `byok doctor` says what is missing."
-            )
+        described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
+        why = why_nobody_takes(described, await self.routing(), await self.workers())
+        if why is not None:
+            where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
+            raise NoWorkerError(f"{what}, and no worker takes it: {why.format(where=where)}")
 
     async def result_of(
         self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[Waiting], None] | None = None

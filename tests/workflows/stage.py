@@ -4,6 +4,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from byok.contracts import (
     DELETE_ENVIRONMENT,
@@ -110,6 +111,27 @@ class Stage:
         return await described.memo_value(TENANT_MEMO, type_hint=TenantProgress)
 
 
+@asynccontextmanager
+async def stage_for(
+    temporal: WorkflowEnvironment,
+    activities: ScriptedActivities,
+    task_queue: str,
+    deployment: WorkerDeploymentConfig | None = None,
+) -> AsyncIterator[Stage]:
+    """A worker on a task queue, versioned where a deployment is given."""
+    with ThreadPoolExecutor(8) as executor:
+        async with Worker(
+            temporal.client,
+            task_queue=task_queue,
+            workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
+            activities=activities.all,
+            activity_executor=executor,
+            max_concurrent_activities=8,
+            deployment_config=deployment,
+        ):
+            yield Stage(temporal.client, task_queue, activities)
+
+
 @pytest.fixture
 def environment_id() -> str:
     """An environment no other test has."""
@@ -119,14 +141,5 @@ def environment_id() -> str:
 @pytest_asyncio.fixture
 async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
     """A worker with activities that the test scripts."""
-    activities, queue = ScriptedActivities(), f"queue-{uuid.uuid4().hex}"
-    with ThreadPoolExecutor(8) as executor:
-        async with Worker(
-            temporal.client,
-            task_queue=queue,
-            workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
-            activities=activities.all,
-            activity_executor=executor,
-            max_concurrent_activities=8,
-        ):
-            yield Stage(temporal.client, queue, activities)
+    async with stage_for(temporal, ScriptedActivities(), f"queue-{uuid.uuid4().hex}") as ready:
+        yield ready

@@ -1,0 +1,121 @@
+"""Two builds of the worker side by side, with the commands of docs/upgrading.md; on a stack of its own."""
+
+import asyncio
+import os
+import shlex
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+
+from byok.domain.statuses import Phase
+from byok.local.environment import children_environment
+from byok.local.ports import HOST, Ports
+from byok.local.processes import Child
+from byok.local.stack import ROOT, LocalStack
+from tests.e2e.conftest import SETTINGS, Machine
+from tests.localaws.server import Aws
+
+
+@dataclass
+class Fleet:
+    """Workers of several builds, each a process."""
+
+    machine: Machine
+    workers: dict[str, Child] = field(default_factory=dict)
+
+    async def start(self, build: str) -> None:
+        stack = self.machine.stack
+        settings = {**SETTINGS, "BYOK_WORKER_DEPLOYMENT": "byok", "BYOK_WORKER_BUILD_ID": build}
+        worker = self.workers[build] = await Child.start(
+            f"worker-{build}",
+            (sys.executable, str(ROOT / "worker.py")),
+            stack.data / "logs" / f"worker-{build}.log",
+            children_environment(stack.environment, settings),
+        )
+
+        async def polls() -> bool:
+            builds = [one.version.build_id for one in await self.machine.service.workers() if one.version]
+            return build in builds
+
+        await worker.answers(polls, 30)
+
+    async def end(self, build: str) -> None:
+        await self.workers.pop(build).stop(30, self.machine.stack.hurry)
+
+    async def make_current(self, build: str) -> None:
+        told = await self.machine.run(
+            *("temporal", "worker", "deployment", "set-current-version", "--yes"),
+            *("--deployment-name", "byok", "--build-id", build),
+        )
+        assert told.code == 0, told
+
+    async def build_of(self, environment_id: str) -> str:
+        told = await self.machine.run(
+            *("temporal", "workflow", "describe", "--output", "json"),
+            *("--workflow-id", f"environment/{environment_id}"),
+        )
+        version: dict[str, str] = told.json["workflowExecutionInfo"]["versioningInfo"]["deploymentVersion"]
+        return version["buildId"]
+
+
+@pytest_asyncio.fixture
+async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    data = tmp_path_factory.mktemp("versions")
+    async with LocalStack(data, Ports.free(), worker=False, database_seconds=0.3, settings=SETTINGS) as stack:
+        found = Fleet(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")))
+        try:
+            yield found
+        finally:
+            await asyncio.gather(*(worker.kill() for worker in found.workers.values()))
+
+
+async def test_upgrade_with_an_environment_in_flight_and_one_stopped(fleet: Fleet) -> None:
+    machine = fleet.machine
+    await fleet.start("1")
+    doctor = await machine.run("byok", "doctor", "--json")
+    (workers,) = [check for check in doctor.json["checks"] if check["name"] == "workers"]
+    assert (doctor.code, workers["ok"]) == (1, False)
+    assert workers["detail"].endswith("(build 1 of byok); new work waits: no build is the current one")
+    advised = shlex.split(workers["fix"].partition(": ")[2])
+    assert (await machine.run(*advised, "--yes")).code == 0
+    assert (await machine.run("byok", "doctor")).code == 0
+
+    stopped = machine.request()
+    machine.aws.customer("kms").disable_key(KeyId=stopped.rds_key_arn)
+    assert (await machine.provision(stopped)).phase is Phase.STOPPED
+    in_flight = machine.request()
+    machine.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="delay", seconds=300)
+    await machine.service.create(in_flight)
+    while (await asyncio.to_thread(machine.aws.control, "GET", "faults"))["faults"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+    await fleet.start("2")
+    await fleet.make_current("2")
+    new = machine.request()
+    assert (await machine.provision(new)).phase is Phase.READY
+    assert await fleet.build_of(new.environment_id) == "2"
+
+    machine.aws.control("DELETE", "faults")
+    assert (await machine.ended(in_flight.environment_id)).phase is Phase.READY
+    assert await fleet.build_of(in_flight.environment_id) == "1"
+    await fleet.end("1")
+
+    machine.aws.customer("kms").enable_key(KeyId=stopped.rds_key_arn)
+    replayed = await machine.run("byok", "replay", stopped.environment_id, "--wait", "--json")
+    assert (replayed.code, replayed.json["phase"]) == (0, "READY"), replayed
+    assert await fleet.build_of(stopped.environment_id) == "2"
+
+
+async def test_worker_with_half_a_version_does_not_start(fleet: Fleet) -> None:
+    stack = fleet.machine.stack
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "worker.py")),
+        env={**os.environ, **stack.environment, "BYOK_WORKER_DEPLOYMENT": "byok"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await asyncio.wait_for(worker.communicate(), 60)
+    assert worker.returncode == 1
+    assert "The worker's settings are wrong: BYOK_WORKER_BUILD_ID: is missing" in told.decode()

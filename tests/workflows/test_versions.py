@@ -1,0 +1,247 @@
+"""Workers of several builds side by side: a run ends on the build that it began on, and a replay waits for none."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkerDeploymentVersion
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from byok.contracts import environment_workflow_id
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService, polling, reading, status
+from byok.service.errors import NoWorkerError
+from byok.settings import Settings
+from tests.workflows.scripted import S3_KEY, ScriptedActivities, deletion, refusal, request
+from tests.workflows.stage import Stage, stage_for
+from worker import deployment
+
+DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+
+
+@dataclass
+class Builds:
+    """A deployment and a task queue of its own, and workers of its builds."""
+
+    temporal: WorkflowEnvironment
+    name: str = field(default_factory=lambda: f"byok-{uuid.uuid4().hex[:8]}")
+    stages: dict[str | None, Stage] = field(default_factory=dict)
+    _running: dict[str | None, AsyncExitStack] = field(default_factory=dict)
+
+    @property
+    def service(self) -> EnvironmentService:
+        return EnvironmentService(self.temporal.client, self.name)
+
+    async def start(self, build: str | None, *, current: bool = True) -> Stage:
+        """A worker of a build, or one that is not versioned."""
+        config = deployment(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
+        running = self._running[build] = AsyncExitStack()
+        self.stages[build] = await running.enter_async_context(
+            stage_for(self.temporal, ScriptedActivities(), self.name, config)
+        )
+        await asyncio.wait_for(self._polls(build), 20)
+        if current:
+            await self.make_current(build)
+        return self.stages[build]
+
+    async def _polls(self, build: str | None) -> None:
+        version = WorkerDeploymentVersion(self.name, build) if build else None
+        while version not in [worker.version for worker in await self.service.workers()]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    async def end(self, build: str | None) -> None:
+        await self._running.pop(build).aclose()
+
+    async def end_all(self) -> None:
+        for build in list(self._running):
+            await self.end(build)
+
+    async def make_current(self, build: str | None) -> None:
+        """As `temporal worker deployment set-current-version` does."""
+        client = self.temporal.client
+        asked = SetWorkerDeploymentCurrentVersionRequest(
+            namespace=client.namespace, deployment_name=self.name, build_id=build or "", identity="a test"
+        )
+
+        async def accepted() -> None:
+            while True:
+                try:
+                    await client.workflow_service.set_worker_deployment_current_version(asked)
+                except RPCError:  # the server has not seen a poll of it yet
+                    await asyncio.sleep(0.05)
+                else:
+                    return
+
+        async def in_force() -> None:
+            version = WorkerDeploymentVersion(self.name, build) if build else None
+            while (await self.service.routing()).current != version:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.05)
+
+        await asyncio.wait_for(accepted(), 20)
+        await asyncio.wait_for(in_force(), 20)
+
+    async def build_of(self, environment_id: str) -> str:
+        """On which build the latest run has been lately."""
+        described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
+        return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
+
+    async def stopped(self, environment_id: str, build: str) -> None:
+        """An environment that stops at its first object, on a build."""
+        self.stages[build].activities.script["write_initial_objects"] = [DISABLED]
+        with pytest.raises(WorkflowFailureError):
+            await (await self.stages[build].start(request(environment_id))).result()
+
+    async def ready(self, environment_id: str) -> bool:
+        async def ended() -> Phase:
+            return [seen.phase async for seen in self.service.watch(environment_id)][-1]
+
+        return await asyncio.wait_for(ended(), 30) is Phase.READY
+
+
+@pytest_asyncio.fixture
+async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[Builds]:
+    found = Builds(temporal)
+    yield found
+    await found.end_all()
+
+
+def held(stage: Stage, step: str) -> tuple[threading.Event, Callable[[], None]]:
+    """Holds a step; gives what is set when it has begun, and what lets it go on."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go_on.wait(20)
+
+    stage.activities.script[step] = [hold]
+    return begun, go_on.set
+
+
+async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Builds) -> None:
+    one = await builds.start("1")
+    begun, go_on = held(one, "ensure_cluster")
+    first = await one.start(request("versions-first"))
+    assert await asyncio.to_thread(begun.wait, 20)
+
+    two = await builds.start("2")
+    await (await two.start(request("versions-second"))).result()
+    go_on()
+    await first.result()
+
+    assert (await builds.build_of("versions-first"), await builds.build_of("versions-second")) == ("1", "2")
+    assert one.activities.calls.count("plan_environment") == two.activities.calls.count("plan_environment") == 1
+    assert len(one.activities.calls) == len(two.activities.calls)
+
+
+async def test_deletion_ends_on_its_build(builds: Builds) -> None:
+    one = await builds.start("1")
+    begun, go_on = held(one, "list_databases")
+    deleting = await one.delete(deletion("versions-deleted"))
+    assert await asyncio.to_thread(begun.wait, 20)
+
+    two = await builds.start("2")
+    go_on()
+    await deleting.result()
+
+    assert await builds.build_of("versions-deleted") == "1"
+    assert two.activities.calls == []
+
+
+async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(builds: Builds) -> None:
+    await builds.start("1")
+    await builds.stopped("versions-moved", "1")
+    two = await builds.start("2")
+    await builds.end("1")
+
+    replayed = await builds.service.replay("versions-moved")
+
+    assert await builds.ready("versions-moved")
+    assert (replayed.step, await builds.build_of("versions-moved")) == ("write_initial_objects", "2")
+    assert "ensure_cluster" not in two.activities.calls  # finished steps stay done
+
+
+async def test_moved_replay_that_stops_can_be_moved_again(builds: Builds) -> None:
+    await builds.start("1")
+    await builds.stopped("versions-twice", "1")
+    two = await builds.start("2")
+    await builds.end("1")
+    two.activities.script["write_initial_objects"] = [DISABLED]
+    await builds.service.replay("versions-twice")
+    assert not await builds.ready("versions-twice")
+    await builds.start("3")
+    await builds.end("2")
+
+    await builds.service.replay("versions-twice")
+
+    assert await builds.ready("versions-twice")
+    assert await builds.build_of("versions-twice") == "3"
+
+
+async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None:
+    one = await builds.start("1")
+    await builds.stopped("versions-stays", "1")
+    begun, go_on = held(one, "write_initial_objects")
+    await builds.service.replay("versions-stays")
+    assert await asyncio.to_thread(begun.wait, 20)
+
+    two = await builds.start("2")
+    go_on()
+
+    assert await builds.ready("versions-stays")
+    assert (await builds.build_of("versions-stays"), two.activities.calls) == ("1", [])
+
+
+async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: Builds) -> None:
+    plain = await builds.start(None, current=False)
+    begun, go_on = held(plain, "ensure_cluster")
+    running = await plain.start(request("versions-turned-on"))
+    assert await asyncio.to_thread(begun.wait, 20)
+
+    await builds.start("1")
+    go_on()
+    await running.result()
+
+    assert await builds.build_of("versions-turned-on") == "1"
+
+
+async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds: Builds) -> None:
+    await builds.start("1")
+    await builds.stopped("versions-turned-off", "1")
+    plain = await builds.start(None)
+    await builds.end("1")
+
+    await builds.service.replay("versions-turned-off")
+
+    assert await builds.ready("versions-turned-off")
+    assert plain.activities.calls[-1] == "collect_storage_evidence"
+
+
+async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
+    builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "NO_WORKER_PATIENCE", timedelta(0))
+    monkeypatch.setattr(status, "WORKER_PATIENCE", timedelta(milliseconds=10))
+    one = await builds.start("1", current=False)
+
+    await builds.service.create(request("versions-waits"))
+    with pytest.raises(NoWorkerError, match=f"set-current-version --deployment-name {builds.name} --build-id 1"):
+        await builds.ready("versions-waits")
+
+    begun, go_on = held(one, "ensure_cluster")
+    await builds.make_current("1")
+    assert await asyncio.to_thread(begun.wait, 20)
+    await builds.start("2")
+    go_on()
+    await builds.end("1")
+    monkeypatch.setattr(polling, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
+    with pytest.raises(NoWorkerError, match=r"began on build 1 .*environment/versions-waits --versioning-override"):
+        await builds.ready("versions-waits")
