@@ -168,3 +168,36 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(stage: Stage, environment
     progress = await stage.progress(environment_id)
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, ())
     assert stage.activities.calls.count("remove_bucket") == len(PLATFORM.blueprint.buckets)
+
+
+MINUTE = 60
+BOUNDS = {
+    "plan_deletion": (10, 15 * MINUTE, 0),  # it asks nobody, and is over at once
+    "list_databases": (3 * MINUTE, 15 * MINUTE, 10),
+    "list_buckets": (3 * MINUTE, 15 * MINUTE, 10),
+    "remove_writer": (3 * MINUTE, 60 * MINUTE, 10),
+    "remove_cluster": (3 * MINUTE, 60 * MINUTE, 10),
+    "remove_bucket": (3 * MINUTE, 60 * MINUTE, 10),
+}
+"""Of each step in seconds: one attempt, all attempts, and the silence after which its worker counts as gone."""
+
+
+async def test_every_step_is_bounded_beats_and_is_tried_again(stage: Stage, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING]
+    handle = await stage.delete(deletion(environment_id))
+    await handle.result()
+
+    steps = [
+        event.activity_task_scheduled_event_attributes
+        for event in (await handle.fetch_history()).events
+        if event.HasField("activity_task_scheduled_event_attributes")
+    ]
+    # What a replay cannot see: changed timeouts and retry policies replay clean.
+    assert {step.activity_type.name for step in steps} == BOUNDS.keys()
+    for step in steps:
+        name, retry = step.activity_type.name, step.retry_policy
+        bounds = (step.start_to_close_timeout, step.schedule_to_close_timeout, step.heartbeat_timeout)
+        assert tuple(bound.seconds for bound in bounds) == BOUNDS[name], name
+        assert (retry.initial_interval.ToMilliseconds(), retry.backoff_coefficient) == (500, 2), name
+        assert (retry.maximum_interval.seconds, retry.maximum_attempts) == (5, 0), name
+        assert "s3.KMS.DisabledException" in retry.non_retryable_error_types, name
