@@ -4,6 +4,7 @@
 to make a test pass: changed workflow code goes behind `workflow.patched()`.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,16 +13,11 @@ from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHistory
-from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
-from byok.temporal import plugin
-from tests.replay.outcomes import OUTCOMES, Outcome
+from tests.replay.live import failures, replayer
+from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
 from tests.workflows.stage import Stage
-from workflows.check_keys import CheckKeys
-from workflows.delete_environment import DeleteEnvironment
-from workflows.provision_environment import ProvisionEnvironment
-from workflows.reconcile_tenant import ReconcileTenant
 
 HISTORIES = Path(__file__).with_name("histories")
 
@@ -33,11 +29,6 @@ def history(text: str) -> WorkflowHistory:
 
 def saved(outcome: str) -> str:
     return (HISTORIES / f"{outcome}.json").read_text()
-
-
-def replayer() -> Replayer:
-    workflows = [ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant]
-    return Replayer(workflows=workflows, plugins=[plugin()])
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
@@ -55,6 +46,20 @@ async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, ot
 
     with pytest.raises(NondeterminismError):
         await replayer().replay_workflow(history(swapped))
+
+
+async def test_histories_of_a_running_temporal_are_replayed(stage: Stage) -> None:
+    stopped = await stopped_by_the_aurora_key(stage)
+    with pytest.raises(WorkflowFailureError):
+        await stopped.result()
+
+    async def listed() -> dict[str, Exception | None]:
+        while not (found := await failures(stage.client, stage.task_queue)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        return found
+
+    found = await asyncio.wait_for(listed(), 20)  # visibility follows a moment later
+    assert found == {f"{stopped.id} {stopped.first_execution_run_id}": None}
 
 
 if "BYOK_TEST_RECORD" in os.environ:

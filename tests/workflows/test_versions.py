@@ -200,6 +200,22 @@ async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None
     assert (await builds.build_of("versions-stays"), two.activities.calls) == ("1", [])
 
 
+async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Builds) -> None:
+    one = await builds.start("1")
+    begun, go_on = held(one, "await_cluster")
+    running = await one.start(request("versions-ended"))
+    assert await asyncio.to_thread(begun.wait, 20)
+    two = await builds.start("2")
+
+    await running.terminate("rolled back")
+    replayed = await builds.service.replay("versions-ended")
+    go_on()
+
+    assert replayed.step is None
+    assert await builds.ready("versions-ended")
+    assert two.activities.calls[0] == "plan_environment"
+
+
 async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: Builds) -> None:
     plain = await builds.start(None, current=False)
     begun, go_on = held(plain, "ensure_cluster")
