@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -24,10 +23,10 @@ from byok.service.errors import (
     TemporalRefusedError,
     TemporalUnreachableError,
 )
-from byok.service.status import EnvironmentStatus
 from byok.temporal import plugin
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal, request
 from tests.workflows.stage import Stage
+from tests.workflows.watching import ended, until
 
 DISABLED = f"{S3_KEY} is disabled."
 
@@ -37,30 +36,11 @@ def service(stage: Stage) -> EnvironmentService:
     return EnvironmentService(stage.client, stage.task_queue)
 
 
-async def last(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
-    async def watched() -> EnvironmentStatus:
-        return [status async for status in service.watch(environment_id)][-1]
-
-    return await asyncio.wait_for(watched(), 30)
-
-
-async def until(
-    service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
-) -> EnvironmentStatus:
-    async def found() -> EnvironmentStatus:
-        async for status in service.watch(environment_id):
-            if fact(status):
-                return status
-        raise AssertionError("it ended and the fact never held")
-
-    return await asyncio.wait_for(found(), 30)
-
-
 async def test_a_ready_environment_has_timeline_resources_and_evidence(
     service: EnvironmentService, environment_id: str
 ) -> None:
     creation = await service.create(request(environment_id))
-    status = await last(service, environment_id)
+    status = await ended(service, environment_id)
     assert creation.started
     assert (status.phase, status.problem, status.pending) == (Phase.READY, None, ())
     assert (status.workflow_id, status.run_id) == (f"environment/{environment_id}", creation.run_id)
@@ -76,7 +56,7 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
 async def test_the_same_request_gives_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
     first = await service.create(request(environment_id))
     second = await service.create(request(environment_id))
-    await last(service, environment_id)
+    await ended(service, environment_id)
     third = await service.create(request(environment_id))
     assert [item.started for item in (first, second, third)] == [True, False, False]
     assert {item.run_id for item in (first, second, third)} == {first.run_id}
@@ -86,14 +66,14 @@ async def test_of_two_same_requests_at_one_moment_one_starts(service: Environmen
     both = await asyncio.gather(*(service.create(request(environment_id)) for _ in range(2)))
     assert sorted(item.started for item in both) == [False, True]
     assert len({item.run_id for item in both}) == 1
-    assert (await last(service, environment_id)).phase is Phase.READY
+    assert (await ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_another_request_under_a_ready_id_says_what_differs(
     service: EnvironmentService, environment_id: str
 ) -> None:
     await service.create(request(environment_id))
-    await last(service, environment_id)
+    await ended(service, environment_id)
     with pytest.raises(EnvironmentConflictError, match=r"other values: on_failure is keep, not rollback\."):
         await service.create(request(environment_id, on_failure="rollback"))
     with pytest.raises(EnvironmentConflictError, match=rf"`byok tenant {environment_id} <name>`"):
@@ -110,7 +90,7 @@ async def test_another_request_under_a_running_id_says_what_differs(
     with pytest.raises(EnvironmentConflictError, match=f"s3_key_arn is {S3_KEY}, not {RDS_KEY}"):
         await service.create(request(environment_id, s3_key_arn=RDS_KEY))
     release.set()
-    assert (await last(service, environment_id)).phase is Phase.READY
+    assert (await ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_stopped_environment_says_why_and_starts_again(
@@ -118,7 +98,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
 ) -> None:
     stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
     first = await service.create(request(environment_id))
-    stopped = await last(service, environment_id)
+    stopped = await ended(service, environment_id)
     assert stopped.phase is Phase.STOPPED
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.message) == ("s3.KMS.DisabledException", DISABLED)
@@ -127,7 +107,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
     assert stopped.evidence is None
 
     second = await service.create(request(environment_id))
-    ready = await last(service, environment_id)
+    ready = await ended(service, environment_id)
     assert second.started
     assert second.run_id != first.run_id
     assert (ready.phase, ready.run_id, ready.problem) == (Phase.READY, second.run_id, None)
@@ -148,7 +128,7 @@ async def test_a_running_environment_says_what_it_waits_for(
     assert (waiting.activity, waiting.last_failure) == ("probe_s3_key", "no kms:GenerateDataKey")
     assert waiting.last_problem is not None
     assert waiting.last_problem.code == "s3.AccessDenied"
-    assert (await last(service, environment_id)).phase is Phase.READY
+    assert (await ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
@@ -158,7 +138,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
     await stage.client.start_workflow(
         PROVISION_ENVIRONMENT, {"environment_id": environment_id}, id=workflow_id, task_queue=stage.task_queue
     )
-    status = await last(service, environment_id)
+    status = await ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert status.problem.code == "byok.InvalidInput"
@@ -166,7 +146,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
     assert status.problem.key is None
     # The id is free again for a request that fits.
     assert (await service.create(request(environment_id))).started
-    assert (await last(service, environment_id)).phase is Phase.READY
+    assert (await ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
@@ -178,7 +158,7 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
     await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
     await stage.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(reason="by the operator")
     release.set()
-    status = await last(service, environment_id)
+    status = await ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
@@ -204,10 +184,10 @@ async def test_the_list_has_each_environment_once_with_its_latest_run(
 ) -> None:
     stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
     await service.create(request(environment_id))
-    await last(service, environment_id)
+    await ended(service, environment_id)
     await _listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
     await service.create(request(environment_id))
-    await last(service, environment_id)
+    await ended(service, environment_id)
     await _listed(service, environment_id, Phase.READY, None)
 
 
@@ -247,7 +227,7 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
     service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
     await service.create(request(environment_id))
     with pytest.raises(NoWorkerError, match=r"is accepted, and no worker takes it: none polls task queue 'nobody-"):
-        await last(service, environment_id)
+        await ended(service, environment_id)
     asked = CheckKeysRequest(region=REGION, s3_key_arn=RDS_KEY, rds_key_arn=S3_KEY)
     with pytest.raises(NoWorkerError, match="The check is accepted, and no worker takes it"):
         await asyncio.wait_for(service.check(asked), 30)

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -22,6 +21,7 @@ from byok.service.errors import (
 from byok.service.status import EnvironmentStatus
 from tests.workflows.scripted import RDS_KEY, S3_KEY, Step, deletion, refusal, request
 from tests.workflows.stage import Stage
+from tests.workflows.watching import ended, until
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -30,25 +30,6 @@ DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phas
 @pytest.fixture
 def service(stage: Stage) -> EnvironmentService:
     return EnvironmentService(stage.client, stage.task_queue)
-
-
-async def ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
-    async def watched() -> EnvironmentStatus:
-        return [status async for status in service.watch(environment_id)][-1]
-
-    return await asyncio.wait_for(watched(), 30)
-
-
-async def until(
-    service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
-) -> EnvironmentStatus:
-    async def found() -> EnvironmentStatus:
-        async for status in service.watch(environment_id):
-            if fact(status):
-                return status
-        raise AssertionError("it ended and the fact never held")
-
-    return await asyncio.wait_for(found(), 30)
 
 
 async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:

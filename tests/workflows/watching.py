@@ -1,0 +1,36 @@
+"""Waits for what becomes of an environment, with a deadline."""
+
+import asyncio
+from collections.abc import Callable
+
+from byok.service import EnvironmentService
+from byok.service.status import EnvironmentStatus
+
+_DEADLINE = 30
+
+
+async def ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+    """The status that an environment ends with."""
+
+    async def watched() -> EnvironmentStatus:
+        return [status async for status in service.watch(environment_id)][-1]
+
+    return await asyncio.wait_for(watched(), _DEADLINE)
+
+
+async def until(
+    service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
+) -> EnvironmentStatus:
+    """The first status of which a fact holds.
+
+    Raises:
+        AssertionError: It ended, and the fact never held.
+    """
+
+    async def found() -> EnvironmentStatus:
+        async for status in service.watch(environment_id):
+            if fact(status):
+                return status
+        raise AssertionError("it ended and the fact never held")
+
+    return await asyncio.wait_for(found(), _DEADLINE)
