@@ -13,7 +13,6 @@ from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.status import EnvironmentStatus
 from tests.faults import checker
-from tests.faults.checker import Verdict
 from tests.faults.conftest import FULL, assert_survived, chosen
 from tests.faults.courses import Course, Place, Run
 from tests.faults.rig import AT_ONCE, HASTY, PATIENT, Rig
@@ -124,21 +123,15 @@ async def _change(rig: Rig, changes: Any) -> None:
 
     stops = await asyncio.gather(*(run.end() for run in runs))
     for change, run, status in zip(changes, runs, stops, strict=True):
-        verdict = await _of_stop(run, status, change.key)
         kms.enable_key(KeyId=_arn(run, change.key))
-        if status.phase is Phase.STOPPED:
-            await _recovered(run, change.key)
-            await machine.service.replay(run.request.environment_id)
+        if status.phase is not Phase.STOPPED:  # the key was not needed any more
+            continue
+        verdict = await checker.stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
         rig.results.append((f"{change.key.key_name} disabled between two steps: told", str(change), verdict))
+        await _recovered(run, change.key)
+        await machine.service.replay(run.request.environment_id)
     named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
     await rig.note([(*name, run) for name, run in zip(named, runs, strict=True)])
-
-
-async def _of_stop(run: Run, status: EnvironmentStatus, key: WhichKey) -> Verdict:
-    """A stop by the key, or no stop at all where the key was not needed any more."""
-    if status.phase is Phase.READY:
-        return await run.verdict(status)
-    return await checker.stopped(run.machine, run.request, status, *KEY_CODES[key], key=key)
 
 
 async def _recovered(run: Run, key: WhichKey) -> None:
