@@ -74,6 +74,11 @@ _CONTINUES: Final = {
     Undertaking.TENANT: "what is there is not written twice",
     Undertaking.DELETION: "what is gone stays gone",
 }
+_COMMANDS: Final = {
+    Undertaking.ENVIRONMENT: "byok replay",
+    Undertaking.TENANT: "byok tenant",
+    Undertaking.DELETION: "byok delete",
+}
 _ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a change is seen everywhere."
 _PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"
 
@@ -141,7 +146,7 @@ def _values(subject: Subject) -> dict[str, str]:
         "moment": _ALLOW_A_MINUTE,
         "longest": str(subject.vendor.tenant_name_max),
         "it": asked.value,
-        "again": f"Then start {asked} again with the same values: {_CONTINUES[asked]}.",
+        "again": f"Then start {asked} again with the same values (`{_COMMANDS[asked]}`): {_CONTINUES[asked]}.",
         "again_with_arn": f"Then start {asked} again with that ARN as {field}.",
     }
 

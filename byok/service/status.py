@@ -130,10 +130,8 @@ class TenantRun:
         if progress is None:
             return None
         problems = progress.problems
-        if not problems and execution.status not in (
-            WorkflowExecutionStatus.RUNNING,
-            WorkflowExecutionStatus.COMPLETED,
-        ):
+        all_well = execution.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
+        if not problems and not all_well:
             again = "Ask for the tenant's name again with the same values: what is there is not written twice."
             problems = (_ended(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
         completed = execution.status is WorkflowExecutionStatus.COMPLETED
@@ -277,16 +275,18 @@ def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
 
 def _unreported(described: WorkflowExecution, progress: Progress | None, failure: FailureError | None) -> Problem:
     """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
-    phase = progress.phase if progress else Phase.VALIDATING_KEYS
-    region = progress.request.region if progress else ""
+    phase, region = (progress.phase, progress.request.region) if progress else (Phase.VALIDATING_KEYS, "")
     if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT:
         code, message = "byok.InvalidInput", failure.message
         remedy = "Correct the input and start again. Nothing was made."
     elif isinstance(failure, ApplicationError):
         code, message = "byok.WorkflowFailed", failure.message
         remedy = "The platform's operator has to see to it: the workflow's history in Temporal says more."
+    elif phase is Phase.DELETING:
+        again = "Start the deletion again (`byok delete`): what is gone stays gone."
+        return _ended(described, failure, phase, region, again)
     else:
-        again = "Start the environment again with the same values: what exists is found and used."
+        again = "Start the environment again with the same values (`byok replay`): what exists is found and used."
         return _ended(described, failure, phase, region, again)
     at = described.close_time or datetime.now(UTC)
     return Problem(code=code, message=message, phase=phase, region=region, at=at, remediation=remedy)

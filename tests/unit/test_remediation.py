@@ -108,6 +108,19 @@ def test_what_is_started_again_is_what_was_asked_for(undertaking: Undertaking) -
         assert not [other for other in others if f"tart {other} again" in text]
 
 
+@pytest.mark.parametrize(
+    ("undertaking", "command"),
+    [
+        (Undertaking.ENVIRONMENT, "byok replay"),
+        (Undertaking.TENANT, "byok tenant"),
+        (Undertaking.DELETION, "byok delete"),
+    ],
+)
+def test_the_last_line_names_the_command_that_goes_on(undertaking: Undertaking, command: str) -> None:
+    text = remediation(Remedy.ENABLE_KEY, replace(subject(WhichKey.S3), undertaking=undertaking))
+    assert f"Then start {undertaking} again with the same values (`{command}`)" in text.splitlines()[-1]
+
+
 @pytest.mark.parametrize("within_reach", [True, False])
 @pytest.mark.parametrize(("partition", "region"), PLACES)
 def test_alias_that_points_elsewhere_is_answered_with_who_can_change_it(

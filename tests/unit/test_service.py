@@ -24,7 +24,7 @@ from byok.service.errors import (
     TemporalUnreachableError,
 )
 from byok.temporal import plugin
-from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal, request
+from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
 from tests.workflows.stage import Stage
 from tests.workflows.watching import ended, until
 
@@ -163,6 +163,23 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
     assert "terminated in Temporal before it had finished (by the operator)" in status.problem.message
+
+
+async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    hold = threading.Event()
+    stage.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    await service.delete(deletion(environment_id))
+    await until(service, environment_id, lambda status: "list_databases" in stage.activities.calls)
+
+    await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
+    status = await last(service, environment_id)
+    hold.set()
+
+    assert status.problem is not None
+    assert (status.phase, status.problem.phase) == (Phase.STOPPED, Phase.DELETING)
+    assert status.problem.remediation == "Start the deletion again (`byok delete`): what is gone stays gone."
 
 
 async def test_an_environment_that_is_not_there_is_said_to_be_none(service: EnvironmentService) -> None:
