@@ -12,11 +12,19 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.text import folded, stacked
-from byok.domain.models import Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
+from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
+from byok.service.replay import continuation
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
-_COLOURS: Final = {Phase.READY: "green", Phase.STOPPED: "red", Phase.ROLLING_BACK: "yellow"}
+_COLOURS: Final = {
+    Phase.READY: "green",
+    Phase.ROLLING_BACK: "yellow",
+    Phase.DELETING: "yellow",
+    Phase.DELETED: "green",
+    Phase.STOPPED: "red",
+}
+_WIDEST: Final = max(len(phase) for phase in Phase)
 
 
 def environment(status: EnvironmentStatus) -> Text:
@@ -41,7 +49,9 @@ def progress(status: EnvironmentStatus) -> Text:
         colour = "red" if failed else _COLOURS.get(entry.phase, "")
         clock = f"{entry.entered_at.astimezone():%H:%M:%S}"
         rows.append(
-            Text.assemble((f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<18}", colour), (took, "dim"))
+            Text.assemble(
+                (f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<{_WIDEST}}", colour), (took, "dim")
+            )
         )
     waits = [Text(f"            … {waiting(item)}", "dim") for item in status.pending]
     text = stacked([title, *(rows or [Text("  accepted")]), *waits])
@@ -81,11 +91,26 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
             parts += [Text(), Text("The last attempt to name the keys was stopped:", "bold yellow")]
             parts.append(problems(status.tenant_problems))
         return stacked(parts)
+    if status.phase is Phase.DELETED:
+        deleted = Text(f"{status.environment_id} is deleted.", "bold green")
+        return stacked([deleted, *([deletion(status.deletion)] if status.deletion else [])])
     where = status.problem.phase if status.problem else status.phase
     parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), problems(status.problems)]
     if status.tenant:
         parts += [Text(), tenant(status.tenant)]
-    return stacked([*parts, Text(), _what_is_left(status)])
+    return stacked([*parts, Text(), _what_is_left(status), *_what_continues_it(status)])
+
+
+def deletion(done: Deletion) -> Text:
+    """What was removed, and what was kept of the database."""
+    removed = [Text(f"  removed   {name}") for name in done.removed] or [Text("  Nothing of it was there.", "dim")]
+    snapshot = done.final_snapshot
+    kept = (
+        [Text(f"  kept      final snapshot {snapshot.arn}"), Text(f"            encrypted with {snapshot.key_arn}")]
+        if snapshot
+        else [Text("  No snapshot of the database was taken.", "dim")]
+    )
+    return stacked([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
 
 
 def tenant(found: TenantOutcome) -> Text:
@@ -185,16 +210,40 @@ def environments(found: Sequence[EnvironmentSummary]) -> Text:
     )
 
 
+def _deleting(status: EnvironmentStatus) -> bool:
+    """Whether it is its deletion that stopped."""
+    return any(entry.phase is Phase.DELETING for entry in status.timeline)
+
+
 def _what_is_left(status: EnvironmentStatus) -> Text:
     if status.left_behind:
-        return stacked([Text("  Could not be removed:"), *(Text(f"    {item}") for item in status.left_behind)])
+        return stacked([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
+    if _deleting(status):
+        return Text("  What is left of it was not looked at.", "dim")
     found = status.resources
     kept = [f"cluster {found.cluster.identifier}"] if found.cluster else []
     kept += [f"writer {found.writer.identifier}"] if found.writer else []
     kept += [f"bucket {bucket.name}" for bucket in found.buckets]
     if not kept:
-        return Text("  Nothing is left of it: nothing had been made, or it was removed.", "dim")
+        rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
+        # An earlier run may have made something: a run that starts anew knows of it once it has looked.
+        return Text(f"  {'What was made is removed.' if rolled_back else 'This run made nothing.'}", "dim")
     return Text(f"  Kept: {', '.join(kept)}", "dim")
+
+
+def _what_continues_it(status: EnvironmentStatus) -> list[Text]:
+    """The command for whoever has done what the remedy says; nothing where none would help."""
+    name = status.environment_id
+    if _deleting(status):
+        return [Text(), Text("  To go on", "bold"), Text(f"    byok delete {name}")]
+    how = continuation(status)
+    if how is None:
+        return []
+    others = " ".join(f"--{which}-key-arn <{which.label}>" for which in how.other_keys)
+    commands = [Text(f"    byok replay {name}")] if how.same_keys else []
+    if others:
+        commands.append(Text.assemble(f"    byok replay {name} {others}", ("  with another key", "dim")))
+    return [Text(), Text("  To go on", "bold"), *commands]
 
 
 def _row(kind: str, name: str, note: str) -> str:

@@ -89,6 +89,29 @@ def must_be_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """With what a stopped environment can be replayed.
+
+    Attributes:
+        same_keys: Whether it can be with the keys that it has.
+        other_keys: Keys that it stopped at and that encrypt nothing yet: others may take their place.
+    """
+
+    same_keys: bool
+    other_keys: tuple[WhichKey, ...] = ()
+
+
+def continuation(status: EnvironmentStatus) -> Continuation | None:
+    """How an environment can be replayed; None where a replay would be refused."""
+    if not _replayable(status, other_keys=True):
+        return None
+    at_fault = {problem.key for problem in status.problems} - _in_use(status).keys()
+    others = tuple(which for which in WhichKey if which in at_fault)
+    same = _replayable(status, other_keys=False)
+    return Continuation(same, others) if same or others else None
+
+
 def goes_on_from_the_failed_step(status: EnvironmentStatus) -> bool:
     """Whether the steps before the failed one are still done: what was rolled back or changed has to be done anew."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
@@ -101,16 +124,30 @@ def must_not_change_a_key_in_use(status: EnvironmentStatus, request: ProvisionRe
     Raises:
         KeyCannotChangeError: One would; it is named.
     """
-    cluster = status.resources.cluster
-    if cluster is not None and cluster.key_arn != request.rds_key_arn:
-        raise _cannot_change(f"The cluster {cluster.identifier}", cluster.key_arn, WhichKey.RDS, status.environment_id)
-    for bucket in status.resources.buckets:
-        if bucket.objects and bucket.key_arn != request.s3_key_arn:
-            raise _cannot_change(f"The bucket {bucket.name}", bucket.key_arn, WhichKey.S3, status.environment_id)
+    asked = {WhichKey.RDS: request.rds_key_arn, WhichKey.S3: request.s3_key_arn}
+    for which, uses in _in_use(status).items():
+        for resource, key_arn in uses:
+            if key_arn != asked[which]:
+                raise KeyCannotChangeError(
+                    f"{resource} is encrypted with {key_arn}, and the key of what exists cannot be changed: replay "
+                    f"with that {which.label}, or delete the environment first (`byok delete {status.environment_id}`) "
+                    "and make it anew."
+                )
 
 
-def _cannot_change(resource: str, key_arn: str, which: WhichKey, environment_id: str) -> KeyCannotChangeError:
-    return KeyCannotChangeError(
-        f"{resource} is encrypted with {key_arn}, and the key of what exists cannot be changed: replay with that "
-        f"{which.label}, or delete the environment first (`byok delete {environment_id}`) and make it anew."
-    )
+def _replayable(status: EnvironmentStatus, *, other_keys: bool) -> bool:
+    try:
+        must_be_replayable(status, other_keys=other_keys)
+    except NotReplayableError:
+        return False
+    return True
+
+
+def _in_use(status: EnvironmentStatus) -> dict[WhichKey, list[tuple[str, str]]]:
+    """What is encrypted with which key, for each key that encrypts anything: a bucket without objects holds nothing."""
+    cluster, buckets = status.resources.cluster, [one for one in status.resources.buckets if one.objects]
+    found = {
+        WhichKey.RDS: [(f"The cluster {cluster.identifier}", cluster.key_arn)] if cluster else [],
+        WhichKey.S3: [(f"The bucket {bucket.name}", bucket.key_arn) for bucket in buckets],
+    }
+    return {which: uses for which, uses in found.items() if uses}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from byok.domain.arns import WhichKey
 from byok.domain.models import (
     CheckKeysRequest,
+    DeleteRequest,
     KeyCheck,
     KeyProof,
     Problem,
@@ -19,6 +20,7 @@ from byok.domain.models import (
 from byok.domain.statuses import Phase
 from byok.service import Creation
 from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
+from byok.service.lifecycle import Replay
 from byok.service.polling import PollingWorker
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
 
@@ -72,6 +74,7 @@ class FakeService:
         statuses: What watching gives, one after the other; the last one is what `status` gives.
         refuse: Raised by whatever is asked.
         waiting: What naming keys waits for meanwhile.
+        step: The step that a replay goes on from; None where it starts anew.
     """
 
     statuses: list[EnvironmentStatus] = field(default_factory=lambda: [status(Phase.VALIDATING_KEYS)])
@@ -85,6 +88,11 @@ class FakeService:
     waiting: tuple[Waiting, ...] = ()
     named: list[TenantRequest] = field(default_factory=list)
     checked: list[CheckKeysRequest] = field(default_factory=list)
+    step: str | None = "write_initial_objects"
+    replayed: list[dict[str, str]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    deleted: list[DeleteRequest] = field(default_factory=list)
+    located: list[dict[str, str | None]] = field(default_factory=list)
 
     async def create(self, request: ProvisionRequest) -> Creation:
         self._refuse()
@@ -108,6 +116,7 @@ class FakeService:
             for name, phase, code in (
                 ("acme", Phase.READY, None),
                 ("globex", Phase.STOPPED, "s3.KMS.DisabledException"),
+                ("hooli", Phase.DELETED, None),
             )
         ]
 
@@ -150,6 +159,39 @@ class FakeService:
         if self.unnameable:
             raise TenantStoppedError("Tenant acme on the keys of acme stopped", self.unnameable)
         return self.tenant or TenantOutcome(tenant=request.tenant, commands=("aws cloudformation deploy",))
+
+    async def replay(self, environment_id: str, **keys: str) -> Replay:
+        self._refuse()
+        self.replayed.append(keys)
+        return Replay(environment_id, "environment/acme", "run-2", self.step)
+
+    async def cancel(self, environment_id: str) -> None:
+        self._refuse()
+        self.cancelled.append(environment_id)
+
+    async def delete_request(
+        self,
+        environment_id: str,
+        *,
+        final_snapshot: bool = True,
+        region: str | None = None,
+        s3_key_arn: str | None = None,
+        rds_key_arn: str | None = None,
+    ) -> DeleteRequest:
+        self._refuse()
+        self.located.append({"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
+        return DeleteRequest(
+            environment_id=environment_id,
+            confirm=environment_id,
+            final_snapshot=final_snapshot,
+            region=region or REGION,
+            s3_key_arn=s3_key_arn or S3_KEY,
+            rds_key_arn=rds_key_arn or RDS_KEY,
+        )
+
+    async def delete(self, request: DeleteRequest) -> bool:
+        self.deleted.append(request)
+        return self.started
 
     async def workers(self) -> list[PollingWorker]:
         return [PollingWorker("1@here", BEGAN)] if self.polling else []

@@ -33,9 +33,17 @@ def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) 
 
 def test_list_has_a_line_per_environment(run: Run, service: FakeService) -> None:
     lines = run("list").out.splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["acme", "READY"], ["globex", "STOPPED"]]
-    assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex"]
-    assert [item["environment_id"] for item in run("list", "--json", "--phase", "STOPPED").json] == ["globex"]
+    assert [line.split()[:2] for line in lines[1:]] == [["acme", "READY"], ["globex", "STOPPED"], ["hooli", "DELETED"]]
+    assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex", "hooli"]
+
+
+@pytest.mark.parametrize(("phase", "names"), [("STOPPED", ["globex"]), ("DELETED", ["hooli"]), ("DELETING", [])])
+def test_list_can_be_of_one_phase(run: Run, service: FakeService, phase: str, names: list[str]) -> None:
+    assert [item["environment_id"] for item in run("list", "--json", "--phase", phase).json] == names
+
+
+def test_list_of_a_phase_that_nothing_is_in_says_so(run: Run, service: FakeService) -> None:
+    assert run("list", "--phase", "DELETING").err == "There is no environment in DELETING.\n"
 
 
 def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, service: FakeService) -> None:  # D2
@@ -75,7 +83,9 @@ def byok(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-@pytest.mark.parametrize("command", ["status", "create", "list", "check", "doctor", "up", "demo"])
+@pytest.mark.parametrize(
+    "command", ["status", "create", "list", "replay", "cancel", "delete", "check", "doctor", "up", "demo"]
+)
 def test_every_command_has_help(command: str) -> None:
     ended = byok(command, "--help")
     assert ended.returncode == 0

@@ -1,0 +1,301 @@
+"""`byok replay`, `byok cancel` and `byok delete`: what they ask for, what they show, and how they end."""
+
+import json
+from typing import Any
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import BucketResource, ClusterResource, Deletion, Problem, Resources
+from byok.domain.models.resources import Snapshot
+from byok.domain.statuses import Phase
+from byok.service.errors import (
+    EnvironmentBusyError,
+    EnvironmentNotFoundError,
+    KeyCannotChangeError,
+    NotReplayableError,
+    NotRunningError,
+    ServiceError,
+)
+from byok.service.status import EnvironmentStatus
+from tests.cli.conftest import Run
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+
+PAYLOAD = json.dumps({"S3KmsKeyArn": S3_KEY, "RdsKmsKeyArn": RDS_KEY})
+BOTH = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+SNAPSHOT = Snapshot(
+    identifier="acme-final-20260301120000",
+    arn=f"arn:aws:rds:{REGION}:111122223333:cluster-snapshot:acme-final-20260301120000",
+    status="available",
+    key_arn=RDS_KEY,
+)
+CLUSTER = ClusterResource(
+    identifier="byok-acme", arn=f"arn:aws:rds:{REGION}:111122223333:cluster:byok-acme", status="available",
+    key_arn=RDS_KEY, created=True,
+)  # fmt: skip
+BUCKET = BucketResource(
+    purpose="catalog", name="byok-acme-catalog", arn="arn:aws:s3:::byok-acme-catalog", key_arn=S3_KEY, created=True,
+    objects=("README.md",),
+)  # fmt: skip
+
+
+def stopped(*problems: Problem, phases: tuple[Phase, ...] = (Phase.VALIDATING_KEYS,), **more: Any) -> EnvironmentStatus:
+    return status(*phases, Phase.STOPPED, problems=problems).model_copy(update=more)
+
+
+def deleted(snapshot: Snapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("byok-acme",)) -> EnvironmentStatus:
+    done = Deletion(environment_id="acme", removed=removed, final_snapshot=snapshot, collected_at=BEGAN)
+    return status(Phase.DELETING, Phase.DELETED).model_copy(update={"deletion": done})
+
+
+def with_code(code: str, key: WhichKey | None = None) -> Problem:
+    return problem(key).model_copy(update={"code": code})
+
+
+def continuing(text: str) -> list[str]:
+    """The commands under the headline that names what to do next."""
+    return [line.strip() for line in text.partition("  To go on\n")[2].splitlines()]
+
+
+def test_replay_says_where_it_goes_on(run: Run, service: FakeService) -> None:
+    ended = run("replay", "acme")
+    assert (ended.code, ended.out, service.replayed) == (0, "", [{}])
+    assert "acme goes on from write initial objects; what was done before it stays done." in ended.err
+    assert "`byok status acme`" in ended.err
+
+
+def test_replay_that_starts_anew_says_so(run: Run, service: FakeService) -> None:
+    service.step = None
+    assert "acme starts anew, and takes over what is rightly its own." in run("replay", "acme").err
+
+
+@pytest.mark.parametrize(
+    ("options", "keys"),
+    [
+        (("--s3-key-arn", f" {S3_KEY}\n"), {"s3_key_arn": S3_KEY}),
+        (("--rds-key-arn", RDS_KEY), {"rds_key_arn": RDS_KEY}),
+        (("--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY), BOTH),
+        (("--payload", PAYLOAD), BOTH),
+        (("--s3-key-arn", PAYLOAD), BOTH),
+    ],
+)
+def test_replay_takes_other_keys_in_every_form(
+    run: Run, service: FakeService, options: tuple[str, ...], keys: dict[str, str]
+) -> None:
+    assert run("replay", "acme", *options).code == 0
+    assert service.replayed == [keys]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--payload", PAYLOAD, "--s3-key-arn", S3_KEY), "leave out --s3-key-arn and --rds-key-arn"),
+        (("--payload", "{}"), "S3KmsKeyArn"),
+    ],
+)
+def test_replay_with_unusable_keys_asks_nobody(
+    run: Run, service: FakeService, options: tuple[str, ...], words: str
+) -> None:
+    ended = run("replay", "acme", *options, "--json")
+    assert (ended.code, ended.json["error"]["code"], service.replayed) == (2, "byok.InvalidInput", [])
+    assert words in ended.err
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (status(Phase.VALIDATING_KEYS, Phase.READY), 0),
+        (stopped(problem(WhichKey.S3)), 3),
+        (stopped(problem(None)), 1),
+    ],
+)
+def test_replay_that_waits_ends_as_the_environment_does(
+    run: Run, service: FakeService, last: EnvironmentStatus, code: int
+) -> None:
+    service.statuses = [status(Phase.VALIDATING_KEYS), last]
+    assert run("replay", "acme", "--wait").code == code
+    ended = run("replay", "acme", "--wait", "--json")
+    assert (ended.code, ended.json["phase"]) == (code, last.phase)
+
+
+@pytest.mark.parametrize("command", ["replay", "cancel"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotReplayableError("acme is ready: there is nothing to replay."),
+        KeyCannotChangeError("The cluster byok-acme is encrypted with it."),
+        NotRunningError("acme is READY: there is nothing to cancel."),
+        EnvironmentNotFoundError("There is no environment acme."),
+    ],
+)
+def test_refusal_is_1_with_its_reason(run: Run, service: FakeService, command: str, error: ServiceError) -> None:
+    service.refuse = error
+    ended = run(command, "acme", "--json")
+    assert (ended.code, ended.json["error"]) == (1, {"code": error.code, "message": str(error)})
+    assert str(error) in ended.err
+
+
+def test_cancel_is_0_when_it_is_asked_for_and_when_it_has_ended(run: Run, service: FakeService) -> None:
+    service.statuses = [stopped(with_code("byok.Cancelled"))]
+    ended = run("cancel", "acme")
+    assert (ended.code, ended.out) == (0, "")
+    assert "Asked for the end" in ended.err
+    ended = run("cancel", "acme", "--wait")
+    assert ended.code == 0
+    assert "acme stopped in" in ended.out
+    assert run("cancel", "acme", "--wait", "--json").json["problem"]["code"] == "byok.Cancelled"
+    assert service.cancelled == ["acme"] * 3
+
+
+def test_delete_that_is_confirmed_takes_a_final_snapshot(run: Run, service: FakeService) -> None:
+    ended = run("delete", "acme", "--confirm", "acme")
+    assert (ended.code, ended.out) == (0, "")
+    assert [(one.environment_id, one.final_snapshot) for one in service.deleted] == [("acme", True)]
+    assert service.located == [{"region": None, "s3_key_arn": None, "rds_key_arn": None}]
+
+
+@pytest.mark.parametrize(
+    ("confirm", "words"),
+    [
+        ((), "everything is deleted; give the environment's id once more, --confirm acme"),
+        (("--confirm", "globex"), "'globex' is not 'acme'; nothing was deleted"),
+        (("--confirm", "ACME"), "'ACME' is not 'acme'; nothing was deleted"),
+    ],
+)
+def test_delete_that_is_not_confirmed_is_2_and_deletes_nothing(
+    run: Run, service: FakeService, confirm: tuple[str, ...], words: str
+) -> None:
+    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # no terminal: nobody is there to be asked
+    assert (ended.code, ended.json["error"]["code"], service.deleted) == (2, "byok.InvalidInput", [])
+    assert words in ended.err
+
+
+def test_delete_without_a_snapshot_has_to_be_asked_for(run: Run, service: FakeService) -> None:
+    assert run("delete", "acme", "--confirm", "acme", "--no-final-snapshot").code == 0
+    assert [one.final_snapshot for one in service.deleted] == [False]
+
+
+def test_delete_of_what_temporal_has_forgotten_takes_region_and_keys(run: Run, service: FakeService) -> None:
+    options = ("--region", "eu-west-1", "--payload", PAYLOAD)
+    assert run("delete", "acme", "--confirm", "acme", *options).code == 0
+    assert service.located == [{"region": "eu-west-1", **BOTH}]
+
+
+def test_delete_of_what_is_being_deleted_says_so(run: Run, service: FakeService) -> None:
+    service.started, service.statuses = False, [status(Phase.DELETING)]
+    ended = run("delete", "acme", "--confirm", "acme")
+    assert (ended.code, "acme is being deleted already." in ended.err) == (0, True)
+
+
+def test_delete_of_what_is_just_being_made_is_refused(run: Run, service: FakeService) -> None:
+    service.refuse = EnvironmentBusyError("acme is just being made: end it with `byok cancel acme`.")
+    ended = run("delete", "acme", "--confirm", "acme", "--json")
+    assert (ended.code, ended.json["error"]["code"]) == (1, "byok.EnvironmentBusy")
+
+
+def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_key(
+    run: Run, service: FakeService
+) -> None:
+    service.statuses = [deleted(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
+    ended = run("delete", "acme", "--confirm", "acme", "--wait")
+    assert ended.code == 0
+    _, _, shown = ended.out.partition("acme is deleted.\n")
+    assert shown.splitlines() == [
+        "  removed   byok-acme-writer",
+        "  removed   byok-acme",
+        "  removed   byok-acme-catalog",
+        f"  kept      final snapshot {SNAPSHOT.arn}",
+        f"            encrypted with {RDS_KEY}",
+        "  The customer's keys are as they were.",
+    ]
+    assert run("status", "acme").code == 0
+    assert run("delete", "acme", "--confirm", "acme", "--json", "--wait").json["deletion"]["removed"][1] == "byok-acme"
+
+
+def test_deleted_environment_without_anything_says_that_too(run: Run, service: FakeService) -> None:
+    service.statuses = [deleted(None, ())]
+    shown = run("status", "acme").out
+    assert "✓ DELETED" in shown
+    assert "Nothing of it was there." in shown
+    assert "No snapshot of the database was taken." in shown
+
+
+@pytest.mark.parametrize(("key", "code"), [(None, 1), (WhichKey.RDS, 3)])
+def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
+    run: Run, service: FakeService, key: WhichKey | None, code: int
+) -> None:
+    left = ("byok-acme-catalog: it holds 3 objects that provisioning did not write",)
+    service.statuses = [stopped(with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)]
+    ended = run("delete", "acme", "--confirm", "acme", "--wait")
+    assert ended.code == code
+    assert f"  Left behind:\n    {left[0]}\n" in ended.out
+    assert continuing(ended.out) == ["byok delete acme"]
+
+
+def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
+    service.statuses = [stopped(problem(None), phases=(Phase.DELETING,))]
+    shown = run("status", "acme").out
+    assert "What is left of it was not looked at." in shown
+    assert "made nothing" not in shown
+
+
+@pytest.mark.parametrize(
+    ("phases", "words"),
+    [
+        ((Phase.VALIDATING_KEYS,), "This run made nothing."),
+        ((Phase.CREATING_CLUSTER, Phase.ROLLING_BACK), "What was made is removed."),
+    ],
+)
+def test_stop_says_that_nothing_is_there_and_why(
+    run: Run, service: FakeService, phases: tuple[Phase, ...], words: str
+) -> None:
+    service.statuses = [stopped(problem(None), phases=phases)]
+    assert f"  {words}\n" in run("status", "acme").out
+
+
+@pytest.mark.parametrize(
+    ("last", "commands"),
+    [
+        (stopped(problem(None)), ["byok replay acme"]),
+        (
+            stopped(problem(WhichKey.S3)),
+            ["byok replay acme", "byok replay acme --s3-key-arn <S3 key ARN>  with another key"],
+        ),
+        (
+            stopped(problem(WhichKey.RDS), problem(WhichKey.S3)),
+            [
+                "byok replay acme",
+                "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
+            ],
+        ),
+        # What encrypts something already cannot be exchanged.
+        (stopped(problem(WhichKey.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))), ["byok replay acme"]),
+        # The same ARN would be refused again.
+        (
+            stopped(with_code("arn.AliasNotAllowed", WhichKey.RDS)),
+            ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],
+        ),
+        (stopped(with_code("byok.InvalidInput")), []),
+        (stopped(with_code("tenant.IllegalName")), []),
+    ],
+)
+def test_stopped_environment_ends_with_the_command_that_continues_it(
+    run: Run, service: FakeService, last: EnvironmentStatus, commands: list[str]
+) -> None:
+    service.statuses = [last]
+    assert continuing(run("status", "acme").out) == commands
+
+
+def test_rollback_shows_what_it_could_not_remove(run: Run, service: FakeService) -> None:
+    phases = (Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.ROLLING_BACK)
+    service.statuses = [stopped(problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
+    shown = run("status", "acme").out
+    assert "  Left behind:\n    byok-acme: rds.X: no\n" in shown
+    assert continuing(shown) == ["byok replay acme"]
+
+
+def test_phases_stand_in_a_column(run: Run, service: FakeService) -> None:
+    service.statuses = [status(*[phase for phase in Phase if not phase.final], Phase.DELETED)]
+    rows = [line for line in run("status", "acme").out.splitlines() if line.endswith("2.0 s")]
+    assert len(rows) == 8
+    assert {len(row) for row in rows} == {len(rows[0])}
