@@ -18,6 +18,7 @@ TAG: Final = "byok:environment-id"
 SECRETS: Final = (b"SecretAccessKey", b"SessionToken", b"AWS4-HMAC", b"local-platform-secret", b"MasterUserPassword")
 BLUEPRINT: Final = load_blueprint(None)
 ONCE: Final = ("CreateDBCluster", "CreateDBInstance", "CreateBucket")
+CARRIED_OUT: Final = {"ok", "answer lost"}
 
 
 @dataclass
@@ -56,7 +57,7 @@ async def ready(machine: Machine, request: ProvisionRequest, status: Environment
     if status.phase is not Phase.READY:
         verdict.lost.append(f"it says {[problem.code for problem in status.problems]}")
     await asyncio.to_thread(_complete, machine, request, verdict)
-    await _history_is_clean(machine, request, verdict)
+    await history_is_clean(machine, request, verdict)
     return verdict
 
 
@@ -71,8 +72,8 @@ async def stopped(
         verdict.lost.append(f"the problem is {problem and problem.code} and not {' or '.join(codes)}")
     else:
         verdict.expect("the key at fault", problem.key, key)
-    await asyncio.to_thread(_nothing_twice, machine, request, verdict)
-    await _history_is_clean(machine, request, verdict)
+    await asyncio.to_thread(nothing_twice, machine, request, verdict)
+    await history_is_clean(machine, request, verdict)
     return verdict
 
 
@@ -84,7 +85,7 @@ async def gone(
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())
     await asyncio.to_thread(_nothing_left, machine, request, snapshots, verdict)
-    await _history_is_clean(machine, request, verdict)
+    await history_is_clean(machine, request, verdict)
     return verdict
 
 
@@ -100,8 +101,8 @@ def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> 
     for bucket in BLUEPRINT.buckets:
         if bucket.purpose in buckets:
             _filled(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
-    verdict.expect("the claims", _claims(machine, request), dict.fromkeys(WhichKey, name))
-    _nothing_twice(machine, request, verdict)
+    verdict.expect("the claims", claims(machine, request), dict.fromkeys(WhichKey, name))
+    nothing_twice(machine, request, verdict)
     if request.tenant is not None:
         for which in WhichKey:
             arn = request.s3_key_arn if which is WhichKey.S3 else request.rds_key_arn
@@ -123,7 +124,7 @@ def _filled(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, v
     verdict.expect(f"versioning of {bucket}", s3.get_bucket_versioning(Bucket=bucket).get("Status"), "Enabled")
 
 
-def _claims(machine: Machine, request: ProvisionRequest) -> dict[WhichKey, str]:
+def claims(machine: Machine, request: ProvisionRequest) -> dict[WhichKey, str]:
     """The environments that the two keys are claimed for."""
     s3, found = machine.aws.operator("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
@@ -136,14 +137,20 @@ def _claims(machine: Machine, request: ProvisionRequest) -> dict[WhichKey, str]:
     return found
 
 
-def _nothing_twice(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+def nothing_twice(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
     """Nothing was made a second time while the first was there: the calls that were carried out tell."""
-    done: Counter[str] = Counter()
+    there: Counter[str] = Counter()
     for call in machine.aws.control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]
-        if call["operation"] in ONCE and names and call["outcome"] in {"ok", "answer lost"}:
-            done[f"{call['operation']} of {sorted(names)[0]}"] += 1
-    verdict.doubled += [f"{what} was carried out {count} times" for what, count in done.items() if count > 1]
+        if not names or call["outcome"] not in CARRIED_OUT:
+            continue
+        what = f"{call['operation'].removeprefix('Create').removeprefix('Delete')} {max(names, key=len)}"
+        if call["operation"].startswith("Delete"):
+            there[what] = 0  # its name is free again
+        elif call["operation"] in ONCE:
+            there[what] += 1
+            if there[what] > 1:
+                verdict.doubled.append(f"{what} was made {there[what]} times")
 
 
 def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
@@ -152,7 +159,7 @@ def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, v
         ("cluster", [one["DBClusterIdentifier"] for one in machine.clusters(name)]),
         ("writer", machine.writers(name)),
         ("bucket", machine.buckets(name)),
-        ("claim", [which.key_name for which in _claims(machine, request)]),
+        ("claim", [which.key_name for which in claims(machine, request)]),
     ):
         verdict.lost += [f"{kind} {one} is left" for one in found]
     kept = [
@@ -165,7 +172,7 @@ def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, v
     verdict.expect("the number of final snapshots", len(kept), max(len(kept), snapshots))
 
 
-async def _history_is_clean(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+async def history_is_clean(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
     """No secret is in any history of the environment's."""
     ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
     async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):

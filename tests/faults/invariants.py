@@ -1,0 +1,158 @@
+"""What holds of an environment whatever was done with it, at any moment and once it has come to rest.
+
+What has to be there after a course whose end is known is left to `tests.faults.checker`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from byok.domain.arns import WhichKey
+from byok.domain.models import Problem, ProvisionRequest
+from byok.domain.statuses import Phase
+from byok.service.status import EnvironmentStatus
+from tests.e2e.conftest import Machine
+from tests.faults import checker
+from tests.faults.checker import BLUEPRINT, Verdict
+
+ENDED_ON_REQUEST: Final = {"byok.Cancelled", "byok.Ended"}
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was done with an environment, as far as it matters for what may be true now.
+
+    Attributes:
+        deletes: Whether it is a deletion that was begun last.
+        cancelled: Whether its end was asked for since.
+        suspects: The keys that were broken at any moment since, or that its cluster has lost.
+        readable: Whether the S3 key can be used now.
+        snapshots: How many final snapshots there have to be if it was deleted; None where that is not known.
+    """
+
+    deletes: bool
+    cancelled: bool
+    suspects: frozenset[WhichKey]
+    readable: bool
+    snapshots: int | None
+
+
+async def at_any_moment(machine: Machine, request: ProvisionRequest) -> Verdict:
+    """What is wrong with an environment that may be anywhere, and in the middle of a change."""
+    verdict = Verdict()
+    await asyncio.to_thread(_never_wrong, machine, request, verdict)
+    return verdict
+
+
+async def at_rest(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
+    """What is wrong with an environment that nobody is working on, or with what is told of it."""
+    if status.phase is Phase.READY:
+        verdict = await _ready(machine, request, status, readable=past.readable)
+    elif status.phase is Phase.DELETED:
+        snapshots = len(await asyncio.to_thread(snapshots_of, machine, request))
+        wanted = snapshots if past.snapshots is None else past.snapshots
+        verdict = await checker.gone(machine, request, status, Phase.DELETED, snapshots=wanted)
+        verdict.expect("that it was asked to be deleted", past.deletes, True)
+        verdict.expect("that there is a proof of the deletion", status.deletion is not None, True)
+        verdict.expect("the problem", status.problem, None)
+    else:
+        verdict = await _stopped(machine, request, status, past)
+    if past.readable:
+        await asyncio.to_thread(_on_the_right_key, machine, request, verdict)
+    return verdict
+
+
+async def _ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *, readable: bool) -> Verdict:
+    verdict = await checker.ready(machine, request, status) if readable else Verdict()
+    verdict.expect("that there is evidence", status.evidence is not None, True)
+    verdict.expect("the problem", status.problem, None)
+    verdict.expect("what is left behind", status.left_behind, ())
+    if not readable:
+        await checker.history_is_clean(machine, request, verdict)
+    return verdict
+
+
+async def _stopped(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
+    verdict = Verdict()
+    verdict.expect("the phase", status.phase, Phase.STOPPED)
+    verdict.expect("that there is a problem", status.problem is not None, True)
+    for problem in status.problems:
+        if not _is_true(problem, past):
+            broken = ", ".join(sorted(past.suspects)) or "none"
+            verdict.lost.append(f"it says {problem.code} of {problem.key}: {problem.message} (broken: {broken})")
+    await asyncio.to_thread(_told, machine, request, status, past, verdict)
+    await checker.history_is_clean(machine, request, verdict)
+    return verdict
+
+
+def _is_true(problem: Problem, past: Past) -> bool:
+    """Whether a problem is one that there was."""
+    if problem.code in ENDED_ON_REQUEST:
+        return past.cancelled
+    return problem.key is not None and problem.key in past.suspects and bool(problem.remediation)
+
+
+def _never_wrong(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+    name = request.environment_id
+    clusters = machine.clusters(name)
+    _at_most("cluster", (one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"}, verdict)
+    _at_most("writer", machine.writers(name), {f"byok-{name}-writer"}, verdict)
+    purposes = [one.rsplit("-", 2)[1] for one in machine.buckets(name)]
+    _at_most("bucket for", purposes, {bucket.purpose for bucket in BLUEPRINT.buckets}, verdict)
+    for one in (*clusters, *snapshots_of(machine, request)):
+        on = (one.get("StorageEncrypted"), one.get("KmsKeyId"))
+        verdict.expect("the encryption of a cluster or snapshot", on, (True, request.rds_key_arn))
+    verdict.expect("who else has the keys", set(checker.claims(machine, request).values()) - {name}, set())
+    checker.nothing_twice(machine, request, verdict)
+
+
+def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdict) -> None:
+    counted = Counter(found)
+    verdict.expect_each_once(kind, counted, allowed & counted.keys())
+
+
+def _on_the_right_key(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+    """No object is on another key than the customer's; a bucket without that key as its default is empty."""
+    s3 = machine.aws.platform("s3")
+    for bucket in machine.buckets(request.environment_id):
+        versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
+        for item in versions:
+            found = s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+            verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
+        if versions:
+            verdict.expect(f"the default key of {bucket}", _default_key(s3, bucket), request.s3_key_arn)
+
+
+def _default_key(s3: Any, bucket: str) -> str | None:
+    try:
+        rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    except ClientError:
+        return None
+    key: str | None = rule["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+    return key
+
+
+def _told(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past, verdict: Verdict) -> None:
+    """What is said to be left behind is there, and of what was to be removed nothing else is."""
+    name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
+    clusters = {one["DBClusterIdentifier"] for one in machine.clusters(name)}
+    there = {*clusters, *machine.writers(name), *machine.buckets(name)}
+    removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
+    verdict.lost += [f"{one} is there, and not told as left behind" for one in sorted(there - told) if removed]
+    if not past.cancelled:  # what was being deleted at the end is gone by itself soon after
+        verdict.lost += [f"{one} is told as left behind, and is not there" for one in sorted(told - there)]
+
+
+def snapshots_of(machine: Machine, request: ProvisionRequest) -> list[dict[str, Any]]:
+    """The final snapshots of an environment's clusters, of the earlier ones too."""
+    found = machine.aws.operator("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
+    return [one for one in found if one["DBClusterIdentifier"] == f"byok-{request.environment_id}"]
+
+
+def key_lost(machine: Machine, request: ProvisionRequest) -> bool:
+    """Whether the environment's cluster cannot use its key until somebody starts it again."""
+    return any("inaccessible" in one["Status"] for one in machine.clusters(request.environment_id))
