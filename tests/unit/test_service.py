@@ -174,7 +174,7 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     await until(service, environment_id, lambda status: "list_databases" in stage.activities.calls)
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
-    status = await last(service, environment_id)
+    status = await ended(service, environment_id)
     hold.set()
 
     assert status.problem is not None
