@@ -176,12 +176,15 @@ async def register_search_attributes(client: Client) -> None:
     Without them a workflow would hang at its first phase, so a worker does this before it takes work.
 
     Raises:
+        RuntimeError: There is no such namespace, or it is not ours.
         RuntimeError: The namespace lacks some and does not let us add them, as on Temporal Cloud; the message has the
             command to run.
     """
-    known = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
+    asked = ListSearchAttributesRequest(namespace=client.namespace)
+    try:
+        known = await client.operator_service.list_search_attributes(asked)
+    except RPCError as error:
+        raise RuntimeError(f"Temporal refuses: {error.message}") from error
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
     if not missing:
         return

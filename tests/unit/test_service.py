@@ -23,7 +23,7 @@ from byok.service.errors import (
     TemporalRefusedError,
     TemporalUnreachableError,
 )
-from byok.temporal import plugin
+from byok.temporal import plugin, register_search_attributes
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
 from tests.workflows.stage import Stage
 from tests.workflows.watching import ended, until
@@ -194,6 +194,13 @@ async def test_a_namespace_that_is_not_there_is_not_taken_for_a_missing_environm
     client = await Client.connect(address, namespace="nowhere", plugins=[plugin()])
     with pytest.raises(TemporalRefusedError, match="nowhere"):
         await EnvironmentService(client).status("acme")
+
+
+async def test_a_worker_in_a_namespace_that_is_not_there_says_so(temporal: WorkflowEnvironment) -> None:
+    address = temporal.client.service_client.config.target_host
+    client = await Client.connect(address, namespace="nowhere", plugins=[plugin()])
+    with pytest.raises(RuntimeError, match="Temporal refuses"):
+        await register_search_attributes(client)
 
 
 async def test_the_list_has_each_environment_once_with_its_latest_run(
