@@ -108,7 +108,7 @@ def deletion(done: Deletion) -> Text:
     kept = (
         [Text(f"  kept      final snapshot {snapshot.arn}"), Text(f"            encrypted with {snapshot.key_arn}")]
         if snapshot
-        else [Text("  No snapshot of the database was taken.", "dim")]
+        else [Text("  No snapshot of the database was taken this time.", "dim")]
     )
     return stacked([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
 

@@ -217,7 +217,7 @@ def test_deleted_environment_without_anything_says_that_too(run: Run, service: F
     shown = run("status", "acme").out
     assert "✓ DELETED" in shown
     assert "Nothing of it was there." in shown
-    assert "No snapshot of the database was taken." in shown
+    assert "No snapshot of the database was taken this time." in shown
 
 
 @pytest.mark.parametrize(("key", "code"), [(None, 1), (WhichKey.RDS, 3)])
