@@ -153,6 +153,21 @@ def test_the_index_names_every_decision_once() -> None:
     assert [file.name[:4] for file in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
 
 
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("[a-z]*.md"))
+
+
+@pytest.mark.parametrize("file", RUNBOOKS, ids=shown)
+def test_a_runbook_leads_from_what_is_seen_to_its_end(file: Path) -> None:
+    headings = [line for line in file.read_text().splitlines() if line.startswith("## ")]
+    assert headings[:3] == ["## Symptoms", "## What to look at", "## Decide"]
+    assert headings[-2:] == ["## Done when", "## To rehearse it"]
+
+
+def test_the_index_names_every_runbook_once() -> None:
+    index = (ROOT / "docs" / "runbooks" / "README.md").read_text()
+    assert sorted(re.findall(r"\]\(([a-z-]+\.md)\)", index)) == [file.name for file in RUNBOOKS]
+
+
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"])
 def test_a_document_links_to_files_that_are_there(name: str) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text()):
