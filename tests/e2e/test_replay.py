@@ -1,0 +1,411 @@
+"""Stop, fix, go on: replays that repeat nothing, ends on request, deletions, and workers that die or cannot go on."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+
+from byok.contracts import environment_workflow_id
+from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.models import ProvisionRequest
+from byok.domain.statuses import Phase
+from byok.local.stack import ROOT
+from byok.service.errors import KeyCannotChangeError
+from byok.service.status import EnvironmentStatus
+from tests.breakages import good
+from tests.e2e.conftest import BIN, Machine
+
+README = (ROOT / "README.md").read_text()
+READS = ("Describe", "Get", "Head", "List")
+WRITTEN_FOR_NOTHING = 5.0
+"""Seconds that a replay may take beside the work that is left."""
+OTHER_WORKER = 15.0
+"""Seconds after which another worker has gone on with what a killed one had begun."""
+
+
+async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
+    async def look() -> None:
+        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS tells nobody
+            await asyncio.sleep(0.05)
+
+    await asyncio.wait_for(look(), seconds)
+
+
+def writes(machine: Machine, request: ProvisionRequest) -> list[tuple[str, str]]:
+    """What the platform has written for an environment, as far as AWS carried it out."""
+    ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
+    return [
+        (call["operation"], json.dumps(call["params"], sort_keys=True))
+        for call in machine.aws.control("GET", "calls")["calls"]
+        if call["outcome"] == "ok"
+        and "/AtaccamaPlatform/" in call["caller"]
+        and not call["operation"].startswith(READS)
+        and any(name in str(call["params"]) for name in ours)
+    ]
+
+
+async def held(machine: Machine) -> None:
+    await eventually(lambda: machine.aws.control("GET", "held")["held"] != [])
+
+
+def writer_is_there(machine: Machine, environment_id: str) -> bool:
+    instances = machine.aws.operator("rds").describe_db_instances()["DBInstances"]
+    states = {one["DBInstanceIdentifier"]: one["DBInstanceStatus"] for one in instances}
+    return states.get(f"byok-{environment_id}-writer") == "available"
+
+
+async def stopped_at(
+    machine: Machine, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
+) -> EnvironmentStatus:
+    """The status of an environment whose key is broken while one of its calls is held, when all else is done."""
+    machine.aws.control("POST", "faults", **{"kind": "hold_call", **fault})
+    await machine.service.create(request)
+    await held(machine)
+    if fault["service"] == "s3":  # the database comes to its end meanwhile, and there is nothing to wait for later
+        await eventually(lambda: writer_is_there(machine, request.environment_id))
+    else:
+        async for status in machine.service.watch(request.environment_id):
+            if status.phase is Phase.AWAITING_DATABASE:
+                break
+    await asyncio.to_thread(break_it)
+    machine.aws.control("DELETE", "held")
+    status = await machine.ended(request.environment_id)
+    assert status.phase is Phase.STOPPED
+    return status
+
+
+def late_object(request: ProvisionRequest) -> dict[str, Any]:
+    """The second object of the second bucket."""
+    return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
+
+
+async def seconds_of(machine: Machine, environment_id: str) -> tuple[float, float]:
+    """How long the last run took from its reset on, and how long it waited for the database in that time."""
+    handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
+    events = (await handle.fetch_history()).events
+    reset = next(
+        event
+        for event in reversed(events)
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+        and event.workflow_task_failed_event_attributes.new_run_id
+    )
+    waits = {
+        event.event_id: event.event_time.ToDatetime()
+        for event in events
+        if event.event_id > reset.event_id
+        and event.activity_task_scheduled_event_attributes.activity_type.name in {"await_cluster", "await_writer"}
+    }
+    waited = sum(
+        (event.event_time.ToDatetime() - waits[done]).total_seconds()
+        for event in events
+        if (done := event.activity_task_completed_event_attributes.scheduled_event_id) in waits
+    )
+    return (events[-1].event_time.ToDatetime() - reset.event_time.ToDatetime()).total_seconds(), waited
+
+
+@dataclass(frozen=True)
+class Case:
+    """A key that breaks when the work is nearly done."""
+
+    name: str
+    which: WhichKey
+    code: str
+    break_it: Callable[[Any, str], object]
+    mend_it: Callable[[Any, str, str], object]
+
+
+def without_statement(kms: Any, arn: str) -> None:
+    policy = kms.get_key_policy(KeyId=arn)["Policy"]
+    kms.put_key_policy(KeyId=arn, Policy=policy.replace("111122223333:role", "999988887777:role"))
+
+
+CASES = [
+    Case(
+        "disabled S3 key",
+        WhichKey.S3,
+        "s3.KMS.DisabledException",
+        lambda kms, arn: kms.disable_key(KeyId=arn),
+        lambda kms, arn, _: kms.enable_key(KeyId=arn),
+    ),
+    Case(
+        "policy without its statement",
+        WhichKey.S3,
+        "s3.AccessDenied",
+        without_statement,
+        lambda kms, arn, policy: kms.put_key_policy(KeyId=arn, Policy=policy),
+    ),
+    Case(
+        "disabled Aurora key",
+        WhichKey.RDS,
+        "rds.inaccessible-encryption-credentials-recoverable",
+        lambda kms, arn: kms.disable_key(KeyId=arn),
+        lambda kms, arn, _: kms.enable_key(KeyId=arn),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machine, case: Case) -> None:
+    request, kms = machine.request(), machine.aws.customer("kms")
+    arn = request.s3_key_arn if case.which is WhichKey.S3 else request.rds_key_arn
+    policy = kms.get_key_policy(KeyId=arn)["Policy"]
+    looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
+    fault = late_object(request) if case.which is WhichKey.S3 else looked
+    stopped = await stopped_at(machine, request, lambda: case.break_it(kms, arn), **fault)
+    assert stopped.problem is not None
+    assert (stopped.problem.code, stopped.problem.key_arn) == (case.code, arn)
+    before = writes(machine, request)
+
+    case.mend_it(kms, arn, policy)
+    if case.which is WhichKey.RDS:  # what the remedy tells the operator
+        machine.aws.operator("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
+    finished = await machine.run("byok", "replay", request.environment_id, "--wait", "--json")
+
+    assert finished.code == 0, finished
+    assert finished.json["phase"] == "READY"
+    after = writes(machine, request)
+    assert after[: len(before)] == before
+    left = after[len(before) :]
+    assert left
+    assert not set(left) & set(before), "a write that had succeeded was made again"
+    took, waited = await seconds_of(machine, request.environment_id)
+    assert took - (waited if case.which is WhichKey.RDS else 0) < WRITTEN_FOR_NOTHING
+    assert len(machine.clusters(request.environment_id)) == len(machine.writers(request.environment_id)) == 1
+
+
+async def test_replay_with_corrected_arns_goes_on_with_them(machine: Machine) -> None:
+    request = machine.request(s3_key_arn=machine.aws.key(), rds_key_arn=machine.aws.key())  # no statement at all
+    stopped = await machine.provision(request)
+    assert stopped.phase is Phase.STOPPED
+    right = {which: good(machine.aws, which) for which in WhichKey}
+
+    half = await machine.run("byok", "replay", request.environment_id, "--s3-key-arn", right[WhichKey.S3], "--wait")
+    assert half.code == 3, half  # the S3 key is right now, and the Aurora key is not
+    assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
+    payload = json.dumps({"S3KmsKeyArn": right[WhichKey.S3], "RdsKmsKeyArn": right[WhichKey.RDS]})
+    whole = await machine.run("byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json")
+
+    assert whole.code == 0, whole
+    assert {bucket["key_arn"] for bucket in whole.json["evidence"]["buckets"]} == {right[WhichKey.S3]}
+    assert [one["KmsKeyId"] for one in machine.clusters(request.environment_id)] == [right[WhichKey.RDS]]
+    again = await machine.run("byok", "replay", request.environment_id, "--json")
+    assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
+    assert "is ready: there is nothing to replay" in again.err
+
+
+def last_number(text: str) -> str:
+    return str(re.findall(r"\d+", text)[-1])
+
+
+async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: Machine) -> None:
+    request, kms = machine.request(), machine.aws.customer("kms")
+    name = request.environment_id
+    await stopped_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
+
+    other = good(machine.aws, WhichKey.RDS)
+    refused = await machine.run("byok", "replay", name, "--rds-key-arn", other, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "byok.KeyCannotChange")
+    assert refused.json["error"]["message"].startswith(
+        f"The cluster byok-{name} is encrypted with {request.rds_key_arn}"
+    )
+    with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
+        await machine.service.replay(name, s3_key_arn=good(machine.aws, WhichKey.S3))
+
+    # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
+    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
+    step = last_number(await shell(machine, failed.replace("globex", name)))
+    task = last_number(await shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name)))
+    before = writes(machine, request)
+    kms.enable_key(KeyId=request.s3_key_arn)
+    await shell(machine, re.sub(r"-e \d+", f"-e {task}", reset).replace("globex", name))
+
+    assert (await machine.ended(name)).phase is Phase.READY
+    assert not set(writes(machine, request)[len(before) :]) & set(before)
+
+
+async def shell(machine: Machine, command: str) -> str:
+    """What a command prints that has to succeed, typed as it stands in README."""
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", command),
+        env={**os.environ, **machine.stack.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, command
+    return out.decode()
+
+
+@pytest.mark.parametrize("on_failure", ["keep", "rollback"])
+async def test_cancel_ends_in_a_stated_state(machine: Machine, on_failure: str) -> None:
+    request = machine.request(on_failure=on_failure)
+    name = request.environment_id
+    where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{name}-catalog-"}
+    machine.aws.control("POST", "faults", kind="hold_answer", **where)
+    await machine.service.create(request)
+    await held(machine)
+
+    assert (await machine.run("byok", "cancel", name)).code == 0
+    machine.aws.control("DELETE", "held")
+    status = await machine.ended(name)
+
+    assert status.problem is not None
+    assert (status.phase, status.problem.code, status.left_behind) == (Phase.STOPPED, "byok.Cancelled", ())
+    there = (len(machine.clusters(name)), len(machine.buckets(name)))
+    assert there == ((1, 1) if on_failure == "keep" else (0, 0))
+    told = (status.resources.cluster is not None, len(status.resources.buckets))
+    assert told == (bool(there[0]), there[1])
+
+
+async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: Machine) -> None:
+    request = machine.request()
+    name = request.environment_id
+    assert (await machine.provision(request)).phase is Phase.READY
+
+    finished = await machine.run("byok", "delete", name, "--confirm", name, "--wait")
+
+    assert finished.code == 0, finished
+    assert (machine.clusters(name), machine.writers(name), machine.buckets(name)) == ([], [], [])
+    (snapshot,) = snapshots(machine, name)
+    assert snapshot["KmsKeyId"] == request.rds_key_arn
+    assert f"kept      final snapshot {snapshot['DBClusterSnapshotArn']}" in finished.out
+    assert f"encrypted with {request.rds_key_arn}" in finished.out
+    states = [
+        machine.aws.customer("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        for arn in (request.s3_key_arn, request.rds_key_arn)
+    ]
+    assert states == ["Enabled", "Enabled"]
+
+
+def snapshots(machine: Machine, name: str) -> list[dict[str, Any]]:
+    found = machine.aws.operator("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
+    return [one for one in found if one["DBClusterIdentifier"] == f"byok-{name}"]
+
+
+async def test_bucket_with_objects_of_others_is_kept_and_told_until_they_are_gone(machine: Machine) -> None:
+    request, s3 = machine.request(), machine.aws.platform("s3")
+    name = request.environment_id
+    await machine.provision(request)
+    (bucket,) = [one for one in machine.buckets(name) if "-exports-" in one]
+    version = s3.put_object(Bucket=bucket, Key="2026/report.csv", Body=b"1")["VersionId"]
+
+    kept = await machine.run("byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "--json")
+
+    assert (kept.code, kept.json["phase"], kept.json["problem"]["code"]) == (1, "STOPPED", "byok.LeftBehind")
+    (left,) = kept.json["left_behind"]
+    assert left.startswith(f"{bucket}: ")
+    assert "2026/report.csv" in left
+    assert (machine.clusters(name), machine.buckets(name), snapshots(machine, name)) == ([], [bucket], [])
+    refused = await machine.run("byok", "replay", name, "--json")
+    assert f"byok delete {name}" in refused.json["error"]["message"]
+    s3.delete_object(Bucket=bucket, Key="2026/report.csv", VersionId=version)
+    gone = await machine.run("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
+    assert gone.json["deletion"]["removed"] == [bucket]
+    assert machine.buckets(name) == []
+
+
+async def with_one_worker(machine: Machine) -> None:
+    """Leave the stack as it was found."""
+    for name in [name for name in machine.stack.children if name.startswith("worker")]:
+        await machine.stack.children.pop(name).kill()
+    await machine.stack.start_worker()
+
+
+async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> None:
+    request = machine.request()
+    where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{request.environment_id}-catalog-"}
+    await machine.stack.start_worker("worker-2")
+    try:
+        machine.aws.control("POST", "faults", kind="hold_call", **where)
+        await machine.service.create(request)
+        await held(machine)
+        handle = machine.service.client.get_workflow_handle(environment_workflow_id(request.environment_id))
+        pending = (await handle.describe()).raw_description.pending_activities
+        (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
+        children = machine.stack.children
+        (killed,) = [one for name, one in children.items() if holder.startswith(f"{one.pid}@") and "worker" in name]
+        assert ("PutBucketPolicy", "catalog") not in named(machine, request)
+
+        began = time.monotonic()
+        await killed.kill()
+        machine.aws.control("DELETE", "held")
+        await eventually(lambda: ("PutBucketPolicy", "catalog") in named(machine, request))
+
+        assert time.monotonic() - began < OTHER_WORKER
+        assert (await machine.ended(request.environment_id)).phase is Phase.READY
+        done = writes(machine, request)
+        assert len(done) == len(set(done)), "something was written twice"
+    finally:
+        await with_one_worker(machine)
+
+
+def named(machine: Machine, request: ProvisionRequest) -> set[tuple[str, str]]:
+    """The operations that were carried out, each with the purpose of its bucket."""
+    purposes = ((done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in writes(machine, request))
+    return {(done, purpose.group(1)) for done, purpose in purposes if purpose is not None}
+
+
+BROKEN_WORKER = '''
+"""A worker with a mistake in it: its workflow of ours cannot go on."""
+import asyncio
+import os
+from typing import Any
+
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+
+@workflow.defn(name="ProvisionEnvironment")
+class Broken:
+    @workflow.run
+    async def run(self, request: Any) -> Any:
+        raise RuntimeError("the plan of buckets has no purpose 'exports'")
+
+
+async def main() -> None:
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    await Worker(client, task_queue="byok", workflows=[Broken], workflow_runner=UnsandboxedWorkflowRunner()).run()
+
+
+asyncio.run(main())
+'''
+
+
+async def test_worker_with_a_mistake_is_told_with_its_cause_and_another_one_goes_on(
+    machine: Machine, tmp_path: Path
+) -> None:
+    request = machine.request()
+    (tmp_path / "broken_worker.py").write_text(BROKEN_WORKER)
+    await machine.stack.children.pop("worker").kill()
+    broken = await asyncio.create_subprocess_exec(
+        sys.executable, str(tmp_path / "broken_worker.py"), env={**os.environ, **machine.stack.environment},
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        await machine.service.create(request)
+
+        async def told() -> str:
+            while True:
+                shown = (await machine.run("byok", "status", request.environment_id)).out
+                if "cannot make progress" in shown:
+                    return shown
+
+        shown = await asyncio.wait_for(told(), 30)
+
+        assert "the worker cannot make progress, attempt " in shown
+        assert "the plan of buckets has no purpose 'exports'" in shown
+    finally:
+        broken.kill()
+        await broken.wait()
+        await machine.stack.start_worker()
+    assert (await machine.ended(request.environment_id)).phase is Phase.READY
