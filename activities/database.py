@@ -76,7 +76,15 @@ class DatabaseActivities:
         if found is None:
             made = self._create_cluster(step, claims, task)
             return cluster_resource(_checked(step, made, task), created=True)
-        return cluster_resource(_checked(step, found, task))
+        try:
+            return cluster_resource(_checked(step, found, task))
+        except ApplicationError as refusal:
+            with step.converted():  # what the environment will not use is free for another one
+                if refusal.type == "byok.NameTaken":
+                    claims.release()
+                else:
+                    claims.release_key(task.environment.rds_key_arn)
+            raise
 
     @activity.defn(no_thread_cancel_exception=True)
     def await_cluster(self, task: DatabaseTask) -> ClusterResource:
@@ -191,12 +199,16 @@ class DatabaseActivities:
         """Every cluster and instance that bears the environment's tag, and the final snapshot.
 
         Raises:
-            ApplicationError: What RDS refuses, as the table says.
+            ApplicationError: What RDS refuses, as the table says; a stop, before anything is removed, where a cluster
+                has lost the key that the final snapshot would need.
         """
         step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
         with step.converted():
             instances = rds.get_paginator("describe_db_instances").paginate()
-            clusters = rds.get_paginator("describe_db_clusters").paginate()
+            pages = rds.get_paginator("describe_db_clusters").paginate()
+            clusters = [one for page in pages for one in page["DBClusters"] if ours(one, environment)]
+            for one in clusters:
+                _must_be_readable(step, one, task.final_snapshot)
             return Belongings(
                 instances=tuple(
                     one["DBInstanceIdentifier"]
@@ -204,12 +216,7 @@ class DatabaseActivities:
                     for one in page["DBInstances"]
                     if ours(one, environment)
                 ),
-                clusters=tuple(
-                    one["DBClusterIdentifier"]
-                    for page in clusters
-                    for one in page["DBClusters"]
-                    if ours(one, environment)
-                ),
+                clusters=tuple(one["DBClusterIdentifier"] for one in clusters),
                 final_snapshot=find_snapshot(rds, task.final_snapshot) if task.final_snapshot else None,
             )
 

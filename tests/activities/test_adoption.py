@@ -39,6 +39,12 @@ def foreign_bucket(bench: Bench, tag: str) -> str:
     return name
 
 
+def claimed(bench: Bench) -> set[str]:
+    """The ids of the keys that are claimed."""
+    found = bench.aws.operator("s3").list_objects_v2(Bucket=bench.plan.environment.probe_bucket, Prefix="claims/")
+    return {item["Key"].rpartition("/")[2] for item in found.get("Contents", [])}
+
+
 def test_cluster_of_another_environment_is_left_alone(bench: Bench) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     foreign_cluster(bench, "somebody-else", bench.plan.environment.rds_key_arn)
@@ -47,6 +53,7 @@ def test_cluster_of_another_environment_is_left_alone(bench: Bench) -> None:
 
     assert (problem.code, problem.key) == ("byok.NameTaken", None)
     assert bench.plan.cluster.identifier in problem.message
+    assert claimed(bench) == set()
 
 
 def test_own_cluster_on_another_key_is_not_taken_over(bench: Bench) -> None:
@@ -58,6 +65,7 @@ def test_own_cluster_on_another_key_is_not_taken_over(bench: Bench) -> None:
 
     assert problem.code == "byok.OtherKey"  # contract 99
     assert other in problem.message
+    assert claimed(bench) == {bench.plan.environment.s3_key_arn.rpartition("/")[2]}
 
 
 def test_own_cluster_on_the_right_key_is_adopted(bench: Bench) -> None:
@@ -100,9 +108,8 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(bench: 
     bench.settle(bench.database.ensure_cluster, bench.database_task)
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
 
-    claimed = bench.aws.operator("s3").list_objects_v2(Bucket=first.probe_bucket, Prefix="claims/")["Contents"]
     keys = (bench.plan.environment.s3_key_arn, first.rds_key_arn)
-    assert {item["Key"].rpartition("/")[2] for item in claimed} == {arn.rpartition("/")[2] for arn in keys}
+    assert claimed(bench) == {arn.rpartition("/")[2] for arn in keys}
 
 
 def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: Bench) -> None:

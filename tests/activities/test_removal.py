@@ -128,6 +128,18 @@ def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: Bench) 
     assert len(WORLD.clusters) == 1  # nothing was deleted
 
 
+def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(bench: Bench) -> None:
+    bench.build()
+    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.database.list_databases, bench.database_removal("acme-final-1"))
+
+    assert "--no-final-snapshot" in stop_of(caught.value).remediation
+    listed = bench.settle(bench.database.list_databases, bench.database_removal())
+    assert len(listed.instances) == len(listed.clusters) == 1
+
+
 def test_what_bears_the_tag_is_listed_and_nothing_else(bench: Bench) -> None:
     bench.build()
     environment = bench.plan.environment
