@@ -110,7 +110,7 @@ class Run:
             self.control("POST", "faults", **Place(*_LAST_WRITE).fault(self, "refuse"), **disabled)
         await service.create(self.request)
 
-    async def end(self, seconds: float = 120) -> EnvironmentStatus:
+    async def end(self, seconds: float = 300) -> EnvironmentStatus:
         """The status that it ends with."""
         return await self.machine.ended(self.request.environment_id, seconds)
 

@@ -18,8 +18,9 @@ AT_ONCE: Final = 40
 
 PATIENT: Final = "110"
 """Seconds that a worker waits for an answer of AWS: longer than any call is held."""
-HASTY: Final = "2"
-"""Likewise where nothing is held: shorter than a call that is not answered."""
+HASTY: Final = "10"
+"""Likewise where nothing is held: shorter than a call that is not answered, and longer than one that is slow because
+many list everything in a Region at once."""
 
 
 class Kind(StrEnum):
@@ -46,7 +47,7 @@ _FAULTS: Final[dict[Kind, dict[str, Any]]] = {
     Kind.LOSE_ANSWER: {"kind": "lose_answer"},
     Kind.THROTTLE: {"kind": "throttle", "times": 2},
     Kind.ERROR_500: {"kind": "error500", "times": 2},
-    Kind.TIME_OUT: {"kind": "timeout", "seconds": 5},
+    Kind.TIME_OUT: {"kind": "timeout", "seconds": 12},
 }
 
 
