@@ -107,15 +107,20 @@ class DatabaseActivities:
         """Adopt the cluster's writer, or make it.
 
         Raises:
-            ApplicationError: `byok.NameTaken`, a stop; what RDS refuses, as the table says.
+            ApplicationError: `byok.NameTaken` stops, and so does a cluster that has lost its key or does not lead on;
+                what RDS refuses, as the table says.
         """
-        step, rds = self._step(task, Phase.AWAITING_DATABASE), self._rds(task)
+        step, rds, name = self._step(task, Phase.AWAITING_DATABASE), self._rds(task), task.cluster.writer_identifier
         with step.converted():
             found = find_writer(rds, task.cluster)
-            if found is None:
-                found = rds.create_db_instance(**writer_settings(task))["DBInstance"]
-                return writer_resource(found, created=True)
-        name = task.cluster.writer_identifier
+            cluster = find_cluster(rds, task.cluster) if found is None else None
+        if cluster is not None:
+            # RDS has one fault for every state that takes no instance, whether it passes or not.
+            _must_lead_on(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
+        if found is None:
+            with step.converted():
+                made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
+            return writer_resource(made, created=True)
         if not ours(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
             raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
         return writer_resource(found)
@@ -244,18 +249,24 @@ class DatabaseActivities:
         if status == AVAILABLE:
             note(_SEEN, AVAILABLE)
             raise step.wait("rds.NotReady", f"{name} is available; looking once more.", _SECOND_LOOK)
-        if status in pending:
-            raise step.wait("rds.NotReady", f"{name} is {status}.", self.poll)
-        if status in KEY_LOST:
-            message = f"{name} is {status}: the cluster cannot use its key any more."
-            raise step.refuse(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
-        raise step.refuse(f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR)
+        _must_lead_on(step, name, status, pending)
+        raise step.wait("rds.NotReady", f"{name} is {status}.", self.poll)
 
     def _vanished(self, step: Step, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SECOND_LOOK)
         return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
+
+
+def _must_lead_on(step: Step, name: str, status: str, pending: frozenset[str]) -> None:
+    """Refuse a status that is neither available nor leads there by itself."""
+    if status == AVAILABLE or status in pending:
+        return
+    if status in KEY_LOST:
+        message = f"{name} is {status}: the cluster cannot use its key any more."
+        raise step.refuse(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
+    raise step.refuse(f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR)
 
 
 def _must_be_readable(step: Step, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:

@@ -164,6 +164,20 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench
     assert problem.key_arn == bench.plan.environment.rds_key_arn
 
 
+def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    bench.settle(bench.database.await_cluster, bench.database_task)
+    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.attempt(bench.database.ensure_writer, bench.database_task)
+
+    problem = stop_of(caught.value)
+    assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
+    assert problem.key_arn == bench.plan.environment.rds_key_arn
+
+
 def test_cluster_that_vanishes_is_said_to_have_vanished(bench: Bench) -> None:
     problem = stopped(bench, bench.database.await_cluster, bench.database_task)
 
