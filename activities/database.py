@@ -34,7 +34,7 @@ from byok.domain.models import (
 )
 from byok.domain.planning import Platform
 from byok.domain.remediation import Remedy
-from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST, Phase, undertaking_of
+from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, undertaking_of
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -73,6 +73,8 @@ class DatabaseActivities:
         with step.converted():
             claims.take()
             found = find_cluster(rds, task.cluster)
+        if found is not None and found.get("Status") == DELETING and ours(found, task.environment):
+            raise self._on_its_way_out(step, task.cluster.identifier)
         if found is None:
             made = self._create_cluster(step, claims, task)
             return cluster_resource(_checked(step, made, task), created=True)
@@ -114,6 +116,8 @@ class DatabaseActivities:
         with step.converted():
             found = find_writer(rds, task.cluster)
             cluster = find_cluster(rds, task.cluster) if found is None else None
+        if found is not None and found.get("DBInstanceStatus") == DELETING and ours(found, task.environment):
+            raise self._on_its_way_out(step, name)
         if cluster is not None:
             # RDS has one fault for every state that takes no instance, whether it passes or not.
             _must_lead_on(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
@@ -171,7 +175,7 @@ class DatabaseActivities:
                 return Removal(resource=name, removed=True)
             if not ours(found, task.environment):
                 return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
-            if found.get("DBInstanceStatus") != "deleting":
+            if found.get("DBInstanceStatus") != DELETING:
                 rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
         raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
 
@@ -192,7 +196,7 @@ class DatabaseActivities:
                 return Removal(resource=name, removed=True)
             if not ours(found, task.environment):
                 return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
-            if found.get("Status") != "deleting":
+            if found.get("Status") != DELETING:
                 _must_be_readable(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
@@ -251,6 +255,10 @@ class DatabaseActivities:
             raise step.wait("rds.NotReady", f"{name} is available; looking once more.", _SECOND_LOOK)
         _must_lead_on(step, name, status, pending)
         raise step.wait("rds.NotReady", f"{name} is {status}.", self.poll)
+
+    def _on_its_way_out(self, step: Step, name: str) -> ApplicationError:
+        """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
+        return step.wait("rds.NotReady", f"{name} is still being deleted; it is made anew after that.", self.poll)
 
     def _vanished(self, step: Step, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.

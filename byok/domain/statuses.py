@@ -55,6 +55,7 @@ class AliasState(StrEnum):
 
 
 AVAILABLE: Final = "available"
+DELETING: Final = "deleting"
 
 CLUSTER_PENDING: Final = frozenset(
     {

@@ -15,9 +15,9 @@ from byok.domain.statuses import Phase
 from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
-NOT_AS_ASKED_FOR: Final = frozenset({"byok.VerificationFailed", "byok.Vanished"})
-"""Codes of a stop because something is missing or has been changed: what looks at it again finds the same, and it is
-the earlier steps that put it right."""
+NOT_AS_ASKED_FOR: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
+"""Codes of a stop because something is missing, on its way out or changed: what looks at it again finds the same, and
+it is the earlier steps that put it right."""
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,30 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: B
     assert problem.key_arn == bench.plan.environment.rds_key_arn
 
 
+def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: Bench) -> None:
+    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    bench.settle(bench.database.await_cluster, bench.database_task)
+    rds, name = bench.aws.operator("rds"), bench.plan.cluster.identifier
+    rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False)
+    gone = rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)["DBCluster"]
+
+    made = bench.settle(bench.database.ensure_cluster, bench.database_task)
+
+    assert made.created
+    (found,) = rds.describe_db_clusters()["DBClusters"]
+    assert found["DbClusterResourceId"] != gone["DbClusterResourceId"]
+
+
+def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: Bench) -> None:
+    bench.build()
+    rds, name = bench.aws.operator("rds"), bench.plan.cluster.writer_identifier
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+    assert bench.settle(bench.database.ensure_writer, bench.database_task).created
+    assert bench.settle(bench.database.await_writer, bench.database_task).status == "available"
+
+
 def test_cluster_that_vanishes_is_said_to_have_vanished(bench: Bench) -> None:
     problem = stopped(bench, bench.database.await_cluster, bench.database_task)
 
