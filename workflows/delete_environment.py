@@ -50,8 +50,9 @@ class DeleteEnvironment:
         self._record = ProgressRecord(_provisioned_as(request))
         self._record.enter(Phase.DELETING)
         self._final_snapshot = _snapshot_name(request) if request.final_snapshot else None
-        plan = await workflow.execute_activity_method(PlanActivities.plan_deletion, request, **PLAN)
+        plan: EnvironmentPlan | None = None
         try:
+            plan = await self._plan()
             before = await self._list(plan)
             left = await remove(
                 plan,
@@ -72,6 +73,9 @@ class DeleteEnvironment:
         )
         self._record.enter(Phase.DELETED, deletion=deletion)
         return deletion
+
+    async def _plan(self) -> EnvironmentPlan:
+        return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN)
 
     async def _list(self, plan: EnvironmentPlan) -> Belongings:
         task = DatabaseRemoval(
@@ -103,7 +107,7 @@ class DeleteEnvironment:
         return problem("byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now())
 
     async def _stop(
-        self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan
+        self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan | None
     ) -> BaseException:
         """Say truthfully what is left, and give the failure to end with."""
         if isinstance(error, PhaseStoppedError):
@@ -111,7 +115,8 @@ class DeleteEnvironment:
         else:
             problems, left = (problem_of(error, self._request, Phase.DELETING, workflow.now()),), ()
         if ended_on_request(error):
-            left = tuple(f"{name}: not removed yet" for name in (await self._list(plan)).names)
+            belongings = await self._list(plan or await self._plan())
+            left = tuple(f"{name}: not removed yet" for name in belongings.names)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
         if ended_on_request(error):
             return asyncio.CancelledError("cancelled on request")

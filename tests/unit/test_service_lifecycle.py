@@ -112,22 +112,35 @@ async def test_what_was_rolled_back_starts_anew(service: EnvironmentService, sta
     assert stage.activities.calls.count("ensure_cluster") == 2
 
 
+@pytest.mark.parametrize("code", ["byok.VerificationFailed", "byok.Vanished", "rds.deleting"])
 async def test_what_is_not_as_asked_for_starts_anew(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: Stage, environment_id: str, code: str
 ) -> None:
     problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
-    wrong = ApplicationError(
-        "gone",
-        problem.model_copy(update={"code": "byok.VerificationFailed"}),
-        type="byok.VerificationFailed",
-        non_retryable=True,
-    )
+    wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
     stage.activities.script["collect_storage_evidence"] = [wrong]
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
     assert (await ended(service, environment_id)).phase is Phase.READY
     assert stage.activities.calls.count("ensure_bucket") == 6
+
+
+async def test_deletion_ended_in_temporal_is_to_be_asked_for_again(
+    service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    release = threading.Event()
+    stage.activities.script["remove_writer"] = [lambda: release.wait(20)]
+    await service.delete(deletion(environment_id))
+    await until(service, environment_id, lambda status: status.phase is Phase.DELETING)
+    await stage.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
+    release.set()
+
+    status = await service.status(environment_id)
+
+    assert status.problem is not None
+    assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
+    assert status.problem.remediation.startswith("Ask for the deletion again")
 
 
 async def test_replay_with_another_key_starts_anew_with_it(

@@ -123,6 +123,30 @@ async def test_cancelled_it_says_what_is_still_there(stage: Stage, environment_i
     assert "remove_bucket" not in stage.activities.calls
 
 
+async def test_cancelled_at_its_beginning_it_says_what_is_there_too(stage: Stage, environment_id: str) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    stage.activities.listed = [EVERYTHING]
+    stage.activities.script["plan_deletion"] = [slowly]
+    handle = await stage.delete(deletion(environment_id))
+    await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    go_on.set()
+    progress = await stage.progress(environment_id)
+    assert progress.problem is not None
+    assert (progress.phase, progress.problem.code) == (Phase.STOPPED, "byok.Cancelled")
+    assert progress.left_behind == tuple(f"{name}: not removed yet" for name in EVERYTHING.names)
+    assert not any(call.startswith("remove") for call in stage.activities.calls)
+
+
 @pytest.mark.parametrize("confirm", ["", "acme-2"])
 async def test_deletion_that_is_not_confirmed_is_refused(stage: Stage, environment_id: str, confirm: str) -> None:
     asked = deletion(environment_id).model_dump() | {"confirm": confirm}
