@@ -140,7 +140,7 @@ async def test_deletion_ended_in_temporal_is_to_be_asked_for_again(
 
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
-    assert status.problem.remediation.startswith("Ask for the deletion again")
+    assert status.problem.remediation.startswith("Start the deletion again")
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
