@@ -76,11 +76,14 @@ def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: Aw
 
 
 def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: Aws) -> None:
+    s3 = aws.platform("s3")
+    s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+
     with pytest.raises(ClientError) as caught:
-        aws.platform("s3").list_buckets()
+        s3.delete_bucket_policy(Bucket="bucket")
 
     assert caught.value.response["Error"]["Code"] == "AccessDenied"
-    assert "s3:ListAllMyBuckets" in str(caught.value)
+    assert "s3:DeleteBucketPolicy" in str(caught.value)
 
 
 def test_without_its_own_permission_a_perfect_key_is_no_use(aws: Aws) -> None:
