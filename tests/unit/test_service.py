@@ -178,7 +178,8 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     hold.set()
 
     assert status.problem is not None
-    assert (status.phase, status.problem.phase) == (Phase.STOPPED, Phase.DELETING)
+    assert status.phase is Phase.STOPPED
+    assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
     assert status.problem.remediation == "Start the deletion again (`byok delete`): what is gone stays gone."
 
 

@@ -126,23 +126,6 @@ async def test_what_is_not_as_asked_for_starts_anew(
     assert stage.activities.calls.count("ensure_bucket") == 6
 
 
-async def test_deletion_ended_in_temporal_is_to_be_asked_for_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
-) -> None:
-    release = threading.Event()
-    stage.activities.script["remove_writer"] = [lambda: release.wait(20)]
-    await service.delete(deletion(environment_id))
-    await until(service, environment_id, lambda status: status.phase is Phase.DELETING)
-    await stage.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
-    release.set()
-
-    status = await service.status(environment_id)
-
-    assert status.problem is not None
-    assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
-    assert status.problem.remediation.startswith("Start the deletion again")
-
-
 async def test_replay_with_another_key_starts_anew_with_it(
     service: EnvironmentService, stage: Stage, environment_id: str
 ) -> None:
