@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from byok.localaws.persistence import FolderInUseError, Restored, StateFolder
 
+_STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared with
 
 
@@ -49,17 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code.
     """
     chosen = _arguments().parse_args(arguments)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in every thread and taken by one: a signal that another thread receives would not wake the one that waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
     try:
-        return _run(chosen, stop)
+        return _run(chosen)
     except (FolderInUseError, OSError) as error:
         sys.stderr.write(f"The local AWS cannot start: {error}\n")
         return 1
 
 
-def _run(chosen: argparse.Namespace, stop: threading.Event) -> int:
+def _run(chosen: argparse.Namespace) -> int:
     # Only now, so that --help and a wrong option answer at once: the server brings moto's S3 with it.
     from byok.localaws.accounts import write_aws_config
     from byok.localaws.app import LocalAws, serve
@@ -85,7 +85,7 @@ def _run(chosen: argparse.Namespace, stop: threading.Event) -> int:
     state = f"fresh: {kept.reason}" if kept.fresh else "state restored"
     sys.stdout.write(f"Local AWS answers at {endpoint} (AWS_CONFIG_FILE={config}; {state})\n")
     sys.stdout.flush()
-    stop.wait()
+    signal.sigwait(_STOP)
     server.shutdown()
     server.server_close()
     thread.join()

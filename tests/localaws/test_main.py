@@ -4,12 +4,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from configparser import ConfigParser
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.localaws.server import Aws
 from tests.localaws.test_persistence import Run
 
 
@@ -33,13 +37,28 @@ def test_starts_quickly_says_where_and_writes_profiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_ends_cleanly_when_told_to(tmp_path: Path, how: signal.Signals) -> None:
-    run = Run("--config-dir", str(tmp_path))
+def test_ends_cleanly_in_the_middle_of_traffic(tmp_path: Path, how: signal.Signals) -> None:
+    run, over, busy = Run("--config-dir", str(tmp_path)), threading.Event(), threading.Barrier(9)
+    callers = [threading.Thread(target=_call_until, args=(over, run.aws, busy)) for _ in range(busy.parties - 1)]
+    for caller in callers:
+        caller.start()
     try:
-        run.aws.platform("rds").describe_db_clusters()  # leaves a connection open
+        busy.wait(20)
         assert run.end(how) == 0
     finally:
+        over.set()
         run.close()
+        for caller in callers:
+            caller.join()
+
+
+def _call_until(over: threading.Event, aws: Aws, busy: threading.Barrier) -> None:
+    s3 = aws.platform("s3")
+    s3.list_buckets()
+    busy.wait(20)
+    while not over.is_set():
+        with suppress(ClientError, BotoCoreError):  # it goes away in the middle of a call: that is the point
+            s3.list_buckets()
 
 
 def test_database_time_is_set_at_start(tmp_path: Path) -> None:
