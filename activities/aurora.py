@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from activities.aws import outcome_of
+from activities.ownership import is_ours
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.errors import Outcome
 from byok.domain.models import (
@@ -62,8 +63,7 @@ def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
 
 def ours(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
     """Whether it bears the environment's tag."""
-    tags = {tag.get("Key"): tag.get("Value") for tag in found.get("TagList", [])}
-    return tags.get(environment.environment_tag) == environment.environment_id
+    return is_ours(found.get("TagList", []), environment)
 
 
 def cluster_settings(task: DatabaseTask) -> dict[str, Any]:

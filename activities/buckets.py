@@ -69,14 +69,9 @@ def is_there(s3: "S3Client", bucket: str) -> bool:
     return or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
-def is_ours(s3: "S3Client", bucket: str, environment: Environment) -> bool:
-    """Whether a bucket bears the environment's tag."""
-    return is_tagged(or_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or [], environment)
-
-
-def is_tagged(tags: "list[TagTypeDef]", environment: Environment) -> bool:
-    """Whether the environment's tag is among these."""
-    return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
+def tags_of(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
+    """The tags of a bucket."""
+    return or_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from activities.aurora import (
 from activities.aws import AwsClients, Step
 from activities.heartbeat import note, recall
 from activities.keys import KeyClaims
+from activities.ownership import why_kept
 from byok.domain.arns import WhichKey
 from byok.domain.models import (
     Belongings,
@@ -45,7 +46,6 @@ _SECOND_LOOK: Final = timedelta(seconds=1)
 """A status that was read once may be the answer of a replica behind: `available` counts when it is seen twice."""
 
 _READERS_BEHIND: Final = 5
-_NOT_OURS: Final = "it does not bear this environment's tag"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class DatabaseActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_writer(self, task: DatabaseRemoval) -> Removal:
-        """Delete the writer if it is the environment's, and wait until it is gone.
+        """Delete the writer if it is to be removed, and wait until it is gone.
 
         Raises:
             ApplicationError: `rds.NotReady` while it is being deleted; what RDS refuses, as the table says.
@@ -173,15 +173,16 @@ class DatabaseActivities:
             found = find_writer(rds, task.cluster)
             if found is None:
                 return Removal(resource=name, removed=True)
-            if not ours(found, task.environment):
-                return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
+            why = why_kept(found.get("TagList", []), task.environment, task.phase)
+            if why is not None:
+                return Removal(resource=name, removed=False, why_kept=why)
             if found.get("DBInstanceStatus") != DELETING:
                 rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
         raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_cluster(self, task: DatabaseRemoval) -> Removal:
-        """Delete the cluster if it is the environment's, wait until it is gone, and give the keys back.
+        """Delete the cluster if it is to be removed, wait until it is gone, and give the keys back.
 
         What is rolled back gets no final snapshot: it was never handed over.
 
@@ -194,8 +195,9 @@ class DatabaseActivities:
             if found is None:
                 KeyClaims(self.clients.s3(task.environment.region), step).release()
                 return Removal(resource=name, removed=True)
-            if not ours(found, task.environment):
-                return Removal(resource=name, removed=False, why_kept=_NOT_OURS)
+            why = why_kept(found.get("TagList", []), task.environment, task.phase)
+            if why is not None:
+                return Removal(resource=name, removed=False, why_kept=why)
             if found.get("Status") != DELETING:
                 _must_be_readable(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):

@@ -31,7 +31,7 @@ class PlanActivities:
     @activity.defn
     def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
         """Everything that is decided about an environment before AWS is asked."""
-        return plan_environment(request, self.platform, datetime.now(UTC))
+        return plan_environment(request, self.platform, datetime.now(UTC), activity.info().workflow_run_id or "")
 
     @activity.defn
     def plan_deletion(self, request: DeleteRequest) -> EnvironmentPlan:

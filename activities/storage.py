@@ -13,14 +13,14 @@ from activities.aws import AwsClients, Step
 from activities.buckets import (
     bucket_arn,
     default_encryption,
-    is_ours,
-    is_tagged,
     is_there,
     make_bucket,
     or_absent,
     settings,
+    tags_of,
 )
 from activities.keys import KeyClaims
+from activities.ownership import is_ours, why_kept
 from byok.domain.arns import WhichKey, is_key_arn
 from byok.domain.blueprint import InitialObject
 from byok.domain.models import (
@@ -122,8 +122,9 @@ class StorageActivities:
         with step.converted():
             if not is_there(s3, name):
                 return Removal(resource=name, removed=True)
-            if not is_ours(s3, name, task.environment):
-                return Removal(resource=name, removed=False, why_kept="it does not bear this environment's tag")
+            why = why_kept(tags_of(s3, name), task.environment, task.phase)
+            if why is not None:
+                return Removal(resource=name, removed=False, why_kept=why)
             written, foreign = _contents(s3, task)
             if foreign:
                 why = f"it holds objects that provisioning did not write: {', '.join(foreign)}"
@@ -145,7 +146,7 @@ class StorageActivities:
         with step.converted():
             pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix)
             names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
-            return Belongings(buckets=tuple(name for name in names if is_ours(s3, name, environment)))
+            return Belongings(buckets=tuple(name for name in names if is_ours(tags_of(s3, name), environment)))
 
     def _step(self, environment: Environment, phase: Phase) -> Step:
         return Step(environment, self.platform.vendor, phase, WhichKey.S3, undertaking=undertaking_of(phase))
@@ -178,7 +179,7 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
         written += ((marker["Key"], marker["VersionId"]) for marker in page.get("DeleteMarkers", []))
         for item in page.get("Versions", []):
             key, version = item["Key"], item["VersionId"]
-            if is_tagged(s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], task.environment):
+            if is_ours(s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], task.environment):
                 written.append((key, version))
             else:
                 foreign[key] = None
@@ -190,7 +191,7 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
 def _must_be_ours(s3: "S3Client", step: Step, task: StorageTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
-    if not is_ours(s3, name, task.environment):
+    if not is_ours(tags_of(s3, name), task.environment):
         raise step.refuse("byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN)
     algorithm, current, _ = default_encryption(s3, name)
     if current in {None, key}:

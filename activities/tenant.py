@@ -14,7 +14,8 @@ from temporalio import activity
 
 from activities.aurora import find_cluster, ours
 from activities.aws import AwsClients, Step, outcome_of
-from activities.buckets import default_encryption, is_ours
+from activities.buckets import default_encryption, tags_of
+from activities.ownership import is_ours
 from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.errors import Outcome
 from byok.domain.models import Environment, EnvironmentCheck, KeyMarks, KeyTenant, Problem, TenantTask
@@ -62,7 +63,7 @@ class TenantActivities:
         with step.converted():
             s3 = self.clients.s3(environment.region)
             buckets = plan_buckets(environment.environment_id, environment.region, self.platform)
-            names = [one.name for one in buckets if is_ours(s3, one.name, environment)]
+            names = [one.name for one in buckets if is_ours(tags_of(s3, one.name), environment)]
             if not names:
                 return _not_there(step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}")
             on = {name: default_encryption(s3, name)[1] for name in names}

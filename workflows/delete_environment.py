@@ -94,9 +94,9 @@ class DeleteEnvironment:
         Raises:
             PhaseStoppedError: Something is: what AWS refused, or a list of it.
         """
-        told = tuple(item.what for item in left)
-        untold = tuple(name for name in after.names if not any(what.startswith(f"{name}:") for what in told))
-        self._left_behind = (*told, *(f"{name}: AWS still lists it" for name in untold))
+        told = {item.name for item in left}
+        untold = (f"{name}: AWS still lists it" for name in after.names if name not in told)
+        self._left_behind = (*(item.what for item in left), *untold)
         problems = [item.problem for item in left if item.problem is not None]
         if problems or self._left_behind:
             raise PhaseStoppedError(problems or [self._left()])

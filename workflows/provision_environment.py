@@ -19,7 +19,6 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         Problem,
         ProvisionRequest,
-        Resources,
         StorageTask,
     )
     from byok.domain.statuses import OnFailure, Phase
@@ -28,7 +27,7 @@ from workflows.failures import PhaseStoppedError, ended_on_request, is_final, pr
 from workflows.identity import must_run_as
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
-from workflows.removal import remove
+from workflows.removal import Left, remove
 from workflows.settling import settled, unless_cancelled
 from workflows.tenant_names import name_keys
 
@@ -40,7 +39,8 @@ class ProvisionEnvironment:
     VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE beside AWAITING_DATABASE -> VERIFYING -> RECONCILING_TENANT
     (where a tenant is given) -> READY, and from any of them, on a problem, STOPPED: the workflow fails with the
     problem, and what was made is kept, or removed first (ROLLING_BACK) where the request says so. What is proved to be
-    complete is never removed: the tenant's name adds nothing that the environment needs.
+    complete is never removed, as the tenant's name adds nothing that the environment needs; nor is what an earlier run
+    made.
 
     The cluster comes first because it alone proves the Aurora key, in seconds and with nothing there yet to undo.
     Writes that a key can refuse run one after another, so that a reset to a failed one repeats none of the others.
@@ -167,20 +167,21 @@ class ProvisionEnvironment:
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
             self._record.enter(Phase.ROLLING_BACK, problems=problems)
-            left_behind = await self._roll_back(unfinished)
-            self._record.resources = Resources()
+            left = await self._roll_back(unfinished)
+            left_behind = tuple(item.what for item in left)
+            self._record.resources = self._record.resources.only(item.name for item in left)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
         if ended_on_request(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Environment {self._record.request.environment_id}", problems)
 
-    async def _roll_back(self, plan: EnvironmentPlan) -> tuple[str, ...]:
+    async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Left, ...]:
         """Remove everything; a wish to end that comes meanwhile is one that is being fulfilled."""
         removal = asyncio.create_task(remove(plan, self._record.request, phase=Phase.ROLLING_BACK))
         while not removal.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(removal)
-        return tuple(item.what for item in removal.result())
+        return removal.result()
 
     def _problem_of(self, error: BaseException) -> Problem:
         return problem_of(error, self._record.request, self._record.phase, workflow.now())

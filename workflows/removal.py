@@ -28,12 +28,19 @@ class Left(NamedTuple):
     """Something that could not be removed.
 
     Attributes:
-        what: Its name and why, for people.
+        name: As AWS knows it.
+        why: For people.
         problem: What AWS said, where it was AWS that refused.
     """
 
-    what: str
+    name: str
+    why: str
     problem: Problem | None = None
+
+    @property
+    def what(self) -> str:
+        """Both, as people are told."""
+        return f"{self.name}: {self.why}"
 
 
 async def remove(
@@ -46,12 +53,13 @@ async def remove(
 ) -> tuple[Left, ...]:
     """Remove the writer, the cluster and the buckets of an environment, in this order.
 
-    Each activity removes only what bears the environment's own tag. A failing step does not stop the rest.
+    Each activity removes only what bears the environment's own tag, and a rollback only what its own run made: what an
+    earlier run made may have been handed over since. A failing step does not stop the rest.
 
     Args:
         plan: The names.
         request: Whom a problem is about.
-        phase: Where the workflow is.
+        phase: Of a rollback or a deletion.
         buckets: Those to be removed; all of the plan where nothing is said.
         final_snapshot: Name of the snapshot that is taken of the cluster first; None for none.
 
@@ -100,5 +108,5 @@ async def _left(
         if ended_on_request(error):
             raise
         why = problem_of(error, request, phase, at)
-        return Left(f"{resource}: {why.code}: {why.message}", why)
-    return None if outcome.removed else Left(f"{resource}: {outcome.why_kept}")
+        return Left(resource, f"{why.code}: {why.message}", why)
+    return None if outcome.removed else Left(resource, str(outcome.why_kept))

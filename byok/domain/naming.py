@@ -42,6 +42,15 @@ def environment_tag(vendor: VendorProfile) -> str:
     return f"{vendor.tag_prefix}:environment-id"
 
 
-def environment_tags(vendor: VendorProfile, environment_id: str) -> dict[str, str]:
-    """The tags on everything that an environment owns."""
-    return {environment_tag(vendor): environment_id, f"{vendor.tag_prefix}:managed-by": "byok"}
+def run_tag(vendor: VendorProfile) -> str:
+    """Key of the tag that says which run of the workflow made a resource: its creation record."""
+    return f"{vendor.tag_prefix}:created-by-run"
+
+
+def environment_tags(vendor: VendorProfile, environment_id: str, run_id: str) -> dict[str, str]:
+    """The tags on everything that a run makes for an environment."""
+    return {
+        environment_tag(vendor): environment_id,
+        run_tag(vendor): run_id,
+        f"{vendor.tag_prefix}:managed-by": "byok",
+    }

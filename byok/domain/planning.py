@@ -60,20 +60,22 @@ def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) 
     )
 
 
-def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime) -> EnvironmentPlan:
-    """The plan of an environment; the same request on the same platform always gives the same plan.
+def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime, run_id: str) -> EnvironmentPlan:
+    """The plan of an environment; the same request on the same platform always gives the same names.
 
     Args:
         request: What was asked for.
         platform: The vendor's side.
         at: The time that findings carry.
+        run_id: The run of the workflow that will make it.
     """
     findings = _findings(request, platform, at)
     tenant: TenantPlan | None = None
     if request.tenant is not None:
         findings += _tenant_findings(request, request.tenant, request.tenant_role, platform, at)
         tenant = None if findings else _tenant(request, request.tenant, request.tenant_role, platform)
-    return _plan(request, request.environment_id, platform).model_copy(update={"findings": findings, "tenant": tenant})
+    plan = _plan(request, request.environment_id, platform, run_id)
+    return plan.model_copy(update={"findings": findings, "tenant": tenant})
 
 
 def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
@@ -81,9 +83,9 @@ def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan
     return _plan(request, request.environment_id, platform)
 
 
-def _plan(request: CheckKeysRequest, environment_id: str, platform: Platform) -> EnvironmentPlan:
+def _plan(request: CheckKeysRequest, environment_id: str, platform: Platform, run_id: str = "") -> EnvironmentPlan:
     return EnvironmentPlan(
-        environment=_environment(request, environment_id, platform),
+        environment=_environment(request, environment_id, platform, run_id),
         cluster=plan_cluster(environment_id, platform),
         buckets=plan_buckets(environment_id, request.region, platform),
     )
@@ -165,7 +167,7 @@ def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, pla
     )
 
 
-def _environment(request: CheckKeysRequest, environment_id: str, platform: Platform) -> Environment:
+def _environment(request: CheckKeysRequest, environment_id: str, platform: Platform, run_id: str = "") -> Environment:
     vendor = platform.vendor
     return Environment(
         environment_id=environment_id,
@@ -175,7 +177,9 @@ def _environment(request: CheckKeysRequest, environment_id: str, platform: Platf
         key_grace_seconds=request.key_grace_seconds,
         platform_role_arn=platform.role_arn,
         environment_tag=naming.environment_tag(vendor),
-        tags=naming.environment_tags(vendor, environment_id),
+        tags=naming.environment_tags(vendor, environment_id, run_id),
+        run_tag=naming.run_tag(vendor),
+        run_id=run_id,
         probe_bucket=naming.probe_bucket_name(vendor, platform.account, request.region),
     )
 

@@ -3,9 +3,11 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import Belongings
+from byok.domain.models import Belongings, BucketRemoval, DatabaseRemoval, DeleteRequest
+from byok.domain.planning import plan_deletion
+from byok.domain.statuses import Phase
 from byok.localaws.world import WORLD
-from tests.activities.conftest import Bench, stop_of
+from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import REGION
 
 
@@ -61,6 +63,57 @@ def test_everything_is_removed_also_when_both_keys_are_disabled(bench: Bench) ->
     remove_everything(bench)
 
     assert_nothing_left(bench)
+
+
+def test_rollback_leaves_what_an_earlier_run_made(bench: Bench) -> None:
+    """It may have been handed over since: a complete environment that somebody starts again loses nothing."""
+    bench.build()
+    s3, mine = bench.aws.platform("s3"), bench.plan.buckets[-1].name
+    s3.delete_bucket(Bucket=mine)
+    asked = bench.plan.environment
+    bench.plan = bench.planned(
+        "another-run",
+        environment_id=asked.environment_id,
+        s3_key_arn=asked.s3_key_arn,
+        rds_key_arn=asked.rds_key_arn,
+    )
+    bench.build()
+
+    writer = bench.settle(bench.database.remove_writer, bench.database_removal())
+    cluster = bench.settle(bench.database.remove_cluster, bench.database_removal())
+    buckets = [bench.settle(bench.storage.remove_bucket, bench.bucket_removal(index)) for index in (0, -1)]
+
+    assert [item.removed for item in (writer, cluster, *buckets)] == [False, False, False, True]
+    assert {item.why_kept for item in (writer, cluster, buckets[0])} == {
+        "an earlier run of this environment made it, and it may be in use; `byok delete` removes it"
+    }
+    assert len(WORLD.clusters) == len(WORLD.instances) == 1
+    assert s3.list_object_versions(Bucket=bench.plan.buckets[0].name)["Versions"]
+
+
+def test_deletion_removes_what_any_run_made(bench: Bench) -> None:
+    bench.build()
+    plan = plan_deletion(_deletion(bench), PLATFORM)
+    database = DatabaseRemoval(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
+
+    bench.settle(bench.database.remove_writer, database)
+    bench.settle(bench.database.remove_cluster, database)
+    for bucket in plan.buckets:
+        task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
+        bench.settle(bench.storage.remove_bucket, task)
+
+    assert_nothing_left(bench)
+
+
+def _deletion(bench: Bench) -> DeleteRequest:
+    asked = bench.plan.environment
+    return DeleteRequest(
+        environment_id=asked.environment_id,
+        confirm=asked.environment_id,
+        region=asked.region,
+        s3_key_arn=asked.s3_key_arn,
+        rds_key_arn=asked.rds_key_arn,
+    )
 
 
 def test_objects_of_others_keep_their_bucket(bench: Bench) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 
 import pytest
+from temporalio.common import WorkflowIDReusePolicy
 
+from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem
 from byok.domain.statuses import Phase
 from tests.breakages import BREAKAGES, Breakage, good
 from tests.e2e.conftest import Finished, Machine
 from tests.localaws.server import REGION
+from workflows.provision_environment import ProvisionEnvironment
 
 CASES = [(breakage, which) for breakage in BREAKAGES for which in WhichKey]
 STOPPED_BY_A_KEY = 3
@@ -191,3 +194,29 @@ async def test_rollback_removes_what_was_made(machine: Machine) -> None:
     assert status.left_behind == ()
     assert machine.clusters(request.environment_id) == []
     assert machine.buckets(request.environment_id) == []
+
+
+async def test_complete_environment_started_again_with_a_rollback_loses_nothing(machine: Machine) -> None:
+    """By hand in Temporal, past every door: with keys that are not its own, and to be undone when it stops."""
+    first = machine.request()
+    assert (await machine.provision(first)).phase is Phase.READY
+    (cluster,) = machine.clusters(first.environment_id)
+    buckets = machine.buckets(first.environment_id)
+    other = machine.request(environment_id=first.environment_id, on_failure="rollback")
+
+    await machine.service.client.start_workflow(
+        ProvisionEnvironment.run,
+        other,
+        id=environment_workflow_id(first.environment_id),
+        task_queue=TASK_QUEUE,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    )
+    status = await machine.ended(first.environment_id)
+
+    assert [problem.code for problem in status.problems] == ["byok.OtherKey"]
+    (still,) = machine.clusters(first.environment_id)
+    assert still["DbClusterResourceId"] == cluster["DbClusterResourceId"]
+    assert machine.buckets(first.environment_id) == buckets
+    name = cluster["DBClusterIdentifier"]
+    assert {left.partition(":")[0] for left in status.left_behind} == {name, f"{name}-writer", *buckets}
+    assert all("an earlier run of this environment made it" in left for left in status.left_behind)

@@ -99,7 +99,7 @@ class Named:
 def _make(aws: Aws, name: str, pair: KeyPair) -> None:
     """What an environment on these keys is known by: its cluster and a bucket, as provisioning makes them."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
-    plan = plan_environment(request, PLATFORM, datetime.now(UTC))
+    plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
     aws.platform("rds").create_db_cluster(**cluster_settings(task))
     s3, bucket = aws.platform("s3"), plan.buckets[0].name

@@ -55,7 +55,7 @@ def test_the_longest_names_still_fit() -> None:
 
 @given(VENDORS, ENVIRONMENTS)
 def test_tags_are_legal_and_name_the_environment(vendor: VendorProfile, environment: str) -> None:
-    tags = naming.environment_tags(vendor, environment)
+    tags = naming.environment_tags(vendor, environment, "01989f0c-8d1e-7c21-a3b1-6d2e5f7a9b0c")
     assert tags[naming.environment_tag(vendor)] == environment
     for key, value in tags.items():
         # What S3 and RDS both allow; `aws:` is AWS's own (AWS general reference, "Tag naming limits").
@@ -73,7 +73,11 @@ def test_names_are_those_of_yesterday() -> None:
     assert naming.probe_bucket_name(vendor, "111122223333", "eu-central-1") == (
         "byok-key-probes-111122223333-eu-central-1"
     )
-    assert naming.environment_tags(vendor, "acme") == {"byok:environment-id": "acme", "byok:managed-by": "byok"}
+    assert naming.environment_tags(vendor, "acme", "a-run") == {
+        "byok:environment-id": "acme",
+        "byok:created-by-run": "a-run",
+        "byok:managed-by": "byok",
+    }
 
 
 @pytest.mark.parametrize(

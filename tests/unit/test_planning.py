@@ -10,6 +10,7 @@ from byok.domain.models import CheckKeysRequest, EnvironmentPlan, ProvisionReque
 from byok.domain.planning import Platform, plan_environment, plan_key_check
 from byok.domain.vendor import VendorProfile
 
+RUN = "0198a2c4-run"
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab0987654321"
@@ -29,11 +30,11 @@ def request(environment_id: str = "acme", s3: str = S3, rds: str = RDS) -> Provi
 
 
 def test_the_same_request_gives_the_same_plan() -> None:
-    assert plan_environment(request(), PLATFORM, AT) == plan_environment(request(), PLATFORM, AT)
+    assert plan_environment(request(), PLATFORM, AT, RUN) == plan_environment(request(), PLATFORM, AT, RUN)
 
 
 def test_every_bucket_of_the_blueprint_is_planned_with_its_objects() -> None:
-    plan = plan_environment(request(), PLATFORM, AT)  # contract 94, 95
+    plan = plan_environment(request(), PLATFORM, AT, RUN)  # contract 94, 95
     assert [(bucket.purpose, bucket.objects) for bucket in plan.buckets] == [
         (bucket.purpose, bucket.objects) for bucket in BLUEPRINT.buckets
     ]
@@ -42,7 +43,7 @@ def test_every_bucket_of_the_blueprint_is_planned_with_its_objects() -> None:
 
 
 def test_two_environments_share_no_name() -> None:
-    one, other = (plan_environment(request(name), PLATFORM, AT) for name in ("acme", "bacme"))
+    one, other = (plan_environment(request(name), PLATFORM, AT, RUN) for name in ("acme", "bacme"))
 
     def names(plan: EnvironmentPlan) -> set[str]:
         return {plan.cluster.identifier, plan.cluster.writer_identifier, *(bucket.name for bucket in plan.buckets)}
@@ -51,16 +52,17 @@ def test_two_environments_share_no_name() -> None:
 
 
 def test_the_plan_carries_what_the_activities_need_of_the_request() -> None:
-    environment = plan_environment(request(), PLATFORM, AT).environment
+    environment = plan_environment(request(), PLATFORM, AT, RUN).environment
     assert (environment.s3_key_arn, environment.rds_key_arn) == (S3, RDS)  # contract 84
     assert (environment.key_arn(WhichKey.S3), environment.key_arn(WhichKey.RDS)) == (S3, RDS)
     assert environment.key_grace_seconds == 7  # contract D14
     assert environment.tags[environment.environment_tag] == "acme"
+    assert environment.tags[environment.run_tag] == environment.run_id == RUN
     assert environment.platform_role_arn == PLATFORM.role_arn
 
 
 def test_good_keys_leave_no_finding() -> None:
-    assert plan_environment(request(), PLATFORM, AT).findings == ()
+    assert plan_environment(request(), PLATFORM, AT, RUN).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_good_keys_leave_no_finding() -> None:
 )
 def test_bad_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[str]) -> None:
     asked = request(s3=s3, rds=rds)
-    for plan in (plan_environment(asked, PLATFORM, AT), plan_key_check(asked, PLATFORM, AT)):
+    for plan in (plan_environment(asked, PLATFORM, AT, RUN), plan_key_check(asked, PLATFORM, AT)):
         assert [finding.code for finding in plan.findings] == codes
         assert {finding.at for finding in plan.findings} == {AT}
 

@@ -137,7 +137,7 @@ class ScriptedActivities:
     @activity.defn
     def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
         self._attempt(given)
-        return plan_environment(given, PLATFORM, datetime.now(UTC))
+        return plan_environment(given, PLATFORM, datetime.now(UTC), "a-run")
 
     @activity.defn
     def plan_deletion(self, given: DeleteRequest) -> EnvironmentPlan:

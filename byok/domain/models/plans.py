@@ -15,6 +15,8 @@ class Environment(Record):
         platform_role_arn: The vendor's role that the key policies name.
         tags: The tags on everything the environment owns.
         environment_tag: Key of the tag that decides ownership.
+        run_tag: Key of the tag that says which run made a resource.
+        run_id: The run that was planned for; a reset keeps it. Empty where nothing is to be made.
         probe_bucket: The platform's bucket for key probes and claims in this Region.
     """
 
@@ -27,6 +29,8 @@ class Environment(Record):
     environment_tag: str
     tags: dict[str, str]
     probe_bucket: str
+    run_tag: str = ""
+    run_id: str = ""
 
     def key_arn(self, which: WhichKey) -> str:
         """The ARN given for one of the two keys."""
@@ -119,7 +123,7 @@ class DatabaseRemoval(DatabaseTask):
     """Input of the activities that remove the cluster and its writer.
 
     Attributes:
-        phase: What a problem says of where it came up.
+        phase: Of a rollback or a deletion; a rollback removes only what its own run made.
         final_snapshot: Name of the snapshot that is taken of the cluster first; None for none.
     """
 

@@ -1,5 +1,6 @@
 """What exists, as AWS reports it, and the proof of its encryption."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
@@ -67,6 +68,17 @@ class Resources(Record):
         created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
         return self.model_copy(update={"buckets": tuple(buckets.values())})
+
+    def only(self, names: Iterable[str]) -> Self:
+        """Of the same, what has one of these names."""
+        kept = frozenset(names)
+        return self.model_copy(
+            update={
+                "cluster": self.cluster if self.cluster and self.cluster.identifier in kept else None,
+                "writer": self.writer if self.writer and self.writer.identifier in kept else None,
+                "buckets": tuple(bucket for bucket in self.buckets if bucket.name in kept),
+            }
+        )
 
 
 class DatabaseEvidence(Record):
