@@ -27,11 +27,11 @@ SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All end-to-end tests share one set of processes, and so one process of the test run."""
+    """The tests of a file stay together: each process of the test run that gets some starts a stack of its own."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("e2e"))
+            item.add_marker(pytest.mark.xdist_group(f"e2e-{item.path.stem}"))
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Machine:
 
 @pytest_asyncio.fixture(scope="session")
 async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
-    """One stack for all end-to-end tests; each has environments and keys of its own."""
+    """One stack for the end-to-end tests of a process; each has environments and keys of its own."""
     data = tmp_path_factory.mktemp("stack")
     async with LocalStack(data, Ports.free(), database_seconds=0.3, settings=SETTINGS) as stack:
         yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
