@@ -1,6 +1,10 @@
-"""Fixtures that several kinds of tests share."""
+"""Fixtures that several kinds of tests share, and how tests are spread over the processes of a run."""
 
 import os
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
@@ -12,6 +16,24 @@ from tests.workflows.stage import environment_id, stage, temporal
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: the tests of real processes wait more than they compute."""
     return (os.cpu_count() or 1) + 1
+
+
+class _Spread(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps those tests in one process that share processes of their own, and deals all others out one by one.
+
+    It is what `--dist=loadgroup` is for, which does nothing with xdist 3.8 and pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        if file.startswith("tests/faults/"):
+            return "tests/faults"
+        return file if file.startswith(("tests/e2e/", "tests/cli/test_local_stack")) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """How xdist is told."""
+    return _Spread(config, log)
 
 
 __all__ = [

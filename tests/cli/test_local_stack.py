@@ -13,7 +13,7 @@ import pytest
 from byok.local.ports import Ports
 
 BYOK = str(Path(sys.executable).with_name("byok"))
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+pytestmark = pytest.mark.e2e
 
 
 @asynccontextmanager

@@ -27,11 +27,10 @@ SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay together: each process of the test run that gets some starts a stack of its own."""
+    """See that they can be chosen, and left out."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group(f"e2e-{item.path.stem}"))
 
 
 @dataclass(frozen=True)

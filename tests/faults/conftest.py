@@ -24,11 +24,10 @@ FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They share one set of processes, and so one process of the test run."""
+    """See that they can be chosen, and left out."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 @pytest_asyncio.fixture(scope="session")
