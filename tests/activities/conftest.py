@@ -5,6 +5,7 @@ import dataclasses
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import boto3
@@ -40,7 +41,7 @@ class Bench:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        session = boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
+        session = _session()
         config = Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1})
         self.clients = AwsClients(session, config)
         self.keys = KeyActivities(self.clients, PLATFORM)
@@ -108,6 +109,12 @@ class Bench:
         self.settle(self.database.await_cluster, self.database_task)
         self.settle(self.database.ensure_writer, self.database_task)
         self.settle(self.database.await_writer, self.database_task)
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all tests: reading AWS's models takes longer than most of them."""
+    return boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
 
 
 def stop_of(error: ApplicationError) -> Problem:
