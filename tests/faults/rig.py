@@ -146,7 +146,7 @@ class Rig:
         try:
             return await run.end()
         except TimeoutError:
-            return str(await self.machine.service.status(run.request.environment_id))
+            return str(await run.machine.service.status(run.request.environment_id))
 
     async def with_patience(self, seconds: str) -> None:
         """See that the worker waits so long for answers."""

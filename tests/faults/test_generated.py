@@ -7,13 +7,14 @@ number has the same steps in every run; what they meet depends on how far the en
 import asyncio
 import concurrent.futures
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
 from byok.domain.arns import WhichKey
@@ -27,6 +28,8 @@ EXAMPLES, STEPS = (range(25), 15) if FULL else (range(2), 8)
 """The numbers of the examples, and how many steps each has: all of them by `make faults`, else a sample."""
 
 STEP_SECONDS: Final = 300.0
+DATABASE_SECONDS: Final = 0.5
+"""What the rig has begun with."""
 
 WHAT: Final = "generated: anything done with two environments, in any order"
 
@@ -35,11 +38,41 @@ LOSSES: Final = (
     *(("s3", "CreateBucket"), ("s3", "PutBucketEncryption"), ("s3", "PutObject"), ("s3", "DeleteBucket")),
 )
 
-# The first is kept where it stops, and has most of what happens; the second is rolled back.
 ON_FAILURE: Final = ("keep", "rollback")
-environments = st.sampled_from([0, 0, 0, 1])
-keys = st.sampled_from(WhichKey)
-some_calls = st.integers(0, 12) | st.integers(0, 60)
+"""The first environment is kept where it stops, and has most of what happens; the second is rolled back."""
+
+DEEDS: Final = (
+    *("create", "replay", "cancel", "delete", "delete_and_think_better_of_it", "worker_dies_or_comes", "lose_answer"),
+    *("break_key", "break_key", "repair_keys", "go_on", "rest", "put_right"),
+)
+"""What may happen in a step. They are one rule and not many: hypothesis switches rules off for whole examples."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a step is about, as far as it needs that.
+
+    Attributes:
+        calls: For how many calls of the platform's the environment then goes on before the next step.
+    """
+
+    environment: int
+    calls: int
+    final_snapshot: bool
+    which: WhichKey
+    how: Breaking
+    loss: tuple[str, str]
+
+
+choices = st.builds(
+    Chosen,
+    environment=st.sampled_from([0, 0, 0, 1]),
+    calls=st.integers(0, 12) | st.integers(0, 60),
+    final_snapshot=st.booleans(),
+    which=st.sampled_from(WhichKey),
+    how=st.sampled_from(Breaking),
+    loss=st.sampled_from(LOSSES),
+)
 
 
 class Interleaving(RuleBasedStateMachine):
@@ -58,109 +91,109 @@ class Interleaving(RuleBasedStateMachine):
         self._verdict, self._steps, self._lives = Verdict(), list[str](), list[Life]()
         self._worker = True
 
-    @initialize(anything=st.integers(0, 1000), calls=some_calls)
-    def begins(self, anything: int, calls: int) -> None:
+    @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
+    def begins(self, anything: int, database_seconds: float, chosen: Chosen) -> None:
         # hypothesis tries the simplest of all examples first: in that one nothing happens at all.
         if anything == 0:
             return
         machine = self.rig.machine
         machine.aws.control("DELETE", "calls")
-        for on_failure in ON_FAILURE:
+        machine.aws.control("POST", "settings", database_seconds=database_seconds)
+        for number, on_failure in enumerate(ON_FAILURE):
             self._lives.append(Life(machine, machine.request(on_failure=on_failure), self._verdict))
-        self.create(1, 0)
-        self.create(0, calls)
+            self._step(f"create {number}", self._lives[number].create)
+        self.go_on(chosen)
 
-    @rule(environment=environments, calls=some_calls)
-    def create(self, environment: int, calls: int) -> None:
-        self._do(f"create {environment}", environment, Life.create)
-        self.go_on(environment, calls)
+    @rule(deed=st.sampled_from(DEEDS), chosen=choices)
+    def something_happens(self, deed: str, chosen: Chosen) -> None:
+        getattr(self, deed)(chosen)
 
-    @rule(environment=environments, calls=some_calls)
-    def replay(self, environment: int, calls: int) -> None:
-        self._do(f"replay {environment}", environment, Life.replay)
-        self.go_on(environment, calls)
+    def create(self, chosen: Chosen) -> None:
+        self._do(f"create {chosen.environment}", chosen, Life.create)
+        self.go_on(chosen)
 
-    @rule(environment=environments)
-    def cancel(self, environment: int) -> None:
-        self._do(f"cancel {environment}", environment, Life.cancel)
+    def replay(self, chosen: Chosen) -> None:
+        self._do(f"replay {chosen.environment}", chosen, Life.replay)
+        self.go_on(chosen)
 
-    @rule(environment=environments, final_snapshot=st.booleans(), calls=some_calls)
-    def delete(self, environment: int, final_snapshot: bool, calls: int) -> None:
-        what = f"delete {environment} {'with' if final_snapshot else 'without'} a snapshot"
-        self._do(what, environment, partial(Life.delete, final_snapshot=final_snapshot))
-        self.go_on(environment, calls)
+    def cancel(self, chosen: Chosen) -> None:
+        self._do(f"cancel {chosen.environment}", chosen, Life.cancel)
 
-    @rule(environment=environments, which=keys, how=st.sampled_from(Breaking))
-    def break_key(self, environment: int, which: WhichKey, how: Breaking) -> None:
-        what = f"{which.key_name} of {environment}: {how}"
-        self._do(what, environment, partial(Life.break_key, which=which, how=how))
+    def delete(self, chosen: Chosen) -> None:
+        what = f"delete {chosen.environment} {'with' if chosen.final_snapshot else 'without'} a snapshot"
+        self._do(what, chosen, partial(Life.delete, final_snapshot=chosen.final_snapshot))
+        self.go_on(chosen)
 
-    @precondition(lambda self: any(life.broken for life in self._lives))
-    @rule()
-    def repair_keys(self) -> None:
-        for environment, life in enumerate(self._lives):
+    def delete_and_think_better_of_it(self, chosen: Chosen) -> None:
+        self.delete(chosen)
+        self.cancel(chosen)
+
+    def break_key(self, chosen: Chosen) -> None:
+        what = f"{chosen.which.key_name} of {chosen.environment}: {chosen.how}"
+        self._do(what, chosen, partial(Life.break_key, which=chosen.which, how=chosen.how))
+
+    def repair_keys(self, _: Chosen) -> None:
+        for number, life in enumerate(self._lives):
             for which in sorted(life.broken):
-                what = f"{which.key_name} of {environment}: repaired"
-                self._do(what, environment, partial(Life.repair_key, which=which))
+                self._step(f"{which.key_name} of {number}: repaired", partial(life.repair_key, which))
 
-    @rule(environment=environments, call=st.sampled_from(LOSSES))
-    def lose_answer(self, environment: int, call: tuple[str, str]) -> None:
-        what = f"the answer to the next {call[1]} for {environment} will be lost"
-        self._do(what, environment, partial(Life.lose_answer, service=call[0], operation=call[1]))
+    def lose_answer(self, chosen: Chosen) -> None:
+        service, operation = chosen.loss
+        what = f"the answer to the next {operation} for {chosen.environment} will be lost"
+        self._do(what, chosen, partial(Life.lose_answer, service=service, operation=operation))
 
-    @rule(environment=environments, calls=some_calls)
-    def go_on(self, environment: int, calls: int) -> None:
-        if self._worker and calls:
-            self._do(f"{environment} goes on for {calls} calls", environment, partial(Life.go_on, calls=calls))
+    def go_on(self, chosen: Chosen) -> None:
+        if self._worker and chosen.calls:
+            what = f"{chosen.environment} goes on for {chosen.calls} calls"
+            self._do(what, chosen, partial(Life.go_on, calls=chosen.calls))
 
-    @precondition(lambda self: self._worker)
-    @rule()
-    def kill_worker(self) -> None:
-        self._worker = False
-        self._step("worker killed", self._worker_dies)
+    def worker_dies_or_comes(self, _: Chosen) -> None:
+        self._worker = not self._worker
+        if self._worker:
+            self._step("worker started", self._worker_runs)
+        else:
+            self._step("worker killed", self._worker_dies)
 
-    @precondition(lambda self: not self._worker)
-    @rule()
-    def start_worker(self) -> None:
+    def rest(self, chosen: Chosen) -> None:
         self._worker = True
-        self._step("worker started", self._worker_runs)
+        self._do(f"{chosen.environment} comes to rest", chosen, Life.rest)
 
-    @rule(environment=environments)
-    def rest(self, environment: int) -> None:
+    def put_right(self, chosen: Chosen) -> None:
         self._worker = True
-        self._do(f"{environment} comes to rest", environment, Life.rest)
-
-    @rule(environment=environments)
-    def put_right(self, environment: int) -> None:
-        self._worker = True
-        self._do(f"{environment} is put right", environment, Life.put_right)
+        self._do(f"{chosen.environment} is put right", chosen, Life.put_right)
 
     @invariant()
     def nothing_is_wrong(self) -> None:
         for life in self._lives:
-            self._in_loop(life.look())
+            self._try(life.look)
 
     def teardown(self) -> None:
         """Put everything right, and note what became of it."""
-        for environment in range(len(self._lives)):
-            self.put_right(environment)
+        self._worker = True
+        for number, life in enumerate(self._lives):
+            self._step(f"{number} is put right", life.put_right)
         self._in_loop(self._worker_runs())
         self.rig.machine.aws.control("DELETE", "faults")
+        self.rig.machine.aws.control("POST", "settings", database_seconds=DATABASE_SECONDS)
         if self._steps:
             where = ", ".join(f"{number} is {life.name}" for number, life in enumerate(self._lives))
             self.rig.results.append((WHAT, f"{'; '.join(self._steps)} ({where})", self._verdict))
 
-    def _do(self, what: str, environment: int, do: Callable[[Life], Awaitable[object]]) -> None:
+    def _do(self, what: str, chosen: Chosen, do: Callable[[Life], Awaitable[object]]) -> None:
         if self._lives:
-            self._step(what, partial(do, self._lives[environment]))
+            self._step(what, partial(do, self._lives[chosen.environment]))
 
     def _step(self, what: str, do: Callable[[], Awaitable[object]]) -> None:
         """Do something, unless something was wrong before."""
         if not self._lives or not self._verdict.survived:
             return
         self._steps.append(what)
+        self._try(partial(self._with_the_worker, do))
+
+    def _try(self, do: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Do something, and note it where that fails."""
         try:
-            self._in_loop(self._with_the_worker(do))
+            self._in_loop(do())
         except Exception as error:  # it is told with the steps that led to it
             self._verdict.lost.append(f"{type(error).__name__}: {error}")
 
@@ -205,4 +238,4 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
     await asyncio.to_thread(run, seed(number)(Example), settings=chosen)
 
     assert failures(rig.results[before:]) == []
-    assert len(rig.results) > before
+    assert len(rig.results) == before + 1

@@ -12,11 +12,14 @@ from byok.domain.statuses import Phase
 from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.status import EnvironmentStatus
+from tests.e2e.fleet import Fleet, fleet
 from tests.faults import checker
 from tests.faults.conftest import FULL, assert_survived, chosen
 from tests.faults.courses import Course, Place, Run
 from tests.faults.rig import AT_ONCE, HASTY, PATIENT, Rig
 from tests.localaws.server import REGION
+
+__all__ = ["fleet"]
 
 KEY_CODES = {
     WhichKey.S3: ("s3.KMS.DisabledException", "s3.AccessDenied"),
@@ -61,6 +64,35 @@ async def test_of_two_workers_one_is_killed(rig: Rig) -> None:
 
     await rig.meanwhile("two workers, one of them killed", places, kill_one)
 
+    assert_survived(rig, before)
+
+
+async def test_worker_of_the_previous_version_beside_the_new_one(rig: Rig, fleet: Fleet) -> None:
+    """It is killed in the middle of its work, and what it has begun goes on with it, and not with the new one."""
+    before, machine = len(rig.results), fleet.machine
+    places = chosen(await rig.places(Course.PROVISION), 1)[:AT_ONCE]
+    await fleet.start("1")
+    await fleet.make_current("1")
+    old = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in places))
+    for place, run in zip(places, old, strict=True):
+        run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
+    await asyncio.gather(*(run.begin() for run in old))
+    await rig.until(lambda: len(machine.aws.control("GET", "held")["held"]) == len(old))
+
+    await fleet.start("2")
+    await fleet.make_current("2")
+    new = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in places))
+    await asyncio.gather(*(run.begin() for run in new))
+    await fleet.workers.pop("1").kill()
+    machine.aws.control("DELETE", "held")
+    await fleet.start("1")
+
+    what = "a worker of the previous version, killed beside the new one"
+    await rig.note(
+        [(what, f"{what}, at {place}", run) for place, run in zip([*places, *places], [*old, *new], strict=True)]
+    )
+    for build, runs in {"1": old, "2": new}.items():
+        assert {await fleet.build_of(run.request.environment_id) for run in runs} == {build}
     assert_survived(rig, before)
 
 
