@@ -25,6 +25,9 @@ PROGRESS_MEMO: Final = "progress"
 TENANT_MEMO: Final = "tenant"
 """The memo field of `ReconcileTenant` that carries `byok.domain.models.TenantProgress`."""
 
+REQUEST_KEY_MEMO: Final = "request-key"
+"""The memo field that names the request that started a run, where its sender gave it a name (`Idempotency-Key`)."""
+
 INVALID_INPUT: Final = "InvalidInput"
 """Type of the failure that a malformed input ends in."""
 

@@ -8,9 +8,9 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from byok.domain.arns import account_of
@@ -21,6 +21,10 @@ _FOR_TESTS: Final = "BYOK_TEST_"
 
 
 _JSON: Final = {
+    "BYOK_API": 'a JSON object, such as {"requests_per_minute": 600}',
+    "BYOK_API__TOKENS": (
+        'a JSON list, such as [{"sha256": "…", "organisation": "acme", "scopes": ["environments:read"]}]'
+    ),
     "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
     "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
 }
@@ -53,6 +57,60 @@ _Deployment = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, 
 _BuildId = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "letters, digits and . _ + -, at most 127")]
 
 
+class AccessToken(BaseModel):
+    """A bearer token of the API, of which only the hash is known.
+
+    Attributes:
+        sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` makes a token that is worth it.
+        organisation: Whose environments its holder may see; `*` for all.
+        scopes: What the holder may do with them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    sha256: Annotated[str, _fits(r"[0-9a-f]{64}", "the SHA-256 of a token, 64 hexadecimal digits")]
+    organisation: Annotated[str, _fits(r"\*|[a-z][a-z0-9]{0,15}", "up to 16 lower-case letters and digits, or *")]
+    scopes: tuple[Literal["environments:read", "environments:write", "environments:delete"], ...]
+
+
+class ApiSettings(BaseModel):
+    """Who may use the API, and how much of it (`BYOK_API__…`).
+
+    Attributes:
+        issuer: OIDC issuer whose tokens are taken; audience and jwks_url belong to it.
+        audience: For whom they have to be issued.
+        jwks_url: Where the issuer's public keys are.
+        organisation_claim: Which claim names the caller's organisation.
+        tokens: Bearer tokens for small set-ups, as hashes (JSON).
+        requests_per_minute: How many one address may make.
+        body_bytes: The most that a request may carry.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    issuer: str | None = None
+    audience: str | None = None
+    jwks_url: Annotated[str, _fits(r"https?://.+", "a URL")] | None = None
+    organisation_claim: str = "organisation"
+    tokens: tuple[AccessToken, ...] = ()
+    requests_per_minute: int = Field(default=600, ge=1)
+    body_bytes: int = Field(default=262_144, ge=1024)
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> Self:
+        """Without an audience, a token that was issued for somebody else would do."""
+        given = {"ISSUER": self.issuer, "AUDIENCE": self.audience, "JWKS_URL": self.jwks_url}
+        missing = [f"BYOK_API__{name}" for name, value in given.items() if not value]
+        if 0 < len(missing) < len(given):
+            raise ValueError(f"{' and '.join(missing)}: missing; issuer, audience and JWKS URL belong together")
+        return self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody is asked who they are."""
+        return self.issuer is None and not self.tokens
+
+
 class Settings(BaseSettings):
     """Everything of ours that can be set, as `BYOK_…` in the environment; nested names are joined by two underscores.
 
@@ -68,6 +126,7 @@ class Settings(BaseSettings):
         worker_deployment: Name of the worker deployment, with which the worker is versioned; it takes new work once its
             build is made the current one.
         worker_build_id: Which build of it this worker is; one without the other is refused.
+        api: Who may use the API, and how much of it.
         log_level: Least severity that is logged.
         log_format: JSON for machines, console for people.
     """
@@ -85,6 +144,7 @@ class Settings(BaseSettings):
     activity_threads: int = Field(default=50, ge=1, le=500)
     worker_deployment: _Deployment | None = None
     worker_build_id: _BuildId | None = None
+    api: ApiSettings = ApiSettings()
     log_level: str = Field(default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: LogFormat = LogFormat.JSON
 

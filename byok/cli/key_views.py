@@ -1,9 +1,8 @@
 """What is shown of keys and their policies: reports, findings, and what to paste."""
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from rich.text import Text
 
@@ -26,33 +25,6 @@ def policy_report(report: PolicyReport) -> Text:
         None: Text(f"Whether the platform can use the {name} hangs on what only AWS sees.", "bold yellow"),
     }[report.usable]
     return stacked([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
-
-
-def policy_report_json(report: PolicyReport) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "key": report.which.value,
-        "usable": report.usable,
-        "permissions": [
-            {
-                "permission": row.call.permission,
-                "action": row.call.action,
-                "through": row.call.service,
-                "needed_for": row.call.need.value,
-                "purpose": row.call.purpose,
-                "verdict": row.verdict.value,
-                "sid": row.sid,
-                "why": [misfit.words for misfit in row.misfits],
-            }
-            for row in report.rows
-        ],
-        "findings": findings_json(report.findings),
-    }
-
-
-def findings_json(found: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings for programs."""
-    return [asdict(one) for one in found]
 
 
 def diagnosis(found: Sequence[Finding]) -> Text:

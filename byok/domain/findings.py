@@ -1,7 +1,8 @@
 """What an examination of keys and policies finds wrong: the same shape for a policy check and for a diagnosis."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from byok.domain.arns import WhichKey
 from byok.domain.policies import Statement
@@ -45,3 +46,7 @@ class Finding:
     permissions: tuple[str, ...] = ()
     sid: str | None = None
     paste: tuple[Statement, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return asdict(self)

@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Self
 
 from byok.local.processes import LocalStackError
@@ -17,12 +17,13 @@ class Ports:
     temporal: int = 7233
     ui: int = 8233
     aws: int = 4566
+    web: int = 8000
 
     @classmethod
     def free(cls) -> Self:
-        """Three ports that nobody listens on."""
+        """Ports that nobody listens on."""
         with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(3)]
+            sockets = [held.enter_context(socket.socket()) for _ in fields(cls)]
             for one in sockets:
                 one.bind((HOST, 0))
             return cls(*(one.getsockname()[1] for one in sockets))
@@ -33,7 +34,7 @@ class Ports:
         Raises:
             LocalStackError: Two are the same, or one is taken; the text names the option that chooses another.
         """
-        named = {"--temporal-port": self.temporal, "--ui-port": self.ui, "--aws-port": self.aws}
+        named = {f"--{one.name}-port": getattr(self, one.name) for one in fields(self)}
         if len(set(named.values())) < len(named):
             raise LocalStackError(f"The ports have to differ: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():

@@ -64,6 +64,7 @@ class LocalStack:
         data: Folder for state and logs. State is kept: a stack that is started again there goes on where it was.
         ports: Where things listen, on 127.0.0.1.
         worker: Whether a worker runs, too.
+        web: Whether the server for portals and browsers does.
         database_seconds: How long the local AWS takes for a cluster or an instance.
         settings: More environment variables of the children.
         vendor: The vendor's names, which the key policies carry.
@@ -77,6 +78,7 @@ class LocalStack:
         ports: Ports,
         *,
         worker: bool = True,
+        web: bool = False,
         database_seconds: float = 3.0,
         settings: Mapping[str, str] | None = None,
         vendor: VendorProfile = VendorProfile(),  # noqa: B008 - it is frozen
@@ -90,6 +92,7 @@ class LocalStack:
         self.children: dict[str, Child] = {}
         self._aws_config = self.data / "aws-config"
         self._with_worker = worker
+        self._with_web = web
         self._database_seconds = database_seconds
         self.settings = dict(settings or {})
         self._vendor = vendor
@@ -126,6 +129,11 @@ class LocalStack:
     def ui_url(self) -> str:
         """Temporal's UI."""
         return f"http://{HOST}:{self.ports.ui}"
+
+    @property
+    def web_url(self) -> str:
+        """The server for portals and browsers."""
+        return f"http://{HOST}:{self.ports.web}"
 
     @property
     def customer(self) -> Customer:
@@ -233,8 +241,8 @@ class LocalStack:
                 self._say(f"The local AWS starts fresh ({lost}), and so does Temporal: the two belong together.")
             await self._start_temporal(database)
         await asyncio.to_thread(self._meet_aws)
-        if self._with_worker:
-            await self.start_worker()
+        starting = [self.start_worker()] if self._with_worker else []
+        await asyncio.gather(*starting, *([self._start_web()] if self._with_web else []))
         if self._exports is not None:
             write_exports(self._exports, self.environment)
 
@@ -276,6 +284,16 @@ class LocalStack:
             return await client.service_client.check_health()
 
         await temporal.answers(answers, _START_SECONDS)
+
+    async def _start_web(self) -> None:
+        command = ["-m", "byok.web", "--host", HOST, "--port", str(self.ports.web)]
+        web = self.children["web"] = await self._child("web", sys.executable, *command)
+
+        async def answers() -> bool:
+            await asyncio.to_thread(_get_json, f"{self.web_url}/health")
+            return True
+
+        await web.answers(answers, _START_SECONDS)
 
     async def _child(self, name: str, *command: str, when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
         log = self.data / "logs" / f"{name}.log"

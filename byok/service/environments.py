@@ -28,6 +28,7 @@ from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentConflictError,
     EnvironmentNotReadyError,
+    IdempotencyError,
     NotReplayableError,
     TenantStoppedError,
 )
@@ -40,7 +41,7 @@ from byok.service.replay import (
     must_not_change_a_key_in_use,
     reset_point,
 )
-from byok.service.status import TenantRun, Waiting, problems_in
+from byok.service.status import EnvironmentStatus, TenantRun, Waiting, problems_in
 from byok.service.temporal_errors import temporal_answers
 from byok.service.tenant_names import name_keys
 
@@ -62,21 +63,29 @@ class Creation:
 class EnvironmentService(EnvironmentReader):
     """Starts and changes environments, and observes them."""
 
-    async def create(self, request: ProvisionRequest) -> Creation:
+    async def create(self, request: ProvisionRequest, *, key: str | None = None) -> Creation:
         """Start an environment, or find the one that the same request started before.
 
         A stopped environment is started again, with any values; it adopts what is rightly its own. One that had stopped
         at its tenant's name alone, and has got one since, is ready.
 
+        Args:
+            request: What is asked for.
+            key: Names this request; as long as nothing else was done with the environment, one that comes again with
+                the same name starts nothing a second time, also where the first has stopped.
+
         Raises:
             EnvironmentConflictError: It is running or ready, and was asked for with other values.
             EnvironmentBusyError: It is being deleted.
+            IdempotencyError: The key stood for a request with other values.
         """
         with temporal_answers():
             try:
-                return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+                return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
             except WorkflowAlreadyStartedError:
                 found = await self.status(request.environment_id)
+            if key is not None and await self._began_with(key, found):
+                return await self._same(request, found.run_id)
             if found.phase is Phase.DELETED:
                 policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
             elif found.phase is Phase.STOPPED:
@@ -84,7 +93,7 @@ class EnvironmentService(EnvironmentReader):
             else:
                 return await self._found(request, found.run_id)
             try:
-                return await self._start(request, policy)
+                return await self._start(request, policy, key)
             except WorkflowAlreadyStartedError as error:  # somebody else was quicker
                 return await self._found(request, error.run_id)
 
@@ -266,7 +275,9 @@ class EnvironmentService(EnvironmentReader):
         with temporal_answers():
             return await lifecycle.delete(self.client, self._task_queue, request)
 
-    async def _start(self, request: ProvisionRequest, policy: WorkflowIDReusePolicy) -> Creation:
+    async def _start(
+        self, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None = None
+    ) -> Creation:
         workflow_id = contracts.environment_workflow_id(request.environment_id)
         handle = await self.client.start_workflow(
             contracts.PROVISION_ENVIRONMENT,
@@ -275,9 +286,27 @@ class EnvironmentService(EnvironmentReader):
             task_queue=self._task_queue,
             result_type=Evidence,
             id_reuse_policy=policy,
+            memo=None if key is None else {contracts.REQUEST_KEY_MEMO: key},
             static_summary=f"{request.environment_id} in {request.region}",
         )
         return Creation(request.environment_id, workflow_id, handle.result_run_id or "", started=True)
+
+    async def _began_with(self, key: str, found: EnvironmentStatus) -> bool:
+        """Whether it was a request of this name that started a run."""
+        described = await self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
+        return bool(await described.memo_value(contracts.REQUEST_KEY_MEMO, None) == key)
+
+    async def _same(self, request: ProvisionRequest, run_id: str) -> Creation:
+        """What a request of the same name has started before."""
+        workflow_id = contracts.environment_workflow_id(request.environment_id)
+        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
+        differing = differences(await request_of(self.client, handle, ProvisionRequest), request)
+        if differing:
+            raise IdempotencyError(
+                f"The same idempotency key came before with other values: {', '.join(differing.values())}. Another "
+                "request needs another key."
+            )
+        return Creation(request.environment_id, workflow_id, run_id, started=False)
 
     async def _found(self, request: ProvisionRequest, run_id: str | None) -> Creation:
         """The environment that has the id, if it is the one that is asked for."""

@@ -39,6 +39,12 @@ class EnvironmentBusyError(ServiceError):
     code = "byok.EnvironmentBusy"
 
 
+class IdempotencyError(ServiceError):
+    """A key that stood for one request comes with another one."""
+
+    code = "byok.IdempotencyKeyReused"
+
+
 class NotReplayableError(ServiceError):
     """A replay would not help: it has not stopped, or something else has to be done first."""
 

@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription, WorkflowHandle
 from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
+from byok.domain.statuses import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import failure_of, task_failure_of
 from byok.service.polling import PollingWorker, polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, Waiting
 from byok.service.temporal_errors import no_namespace, temporal_answers
-from byok.service.tenant_names import tenant_runs, with_names
+from byok.service.tenant_names import batches_of, tenant_runs, with_names
 from byok.service.versions import Routing, routing_of, why_nobody_takes
 
 Result = TypeVar("Result")
@@ -73,6 +74,46 @@ class EnvironmentReader:
                 if len(found) == limit:
                     break
             return await with_names(self.client, list(found.values()))
+
+    async def page_of_environments(
+        self, *, prefix: str = "", phase: Phase | None = None, size: int = 50, after: bytes | None = None
+    ) -> tuple[list[EnvironmentSummary], bytes | None]:
+        """A page of environments, in the order of `list_environments`.
+
+        Args:
+            prefix: What their ids begin with.
+            phase: Those in this phase alone.
+            size: How many at most; there may be fewer, as of an environment that was started several times only the
+                latest run counts.
+            after: Where the page before ended.
+
+        Returns:
+            The page, and where the next one begins; None where this was the last.
+        """
+        query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
+        if phase is not None:
+            # One that had stopped at its tenant's name is ready once it has one, and visibility says still STOPPED.
+            phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
+            query += f" AND {contracts.PHASE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
+        with temporal_answers():
+            pages = self.client.list_workflows(query, page_size=size, next_page_token=after)
+            await pages.fetch_next_page()
+            executions = list(pages.current_page or ())
+            latest = await self._latest_runs({execution.id for execution in executions})
+            found = [await EnvironmentSummary.of(one) for one in executions if latest.get(one.id) == one.run_id]
+            named = await with_names(self.client, found)
+        return [one for one in named if phase in (None, one.phase)], pages.next_page_token or None
+
+    async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
+        """The run that counts, of each workflow."""
+        latest: dict[str, WorkflowExecution] = {}
+        for some in batches_of(sorted(workflow_ids)):
+            ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
+            async for execution in self.client.list_workflows(f"WorkflowId IN ({ids})"):
+                known = latest.setdefault(execution.id, execution)
+                if execution.start_time > known.start_time:
+                    latest[execution.id] = execution
+        return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}
 
     async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Every change of an environment's status, up to the one in which it is ready or stopped.

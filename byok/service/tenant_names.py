@@ -1,6 +1,6 @@
 """Asks Temporal to put a tenant's name on keys, and what became of it wherever that was asked for."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -68,11 +68,17 @@ async def with_names(client: Client, found: Sequence[EnvironmentSummary]) -> lis
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]
-    for first in range(0, len(awaiting), _ASKED_FOR_AT_ONCE):
-        async for run in _completed(client, awaiting[first : first + _ASKED_FOR_AT_ONCE]):
+    for some in batches_of(awaiting):
+        async for run in _completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
     return [item.named(named.get(tenant_workflow_id(item.environment_id))) for item in found]
+
+
+def batches_of(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many as one question takes, again and again."""
+    for first in range(0, len(workflow_ids), _ASKED_FOR_AT_ONCE):
+        yield workflow_ids[first : first + _ASKED_FOR_AT_ONCE]
 
 
 def _completed(

@@ -60,7 +60,7 @@ async def listens(port: int) -> bool:
 async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> None:
     ports, exports = Ports.free(), tmp_path / "env"
     options = ["--data", str(tmp_path / "data"), "--env-file", str(exports), "--temporal-port", str(ports.temporal)]
-    options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker"]
+    options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker", "--web-port", str(ports.web)]
     keys = []
     for number in (signal.SIGINT, signal.SIGTERM):
         async with started("up", *options) as up:
@@ -73,7 +73,7 @@ async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> No
             assert up.returncode == 0, said.decode()
             assert "Ended. The data stays." in said.decode()
         assert not exports.exists()
-        assert not any([await listens(port) for port in (ports.temporal, ports.ui, ports.aws)])
+        assert not any([await listens(port) for port in (ports.temporal, ports.ui, ports.aws, ports.web)])
     assert len(keys[0]) == 2
     assert keys[0] == keys[1]
 

@@ -37,7 +37,7 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
 
 def test_two_equal_ports_are_refused() -> None:
     with pytest.raises(LocalStackError, match="have to differ: --temporal-port 7000, --ui-port 7000"):
-        Ports(7000, 7000, 7001).must_be_free()
+        Ports(7000, 7000, 7001, 7002).must_be_free()
 
 
 async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def diagnose(
 
         findings = _diagnosed(file)
         if as_json:
-            print_json({"ok": usable(findings), "findings": key_views.findings_json(findings)})
+            print_json({"ok": usable(findings), "findings": [finding.as_json() for finding in findings]})
         else:
             console().print(key_views.diagnosis(findings))
     raise typer.Exit(READY if usable(findings) else CUSTOMER_KEY)

@@ -73,7 +73,7 @@ def check(
                 raise UsageError(f"{file} is no key policy. {error}") from error
             report = document_report(error, which)
         if as_json:
-            print_json(key_views.policy_report_json(report))
+            print_json(report.as_json())
         else:
             console().print(key_views.policy_report(report))
     raise typer.Exit(READY if report.usable else CUSTOMER_KEY)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from byok.domain.arns import WhichKey
 from byok.domain.evaluation import Addressed, Policy
@@ -61,6 +61,27 @@ class PolicyReport:
         if Verdict.DENIED in verdicts or not verdicts:
             return False
         return None if Verdict.UNKNOWN in verdicts else True
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "key": self.which.value,
+            "usable": self.usable,
+            "permissions": [
+                {
+                    "permission": row.call.permission,
+                    "action": row.call.action,
+                    "through": row.call.service,
+                    "needed_for": row.call.need.value,
+                    "purpose": row.call.purpose,
+                    "verdict": row.verdict.value,
+                    "sid": row.sid,
+                    "why": [misfit.words for misfit in row.misfits],
+                }
+                for row in self.rows
+            ],
+            "findings": [finding.as_json() for finding in self.findings],
+        }
 
 
 def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:

@@ -1,0 +1,72 @@
+"""Joins the API: routes, errors, limits, and what its OpenAPI document says of it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from byok.api import problems
+from byok.api.access import Authenticator, FirstOf, KnownTokens, OpenAccess
+from byok.api.limits import BodyLimit, RateLimit
+from byok.api.oidc import SignedTokens
+from byok.api.routes import environments, events, health, keys, onboarding
+from byok.api.state import ApiState
+from byok.settings import ApiSettings
+
+_ABOUT: Final = """\
+Provisions environments whose Aurora cluster and S3 buckets are encrypted with KMS keys that the customer owns.
+
+An environment's id begins with the name of its organisation and a hyphen. Errors are problem details (RFC 9457); where
+a workflow was stopped, `problems` says why, in AWS's words and with what to do.
+"""
+
+
+def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
+    """The application.
+
+    Args:
+        state: What its routes work with.
+        settings: Its limits.
+    """
+
+    @contextlib.asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        async with state.running():
+            yield
+
+    app = FastAPI(
+        title="byok",
+        version=version("byok"),
+        description=_ABOUT,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its pages would load scripts from a third party
+        redoc_url=None,
+        lifespan=running,
+        responses=problems.documented(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
+        ),
+        middleware=[
+            Middleware(RateLimit, per_minute=settings.requests_per_minute),
+            Middleware(BodyLimit, most_bytes=settings.body_bytes),
+        ],
+    )
+    app.state.byok = state
+    problems.install(app)
+    for routes in (onboarding, keys, environments, events):
+        app.include_router(routes.router, prefix="/v1")
+    app.include_router(health.router)
+    return app
+
+
+def access_of(settings: ApiSettings) -> Authenticator:
+    """Who may call, as the settings say: everybody where they say nothing."""
+    if settings.is_open:
+        return OpenAccess()
+    found: list[Authenticator] = [KnownTokens(settings.tokens)] if settings.tokens else []
+    if settings.issuer and settings.audience and settings.jwks_url:
+        found.append(SignedTokens(settings.issuer, settings.audience, settings.jwks_url, settings.organisation_claim))
+    return FirstOf(found)

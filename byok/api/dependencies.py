@@ -1,0 +1,125 @@
+"""What routes ask for by name: the door to Temporal, who calls, and an environment that is the caller's."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from byok.api.access import Caller, Scope
+from byok.api.following import Followers
+from byok.api.problems import ProblemError
+from byok.api.state import ApiState
+from byok.domain.arns import REGION_PATTERN
+from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.service import EnvironmentService
+
+_bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")
+
+
+def state(request: Request) -> ApiState:
+    """What the application holds."""
+    found: ApiState = request.app.state.byok
+    return found
+
+
+State = Annotated[ApiState, Depends(state)]
+
+
+def _service(state: State) -> EnvironmentService:
+    return state.service
+
+
+def _followers(state: State) -> Followers:
+    return state.followers
+
+
+Service = Annotated[EnvironmentService, Depends(_service)]
+Watching = Annotated[Followers, Depends(_followers)]
+Region = Annotated[
+    str, Path(pattern=REGION_PATTERN, max_length=32, description="An AWS Region.", examples=["eu-central-1"])
+]
+
+
+class Requires:
+    """Lets a caller pass who may do something."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    async def __call__(
+        self, state: State, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> Caller:
+        """Who calls.
+
+        Raises:
+            UnauthenticatedError: It is not known.
+            ProblemError: It is, and may not.
+        """
+        caller = await state.access.caller_of(credentials.credentials if credentials else None)
+        if self._scope not in caller.scopes:
+            raise ProblemError(
+                HTTPStatus.FORBIDDEN,
+                "byok.Forbidden",
+                f"The token lacks the scope {self._scope}.",
+                {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{self._scope}"'},
+            )
+        return caller
+
+
+Reader = Annotated[Caller, Depends(Requires(Scope.READ))]
+Writer = Annotated[Caller, Depends(Requires(Scope.WRITE))]
+Deleter = Annotated[Caller, Depends(Requires(Scope.DELETE))]
+
+_Id = Annotated[
+    str,
+    Path(
+        alias="environment_id",
+        pattern=ENVIRONMENT_ID_PATTERN,
+        max_length=ENVIRONMENT_ID_MAX,
+        description="The environment's id.",
+        examples=["acme-prod"],
+    ),
+]
+
+
+def _owned(caller: Caller, environment_id: str) -> str:
+    """The id, if such an environment would be the caller's: nobody learns whether another organisation has one."""
+    if not caller.owns(environment_id):
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"There is no environment {environment_id}."
+        )
+    return environment_id
+
+
+def _readable(caller: Reader, environment_id: _Id) -> str:
+    return _owned(caller, environment_id)
+
+
+def _writable(caller: Writer, environment_id: _Id) -> str:
+    return _owned(caller, environment_id)
+
+
+def _deletable(caller: Deleter, environment_id: _Id) -> str:
+    return _owned(caller, environment_id)
+
+
+ReadableId = Annotated[str, Depends(_readable)]
+WritableId = Annotated[str, Depends(_writable)]
+DeletableId = Annotated[str, Depends(_deletable)]
+
+
+def must_be_theirs(caller: Caller, environment_id: str) -> None:
+    """See that a new environment is called as its organisation's are.
+
+    Raises:
+        ProblemError: It is not. Whether there is one of that name is not looked at.
+    """
+    if not caller.owns(environment_id):
+        words = f"has to begin with {caller.prefix}, as the ids of all environments of this organisation do"
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "byok.InvalidInput",
+            f"environment_id: {words}",
+            fault=("environment_id", words),
+        )

@@ -1,0 +1,120 @@
+"""One look at an environment for everybody who watches it, however many they are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+from byok.service.errors import ServiceError
+from byok.service.reading import POLL
+from byok.service.status import EnvironmentStatus
+
+
+class Reader(Protocol):
+    """Whoever knows where an environment is."""
+
+    async def status(self, environment_id: str) -> EnvironmentStatus:
+        """Where it is."""
+        ...
+
+
+AFTER_AN_ERROR: Final = timedelta(seconds=5)
+"""How long a look that failed is not repeated: Temporal comes back when it comes back."""
+
+
+@dataclass
+class _Watched:
+    """An environment that somebody watches.
+
+    Attributes:
+        number: Counts the changes; whoever has seen an earlier one has something to see.
+        watchers: How many there are.
+        changed: Set by the next change, which puts another one in its place.
+    """
+
+    status: EnvironmentStatus | None = None
+    error: Exception | None = None
+    number: int = 0
+    watchers: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    poller: asyncio.Task[None] | None = None
+
+    def tell(self, *, status: EnvironmentStatus | None = None, error: Exception | None = None) -> None:
+        """Let all watchers know."""
+        self.status, self.error, self.number = status, error, self.number + 1
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+@dataclass(frozen=True)
+class Followers:
+    """Those who watch environments.
+
+    Attributes:
+        poll: How often an environment is looked at.
+    """
+
+    reader: Reader
+    poll: timedelta = POLL
+    _watched: dict[str, _Watched] = field(default_factory=dict, repr=False)
+
+    async def follow(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+        """Every change of an environment's status, from the one that it has now to a final one.
+
+        Who is slow misses changes in between, and never the last one; a status has its whole timeline in it.
+
+        Raises:
+            ServiceError: What the first look met. What a later one meets is looked over, and it is looked again.
+        """
+        watched = self._watched.setdefault(environment_id, _Watched())
+        watched.watchers += 1
+        if watched.poller is None:
+            watched.poller = asyncio.create_task(self._look(environment_id, watched))
+        seen = 0
+        try:
+            while True:
+                if watched.number == seen:
+                    await watched.changed.wait()
+                seen, status = watched.number, watched.status
+                if watched.error is not None:
+                    raise watched.error
+                if status is not None:
+                    yield status
+                    if status.phase.final:
+                        return
+        finally:
+            watched.watchers -= 1
+            if not watched.watchers:
+                self._forget(environment_id, watched)
+
+    def close(self) -> None:
+        """Look no more."""
+        for name, watched in list(self._watched.items()):
+            self._forget(name, watched)
+
+    def _forget(self, environment_id: str, watched: _Watched) -> None:
+        # Whoever comes later begins a look of their own: it may have been replayed by then.
+        if self._watched.get(environment_id) is watched:
+            del self._watched[environment_id]
+        if watched.poller is not None:
+            watched.poller.cancel()
+
+    async def _look(self, environment_id: str, watched: _Watched) -> None:
+        try:
+            while watched.status is None or not watched.status.phase.final:
+                wait = self.poll
+                try:
+                    status = await self.reader.status(environment_id)
+                except ServiceError:
+                    if watched.status is None:
+                        raise
+                    wait = AFTER_AN_ERROR
+                else:
+                    if status != watched.status:
+                        watched.tell(status=status)
+                await asyncio.sleep(wait.total_seconds())
+        except Exception as error:  # nobody is left waiting for what does not come
+            watched.tell(error=error)
+        finally:
+            self._forget(environment_id, watched)

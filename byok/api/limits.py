@@ -1,0 +1,80 @@
+"""What no caller may exceed: the size of a request, and how many of them come in a minute."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from byok.api.problems import answer
+
+
+@dataclass(frozen=True)
+class BodyLimit:
+    """Reads a request's body before anybody else does, and refuses one that is too long without reading its rest."""
+
+    app: ASGIApp
+    most_bytes: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.most_bytes:
+                detail = f"A request has at most {self.most_bytes} bytes."
+                refusal = answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
+                await refusal(scope, receive, send)
+                return
+        handed_over = False
+
+        async def replayed() -> Message:
+            nonlocal handed_over
+            if handed_over:
+                return await receive()  # tells when the caller goes away
+            handed_over = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        await self.app(scope, replayed, send)
+
+
+@dataclass
+class RateLimit:
+    """Lets each address make so many requests a minute; each process counts for itself."""
+
+    app: ASGIApp
+    per_minute: int
+    _item: RateLimitItem = field(init=False, repr=False)
+    _limiter: MovingWindowRateLimiter = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._item = RateLimitItemPerMinute(self.per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        address = (scope.get("client") or ("unknown",))[0]
+        if await self._limiter.hit(self._item, address):
+            await self.app(scope, receive, send)
+            return
+        window = await self._limiter.get_window_stats(self._item, address)
+        seconds = max(1, math.ceil(window.reset_time - time.time()))
+        detail = f"An address may make {self.per_minute} requests a minute: try again in {seconds} s."
+        refusal = answer(
+            HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers={"Retry-After": str(seconds)}
+        )
+        await refusal(scope, receive, send)

@@ -1,0 +1,162 @@
+"""Errors as RFC 9457 problem details: the same shape for everything, and a workflow's own `Problem` unchanged in it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from byok.api.access import IdentityUnreachableError, UnauthenticatedError
+from byok.domain.models import Problem
+from byok.service import errors
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+STATUSES: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
+    errors.EnvironmentNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
+    errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
+    errors.IdempotencyError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotReplayableError: HTTPStatus.CONFLICT,
+    errors.KeyCannotChangeError: HTTPStatus.CONFLICT,
+    errors.NotRunningError: HTTPStatus.CONFLICT,
+    errors.EnvironmentNotReadyError: HTTPStatus.CONFLICT,
+    errors.TenantConflictError: HTTPStatus.CONFLICT,
+    errors.TenantStoppedError: HTTPStatus.CONFLICT,
+    errors.NoWorkerError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TemporalUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.TemporalRefusedError: HTTPStatus.BAD_GATEWAY,
+    errors.CheckFailedError: HTTPStatus.BAD_GATEWAY,
+}
+"""How each thing that the door says instead of an answer is said over HTTP."""
+
+
+class FieldFault(BaseModel):
+    """What is wrong with one field; its value is never repeated."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """A problem (RFC 9457).
+
+    Attributes:
+        type: `urn:byok:problem:` and the code.
+        title: The status in words.
+        status: The HTTP status.
+        detail: What happened and what to do, for people.
+        code: The same code as on the command line.
+        errors: The fields at fault, where it is the request.
+        problems: What stopped a workflow, as it is told everywhere.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldFault] = []
+    problems: list[Problem] = []
+
+
+class ProblemError(Exception):
+    """What a route has to say instead of an answer."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        fault: tuple[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.headers = status, code, headers
+        self.faults = [FieldFault(field=fault[0], message=fault[1])] if fault else []
+
+
+class NothingMore(Exception):  # noqa: N818 - what is the case, and no mistake
+    """There is nothing to send, and nothing will come: whoever listens need not come back."""
+
+
+def answer(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    faults: list[FieldFault] | None = None,
+    problems: tuple[Problem, ...] = (),
+) -> JSONResponse:
+    """The response that tells a problem."""
+    details = ProblemDetails(
+        type=f"urn:byok:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=faults or [],
+        problems=list(problems),
+    )
+    return JSONResponse(details.model_dump(mode="json"), status, headers, MEDIA_TYPE)
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The problems that a route may answer with, for the OpenAPI document."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    return {status.value: {"description": status.phrase, "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """See that every error of an application is told in this way."""
+
+    @app.exception_handler(errors.ServiceError)
+    async def service_error(_: Request, error: errors.ServiceError) -> Response:
+        status = STATUSES[type(error)]
+        problems = error.problems if isinstance(error, errors.TenantStoppedError) else ()
+        again = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+        return answer(status, error.code, str(error), headers=again, problems=problems)
+
+    @app.exception_handler(ProblemError)
+    async def problem(_: Request, error: ProblemError) -> Response:
+        return answer(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
+
+    @app.exception_handler(UnauthenticatedError)
+    async def unauthenticated(_: Request, error: UnauthenticatedError) -> Response:
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return answer(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
+
+    @app.exception_handler(IdentityUnreachableError)
+    async def identity_unreachable(_: Request, error: IdentityUnreachableError) -> Response:
+        again = {"Retry-After": "5"}
+        return answer(HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again)
+
+    @app.exception_handler(NothingMore)
+    async def nothing_more(_: Request, __: NothingMore) -> Response:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_: Request, error: RequestValidationError) -> Response:
+        faults = [FieldFault(field=_name(one["loc"]), message=one["msg"]) for one in error.errors()]
+        detail = "; ".join(f"{one.field}: {one.message}" for one in faults)
+        return answer(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        return answer(status, f"http.{status.value}", str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def mistake(_: Request, __: Exception) -> Response:
+        detail = "The server has a mistake, which is in its log. What was accepted goes on."
+        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", detail)
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    """A field as its sender knows it: without where it was, unless that is all there is."""
+    return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -1,0 +1,181 @@
+"""Environments: asked for, seen, listed, continued, named, ended, deleted."""
+
+import base64
+import binascii
+import hashlib
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import Field
+
+from byok.api.answers import Accepted, EnvironmentPage
+from byok.api.dependencies import (
+    DeletableId,
+    ReadableId,
+    Reader,
+    Service,
+    WritableId,
+    Writer,
+    must_be_theirs,
+)
+from byok.api.problems import ProblemError, documented
+from byok.contracts import environment_workflow_id
+from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
+from byok.domain.models.base import Request
+from byok.domain.naming import ENVIRONMENT_ID_MAX
+from byok.domain.statuses import Phase
+from byok.service.status import EnvironmentStatus
+
+router = APIRouter(
+    prefix="/environments",
+    tags=["environments"],
+    responses=documented(
+        HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
+    ),
+)
+EXISTING = documented(HTTPStatus.NOT_FOUND)
+CHANGEABLE = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+
+
+class ReplayRequest(Request):
+    """With what a stopped environment goes on; the keys stay the same where nothing is said."""
+
+    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=2048)
+    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=2048)
+
+
+class NameRequest(Request):
+    """The tenant's name, and how it is to be put on both keys."""
+
+    tenant: str = Field(max_length=1024)
+    tenant_role: TenantRole | None = None
+    repoint: bool = False
+    commands_only: bool = False
+
+
+@router.post(
+    "",
+    status_code=HTTPStatus.ACCEPTED,
+    responses={
+        200: {"model": Accepted, "description": "The same was asked for before."},
+        **documented(HTTPStatus.CONFLICT),
+    },
+)
+async def create(
+    caller: Writer,
+    service: Service,
+    request: ProvisionRequest,
+    response: Response,
+    idempotency_key: Annotated[
+        str | None,
+        Header(pattern=r"^[\x21-\x7e]{1,255}$", description="Names this request, so that it may be sent again."),
+    ] = None,
+) -> Accepted:
+    """Ask for an environment.
+
+    The same request again finds the same environment, another one under the same id is a conflict. With an
+    `Idempotency-Key` a repeated request does not start again what has stopped since.
+    """
+    must_be_theirs(caller, request.environment_id)
+    key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
+    creation = await service.create(request, key=key)
+    response.headers["Location"] = f"/v1/environments/{request.environment_id}"
+    if not creation.started:
+        response.status_code = HTTPStatus.OK
+    return Accepted(
+        environment_id=creation.environment_id,
+        workflow_id=creation.workflow_id,
+        run_id=creation.run_id,
+        started=creation.started,
+    )
+
+
+@router.get("")
+async def list_environments(
+    caller: Reader,
+    service: Service,
+    phase: Annotated[Phase | None, Query(description="Those in this phase alone.")] = None,
+    prefix: Annotated[
+        str, Query(pattern=r"^[a-z0-9-]*$", max_length=ENVIRONMENT_ID_MAX, description="What the ids begin with.")
+    ] = "",
+    size: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
+    after: Annotated[str | None, Query(max_length=4096, description="`next` of the page before.")] = None,
+) -> EnvironmentPage:
+    """The caller's environments: those that run first, then the last ended. A page may be shorter than asked for."""
+    start = caller.prefix
+    if prefix.startswith(start):
+        start = prefix
+    elif not start.startswith(prefix):  # nothing of theirs begins so
+        return EnvironmentPage(environments=[])
+    found, following = await service.page_of_environments(prefix=start, phase=phase, size=size, after=_opened(after))
+    return EnvironmentPage(environments=found, next=_sealed(following))
+
+
+@router.get("/{environment_id}", responses=EXISTING)
+async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus:
+    """Where an environment is, what stopped it, what exists of it, and the proof of its encryption."""
+    return await service.status(environment_id)
+
+
+@router.post("/{environment_id}/replays", status_code=HTTPStatus.ACCEPTED, responses=CHANGEABLE)
+async def replay(environment_id: WritableId, service: Service, request: ReplayRequest) -> Accepted:
+    """Continue a stopped environment from the failed step; with other keys anew, adopting what is its own."""
+    done = await service.replay(environment_id, s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
+    return Accepted(environment_id=environment_id, workflow_id=done.workflow_id, run_id=done.run_id, step=done.step)
+
+
+@router.put("/{environment_id}/tenant", responses=CHANGEABLE)
+async def name_keys(environment_id: WritableId, service: Service, request: NameRequest) -> TenantOutcome:
+    """Give both keys the tenant's name, or the commands for it where there is no role to do it with."""
+    asked = await service.tenant_request(
+        environment_id,
+        request.tenant,
+        request.tenant_role,
+        repoint=request.repoint,
+        commands_only=request.commands_only,
+    )
+    return await service.reconcile_tenant(asked)
+
+
+@router.post("/{environment_id}/cancellation", status_code=HTTPStatus.ACCEPTED, responses=CHANGEABLE)
+async def cancel(environment_id: WritableId, service: Service) -> Accepted:
+    """Ask for the end of what is being done; the status says what becomes of it."""
+    await service.cancel(environment_id)
+    return Accepted(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id))
+
+
+@router.delete("/{environment_id}", status_code=HTTPStatus.ACCEPTED, responses=CHANGEABLE)
+async def delete(
+    environment_id: DeletableId,
+    service: Service,
+    confirm: Annotated[
+        str, Query(max_length=ENVIRONMENT_ID_MAX, description="The id once more: everything of it is deleted.")
+    ],
+    final_snapshot: Annotated[bool, Query(description="Whether a snapshot of the database is taken first.")] = True,
+) -> Accepted:
+    """Delete an environment, but for its keys and its final snapshot."""
+    if confirm != environment_id:
+        message = "has to be the environment's id once more, as everything of it is deleted"
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"confirm: {message}", fault=("confirm", message)
+        )
+    request = await service.delete_request(environment_id, final_snapshot=final_snapshot)
+    started = await service.delete(request)
+    return Accepted(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id), started=started)
+
+
+def _sealed(token: bytes | None) -> str | None:
+    return base64.urlsafe_b64encode(token).decode() if token else None
+
+
+def _opened(token: str | None) -> bytes | None:
+    if not token:
+        return None
+    try:
+        return base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeError) as error:
+        message = "has to be what the page before gave as next"
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"after: {message}", fault=("after", message)
+        ) from error

@@ -1,0 +1,109 @@
+"""What happens to an environment, as it happens: Server-Sent Events (WHATWG HTML, "Server-sent events").
+
+Two kinds of events: `phase` for each phase that was entered, `status` for the whole status, whenever anything of it has
+changed. An event's id says what was seen up to it: `<run>:<phases>:<digest of the status>`. Whoever comes back with the
+last one gets the phases since, and the status if it is another one by now.
+"""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from byok.api.answers import StreamProblem
+from byok.api.dependencies import ReadableId, Service, Watching
+from byok.api.problems import NothingMore, documented
+from byok.service.errors import ServiceError
+from byok.service.status import EnvironmentStatus
+
+router = APIRouter(prefix="/environments", tags=["environments"])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a listener has seen.
+
+    Attributes:
+        run_id: Of which run; empty where nothing was seen.
+        phases: How many phases of it.
+        digest: And which status after them; empty where none.
+    """
+
+    run_id: str = ""
+    phases: int = 0
+    digest: str = ""
+
+    @classmethod
+    def of(cls, status: EnvironmentStatus) -> "Seen":
+        """After a status was seen."""
+        return cls(
+            status.run_id, len(status.timeline), hashlib.sha256(status.model_dump_json().encode()).hexdigest()[:16]
+        )
+
+    @classmethod
+    def from_id(cls, text: str | None) -> "Seen":
+        """What an event's id says; what is none of ours says that nothing was seen."""
+        run_id, _, rest = (text or "").partition(":")
+        phases, _, digest = rest.partition(":")
+        return cls(run_id, int(phases), digest) if re.fullmatch(r"[0-9]{1,6}", phases) else cls()
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.phases}:{self.digest}"
+
+
+async def _unseen(
+    environment_id: ReadableId,
+    service: Service,
+    last_event_id: Annotated[str | None, Header(max_length=256, description="The last event that was seen.")] = None,
+) -> Seen:
+    """Where to begin, told before the stream does: an environment that is not there is a 404 and no stream."""
+    seen, status = Seen.from_id(last_event_id), await service.status(environment_id)
+    if status.phase.final and Seen.of(status) == seen:
+        raise NothingMore
+    return seen
+
+
+@router.get(
+    "/{environment_id}/events",
+    response_class=EventSourceResponse,
+    responses={
+        204: {"description": "All was seen, and nothing more will come."},
+        **documented(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.BAD_GATEWAY,
+        ),
+    },
+)
+async def events(
+    environment_id: ReadableId, followers: Watching, seen: Annotated[Seen, Depends(_unseen)]
+) -> AsyncIterator[ServerSentEvent]:
+    """Phases and status of an environment until it is ready, stopped or deleted."""
+    try:
+        async for status in followers.follow(environment_id):
+            for event in unseen_events(status, seen):
+                yield event
+            seen = Seen.of(status)
+    except ServiceError as error:
+        yield ServerSentEvent(event="problem", data=StreamProblem(code=error.code, detail=str(error)))
+
+
+def unseen_events(status: EnvironmentStatus, seen: Seen) -> list[ServerSentEvent]:
+    """The events of a status that a listener has not seen."""
+    now = Seen.of(status)
+    known = seen.phases if seen.run_id == now.run_id else 0
+    found = [
+        ServerSentEvent(event="phase", id=str(Seen(now.run_id, number)), data=entry)
+        for number, entry in enumerate(status.timeline, start=1)
+        if number > known
+    ]
+    if now != seen:
+        found.append(ServerSentEvent(event="status", id=str(now), data=status))
+    return found

@@ -1,0 +1,27 @@
+"""Whether the server lives, and whether it can do anything."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from byok.api.answers import Health
+from byok.api.dependencies import Service
+from byok.api.problems import documented
+from byok.service.errors import NoWorkerError
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health")
+async def health() -> Health:
+    """The process answers. Nobody else is asked."""
+    return Health()
+
+
+@router.get("/ready", responses=documented(HTTPStatus.BAD_GATEWAY))
+async def ready(service: Service) -> Health:
+    """Temporal answers, and a worker takes work."""
+    workers = await service.workers()
+    if not workers:
+        raise NoWorkerError("No worker takes work: start one.")
+    return Health(workers=len(workers))

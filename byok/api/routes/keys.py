@@ -1,0 +1,78 @@
+"""Whether keys can be used: a check that uses them, and one of a policy that asks nobody."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from byok.api.answers import PolicyAnswer
+from byok.api.dependencies import Reader, Service, State
+from byok.api.problems import ProblemError, documented
+from byok.domain.arns import REGION_PATTERN, ArnError, WhichKey, parse_key_arn
+from byok.domain.models import CheckKeysRequest, KeyCheck
+from byok.domain.policy_check.calls import PlatformSide
+from byok.domain.policy_check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
+from byok.domain.policy_check.report import check_policy, document_report
+
+router = APIRouter(
+    tags=["keys"],
+    responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+
+
+class PolicyCheckRequest(BaseModel):
+    """A key policy to be examined.
+
+    Attributes:
+        policy: The document, or what `aws kms get-key-policy` prints, as text: so nothing of it is lost on its way.
+        key_arn: The key's ARN; then it is known which key and account a policy names.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    key: WhichKey
+    region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=32)]
+    policy: Annotated[str, Field(max_length=65_536)]
+    key_arn: Annotated[str | None, Field(max_length=2048)] = None
+
+
+@router.post("/key-checks", responses=documented(HTTPStatus.BAD_GATEWAY))
+async def check_keys(_: Reader, service: Service, request: CheckKeysRequest) -> KeyCheck:
+    """Validate two keys by using the S3 key once, and make nothing; all findings on both come together."""
+    return await service.check(request)
+
+
+@router.post("/policy-checks")
+async def check_key_policy(_: Reader, state: State, request: PolicyCheckRequest) -> PolicyAnswer:
+    """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change."""
+    arn = _key_of(request)
+    try:
+        side = PlatformSide(state.platform_role_arn, request.region, arn)
+        report = check_policy(read_policy(decode(request.policy.encode())), request.key, side, state.vendor)
+    except PolicyDocumentError as error:
+        if error.code in NO_POLICY:
+            raise _invalid("policy", str(error)) from error
+        report = document_report(error, request.key)
+    except (ValueError, UnicodeError) as error:
+        raise _invalid("policy", str(error)) from error
+    answer: dict[str, Any] = report.as_json()
+    return PolicyAnswer.model_validate(answer)
+
+
+def _key_of(request: PolicyCheckRequest) -> str | None:
+    if request.key_arn is None:
+        return None
+    try:
+        key = parse_key_arn(request.key_arn.strip())
+    except ArnError as error:
+        raise _invalid("key_arn", str(error)) from error
+    if key.region != request.region:
+        raise _invalid("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")
+    return str(key)
+
+
+def _invalid(field: str, message: str) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
+    )

@@ -1,0 +1,65 @@
+"""What a customer is given before making the keys: values, template, statements. Nothing of it is secret."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from byok.api.answers import OnboardingValues
+from byok.api.dependencies import Reader, Region, State
+from byok.api.problems import ProblemError, documented
+from byok.domain.arns import WhichKey
+from byok.domain.commands import PROFILE, STACK_NAME, TEMPLATE_FILE
+from byok.domain.policies import Statement
+from byok.onboarding.kit import OnboardingKit
+from byok.onboarding.template import keys_template
+
+router = APIRouter(
+    prefix="/onboarding",
+    tags=["onboarding"],
+    responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+YAML = "application/yaml"
+
+
+def kit(state: State, region: str, profile: str = PROFILE, stack_name: str = STACK_NAME) -> OnboardingKit:
+    """The kit for a Region.
+
+    Raises:
+        ProblemError: The platform's role is of another partition.
+    """
+    try:
+        return OnboardingKit.of(state.platform_role_arn, region, state.vendor, profile=profile, stack_name=stack_name)
+    except ValueError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
+
+
+@router.get("/{region}")
+async def values(
+    _: Reader,
+    state: State,
+    region: Region,
+    profile: Annotated[
+        str, Query(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="The customer's AWS CLI profile.")
+    ] = PROFILE,
+    stack_name: Annotated[
+        str,
+        Query(pattern=r"^[a-zA-Z][-a-zA-Z0-9]*$", max_length=128, description="Name of the stack that makes the keys."),
+    ] = STACK_NAME,
+) -> OnboardingValues:
+    """Role, account, statements and commands for a Region, with everything filled in."""
+    return OnboardingValues.model_validate(kit(state, region, profile, stack_name).as_json())
+
+
+@router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML: {}}}})
+async def template(_: Reader, state: State, region: Region) -> Response:
+    """The CloudFormation template that makes both keys; the same for all Regions."""
+    kit(state, region)
+    headers = {"Content-Disposition": f'attachment; filename="{TEMPLATE_FILE}"'}
+    return Response(keys_template(state.vendor), media_type=YAML, headers=headers)
+
+
+@router.get("/{region}/statements/{key}")
+async def statements(_: Reader, state: State, region: Region, key: WhichKey) -> list[Statement]:
+    """The statements to append to one key's policy."""
+    return kit(state, region).statements(key)

@@ -1,0 +1,123 @@
+"""`python -m byok.web`: the server that portals and browsers speak to.
+
+Ends with exit code 0 on SIGTERM and SIGINT, 2 where its settings are wrong or it would be open to others.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import ipaddress
+import json
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from byok.api.app import access_of, make_app
+from byok.api.state import ApiState
+from byok.log import configure_logging
+from byok.service import connect_service
+from byok.settings import Settings, faults
+
+_USAGE: Final = 2
+_GRACE_SECONDS: Final = 5
+"""How long open streams may take to end; whoever listens comes back by itself."""
+
+
+class _Server(uvicorn.Server):
+    """Ends when told to, with exit code 0: uvicorn's own would be killed by the signal that it has just obeyed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """See uvicorn."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m byok.web", description="The HTTP API.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    commands = parser.add_subparsers(dest="command", title="commands")
+    token = commands.add_parser("token", help="make a bearer token, and the setting that makes it known")
+    token.add_argument("organisation", help="whose environments its holder may see; * for all")
+    token.add_argument("--read-only", action="store_true", help="it may see, and change nothing")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until told to stop.
+
+    Returns:
+        The exit code.
+    """
+    chosen = _arguments().parse_args(arguments)
+    try:
+        settings = Settings()
+        if chosen.command == "token":
+            return _token(chosen.organisation, read_only=chosen.read_only)
+        return _serve(settings, chosen.host, chosen.port)
+    except (ValidationError, SettingsError) as error:
+        return _refuse(f"The settings are wrong: {faults(error)}.")
+
+
+def _serve(settings: Settings, host: str, port: int) -> int:
+    if settings.api.is_open and not is_loopback(host):
+        return _refuse(
+            f"Everybody who reaches {host} could create and delete environments: nobody is asked who they are. Set "
+            "BYOK_API__ISSUER, BYOK_API__AUDIENCE and BYOK_API__JWKS_URL, or BYOK_API__TOKENS; or listen on 127.0.0.1."
+        )
+    if settings.platform_role_arn is None:
+        return _refuse("BYOK_PLATFORM_ROLE_ARN is not set: the role that the customers' key policies name.")
+    configure_logging(settings)
+    state = ApiState(access_of(settings.api), settings.platform_role_arn, settings.vendor, connect_service)
+    config = uvicorn.Config(
+        make_app(state, settings.api),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    try:
+        _Server(config).run()
+    except SystemExit as end:  # it cannot listen there; uvicorn has said why
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address or name."""
+    try:
+        found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
+
+
+def _token(organisation: str, *, read_only: bool) -> int:
+    token = secrets.token_urlsafe(32)
+    scopes = ["environments:read", *([] if read_only else ["environments:write", "environments:delete"])]
+    entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": organisation, "scopes": scopes}
+    sys.stderr.write("The token, which is shown once and kept nowhere, and the entry for BYOK_API__TOKENS:\n")
+    sys.stdout.write(f"{token}\n{json.dumps(entry)}\n")
+    return 0
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return _USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""The API in this process, on a real Temporal server with activities by script."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from fastapi import FastAPI
+
+from byok.api.access import Authenticator, OpenAccess
+from byok.api.app import make_app
+from byok.api.state import ApiState
+from byok.domain.vendor import VendorProfile
+from byok.service import EnvironmentService
+from byok.settings import ApiSettings
+from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY
+from tests.workflows.stage import Stage
+
+SETTINGS = ApiSettings(requests_per_minute=100_000)
+Serve = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A server-sent event."""
+
+    kind: str
+    id: str | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Portal:
+    """Somebody who speaks to the API."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+
+    async def events(self, environment_id: str, last: str | None = None) -> list[Event]:
+        """All events up to the end of the stream."""
+        headers = {"Last-Event-ID": last} if last else {}
+        answer = await self.http.get(f"/v1/environments/{environment_id}/events", headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return [event(block) for block in answer.text.split("\n\n") if "data:" in block]
+
+
+def event(block: str) -> Event:
+    """One event, as it came."""
+    fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+    return Event(fields["event"], fields.get("id"), json.loads(fields["data"]))
+
+
+def asked(environment_id: str, **changes: object) -> dict[str, object]:
+    """The body of a request for an environment."""
+    keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+    return {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **keys, **changes}
+
+
+@pytest.fixture
+def service(stage: Stage) -> EnvironmentService:
+    """The door to Temporal."""
+    return EnvironmentService(stage.client, stage.task_queue)
+
+
+@pytest_asyncio.fixture
+async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
+    """Makes portals: for who may call, with which settings, and over which door."""
+    async with AsyncExitStack() as stack:
+
+        async def make(
+            access: Authenticator | None = None,
+            settings: ApiSettings = SETTINGS,
+            token: str | None = None,
+            door: EnvironmentService = service,
+        ) -> Portal:
+            async def connect() -> EnvironmentService:
+                return door
+
+            state = ApiState(access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect)
+            app = make_app(state, settings)
+            await stack.enter_async_context(state.running())
+            await state.opened.wait()
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
+            return Portal(app, await stack.enter_async_context(http))
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def portal(serve: Serve) -> Portal:
+    """One who may do everything."""
+    made: Portal = await serve()
+    return made

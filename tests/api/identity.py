@@ -1,0 +1,89 @@
+"""An OIDC issuer on this machine: its keys over HTTP, and tokens that it signs."""
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from byok.api.oidc import SignedTokens
+
+ISSUER = "https://login.example.com"
+AUDIENCE = "byok"
+ALL = "environments:read environments:write environments:delete"
+
+
+@cache
+def new_key(whose: str) -> rsa.RSAPrivateKey:
+    """A private key."""
+    return rsa.generate_private_key(65537, 2048)
+
+
+@dataclass
+class Issuer:
+    """Who vouches for callers.
+
+    Attributes:
+        asked: How often its keys were read.
+        reachable: Whether it answers.
+    """
+
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: new_key("the issuer's"))
+    name: str = "key-1"
+    asked: int = 0
+    reachable: bool = True
+    server: ThreadingHTTPServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.asked += 1
+                body = json.dumps({"keys": [issuer.public]}).encode()
+                self.send_response(200 if issuer.reachable else 500)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def public(self) -> dict[str, Any]:
+        """Its public key as a JWK."""
+        return {**RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True), "kid": self.name, "use": "sig"}
+
+    def access(self) -> SignedTokens:
+        """What verifies its tokens."""
+        url = f"http://127.0.0.1:{self.server.server_port}/jwks"
+        return SignedTokens(ISSUER, AUDIENCE, url, "organisation")
+
+    def token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
+        """A token that is good, but for what is said otherwise; a claim that is None is left out."""
+        key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
+        name = changes.pop("kid", self.name)
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "exp": int(time.time()) + 300,
+            "organisation": organisation,
+            "scope": scope,
+            **changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": name})
+
+    def close(self) -> None:
+        """End it."""
+        self.server.shutdown()
+        self.server.server_close()

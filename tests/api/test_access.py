@@ -1,0 +1,205 @@
+"""Who gets in, what they may do, and that nobody learns of another organisation's environments."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from byok.api.access import KnownTokens, OpenAccess
+from byok.api.app import access_of
+from byok.settings import AccessToken, ApiSettings
+from byok.web import is_loopback
+from tests.api.conftest import Serve, asked
+from tests.api.identity import ALL, Issuer, new_key
+
+TOKEN = "a-token-of-the-settings"
+OURS, THEIRS = "acme-prod", "globex-prod"
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    found = Issuer()
+    yield found
+    found.close()
+
+
+def known(organisation: str, *scopes: str) -> KnownTokens:
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    entry = AccessToken.model_validate({"sha256": digest, "organisation": organisation, "scopes": scopes})
+    return KnownTokens([entry])
+
+
+async def test_good_tokens_get_in(serve: Serve, issuer: Issuer) -> None:
+    signed = await serve(issuer.access(), token=issuer.token())
+    from_settings = await serve(known("acme", "environments:read"), token=TOKEN)
+    for portal in (signed, from_settings):
+        assert (await portal.http.get(f"/v1/environments/{OURS}")).status_code == 404
+
+
+def forged(issuer: Issuer) -> dict[str, str | None]:
+    """Tokens that are none."""
+    stranger = new_key("a stranger's")
+    good = issuer.token()
+    head, claims, signature = good.split(".")
+    public = issuer.key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
+    # What PyJWT refuses to make, an attacker makes by hand: signed with the public key as if it were a shared secret.
+    confused_head = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
+    mac = hmac.new(public, f"{confused_head}.{claims}".encode(), hashlib.sha256).digest()
+    confused = f"{confused_head}.{claims}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+    more = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    more["organisation"] = "*"
+    altered = base64.urlsafe_b64encode(json.dumps(more).encode()).rstrip(b"=").decode()
+    return {
+        "none": None,
+        "empty": "",
+        "nonsense": "nonsense",
+        "expired": issuer.token(exp=int(time.time()) - 3600),
+        "without an end": issuer.token(exp=None),
+        "not valid yet": issuer.token(nbf=int(time.time()) + 3600),
+        "of another issuer": issuer.token(iss="https://evil.example.com"),
+        "for somebody else": issuer.token(aud="somebody-else"),
+        "without an audience": issuer.token(aud=None),
+        "without an organisation": issuer.token(organisation=None),  # type: ignore[arg-type]
+        "of an organisation that is none": issuer.token(organisation="acme-prod"),
+        "of an organisation with a wildcard": issuer.token(organisation="*acme"),
+        "signed by a stranger": issuer.token(key=stranger),
+        "with an unknown key": issuer.token(key=stranger, kid="key-2"),
+        "unsigned": f"{unsigned}.{claims}.",
+        "signed with the public key": confused,
+        "altered": f"{head}.{altered}.{signature}",
+    }
+
+
+async def test_bad_tokens_never_get_in(serve: Serve, issuer: Issuer) -> None:
+    portal, let_in = await serve(issuer.access()), []
+    for name, token in forged(issuer).items():
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = await portal.http.get(f"/v1/environments/{OURS}", headers=headers)
+        if answer.status_code != 401 or answer.json()["code"] != "byok.Unauthenticated":
+            let_in.append((name, answer.status_code, answer.text))
+        assert answer.headers.get("www-authenticate", "").startswith("Bearer"), name
+        assert not token or token not in answer.text, name
+    assert let_in == []
+
+
+async def test_unknown_keys_do_not_send_us_to_the_issuer_each_time(serve: Serve, issuer: Issuer) -> None:
+    portal = await serve(issuer.access())
+    for number in range(20):
+        token = issuer.token(kid=f"unknown-{number}")
+        answer = await portal.http.get("/v1/environments", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401
+    assert issuer.asked <= 2
+
+
+async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issuer: Issuer) -> None:
+    portal = await serve(issuer.access())
+    assert (await portal.http.get("/v1/environments", headers=bearer(issuer.token()))).status_code == 200
+    issuer.key, issuer.name = new_key("a stranger's"), "key-2"
+    assert (await portal.http.get("/v1/environments", headers=bearer(issuer.token()))).status_code == 200
+
+
+async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(serve: Serve, issuer: Issuer) -> None:
+    portal = await serve(issuer.access())
+    issuer.reachable = False
+    answer = await portal.http.get("/v1/environments", headers=bearer(issuer.token()))
+    assert (answer.status_code, answer.json()["code"]) == (503, "byok.IdentityUnreachable")
+
+
+CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
+    ("environments:read", "GET", "/v1/onboarding/eu-central-1", {}),
+    ("environments:read", "GET", "/v1/environments", {}),
+    ("environments:read", "GET", f"/v1/environments/{OURS}", {}),
+    ("environments:read", "GET", f"/v1/environments/{OURS}/events", {}),
+    ("environments:write", "POST", "/v1/environments", {"json": asked(OURS)}),
+    ("environments:write", "POST", f"/v1/environments/{OURS}/replays", {"json": {}}),
+    ("environments:write", "PUT", f"/v1/environments/{OURS}/tenant", {"json": {"tenant": "acme"}}),
+    ("environments:write", "POST", f"/v1/environments/{OURS}/cancellation", {}),
+    ("environments:delete", "DELETE", f"/v1/environments/{OURS}?confirm={OURS}", {}),
+]
+
+
+@pytest.mark.parametrize(("scope", "method", "path", "more"), CALLS, ids=[f"{one[1]} {one[2]}" for one in CALLS])
+async def test_each_call_needs_its_scope(
+    serve: Serve, issuer: Issuer, scope: str, method: str, path: str, more: dict[str, Any]
+) -> None:
+    others = " ".join(one for one in ALL.split() if one != scope)
+    portal = await serve(issuer.access(), token=issuer.token(scope=others))
+
+    refused = await portal.http.request(method, path, **more)
+
+    assert (refused.status_code, refused.json()["code"]) == (403, "byok.Forbidden")
+    assert f'scope="{scope}"' in refused.headers["www-authenticate"]
+
+
+async def test_another_organisations_environment_looks_as_if_there_were_none(serve: Serve, issuer: Issuer) -> None:
+    operator = await serve(OpenAccess())
+    assert (await operator.http.post("/v1/environments", json=asked(THEIRS))).status_code in (200, 202)
+    portal = await serve(issuer.access(), token=issuer.token("acme"))
+
+    def paths(name: str) -> list[tuple[str, str, dict[str, Any]]]:
+        path = f"/v1/environments/{name}"
+        return [
+            ("GET", path, {}),
+            ("GET", f"{path}/events", {}),
+            ("POST", f"{path}/replays", {"json": {}}),
+            ("PUT", f"{path}/tenant", {"json": {"tenant": "acme"}}),
+            ("POST", f"{path}/cancellation", {}),
+            ("DELETE", f"{path}?confirm={name}", {}),
+            ("POST", "/v1/environments", {"json": asked(name)}),
+        ]
+
+    for there, nowhere in zip(paths(THEIRS), paths("globex-nowhere"), strict=True):
+        one = await portal.http.request(there[0], there[1], **there[2])
+        other = await portal.http.request(nowhere[0], nowhere[1], **nowhere[2])
+        assert one.status_code == other.status_code in (404, 422)
+        assert one.text.replace(THEIRS, "globex-nowhere") == other.text
+    listed = (await portal.http.get("/v1/environments", params={"prefix": "globex"})).json()
+    assert listed == {"environments": [], "next": None}
+    for prefix in ("", "a", "acme", "acme-"):
+        page = (await portal.http.get("/v1/environments", params={"prefix": prefix})).json()
+        assert all(item["environment_id"].startswith("acme-") for item in page["environments"])
+
+
+async def test_an_organisation_whose_name_begins_like_anothers_is_another(serve: Serve, issuer: Issuer) -> None:
+    portal = await serve(issuer.access(), token=issuer.token("glob"))
+    assert (await portal.http.get(f"/v1/environments/{THEIRS}")).status_code == 404
+
+
+async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: Serve, issuer: Issuer) -> None:
+    portal = await serve(issuer.access(), token=issuer.token("acme"))
+    refused = await portal.http.post("/v1/environments", json=asked("prod"))
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {
+            "field": "environment_id",
+            "message": "has to begin with acme-, as the ids of all environments of this organisation do",
+        }
+    ]
+
+
+def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
+    assert isinstance(access_of(ApiSettings()), OpenAccess)
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))
+    assert not isinstance(access_of(ApiSettings(tokens=(entry,))), OpenAccess)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_only_loopback_is_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,230 @@
+"""What can be done with environments over HTTP."""
+
+from http import HTTPStatus
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+from tests.api.conftest import Portal, asked
+from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, refusal
+from tests.workflows.stage import Stage
+from tests.workflows.watching import ended, until
+
+OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
+DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+
+
+async def test_environment_is_asked_for_and_becomes_ready(
+    portal: Portal, service: EnvironmentService, environment_id: str
+) -> None:
+    accepted = await portal.http.post("/v1/environments", json=asked(environment_id))
+
+    assert accepted.status_code == HTTPStatus.ACCEPTED
+    assert accepted.headers["location"] == f"/v1/environments/{environment_id}"
+    assert accepted.json()["started"] is True
+    status = await ended(service, environment_id)
+    seen = await portal.http.get(accepted.headers["location"])
+    assert seen.json() == status.model_dump(mode="json")
+    assert (seen.json()["phase"], bool(seen.json()["evidence"])) == ("READY", True)
+
+
+async def test_the_same_request_finds_the_same_environment(
+    portal: Portal, service: EnvironmentService, environment_id: str
+) -> None:
+    first = await portal.http.post("/v1/environments", json=asked(environment_id))
+    await ended(service, environment_id)
+
+    again = await portal.http.post("/v1/environments", json=asked(environment_id))
+
+    assert (again.status_code, again.json()["started"]) == (HTTPStatus.OK, False)
+    assert again.json()["run_id"] == first.json()["run_id"]
+
+
+async def test_another_request_under_the_same_id_is_a_conflict(portal: Portal, environment_id: str) -> None:
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+
+    other = await portal.http.post("/v1/environments", json=asked(environment_id, on_failure="rollback"))
+
+    assert other.status_code == HTTPStatus.CONFLICT
+    assert other.headers["content-type"] == "application/problem+json"
+    problem = other.json()
+    assert (problem["code"], problem["status"]) == ("byok.EnvironmentConflict", 409)
+    assert "on_failure is keep, not rollback" in problem["detail"]
+
+
+async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: Portal, environment_id: str) -> None:
+    """Contract 50."""
+    body = asked(environment_id)
+    for name in ("s3_key_arn", "rds_key_arn"):
+        del body[name]
+    payload = {"S3KmsKeyArn": S3_KEY, "RdsKmsKeyArn": RDS_KEY}
+
+    accepted = await portal.http.post("/v1/environments", json={**body, **payload})
+
+    assert accepted.status_code == HTTPStatus.ACCEPTED
+    status = (await portal.http.get(f"/v1/environments/{environment_id}")).json()
+    assert (status["s3_key_arn"] or S3_KEY) == S3_KEY
+
+
+async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["ensure_bucket"] = [DISABLED]
+    named = {"Idempotency-Key": "7c0e4f"}
+    first = await portal.http.post("/v1/environments", json=asked(environment_id), headers=named)
+    assert (await ended(service, environment_id)).phase is Phase.STOPPED
+
+    again = await portal.http.post("/v1/environments", json=asked(environment_id), headers=named)
+    other = await portal.http.post("/v1/environments", json=asked(environment_id, on_failure="rollback"), headers=named)
+    unnamed = await portal.http.post("/v1/environments", json=asked(environment_id))
+
+    assert (again.status_code, again.json()["run_id"]) == (HTTPStatus.OK, first.json()["run_id"])
+    assert (other.status_code, other.json()["code"]) == (422, "byok.IdempotencyKeyReused")
+    assert (unnamed.status_code, unnamed.json()["started"]) == (HTTPStatus.ACCEPTED, True)
+
+
+async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["ensure_bucket"] = [DISABLED]
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    status = await ended(service, environment_id)
+
+    told = (await portal.http.get(f"/v1/environments/{environment_id}")).json()
+    replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
+
+    assert told["problem"] == status.problems[0].model_dump(mode="json")
+    assert (told["problem"]["code"], told["problem"]["key"]) == ("s3.KMS.DisabledException", "s3")
+    assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, "ensure_bucket")
+    assert (await ended(service, environment_id)).phase is Phase.READY
+
+
+async def test_replay_with_another_key_starts_anew_with_it(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["probe_s3_key"] = [DISABLED]
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await ended(service, environment_id)
+
+    replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": OTHER_KEY})
+
+    assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, None)
+    assert (await ended(service, environment_id)).s3_key_arn == OTHER_KEY
+
+
+async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
+    portal: Portal, service: EnvironmentService, environment_id: str
+) -> None:
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await ended(service, environment_id)
+    path = f"/v1/environments/{environment_id}"
+
+    refused = {
+        "byok.NotReplayable": await portal.http.post(f"{path}/replays", json={}),
+        "byok.NotRunning": await portal.http.post(f"{path}/cancellation"),
+    }
+
+    assert {code: (one.status_code, one.json()["code"]) for code, one in refused.items()} == {
+        code: (409, code) for code in refused
+    }
+
+
+async def test_keys_get_the_tenants_name(portal: Portal, service: EnvironmentService, environment_id: str) -> None:
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await ended(service, environment_id)
+    path = f"/v1/environments/{environment_id}/tenant"
+
+    commands = await portal.http.put(path, json={"tenant": "globex"})
+    named = await portal.http.put(path, json={"tenant": "globex", "tenant_role": ROLE})
+
+    assert (commands.status_code, commands.json()["keys"], bool(commands.json()["commands"])) == (200, [], True)
+    assert [key["alias"] for key in named.json()["keys"]] == [
+        "alias/ataccama-objectstorage-byok-encryption-key-alias-for-globex",
+        "alias/ataccama-database-byok-db-key-alias-globex",
+    ]
+
+
+async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem(
+    portal: Portal, service: EnvironmentService, environment_id: str
+) -> None:
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await ended(service, environment_id)
+
+    refused = await portal.http.put(f"/v1/environments/{environment_id}/tenant", json={"tenant": "not legal!"})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "byok.TenantStopped")
+    (problem,) = refused.json()["problems"]
+    assert problem["remediation"]
+
+
+async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentService, environment_id: str) -> None:
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await ended(service, environment_id)
+    path = f"/v1/environments/{environment_id}"
+
+    unconfirmed = await portal.http.delete(path)
+    wrong = await portal.http.delete(path, params={"confirm": "something-else"})
+    right = await portal.http.delete(path, params={"confirm": environment_id, "final_snapshot": False})
+
+    assert [one.status_code for one in (unconfirmed, wrong, right)] == [422, 422, 202]
+    assert [one["field"] for one in wrong.json()["errors"]] == ["confirm"]
+    assert (await ended(service, environment_id)).phase is Phase.DELETED
+
+
+async def test_cancelled_it_stops_in_a_stated_state(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["await_cluster"] = [ApplicationError("creating", type="rds.NotReady")] * 99
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+
+    await until(service, environment_id, lambda status: status.resources.cluster is not None)
+
+    accepted = await portal.http.post(f"/v1/environments/{environment_id}/cancellation")
+
+    assert accepted.status_code == HTTPStatus.ACCEPTED
+    status = await ended(service, environment_id)
+    assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
+
+
+async def test_the_list_is_paged_and_filtered(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    names = [f"{environment_id}-{letter}" for letter in "abc"]
+    for name in names:
+        await portal.http.post("/v1/environments", json=asked(name))
+        await ended(service, name)
+    stage.activities.script["probe_s3_key"] = [DISABLED]
+    stopped = f"{environment_id}-stopped"
+    await portal.http.post("/v1/environments", json=asked(stopped))
+    await ended(service, stopped)
+    await portal.http.post(f"/v1/environments/{stopped}/replays", json={"s3_key_arn": OTHER_KEY})  # a second run
+    await ended(service, stopped)
+
+    found: list[str] = []
+    query: dict[str, str | int] = {"prefix": environment_id, "size": 2}
+    while True:
+        page = (await portal.http.get("/v1/environments", params=query)).json()
+        found += [one["environment_id"] for one in page["environments"]]
+        if page["next"] is None:
+            break
+        query["after"] = page["next"]
+    ready = (await portal.http.get("/v1/environments", params={"prefix": environment_id, "phase": "READY"})).json()
+    none = (await portal.http.get("/v1/environments", params={"prefix": environment_id, "phase": "STOPPED"})).json()
+
+    assert sorted(found) == sorted([*names, stopped]), "each once, however often it was started"
+    assert len(ready["environments"]) == 4
+    assert none["environments"] == []
+
+
+@pytest.mark.parametrize("after", ["%00", "ä", "no base64!"])
+async def test_a_page_that_nobody_gave_is_refused(portal: Portal, after: str) -> None:
+    refused = await portal.http.get("/v1/environments", params={"after": after})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "after")
+
+
+@pytest.mark.parametrize("method", ["get", "delete"])
+async def test_what_is_not_there_is_not_found(portal: Portal, method: str) -> None:
+    answer = await portal.http.request(method, "/v1/environments/nobody?confirm=nobody")
+    assert (answer.status_code, answer.json()["code"]) == (404, "byok.EnvironmentNotFound")

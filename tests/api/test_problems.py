@@ -1,0 +1,89 @@
+"""Errors, limits and health."""
+
+from http import HTTPStatus
+
+import pytest
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok.api.problems import STATUSES
+from byok.service import EnvironmentService
+from byok.service.errors import ServiceError
+from byok.settings import ApiSettings
+from tests.api.conftest import Portal, Serve, asked
+
+
+def test_everything_that_the_door_may_say_has_a_status() -> None:
+    def kinds(of: type[ServiceError]) -> set[type[ServiceError]]:
+        return {one for kind in of.__subclasses__() for one in {kind, *kinds(kind)}}
+
+    assert set(STATUSES) == kinds(ServiceError)
+
+
+async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: Portal) -> None:
+    answer = await portal.http.post("/v1/environments", json=asked("Not Legal", secret="hunter2", region=7))
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert {fault["field"] for fault in answer.json()["errors"]} == {"environment_id", "secret", "region"}
+    assert "hunter2" not in answer.text
+    assert "Not Legal" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"{", "application/json"), (b"\xff\xfe", "application/json"), (b"a=1", "application/x-www-form-urlencoded")],
+)
+async def test_a_body_that_is_no_json_is_refused(portal: Portal, content: bytes, kind: str) -> None:
+    answer = await portal.http.post("/v1/environments", content=content, headers={"Content-Type": kind})
+    assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_that_is_too_long_is_refused(portal: Portal) -> None:
+    answer = await portal.http.post("/v1/policy-checks", content=b" " * 10_000_000)
+    assert (answer.status_code, answer.json()["code"]) == (413, "byok.TooLarge")
+
+
+async def test_too_many_requests_are_refused_with_when_to_come_back(serve: Serve) -> None:
+    portal: Portal = await serve(settings=ApiSettings(requests_per_minute=3))
+    answers = [await portal.http.get("/health") for _ in range(4)]
+    assert [one.status_code for one in answers] == [200, 200, 200, 429]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert answers[-1].json()["code"] == "byok.TooManyRequests"
+
+
+@pytest.mark.parametrize("path", ["/nope", "/v1/../etc/passwd", "/v1/environments/..%2f..%2fetc", "/docs", "/redoc"])
+async def test_what_is_not_there_is_a_problem_too(portal: Portal, path: str) -> None:
+    answer = await portal.http.get(path)
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service: EnvironmentService) -> None:
+    class Down(EnvironmentService):
+        @property
+        def down(self) -> RPCError:
+            return RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
+
+        async def workers(self) -> list[object]:  # type: ignore[override]
+            from byok.service.temporal_errors import temporal_answers
+
+            with temporal_answers():
+                raise self.down
+
+    up: Portal = await serve()
+    down: Portal = await serve(door=Down(service.client))
+    assert (await up.http.get("/ready")).json()["workers"] == 1
+    assert (await down.http.get("/health")).json()["status"] == "ok"
+    answer = await down.http.get("/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "byok.TemporalUnreachable")
+    assert answer.headers["retry-after"]
+
+
+async def test_a_mistake_of_ours_says_so_and_nothing_else(serve: Serve, service: EnvironmentService) -> None:
+    class Broken(EnvironmentService):
+        async def status(self, environment_id: str) -> object:  # type: ignore[override]
+            raise KeyError("an inner secret")
+
+    portal: Portal = await serve(door=Broken(service.client))
+    answer = await portal.http.get("/v1/environments/acme")
+    assert (answer.status_code, answer.json()["code"]) == (500, "byok.Mistake")
+    assert "secret" not in answer.text
