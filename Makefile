@@ -46,7 +46,12 @@ lint: setup ## Formatting, lint, types and the directions between packages.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup lint $(AWS_CLI) $(ORACLE) ## Everything CI runs.
+# A browser, where this machine has none: its tests say that they were skipped where none can be had.
+.PHONY: browser
+browser: setup
+	$(BIN)/python -m tests.wizard.browsers
+
+test: setup lint browser $(AWS_CLI) $(ORACLE) ## Everything CI runs.
 	$(BIN)/pytest -n auto
 
 faults: setup ## Everything that can go wrong, tried on real processes: a quarter of an hour or more; writes docs/faults.md.

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from byok.domain.arns import account_of
@@ -82,6 +82,8 @@ class ApiSettings(BaseModel):
         jwks_url: Where the issuer's public keys are.
         organisation_claim: Which claim names the caller's organisation.
         tokens: Bearer tokens for small set-ups, as hashes (JSON).
+        session_secret: What the wizard's cookies are signed with: the same for all processes behind one address.
+            Without it each process makes one up, and visits end with it.
         requests_per_minute: How many one address may make.
         body_bytes: The most that a request may carry.
     """
@@ -93,6 +95,7 @@ class ApiSettings(BaseModel):
     jwks_url: Annotated[str, _fits(r"https?://.+", "a URL")] | None = None
     organisation_claim: str = "organisation"
     tokens: tuple[AccessToken, ...] = ()
+    session_secret: SecretStr | None = Field(default=None, min_length=32)
     requests_per_minute: int = Field(default=600, ge=1)
     body_bytes: int = Field(default=262_144, ge=1024)
 

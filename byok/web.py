@@ -1,4 +1,4 @@
-"""`python -m byok.web`: the server that portals and browsers speak to.
+"""`python -m byok.web`: the server that portals and browsers speak to: the HTTP API and the wizard.
 
 Ends with exit code 0 on SIGTERM and SIGINT, 2 where its settings are wrong or it would be open to others.
 """
@@ -19,12 +19,15 @@ from typing import Final
 import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp
 
 from byok.api.app import access_of, make_app
 from byok.api.state import ApiState
 from byok.log import configure_logging
 from byok.service import connect_service
-from byok.settings import Settings, faults
+from byok.settings import ApiSettings, Settings, faults
+from byok.wizard.app import make_wizard
 
 _USAGE: Final = 2
 _GRACE_SECONDS: Final = 5
@@ -44,7 +47,7 @@ class _Server(uvicorn.Server):
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m byok.web", description="The HTTP API.")
+    parser = argparse.ArgumentParser(prog="python -m byok.web", description="The HTTP API and the wizard.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     commands = parser.add_subparsers(dest="command", title="commands")
@@ -81,7 +84,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     configure_logging(settings)
     state = ApiState(access_of(settings.api), settings.platform_role_arn, settings.vendor, connect_service)
     config = uvicorn.Config(
-        make_app(state, settings.api),
+        make_server(state, settings.api),
         host=host,
         port=port,
         log_config=None,
@@ -94,6 +97,17 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     except SystemExit as end:  # it cannot listen there; uvicorn has said why
         return end.code if isinstance(end.code, int) else 1
     return 0
+
+
+def make_server(state: ApiState, settings: ApiSettings) -> ASGIApp:
+    """The API and the wizard as one application."""
+    app = make_app(state, settings)
+    secret = settings.session_secret
+    app.mount("/", make_wizard(state, secret.get_secret_value() if secret else secrets.token_urlsafe(32)))
+    if settings.is_open:
+        # A name of another site that leads here would make its pages ours (DNS rebinding).
+        return TrustedHostMiddleware(app, allowed_hosts=["localhost", "127.0.0.1"], www_redirect=False)
+    return app
 
 
 def is_loopback(host: str) -> bool:

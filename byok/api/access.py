@@ -41,10 +41,12 @@ class Caller:
     Attributes:
         organisation: Whose environments are meant; None for the vendor's own people, who see all.
         scopes: What they may do.
+        until: Until when, in seconds since 1970; None where their token does not say.
     """
 
     organisation: str | None
     scopes: frozenset[Scope]
+    until: float | None = None
 
     @property
     def prefix(self) -> str:
@@ -115,7 +117,7 @@ class FirstOf:
         raise refusal
 
 
-def caller(organisation: str, scopes: Sequence[str]) -> Caller:
+def caller(organisation: str, scopes: Sequence[str], until: float | None = None) -> Caller:
     """A caller as a token describes them; `*` stands for the vendor's own people.
 
     Raises:
@@ -123,7 +125,7 @@ def caller(organisation: str, scopes: Sequence[str]) -> Caller:
     """
     known = frozenset(scope for scope in Scope if scope.value in scopes)
     if organisation == "*":
-        return Caller(None, known)
+        return Caller(None, known, until)
     if not re.match(ORGANISATION_PATTERN, organisation):
         raise UnauthenticatedError("The token's organisation is none: it has up to 16 lower-case letters and digits.")
-    return Caller(organisation, known)
+    return Caller(organisation, known, until)

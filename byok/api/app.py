@@ -13,6 +13,7 @@ from byok.api import problems
 from byok.api.access import Authenticator, FirstOf, KnownTokens, OpenAccess
 from byok.api.limits import BodyLimit, RateLimit
 from byok.api.oidc import SignedTokens
+from byok.api.origin import SameOrigin
 from byok.api.routes import environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.settings import ApiSettings
@@ -51,6 +52,7 @@ def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         ),
         middleware=[
             Middleware(RateLimit, per_minute=settings.requests_per_minute),
+            Middleware(SameOrigin),
             Middleware(BodyLimit, most_bytes=settings.body_bytes),
         ],
     )

@@ -47,7 +47,9 @@ class SignedTokens:
         organisation, scopes = claims.get(self.organisation_claim), claims.get("scope", claims.get("scp", ""))
         if not isinstance(organisation, str):
             raise UnauthenticatedError(f"The token has no claim {self.organisation_claim} that names an organisation.")
-        return caller(organisation, scopes.split() if isinstance(scopes, str) else [str(one) for one in scopes])
+        if isinstance(scopes, str):
+            scopes = scopes.split()
+        return caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
 
     def _verified(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         try:

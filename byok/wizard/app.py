@@ -1,0 +1,113 @@
+"""Joins the wizard: its pages, its errors as pages, and what a browser is told to refuse."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from byok.api.access import IdentityUnreachableError, OpenAccess, UnauthenticatedError
+from byok.api.problems import STATUSES, NothingMore, ProblemError
+from byok.api.state import ApiState
+from byok.service.errors import ServiceError
+from byok.wizard.pages import Pages
+from byok.wizard.routes import environments, new_environment, sign_in
+from byok.wizard.sessions import Sessions
+from byok.wizard.visit import ForbiddenError, ForeignFormError, NotSignedInError
+
+HEADERS: Final = {
+    # Nothing from anywhere else, nothing inline, and in no one's frame.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def make_wizard(state: ApiState, secret: str) -> FastAPI:
+    """The wizard, to be mounted beside the API.
+
+    Args:
+        state: What both work with.
+        secret: What cookies are signed with.
+    """
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.byok = state
+    app.state.sessions = Sessions(secret, everybody=isinstance(state.access, OpenAccess))
+    app.state.pages = Pages(state.vendor, signs_in=not isinstance(state.access, OpenAccess))
+    for routes in (sign_in, new_environment, environments):
+        app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
+    _tell_errors_as_pages(app)
+
+    @app.middleware("http")
+    async def tell_the_browser(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await go_on(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return app
+
+
+def _tell_errors_as_pages(app: FastAPI) -> None:
+    pages: Pages = app.state.pages
+
+    def page(request: Request, status: int, title: str, message: str) -> Response:
+        return pages.render(request, "message.html", status=status, title=title, message=message)
+
+    @app.exception_handler(NotSignedInError)
+    async def not_signed_in(_: Request, error: NotSignedInError) -> Response:
+        return RedirectResponse(error.address, HTTPStatus.SEE_OTHER)
+
+    @app.exception_handler(ForbiddenError)
+    async def forbidden(request: Request, error: ForbiddenError) -> Response:
+        return page(request, HTTPStatus.FORBIDDEN, "You may not do this", str(error))
+
+    @app.exception_handler(ForeignFormError)
+    async def foreign_form(request: Request, _: ForeignFormError) -> Response:
+        message = "The form was not sent from a page of this visit, or the visit has ended. Open the page again."
+        return page(request, HTTPStatus.FORBIDDEN, "Nothing was done", message)
+
+    @app.exception_handler(UnauthenticatedError)
+    async def unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
+        return page(request, HTTPStatus.UNAUTHORIZED, "You are not signed in", str(error))
+
+    @app.exception_handler(IdentityUnreachableError)
+    async def identity_unreachable(request: Request, error: IdentityUnreachableError) -> Response:
+        return page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Try again in a moment", str(error))
+
+    @app.exception_handler(ServiceError)
+    async def service_error(request: Request, error: ServiceError) -> Response:
+        return page(request, STATUSES[type(error)], "This cannot be done now", str(error))
+
+    @app.exception_handler(ProblemError)
+    async def problem(request: Request, error: ProblemError) -> Response:
+        return page(request, error.status, "This cannot be done", str(error))
+
+    @app.exception_handler(NothingMore)
+    async def nothing_more(_: Request, __: NothingMore) -> Response:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(request: Request, _: RequestValidationError) -> Response:
+        return page(request, HTTPStatus.NOT_FOUND, "There is no such page", "Check the address.")
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        title = "There is no such page" if error.status_code == HTTPStatus.NOT_FOUND else "This cannot be done"
+        return page(request, error.status_code, title, str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def mistake(request: Request, _: Exception) -> Response:
+        message = "The server has a mistake, which is in its log. What was accepted goes on."
+        return page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", message)

@@ -1,0 +1,142 @@
+"""Environments that were asked for: the list, the progress of one, Retry, and the tenant's name."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.responses import RedirectResponse, Response
+
+from byok.api.problems import NothingMore
+from byok.api.routes.events import Seen
+from byok.domain.commands import CustomerCommands
+from byok.domain.statuses import Phase
+from byok.domain.tenant import TenantNameError, check_tenant_name
+from byok.onboarding.kit import WARNINGS
+from byok.service.errors import ServiceError
+from byok.service.status import EnvironmentStatus
+from byok.wizard.pages import Pages
+from byok.wizard.sessions import Session
+from byok.wizard.views import View
+from byok.wizard.visit import Form, OwnId, Reading, Shown, State, Writing
+
+router = APIRouter(prefix="/environments")
+
+
+@router.get("")
+async def list_environments(request: Request, pages: Shown, state: State, session: Reading) -> Response:
+    """The visitor's environments."""
+    found, _ = await state.service.page_of_environments(prefix=session.caller.prefix, size=100)
+    return pages.render(request, "environments.html", session=session, environments=found)
+
+
+@router.get("/{environment_id}")
+async def progress(
+    request: Request,
+    pages: Shown,
+    state: State,
+    session: Reading,
+    environment_id: OwnId,
+    part: Annotated[str | None, Header(alias="X-Part")] = None,
+) -> Response:
+    """The fourth step: what is being done, what stopped it, the proof; then the fifth, the tenant's name."""
+    status = await state.service.status(environment_id)
+    return _page(request, pages, state, session, status, part_only=part == "live")
+
+
+@router.post("/{environment_id}/retry")
+async def retry(
+    request: Request, pages: Shown, state: State, session: Writing, environment_id: OwnId, form: Form
+) -> Response:
+    """Continue from the failed step, with the same keys or corrected ones."""
+    given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
+    try:
+        await state.service.replay(environment_id, **given)
+    except ServiceError as error:
+        status = await state.service.status(environment_id)
+        return _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
+    return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
+
+
+async def _unseen(
+    state: State,
+    environment_id: OwnId,
+    last_event_id: Annotated[str | None, Header(max_length=256)] = None,
+) -> Seen:
+    seen, status = Seen.from_id(last_event_id), await state.service.status(environment_id)
+    if status.phase.final and Seen.of(status) == seen:
+        raise NothingMore
+    return seen
+
+
+@router.get("/{environment_id}/changes", response_class=EventSourceResponse)
+async def changes(
+    state: State, environment_id: OwnId, seen: Annotated[Seen, Depends(_unseen)]
+) -> AsyncIterator[ServerSentEvent]:
+    """Says that something has changed: the page then asks for its live part again."""
+    try:
+        async for status in state.followers.follow(environment_id):
+            now = Seen.of(status)
+            if now != seen:
+                yield ServerSentEvent(event="change", id=str(now), data=status.phase)
+            seen = now
+    except ServiceError:
+        return
+
+
+def _page(
+    request: Request,
+    pages: Pages,
+    state: State,
+    session: Session,
+    status: EnvironmentStatus,
+    *,
+    fault: str | None = None,
+    code: int = HTTPStatus.OK,
+    part_only: bool = False,
+) -> Response:
+    return pages.render(
+        request,
+        "live.html" if part_only else "progress_step.html",
+        session=session,
+        status=code,
+        view=View.of(status),
+        environment=status,
+        naming=Naming.of(state, status, request.query_params.get("tenant", "")),
+        tenant_max=state.vendor.tenant_name_max,
+        warnings=WARNINGS,
+        seen=str(Seen.of(status)),
+        fault=fault,
+    )
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The fifth step.
+
+    Attributes:
+        tenant: The name, as it is or was typed.
+        commands: What puts it on both keys: for those of a stack, and for those made by hand (contract 108, D10).
+        fault: Why it cannot be put on them.
+    """
+
+    tenant: str
+    commands: tuple[str, ...] = ()
+    fault: str | None = None
+
+    @classmethod
+    def of(cls, state: State, status: EnvironmentStatus, typed: str) -> Self | None:
+        """What there is to say; None as long as there is no environment."""
+        if status.phase is not Phase.READY or not (status.region and status.s3_key_arn and status.rds_key_arn):
+            return None
+        tenant = status.tenant.tenant if status.tenant else typed.strip()
+        if not tenant:
+            return cls("")
+        try:
+            check_tenant_name(tenant, state.vendor)
+        except TenantNameError as error:
+            return cls(tenant, fault=str(error))
+        commands = CustomerCommands(state.platform_role_arn, status.region, state.vendor)
+        return cls(tenant, commands.name_keys(status.s3_key_arn, status.rds_key_arn, tenant))

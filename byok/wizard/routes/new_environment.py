@@ -1,0 +1,224 @@
+"""The way to an environment: what it is called and where, its keys, a look at everything, and the confirmation."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from byok.domain.arns import WhichKey, account_of
+from byok.domain.commands import TEMPLATE_FILE
+from byok.domain.models import CheckKeysRequest, KeyCheck, Problem
+from byok.domain.policy_check.calls import PlatformSide
+from byok.domain.policy_check.document import PolicyDocumentError, decode, read_policy
+from byok.domain.policy_check.report import PolicyReport, check_policy, document_report
+from byok.onboarding.kit import OnboardingKit
+from byok.onboarding.template import keys_template
+from byok.service.errors import ServiceError
+from byok.wizard.draft import Draft, Encryption, Tab
+from byok.wizard.pages import Pages
+from byok.wizard.sessions import Session
+from byok.wizard.visit import Form, Shown, State, Writing
+
+router = APIRouter(prefix="/new")
+ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
+
+
+@router.get("")
+async def environment(request: Request, pages: Shown, session: Writing) -> Response:
+    """The first step: name, Region, and what becomes of it where it cannot be finished."""
+    draft = Draft.of(request.query_params)
+    asked = "next" in request.query_params
+    faults = draft.faults(session.caller.prefix, "name", "region") if asked else {}
+    if asked and not faults:
+        return RedirectResponse(draft.address(ENCRYPTION), HTTPStatus.SEE_OTHER)
+    return pages.render(
+        request, "environment_step.html", session=session, draft=draft, faults=faults, prefix=session.caller.prefix
+    )
+
+
+@router.get("/encryption")
+async def encryption(request: Request, pages: Shown, state: State, session: Writing) -> Response:
+    """The second step, *Encryption at rest*."""
+    draft = Draft.of(request.query_params)
+    if draft.faults(session.caller.prefix, "name", "region"):
+        return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
+    asked, faults, findings = "next" in request.query_params, dict[str, str](), tuple[Problem, ...]()
+    if asked and draft.encryption is Encryption.CUSTOMER:
+        faults = draft.faults(session.caller.prefix, "s3_key_arn", "rds_key_arn")
+        findings = () if faults else _findings(draft, state)
+        if not faults and not findings:
+            return RedirectResponse(draft.address(REVIEW), HTTPStatus.SEE_OTHER)
+    return _encryption_page(request, pages, state, session, draft, faults=faults, findings=findings)
+
+
+@router.post("/encryption")
+async def examine(request: Request, pages: Shown, state: State, session: Writing, form: Form) -> Response:
+    """Validate both keys by using them, or examine a key policy: nothing is made, and the page stays."""
+    draft = Draft.of(form)
+    if draft.faults(session.caller.prefix, "name", "region"):
+        return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
+    if form.get("do") == "next":
+        return RedirectResponse(draft.address(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
+    if form.get("do") == "policy":
+        policy = str(form.get("policy", ""))
+        which = WhichKey.RDS if form.get("policy_key") == WhichKey.RDS else WhichKey.S3
+        examined = _examined(policy, which, draft, state)
+        return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
+    faults = draft.faults(session.caller.prefix, "s3_key_arn", "rds_key_arn")
+    if faults:
+        return _encryption_page(request, pages, state, session, draft, faults=faults)
+    checked = await state.service.check(
+        CheckKeysRequest(region=draft.region, s3_key_arn=draft.s3_key_arn, rds_key_arn=draft.rds_key_arn)
+    )
+    return _encryption_page(request, pages, state, session, draft, findings=checked.findings, checked=checked)
+
+
+@router.get("/encryption/rules")
+async def rules(request: Request, state: State, session: Writing) -> Response:
+    """What the rules say to the fields as they are being typed; a payload comes back as its two ARNs."""
+    draft = Draft.of(request.query_params)
+    partly = not (draft.s3_key_arn and draft.rds_key_arn)
+    findings = () if draft.faults(session.caller.prefix, "region") else _findings(draft, state)
+    filled = {WhichKey.S3: draft.s3_key_arn, WhichKey.RDS: draft.rds_key_arn}
+    told = [one for one in findings if not partly or (one.key is not None and filled[one.key])]
+    return JSONResponse(
+        {
+            "s3_key_arn": draft.s3_key_arn,
+            "rds_key_arn": draft.rds_key_arn,
+            "findings": [{"key": one.key, "message": one.message} for one in told],
+            "complete": not partly and not findings,
+        }
+    )
+
+
+@router.get("/template")
+async def template(state: State, _: Writing) -> Response:
+    """The template, under the name that the commands use (contract 24)."""
+    headers = {"Content-Disposition": f'attachment; filename="{TEMPLATE_FILE}"'}
+    return Response(keys_template(state.vendor), media_type="application/yaml", headers=headers)
+
+
+@router.get("/review")
+async def review(request: Request, pages: Shown, state: State, session: Writing) -> Response:
+    """The third step: everything once more, and the confirmation (contract 29)."""
+    draft = Draft.of(request.query_params)
+    for page, names in ((ENVIRONMENT, ("name", "region")), (ENCRYPTION, ("s3_key_arn", "rds_key_arn"))):
+        if draft.faults(session.caller.prefix, *names):
+            return RedirectResponse(draft.address(page, asked=True), HTTPStatus.SEE_OTHER)
+    if _findings(draft, state) or draft.encryption is not Encryption.CUSTOMER:
+        return RedirectResponse(draft.address(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
+    return _review_page(request, pages, session, draft, account=account_of(state.platform_role_arn))
+
+
+@router.post("/review")
+async def create(request: Request, pages: Shown, state: State, session: Writing, form: Form) -> Response:
+    """Create the environment, and go to its progress."""
+    draft = Draft.of(form)
+    try:
+        asked = draft.request(session.caller.prefix)
+    except ValidationError:
+        return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
+    if not form.get("confirmed"):
+        return _review_page(
+            request,
+            pages,
+            session,
+            draft,
+            account=account_of(state.platform_role_arn),
+            fault="Tick the box: it says that you want this environment to be created.",
+        )
+    try:
+        await state.service.create(asked)
+    except ServiceError as error:
+        return _review_page(
+            request,
+            pages,
+            session,
+            draft,
+            account=account_of(state.platform_role_arn),
+            fault=str(error),
+            status=HTTPStatus.CONFLICT,
+        )
+    return RedirectResponse(f"/environments/{asked.environment_id}", HTTPStatus.SEE_OTHER)
+
+
+def _findings(draft: Draft, state: State) -> tuple[Problem, ...]:
+    role = state.platform_role_arn
+    return draft.findings(role, account_of(role), state.vendor, datetime.now(UTC))
+
+
+def _examined(policy: str, which: WhichKey, draft: Draft, state: State) -> PolicyReport | str:
+    """The report on a policy, or why there is none."""
+    side = PlatformSide(state.platform_role_arn, draft.region, None)
+    try:
+        return check_policy(read_policy(decode(policy.encode())), which, side, state.vendor)
+    except PolicyDocumentError as error:
+        return document_report(error, which)
+
+
+def _encryption_page(
+    request: Request,
+    pages: Pages,
+    state: State,
+    session: Session,
+    draft: Draft,
+    *,
+    faults: dict[str, str] | None = None,
+    findings: tuple[Problem, ...] = (),
+    checked: KeyCheck | None = None,
+    policy: str = "",
+    which: WhichKey = WhichKey.S3,
+    examined: Any = None,
+) -> Response:
+    fault: str | None = None
+    kit: OnboardingKit | None = None
+    try:
+        kit = OnboardingKit.of(
+            state.platform_role_arn, draft.region, state.vendor, profile=draft.profile, stack_name=draft.stack
+        )
+    except ValueError as error:
+        fault = str(error)
+    return pages.render(
+        request,
+        "encryption_step.html",
+        session=session,
+        draft=draft,
+        kit=kit,
+        fault=fault,
+        faults=faults or {},
+        findings=findings,
+        checked=checked,
+        policy=policy,
+        which=which,
+        examined=examined,
+        keys=WhichKey,
+        tabs=Tab,
+        template_text=keys_template(state.vendor),
+        template_file=TEMPLATE_FILE,
+        prefix=session.caller.prefix,
+    )
+
+
+def _review_page(
+    request: Request,
+    pages: Pages,
+    session: Session,
+    draft: Draft,
+    *,
+    account: str,
+    fault: str | None = None,
+    status: int = HTTPStatus.OK,
+) -> Response:
+    return pages.render(
+        request,
+        "review_step.html",
+        session=session,
+        status=status,
+        draft=draft,
+        environment_id=draft.environment_id(session.caller.prefix),
+        account=account,
+        fault=fault,
+    )

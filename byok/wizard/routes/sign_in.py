@@ -1,0 +1,53 @@
+"""Signing in with a token, and out again."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from byok.api.access import UnauthenticatedError
+from byok.wizard.visit import Form, Shown, State, Visits
+
+router = APIRouter()
+_HOME = "/environments"
+
+
+@router.get("/")
+async def home() -> Response:
+    """The environments."""
+    return RedirectResponse(_HOME, HTTPStatus.SEE_OTHER)
+
+
+@router.get("/sign-in")
+async def ask(request: Request, pages: Shown, to: Annotated[str, Query(alias="next")] = _HOME) -> Response:
+    """The form for the token."""
+    return pages.render(request, "sign_in.html", to=_local(to), fault=None)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request, pages: Shown, state: State, sessions: Visits) -> Response:
+    """Begin a visit. The token is looked at once and not kept."""
+    form = await request.form(max_files=0, max_fields=5)
+    to = _local(str(form.get("next", _HOME)))
+    try:
+        caller = await state.access.caller_of(str(form.get("token", "")).strip() or None)
+    except UnauthenticatedError as error:
+        return pages.render(request, "sign_in.html", status=HTTPStatus.UNAUTHORIZED, to=to, fault=str(error))
+    response = RedirectResponse(to, HTTPStatus.SEE_OTHER)
+    sessions.write(request, response, sessions.begin(caller))
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(_: Form, sessions: Visits) -> Response:
+    """End the visit."""
+    response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
+    sessions.end(response)
+    return response
+
+
+def _local(address: str) -> str:
+    """An address of ours, whatever was asked for: nobody is sent to another site."""
+    ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+    return address if ours else _HOME

@@ -1,0 +1,125 @@
+"""What the progress page shows of a status."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final
+
+from byok.domain.statuses import Phase
+from byok.service.replay import Continuation, continuation
+from byok.service.status import EnvironmentStatus, Waiting
+
+_WORDS: Final = {
+    Phase.VALIDATING_KEYS: "Validating your keys",
+    Phase.CREATING_CLUSTER: "Creating the Aurora cluster on your RDS key",
+    Phase.CREATING_STORAGE: "Creating the S3 buckets and their first objects on your S3 key",
+    Phase.AWAITING_DATABASE: "Waiting for Aurora, which takes several minutes",
+    Phase.VERIFYING: "Reading back that everything is on your keys",
+    Phase.RECONCILING_TENANT: "Putting the tenant's name on your keys",
+    Phase.READY: "Ready",
+    Phase.ROLLING_BACK: "Removing what was made",
+    Phase.DELETING: "Deleting the environment",
+    Phase.DELETED: "Deleted",
+    Phase.STOPPED: "Stopped",
+}
+_WAY: Final = (
+    Phase.VALIDATING_KEYS,
+    Phase.CREATING_CLUSTER,
+    Phase.CREATING_STORAGE,
+    Phase.AWAITING_DATABASE,
+    Phase.VERIFYING,
+    Phase.READY,
+)
+
+
+class State(StrEnum):
+    """Where a step is."""
+
+    DONE = "done"
+    CURRENT = "in progress"
+    FAILED = "failed"
+    TO_COME = "to come"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A line of the timeline.
+
+    Attributes:
+        took: How long it took, or has taken so far, in words; empty where that says nothing.
+    """
+
+    words: str
+    state: State
+    at: datetime | None = None
+    took: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """A status as the page shows it."""
+
+    status: EnvironmentStatus
+    steps: tuple[Step, ...]
+    waiting: tuple[str, ...]
+    continuation: Continuation | None
+
+    @classmethod
+    def of(cls, status: EnvironmentStatus) -> "View":
+        """The view of a status."""
+        return cls(
+            status,
+            _steps(status),
+            tuple(_waiting(item) for item in status.pending),
+            None if _deletes(status) or status.phase is not Phase.STOPPED else continuation(status),
+        )
+
+    @property
+    def headline(self) -> str:
+        """Where it is, in a few words."""
+        return _WORDS[self.status.phase]
+
+    @property
+    def deletes(self) -> bool:
+        """Whether it is about a deletion."""
+        return _deletes(self.status)
+
+
+def _steps(status: EnvironmentStatus) -> tuple[Step, ...]:
+    moments = [entry.entered_at for entry in status.timeline]
+    ends = [later for _, later in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
+    failed = {problem.phase for problem in status.problems}
+    steps = []
+    for entry, end in zip(status.timeline, ends, strict=False):
+        current = entry is status.timeline[-1] and not entry.phase.final
+        state = State.CURRENT if current else State.DONE
+        if entry.phase is Phase.STOPPED or (entry.phase in failed and not current):
+            state = State.FAILED
+        took = "" if entry.phase.final else _took((end - entry.entered_at).total_seconds())
+        steps.append(Step(_WORDS[entry.phase], state, entry.entered_at, took))
+    if not status.phase.final and not _deletes(status) and status.phase is not Phase.ROLLING_BACK:
+        entered = {entry.phase for entry in status.timeline}
+        steps += [Step(_WORDS[phase], State.TO_COME) for phase in _WAY if phase not in entered]
+    return tuple(steps)
+
+
+def _deletes(status: EnvironmentStatus) -> bool:
+    return any(entry.phase is Phase.DELETING for entry in status.timeline)
+
+
+def _took(seconds: float) -> str:
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _waiting(item: Waiting) -> str:
+    if item.activity is None and item.last_failure:
+        return f"The worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
+    what = item.activity.replace("_", " ") if item.activity else "the workflow"
+    if item.unclaimed:
+        return f"No worker has taken it since {item.since:%H:%M:%S} UTC: {what}."
+    problem = item.last_problem
+    if problem is not None and problem.operation is not None:
+        return f"Attempt {item.attempt}: {problem.operation} was answered {problem.code}: {problem.message}"
+    return item.last_failure or f"Doing: {what}"

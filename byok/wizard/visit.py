@@ -1,0 +1,100 @@
+"""What every page asks first: who the visitor is, what they may do, and whether a form is ours."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, Path, Request
+
+from byok.api.access import Scope
+from byok.api.problems import ProblemError
+from byok.api.state import ApiState
+from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.wizard.pages import Pages
+from byok.wizard.sessions import Session, Sessions
+
+
+class NotSignedInError(Exception):
+    """Nobody known; they are sent to sign in, and come back to where they were."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where)
+        self.address = f"/sign-in?{urlencode({'next': where})}"
+
+
+class ForbiddenError(Exception):
+    """Somebody known, who may not."""
+
+
+class ForeignFormError(Exception):
+    """A form that does not come from a page of this visit."""
+
+
+def _state(request: Request) -> ApiState:
+    found: ApiState = request.app.state.byok
+    return found
+
+
+def _pages(request: Request) -> Pages:
+    found: Pages = request.app.state.pages
+    return found
+
+
+def _sessions(request: Request) -> Sessions:
+    found: Sessions = request.app.state.sessions
+    return found
+
+
+State = Annotated[ApiState, Depends(_state)]
+Shown = Annotated[Pages, Depends(_pages)]
+Visits = Annotated[Sessions, Depends(_sessions)]
+
+
+def _visitor(request: Request, sessions: Visits) -> Session:
+    session = sessions.read(request)
+    if session is None:
+        back = request.url.path if request.method != "GET" else f"{request.url.path}?{request.url.query}"
+        raise NotSignedInError(back.rstrip("?"))
+    return session
+
+
+class _Allowed:
+    def __init__(self, scope: Scope, words: str) -> None:
+        self._scope, self._words = scope, words
+
+    def __call__(self, session: Annotated[Session, Depends(_visitor)]) -> Session:
+        if not session.may(self._scope):
+            raise ForbiddenError(
+                f"You lack the right to {self._words} ({self._scope}). Whoever gave you access gives it."
+            )
+        return session
+
+
+Reading = Annotated[Session, Depends(_Allowed(Scope.READ, "see environments"))]
+Writing = Annotated[Session, Depends(_Allowed(Scope.WRITE, "create an environment"))]
+"""Contract 4: who lacks it cannot start the wizard."""
+
+
+async def _form(request: Request, session: Annotated[Session, Depends(_visitor)]) -> Mapping[str, Any]:
+    form = await request.form(max_files=0, max_fields=50)
+    if not session.sent(form):
+        raise ForeignFormError
+    return form
+
+
+Form = Annotated[Mapping[str, Any], Depends(_form)]
+
+_Id = Annotated[str, Path(alias="environment_id", pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)]
+
+
+def _theirs(session: Reading, environment_id: _Id) -> str:
+    """The id, if such an environment would be the visitor's."""
+    if not session.caller.owns(environment_id):
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"There is no environment {environment_id}."
+        )
+    return environment_id
+
+
+OwnId = Annotated[str, Depends(_theirs)]

@@ -1,0 +1,260 @@
+"""The wizard in a real Chromium, on real processes: as a customer's key administrator goes through it."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from byok.local.ports import HOST, Ports
+from byok.local.stack import LocalStack
+from tests.e2e.conftest import SETTINGS, Machine
+from tests.localaws.server import REGION, Aws
+from tests.wizard import browsers
+
+PICTURES: Final = Path(os.environ.get("BYOK_TEST_PICTURES", Path(__file__).parents[2] / ".pictures"))
+PATIENCE_MS: Final = 30_000
+OPTIONS: Final = ("--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-component-update")
+expect.set_options(timeout=PATIENCE_MS)
+Visit = Callable[..., Awaitable[Page]]
+
+
+@pytest_asyncio.fixture(scope="session")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    """Everything, with the wizard."""
+    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
+    data = tmp_path_factory.mktemp("wizard")
+    async with LocalStack(data, Ports.free(), web=True, database_seconds=0.5, settings=settings) as stack:
+        yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser of this machine."""
+    path = browsers.find()
+    if path is None:
+        words = "there is no Chromium or Chrome here; `make test` sets one up where it can"
+        assert not os.environ.get("CI"), words
+        pytest.skip(words)
+    sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium has none for root
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *sandbox])
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture
+async def visit(chromium: Browser, server: Machine) -> AsyncIterator[Visit]:
+    """Opens pages. What a page says on its console, or asks of another host, is a fault of ours."""
+    faults: list[str] = []
+    async with AsyncExitStack() as stack:
+
+        async def make(path: str = "/new", **options: Any) -> Page:
+            context = await chromium.new_context(**{"viewport": {"width": 1100, "height": 900}, **options})
+            stack.push_async_callback(context.close)
+            page = await context.new_page()
+            page.set_default_timeout(PATIENCE_MS)
+            page.on("console", lambda message: faults.append(message.text))
+            page.on("pageerror", lambda error: faults.append(str(error)))
+            ours = server.stack.web_url
+            page.on("request", lambda one: None if one.url.startswith(ours) else faults.append(f"asked for {one.url}"))
+            await page.goto(f"{ours}{path}")
+            return page
+
+        yield make
+    assert faults == []
+
+
+async def picture(page: Page, name: str) -> None:
+    """Keep a picture for a look, and see that everybody can use the page."""
+    PICTURES.mkdir(exist_ok=True)
+    await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    found = await Axe().run(page)
+    assert found.response["passes"], "it did look"
+    assert found.violations_count == 0, found.generate_report()
+
+
+async def to_the_keys(page: Page, name: str) -> None:
+    """The first step."""
+    await page.get_by_label("Environment name").fill(name)
+    await page.get_by_label("AWS Region").fill(REGION)
+    await page.get_by_role("button", name="Next: Encryption at rest").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
+
+
+async def to_the_end(page: Page) -> None:
+    """From the keys to the progress."""
+    await page.get_by_role("button", name="Next: Review").click()
+    await page.get_by_label("Create this environment").check()
+    await page.get_by_role("button", name="Create environment").click()
+    await expect(page).to_have_url(re.compile(r"/environments/[a-z0-9-]+$"))
+
+
+def payload_of(server: Machine, template: str, stack: str) -> str:
+    """What the customer's stack prints, made of the downloaded template (contract 44-49)."""
+    cloudformation = server.aws.customer("cloudformation")
+    parameters = {
+        "AtaccamaPlatformRoleArn": server.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
+        "PlatformRegion": REGION,
+    }
+    cloudformation.create_stack(
+        StackName=stack,
+        TemplateBody=template,
+        Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
+    )
+    (made,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    assert made["StackStatus"] == "CREATE_COMPLETE"
+    payload: str = made["Outputs"][0]["OutputValue"]
+    return payload
+
+
+async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, server: Machine) -> None:
+    page = await visit()
+    await picture(page, "1-environment")
+    await to_the_keys(page, "whole-way")
+    await picture(page, "2-encryption")
+    async with page.expect_download() as downloading:
+        await page.get_by_role("link", name="Download byok-kms-keys.yaml").click()
+    download = await downloading.value
+    assert download.suggested_filename == "byok-kms-keys.yaml"  # contract 24
+    template = await asyncio.to_thread(Path(await download.path()).read_text)
+    payload = await asyncio.to_thread(payload_of, server, template, "whole-way")
+
+    await page.get_by_label("RDS key ARN").fill(payload)
+    await expect(page.get_by_label("S3 key ARN")).to_have_value(re.compile("^arn:aws:kms:"))  # contract 50
+    await expect(page.get_by_label("RDS key ARN")).to_have_value(re.compile("^arn:aws:kms:"))
+    await page.get_by_role("button", name="Validate keys").click()
+    await expect(page.get_by_text("Nothing is wrong with these keys")).to_be_visible()
+    await picture(page, "3-validated")
+    await page.get_by_role("button", name="Next: Review").click()
+    await picture(page, "4-review")
+    await page.get_by_label("Create this environment").check()
+    await page.get_by_role("button", name="Create environment").click()
+    await expect(page.locator(".timeline li.current")).to_be_visible()
+    await picture(page, "5-progress")
+    await expect(page.locator(".phase.ready")).to_be_visible()  # by itself: nobody has reloaded the page
+    await expect(page.get_by_role("heading", name="What is on your keys")).to_be_visible()
+    await page.get_by_role("textbox", name="Tenant name").fill("globex")
+    await page.get_by_role("button", name="Show the commands for this name").click()
+    await expect(page.get_by_text("TenantName=globex")).to_be_visible()
+    await picture(page, "6-ready")
+    await page.get_by_role("link", name="Environments").click()
+    await picture(page, "7-environments")
+
+
+async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, server: Machine) -> None:
+    asked = server.request(environment_id="disabled-key")
+    await asyncio.to_thread(server.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
+    page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
+    await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
+    await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
+    await to_the_end(page)
+    await expect(page.locator(".phase.stopped")).to_be_visible()
+    await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
+    await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
+    await picture(page, "8-stopped")
+    await asyncio.to_thread(server.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
+    await page.get_by_role("button", name="Retry").click()
+    await expect(page.locator(".phase.ready")).to_be_visible()
+
+
+async def test_wrong_arns_are_told_while_they_are_typed(visit: Visit) -> None:
+    page = await visit(f"/new/encryption?name=typed&region={REGION}")
+    await page.get_by_label("S3 key ARN").fill("arn:aws:kms:eu-central-1:444455556666:alias/mine")
+    await expect(page.locator("#s3_key_arn-fault")).to_contain_text("alias")  # contract 82
+    await expect(page.get_by_label("S3 key ARN")).to_have_attribute("aria-invalid", "true")
+    await page.get_by_label("RDS key ARN").fill("arn:aws:kms:us-east-1:444455556666:key/" + "1" * 8)
+    await expect(page.locator("#rds_key_arn-fault")).not_to_be_empty()
+    await picture(page, "9-wrong-arns")
+
+
+async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
+    first = await visit()
+    await to_the_keys(first, "left-alone")
+    await first.get_by_role("tab", name="Key policy statements").click()
+    await first.get_by_label("S3 key ARN").fill("arn:aws:kms:eu-central-1:444455556666:key/mine")
+    await expect(first).to_have_url(re.compile("key%2Fmine"))
+    address = first.url.partition("localhost")[2] or first.url
+    await first.context.close()
+
+    again = await visit("/" + address.split("/", 3)[3])  # contract 20, in another visit altogether
+
+    await expect(again.get_by_label("S3 key ARN")).to_have_value("arn:aws:kms:eu-central-1:444455556666:key/mine")
+    await expect(again.get_by_role("tab", name="Key policy statements")).to_have_attribute("aria-selected", "true")
+    await again.get_by_role("link", name="Back").click()
+    await expect(again.get_by_label("Environment name")).to_have_value("left-alone")
+
+
+async def test_keyboard_alone_is_enough(visit: Visit, server: Machine) -> None:
+    asked = server.request(environment_id="by-keyboard")
+    page = await visit()
+
+    async def tab_to(what: str) -> None:
+        for _ in range(60):
+            await page.keyboard.press("Tab")
+            here = "(e => [e.id, e.name, e.value, e.textContent].join(' '))(document.activeElement)"
+            if what in await page.evaluate(here):
+                return
+        raise AssertionError(f"{what} cannot be reached by keyboard")
+
+    await tab_to("Skip to the content")
+    await page.keyboard.press("Enter")
+    await tab_to("name")
+    await page.keyboard.type("by-keyboard")
+    await tab_to("region")
+    await page.keyboard.type(REGION)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
+    await tab_to("tab-template")
+    await page.keyboard.press("ArrowRight")
+    await expect(page.locator("#panel-statements")).to_be_visible()
+    await tab_to("s3_key_arn")
+    await page.keyboard.type(asked.s3_key_arn)
+    await tab_to("rds_key_arn")
+    await page.keyboard.type(asked.rds_key_arn)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Review")
+    await tab_to("confirmed")
+    await page.keyboard.press("Space")
+    await tab_to("Create environment")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".phase.ready")).to_be_visible()
+
+
+async def test_without_javascript_everything_works(visit: Visit, server: Machine) -> None:
+    asked = server.request(environment_id="no-script")
+    page = await visit(java_script_enabled=False)
+    await to_the_keys(page, "no-script")
+    assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing is none"
+    await page.get_by_role("tab", name="Key policy statements").click()
+    await expect(page.locator("#panel-statements")).to_be_visible()
+    await page.get_by_label("S3 key ARN").fill(
+        f'{{"S3KmsKeyArn":"{asked.s3_key_arn}","RdsKmsKeyArn":"{asked.rds_key_arn}"}}'
+    )
+    await to_the_end(page)
+    await expect(page.locator(".phase.ready")).to_be_visible()  # the page asks for itself again
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, server: Machine, scheme: str) -> None:
+    asked = server.request(environment_id=f"narrow-{scheme}")
+    page = await visit(viewport={"width": 360, "height": 740}, color_scheme=scheme)
+    widest = "[...document.querySelectorAll('body')].map(e => e.scrollWidth)[0]"
+    await picture(page, f"narrow-{scheme}-1")
+    assert await page.evaluate(widest) <= 360
+    await to_the_keys(page, f"narrow-{scheme}")
+    await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
+    await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
+    await picture(page, f"narrow-{scheme}-2")
+    assert await page.evaluate(widest) <= 360
+    await to_the_end(page)
+    await expect(page.locator(".phase.ready")).to_be_visible()
+    await picture(page, f"narrow-{scheme}-3")
+    assert await page.evaluate(widest) <= 360

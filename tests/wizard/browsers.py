@@ -1,0 +1,64 @@
+"""Finds a Chromium or Chrome for the browser tests, and sets one up where there is none.
+
+`python -m tests.wizard.browsers` does that, for `make test`: one that is there, else Debian's package where this user
+may install one, else Playwright's own. The tests themselves only look.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_TRY_SECONDS = 600
+
+
+def find() -> str | None:
+    """The path of a browser; None where there is none."""
+    named = os.environ.get("BYOK_TEST_BROWSER")
+    found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
+    return found or _playwrights_own()
+
+
+def set_up() -> str | None:
+    """Find one, or install one.
+
+    Returns:
+        Its path; None where none can be had.
+    """
+    found = find()
+    if found:
+        return found
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        _say("There is no Chromium: Debian's is installed for the browser tests.")
+        _try("apt-get", "update", "-qq")
+        _try("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
+        found = find()
+    if not found:
+        _say("There is no Chromium, and Debian's cannot be installed: Playwright's own is tried.")
+        _try(sys.executable, "-m", "playwright", "install", "chromium")
+        found = find()
+    return found
+
+
+def _playwrights_own() -> str | None:
+    folder = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache/ms-playwright"))
+    return next((str(one) for one in sorted(folder.glob("chromium-*/chrome-linux*/chrome"))), None)
+
+
+def _try(*command: str) -> None:
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=_TRY_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _say(f"{command[0]}: {error}")
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"{words}\n")
+
+
+if __name__ == "__main__":
+    if set_up() is None:
+        _say("NO BROWSER CAN BE HAD HERE: the tests in a browser are skipped, and fail where CI is set.")

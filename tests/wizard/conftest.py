@@ -1,0 +1,96 @@
+"""The wizard in this process, on a real Temporal server with activities by script, and somebody who uses it."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from byok.api.access import Authenticator, OpenAccess
+from byok.api.state import ApiState
+from byok.domain.vendor import VendorProfile
+from byok.service import EnvironmentService
+from byok.settings import ApiSettings
+from byok.web import make_server
+from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY
+from tests.workflows.stage import Stage
+
+DRAFT = {"name": "prod", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+SETTINGS = ApiSettings(requests_per_minute=100_000)
+Open = Callable[..., Any]
+
+
+@dataclass
+class Browser:
+    """A browser without JavaScript."""
+
+    http: httpx.AsyncClient
+    _page: httpx.Response | None = None
+
+    @property
+    def page(self) -> httpx.Response:
+        """The last page."""
+        assert self._page is not None, "no page was opened"
+        return self._page
+
+    async def go(self, address: str, **query: Any) -> httpx.Response:
+        """Open a page, and go where it leads."""
+        self._page = await self.http.get(address, params=query or None, follow_redirects=True)
+        return self.page
+
+    async def send(self, address: str, fields: dict[str, Any], *, form_token: str | None = None) -> httpx.Response:
+        """Send a form of the last page, and go where it leads."""
+        token = self.form_token if form_token is None else form_token
+        body = {"form_token": token, **fields}
+        self._page = await self.http.post(address, data=body, follow_redirects=True)
+        return self.page
+
+    @property
+    def form_token(self) -> str:
+        """What the forms of the last page carry."""
+        found = re.search(r'name="form_token" value="([^"]+)"', self.page.text)
+        return found[1] if found else ""
+
+    @property
+    def text(self) -> str:
+        """What the last page says."""
+        return " ".join(unescape(re.sub(r"<[^>]+>", " ", self.page.text)).split())
+
+
+@pytest.fixture
+def service(stage: Stage) -> EnvironmentService:
+    """The door to Temporal."""
+    return EnvironmentService(stage.client, stage.task_queue)
+
+
+@pytest_asyncio.fixture
+async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
+    """Opens browsers: on a server that lets these in."""
+    async with AsyncExitStack() as stack:
+
+        async def make(
+            access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
+        ) -> Browser:
+            async def connect() -> EnvironmentService:
+                return door
+
+            state = ApiState(access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect)
+            await stack.enter_async_context(state.running())
+            await state.opened.wait()
+            transport = httpx.ASGITransport(make_server(state, settings), raise_app_exceptions=access is None)
+            client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
+            return Browser(await stack.enter_async_context(client))
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def browser(visit: Open) -> Browser:
+    """One on a server that nobody has to sign in to."""
+    made: Browser = await visit()
+    return made

@@ -1,0 +1,199 @@
+"""Who gets into the wizard, and that nothing that is sent to it does any harm."""
+
+import time
+
+import pytest
+
+from byok.api.access import Caller, OpenAccess, Scope
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+from byok.settings import ApiSettings
+from byok.wizard.sessions import COOKIE, Session, Sessions
+from tests.api.test_access import TOKEN, known
+from tests.wizard.conftest import DRAFT, Browser, Open
+from tests.workflows.scripted import request
+from tests.workflows.watching import ended
+
+ALL = tuple(Scope)
+HOSTILE = (
+    '"><script>alert(1)</script>',
+    "'; DROP TABLE x; --",
+    "{{ 7*7 }}",
+    "\x00\x07\x1b[31m",
+    "%0d%0aSet-Cookie: a=b",
+    "../../etc/passwd",
+)
+
+
+async def signed_in(visit: Open, organisation: str = "acme", *scopes: str) -> Browser:
+    access = known(organisation, *(scopes or ALL))
+    browser: Browser = await visit(access, ApiSettings(requests_per_minute=100_000, tokens=access.tokens))
+    await browser.go("/sign-in")
+    await browser.send("/sign-in", {"token": TOKEN, "next": "/environments"})
+    return browser
+
+
+async def test_nobody_sees_a_page_before_signing_in(visit: Open) -> None:
+    browser: Browser = await visit(known("acme", *ALL))
+    for path in ("/new", "/new/encryption", "/new/review", "/environments", "/environments/acme-prod", "/new/template"):
+        await browser.go(path)
+        assert (browser.page.url.path, "Access token" in browser.text) == ("/sign-in", True), path
+
+
+async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
+    browser: Browser = await visit(known("acme", *ALL))
+    await browser.go("/new/encryption", name="prod", region="eu-central-1")
+    await browser.send("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
+    assert browser.page.url.path == "/new/encryption"
+    assert browser.page.url.params["name"] == "prod"
+
+
+@pytest.mark.parametrize(
+    "to", ["https://evil.example.com", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)"]
+)
+async def test_signing_in_leads_nowhere_else(visit: Open, to: str) -> None:
+    browser: Browser = await visit(known("acme", *ALL))
+    answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": to})
+    assert answer.headers["location"] == "/environments"
+
+
+async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
+    browser: Browser = await visit(known("acme", *ALL))
+    await browser.go("/sign-in")
+    await browser.send("/sign-in", {"token": "wrong-token", "next": "/"})
+    assert browser.page.status_code == 401
+    assert "The token is not known." in browser.text
+    assert "wrong-token" not in browser.page.text
+
+
+async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -> None:
+    browser: Browser = await visit(known("acme", *ALL))
+    answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": "/"})
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert TOKEN not in cookie
+    secure = await browser.http.post("https://localhost/sign-in", data={"token": TOKEN, "next": "/"})
+    assert "Secure" in secure.headers["set-cookie"]
+
+
+async def test_forged_or_ended_cookies_are_none(visit: Open) -> None:
+    browser: Browser = await visit(known("acme", *ALL))
+    stranger = Sessions("another-secret-of-thirty-two-characters", everybody=False)
+    theirs = Session(Caller(None, frozenset(Scope)), "x")
+    response = type("Response", (), {"set_cookie": lambda self, *given, **_: setattr(self, "given", given)})()
+    stranger.write(type("Request", (), {"url": browser.http.base_url})(), response, theirs)
+    for cookie in (response.given[1], "nonsense", ""):
+        browser.http.cookies.set(COOKIE, cookie)
+        await browser.go("/environments")
+        assert browser.page.url.path == "/sign-in"
+
+
+def test_session_ends_with_its_token() -> None:
+    sessions = Sessions("a-secret-of-more-than-thirty-two-characters", everybody=False)
+    kept: dict[str, str] = {}
+
+    class Response:
+        def set_cookie(self, name: str, value: str, **_: object) -> None:
+            kept[name] = value
+
+    class Request:
+        cookies = kept
+        url = type("Url", (), {"scheme": "http"})
+
+    for until, good in ((time.time() + 60, True), (time.time() - 1, False), (None, True)):
+        session = sessions.begin(Caller("acme", frozenset(Scope), until))
+        sessions.write(Request, Response(), session)  # type: ignore[arg-type]
+        assert (sessions.read(Request) == session) is good  # type: ignore[arg-type]
+
+
+async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
+    browser = await signed_in(visit, "acme", "environments:read")  # contract 4
+    for path in ("/new", "/new/encryption", "/new/review"):
+        await browser.go(path)
+        assert browser.page.status_code == 403
+        assert "environments:write" in browser.text
+
+
+async def test_forms_of_other_sites_do_nothing(visit: Open, service: EnvironmentService) -> None:
+    for browser in (await signed_in(visit), await visit(OpenAccess())):
+        for path in ("/new/review", "/new/encryption", "/environments/acme-x/retry", "/sign-out"):
+            await browser.go("/environments")
+            sent = {**DRAFT, "confirmed": "1", "do": "validate"}
+            assert (await browser.send(path, sent, form_token="guessed")).status_code == 403
+            assert (await browser.send(path, sent, form_token="")).status_code == 403
+        origin = {"Origin": "https://evil.example.com"}
+        refused = await browser.http.post("/new/review", data={"form_token": browser.form_token}, headers=origin)
+        assert (refused.status_code, refused.json()["code"]) == (403, "byok.ForeignOrigin")
+        blind = await browser.http.post("/v1/environments/acme-x/cancellation", headers=origin)
+        assert blind.status_code == 403
+
+
+async def test_open_server_answers_to_its_own_names_alone(browser: Browser) -> None:
+    answer = await browser.http.get("/environments", headers={"Host": "evil.example.com"})
+    assert answer.status_code == 400
+
+
+async def test_another_organisations_environment_looks_as_if_there_were_none(
+    visit: Open, service: EnvironmentService, environment_id: str
+) -> None:
+    theirs = f"globex-{environment_id[-8:]}"
+    await service.create(request(theirs))
+    assert (await ended(service, theirs)).phase is Phase.READY
+    browser = await signed_in(visit)
+    there = await browser.go(f"/environments/{theirs}")
+    nowhere = await browser.go("/environments/globex-nowhere")
+    assert there.status_code == nowhere.status_code == 404
+    assert there.text.replace(theirs, "globex-nowhere") == nowhere.text
+    assert (await browser.send(f"/environments/{theirs}/retry", {}, form_token="x")).status_code in (403, 404)
+    assert theirs not in (await browser.go("/environments")).text
+
+
+async def test_new_environment_is_called_as_its_organisations_are(visit: Open, service: EnvironmentService) -> None:
+    browser = await signed_in(visit)
+    name = f"x{time.monotonic_ns()}"[:12]
+    await browser.go("/new/review", **DRAFT | {"name": name})
+    await browser.send("/new/review", {**DRAFT, "name": name, "confirmed": "1"})
+    assert browser.page.url.path == f"/environments/acme-{name}"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_input_is_shown_as_text_or_not_at_all(browser: Browser, text: str) -> None:
+    for field in ("name", "region", "s3_key_arn", "rds_key_arn", "profile", "stack", "tab", "encryption", "on_failure"):
+        for path in ("/new", "/new/encryption", "/new/review"):
+            await browser.go(path, **{**DRAFT, field: text, "next": "1"})
+            assert browser.page.status_code < 500, (path, field)
+            assert "<script>alert" not in browser.page.text, (path, field)
+            assert ">49<" not in browser.page.text
+    await browser.go("/new/encryption", **DRAFT)
+    for sent in ({"do": text}, {"do": "policy", "policy": text}, {"do": "validate", "s3_key_arn": text}):
+        await browser.send("/new/encryption", {**DRAFT, **sent})
+        assert browser.page.status_code < 500
+        assert "<script>alert" not in browser.page.text
+
+
+async def test_what_is_too_much_is_refused(browser: Browser) -> None:
+    await browser.go("/new/encryption", **DRAFT)
+    large = await browser.http.post("/new/encryption", data={"policy": "x" * 10_000_000})
+    many = await browser.http.post("/new/encryption", data={f"f{number}": "x" for number in range(1000)})
+    assert large.status_code == 413
+    assert many.status_code == 400
+
+
+async def test_browser_is_told_to_load_nothing_from_anywhere_else(browser: Browser) -> None:
+    answer = await browser.go("/new")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "style=" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/..%2fapp.py", "/nowhere", "/environments/Bad_Id", "/static/"]
+)
+async def test_what_is_not_there_is_a_page_that_says_so(browser: Browser, path: str) -> None:
+    answer = await browser.go(path)
+    assert answer.status_code == 404
+    assert "There is no such page" in browser.text
