@@ -8,7 +8,7 @@ TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 
-.PHONY: help setup demo up test lint faults format lock clean
+.PHONY: help setup demo up test lint faults api-fuzz format lock clean
 
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -56,6 +56,9 @@ test: setup lint browser $(AWS_CLI) $(ORACLE) ## Everything CI runs.
 
 faults: setup ## Everything that can go wrong, tried on real processes: a quarter of an hour or more; writes docs/faults.md.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
+
+api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
+	BYOK_TEST_API_EXAMPLES=500 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

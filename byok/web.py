@@ -20,9 +20,9 @@ import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from byok.api.app import access_of, make_app
+from byok.api.app import access_of, make_app, protections
 from byok.api.state import ApiState
 from byok.log import configure_logging
 from byok.service import connect_service
@@ -30,6 +30,7 @@ from byok.settings import ApiSettings, Settings, faults
 from byok.wizard.app import make_wizard
 
 _USAGE: Final = 2
+_OF_THE_API: Final = ("/v1/", "/health", "/ready")
 _GRACE_SECONDS: Final = 5
 """How long open streams may take to end; whoever listens comes back by itself."""
 
@@ -101,13 +102,18 @@ def _serve(settings: Settings, host: str, port: int) -> int:
 
 def make_server(state: ApiState, settings: ApiSettings) -> ASGIApp:
     """The API and the wizard as one application."""
-    app = make_app(state, settings)
     secret = settings.session_secret
-    app.mount("/", make_wizard(state, secret.get_secret_value() if secret else secrets.token_urlsafe(32)))
+    signed_with = secret.get_secret_value() if secret else secrets.token_urlsafe(32)
+    api, wizard = make_app(state, settings), make_wizard(state, signed_with, protections(settings))
+
+    async def both(scope: Scope, receive: Receive, send: Send) -> None:
+        ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
+        await (wizard if ours else api)(scope, receive, send)
+
     if settings.is_open:
         # A name of another site that leads here would make its pages ours (DNS rebinding).
-        return TrustedHostMiddleware(app, allowed_hosts=["localhost", "127.0.0.1"], www_redirect=False)
-    return app
+        return TrustedHostMiddleware(both, allowed_hosts=["localhost", "127.0.0.1"], www_redirect=False)
+    return both
 
 
 def is_loopback(host: str) -> bool:

@@ -26,8 +26,9 @@ class _Spread(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if file.startswith("tests/faults/"):
-            return "tests/faults"
+        for together in ("tests/faults/", "tests/e2e/test_web_"):
+            if file.startswith(together):
+                return together
         return file if file.startswith(("tests/e2e/", "tests/cli/test_local_stack")) else nodeid
 
 

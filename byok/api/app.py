@@ -48,13 +48,12 @@ def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         redoc_url=None,
         lifespan=running,
         responses=problems.documented(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            HTTPStatus.TOO_MANY_REQUESTS,
+            HTTPStatus.SERVICE_UNAVAILABLE,
         ),
-        middleware=[
-            Middleware(RateLimit, per_minute=settings.requests_per_minute),
-            Middleware(SameOrigin),
-            Middleware(BodyLimit, most_bytes=settings.body_bytes),
-        ],
+        middleware=protections(settings),
     )
     app.state.byok = state
     problems.install(app)
@@ -62,6 +61,15 @@ def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
     return app
+
+
+def protections(settings: ApiSettings) -> list[Middleware]:
+    """What stands before everything that browsers and programs reach."""
+    return [
+        Middleware(RateLimit, per_minute=settings.requests_per_minute),
+        Middleware(SameOrigin),
+        Middleware(BodyLimit, most_bytes=settings.body_bytes),
+    ]
 
 
 def access_of(settings: ApiSettings) -> Authenticator:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -15,6 +16,7 @@ from byok.domain.models import Problem
 from byok.service import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
+_REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUSES: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.EnvironmentNotFoundError: HTTPStatus.NOT_FOUND,
@@ -108,12 +110,24 @@ def answer(
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer with, for the OpenAPI document."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)}}}
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
-    """See that every error of an application is told in this way."""
+    """See that every error of an application is told in this way, and that its OpenAPI document knows it."""
+    generated = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generated()
+        schemas: dict[str, Any] = document.setdefault("components", {}).setdefault("schemas", {})
+        if ProblemDetails.__name__ not in schemas:
+            _, found = models_json_schema([(ProblemDetails, "serialization")], ref_template=_REFERENCE)
+            for name, schema in found["$defs"].items():
+                schemas.setdefault(name, schema)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
     @app.exception_handler(errors.ServiceError)
     async def service_error(_: Request, error: errors.ServiceError) -> Response:

@@ -1,6 +1,6 @@
 """Joins the wizard: its pages, its errors as pages, and what a browser is told to refuse."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -33,14 +34,15 @@ HEADERS: Final = {
 }
 
 
-def make_wizard(state: ApiState, secret: str) -> FastAPI:
-    """The wizard, to be mounted beside the API.
+def make_wizard(state: ApiState, secret: str, middleware: Sequence[Middleware] = ()) -> FastAPI:
+    """The wizard, which stands beside the API.
 
     Args:
         state: What both work with.
         secret: What cookies are signed with.
+        middleware: What stands before it.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, middleware=middleware)
     app.state.byok = state
     app.state.sessions = Sessions(secret, everybody=isinstance(state.access, OpenAccess))
     app.state.pages = Pages(state.vendor, signs_in=not isinstance(state.access, OpenAccess))

@@ -1,5 +1,6 @@
 """Errors, limits and health."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
@@ -71,7 +72,10 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
 
     up: Portal = await serve()
     down: Portal = await serve(door=Down(service.client))
-    assert (await up.http.get("/ready")).json()["workers"] == 1
+    async with asyncio.timeout(20):
+        while (answer := await up.http.get("/ready")).status_code != HTTPStatus.OK:  # the server has not seen it yet
+            assert answer.json()["code"] == "byok.NoWorker"
+    assert answer.json()["workers"] == 1
     assert (await down.http.get("/health")).json()["status"] == "ok"
     answer = await down.http.get("/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "byok.TemporalUnreachable")

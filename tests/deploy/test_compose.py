@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from packaging.requirements import Requirement
 
 import worker
 from byok.localaws.accounts import PLATFORM_CREDENTIALS
-from byok.settings import Settings
+from byok.settings import ApiSettings, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -88,15 +89,16 @@ def test_the_only_password_is_the_development_one_of_a_database_that_is_not_publ
     }
     assert {value for _, _, value in passwords} == {"temporal"}
     assert "ports" not in SERVICES["postgresql"]
-    assert not {key for name, key, _ in passwords if name in OURS}
+    assert not {key for name, key, _ in passwords if name in OURS}, "a secret of ours comes from outside"
 
 
 def settings_given() -> set[str]:
     return {key for name in OURS for key in SERVICES[name].get("environment", {}) if key.startswith("BYOK_")}
 
 
-def test_the_worker_gets_only_settings_that_there_are() -> None:
+def test_services_get_only_settings_that_there_are() -> None:
     known = {f"BYOK_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"BYOK_API__{name.upper()}" for name in ApiSettings.model_fields}
     assert settings_given()
     assert settings_given() <= known
 
@@ -108,7 +110,7 @@ def local_values() -> dict[str, str]:
 
 def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() -> None:
     values = local_values()
-    assert set(values) <= set(SERVICES["worker"]["environment"])
+    assert set(values) <= {key for name in ("worker", "web") for key in SERVICES[name]["environment"]}
     assert (values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]) == PLATFORM_CREDENTIALS
     assert values["AWS_ENDPOINT_URL"] == "http://local-aws:4566"
     assert "127.0.0.1:4566:4566" in SERVICES["local-aws"]["ports"]
@@ -191,7 +193,7 @@ def environment(**values: str) -> dict[str, str]:
 
 
 def test_every_service_of_ours_has_a_command_that_is_tested_here() -> None:
-    assert set(OURS) == {"worker", "local-aws"}
+    assert set(OURS) == {"worker", "web", "local-aws"}
 
 
 def test_without_temporal_the_worker_says_so_and_ends() -> None:
@@ -234,6 +236,41 @@ def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
     assert (process.returncode, said) == (0, "")
 
 
+def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
+    port = free_port()
+    here = {"8000": str(port), "0.0.0.0": "127.0.0.1"}
+    command = [here.get(argument, argument) for argument in native("web")]
+    given = SERVICES["web"]["environment"]
+    values = {key: value for key, value in local_values().items() if key in given}
+    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{free_port()}"
+    process = subprocess.Popen(command, env=environment(**values), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        assert answers(f"http://127.0.0.1:{port}/health", process) == 200
+        for token, status in (("for-this-machine-alone", 200), ("another", 401)):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/v1/onboarding/eu-central-1", headers={"Authorization": f"Bearer {token}"}
+            )
+            try:
+                found = urllib.request.urlopen(request, timeout=5).status
+            except urllib.error.HTTPError as error:
+                found = error.code
+            assert found == status
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert "for-this-machine-alone" not in said
+
+
+def test_without_anybody_who_may_call_the_api_does_not_listen_to_everybody() -> None:
+    values = environment(BYOK_PLATFORM_ROLE_ARN="arn:aws:iam::111122223333:role/AtaccamaPlatform")
+    ended = subprocess.run(native("web"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert "BYOK_API__TOKENS" in ended.stderr
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_a_service_of_ours_writes_only_where_something_is_mounted(name: str) -> None:
     service = SERVICES[name]
@@ -257,7 +294,8 @@ def answers(url: str, process: "subprocess.Popen[str]") -> int:
     pytest.fail(f"{url} does not answer")
 
 
-def test_the_health_check_asks_what_the_local_aws_has() -> None:
+def test_the_health_checks_ask_what_there_is() -> None:
+    assert "/health" in SERVICES["web"]["healthcheck"]["test"][-1]
     assert "/_localaws/health" in SERVICES["local-aws"]["healthcheck"]["test"][-1]
 
 

@@ -115,6 +115,15 @@ class Machine:
 
 
 @pytest_asyncio.fixture(scope="session")
+async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+    """Another stack, with the server for portals and browsers."""
+    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
+    data = tmp_path_factory.mktemp("web")
+    async with LocalStack(data, Ports.free(), web=True, database_seconds=0.5, settings=settings) as stack:
+        yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
+
+
+@pytest_asyncio.fixture(scope="session")
 async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
     """One stack for the end-to-end tests of a process; each has environments and keys of its own."""
     data = tmp_path_factory.mktemp("stack")

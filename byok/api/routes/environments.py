@@ -4,10 +4,10 @@ import base64
 import binascii
 import hashlib
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from byok.api.answers import Accepted, EnvironmentPage
 from byok.api.dependencies import (
@@ -34,6 +34,7 @@ router = APIRouter(
         HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
     ),
 )
+_SEAL_BYTES: Final = 8
 EXISTING = documented(HTTPStatus.NOT_FOUND)
 CHANGEABLE = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
@@ -50,8 +51,8 @@ class NameRequest(Request):
 
     tenant: str = Field(max_length=1024)
     tenant_role: TenantRole | None = None
-    repoint: bool = False
-    commands_only: bool = False
+    repoint: StrictBool = False
+    commands_only: StrictBool = False
 
 
 @router.post(
@@ -166,16 +167,29 @@ async def delete(
 
 
 def _sealed(token: bytes | None) -> str | None:
-    return base64.urlsafe_b64encode(token).decode() if token else None
+    """A page's end for the caller.
+
+    Temporal takes what is no end of a page for a failure of its own, and the client tries again and again: what did not
+    come from here is not to reach it.
+    """
+    return base64.urlsafe_b64encode(_seal(token) + token).decode() if token else None
 
 
-def _opened(token: str | None) -> bytes | None:
-    if not token:
+def _opened(sealed: str | None) -> bytes | None:
+    if not sealed:
         return None
     try:
-        return base64.b64decode(token.encode(), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeError) as error:
+        raw = base64.b64decode(sealed.encode(), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeError):
+        raw = b""
+    token = raw[_SEAL_BYTES:]
+    if not token or raw[:_SEAL_BYTES] != _seal(token):
         message = "has to be what the page before gave as next"
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"after: {message}", fault=("after", message)
-        ) from error
+        )
+    return token
+
+
+def _seal(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()[:_SEAL_BYTES]

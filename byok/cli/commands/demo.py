@@ -41,13 +41,16 @@ async def _demo(folder: Path) -> int:
     from byok.local.stack import LocalStack
 
     out = console()
-    out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
+    out.print("Starting Temporal, a local AWS, a worker and the wizard on this machine.", style="dim")
 
     def headline(text: str) -> None:
         out.print(f"\n{text}\n", style="bold")
 
     async def work(stack: "LocalStack") -> "Outcome":
-        out.print(f"They answer; Temporal's UI is at {stack.ui_url} while this lasts.", style="dim")
+        out.print(
+            f"They answer; the wizard is at {stack.web_url}, and Temporal's UI at {stack.ui_url}, while this lasts.",
+            style="dim",
+        )
         return await demonstrate(
             stack,
             lambda service, name: follow(service, name, proof=False),
@@ -55,7 +58,7 @@ async def _demo(folder: Path) -> int:
             headline,
         )
 
-    outcome = await run_on(LocalStack(folder, Ports.free(), database_seconds=1.5), work)
+    outcome = await run_on(LocalStack(folder, Ports.free(), web=True, database_seconds=1.5), work)
     if outcome is None:
         return INTERRUPTED
     headline("Summary")
@@ -65,6 +68,7 @@ async def _demo(folder: Path) -> int:
 
 def _summarise(outcome: "Outcome") -> None:
     from byok.cli import views
+    from byok.local.ports import HOST, Ports
 
     out = console()
     for sentence in outcome.shown:
@@ -76,3 +80,4 @@ def _summarise(outcome: "Outcome") -> None:
             out.print(f"\n{status.environment_id}, as AWS reports it:")
             out.print(views.evidence(status.evidence))
     out.print(f"\n{outcome.seconds:.0f} s, and every process is ended.")
+    out.print(f"`byok up` (or `make up`) starts them again to stay, with the wizard at http://{HOST}:{Ports().web}.")

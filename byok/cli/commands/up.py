@@ -20,7 +20,7 @@ def up(
     temporal_port: Annotated[int, typer.Option(min=1, max=65535, help="Temporal's port.")] = 7233,
     ui_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Temporal's UI.")] = 8233,
     aws_port: Annotated[int, typer.Option(min=1, max=65535, help="The local AWS's port.")] = 4566,
-    web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP API.")] = 8000,
+    web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the wizard and the HTTP API.")] = 8000,
     env_file: Annotated[
         Path | None, typer.Option(help="File that gets the shell exports once everything answers. [default: DATA/env]")
     ] = None,
@@ -29,7 +29,7 @@ def up(
         float, typer.Option(min=0, max=3600, help="How long the local AWS takes for a cluster or an instance.")
     ] = 3.0,
 ) -> None:
-    """Run Temporal, a local AWS, a worker and the HTTP API on this machine, until Ctrl-C.
+    """Run Temporal, a local AWS, a worker, the wizard and the HTTP API on this machine, until Ctrl-C.
 
     Everything listens on 127.0.0.1 alone. A second Ctrl-C does not wait for anything.
 
@@ -78,7 +78,7 @@ async def _stay(stack: "LocalStack", env_file: Path) -> None:
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
     out.print(f"Worker      {'running' if 'worker' in stack.children else 'none: start one with python worker.py'}")
-    out.print(f"HTTP API    {stack.web_url}/v1, described by {stack.web_url}/v1/openapi.json")
+    out.print(f"Wizard      {stack.web_url}, with the HTTP API at {stack.web_url}/v1")
     out.print(f"S3 key      {facts['S3_KEY_ARN']}")
     out.print(f"Aurora key  {facts['RDS_KEY_ARN']}")
     out.print(f"Logs        {stack.data / 'logs'}")

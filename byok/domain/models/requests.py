@@ -28,7 +28,7 @@ class CheckKeysRequest(Request):
     region: str = Field(pattern=REGION_PATTERN)
     s3_key_arn: str = Field(min_length=1, max_length=2048)
     rds_key_arn: str = Field(min_length=1, max_length=2048)
-    key_grace_seconds: int = Field(default=30, ge=0, le=300)
+    key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
 
     @model_validator(mode="before")
     @classmethod

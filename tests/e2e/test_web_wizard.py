@@ -13,10 +13,8 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from byok.local.ports import HOST, Ports
-from byok.local.stack import LocalStack
-from tests.e2e.conftest import SETTINGS, Machine
-from tests.localaws.server import REGION, Aws
+from tests.e2e.conftest import Machine
+from tests.localaws.server import REGION
 from tests.wizard import browsers
 
 PICTURES: Final = Path(os.environ.get("BYOK_TEST_PICTURES", Path(__file__).parents[2] / ".pictures"))
@@ -24,15 +22,6 @@ PATIENCE_MS: Final = 30_000
 OPTIONS: Final = ("--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-component-update")
 expect.set_options(timeout=PATIENCE_MS)
 Visit = Callable[..., Awaitable[Page]]
-
-
-@pytest_asyncio.fixture(scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
-    """Everything, with the wizard."""
-    settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
-    data = tmp_path_factory.mktemp("wizard")
-    async with LocalStack(data, Ports.free(), web=True, database_seconds=0.5, settings=settings) as stack:
-        yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -51,7 +40,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture
-async def visit(chromium: Browser, server: Machine) -> AsyncIterator[Visit]:
+async def visit(chromium: Browser, web: Machine) -> AsyncIterator[Visit]:
     """Opens pages. What a page says on its console, or asks of another host, is a fault of ours."""
     faults: list[str] = []
     async with AsyncExitStack() as stack:
@@ -63,7 +52,7 @@ async def visit(chromium: Browser, server: Machine) -> AsyncIterator[Visit]:
             page.set_default_timeout(PATIENCE_MS)
             page.on("console", lambda message: faults.append(message.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
-            ours = server.stack.web_url
+            ours = web.stack.web_url
             page.on("request", lambda one: None if one.url.startswith(ours) else faults.append(f"asked for {one.url}"))
             await page.goto(f"{ours}{path}")
             return page
@@ -97,11 +86,11 @@ async def to_the_end(page: Page) -> None:
     await expect(page).to_have_url(re.compile(r"/environments/[a-z0-9-]+$"))
 
 
-def payload_of(server: Machine, template: str, stack: str) -> str:
+def payload_of(web: Machine, template: str, stack: str) -> str:
     """What the customer's stack prints, made of the downloaded template (contract 44-49)."""
-    cloudformation = server.aws.customer("cloudformation")
+    cloudformation = web.aws.customer("cloudformation")
     parameters = {
-        "AtaccamaPlatformRoleArn": server.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
+        "AtaccamaPlatformRoleArn": web.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
         "PlatformRegion": REGION,
     }
     cloudformation.create_stack(
@@ -115,7 +104,7 @@ def payload_of(server: Machine, template: str, stack: str) -> str:
     return payload
 
 
-async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, server: Machine) -> None:
+async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, web: Machine) -> None:
     page = await visit()
     await picture(page, "1-environment")
     await to_the_keys(page, "whole-way")
@@ -125,7 +114,7 @@ async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Vis
     download = await downloading.value
     assert download.suggested_filename == "byok-kms-keys.yaml"  # contract 24
     template = await asyncio.to_thread(Path(await download.path()).read_text)
-    payload = await asyncio.to_thread(payload_of, server, template, "whole-way")
+    payload = await asyncio.to_thread(payload_of, web, template, "whole-way")
 
     await page.get_by_label("RDS key ARN").fill(payload)
     await expect(page.get_by_label("S3 key ARN")).to_have_value(re.compile("^arn:aws:kms:"))  # contract 50
@@ -149,9 +138,9 @@ async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Vis
     await picture(page, "7-environments")
 
 
-async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, server: Machine) -> None:
-    asked = server.request(environment_id="disabled-key")
-    await asyncio.to_thread(server.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
+async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, web: Machine) -> None:
+    asked = web.request(environment_id="disabled-key")
+    await asyncio.to_thread(web.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
     page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
     await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
@@ -160,7 +149,7 @@ async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, se
     await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
     await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
     await picture(page, "8-stopped")
-    await asyncio.to_thread(server.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
+    await asyncio.to_thread(web.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
     await page.get_by_role("button", name="Retry").click()
     await expect(page.locator(".phase.ready")).to_be_visible()
 
@@ -192,8 +181,8 @@ async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
     await expect(again.get_by_label("Environment name")).to_have_value("left-alone")
 
 
-async def test_keyboard_alone_is_enough(visit: Visit, server: Machine) -> None:
-    asked = server.request(environment_id="by-keyboard")
+async def test_keyboard_alone_is_enough(visit: Visit, web: Machine) -> None:
+    asked = web.request(environment_id="by-keyboard")
     page = await visit()
 
     async def tab_to(what: str) -> None:
@@ -228,8 +217,8 @@ async def test_keyboard_alone_is_enough(visit: Visit, server: Machine) -> None:
     await expect(page.locator(".phase.ready")).to_be_visible()
 
 
-async def test_without_javascript_everything_works(visit: Visit, server: Machine) -> None:
-    asked = server.request(environment_id="no-script")
+async def test_without_javascript_everything_works(visit: Visit, web: Machine) -> None:
+    asked = web.request(environment_id="no-script")
     page = await visit(java_script_enabled=False)
     await to_the_keys(page, "no-script")
     assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing is none"
@@ -243,8 +232,8 @@ async def test_without_javascript_everything_works(visit: Visit, server: Machine
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, server: Machine, scheme: str) -> None:
-    asked = server.request(environment_id=f"narrow-{scheme}")
+async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: Machine, scheme: str) -> None:
+    asked = web.request(environment_id=f"narrow-{scheme}")
     page = await visit(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     widest = "[...document.querySelectorAll('body')].map(e => e.scrollWidth)[0]"
     await picture(page, f"narrow-{scheme}-1")

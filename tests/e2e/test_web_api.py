@@ -1,0 +1,106 @@
+"""The API on real processes: what its documentation shows, and whatever its OpenAPI document allows or does not."""
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from byok.api.access import Scope
+from byok.local.environment import children_environment
+from byok.local.ports import HOST, Ports
+from byok.local.processes import Child
+from byok.local.stack import ROOT
+from tests.e2e.conftest import Machine
+
+EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "12"))
+"""How many requests are made up for each operation and kind of examination; `make api-fuzz` makes 10,000 and more."""
+
+COMMANDS = re.findall(r"^curl .*$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+
+
+async def test_documented_requests_work_in_their_order(web: Machine) -> None:
+    pair = await asyncio.to_thread(web.stack.customer.ensure_pair, "documented")
+    keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn, "API": f"{web.stack.web_url}/v1"}
+    said = []
+    for command in COMMANDS:
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", command), env={**os.environ, **keys}, stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, f"{command}\n{out.decode()}"
+        said.append(out.decode())
+    assert len(said) > 7
+    assert '"phase":"READY"' in said[4]
+    assert '"phase":"DELETED"' in said[-1]
+
+
+async def test_stop_is_heard_as_it_happens_and_replayed(web: Machine) -> None:
+    asked = web.request()
+    path = f"/v1/environments/{asked.environment_id}"
+    await asyncio.to_thread(web.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
+    async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
+        await http.post(
+            "/v1/environments", content=asked.model_dump_json(), headers={"Content-Type": "application/json"}
+        )
+        heard = (await http.get(f"{path}/events")).text
+        assert "s3.KMS.DisabledException" in heard
+        await asyncio.to_thread(web.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
+        assert (await http.post(f"{path}/replays", json={})).status_code == 202
+        async with http.stream("GET", f"{path}/events") as stream:
+            lines = [line async for line in stream.aiter_lines()]
+    assert [line for line in lines if line.startswith("event: phase")][5:], "every phase, one by one"
+    assert '"phase":"READY"' in lines[-3] or any('"phase":"READY"' in line for line in lines[-4:])
+
+
+@asynccontextmanager
+async def guarded(web: Machine) -> AsyncIterator[tuple[str, str]]:
+    """Another server on the same Temporal, which asks who calls: its address, and a token."""
+    port, token = Ports.free().web, "fuzz"
+    entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
+    settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}
+    server = await Child.start(
+        "guarded",
+        (sys.executable, "-m", "byok.web", "--port", str(port)),
+        web.stack.data / "logs" / "guarded.log",
+        children_environment(web.stack.environment, settings),
+    )
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}") as http:
+
+        async def answers() -> bool:
+            try:
+                return (await http.get("/ready")).is_success
+            except httpx.TransportError:
+                return False
+
+        try:
+            await server.answers(answers, 30)
+            yield str(http.base_url), token
+        finally:
+            await server.stop(10, web.stack.hurry)
+
+
+async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said(web: Machine, tmp_path: Path) -> None:
+    checks = (
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+        "response_headers_conformance,negative_data_rejection,unsupported_method,ignored_auth"
+    )
+    options = ("--max-examples", str(EXAMPLES), "--seed", "1", "--no-color", "--checks", checks)
+    async with guarded(web) as (address, token):
+        process = await asyncio.create_subprocess_exec(
+            *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{address}/v1/openapi.json"),
+            *(*options, "--header", f"Authorization: Bearer {token}"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 3600)
+    said = out.decode()
+    assert process.returncode == 0, said[-8000:]
+    sys.stdout.write(said[-1500:])
