@@ -58,7 +58,7 @@ faults: setup ## Everything that can go wrong, tried on real processes: a quarte
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
 api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
-	BYOK_TEST_API_EXAMPLES=500 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
+	BYOK_TEST_API_EXAMPLES=1700 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .
