@@ -8,6 +8,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
 from byok.service.status import EnvironmentStatus
+from byok.service.waiting import waiting
 
 
 async def follow(
@@ -58,7 +59,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             key = f"{item.activity}{item.last_failure}{item.unclaimed}"
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
-                out.print(f"          {views.waiting(item)}", markup=False)
+                out.print(f"          {waiting(item)}", markup=False)
     return _last(status)
 
 

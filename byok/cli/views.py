@@ -15,7 +15,8 @@ from byok.cli.text import folded, stacked
 from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
 from byok.service.replay import continuation
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
+from byok.service.waiting import waiting
 
 _COLOURS: Final = {
     Phase.READY: "green",
@@ -57,20 +58,6 @@ def progress(status: EnvironmentStatus) -> Text:
     text = stacked([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
-
-
-def waiting(item: Waiting) -> str:
-    """What is being waited for, in one line."""
-    if item.activity is None and item.last_failure:
-        return f"the worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
-    what = item.activity.replace("_", " ") if item.activity else "the workflow"
-    if item.unclaimed:
-        return f"{what}: no worker has taken it for {int((datetime.now(UTC) - item.since).total_seconds())} s"
-    problem = item.last_problem
-    if problem is not None and problem.operation is not None:
-        return f"{what}, attempt {item.attempt}: {problem.operation} was answered {problem.code}: {problem.message}"
-    # Waiting for a database is no failure, and the count of looks is nobody's concern.
-    return f"{what}: {item.last_failure}" if item.last_failure else what
 
 
 def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:

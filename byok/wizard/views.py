@@ -8,7 +8,8 @@ from typing import Final
 
 from byok.domain.statuses import Phase
 from byok.service.replay import Continuation, continuation
-from byok.service.status import EnvironmentStatus, Waiting
+from byok.service.status import EnvironmentStatus
+from byok.service.waiting import waiting
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
@@ -71,7 +72,7 @@ class View:
         return cls(
             status,
             _steps(status),
-            tuple(_waiting(item) for item in status.pending),
+            tuple(waiting(item) for item in status.pending),
             None if _deletes(status) or status.phase is not Phase.STOPPED else continuation(status),
         )
 
@@ -111,15 +112,3 @@ def _deletes(status: EnvironmentStatus) -> bool:
 def _took(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _waiting(item: Waiting) -> str:
-    if item.activity is None and item.last_failure:
-        return f"The worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
-    what = item.activity.replace("_", " ") if item.activity else "the workflow"
-    if item.unclaimed:
-        return f"No worker has taken it since {item.since:%H:%M:%S} UTC: {what}."
-    problem = item.last_problem
-    if problem is not None and problem.operation is not None:
-        return f"Attempt {item.attempt}: {problem.operation} was answered {problem.code}: {problem.message}"
-    return item.last_failure or f"Doing: {what}"

@@ -6,7 +6,6 @@ import threading
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.cli.views import waiting
 from byok.contracts import environment_workflow_id
 from byok.domain.models import Belongings
 from byok.domain.statuses import Phase
@@ -19,6 +18,7 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.status import EnvironmentStatus
+from byok.service.waiting import waiting
 from tests.workflows.scripted import RDS_KEY, S3_KEY, Step, deletion, refusal, request
 from tests.workflows.stage import Stage
 from tests.workflows.watching import ended, until

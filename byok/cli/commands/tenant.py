@@ -120,7 +120,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
 
 def _told_once() -> "Callable[[Waiting], None]":
     """Tells what is being waited for: what AWS said, once, and not the count of every try."""
-    from byok.cli import views
+    from byok.service.waiting import waiting
 
     told: set[str] = set()
 
@@ -128,6 +128,6 @@ def _told_once() -> "Callable[[Waiting], None]":
         what = f"{item.activity}{item.last_failure}{item.unclaimed}"
         if (item.last_failure or item.unclaimed) and what not in told:
             told.add(what)
-            say(f"Waiting for {views.waiting(item)}")
+            say(f"Waiting for {waiting(item)}")
 
     return tell
