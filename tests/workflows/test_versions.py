@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from temporalio import activity
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkerDeploymentVersion
@@ -252,11 +253,16 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     with pytest.raises(NoWorkerError, match=f"set-current-version --deployment-name {builds.name} --build-id 1"):
         await builds.ready("versions-waits")
 
-    begun, go_on = held(one, "ensure_cluster")
+    begun = threading.Event()
+
+    def until_the_worker_ends() -> None:  # what its last poll was given would be lost for a while otherwise
+        begun.set()
+        activity.wait_for_worker_shutdown_sync(20)
+
+    one.activities.script["ensure_cluster"] = [until_the_worker_ends]
     await builds.make_current("1")
     assert await asyncio.to_thread(begun.wait, 20)
     await builds.start("2")
-    go_on()
     await builds.end("1")
     monkeypatch.setattr(polling, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
     with pytest.raises(NoWorkerError, match=r"began on build 1 .*environment/versions-waits --versioning-override"):
