@@ -14,8 +14,8 @@ from tests.workflows.stage import environment_id, stage, temporal
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two processes more than there are processors: the tests of real processes wait more than they compute."""
-    return (os.cpu_count() or 1) + 2
+    """One process more than there are processors: the tests of real processes wait more than they compute."""
+    return (os.cpu_count() or 1) + 1
 
 
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]

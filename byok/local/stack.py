@@ -44,6 +44,9 @@ KEY_PAIR: Final = "local"
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
+_SEEN_SECONDS: Final = 90.0
+"""A worker is there in a second or two, and the server lists it. Now and then it does so only with the next poll, which
+begins after a minute."""
 
 _TEMPORAL_TUNING: Final = (
     # A server for one developer waits up to a second with timers and 50 ms with each workflow task unless told not to.
@@ -170,7 +173,7 @@ class LocalStack:
             # A worker's identity is its process id and host: one that ran before is not taken for this one.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
 
-        await worker.answers(polls, _START_SECONDS)
+        await worker.answers(polls, _SEEN_SECONDS)
 
     async def restart_worker(self, *, kill: bool = False) -> None:
         """End the worker, in good order or by SIGKILL, and start another one."""

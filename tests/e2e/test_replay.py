@@ -323,8 +323,8 @@ async def with_one_worker(machine: Machine) -> None:
 async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> None:
     request = machine.request()
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{request.environment_id}-catalog-"}
-    await machine.stack.start_worker("worker-2")
     try:
+        await machine.stack.start_worker("worker-2")
         machine.aws.control("POST", "faults", kind="hold_call", **where)
         await machine.service.create(request)
         await held(machine)
