@@ -85,7 +85,7 @@ class KeyClaims:
             if owner != self._environment.environment_id:
                 arn = self._environment.key_arn(which)
                 step = Step(self._environment, self.step.vendor, self.step.phase, which)
-                message = f"{arn} is the {which.key_name} of environment {owner}."
+                message = f"{arn} is the {which.key_name} of {_named(owner, self._environment.environment_id)}."
                 raise step.refuse("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release(self) -> None:
@@ -180,3 +180,9 @@ def _protect(s3: "S3Client", name: str, region: str) -> None:
             ]
         },
     )
+
+
+def _named(owner: str, environment_id: str) -> str:
+    """An environment by its id, but for one of another organisation: nobody learns what those are called."""
+    same = owner.partition("-")[0] == environment_id.partition("-")[0]
+    return f"environment {owner}" if same else "another environment"

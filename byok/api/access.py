@@ -90,7 +90,7 @@ class KnownTokens:
 
     async def caller_of(self, token: str | None) -> Caller:
         """See `Authenticator`."""
-        digest = hashlib.sha256((token or "").encode()).hexdigest()
+        digest = hashlib.sha256((token or "").encode(errors="surrogatepass")).hexdigest()
         found = None
         for known in self.tokens:  # all of them: how long it takes says nothing
             if hmac.compare_digest(known.sha256, digest):

@@ -15,6 +15,7 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 _LEEWAY_SECONDS: Final = 30
 _ASK_AGAIN_SECONDS: Final = 30.0
 """How often a token with an unknown key may send us to the provider: forged ones would do so with each request."""
+_AFTER_A_FAILURE_SECONDS: Final = 5.0
 
 
 @dataclass
@@ -34,6 +35,7 @@ class SignedTokens:
     organisation_claim: str
     _keys: jwt.PyJWKClient = field(init=False, repr=False)
     _asked_at: float = field(default=float("-inf"), init=False, repr=False)
+    _not_before: float = field(default=float("-inf"), init=False, repr=False)
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +51,8 @@ class SignedTokens:
             raise UnauthenticatedError(f"The token has no claim {self.organisation_claim} that names an organisation.")
         if isinstance(scopes, str):
             scopes = scopes.split()
+        if not isinstance(scopes, list):
+            raise UnauthenticatedError("The token's scopes are none.")
         return caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
 
     def _verified(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
@@ -85,7 +89,11 @@ class SignedTokens:
                 return []
             if refresh:
                 self._asked_at = time.monotonic()
+            if time.monotonic() < self._not_before:
+                raise IdentityUnreachableError("The issuer's keys cannot be read now.")
             try:
                 return await asyncio.to_thread(self._keys.get_signing_keys, refresh=refresh)
-            except jwt.PyJWKClientError as error:
+            except (jwt.PyJWTError, ValueError, OSError) as error:  # no answer, or one that is none
+                # Those who wait behind this one are told at once, and not one after the other.
+                self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityUnreachableError("The issuer's keys cannot be read now.") from error

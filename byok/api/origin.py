@@ -27,8 +27,16 @@ class SameOrigin:
         if scope["type"] == "http" and scope["method"] not in _SAFE:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            if origin is not None and _host(origin) != headers.get("host"):
                 refusal = answer(HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "A page of another site sent this.")
                 await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+def _host(origin: str) -> str | None:
+    """Where a page came from; None for what is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None

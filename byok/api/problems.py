@@ -23,6 +23,7 @@ STATUSES: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
     errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
     errors.IdempotencyError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotReplayableError: HTTPStatus.CONFLICT,
     errors.KeyCannotChangeError: HTTPStatus.CONFLICT,
     errors.NotRunningError: HTTPStatus.CONFLICT,

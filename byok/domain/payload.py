@@ -38,7 +38,7 @@ def read_payload(given: Any) -> dict[str, str]:
         if isinstance(content, str):
             try:
                 content = json.loads(content)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise PayloadError(f"The onboarding payload is not valid JSON: {error}. {_SHAPE}") from error
         if isinstance(content, list) and len(content) == 1:
             content = content[0]

@@ -6,6 +6,7 @@ What can be seen of environments is left to `byok.service.reading`.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import ValidationError
 from temporalio.client import WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -29,6 +30,7 @@ from byok.service.errors import (
     EnvironmentConflictError,
     EnvironmentNotReadyError,
     IdempotencyError,
+    InvalidRequestError,
     NotReplayableError,
     TenantStoppedError,
 )
@@ -197,6 +199,7 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentNotFoundError: There is none of this id.
             NotReplayableError: It has not stopped, or a replay would not help; the text says what would.
             KeyCannotChangeError: One of the keys encrypts something already.
+            InvalidRequestError: One of the keys is none.
         """
         status = await self.status(environment_id)
         changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
@@ -211,7 +214,11 @@ class EnvironmentService(EnvironmentReader):
                 point = await reset_point(handle.fetch_history_events())
                 if point is not None:
                     return await lifecycle.reset(self.client, status, point)
-        request = request.model_copy(update=changes)
+        try:
+            request = ProvisionRequest.model_validate(request.model_dump() | changes)
+        except ValidationError as error:
+            words = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'keys'}: {one['msg']}" for one in error.errors())
+            raise InvalidRequestError(f"These keys cannot be used: {words}") from error
         must_not_change_a_key_in_use(status, request)
         creation = await self.create(request)
         return Replay(environment_id, creation.workflow_id, creation.run_id)

@@ -45,6 +45,12 @@ class IdempotencyError(ServiceError):
     code = "byok.IdempotencyKeyReused"
 
 
+class InvalidRequestError(ServiceError):
+    """What was asked for cannot be a request."""
+
+    code = "byok.InvalidInput"
+
+
 class NotReplayableError(ServiceError):
     """A replay would not help: it has not stopped, or something else has to be done first."""
 

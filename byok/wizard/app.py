@@ -112,4 +112,6 @@ def _tell_errors_as_pages(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def mistake(request: Request, _: Exception) -> Response:
         message = "The server has a mistake, which is in its log. What was accepted goes on."
-        return page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", message)
+        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", message)
+        answer.headers.update(HEADERS)  # this one goes out past everything else
+        return answer

@@ -34,7 +34,7 @@ class Tab(StrEnum):
     STATEMENTS = "statements"
 
 
-_LONGEST: Final = 4096
+_LONGEST: Final = 2048
 
 
 class Draft(BaseModel):
@@ -61,9 +61,9 @@ class Draft(BaseModel):
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Draft":
         """The draft that an address or a form says; what cannot be a field's value counts as not filled in."""
-        given = {name: str(fields[name]).strip()[:_LONGEST] for name in cls.model_fields if fields.get(name)}
+        given = {name: _text(fields[name]) for name in cls.model_fields if fields.get(name)}
         with suppress(PayloadError):  # it stays in its field, where it is told what is wrong with it
-            given = with_payload_expanded(given)
+            given = {name: _text(value) for name, value in with_payload_expanded(given).items()}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -132,3 +132,8 @@ _SENTENCES: Final = {
     "s3_key_arn": "Give the full ARN of your S3 key: arn:aws:kms:…:key/….",
     "rds_key_arn": "Give the full ARN of your RDS key: arn:aws:kms:…:key/….",
 }
+
+
+def _text(value: object) -> str:
+    """What can be shown and sent on of a field: half a character, as JSON may name one, cannot."""
+    return str(value).encode(errors="replace").decode().strip()[:_LONGEST]

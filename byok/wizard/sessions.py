@@ -4,7 +4,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -36,7 +36,9 @@ class Session:
 
     def sent(self, form: Mapping[str, Any]) -> bool:
         """Whether a form comes from this visit."""
-        return hmac.compare_digest(str(form.get("form_token", "")).encode(), self.form_token.encode())
+        return hmac.compare_digest(
+            str(form.get("form_token", "")).encode(errors="surrogatepass"), self.form_token.encode()
+        )
 
 
 class Sessions:
@@ -57,15 +59,17 @@ class Sessions:
         try:
             held = self._serializer.loads(cookie, max_age=LIFETIME_SECONDS)
         except BadSignature:
+            held = None
+        if held is None or held["until"] < time.time():
             return self.begin(ANYBODY) if self._everybody else None
-        if held["until"] is not None and held["until"] < time.time():
-            return None
         scopes = frozenset(Scope(one) for one in held["scopes"])
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
     def begin(self, caller: Caller) -> Session:
-        """A new session."""
-        return Session(caller, secrets.token_urlsafe(24))
+        """A new session: it ends with the token, and after a working day however much it is used."""
+        ends = time.time() + LIFETIME_SECONDS
+        until = ends if caller.until is None else min(caller.until, ends)
+        return Session(replace(caller, until=until), secrets.token_urlsafe(24))
 
     def write(self, request: Request, response: Response, session: Session) -> None:
         """Let the browser keep a session."""

@@ -104,3 +104,16 @@ def test_one_environment_does_not_get_the_key_of_another(bench: Bench) -> None:
     assert problem.code == "byok.KeyInUse"
     assert first.environment_id in problem.message
     assert len(bench.aws.operator("rds").describe_db_clusters()["DBClusters"]) == 1
+
+
+def test_whose_key_it_is_stays_with_the_organisation(bench: Bench) -> None:
+    bench.build()
+    first = bench.plan.environment
+    bench.plan = bench.planned(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.database.ensure_cluster, bench.database_task)
+
+    message = stop_of(caught.value).message
+    assert "of another environment" in message
+    assert first.environment_id not in message

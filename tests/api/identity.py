@@ -32,12 +32,14 @@ class Issuer:
     Attributes:
         asked: How often its keys were read.
         reachable: Whether it answers.
+        instead: What it answers with instead of its keys.
     """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: new_key("the issuer's"))
     name: str = "key-1"
     asked: int = 0
     reachable: bool = True
+    instead: object = None
     server: ThreadingHTTPServer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +48,8 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked += 1
-                body = json.dumps({"keys": [issuer.public]}).encode()
+                found = [issuer.public] if issuer.instead is None else issuer.instead
+                body = (found if isinstance(found, str) else json.dumps({"keys": found})).encode()
                 self.send_response(200 if issuer.reachable else 500)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -107,11 +107,29 @@ async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issue
     assert (await portal.http.get("/v1/environments", headers=bearer(issuer.token()))).status_code == 200
 
 
-async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(serve: Serve, issuer: Issuer) -> None:
+@pytest.mark.parametrize("keys", [None, [], "<html>"])
+async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(
+    serve: Serve, issuer: Issuer, keys: object
+) -> None:
     portal = await serve(issuer.access())
-    issuer.reachable = False
+    issuer.reachable, issuer.instead = keys is not None, keys
     answer = await portal.http.get("/v1/environments", headers=bearer(issuer.token()))
     assert (answer.status_code, answer.json()["code"]) == (503, "byok.IdentityUnreachable")
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "http://evil.example.com"])
+async def test_pages_of_other_sites_change_nothing(serve: Serve, origin: str) -> None:
+    portal = await serve(OpenAccess())
+    answer = await portal.http.post(f"/v1/environments/{OURS}/cancellation", headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["code"]) == (403, "byok.ForeignOrigin")
+
+
+@pytest.mark.parametrize("scope", [None, 7, {"a": 1}])
+async def test_scopes_that_are_none_are_no_way_in(serve: Serve, issuer: Issuer, scope: object) -> None:
+    portal = await serve(issuer.access())
+    claims = {"scope": scope, "scp": scope} if scope is not None else {"scope": None}
+    answer = await portal.http.get("/v1/environments", headers=bearer(issuer.token(**claims)))
+    assert answer.status_code in (401, 403)
 
 
 CALLS: list[tuple[str, str, str, dict[str, Any]]] = [

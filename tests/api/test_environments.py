@@ -114,6 +114,20 @@ async def test_replay_with_another_key_starts_anew_with_it(
     assert (await ended(service, environment_id)).s3_key_arn == OTHER_KEY
 
 
+@pytest.mark.parametrize("arn", ["{", "[" * 2000, '{"S3KmsKeyArn":"x"}'])
+async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str, arn: str
+) -> None:
+    stage.activities.script["probe_s3_key"] = [DISABLED]
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    before = await ended(service, environment_id)
+
+    refused = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": arn})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "byok.InvalidInput")
+    assert await service.status(environment_id) == before
+
+
 async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
     portal: Portal, service: EnvironmentService, environment_id: str
 ) -> None:

@@ -8,7 +8,7 @@ from byok.api.access import Caller, OpenAccess, Scope
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
 from byok.settings import ApiSettings
-from byok.wizard.sessions import COOKIE, Session, Sessions
+from byok.wizard.sessions import COOKIE, LIFETIME_SECONDS, Session, Sessions
 from tests.api.test_access import TOKEN, known
 from tests.wizard.conftest import DRAFT, Browser, Open
 from tests.workflows.scripted import request
@@ -22,6 +22,9 @@ HOSTILE = (
     "\x00\x07\x1b[31m",
     "%0d%0aSet-Cookie: a=b",
     "../../etc/passwd",
+    "[" * 5000,
+    '{"S3KmsKeyArn":"\\ud800","RdsKmsKeyArn":"x"}',
+    "arn:aws:kms:eu-central-1:444455556666:key/" + "1" * 3000,
 )
 
 
@@ -105,6 +108,13 @@ def test_session_ends_with_its_token() -> None:
         session = sessions.begin(Caller("acme", frozenset(Scope), until))
         sessions.write(Request, Response(), session)  # type: ignore[arg-type]
         assert (sessions.read(Request) == session) is good  # type: ignore[arg-type]
+
+
+def test_session_ends_after_a_working_day_however_much_it_is_used() -> None:
+    sessions = Sessions("a-secret-of-more-than-thirty-two-characters", everybody=False)
+    session = sessions.begin(Caller("acme", frozenset(Scope)))
+    assert session.caller.until is not None
+    assert session.caller.until <= time.time() + LIFETIME_SECONDS
 
 
 async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from byok.api.answers import PolicyAnswer
-from byok.api.dependencies import Reader, Service, State
+from byok.api.dependencies import Reader, Service, State, Writer
 from byok.api.problems import ProblemError, documented
 from byok.domain.arns import REGION_PATTERN, ArnError, WhichKey, parse_key_arn
 from byok.domain.models import CheckKeysRequest, KeyCheck
@@ -38,7 +38,7 @@ class PolicyCheckRequest(BaseModel):
 
 
 @router.post("/key-checks", responses=documented(HTTPStatus.BAD_GATEWAY))
-async def check_keys(_: Reader, service: Service, request: CheckKeysRequest) -> KeyCheck:
+async def check_keys(_: Writer, service: Service, request: CheckKeysRequest) -> KeyCheck:
     """Validate two keys by using the S3 key once, and make nothing; all findings on both come together."""
     return await service.check(request)
 

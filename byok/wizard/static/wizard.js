@@ -87,6 +87,11 @@ function followProgress() {
   const source = new EventSource(live.dataset.changes);
   source.addEventListener("change", async () => {
     const answer = await fetch(location.pathname, { headers: { "X-Part": "live" } });
+    if (answer.redirected) {  // the visit has ended
+      source.close();
+      location.reload();
+      return;
+    }
     if (!answer.ok) return;
     live.innerHTML = await answer.text();
     showCopyButtons(live);
