@@ -21,6 +21,7 @@ from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.bucket_policy import probe_bucket_policy
 from byok.domain.errors import Outcome
 from byok.domain.models import Environment, KeyProof
+from byok.domain.organisations import organisation_of
 from byok.domain.planning import Platform
 from byok.domain.remediation import Remedy
 from byok.domain.statuses import Phase
@@ -184,5 +185,5 @@ def _protect(s3: "S3Client", name: str, region: str) -> None:
 
 def _named(owner: str, environment_id: str) -> str:
     """An environment by its id, but for one of another organisation: nobody learns what those are called."""
-    same = owner.partition("-")[0] == environment_id.partition("-")[0]
+    same = organisation_of(owner) == organisation_of(environment_id)
     return f"environment {owner}" if same else "another environment"

@@ -8,12 +8,13 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from byok.domain.arns import account_of
+from byok.domain.organisations import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
 
 PREFIX: Final = "BYOK_"
@@ -69,8 +70,8 @@ class AccessToken(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     sha256: Annotated[str, _fits(r"[0-9a-f]{64}", "the SHA-256 of a token, 64 hexadecimal digits")]
-    organisation: Annotated[str, _fits(r"\*|[a-z][a-z0-9]{0,15}", "up to 16 lower-case letters and digits, or *")]
-    scopes: tuple[Literal["environments:read", "environments:write", "environments:delete"], ...]
+    organisation: Annotated[str, _fits(rf"\*|{ORGANISATION_PATTERN}", "up to 16 lower-case letters and digits, or *")]
+    scopes: tuple[Scope, ...]
 
 
 class ApiSettings(BaseModel):

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.app import access_of, make_app, protections
 from byok.api.state import ApiState
+from byok.domain import organisations
 from byok.log import configure_logging
 from byok.service import connect_service
 from byok.settings import ApiSettings, Settings, faults
@@ -127,7 +128,7 @@ def is_loopback(host: str) -> bool:
 
 def _token(organisation: str, *, read_only: bool) -> int:
     token = secrets.token_urlsafe(32)
-    scopes = ["environments:read", *([] if read_only else ["environments:write", "environments:delete"])]
+    scopes = [organisations.Scope.READ] if read_only else list(organisations.Scope)
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": organisation, "scopes": scopes}
     sys.stderr.write("The token, which is shown once and kept nowhere, and the entry for BYOK_API__TOKENS:\n")
     sys.stdout.write(f"{token}\n{json.dumps(entry)}\n")

@@ -10,7 +10,7 @@ from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
 from tests.oracle.simulator import simulator
 from tests.programs import aws_cli, node, terraform
-from tests.workflows.stage import environment_id, stage, temporal
+from tests.workflows.stage import environment_id, service, stage, temporal
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -44,6 +44,7 @@ __all__ = [
     "aws_server",
     "environment_id",
     "node",
+    "service",
     "simulator",
     "stage",
     "temporal",

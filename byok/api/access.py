@@ -9,21 +9,10 @@ import hmac
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Protocol
 
+from byok.domain.organisations import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
 from byok.settings import AccessToken
-
-ORGANISATION_PATTERN: Final = r"^[a-z][a-z0-9]{0,15}$"
-"""No hyphen: the first one of an environment's id ends the organisation's name, and no two share an id."""
-
-
-class Scope(StrEnum):
-    """What a caller may do."""
-
-    READ = "environments:read"
-    WRITE = "environments:write"
-    DELETE = "environments:delete"
 
 
 class UnauthenticatedError(Exception):
@@ -124,7 +113,7 @@ def caller(organisation: str, scopes: Sequence[str], until: float | None = None)
         UnauthenticatedError: The name cannot be an organisation's.
     """
     known = frozenset(scope for scope in Scope if scope.value in scopes)
-    if organisation == "*":
+    if organisation == EVERY_ORGANISATION:
         return Caller(None, known, until)
     if not re.match(ORGANISATION_PATTERN, organisation):
         raise UnauthenticatedError("The token's organisation is none: it has up to 16 lower-case letters and digits.")

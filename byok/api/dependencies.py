@@ -6,24 +6,25 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from byok.api.access import Caller, Scope
+from byok.api.access import Caller
 from byok.api.following import Followers
-from byok.api.problems import ProblemError
+from byok.api.problems import ProblemError, invalid
 from byok.api.state import ApiState
 from byok.domain.arns import REGION_PATTERN
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.domain.organisations import Scope
 from byok.service import EnvironmentService
 
 _bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")
 
 
-def state(request: Request) -> ApiState:
+def _state(request: Request) -> ApiState:
     """What the application holds."""
     found: ApiState = request.app.state.byok
     return found
 
 
-State = Annotated[ApiState, Depends(state)]
+State = Annotated[ApiState, Depends(_state)]
 
 
 def _service(state: State) -> EnvironmentService:
@@ -71,7 +72,7 @@ Reader = Annotated[Caller, Depends(Requires(Scope.READ))]
 Writer = Annotated[Caller, Depends(Requires(Scope.WRITE))]
 Deleter = Annotated[Caller, Depends(Requires(Scope.DELETE))]
 
-_Id = Annotated[
+EnvironmentId = Annotated[
     str,
     Path(
         alias="environment_id",
@@ -83,8 +84,12 @@ _Id = Annotated[
 ]
 
 
-def _owned(caller: Caller, environment_id: str) -> str:
-    """The id, if such an environment would be the caller's: nobody learns whether another organisation has one."""
+def owned(caller: Caller, environment_id: str) -> str:
+    """The id, if such an environment would be the caller's: nobody learns whether another organisation has one.
+
+    Raises:
+        ProblemError: It would not.
+    """
     if not caller.owns(environment_id):
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"There is no environment {environment_id}."
@@ -92,16 +97,16 @@ def _owned(caller: Caller, environment_id: str) -> str:
     return environment_id
 
 
-def _readable(caller: Reader, environment_id: _Id) -> str:
-    return _owned(caller, environment_id)
+def _readable(caller: Reader, environment_id: EnvironmentId) -> str:
+    return owned(caller, environment_id)
 
 
-def _writable(caller: Writer, environment_id: _Id) -> str:
-    return _owned(caller, environment_id)
+def _writable(caller: Writer, environment_id: EnvironmentId) -> str:
+    return owned(caller, environment_id)
 
 
-def _deletable(caller: Deleter, environment_id: _Id) -> str:
-    return _owned(caller, environment_id)
+def _deletable(caller: Deleter, environment_id: EnvironmentId) -> str:
+    return owned(caller, environment_id)
 
 
 ReadableId = Annotated[str, Depends(_readable)]
@@ -117,9 +122,4 @@ def must_be_theirs(caller: Caller, environment_id: str) -> None:
     """
     if not caller.owns(environment_id):
         words = f"has to begin with {caller.prefix}, as the ids of all environments of this organisation do"
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "byok.InvalidInput",
-            f"environment_id: {words}",
-            fault=("environment_id", words),
-        )
+        raise invalid("environment_id", words)

@@ -16,6 +16,7 @@ from byok.domain.models import Problem
 from byok.service import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
+MISTAKE: Final = "The server has a mistake, which is in its log. What was accepted goes on."
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUSES: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
@@ -81,6 +82,13 @@ class ProblemError(Exception):
         super().__init__(detail)
         self.status, self.code, self.headers = status, code, headers
         self.faults = [FieldFault(field=fault[0], message=fault[1])] if fault else []
+
+
+def invalid(field: str, message: str) -> ProblemError:
+    """What is said of a request whose field is wrong in a way that its model does not see."""
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
+    )
 
 
 class NothingMore(Exception):  # noqa: N818 - what is the case, and no mistake
@@ -168,8 +176,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def mistake(_: Request, __: Exception) -> Response:
-        detail = "The server has a mistake, which is in its log. What was accepted goes on."
-        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", detail)
+        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", MISTAKE)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -23,9 +23,14 @@ PREREQUISITES: Final = (
 )
 """What the customer has to have (contract 2, 3)."""
 
-WARNINGS: Final = (
+KEY_LOSS_WARNINGS: Final = (
     "Disabling or deleting a key makes the data inaccessible.",
     "KMS deletes a key only after a waiting period of 7 to 30 days, in which the deletion can be cancelled.",
+)
+"""What becomes of the data without its key (contract 111, 112)."""
+
+WARNINGS: Final = (
+    *KEY_LOSS_WARNINGS,
     "Never remove or alter the statements that AWS puts into a key's policy: without them you may not be able to "
     "change the key any more.",
 )

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from byok.api.access import IdentityUnreachableError, OpenAccess, UnauthenticatedError
-from byok.api.problems import STATUSES, NothingMore, ProblemError
+from byok.api.problems import MISTAKE, STATUSES, NothingMore, ProblemError
 from byok.api.state import ApiState
 from byok.service.errors import ServiceError
 from byok.wizard.pages import Pages
@@ -111,7 +111,6 @@ def _tell_errors_as_pages(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def mistake(request: Request, _: Exception) -> Response:
-        message = "The server has a mistake, which is in its log. What was accepted goes on."
-        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", message)
+        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", MISTAKE)
         answer.headers.update(HEADERS)  # this one goes out past everything else
         return answer

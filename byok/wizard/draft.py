@@ -104,11 +104,12 @@ class Draft(BaseModel):
         """What is wrong with some fields by themselves, each in a sentence."""
         whole = self.environment_id(prefix)
         named = re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX and whole.isprintable()
+        payload_fault = self._payload_fault()
         found = {
             "name": None if named else _SENTENCES["name"],
             "region": None if re.fullmatch(REGION_PATTERN, self.region) else _SENTENCES["region"],
-            "s3_key_arn": self._payload_fault() or (None if self.s3_key_arn else _SENTENCES["s3_key_arn"]),
-            "rds_key_arn": None if self.rds_key_arn or self._payload_fault() else _SENTENCES["rds_key_arn"],
+            "s3_key_arn": payload_fault or (None if self.s3_key_arn else _SENTENCES["s3_key_arn"]),
+            "rds_key_arn": None if self.rds_key_arn or payload_fault else _SENTENCES["rds_key_arn"],
         }
         return {name: fault for name in names if (fault := found[name])}
 

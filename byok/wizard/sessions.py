@@ -11,7 +11,8 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from byok.api.access import ANYBODY, Caller, Scope
+from byok.api.access import ANYBODY, Caller
+from byok.domain.organisations import Scope
 
 COOKIE: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600

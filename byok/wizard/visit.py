@@ -1,16 +1,13 @@
 """What every page asks first: who the visitor is, what they may do, and whether a form is ours."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
-from byok.api.access import Scope
-from byok.api.problems import ProblemError
-from byok.api.state import ApiState
-from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.api.dependencies import EnvironmentId, owned
+from byok.domain.organisations import Scope
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session, Sessions
 
@@ -31,11 +28,6 @@ class ForeignFormError(Exception):
     """A form that does not come from a page of this visit."""
 
 
-def _state(request: Request) -> ApiState:
-    found: ApiState = request.app.state.byok
-    return found
-
-
 def _pages(request: Request) -> Pages:
     found: Pages = request.app.state.pages
     return found
@@ -46,7 +38,6 @@ def _sessions(request: Request) -> Sessions:
     return found
 
 
-State = Annotated[ApiState, Depends(_state)]
 Shown = Annotated[Pages, Depends(_pages)]
 Visits = Annotated[Sessions, Depends(_sessions)]
 
@@ -85,16 +76,10 @@ async def _form(request: Request, session: Annotated[Session, Depends(_visitor)]
 
 Form = Annotated[Mapping[str, Any], Depends(_form)]
 
-_Id = Annotated[str, Path(alias="environment_id", pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)]
 
-
-def _theirs(session: Reading, environment_id: _Id) -> str:
-    """The id, if such an environment would be the visitor's."""
-    if not session.caller.owns(environment_id):
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"There is no environment {environment_id}."
-        )
-    return environment_id
+def _theirs(session: Reading, environment_id: EnvironmentId) -> str:
+    return owned(session.caller, environment_id)
 
 
 OwnId = Annotated[str, Depends(_theirs)]
+"""An environment that is the visitor's, if there is one."""

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 
@@ -18,7 +17,6 @@ from byok.domain.vendor import VendorProfile
 from byok.service import EnvironmentService
 from byok.settings import ApiSettings
 from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY
-from tests.workflows.stage import Stage
 
 SETTINGS = ApiSettings(requests_per_minute=100_000)
 Serve = Callable[..., Any]
@@ -61,10 +59,17 @@ def asked(environment_id: str, **changes: object) -> dict[str, object]:
     return {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **keys, **changes}
 
 
-@pytest.fixture
-def service(stage: Stage) -> EnvironmentService:
-    """The door to Temporal."""
-    return EnvironmentService(stage.client, stage.task_queue)
+@asynccontextmanager
+async def opened(door: EnvironmentService, access: Authenticator | None) -> AsyncIterator[ApiState]:
+    """What a server works with, once its door is open; without access settings everybody may call."""
+
+    async def connect() -> EnvironmentService:
+        return door
+
+    state = ApiState(access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect)
+    async with state.running():
+        await state.opened.wait()
+        yield state
 
 
 @pytest_asyncio.fixture
@@ -78,13 +83,8 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             token: str | None = None,
             door: EnvironmentService = service,
         ) -> Portal:
-            async def connect() -> EnvironmentService:
-                return door
-
-            state = ApiState(access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect)
+            state = await stack.enter_async_context(opened(door, access))
             app = make_app(state, settings)
-            await stack.enter_async_context(state.running())
-            await state.opened.wait()
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)

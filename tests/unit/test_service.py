@@ -31,11 +31,6 @@ from tests.workflows.watching import ended, until
 DISABLED = f"{S3_KEY} is disabled."
 
 
-@pytest.fixture
-def service(stage: Stage) -> EnvironmentService:
-    return EnvironmentService(stage.client, stage.task_queue)
-
-
 async def test_a_ready_environment_has_timeline_resources_and_evidence(
     service: EnvironmentService, environment_id: str
 ) -> None:

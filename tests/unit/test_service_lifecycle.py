@@ -27,11 +27,6 @@ OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
-@pytest.fixture
-def service(stage: Stage) -> EnvironmentService:
-    return EnvironmentService(stage.client, stage.task_queue)
-
-
 async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
     await service.create(request(environment_id, **changes))
     return await ended(service, environment_id)

@@ -20,11 +20,6 @@ NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: 
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
 
 
-@pytest.fixture
-def service(stage: Stage) -> EnvironmentService:
-    return EnvironmentService(stage.client, stage.task_queue)
-
-
 class Hold:
     """A step of the script that waits until it is let go."""
 

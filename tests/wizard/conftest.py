@@ -8,17 +8,14 @@ from html import unescape
 from typing import Any
 
 import httpx
-import pytest
 import pytest_asyncio
 
-from byok.api.access import Authenticator, OpenAccess
-from byok.api.state import ApiState
-from byok.domain.vendor import VendorProfile
+from byok.api.access import Authenticator
 from byok.service import EnvironmentService
 from byok.settings import ApiSettings
 from byok.web import make_server
-from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY
-from tests.workflows.stage import Stage
+from tests.api.conftest import opened
+from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY
 
 DRAFT = {"name": "prod", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 SETTINGS = ApiSettings(requests_per_minute=100_000)
@@ -62,12 +59,6 @@ class Browser:
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", self.page.text)).split())
 
 
-@pytest.fixture
-def service(stage: Stage) -> EnvironmentService:
-    """The door to Temporal."""
-    return EnvironmentService(stage.client, stage.task_queue)
-
-
 @pytest_asyncio.fixture
 async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
     """Opens browsers: on a server that lets these in."""
@@ -76,12 +67,7 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
         async def make(
             access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
         ) -> Browser:
-            async def connect() -> EnvironmentService:
-                return door
-
-            state = ApiState(access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect)
-            await stack.enter_async_context(state.running())
-            await state.opened.wait()
+            state = await stack.enter_async_context(opened(door, access))
             transport = httpx.ASGITransport(make_server(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))

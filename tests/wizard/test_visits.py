@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from byok.api.access import Caller, OpenAccess, Scope
+from byok.api.access import Caller, OpenAccess
+from byok.domain.organisations import Scope
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
 from byok.settings import ApiSettings

@@ -34,6 +34,7 @@ from byok.domain.models import (
     TenantProgress,
     TenantRequest,
 )
+from byok.service import EnvironmentService
 from byok.temporal import plugin
 from tests.workflows.scripted import ScriptedActivities
 from workflows.check_keys import CheckKeys
@@ -136,6 +137,12 @@ async def stage_for(
 def environment_id() -> str:
     """An environment no other test has."""
     return f"env-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def service(stage: Stage) -> EnvironmentService:
+    """The door to Temporal."""
+    return EnvironmentService(stage.client, stage.task_queue)
 
 
 @pytest_asyncio.fixture

@@ -19,7 +19,7 @@ from byok.api.dependencies import (
     Writer,
     must_be_theirs,
 )
-from byok.api.problems import ProblemError, documented
+from byok.api.problems import documented, invalid
 from byok.contracts import environment_workflow_id
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
 from byok.domain.models.base import Request
@@ -157,10 +157,7 @@ async def delete(
 ) -> Accepted:
     """Delete an environment, but for its keys and its final snapshot."""
     if confirm != environment_id:
-        message = "has to be the environment's id once more, as everything of it is deleted"
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"confirm: {message}", fault=("confirm", message)
-        )
+        raise invalid("confirm", "has to be the environment's id once more, as everything of it is deleted")
     request = await service.delete_request(environment_id, final_snapshot=final_snapshot)
     started = await service.delete(request)
     return Accepted(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id), started=started)
@@ -184,10 +181,7 @@ def _opened(sealed: str | None) -> bytes | None:
         raw = b""
     token = raw[_SEAL_BYTES:]
     if not token or raw[:_SEAL_BYTES] != _seal(token):
-        message = "has to be what the page before gave as next"
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"after: {message}", fault=("after", message)
-        )
+        raise invalid("after", "has to be what the page before gave as next")
     return token
 
 

@@ -18,6 +18,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from byok.api.answers import StreamProblem
 from byok.api.dependencies import ReadableId, Service, Watching
 from byok.api.problems import NothingMore, documented
+from byok.service import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
 
@@ -56,16 +57,25 @@ class Seen:
         return f"{self.run_id}:{self.phases}:{self.digest}"
 
 
+async def begin_after(last_event_id: str | None, environment_id: str, service: EnvironmentService) -> Seen:
+    """Where to begin, told before a stream does: an environment that is not there is an error and no stream.
+
+    Raises:
+        NothingMore: All was seen, and nothing will come.
+        EnvironmentNotFoundError: There is none.
+    """
+    seen, status = Seen.from_id(last_event_id), await service.status(environment_id)
+    if status.phase.final and Seen.of(status) == seen:
+        raise NothingMore
+    return seen
+
+
 async def _unseen(
     environment_id: ReadableId,
     service: Service,
     last_event_id: Annotated[str | None, Header(max_length=256, description="The last event that was seen.")] = None,
 ) -> Seen:
-    """Where to begin, told before the stream does: an environment that is not there is a 404 and no stream."""
-    seen, status = Seen.from_id(last_event_id), await service.status(environment_id)
-    if status.phase.final and Seen.of(status) == seen:
-        raise NothingMore
-    return seen
+    return await begin_after(last_event_id, environment_id, service)
 
 
 @router.get(

@@ -1,19 +1,18 @@
 """Whether keys can be used: a check that uses them, and one of a policy that asks nobody."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from byok.api.answers import PolicyAnswer
 from byok.api.dependencies import Reader, Service, State, Writer
-from byok.api.problems import ProblemError, documented
+from byok.api.problems import documented, invalid
 from byok.domain.arns import REGION_PATTERN, ArnError, WhichKey, parse_key_arn
 from byok.domain.models import CheckKeysRequest, KeyCheck
 from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
-from byok.domain.policy_check.report import check_policy, document_report
+from byok.domain.policy_check.report import examine
 
 router = APIRouter(
     tags=["keys"],
@@ -49,15 +48,10 @@ async def check_key_policy(_: Reader, state: State, request: PolicyCheckRequest)
     arn = _key_of(request)
     try:
         side = PlatformSide(state.platform_role_arn, request.region, arn)
-        report = check_policy(read_policy(decode(request.policy.encode())), request.key, side, state.vendor)
-    except PolicyDocumentError as error:
-        if error.code in NO_POLICY:
-            raise _invalid("policy", str(error)) from error
-        report = document_report(error, request.key)
-    except (ValueError, UnicodeError) as error:
-        raise _invalid("policy", str(error)) from error
-    answer: dict[str, Any] = report.as_json()
-    return PolicyAnswer.model_validate(answer)
+        report = examine(request.policy.encode(), request.key, side, state.vendor)
+    except ValueError as error:
+        raise invalid("policy", str(error)) from error
+    return PolicyAnswer.model_validate(report.as_json())
 
 
 def _key_of(request: PolicyCheckRequest) -> str | None:
@@ -66,13 +60,7 @@ def _key_of(request: PolicyCheckRequest) -> str | None:
     try:
         key = parse_key_arn(request.key_arn.strip())
     except ArnError as error:
-        raise _invalid("key_arn", str(error)) from error
+        raise invalid("key_arn", str(error)) from error
     if key.region != request.region:
-        raise _invalid("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")
+        raise invalid("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")
     return str(key)
-
-
-def _invalid(field: str, message: str) -> ProblemError:
-    return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
-    )

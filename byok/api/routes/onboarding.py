@@ -34,6 +34,12 @@ def kit(state: State, region: str, profile: str = PROFILE, stack_name: str = STA
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
 
 
+def template_file(state: State) -> Response:
+    """The template as a file to be kept, under the name that the commands use (contract 24)."""
+    headers = {"Content-Disposition": f'attachment; filename="{TEMPLATE_FILE}"'}
+    return Response(keys_template(state.vendor), media_type=YAML, headers=headers)
+
+
 @router.get("/{region}")
 async def values(
     _: Reader,
@@ -55,8 +61,7 @@ async def values(
 async def template(_: Reader, state: State, region: Region) -> Response:
     """The CloudFormation template that makes both keys; the same for all Regions."""
     kit(state, region)
-    headers = {"Content-Disposition": f'attachment; filename="{TEMPLATE_FILE}"'}
-    return Response(keys_template(state.vendor), media_type=YAML, headers=headers)
+    return template_file(state)
 
 
 @router.get("/{region}/statements/{key}")

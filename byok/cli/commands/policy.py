@@ -58,8 +58,8 @@ def check(
     with reported(as_json=as_json):
         from byok.cli import key_views
         from byok.domain.policy_check.calls import PlatformSide
-        from byok.domain.policy_check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
-        from byok.domain.policy_check.report import check_policy, document_report
+        from byok.domain.policy_check.document import PolicyDocumentError
+        from byok.domain.policy_check.report import examine
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
@@ -67,11 +67,9 @@ def check(
         content = _content(file)
         try:
             side = PlatformSide(role, region, _known_key(key_arn, region))
-            report = check_policy(read_policy(decode(content)), which, side, settings.vendor)
+            report = examine(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
-            if error.code in NO_POLICY:
-                raise UsageError(f"{file} is no key policy. {error}") from error
-            report = document_report(error, which)
+            raise UsageError(f"{file} is no key policy. {error}") from error
         if as_json:
             print_json(report.as_json())
         else:

@@ -10,7 +10,7 @@ from byok.domain.findings import Finding, Severity
 from byok.domain.policies import Grantee, Statement, key_statements
 from byok.domain.policy_check.bearing import Bearing, bearings
 from byok.domain.policy_check.calls import CALLS, Need, PlatformCall, PlatformSide
-from byok.domain.policy_check.document import PolicyDocumentError
+from byok.domain.policy_check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
 from byok.domain.policy_check.near_misses import Cause, Misfit, own_sids, sid_for, why_denied
 from byok.domain.vendor import VendorProfile
 
@@ -102,6 +102,26 @@ def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor
     wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in told]
     findings = [*denials, *wide]
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
+
+
+def examine(content: bytes, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+    """The report on a text: of a policy what it means, of one that KMS would not take what is wrong with it.
+
+    Args:
+        content: A key policy, or what `aws kms get-key-policy` prints.
+        which: What the key is for.
+        platform: Who calls, and where.
+        vendor: The vendor's names.
+
+    Raises:
+        PolicyDocumentError: It is no key policy at all.
+    """
+    try:
+        return check_policy(read_policy(decode(content)), which, platform, vendor)
+    except PolicyDocumentError as error:
+        if error.code in NO_POLICY:
+            raise
+        return document_report(error, which)
 
 
 def document_report(error: PolicyDocumentError, which: WhichKey) -> PolicyReport:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
-from byok.api.problems import NothingMore
-from byok.api.routes.events import Seen
+from byok.api.dependencies import State
+from byok.api.routes.events import Seen, begin_after
 from byok.domain.commands import CustomerCommands
 from byok.domain.statuses import Phase
 from byok.domain.tenant import TenantNameError, check_tenant_name
@@ -20,7 +20,7 @@ from byok.service.status import EnvironmentStatus
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session
 from byok.wizard.views import View
-from byok.wizard.visit import Form, OwnId, Reading, Shown, State, Writing
+from byok.wizard.visit import Form, OwnId, Reading, Shown, Writing
 
 router = APIRouter(prefix="/environments")
 
@@ -65,10 +65,7 @@ async def _unseen(
     environment_id: OwnId,
     last_event_id: Annotated[str | None, Header(max_length=256)] = None,
 ) -> Seen:
-    seen, status = Seen.from_id(last_event_id), await state.service.status(environment_id)
-    if status.phase.final and Seen.of(status) == seen:
-        raise NothingMore
-    return seen
+    return await begin_after(last_event_id, environment_id, state.service)
 
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
@@ -107,7 +104,6 @@ def _page(
         naming=Naming.of(state, status, request.query_params.get("tenant", "")),
         tenant_max=state.vendor.tenant_name_max,
         warnings=WARNINGS,
-        seen=str(Seen.of(status)),
         fault=fault,
     )
 

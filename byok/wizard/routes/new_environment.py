@@ -2,25 +2,27 @@
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from byok.api.dependencies import State
+from byok.api.routes.onboarding import template_file
 from byok.domain.arns import WhichKey, account_of
 from byok.domain.commands import TEMPLATE_FILE
 from byok.domain.models import CheckKeysRequest, KeyCheck, Problem
 from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.document import PolicyDocumentError, decode, read_policy
-from byok.domain.policy_check.report import PolicyReport, check_policy, document_report
-from byok.onboarding.kit import OnboardingKit
+from byok.domain.policy_check.document import PolicyDocumentError
+from byok.domain.policy_check.report import PolicyReport, document_report
+from byok.domain.policy_check.report import examine as examine_policy
+from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import keys_template
 from byok.service.errors import ServiceError
 from byok.wizard.draft import Draft, Encryption, Tab
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session
-from byok.wizard.visit import Form, Shown, State, Writing
+from byok.wizard.visit import Form, Shown, Writing
 
 router = APIRouter(prefix="/new")
 ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
@@ -89,16 +91,14 @@ async def rules(request: Request, state: State, session: Writing) -> Response:
             "s3_key_arn": draft.s3_key_arn,
             "rds_key_arn": draft.rds_key_arn,
             "findings": [{"key": one.key, "message": one.message} for one in told],
-            "complete": not partly and not findings,
         }
     )
 
 
 @router.get("/template")
 async def template(state: State, _: Writing) -> Response:
-    """The template, under the name that the commands use (contract 24)."""
-    headers = {"Content-Disposition": f'attachment; filename="{TEMPLATE_FILE}"'}
-    return Response(keys_template(state.vendor), media_type="application/yaml", headers=headers)
+    """The template that makes both keys."""
+    return template_file(state)
 
 
 @router.get("/review")
@@ -110,7 +110,7 @@ async def review(request: Request, pages: Shown, state: State, session: Writing)
             return RedirectResponse(draft.address(page, asked=True), HTTPStatus.SEE_OTHER)
     if _findings(draft, state) or draft.encryption is not Encryption.CUSTOMER:
         return RedirectResponse(draft.address(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
-    return _review_page(request, pages, session, draft, account=account_of(state.platform_role_arn))
+    return _review_page(request, pages, state, session, draft)
 
 
 @router.post("/review")
@@ -122,26 +122,12 @@ async def create(request: Request, pages: Shown, state: State, session: Writing,
     except ValidationError:
         return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     if not form.get("confirmed"):
-        return _review_page(
-            request,
-            pages,
-            session,
-            draft,
-            account=account_of(state.platform_role_arn),
-            fault="Tick the box: it says that you want this environment to be created.",
-        )
+        fault = "Tick the box: it says that you want this environment to be created."
+        return _review_page(request, pages, state, session, draft, fault=fault)
     try:
         await state.service.create(asked)
     except ServiceError as error:
-        return _review_page(
-            request,
-            pages,
-            session,
-            draft,
-            account=account_of(state.platform_role_arn),
-            fault=str(error),
-            status=HTTPStatus.CONFLICT,
-        )
+        return _review_page(request, pages, state, session, draft, fault=str(error), status=HTTPStatus.CONFLICT)
     return RedirectResponse(f"/environments/{asked.environment_id}", HTTPStatus.SEE_OTHER)
 
 
@@ -150,11 +136,11 @@ def _findings(draft: Draft, state: State) -> tuple[Problem, ...]:
     return draft.findings(role, account_of(role), state.vendor, datetime.now(UTC))
 
 
-def _examined(policy: str, which: WhichKey, draft: Draft, state: State) -> PolicyReport | str:
-    """The report on a policy, or why there is none."""
+def _examined(policy: str, which: WhichKey, draft: Draft, state: State) -> PolicyReport:
+    """The report on a policy, or on what is none: on the page it is told in the same place."""
     side = PlatformSide(state.platform_role_arn, draft.region, None)
     try:
-        return check_policy(read_policy(decode(policy.encode())), which, side, state.vendor)
+        return examine_policy(policy.encode(), which, side, state.vendor)
     except PolicyDocumentError as error:
         return document_report(error, which)
 
@@ -171,7 +157,7 @@ def _encryption_page(
     checked: KeyCheck | None = None,
     policy: str = "",
     which: WhichKey = WhichKey.S3,
-    examined: Any = None,
+    examined: PolicyReport | None = None,
 ) -> Response:
     fault: str | None = None
     kit: OnboardingKit | None = None
@@ -205,10 +191,10 @@ def _encryption_page(
 def _review_page(
     request: Request,
     pages: Pages,
+    state: State,
     session: Session,
     draft: Draft,
     *,
-    account: str,
     fault: str | None = None,
     status: int = HTTPStatus.OK,
 ) -> Response:
@@ -219,6 +205,7 @@ def _review_page(
         status=status,
         draft=draft,
         environment_id=draft.environment_id(session.caller.prefix),
-        account=account,
+        account=account_of(state.platform_role_arn),
+        warnings=KEY_LOSS_WARNINGS,
         fault=fault,
     )

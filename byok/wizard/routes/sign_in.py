@@ -7,7 +7,8 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from byok.api.access import UnauthenticatedError
-from byok.wizard.visit import Form, Shown, State, Visits
+from byok.api.dependencies import State
+from byok.wizard.visit import Form, Shown, Visits
 
 router = APIRouter()
 _HOME = "/environments"
