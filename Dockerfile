@@ -1,4 +1,5 @@
-# One image for the worker, the HTTP API with the wizard and, on a developer's machine, the local AWS; docker-compose.yml says which command runs where.
+# One image for the worker, the HTTP API with the wizard and, on a developer's machine, the local AWS; docker-compose.yml
+# says which command runs where.
 
 FROM python:3.11-slim-bookworm AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1

@@ -37,7 +37,7 @@ $(ORACLE): tests/oracle/package.json tests/oracle/package-lock.json
 demo: setup ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
 	$(BIN)/byok demo
 
-up: setup ## Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+up: setup ## Wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
 	$(BIN)/byok up
 
 lint: setup ## Formatting, lint, types and the directions between packages.
@@ -58,7 +58,7 @@ faults: setup ## Everything that can go wrong, tried on real processes: a quarte
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
 api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
-	BYOK_TEST_API_EXAMPLES=1700 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
+	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

@@ -83,10 +83,11 @@ class ApiSettings(BaseModel):
         jwks_url: Where the issuer's public keys are.
         organisation_claim: Which claim names the caller's organisation.
         tokens: Bearer tokens for small set-ups, as hashes (JSON).
-        session_secret: What the wizard's cookies are signed with: the same for all processes behind one address.
-            Without it each process makes one up, and visits end with it.
+        session_secret: What the wizard's cookies and the ends of pages are signed with: the same for all processes
+            behind one address. Without it each process makes one up, and visits end with it.
         requests_per_minute: How many one address may make.
         body_bytes: The most that a request may carry.
+        streams: How many streams of events one organisation may have open, in each process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -99,6 +100,7 @@ class ApiSettings(BaseModel):
     session_secret: SecretStr | None = Field(default=None, min_length=32)
     requests_per_minute: int = Field(default=600, ge=1)
     body_bytes: int = Field(default=262_144, ge=1024)
+    streams: int = Field(default=500, ge=1)
 
     @model_validator(mode="after")
     def _issuer_is_whole(self) -> Self:

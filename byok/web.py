@@ -22,7 +22,7 @@ from pydantic_settings import SettingsError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from byok.api.app import access_of, make_app, protections
+from byok.api.app import access_of, make_app, protected
 from byok.api.state import ApiState
 from byok.domain import organisations
 from byok.log import configure_logging
@@ -84,7 +84,15 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     if settings.platform_role_arn is None:
         return _refuse("BYOK_PLATFORM_ROLE_ARN is not set: the role that the customers' key policies name.")
     configure_logging(settings)
-    state = ApiState(access_of(settings.api), settings.platform_role_arn, settings.vendor, connect_service)
+    secret = settings.api.session_secret
+    state = ApiState(
+        access_of(settings.api),
+        settings.platform_role_arn,
+        settings.vendor,
+        connect_service,
+        secret.get_secret_value() if secret else secrets.token_urlsafe(32),
+        settings.api.streams,
+    )
     config = uvicorn.Config(
         make_server(state, settings.api),
         host=host,
@@ -103,18 +111,17 @@ def _serve(settings: Settings, host: str, port: int) -> int:
 
 def make_server(state: ApiState, settings: ApiSettings) -> ASGIApp:
     """The API and the wizard as one application."""
-    secret = settings.session_secret
-    signed_with = secret.get_secret_value() if secret else secrets.token_urlsafe(32)
-    api, wizard = make_app(state, settings), make_wizard(state, signed_with, protections(settings))
+    api, wizard = make_app(state), make_wizard(state)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
         await (wizard if ours else api)(scope, receive, send)
 
+    server = protected(both, settings)
     if settings.is_open:
         # A name of another site that leads here would make its pages ours (DNS rebinding).
-        return TrustedHostMiddleware(both, allowed_hosts=["localhost", "127.0.0.1"], www_redirect=False)
-    return both
+        return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
+    return server
 
 
 def is_loopback(host: str) -> bool:

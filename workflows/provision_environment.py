@@ -28,7 +28,7 @@ from workflows.identity import must_run_as
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.removal import Left, remove
-from workflows.settling import settled, unless_cancelled
+from workflows.settling import end, settled, unless_cancelled
 from workflows.tenant_names import name_keys
 
 
@@ -90,14 +90,12 @@ class ProvisionEnvironment:
     async def _create_storage_beside_database(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_STORAGE)
         branches = [asyncio.create_task(self._create_storage(plan)), asyncio.create_task(self._await_database(plan))]
-        first: list[asyncio.Task[None]] = []
         try:
             first, _ = await workflow.wait(branches, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            # When one side stops, the other begins nothing more, and what it has begun is settled.
-            for branch in branches:
-                branch.cancel()
-            await workflow.wait(branches)
+        except asyncio.CancelledError:
+            await end(branches)
+            raise
+        await end(branches)
         problems = self._problems_of(first)
         if problems:
             others = [branch for branch in branches if branch not in first]

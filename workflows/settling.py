@@ -1,8 +1,10 @@
 """Ends writes in good order: what one did is always known, also when the workflow is told to end meanwhile."""
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
+from temporalio import workflow
 from temporalio.workflow import ActivityHandle
 
 _T = TypeVar("_T")
@@ -22,6 +24,17 @@ async def settled(write: ActivityHandle[_T]) -> _T:
         if not write.done():
             write.cancel()
         return await write
+
+
+async def end(branches: Sequence[asyncio.Task[Any]]) -> None:
+    """Tell branches to end, and wait until each has: it begins nothing more, and what it has begun is settled.
+
+    It belongs behind `except asyncio.CancelledError`, never into `finally`: a worker that drops a workflow from its
+    memory closes its coroutines, and there is nothing to be settled then.
+    """
+    for branch in branches:
+        branch.cancel()
+    await workflow.wait(branches)
 
 
 def told_to_end() -> bool:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from byok.api import problems
 from byok.api.access import Authenticator, FirstOf, KnownTokens, OpenAccess
@@ -26,13 +26,8 @@ a workflow was stopped, `problems` says why, in AWS's words and with what to do.
 """
 
 
-def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
-    """The application.
-
-    Args:
-        state: What its routes work with.
-        settings: Its limits.
-    """
+def make_app(state: ApiState) -> FastAPI:
+    """The application; what protects it stands before it and the wizard."""
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -53,7 +48,6 @@ def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
             HTTPStatus.TOO_MANY_REQUESTS,
             HTTPStatus.SERVICE_UNAVAILABLE,
         ),
-        middleware=protections(settings),
     )
     app.state.byok = state
     problems.install(app)
@@ -63,13 +57,9 @@ def make_app(state: ApiState, settings: ApiSettings) -> FastAPI:
     return app
 
 
-def protections(settings: ApiSettings) -> list[Middleware]:
-    """What stands before everything that browsers and programs reach."""
-    return [
-        Middleware(RateLimit, per_minute=settings.requests_per_minute),
-        Middleware(SameOrigin),
-        Middleware(BodyLimit, most_bytes=settings.body_bytes),
-    ]
+def protected(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
+    """An application behind what stands before everything that browsers and programs reach."""
+    return RateLimit(SameOrigin(BodyLimit(app, settings.body_bytes)), settings.requests_per_minute)
 
 
 def access_of(settings: ApiSettings) -> Authenticator:

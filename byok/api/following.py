@@ -1,11 +1,14 @@
 """One look at an environment for everybody who watches it, however many they are."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
+from byok.api.access import Caller
 from byok.service.errors import ServiceError
 from byok.service.reading import POLL
 from byok.service.status import EnvironmentStatus
@@ -21,6 +24,10 @@ class Reader(Protocol):
 
 AFTER_AN_ERROR: Final = timedelta(seconds=5)
 """How long a look that failed is not repeated: Temporal comes back when it comes back."""
+
+
+class TooManyStreamsError(Exception):
+    """An organisation has as many streams open as it may have."""
 
 
 @dataclass
@@ -52,30 +59,46 @@ class Followers:
     """Those who watch environments.
 
     Attributes:
+        most: How many streams one organisation may have open.
         poll: How often an environment is looked at.
     """
 
     reader: Reader
+    most: int
     poll: timedelta = POLL
     _watched: dict[str, _Watched] = field(default_factory=dict, repr=False)
+    _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
-    async def follow(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+    def must_have_room(self, caller: Caller) -> None:
+        """See that one more stream may be opened, before it is.
+
+        Raises:
+            TooManyStreamsError: It may not.
+        """
+        if self._open[caller.organisation] >= self.most:
+            raise TooManyStreamsError(
+                f"{self.most} streams of events are open, which is as many as may be: end one, or ask for the status."
+            )
+
+    async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:
         """Every change of an environment's status, from the one that it has now to a final one.
 
-        Who is slow misses changes in between, and never the last one; a status has its whole timeline in it.
+        Who is slow misses changes in between, and never the last one; a status has its whole timeline in it. It ends
+        with the caller's token: who has a new one comes back, and goes on with what was missed.
 
         Raises:
             ServiceError: What the first look met. What a later one meets is looked over, and it is looked again.
         """
         watched = self._watched.setdefault(environment_id, _Watched())
         watched.watchers += 1
+        self._open[caller.organisation] += 1
         if watched.poller is None:
             watched.poller = asyncio.create_task(self._look(environment_id, watched))
         seen = 0
         try:
             while True:
-                if watched.number == seen:
-                    await watched.changed.wait()
+                if watched.number == seen and not await _changes(watched, caller.until):
+                    return
                 seen, status = watched.number, watched.status
                 if watched.error is not None:
                     raise watched.error
@@ -85,6 +108,7 @@ class Followers:
                         return
         finally:
             watched.watchers -= 1
+            self._open[caller.organisation] -= 1
             if not watched.watchers:
                 self._forget(environment_id, watched)
 
@@ -118,3 +142,13 @@ class Followers:
             watched.tell(error=error)
         finally:
             self._forget(environment_id, watched)
+
+
+async def _changes(watched: _Watched, until: float | None) -> bool:
+    """Wait for the next change; False where the time was up before it came (seconds since 1970)."""
+    try:
+        async with asyncio.timeout(None if until is None else until - time.time()):
+            await watched.changed.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from byok.api.access import IdentityUnreachableError, UnauthenticatedError
+from byok.api.following import TooManyStreamsError
 from byok.domain.models import Problem
 from byok.service import errors
 
@@ -158,6 +159,11 @@ def install(app: FastAPI) -> None:
     async def identity_unreachable(_: Request, error: IdentityUnreachableError) -> Response:
         again = {"Retry-After": "5"}
         return answer(HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again)
+
+    @app.exception_handler(TooManyStreamsError)
+    async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
+        again = {"Retry-After": "5"}
+        return answer(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
 
     @app.exception_handler(NothingMore)
     async def nothing_more(_: Request, __: NothingMore) -> Response:

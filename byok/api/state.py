@@ -10,6 +10,7 @@ import structlog
 
 from byok.api.access import Authenticator
 from byok.api.following import Followers
+from byok.api.paging import Pager
 from byok.domain.vendor import VendorProfile
 from byok.service import EnvironmentService
 from byok.service.errors import ServiceError, TemporalUnreachableError
@@ -28,6 +29,8 @@ class ApiState:
         platform_role_arn: The role that the customers' key policies name.
         vendor: The vendor's names.
         connect: Opens the door to Temporal.
+        secret: What is handed out and has to come back unchanged is signed with.
+        most_streams: How many streams one organisation may have open.
         opened: Set as soon as it is open.
     """
 
@@ -35,6 +38,8 @@ class ApiState:
     platform_role_arn: str
     vendor: VendorProfile
     connect: Callable[[], Awaitable[EnvironmentService]]
+    secret: str = field(repr=False)
+    most_streams: int
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
     _followers: Followers | None = field(default=None, init=False)
@@ -58,8 +63,13 @@ class ApiState:
             TemporalUnreachableError: As `service`.
         """
         if self._followers is None:
-            self._followers = Followers(self.service)
+            self._followers = Followers(self.service, self.most_streams)
         return self._followers
+
+    @property
+    def pager(self) -> Pager:
+        """Signs the ends of pages."""
+        return Pager(self.secret)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

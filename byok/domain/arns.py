@@ -44,6 +44,9 @@ _PARTITION_BY_REGION_PREFIX: Final = (
     ("eu-isoe-", "aws-iso-e"),
 )
 
+KEY_ARN_MAX: Final = 2048
+"""KMS takes no longer identifier of a key (its model: KeyIdType)."""
+
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
 """Every Region there is; bounded, so that a bucket name with a Region in it stays within S3's 63 characters."""
 

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from byok.domain.arns import KEY_ARN_MAX
+
 S3_KEY: Final = "S3KmsKeyArn"
 RDS_KEY: Final = "RdsKmsKeyArn"
 
@@ -70,7 +72,8 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stripped(value: Any) -> Any:
-    return value.strip() if isinstance(value, str) else value
+    # What is too long stays so: the length is said to be measured as it was sent.
+    return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX else value
 
 
 def _is_payload(value: Any) -> bool:

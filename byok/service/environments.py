@@ -96,8 +96,11 @@ class EnvironmentService(EnvironmentReader):
                 return await self._found(request, found.run_id)
             try:
                 return await self._start(request, policy, key)
-            except WorkflowAlreadyStartedError as error:  # somebody else was quicker
-                return await self._found(request, error.run_id)
+            except WorkflowAlreadyStartedError:  # somebody else was quicker, or the same request came twice
+                found = await self.status(request.environment_id)
+            if key is not None and await self._began_with(key, found):
+                return await self._same(request, found.run_id)
+            return await self._found(request, found.run_id)
 
     async def check(self, request: CheckKeysRequest) -> KeyCheck:
         """Check two keys and make nothing.

@@ -1,6 +1,6 @@
 """Joins the wizard: its pages, its errors as pages, and what a browser is told to refuse."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -8,11 +8,11 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from byok.api.access import IdentityUnreachableError, OpenAccess, UnauthenticatedError
+from byok.api.following import TooManyStreamsError
 from byok.api.problems import MISTAKE, STATUSES, NothingMore, ProblemError
 from byok.api.state import ApiState
 from byok.service.errors import ServiceError
@@ -34,17 +34,15 @@ HEADERS: Final = {
 }
 
 
-def make_wizard(state: ApiState, secret: str, middleware: Sequence[Middleware] = ()) -> FastAPI:
+def make_wizard(state: ApiState) -> FastAPI:
     """The wizard, which stands beside the API.
 
     Args:
         state: What both work with.
-        secret: What cookies are signed with.
-        middleware: What stands before it.
     """
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, middleware=middleware)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
-    app.state.sessions = Sessions(secret, everybody=isinstance(state.access, OpenAccess))
+    app.state.sessions = Sessions(state.secret, everybody=isinstance(state.access, OpenAccess))
     app.state.pages = Pages(state.vendor, signs_in=not isinstance(state.access, OpenAccess))
     for routes in (sign_in, new_environment, environments):
         app.include_router(routes.router)
@@ -95,6 +93,11 @@ def _tell_errors_as_pages(app: FastAPI) -> None:
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:
         return page(request, error.status, "This cannot be done", str(error))
+
+    @app.exception_handler(TooManyStreamsError)
+    async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
+        # The page asks for itself every few seconds instead.
+        return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
     @app.exception_handler(NothingMore)
     async def nothing_more(_: Request, __: NothingMore) -> Response:

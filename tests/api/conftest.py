@@ -11,7 +11,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from byok.api.access import Authenticator, OpenAccess
-from byok.api.app import make_app
+from byok.api.app import make_app, protected
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
 from byok.service import EnvironmentService
@@ -60,13 +60,17 @@ def asked(environment_id: str, **changes: object) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def opened(door: EnvironmentService, access: Authenticator | None) -> AsyncIterator[ApiState]:
+async def opened(
+    door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
+) -> AsyncIterator[ApiState]:
     """What a server works with, once its door is open; without access settings everybody may call."""
 
     async def connect() -> EnvironmentService:
         return door
 
-    state = ApiState(access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect)
+    state = ApiState(
+        access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect, "a secret of tests", settings.streams
+    )
     async with state.running():
         await state.opened.wait()
         yield state
@@ -83,9 +87,9 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             token: str | None = None,
             door: EnvironmentService = service,
         ) -> Portal:
-            state = await stack.enter_async_context(opened(door, access))
-            app = make_app(state, settings)
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            state = await stack.enter_async_context(opened(door, access, settings))
+            app = make_app(state)
+            transport = httpx.ASGITransport(protected(app, settings), raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
             return Portal(app, await stack.enter_async_context(http))

@@ -1,5 +1,6 @@
 """What can be done with environments over HTTP."""
 
+import asyncio
 from http import HTTPStatus
 
 import pytest
@@ -83,6 +84,21 @@ async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
     assert (again.status_code, again.json()["run_id"]) == (HTTPStatus.OK, first.json()["run_id"])
     assert (other.status_code, other.json()["code"]) == (422, "byok.IdempotencyKeyReused")
     assert (unnamed.status_code, unnamed.json()["started"]) == (HTTPStatus.ACCEPTED, True)
+
+
+async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_is_told_so(
+    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+) -> None:
+    stage.activities.script["ensure_bucket"] = [DISABLED]
+    await portal.http.post("/v1/environments", json=asked(environment_id))
+    assert (await ended(service, environment_id)).phase is Phase.STOPPED
+    bodies = [asked(environment_id), asked(environment_id, on_failure="rollback")]
+
+    both = await asyncio.gather(
+        *(portal.http.post("/v1/environments", json=body, headers={"Idempotency-Key": "b1"}) for body in bodies)
+    )
+
+    assert sorted(answer.status_code for answer in both) == [202, 422]
 
 
 async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
@@ -232,7 +248,7 @@ async def test_the_list_is_paged_and_filtered(
     assert none["environments"] == []
 
 
-@pytest.mark.parametrize("after", ["%00", "ä", "no base64!", "0000"])
+@pytest.mark.parametrize("after", ["%00", "ä", "no base64!", "0000", "AAAA.bm9ib2R5"])
 async def test_a_page_that_nobody_gave_is_refused(portal: Portal, after: str) -> None:
     refused = await portal.http.get("/v1/environments", params={"after": after})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "after")

@@ -67,7 +67,7 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
         async def make(
             access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
         ) -> Browser:
-            state = await stack.enter_async_context(opened(door, access))
+            state = await stack.enter_async_context(opened(door, access, settings))
             transport = httpx.ASGITransport(make_server(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))

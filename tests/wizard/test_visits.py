@@ -1,6 +1,8 @@
 """Who gets into the wizard, and that nothing that is sent to it does any harm."""
 
+import re
 import time
+from html import unescape
 
 import pytest
 
@@ -9,6 +11,7 @@ from byok.domain.organisations import Scope
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
 from byok.settings import ApiSettings
+from byok.wizard.routes import environments
 from byok.wizard.sessions import COOKIE, LIFETIME_SECONDS, Session, Sessions
 from tests.api.test_access import TOKEN, known
 from tests.wizard.conftest import DRAFT, Browser, Open
@@ -208,3 +211,23 @@ async def test_what_is_not_there_is_a_page_that_says_so(browser: Browser, path: 
     answer = await browser.go(path)
     assert answer.status_code == 404
     assert "There is no such page" in browser.text
+
+
+async def test_the_list_has_as_many_pages_as_it_needs(
+    browser: Browser, service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "_PAGE", 1)
+    for name in ("a", "b"):
+        await service.create(request(f"{environment_id}-{name}"))
+        await ended(service, f"{environment_id}-{name}")
+    seen = []
+    await browser.go("/environments")
+    while "Next page" in browser.text:
+        seen.append(browser.text)
+        await browser.go(unescape(re.search(r'href="([^"]+)">Next page', browser.page.text)[1]))  # type: ignore[index]
+    pages = [text for text in [*seen, browser.text] if environment_id in text]
+    assert len(pages) == 2, "one environment on each page"
+    assert "First page" in browser.text
+
+    await browser.go("/environments?after=made-up")
+    assert browser.page.status_code == 422

@@ -1,10 +1,8 @@
 """Environments: asked for, seen, listed, continued, named, ended, deleted."""
 
-import base64
-import binascii
 import hashlib
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field, StrictBool
@@ -15,12 +13,14 @@ from byok.api.dependencies import (
     ReadableId,
     Reader,
     Service,
+    State,
     WritableId,
     Writer,
     must_be_theirs,
 )
 from byok.api.problems import documented, invalid
 from byok.contracts import environment_workflow_id
+from byok.domain.arns import KEY_ARN_MAX
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
 from byok.domain.models.base import Request
 from byok.domain.naming import ENVIRONMENT_ID_MAX
@@ -34,7 +34,6 @@ router = APIRouter(
         HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
     ),
 )
-_SEAL_BYTES: Final = 8
 EXISTING = documented(HTTPStatus.NOT_FOUND)
 CHANGEABLE = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
@@ -42,8 +41,8 @@ CHANGEABLE = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 class ReplayRequest(Request):
     """With what a stopped environment goes on; the keys stay the same where nothing is said."""
 
-    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=2048)
-    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=2048)
+    s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX)
+    rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX)
 
 
 class NameRequest(Request):
@@ -96,6 +95,7 @@ async def create(
 async def list_environments(
     caller: Reader,
     service: Service,
+    state: State,
     phase: Annotated[Phase | None, Query(description="Those in this phase alone.")] = None,
     prefix: Annotated[
         str, Query(pattern=r"^[a-z0-9-]*$", max_length=ENVIRONMENT_ID_MAX, description="What the ids begin with.")
@@ -109,8 +109,10 @@ async def list_environments(
         start = prefix
     elif not start.startswith(prefix):  # nothing of theirs begins so
         return EnvironmentPage(environments=[])
-    found, following = await service.page_of_environments(prefix=start, phase=phase, size=size, after=_opened(after))
-    return EnvironmentPage(environments=found, next=_sealed(following))
+    found, end = await service.page_of_environments(
+        prefix=start, phase=phase, size=size, after=state.pager.opened(after)
+    )
+    return EnvironmentPage(environments=found, next=state.pager.sealed(end))
 
 
 @router.get("/{environment_id}", responses=EXISTING)
@@ -161,29 +163,3 @@ async def delete(
     request = await service.delete_request(environment_id, final_snapshot=final_snapshot)
     started = await service.delete(request)
     return Accepted(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id), started=started)
-
-
-def _sealed(token: bytes | None) -> str | None:
-    """A page's end for the caller.
-
-    Temporal takes what is no end of a page for a failure of its own, and the client tries again and again: what did not
-    come from here is not to reach it.
-    """
-    return base64.urlsafe_b64encode(_seal(token) + token).decode() if token else None
-
-
-def _opened(sealed: str | None) -> bytes | None:
-    if not sealed:
-        return None
-    try:
-        raw = base64.b64decode(sealed.encode(), altchars=b"-_", validate=True)
-    except (binascii.Error, UnicodeError):
-        raw = b""
-    token = raw[_SEAL_BYTES:]
-    if not token or raw[:_SEAL_BYTES] != _seal(token):
-        raise invalid("after", "has to be what the page before gave as next")
-    return token
-
-
-def _seal(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()[:_SEAL_BYTES]

@@ -15,8 +15,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from byok.api.access import Caller
 from byok.api.answers import StreamProblem
-from byok.api.dependencies import ReadableId, Service, Watching
+from byok.api.dependencies import ReadableId, Reader, Service, Watching
+from byok.api.following import Followers
 from byok.api.problems import NothingMore, documented
 from byok.service import EnvironmentService
 from byok.service.errors import ServiceError
@@ -57,25 +59,31 @@ class Seen:
         return f"{self.run_id}:{self.phases}:{self.digest}"
 
 
-async def begin_after(last_event_id: str | None, environment_id: str, service: EnvironmentService) -> Seen:
+async def begin_after(
+    last_event_id: str | None, environment_id: str, caller: Caller, service: EnvironmentService, followers: Followers
+) -> Seen:
     """Where to begin, told before a stream does: an environment that is not there is an error and no stream.
 
     Raises:
         NothingMore: All was seen, and nothing will come.
         EnvironmentNotFoundError: There is none.
+        TooManyStreamsError: As many are open as may be.
     """
     seen, status = Seen.from_id(last_event_id), await service.status(environment_id)
     if status.phase.final and Seen.of(status) == seen:
         raise NothingMore
+    followers.must_have_room(caller)
     return seen
 
 
 async def _unseen(
     environment_id: ReadableId,
+    caller: Reader,
     service: Service,
+    followers: Watching,
     last_event_id: Annotated[str | None, Header(max_length=256, description="The last event that was seen.")] = None,
 ) -> Seen:
-    return await begin_after(last_event_id, environment_id, service)
+    return await begin_after(last_event_id, environment_id, caller, service, followers)
 
 
 @router.get(
@@ -93,11 +101,11 @@ async def _unseen(
     },
 )
 async def events(
-    environment_id: ReadableId, followers: Watching, seen: Annotated[Seen, Depends(_unseen)]
+    environment_id: ReadableId, caller: Reader, followers: Watching, seen: Annotated[Seen, Depends(_unseen)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Phases and status of an environment until it is ready, stopped or deleted."""
+    """Phases and status of an environment until it is ready, stopped or deleted, or the token ends."""
     try:
-        async for status in followers.follow(environment_id):
+        async for status in followers.follow(environment_id, caller):
             for event in unseen_events(status, seen):
                 yield event
             seen = Seen.of(status)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from byok.api.answers import PolicyAnswer
 from byok.api.dependencies import Reader, Service, State, Writer
 from byok.api.problems import documented, invalid
-from byok.domain.arns import REGION_PATTERN, ArnError, WhichKey, parse_key_arn
+from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, WhichKey, parse_key_arn
 from byok.domain.models import CheckKeysRequest, KeyCheck
 from byok.domain.policy_check.calls import PlatformSide
 from byok.domain.policy_check.report import examine
@@ -33,7 +33,7 @@ class PolicyCheckRequest(BaseModel):
     key: WhichKey
     region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=32)]
     policy: Annotated[str, Field(max_length=65_536)]
-    key_arn: Annotated[str | None, Field(max_length=2048)] = None
+    key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX)] = None
 
 
 @router.post("/key-checks", responses=documented(HTTPStatus.BAD_GATEWAY))

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from byok.domain.arns import REGION_PATTERN, ROLE_ARN_PATTERN
+from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ROLE_ARN_PATTERN
 from byok.domain.models.base import Request
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
 from byok.domain.payload import with_payload_expanded
@@ -26,8 +26,8 @@ class CheckKeysRequest(Request):
     """
 
     region: str = Field(pattern=REGION_PATTERN)
-    s3_key_arn: str = Field(min_length=1, max_length=2048)
-    rds_key_arn: str = Field(min_length=1, max_length=2048)
+    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX)
+    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX)
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
 
     @model_validator(mode="before")

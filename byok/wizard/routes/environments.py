@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
@@ -23,13 +23,21 @@ from byok.wizard.views import View
 from byok.wizard.visit import Form, OwnId, Reading, Shown, Writing
 
 router = APIRouter(prefix="/environments")
+_PAGE: Final = 50
 
 
 @router.get("")
-async def list_environments(request: Request, pages: Shown, state: State, session: Reading) -> Response:
+async def list_environments(
+    request: Request, pages: Shown, state: State, session: Reading, after: Annotated[str | None, Query()] = None
+) -> Response:
     """The visitor's environments."""
-    found, _ = await state.service.page_of_environments(prefix=session.caller.prefix, size=100)
-    return pages.render(request, "environments.html", session=session, environments=found)
+    found, end = await state.service.page_of_environments(
+        prefix=session.caller.prefix, size=_PAGE, after=state.pager.opened(after)
+    )
+    following = state.pager.sealed(end)
+    return pages.render(
+        request, "environments.html", session=session, environments=found, first=after is None, following=following
+    )
 
 
 @router.get("/{environment_id}")
@@ -62,19 +70,20 @@ async def retry(
 
 async def _unseen(
     state: State,
+    session: Reading,
     environment_id: OwnId,
     last_event_id: Annotated[str | None, Header(max_length=256)] = None,
 ) -> Seen:
-    return await begin_after(last_event_id, environment_id, state.service)
+    return await begin_after(last_event_id, environment_id, session.caller, state.service, state.followers)
 
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
 async def changes(
-    state: State, environment_id: OwnId, seen: Annotated[Seen, Depends(_unseen)]
+    state: State, session: Reading, environment_id: OwnId, seen: Annotated[Seen, Depends(_unseen)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Says that something has changed: the page then asks for its live part again."""
     try:
-        async for status in state.followers.follow(environment_id):
+        async for status in state.followers.follow(environment_id, session.caller):
             now = Seen.of(status)
             if now != seen:
                 yield ServerSentEvent(event="change", id=str(now), data=status.phase)

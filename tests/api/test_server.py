@@ -1,0 +1,124 @@
+"""Streams and their ends, and what stands before API and wizard together: seen on a real server."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, cast
+
+import httpx
+import pytest
+import uvicorn
+
+from byok.api.access import Authenticator, Caller, OpenAccess
+from byok.api.state import ApiState
+from byok.domain.organisations import Scope
+from byok.domain.statuses import Phase
+from byok.domain.vendor import VendorProfile
+from byok.local.ports import HOST, Ports
+from byok.service import EnvironmentService
+from byok.service.status import EnvironmentStatus
+from byok.settings import ApiSettings
+from byok.web import make_server
+from tests.workflows.scripted import PLATFORM
+
+
+class Waiting:
+    """A door behind which an environment waits for its database, without end."""
+
+    async def status(self, environment_id: str) -> EnvironmentStatus:
+        return EnvironmentStatus(
+            environment_id=environment_id,
+            phase=Phase.AWAITING_DATABASE,
+            workflow_id=f"environment/{environment_id}",
+            run_id="run",
+            started_at=datetime(2026, 11, 25, tzinfo=UTC),
+        )
+
+
+async def waiting() -> EnvironmentService:
+    return cast(EnvironmentService, Waiting())
+
+
+def state_for(access: Authenticator, most_streams: int = 500) -> ApiState:
+    return ApiState(access, PLATFORM.role_arn, VendorProfile(), waiting, "a secret of tests", most_streams)
+
+
+class Briefly:
+    """Knows everybody, and each of them for a moment."""
+
+    async def caller_of(self, token: str | None) -> Caller:
+        return Caller("acme", frozenset(Scope), time.time() + 1)
+
+
+SETTINGS = ApiSettings()
+
+
+@contextlib.asynccontextmanager
+async def serving(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
+    port = Ports.free().web
+    server = uvicorn.Server(uvicorn.Config(make_server(state, settings), HOST, port, log_config=None))
+    task = asyncio.create_task(server._serve())  # without its own signal handlers
+    try:
+        async with asyncio.timeout(20):
+            while not server.started:  # noqa: ASYNC110 - it sets no event
+                await asyncio.sleep(0.02)
+        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=10) as http:
+            yield http
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.mark.parametrize("path", ["/v1/environments/acme/events", "/environments/acme/changes"])
+async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None:
+    state: Any = state_for(OpenAccess())
+    async with serving(state) as http:
+        async with http.stream("GET", path) as staying, http.stream("GET", path) as leaving:
+            await anext(staying.aiter_lines())
+            await anext(leaving.aiter_lines())
+            assert {name: one.watchers for name, one in state.followers._watched.items()} == {"acme": 2}
+        async with asyncio.timeout(20):
+            while state.followers._watched:  # noqa: ASYNC110 - it is told to nobody
+                await asyncio.sleep(0.02)
+
+
+async def test_stream_ends_with_the_token_that_opened_it() -> None:
+    path = "/v1/environments/acme-prod/events"
+    async with asyncio.timeout(20), serving(state_for(Briefly())) as http, http.stream("GET", path) as stream:
+        lines = [line async for line in stream.aiter_lines()]
+    assert any("AWAITING_DATABASE" in line for line in lines)
+
+
+async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended() -> None:
+    path = "/v1/environments/acme/events"
+    async with serving(state_for(OpenAccess(), most_streams=1)) as http:
+        async with http.stream("GET", path) as only:
+            lines = only.aiter_lines()  # kept: without it the stream would end
+            await anext(lines)
+            refused = await http.get(path)
+            page = await http.get("/environments/acme/changes")
+        async with asyncio.timeout(20):
+            while True:
+                async with http.stream("GET", path) as later:
+                    if later.status_code == HTTPStatus.OK:
+                        break
+    assert (refused.status_code, refused.json()["code"], page.status_code) == (429, "byok.TooManyStreams", 429)
+    assert refused.headers["retry-after"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example.com", 400)]
+)
+async def test_an_open_server_answers_to_names_of_this_machine_alone(host: str, status: int) -> None:
+    async with serving(state_for(OpenAccess())) as http:
+        answer = await http.get("/health", headers={"Host": host})
+    assert answer.status_code == status
+
+
+async def test_api_and_wizard_count_requests_together() -> None:
+    async with serving(state_for(OpenAccess()), ApiSettings(requests_per_minute=2)) as http:
+        answers = [await http.get(path) for path in ("/health", "/new", "/health", "/new")]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
