@@ -8,7 +8,7 @@ TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 
-.PHONY: help setup demo up test lint faults api-fuzz format lock clean
+.PHONY: help setup demo up test lint faults api-fuzz api-bench format lock clean
 
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -59,6 +59,9 @@ faults: setup ## Everything that can go wrong, tried on real processes: a quarte
 
 api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
+
+api-bench: setup ## What the HTTP API adds to a bare handler that makes the same Temporal calls: a minute and a half.
+	$(BIN)/python -m bench.api
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

@@ -6,6 +6,7 @@ Ends with exit code 0 on SIGTERM and SIGINT, 2 where its settings are wrong or i
 import argparse
 import asyncio
 import contextlib
+import gc
 import hashlib
 import ipaddress
 import json
@@ -103,6 +104,9 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     try:
+        # What is loaded by now stays for good: the collector, which all requests wait for, need not look at it again.
+        gc.collect()
+        gc.freeze()
         _Server(config).run()
     except SystemExit as end:  # it cannot listen there; uvicorn has said why
         return end.code if isinstance(end.code, int) else 1

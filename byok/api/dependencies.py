@@ -1,4 +1,7 @@
-"""What routes ask for by name: the door to Temporal, who calls, and an environment that is the caller's."""
+"""What routes ask for by name: the door to Temporal, who calls, and an environment that is the caller's.
+
+All of them are coroutines: FastAPI hands a plain function to a thread, which costs more than anything it does here.
+"""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -18,23 +21,25 @@ from byok.service import EnvironmentService
 _bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")
 
 
-def _state(request: Request) -> ApiState:
+def _held(request: Request) -> ApiState:
     """What the application holds."""
     found: ApiState = request.app.state.byok
     return found
 
 
+async def _state(request: Request) -> ApiState:
+    return _held(request)
+
+
+async def _service(request: Request) -> EnvironmentService:
+    return _held(request).service
+
+
+async def _followers(request: Request) -> Followers:
+    return _held(request).followers
+
+
 State = Annotated[ApiState, Depends(_state)]
-
-
-def _service(state: State) -> EnvironmentService:
-    return state.service
-
-
-def _followers(state: State) -> Followers:
-    return state.followers
-
-
 Service = Annotated[EnvironmentService, Depends(_service)]
 Watching = Annotated[Followers, Depends(_followers)]
 Region = Annotated[
@@ -49,7 +54,7 @@ class Requires:
         self._scope = scope
 
     async def __call__(
-        self, state: State, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
         """Who calls.
 
@@ -57,7 +62,7 @@ class Requires:
             UnauthenticatedError: It is not known.
             ProblemError: It is, and may not.
         """
-        caller = await state.access.caller_of(credentials.credentials if credentials else None)
+        caller = await _held(request).access.caller_of(credentials.credentials if credentials else None)
         if self._scope not in caller.scopes:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
@@ -97,15 +102,15 @@ def owned(caller: Caller, environment_id: str) -> str:
     return environment_id
 
 
-def _readable(caller: Reader, environment_id: EnvironmentId) -> str:
+async def _readable(caller: Reader, environment_id: EnvironmentId) -> str:
     return owned(caller, environment_id)
 
 
-def _writable(caller: Writer, environment_id: EnvironmentId) -> str:
+async def _writable(caller: Writer, environment_id: EnvironmentId) -> str:
     return owned(caller, environment_id)
 
 
-def _deletable(caller: Deleter, environment_id: EnvironmentId) -> str:
+async def _deletable(caller: Deleter, environment_id: EnvironmentId) -> str:
     return owned(caller, environment_id)
 
 

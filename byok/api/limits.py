@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from byok.api.problems import answer
@@ -51,16 +51,19 @@ class BodyLimit:
 
 @dataclass
 class RateLimit:
-    """Lets each address make so many requests a minute; each process counts for itself."""
+    """Lets each address make so many requests a minute; each process counts for itself.
+
+    A sliding window of two counters: what keeps the time of each request looks through all addresses at every hit.
+    """
 
     app: ASGIApp
     per_minute: int
     _item: RateLimitItem = field(init=False, repr=False)
-    _limiter: MovingWindowRateLimiter = field(init=False, repr=False)
+    _limiter: SlidingWindowCounterRateLimiter = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._item = RateLimitItemPerMinute(self.per_minute)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""

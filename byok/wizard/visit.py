@@ -28,12 +28,12 @@ class ForeignFormError(Exception):
     """A form that does not come from a page of this visit."""
 
 
-def _pages(request: Request) -> Pages:
+async def _pages(request: Request) -> Pages:
     found: Pages = request.app.state.pages
     return found
 
 
-def _sessions(request: Request) -> Sessions:
+async def _sessions(request: Request) -> Sessions:
     found: Sessions = request.app.state.sessions
     return found
 
@@ -42,7 +42,7 @@ Shown = Annotated[Pages, Depends(_pages)]
 Visits = Annotated[Sessions, Depends(_sessions)]
 
 
-def _visitor(request: Request, sessions: Visits) -> Session:
+async def _visitor(request: Request, sessions: Visits) -> Session:
     session = sessions.read(request)
     if session is None:
         back = request.url.path if request.method != "GET" else f"{request.url.path}?{request.url.query}"
@@ -54,7 +54,7 @@ class _Allowed:
     def __init__(self, scope: Scope, words: str) -> None:
         self._scope, self._words = scope, words
 
-    def __call__(self, session: Annotated[Session, Depends(_visitor)]) -> Session:
+    async def __call__(self, session: Annotated[Session, Depends(_visitor)]) -> Session:
         if not session.may(self._scope):
             raise ForbiddenError(
                 f"You lack the right to {self._words} ({self._scope}). Whoever gave you access gives it."
@@ -77,7 +77,7 @@ async def _form(request: Request, session: Annotated[Session, Depends(_visitor)]
 Form = Annotated[Mapping[str, Any], Depends(_form)]
 
 
-def _theirs(session: Reading, environment_id: EnvironmentId) -> str:
+async def _theirs(session: Reading, environment_id: EnvironmentId) -> str:
     return owned(session.caller, environment_id)
 
 

@@ -1,0 +1,63 @@
+"""Clients that send one request after the other, each over a connection of its own; run as a process of its own.
+
+Bytes are written and read as they are: a client library would cost more than the server, and hide what is measured.
+
+Reads a `Load` as JSON from standard input and prints the latencies in seconds.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+
+class Load(BaseModel):
+    """What is sent.
+
+    Attributes:
+        requests: For each client what it sends, in its order: method, path and body.
+        token: Bearer token.
+        expected: The status that each answer has to have.
+    """
+
+    port: int
+    requests: list[list[tuple[str, str, str]]]
+    token: str
+    expected: int
+
+
+async def client(load: Load, requests: Sequence[tuple[str, str, str]]) -> list[float]:
+    """Send requests one after the other."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
+    latencies = []
+    for method, path, body in requests:
+        content = body.encode()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{load.port}\r\nAuthorization: Bearer {load.token}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        began = time.perf_counter()
+        writer.write(head.encode() + content)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        fields = dict(line.lower().split(b": ", 1) for line in answer.split(b"\r\n")[1:] if line)
+        said = await reader.readexactly(int(fields[b"content-length"]))
+        latencies.append(time.perf_counter() - began)
+        status = int(answer.split(b" ", 2)[1])
+        if status != load.expected:
+            raise RuntimeError(f"{method} {path}: {status} {said.decode()}")
+    writer.close()
+    return latencies
+
+
+async def main() -> None:
+    """Let all clients begin at once."""
+    load = Load.model_validate_json(sys.stdin.read())
+    found = await asyncio.gather(*(client(load, requests) for requests in load.requests))
+    print(json.dumps([latency for one in found for latency in one]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
