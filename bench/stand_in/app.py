@@ -1,0 +1,115 @@
+"""The stand-in as a whole: which operation a request means, and the endpoint that benchmarks control it by."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from bench.stand_in import rds, sts
+from bench.stand_in.calls import Calls
+from bench.stand_in.connection import Connection
+from bench.stand_in.messages import Answer, Refused, Request, not_modelled, query_answer, refusal
+from bench.stand_in.rds import Databases
+from bench.stand_in.s3 import Buckets
+
+CONTROL: Final = "/_stand_in/"
+
+QueryHandler = Callable[[str, dict[str, str]], str]
+
+
+class StandIn:
+    """AWS, as far as the worker's activities call it on the happy way.
+
+    Args:
+        database_seconds: How long a cluster, a writer or a snapshot is `creating` or `deleting`.
+        page: Clusters or instances on a page, where a call names no MaxRecords.
+    """
+
+    def __init__(self, database_seconds: float, page: int = 100) -> None:
+        self.calls = Calls()
+        self._buckets = Buckets()
+        self._query: Mapping[str, tuple[str, Mapping[str, QueryHandler]]] = {
+            "rds": (rds.NAMESPACE, Databases(database_seconds, page).handlers),
+            "sts": (sts.NAMESPACE, {"GetCallerIdentity": sts.get_caller_identity}),
+        }
+
+    def answer(self, request: Request) -> Answer:
+        """Answer one request."""
+        if request.path.startswith(CONTROL):
+            return self._controlled(request)
+        service = "s3"
+        try:
+            service, region = _scope(request)
+            if service == "s3":
+                operation, handler = self._buckets.operation(request)
+                self.calls.count(service, operation)
+                return handler(request, region)
+            if service not in self._query:
+                raise not_modelled(f"the service {service}")
+            return self._by_query(service, region, request.body)
+        except Refused as refused:
+            if refused.code == "NotImplemented":
+                self.calls.count_not_modelled(refused.message)
+            return refusal(service, refused, head=request.method == "HEAD")
+
+    def _by_query(self, service: str, region: str, body: bytes) -> Answer:
+        namespace, handlers = self._query[service]
+        params = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        operation = params.pop("Action", "")
+        params.pop("Version", None)
+        handler = handlers.get(operation)
+        if handler is None:
+            raise not_modelled(f"{service}:{operation or '(no Action)'}")
+        self.calls.count(service, operation)
+        return query_answer(namespace, operation, handler(region, params))
+
+    def _controlled(self, request: Request) -> Answer:
+        """GET health, GET and DELETE calls, POST and DELETE refuse."""
+        match request.method, request.path.removeprefix(CONTROL):
+            case "GET", "health":
+                return _json({"ready": True})
+            case "GET", "calls":
+                return _json(self.calls.shown())
+            case "DELETE", "calls":
+                self.calls.forget()
+            case "POST", "refuse":
+                try:
+                    asked = json.loads(request.body)
+                    refused = Refused(asked["code"], asked["message"], asked["status"])
+                    self.calls.refusals[asked["operation"]] = refused
+                except (ValueError, KeyError, TypeError) as error:
+                    return _json({"error": f"operation, code, message and status are needed: {error!r}"}, 400)
+            case "DELETE", "refuse":
+                self.calls.refusals.clear()
+            case _:
+                return _json({"error": f"There is no {request.method} {request.path} here."}, 404)
+        return _json({})
+
+
+@asynccontextmanager
+async def serving(stand_in: StandIn, port: int) -> AsyncIterator[int]:
+    """Serve on this machine alone, and give the port; 0 takes a free one."""
+    connections: set[Connection] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(stand_in.answer, connections), "127.0.0.1", port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in list(connections):
+            connection.close()
+        await asyncio.sleep(0)  # what is closed is lost in the loop's next round
+
+
+def _scope(request: Request) -> tuple[str, str]:
+    """Service and Region, as the signature says them: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
+    parts = request.headers.get("authorization", "").split("/", 4)
+    if len(parts) < 5:
+        raise not_modelled("requests that are not signed: the signature says which service and Region is meant")
+    return parts[3], parts[2]
+
+
+def _json(content: dict[str, Any], status: int = 200) -> Answer:
+    return Answer(status, {"content-type": "application/json"}, json.dumps(content).encode())

@@ -1,0 +1,58 @@
+"""What was called, how often in which second, and what was refused because a benchmark wanted it so."""
+
+import time
+from collections import Counter, deque
+from typing import Any, Final
+
+from bench.stand_in.messages import Refused
+
+_SECONDS: Final = 600
+_REFUSED_AT_MOST: Final = 10_000
+
+
+class Calls:
+    """The log of the calls since the start or the last time that it was emptied."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, Refused] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew; what is to be refused stays so."""
+        self._counts: Counter[str] = Counter()
+        self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=_SECONDS)
+        self._refused: deque[dict[str, Any]] = deque(maxlen=_REFUSED_AT_MOST)
+        self._not_modelled: Counter[str] = Counter()
+        self._since, self._cpu = time.time(), time.process_time()
+
+    def count(self, service: str, operation: str) -> None:
+        """Count a call.
+
+        Raises:
+            Refused: Calls of this operation are to be refused.
+        """
+        name, now = f"{service}:{operation}", time.time()
+        self._counts[name] += 1
+        if not self._seconds or self._seconds[-1][0] != int(now):
+            self._seconds.append((int(now), Counter()))
+        self._seconds[-1][1][name] += 1
+        if operation in self.refusals:
+            self._refused.append({"operation": operation, "at": now})
+            refused = self.refusals[operation]
+            raise Refused(refused.code, refused.message, refused.status)
+
+    def count_not_modelled(self, message: str) -> None:
+        """Count a call of what the stand-in does not answer."""
+        self._not_modelled[message] += 1
+
+    def shown(self) -> dict[str, Any]:
+        """Counts per operation, per second and operation, refusals, and the processor's time that all of it took."""
+        recently = time.time() - _SECONDS
+        return {
+            "since": self._since,
+            "cpu_seconds": time.process_time() - self._cpu,
+            "calls": self._counts,
+            "per_second": [{"second": second, **counts} for second, counts in self._seconds if second >= recently],
+            "refused": list(self._refused),
+            "not_modelled": self._not_modelled,
+        }

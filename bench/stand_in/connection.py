@@ -1,0 +1,89 @@
+"""HTTP/1.1 as boto3 speaks it, read by hand: that takes a tenth of what a parser for everybody takes.
+
+Connections stay open, and a client that waits for leave to send its body gets it. A body has to say its length.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from bench.stand_in.messages import Answer, Request
+
+_END: Final = b"\r\n\r\n"
+_STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection.
+
+    Args:
+        answer: Answers a request.
+        connections: Those that are open; this one is among them as long as it is.
+    """
+
+    def __init__(self, answer: Callable[[Request], Answer], connections: "set[Connection]") -> None:
+        self._answer = answer
+        self._connections = connections
+        self._received = bytearray()
+        self._request: Request | None = None
+        self._missing = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is over, for whatever reason
+        """Forget it."""
+        self._connections.discard(self)
+
+    def close(self) -> None:
+        """End it, once what was answered is sent."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is complete."""
+        self._received += data
+        while not self._transport.is_closing():
+            if self._request is None and not self._read_head():
+                return
+            if self._request is None or len(self._received) < self._missing:
+                return
+            request, self._request = self._request, None
+            request.body = bytes(self._received[: self._missing])
+            del self._received[: self._missing]
+            self._send(request, self._answer(request))
+
+    def _read_head(self) -> bool:
+        """Take the head of a request from what was received; False where it is not complete."""
+        end = self._received.find(_END)
+        if end < 0:
+            return False
+        first, *lines = self._received[:end].decode("latin-1").split("\r\n")
+        del self._received[: end + len(_END)]
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        method, target, _ = first.split(" ")
+        path, _, query = target.partition("?")
+        self._request = request = Request(method, path, query, headers, b"")
+        self._missing = int(headers.get("content-length", 0))
+        if "transfer-encoding" in headers:
+            self._send(request, Answer(501, {}, b"The stand-in takes no body without a length."))
+            self._transport.close()
+        elif headers.get("expect") == "100-continue" and len(self._received) < self._missing:
+            self._transport.write(_CONTINUE)
+        return True
+
+    def _send(self, request: Request, answer: Answer) -> None:
+        """Write an answer. That to a HEAD may say the length of a body which it does not have."""
+        head = _STATUS_LINES[answer.status] + "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
+        if "content-length" not in answer.headers and answer.status != HTTPStatus.NO_CONTENT:
+            head += f"content-length: {len(answer.body)}\r\n"
+        self._transport.write(f"{head}\r\n".encode("latin-1") + (b"" if request.method == "HEAD" else answer.body))
+        if request.headers.get("connection") == "close":
+            self._transport.close()

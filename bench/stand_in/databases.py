@@ -1,0 +1,210 @@
+"""Clusters, instances and final snapshots, as RDS answers them. What does not change of one is written once."""
+
+import secrets
+import string
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from bench.stand_in.messages import xml
+from byok.domain.arns import partition_of
+from byok.localaws.world import PLATFORM_ACCOUNT
+
+_VERSION: Final = "17.5"
+_PORT: Final = 5432
+_Params = Mapping[str, str]
+_INHERITED: Final = (
+    *("BackupRetentionPeriod", "Engine", "EngineVersion", "KmsKeyId", "MasterUsername", "StorageEncrypted"),
+    *("StorageEncryptionType", "IAMDatabaseAuthenticationEnabled", "VpcSecurityGroups", "PreferredBackupWindow"),
+)
+_OF_A_SNAPSHOT: Final = (
+    *("AvailabilityZones", "ClusterCreateTime", "DBClusterIdentifier", "DbClusterResourceId", "Engine"),
+    *("EngineVersion", "IAMDatabaseAuthenticationEnabled", "KmsKeyId", "MasterUsername", "Port", "StorageEncrypted"),
+    "StorageEncryptionType",
+)
+
+
+@dataclass(slots=True)
+class Database:
+    """A cluster, an instance or a snapshot.
+
+    Attributes:
+        fields: What does not change, as it is answered.
+        written: The same as XML.
+        number: Grows with every record: what a page ends with, and the next begins after.
+        until: When it is `available`, or gone.
+        members: Of a cluster its instances.
+    """
+
+    name: str
+    fields: dict[str, Any]
+    number: int
+    until: float
+    cluster: "Database | None" = None
+    deleting: bool = False
+    protected: bool = False
+    members: dict[str, "Database"] = field(default_factory=dict)
+    written: str = ""
+
+    def __post_init__(self) -> None:
+        self.written = xml(self.fields)
+
+    def status(self, now: float) -> str | None:
+        """What it is at `now`; None where it is gone."""
+        if now < self.until:
+            return "deleting" if self.deleting else "creating"
+        return None if self.deleting else "available"
+
+
+def cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
+    """A new cluster by what CreateDBCluster was given."""
+    key, now = params.get("KmsKeyId"), _now()
+    host = f"{secrets.token_hex(6)}.{region}.rds.amazonaws.com"
+    logs, scaling = _listed(params, "EnableCloudwatchLogsExports.member"), "ServerlessV2ScalingConfiguration"
+    groups = _listed(params, "VpcSecurityGroupIds.VpcSecurityGroupId")
+    capacity = {bound: params.get(f"{scaling}.{bound}") for bound in ("MinCapacity", "MaxCapacity")}
+    return {
+        "AllocatedStorage": 1,
+        "AvailabilityZones": ("AvailabilityZone", [f"{region}{zone}" for zone in "abc"]),
+        "BackupRetentionPeriod": params.get("BackupRetentionPeriod", "1"),
+        "DatabaseName": params.get("DatabaseName"),
+        "DBClusterIdentifier": name,
+        "DBClusterParameterGroup": f"default.{params['Engine']}",
+        "DBSubnetGroup": params.get("DBSubnetGroupName", "default"),
+        "EarliestRestorableTime": now,
+        "Endpoint": f"{name}.cluster-{host}",
+        "ReaderEndpoint": f"{name}.cluster-ro-{host}",
+        "MultiAZ": "false",
+        "Engine": params["Engine"],
+        "EngineVersion": params.get("EngineVersion", _VERSION),
+        "Port": _PORT,
+        "MasterUsername": params.get("MasterUsername"),
+        "PreferredBackupWindow": "03:00-03:30",
+        "PreferredMaintenanceWindow": "sun:04:00-sun:04:30",
+        "ReadReplicaIdentifiers": ("ReadReplicaIdentifier", []),
+        "VpcSecurityGroups": (
+            "VpcSecurityGroupMembership",
+            [{"VpcSecurityGroupId": group, "Status": "active"} for group in groups],
+        ),
+        "StorageEncrypted": "true" if key else "false",
+        "StorageEncryptionType": "sse-kms" if key else "sse-rds",
+        "KmsKeyId": key,
+        "DbClusterResourceId": _resource_id("cluster"),
+        "DBClusterArn": _arn(region, "cluster", name),
+        "AssociatedRoles": ("DBClusterRole", []),
+        "IAMDatabaseAuthenticationEnabled": params.get("EnableIAMDatabaseAuthentication", "false"),
+        "ClusterCreateTime": now,
+        "EnabledCloudwatchLogsExports": ("member", logs) if logs else None,
+        "EngineMode": "provisioned",
+        "AutoMinorVersionUpgrade": "true",
+        "HttpEndpointEnabled": "false",
+        "CopyTagsToSnapshot": params.get("CopyTagsToSnapshot", "false"),
+        "CrossAccountClone": "false",
+        "TagList": ("Tag", _tags(params)),
+        "NetworkType": "IPV4",
+        "ServerlessV2ScalingConfiguration": capacity if any(capacity.values()) else None,
+        "PerformanceInsightsEnabled": "false",
+        "EngineLifecycleSupport": params.get("EngineLifecycleSupport", "open-source-rds-extended-support"),
+    }
+
+
+def instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
+    """A new instance by what CreateDBInstance was given, and what it inherits from its cluster."""
+    return {inherited: cluster.fields[inherited] for inherited in _INHERITED} | {
+        "DBInstanceIdentifier": name,
+        "DBInstanceArn": _arn(region, "db", name),
+        "DbiResourceId": _resource_id("db"),
+        "DBClusterIdentifier": cluster.name,
+        "DBInstanceClass": params["DBInstanceClass"],
+        "AllocatedStorage": 1,
+        "AutoMinorVersionUpgrade": params.get("AutoMinorVersionUpgrade", "true"),
+        "AvailabilityZone": f"{region}a",
+        "CopyTagsToSnapshot": params.get("CopyTagsToSnapshot", cluster.fields["CopyTagsToSnapshot"]),
+        "DeletionProtection": "false",
+        "InstanceCreateTime": _now(),
+        "LicenseModel": "postgresql-license",
+        "MultiAZ": "false",
+        "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", "false"),
+        "PreferredMaintenanceWindow": "sun:04:00-sun:04:30",
+        "PromotionTier": 1,
+        "PubliclyAccessible": params.get("PubliclyAccessible", "false"),
+        "StorageType": "aurora",
+        "TagList": ("Tag", _tags(params)),
+    }
+
+
+def snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
+    """A new final snapshot of a cluster, on the same key."""
+    copied = cluster.fields["CopyTagsToSnapshot"] == "true"
+    return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {
+        "DBClusterSnapshotIdentifier": name,
+        "DBClusterSnapshotArn": _arn(region, "cluster-snapshot", name),
+        "SnapshotCreateTime": _now(),
+        "SnapshotType": "manual",
+        "AllocatedStorage": 1,
+        "TagList": cluster.fields["TagList"] if copied else ("Tag", []),
+    }
+
+
+def shown_cluster(cluster: Database) -> str:
+    """DBCluster as it is now; the first of its instances is the writer."""
+    now = time.time()
+    members = "".join(
+        f"<DBClusterMember><DBInstanceIdentifier>{instance.name}</DBInstanceIdentifier><IsClusterWriter>"
+        f"{'false' if index else 'true'}</IsClusterWriter><DBClusterParameterGroupStatus>in-sync"
+        "</DBClusterParameterGroupStatus><PromotionTier>1</PromotionTier></DBClusterMember>"
+        for index, instance in enumerate(one for one in cluster.members.values() if one.status(now))
+    )
+    return (
+        f"<DBCluster>{cluster.written}<Status>{cluster.status(now)}</Status><LatestRestorableTime>{_now()}"
+        f"</LatestRestorableTime><DBClusterMembers>{members}</DBClusterMembers><DeletionProtection>"
+        f"{'true' if cluster.protected else 'false'}</DeletionProtection></DBCluster>"
+    )
+
+
+def shown_instance(instance: Database) -> str:
+    """DBInstance as it is now. It has an address only once it was created."""
+    status, address = instance.status(time.time()), ""
+    if status != "creating" and instance.cluster is not None:
+        host = instance.cluster.fields["Endpoint"].partition(".cluster-")[2]
+        endpoint = {"Address": f"{instance.name}.{host}", "Port": _PORT, "HostedZoneId": "Z2R2ITUGPM61AM"}
+        address = xml({"Endpoint": endpoint})
+    return f"<DBInstance>{instance.written}<DBInstanceStatus>{status}</DBInstanceStatus>{address}</DBInstance>"
+
+
+def shown_snapshot(snapshot: Database) -> str:
+    """DBClusterSnapshot as it is now."""
+    status = snapshot.status(time.time())
+    changing = xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})
+    return f"<DBClusterSnapshot>{snapshot.written}{changing}</DBClusterSnapshot>"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _arn(region: str, kind: str, name: str) -> str:
+    partition = partition_of(region)
+    return f"arn:{partition}:rds:{region}:{PLATFORM_ACCOUNT}:{kind}:{name}"
+
+
+def _resource_id(prefix: str) -> str:
+    letters = string.ascii_uppercase + string.digits
+    return f"{prefix}-{''.join(secrets.choice(letters) for _ in range(26))}"
+
+
+def _listed(params: _Params, prefix: str) -> list[str]:
+    """The items of a list, in their order: prefix.1, prefix.2, …."""
+    found: list[str] = []
+    while (item := params.get(f"{prefix}.{len(found) + 1}")) is not None:
+        found.append(item)
+    return found
+
+
+def _tags(params: _Params) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    while (key := params.get(f"Tags.Tag.{len(found) + 1}.Key")) is not None:
+        found.append({"Key": key, "Value": params.get(f"Tags.Tag.{len(found) + 1}.Value", "")})
+    return found

@@ -1,0 +1,232 @@
+"""RDS's operations on Aurora clusters, their instances and final snapshots."""
+
+import time
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from bench.stand_in.databases import (
+    Database,
+    cluster_fields,
+    instance_fields,
+    shown_cluster,
+    shown_instance,
+    shown_snapshot,
+    snapshot_fields,
+)
+from bench.stand_in.messages import Refused, not_modelled, xml
+
+NAMESPACE: Final = "http://rds.amazonaws.com/doc/2014-10-31/"
+
+_Params = Mapping[str, str]
+_Table = dict[str, Database]
+_LISTING: Final = ("Filters", "MaxRecords", "Marker")
+_PARAMETERS: Final = {
+    "CreateDBCluster": (
+        *("DBClusterIdentifier", "Engine", "EngineMode", "EngineVersion", "ServerlessV2ScalingConfiguration"),
+        *("DatabaseName", "MasterUsername", "MasterUserAuthenticationType", "StorageEncrypted", "KmsKeyId"),
+        *("EnableIAMDatabaseAuthentication", "DeletionProtection", "BackupRetentionPeriod", "CopyTagsToSnapshot"),
+        *("EnableCloudwatchLogsExports", "EngineLifecycleSupport", "DBSubnetGroupName", "VpcSecurityGroupIds", "Tags"),
+    ),
+    "CreateDBInstance": (
+        *("DBInstanceIdentifier", "DBClusterIdentifier", "Engine", "DBInstanceClass", "PubliclyAccessible"),
+        *("AutoMinorVersionUpgrade", "CopyTagsToSnapshot", "EnablePerformanceInsights", "Tags"),
+    ),
+    "DescribeDBClusters": ("DBClusterIdentifier", *_LISTING),
+    "DescribeDBInstances": ("DBInstanceIdentifier", *_LISTING),
+    "DescribeDBClusterSnapshots": ("DBClusterSnapshotIdentifier",),
+    "ModifyDBCluster": ("DBClusterIdentifier", "DeletionProtection", "ApplyImmediately"),
+    "DeleteDBCluster": ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier"),
+    "DeleteDBInstance": ("DBInstanceIdentifier", "SkipFinalSnapshot"),
+}
+
+
+class Databases:
+    """Everything in RDS, by Region and name, and RDS's operations: each takes Region and parameters, and gives XML."""
+
+    def __init__(self, seconds: float, page: int) -> None:
+        self._seconds, self._page, self._made = seconds, page, 0
+        self._clusters: dict[str, _Table] = defaultdict(dict)
+        self._instances: dict[str, _Table] = defaultdict(dict)
+        self._snapshots: dict[str, _Table] = defaultdict(dict)
+        self.handlers: dict[str, Callable[[str, dict[str, str]], str]] = {
+            "CreateDBCluster": self.create_cluster,
+            "DescribeDBClusters": self.describe_clusters,
+            "ModifyDBCluster": self.modify_cluster,
+            "DeleteDBCluster": self.delete_cluster,
+            "CreateDBInstance": self.create_instance,
+            "DescribeDBInstances": self.describe_instances,
+            "DeleteDBInstance": self.delete_instance,
+            "DescribeDBClusterSnapshots": self.describe_snapshots,
+        }
+
+    def create_cluster(self, region: str, params: _Params) -> str:
+        """CreateDBCluster."""
+        _only("CreateDBCluster", params)
+        name, table = params["DBClusterIdentifier"].lower(), self._clusters[region]
+        if _living(table, name):
+            raise Refused("DBClusterAlreadyExistsFault", "DB Cluster already exists")
+        fields = cluster_fields(region, name, params)
+        made = self._new(name, fields, protected=params.get("DeletionProtection") == "true")
+        table[name] = made
+        return shown_cluster(made)
+
+    def describe_clusters(self, region: str, params: _Params) -> str:
+        """DescribeDBClusters: one by name, some by filter, or all, page by page."""
+        _only("DescribeDBClusters", params)
+        table, name = self._clusters[region], params.get("DBClusterIdentifier")
+        if name:
+            return f"<DBClusters>{shown_cluster(_cluster_named(table, name))}</DBClusters>"
+        names = _filter(params)
+        found = list(table.values()) if names is None else _those(table, names)
+        shown, marker = self._paged(table, found, params)
+        return f"<DBClusters>{''.join(map(shown_cluster, shown))}</DBClusters>{marker}"
+
+    def modify_cluster(self, region: str, params: _Params) -> str:
+        """ModifyDBCluster: whether it is protected from deletion."""
+        _only("ModifyDBCluster", params)
+        cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
+        if "DeletionProtection" in params:
+            cluster.protected = params["DeletionProtection"] == "true"
+        return shown_cluster(cluster)
+
+    def delete_cluster(self, region: str, params: _Params) -> str:
+        """DeleteDBCluster: not while it is protected, inhabited or on its way."""
+        _only("DeleteDBCluster", params)
+        cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
+        if cluster.protected:
+            message = "Cannot delete protected Cluster, please disable deletion protection and try again."
+            raise Refused("InvalidParameterCombination", message)
+        if any(not instance.deleting for instance in cluster.members.values()):
+            message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
+            raise Refused("InvalidDBClusterStateFault", message)
+        status = cluster.status(time.time())
+        if status != "available":
+            message = f"DbCluster {cluster.name} is in {status} state, which does not allow this operation."
+            raise Refused("InvalidDBClusterStateFault", message)
+        snapshot = params.get("FinalDBSnapshotIdentifier")
+        if snapshot:
+            fields = snapshot_fields(region, snapshot.lower(), cluster)
+            self._snapshots[region][snapshot.lower()] = self._new(snapshot.lower(), fields)
+        self._delete(cluster)
+        return shown_cluster(cluster)
+
+    def create_instance(self, region: str, params: _Params) -> str:
+        """CreateDBInstance in a cluster, whose encryption it inherits."""
+        _only("CreateDBInstance", params)
+        name, table = params["DBInstanceIdentifier"].lower(), self._instances[region]
+        if _living(table, name):
+            raise Refused("DBInstanceAlreadyExists", "DB instance already exists")
+        cluster = _cluster_named(self._clusters[region], params.get("DBClusterIdentifier", ""))
+        made = table[name] = self._new(name, instance_fields(region, name, params, cluster), cluster=cluster)
+        cluster.members[name] = made
+        return shown_instance(made)
+
+    def describe_instances(self, region: str, params: _Params) -> str:
+        """DescribeDBInstances: one by name, those of some clusters by filter, or all, page by page."""
+        _only("DescribeDBInstances", params)
+        table, name = self._instances[region], params.get("DBInstanceIdentifier")
+        if name:
+            return f"<DBInstances>{shown_instance(_instance_named(table, name))}</DBInstances>"
+        names = _filter(params)
+        clusters = [] if names is None else _those(self._clusters[region], names)
+        found = [one for cluster in clusters for one in cluster.members.values()]
+        found = list(table.values()) if names is None else sorted(found, key=_number)
+        shown, marker = self._paged(table, found, params)
+        return f"<DBInstances>{''.join(map(shown_instance, shown))}</DBInstances>{marker}"
+
+    def delete_instance(self, region: str, params: _Params) -> str:
+        """DeleteDBInstance."""
+        _only("DeleteDBInstance", params)
+        instance = _instance_named(self._instances[region], params["DBInstanceIdentifier"])
+        status = instance.status(time.time())
+        if status != "available":
+            message = f"Instance {instance.name} is {status} and cannot be deleted now."
+            raise Refused("InvalidDBInstanceState", message)
+        self._delete(instance)
+        return shown_instance(instance)
+
+    def describe_snapshots(self, region: str, params: _Params) -> str:
+        """DescribeDBClusterSnapshots: one by name."""
+        _only("DescribeDBClusterSnapshots", params)
+        name = params.get("DBClusterSnapshotIdentifier")
+        if name is None:
+            raise not_modelled("DescribeDBClusterSnapshots without DBClusterSnapshotIdentifier")
+        found = _living(self._snapshots[region], name)
+        if found is None:
+            raise Refused("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
+        return f"<DBClusterSnapshots>{shown_snapshot(found)}</DBClusterSnapshots>"
+
+    def _new(self, name: str, fields: dict[str, Any], **more: Any) -> Database:
+        self._made += 1
+        return Database(name, fields, self._made, time.time() + self._seconds, **more)
+
+    def _delete(self, database: Database) -> None:
+        database.deleting, database.until = True, time.time() + self._seconds
+
+    def _paged(self, table: _Table, found: list[Database], params: _Params) -> tuple[list[Database], str]:
+        """A page of what is found, and the marker of the next; drops from the table what is gone by now."""
+        begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
+        end = begin + int(params.get("MaxRecords", self._page))
+        page = found[begin:end]
+        marker = xml({"Marker": page[-1].number}) if end < len(found) else ""
+        return [one for one in page if _living(table, one.name)], marker
+
+
+def _number(database: Database) -> int:
+    return database.number
+
+
+def _only(operation: str, params: _Params) -> None:
+    unknown = {name.partition(".")[0] for name in params}.difference(_PARAMETERS[operation])
+    if unknown:
+        raise not_modelled(f"{', '.join(sorted(unknown))} of {operation}")
+
+
+def _living(table: _Table, name: str) -> Database | None:
+    """What has this name or ARN; what is gone by now is dropped."""
+    name = name.rpartition(":")[2].lower()
+    found = table.get(name)
+    if found is not None and found.status(time.time()) is None:
+        del table[name]
+        if found.cluster is not None:
+            found.cluster.members.pop(name, None)
+        return None
+    return found
+
+
+def _cluster_named(table: _Table, name: str) -> Database:
+    found = _living(table, name)
+    if found is None:
+        raise Refused("DBClusterNotFoundFault", f"DBCluster {name} not found.", 404)
+    return found
+
+
+def _instance_named(table: _Table, name: str) -> Database:
+    found = _living(table, name)
+    if found is None:
+        raise Refused("DBInstanceNotFound", f"DBInstance {name} not found.", 404)
+    return found
+
+
+def _those(table: _Table, names: Iterable[str]) -> list[Database]:
+    """The clusters of these names that there are, in the order in which they were made."""
+    found = {one.number: one for one in (_living(table, name) for name in names) if one}
+    return [found[number] for number in sorted(found)]
+
+
+def _filter(params: _Params) -> list[str] | None:
+    """The clusters that the call's filter names; None where it has none.
+
+    Raises:
+        Refused: It is another filter than db-cluster-id, or more than one.
+    """
+    given = {name: value for name, value in params.items() if name.startswith("Filters.")}
+    if not given:
+        return None
+    if given.pop("Filters.Filter.1.Name", None) != "db-cluster-id" or not all(
+        name.startswith("Filters.Filter.1.Values.Value.") for name in given
+    ):
+        raise not_modelled("other filters than one by db-cluster-id")
+    return list(given.values())

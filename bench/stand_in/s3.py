@@ -1,0 +1,298 @@
+"""S3: buckets, their settings kept as they were written, objects and their versions."""
+
+import hashlib
+import re
+import time
+import uuid
+from bisect import bisect_left, insort
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import formatdate
+from functools import partial
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+from bench.stand_in.messages import Answer, Refused, Request, new_request_id, not_modelled, xml
+
+Handler = Callable[[Request, str], Answer]
+
+_AES: Final = (
+    b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
+    b"</ApplyServerSideEncryptionByDefault><BucketKeyEnabled>false</BucketKeyEnabled></Rule>"
+    b"</ServerSideEncryptionConfiguration>"
+)
+_SETTINGS: Final = {
+    "encryption": "BucketEncryption",
+    "ownershipControls": "BucketOwnershipControls",
+    "policy": "BucketPolicy",
+    "publicAccessBlock": "PublicAccessBlock",
+    "versioning": "BucketVersioning",
+}
+_ABSENT: Final = {
+    "policy": ("NoSuchBucketPolicy", "The bucket policy does not exist"),
+    "publicAccessBlock": (
+        "NoSuchPublicAccessBlockConfiguration",
+        "The public access block configuration was not found",
+    ),
+    "ownershipControls": ("OwnershipControlsNotFoundError", "The bucket ownership controls were not found"),
+    "tagging": ("NoSuchTagSet", "The TagSet does not exist"),
+}
+_DEFAULTS: Final = {"encryption": _AES, "versioning": b"<VersioningConfiguration/>"}
+_TAG: Final = re.compile(rb"<Tag>.*?</Tag>", re.DOTALL)
+_ALGORITHM: Final = re.compile(rb"<SSEAlgorithm>(.*?)</SSEAlgorithm>")
+_KEY: Final = re.compile(rb"<KMSMasterKeyID>(.*?)</KMSMasterKeyID>")
+_SSE: Final = "x-amz-server-side-encryption"
+_OWNER: Final = {"DisplayName": "webfile", "ID": "bcaf1ffd86f41161ca5fb16fd081034f"}
+_OBJECT_OWNER: Final = _OWNER | {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"}
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of an object.
+
+    Attributes:
+        written: The headers of the answer to the write; those of a read begin with them.
+        described: The headers that the answer to a read has besides.
+    """
+
+    version_id: str | None
+    at: str
+    body: bytes
+    etag: str
+    written: dict[str, str]
+    described: dict[str, str]
+    checksums: dict[str, str]
+    tags: str
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A bucket, its settings by the name that they have in a query, and for every key its versions, the newest last."""
+
+    name: str
+    region: str
+    number: int
+    settings: dict[str, bytes]
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z")
+    objects: dict[str, list[Version]] = field(default_factory=dict)
+    default_encryption: dict[str, str] = field(default_factory=lambda: {_SSE: "AES256"})
+    versioned: bool = False
+
+
+class Buckets:
+    """Every bucket there is, and S3's operations on them."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Bucket] = {}
+        self._names: list[str] = []
+        self._made = 0
+        # Method, what the path names, and the names in the query decide the operation.
+        self._operations: dict[tuple[str, str, str], tuple[str, Handler]] = {
+            ("GET", "service", ""): ("ListBuckets", self.list_buckets),
+            ("GET", "service", "prefix"): ("ListBuckets", self.list_buckets),
+            ("PUT", "bucket", ""): ("CreateBucket", self.create_bucket),
+            ("HEAD", "bucket", ""): ("HeadBucket", self.head_bucket),
+            ("DELETE", "bucket", ""): ("DeleteBucket", self.delete_bucket),
+            ("GET", "bucket", "versions"): ("ListObjectVersions", self.list_object_versions),
+            ("GET", "bucket", "versions&encoding-type"): ("ListObjectVersions", self.list_object_versions),
+            ("GET", "bucket", "tagging"): ("GetBucketTagging", partial(self.get_setting, "tagging")),
+            ("PUT", "bucket", "lifecycle"): ("PutBucketLifecycleConfiguration", partial(self.put_setting, "lifecycle")),
+            **{("GET", "bucket", at): (f"Get{name}", partial(self.get_setting, at)) for at, name in _SETTINGS.items()},
+            **{("PUT", "bucket", at): (f"Put{name}", partial(self.put_setting, at)) for at, name in _SETTINGS.items()},
+            ("PUT", "object", ""): ("PutObject", self.put_object),
+            ("GET", "object", ""): ("GetObject", self.get_object),
+            ("HEAD", "object", ""): ("HeadObject", self.head_object),
+            ("DELETE", "object", ""): ("DeleteObject", self.delete_object),
+            ("DELETE", "object", "versionId"): ("DeleteObject", self.delete_object),
+            ("GET", "object", "tagging&versionId"): ("GetObjectTagging", self.get_object_tagging),
+        }
+
+    def operation(self, request: Request) -> tuple[str, Handler]:
+        """The operation of a request, and what carries it out.
+
+        Raises:
+            Refused: It is not modelled.
+        """
+        bucket, _, key = request.path[1:].partition("/")
+        kind = "object" if key else "bucket" if bucket else "service"
+        names = "&".join([part.partition("=")[0] for part in request.query.split("&")]) if request.query else ""
+        found = self._operations.get((request.method, kind, names))
+        if found is None or "x-amz-copy-source" in request.headers:
+            raise not_modelled(f"this S3 call: {request.method} of a {kind} with {names or 'nothing'} in its query")
+        return found
+
+    def list_buckets(self, request: Request, _region: str) -> Answer:
+        """ListBuckets, in the order in which they were made."""
+        prefix = dict(parse_qsl(request.query)).get("prefix", "")
+        first = bisect_left(self._names, prefix)
+        after = bisect_left(self._names, f"{prefix}\U0010ffff")
+        found = sorted((self._buckets[name] for name in self._names[first:after]), key=lambda bucket: bucket.number)
+        listed = [{"Name": bucket.name, "CreationDate": bucket.created} for bucket in found]
+        return _xml("ListAllMyBucketsResult", xml({"Buckets": ("Bucket", listed), "Owner": _OWNER}))
+
+    def create_bucket(self, request: Request, region: str) -> Answer:
+        """CreateBucket, with the tags that come with it."""
+        name = request.path[1:]
+        if name in self._buckets:
+            message = "Your previous request to create the named bucket succeeded and you already own it."
+            raise Refused("BucketAlreadyOwnedByYou", message, 409, {"BucketName": name})
+        tags = b"".join(_TAG.findall(request.body))
+        settings = {"tagging": b"<Tagging><TagSet>" + tags + b"</TagSet></Tagging>"} if tags else {}
+        self._made += 1
+        self._buckets[name] = Bucket(name, region, self._made, settings)
+        insort(self._names, name)
+        return _empty({"location": f"/{name}"})
+
+    def head_bucket(self, request: Request, _region: str) -> Answer:
+        """HeadBucket."""
+        return _empty({"x-amz-bucket-region": self._bucket(request).region, "content-type": "application/xml"})
+
+    def delete_bucket(self, request: Request, _region: str) -> Answer:
+        """DeleteBucket, if it is empty."""
+        bucket = self._bucket(request)
+        if bucket.objects:
+            message = "The bucket you tried to delete is not empty"
+            raise Refused("BucketNotEmpty", message, 409, {"BucketName": bucket.name})
+        del self._buckets[bucket.name]
+        del self._names[bisect_left(self._names, bucket.name)]
+        return _empty({}, 204)
+
+    def get_setting(self, name: str, request: Request, _region: str) -> Answer:
+        """A setting of a bucket, as it was written."""
+        bucket = self._bucket(request)
+        found = bucket.settings.get(name) or _DEFAULTS.get(name)
+        if found is None:
+            raise Refused(*_ABSENT[name], 404, {"BucketName": bucket.name})
+        return Answer(200, {"content-type": "application/xml", "x-amz-request-id": new_request_id()}, found)
+
+    def put_setting(self, name: str, request: Request, _region: str) -> Answer:
+        """Give a bucket a setting."""
+        bucket = self._bucket(request)
+        bucket.settings[name] = body = request.body
+        if name == "versioning":
+            bucket.versioned = b"<Status>Enabled</Status>" in body
+        if name == "encryption":
+            algorithm, key = _ALGORITHM.search(body), _KEY.search(body)
+            if algorithm is None:
+                raise not_modelled("an encryption without SSEAlgorithm")
+            bucket.default_encryption = {_SSE: algorithm[1].decode()}
+            if key:
+                bucket.default_encryption[f"{_SSE}-aws-kms-key-id"] = key[1].decode()
+                on = b"<BucketKeyEnabled>true<" in body
+                bucket.default_encryption[f"{_SSE}-bucket-key-enabled"] = str(on).lower()
+        return _empty({})
+
+    def list_object_versions(self, request: Request, _region: str) -> Answer:
+        """ListObjectVersions, all on one page."""
+        bucket = self._bucket(request)
+        listed = [
+            {
+                "ETag": version.etag,
+                "Size": len(version.body),
+                "StorageClass": "STANDARD",
+                "Key": key,
+                "VersionId": version.version_id or "null",
+                "IsLatest": str(version is versions[-1]).lower(),
+                "LastModified": version.at,
+                "Owner": _OBJECT_OWNER,
+            }
+            for key, versions in sorted(bucket.objects.items())
+            for version in reversed(versions)
+        ]
+        about = {"IsTruncated": "false", "KeyMarker": "", "VersionIdMarker": "", "Name": bucket.name}
+        found = "".join(xml({"Version": one}) for one in listed)
+        return _xml("ListVersionsResult", f"{xml(about)}{found}{xml({'Prefix': '', 'MaxKeys': 1000})}")
+
+    def put_object(self, request: Request, _region: str) -> Answer:
+        """PutObject, by the bucket's default encryption where the call names none, and only if it may be."""
+        bucket, key, headers = self._bucket(request), _key(request), request.headers
+        if "if-none-match" in headers and key in bucket.objects:
+            message = "At least one of the pre-conditions you specified did not hold"
+            raise Refused("PreconditionFailed", message, 412, {"Condition": "If-None-Match"})
+        now = time.time()
+        encryption = {name: value for name, value in headers.items() if name.startswith(_SSE)}
+        checksums = {name: value for name, value in headers.items() if name.startswith("x-amz-checksum-")}
+        etag = f'"{hashlib.md5(request.body, usedforsecurity=False).hexdigest()}"'
+        written = {"etag": etag, "last-modified": formatdate(now, usegmt=True)}
+        written |= encryption or bucket.default_encryption
+        version_id = str(uuid.uuid4()) if bucket.versioned else None
+        if version_id:
+            written["x-amz-version-id"] = version_id
+        described = {"content-type": headers.get("content-type", "binary/octet-stream"), "accept-ranges": "bytes"}
+        described |= {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
+        pairs = parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True)
+        if pairs:
+            described["x-amz-tagging-count"] = str(len(pairs))
+        at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        tags = xml({"TagSet": ("Tag", [{"Key": name, "Value": value} for name, value in pairs])})
+        version = Version(version_id, at, request.body, etag, written, described, checksums, tags)
+        if bucket.versioned:
+            bucket.objects.setdefault(key, []).append(version)
+        else:
+            bucket.objects[key] = [version]
+        return _empty(written | checksums)
+
+    def get_object(self, request: Request, _region: str) -> Answer:
+        """GetObject."""
+        found = self._newest(request)
+        return Answer(200, _reading(found, request), found.body)
+
+    def head_object(self, request: Request, _region: str) -> Answer:
+        """HeadObject."""
+        found = self._newest(request)
+        return Answer(200, _reading(found, request) | {"content-length": str(len(found.body))})
+
+    def delete_object(self, request: Request, _region: str) -> Answer:
+        """DeleteObject: a version by its id, or what a bucket without versions has."""
+        bucket, key = self._bucket(request), _key(request)
+        if not request.query:
+            if bucket.versioned:
+                raise not_modelled("delete markers")
+            bucket.objects.pop(key, None)
+            return _empty({}, 204)
+        version_id = request.query.partition("=")[2]
+        left = [one for one in bucket.objects.pop(key, []) if (one.version_id or "null") != version_id]
+        if left:
+            bucket.objects[key] = left
+        return _empty({"x-amz-version-id": version_id}, 204)
+
+    def get_object_tagging(self, request: Request, _region: str) -> Answer:
+        """GetObjectTagging of a version."""
+        version_id = request.query.rpartition("=")[2]
+        for version in self._bucket(request).objects.get(_key(request), []):
+            if (version.version_id or "null") == version_id:
+                return _xml("Tagging", version.tags, {"x-amz-version-id": version_id})
+        raise Refused("NoSuchVersion", "The specified version does not exist.", 404, {"Key": _key(request)})
+
+    def _bucket(self, request: Request) -> Bucket:
+        name = request.path[1:].partition("/")[0]
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            raise Refused("NoSuchBucket", "The specified bucket does not exist", 404, {"BucketName": name})
+        return bucket
+
+    def _newest(self, request: Request) -> Version:
+        versions, key = self._bucket(request).objects, _key(request)
+        if key not in versions:
+            raise Refused("NoSuchKey", "The specified key does not exist.", 404, {"Key": key})
+        return versions[key][-1]
+
+
+def _key(request: Request) -> str:
+    key = request.path[1:].partition("/")[2]
+    return unquote(key) if "%" in key else key
+
+
+def _reading(found: Version, request: Request) -> dict[str, str]:
+    headers = found.written | found.described | {"x-amz-request-id": new_request_id()}
+    return headers | found.checksums if "x-amz-checksum-mode" in request.headers else headers
+
+
+def _empty(headers: dict[str, str], status: int = 200) -> Answer:
+    return Answer(status, {**headers, "x-amz-request-id": new_request_id()})
+
+
+def _xml(name: str, content: str, headers: dict[str, str] | None = None) -> Answer:
+    about = {"content-type": "application/xml", "x-amz-request-id": new_request_id(), **(headers or {})}
+    return Answer(200, about, f"<{name}>{content}</{name}>".encode())

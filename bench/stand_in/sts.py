@@ -1,0 +1,28 @@
+"""STS: who the worker is. It asks when it starts."""
+
+from typing import Final
+
+from bench.stand_in.messages import not_modelled, xml
+from byok.localaws.accounts import PLATFORM_ROLE
+from byok.localaws.world import PLATFORM_ACCOUNT
+
+NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
+
+_IDENTITY: Final = xml(
+    {
+        "UserId": f"AIDA{PLATFORM_ACCOUNT}",
+        "Account": PLATFORM_ACCOUNT,
+        "Arn": f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE}/worker",
+    }
+)
+
+
+def get_caller_identity(_region: str, params: dict[str, str]) -> str:
+    """GetCallerIdentity: everybody is the platform's role.
+
+    Raises:
+        Refused: There is a parameter, and the operation has none.
+    """
+    if params:
+        raise not_modelled(f"{', '.join(params)} of GetCallerIdentity")
+    return _IDENTITY

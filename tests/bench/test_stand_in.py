@@ -1,0 +1,260 @@
+"""The stand-in of AWS answers the worker's activities as the local AWS does, and nothing that they do not ask for."""
+
+import asyncio
+import io
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
+
+import activities.keys
+from bench.stand_in.app import StandIn, serving
+from tests.activities.conftest import Bench
+from tests.localaws.server import REGION, Aws
+
+SECONDS = 0.05
+FINAL = "byok-final"
+# What an answer has of its own: names of hosts and resources, ids of versions.
+RANDOM = (
+    (re.compile(r"[0-9a-f]{12}(?=\.eu-central-1\.rds)"), "host"),
+    (re.compile(r"^(cluster|db)-[A-Z0-9]{26}$"), "resource id"),
+    (re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$"), "version id"),
+)
+_NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
+
+
+class StandInAws(Aws):
+    """The stand-in as its users see it."""
+
+    def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
+        data = json.dumps(body).encode() if body else None
+        request = urllib.request.Request(f"{self.endpoint}/_stand_in/{name}", data, method=method)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            content: dict[str, Any] = json.loads(answer.read())
+            return content
+
+    def count(self) -> dict[str, int]:
+        counts: dict[str, int] = self.control("GET", "calls")["calls"]
+        return counts
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandInAws]:
+    ports: queue.SimpleQueue[int] = queue.SimpleQueue()
+    loop, ended = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(StandIn(SECONDS, page=2), 0) as port:
+            ports.put(port)
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    yield StandInAws(f"http://127.0.0.1:{ports.get(timeout=10)}")
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(10)
+    loop.close()
+
+
+def normal(value: Any) -> Any:
+    """An answer without what differs from one to the next."""
+    if isinstance(value, dict):
+        metadata = value.get("ResponseMetadata", {})
+        status = {"HTTPStatusCode": metadata["HTTPStatusCode"]} if metadata else {}
+        return status | {name: normal(item) for name, item in value.items() if name not in _NEITHER}
+    if isinstance(value, list):
+        return [normal(item) for item in value]
+    if isinstance(value, datetime):
+        return "a time"
+    if isinstance(value, str):
+        for pattern, name in RANDOM:
+            value = pattern.sub(name, value)
+    return value
+
+
+class Recorded(Bench):
+    """An environment's activities, and what boto3 makes of every answer to them."""
+
+    def __init__(self, aws: Aws) -> None:
+        super().__init__(aws)
+        self.answers: list[tuple[str, Any]] = []
+        for client in (self.clients.s3(REGION), self.clients.rds(REGION), self.clients.sts(REGION)):
+            client.meta.events.register("after-call", self._record)
+
+    def _record(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        body = parsed.get("Body")
+        if body is not None:
+            content = body.read()
+            parsed["Body"] = StreamingBody(io.BytesIO(content), len(content))
+        answer = normal(parsed) | ({"Body": content} if body is not None else {})
+        self.answers.append((model.name, answer))
+
+    def live(self) -> None:
+        """A whole life: built, looked at, built again, removed with a final snapshot, looked for."""
+        self.clients.sts(REGION).get_caller_identity()
+        self.build()
+        self.settle(self.database.collect_database_evidence, self.database_task)
+        self.settle(self.storage.collect_storage_evidence, self.plan)
+        buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)
+        for index in buckets:
+            self.settle(self.storage.ensure_bucket, self.storage_task(index))
+            self.settle(self.storage.write_initial_objects, self.storage_task(index))
+        self.settle(self.database.ensure_cluster, self.database_task)
+        self.settle(self.database.ensure_writer, self.database_task)
+        for _ in range(2):
+            self.settle(self.storage.list_buckets, self.plan.environment)
+            self.settle(self.database.list_databases, removal)
+            self.settle(self.database.remove_writer, removal)
+            self.settle(self.database.remove_cluster, removal)
+            for index in buckets:
+                self.settle(self.storage.remove_bucket, self.bucket_removal(index))
+
+    def said(self) -> list[tuple[str, Any]]:
+        """The answers, but for those of the polling: how often is a matter of time."""
+        found: list[tuple[str, Any]] = []
+        for operation, answer in self.answers:
+            polled = operation.startswith("Describe") and re.search("'(creating|deleting)'", str(answer))
+            if not polled and (not found or found[-1] != (operation, answer)):
+                found.append((operation, answer))
+        return found
+
+
+def test_it_answers_every_call_of_an_environments_life_as_the_local_aws_does(
+    aws: Aws, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activities.keys, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=7)))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    local = Recorded(aws)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.endpoint)
+    lean = Recorded(aws)
+    lean.plan = local.plan
+
+    local.live()
+    lean.live()
+
+    for ours, theirs in zip(lean.said(), local.said(), strict=True):
+        assert ours == theirs
+    assert stand_in.control("GET", "calls")["not_modelled"] == {}
+    assert sum(stand_in.count().values()) == len(lean.answers)
+
+
+def test_a_cluster_is_creating_for_its_time_and_then_available(stand_in: StandInAws) -> None:
+    rds = stand_in.platform("rds")
+    made = create_cluster(rds, "one")
+
+    while (found := rds.describe_db_clusters(DBClusterIdentifier="one")["DBClusters"][0])["Status"] == "creating":
+        pass
+
+    assert made["Status"] == "creating"
+    assert found["Status"] == "available"
+    assert (found["LatestRestorableTime"] - made["ClusterCreateTime"]).total_seconds() >= SECONDS
+
+
+def test_clusters_and_instances_are_listed_page_by_page_and_by_filter(stand_in: StandInAws) -> None:
+    rds, names = stand_in.platform("rds"), [f"one-{index}" for index in range(5)]
+    for name in names:
+        create_cluster(rds, name)
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{name}-writer",
+            DBClusterIdentifier=name,
+            Engine="aurora-postgresql",
+            DBInstanceClass="db.serverless",
+        )
+    some = [{"Name": "db-cluster-id", "Values": ["one-3", "one-1", "none"]}]
+
+    pages = [page["DBClusters"] for page in rds.get_paginator("describe_db_clusters").paginate()]
+    wide = rds.describe_db_clusters(MaxRecords=100)["DBClusters"]
+    filtered = rds.describe_db_clusters(Filters=some)["DBClusters"]
+    instances = [page["DBInstances"] for page in rds.get_paginator("describe_db_instances").paginate()]
+    writers = rds.describe_db_instances(Filters=some)["DBInstances"]
+
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [one["DBClusterIdentifier"] for page in pages for one in page] == names
+    assert [one["DBClusterIdentifier"] for one in wide] == names
+    assert [one["DBClusterIdentifier"] for one in filtered] == ["one-1", "one-3"]
+    assert [one["DBClusterIdentifier"] for page in instances for one in page] == names
+    assert [one["DBInstanceIdentifier"] for one in writers] == ["one-1-writer", "one-3-writer"]
+
+
+def test_what_no_activity_calls_is_refused_as_not_modelled(stand_in: StandInAws) -> None:
+    refused: list[Callable[[], object]] = [
+        lambda: stand_in.platform("rds").describe_db_engine_versions(),
+        lambda: stand_in.platform("rds").describe_db_clusters(IncludeShared=True),
+        lambda: stand_in.platform("s3").list_objects_v2(Bucket="any"),
+        lambda: stand_in.platform("s3").copy_object(Bucket="any", Key="one", CopySource="any/other"),
+        lambda: stand_in.platform("kms").list_keys(),
+    ]
+
+    for call in refused:
+        with pytest.raises(ClientError) as caught:
+            call()
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+    assert len(stand_in.control("GET", "calls")["not_modelled"]) == len(refused)
+
+
+def test_an_operation_is_refused_for_as_long_as_a_benchmark_wants_it(stand_in: StandInAws) -> None:
+    s3, disabled = stand_in.platform("s3"), {"code": "KMS.DisabledException", "message": "It is disabled."}
+    s3.create_bucket(Bucket="any-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
+    stand_in.control("POST", "refuse", operation="PutObject", status=400, **disabled)
+    stand_in.control("POST", "refuse", operation="DescribeDBClusters", status=503, code="Throttling", message="Slower.")
+
+    with pytest.raises(ClientError, match="It is disabled") as put:
+        s3.put_object(Bucket="any-bucket", Key="one", Body=b"1")
+    with pytest.raises(ClientError, match="Slower"):
+        stand_in.platform("rds").describe_db_clusters()
+    log = stand_in.control("GET", "calls")
+    stand_in.control("DELETE", "refuse")
+    s3.put_object(Bucket="any-bucket", Key="one", Body=b"1")
+
+    assert put.value.response["Error"]["Code"] == "KMS.DisabledException"
+    assert [one["operation"] for one in log["refused"]] == ["PutObject", "DescribeDBClusters"]
+    assert log["since"] <= log["refused"][0]["at"] <= log["refused"][1]["at"]
+
+
+def test_calls_are_counted_until_they_are_forgotten(stand_in: StandInAws) -> None:
+    stand_in.platform("sts").get_caller_identity()
+    stand_in.platform("s3").list_buckets()
+    stand_in.platform("s3").list_buckets()
+
+    log = stand_in.control("GET", "calls")
+    stand_in.control("DELETE", "calls")
+
+    expected = {"sts:GetCallerIdentity": 1, "s3:ListBuckets": 2}
+    assert log["calls"] == expected
+    per_second = {name: sum(one.get(name, 0) for one in log["per_second"]) for name in expected}
+    assert per_second == expected
+    assert all(log["since"] - 1 <= one["second"] for one in log["per_second"])
+    assert stand_in.count() == {}
+
+
+def test_the_program_serves_until_it_is_told_to_end() -> None:
+    program = [sys.executable, "-m", "bench.stand_in", "--port", "0", "--database-seconds", "1"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stdout is not None
+        endpoint = process.stdout.readline().split()[-1]
+        ready = StandInAws(endpoint).control("GET", "health")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert ready == {"ready": True}
+
+
+def create_cluster(rds: Any, name: str) -> dict[str, Any]:
+    made: dict[str, Any] = rds.create_db_cluster(
+        DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="someone"
+    )["DBCluster"]
+    return made
