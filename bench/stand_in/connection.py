@@ -1,4 +1,4 @@
-"""HTTP/1.1 as boto3 speaks it, read by hand: that takes a tenth of what a parser for everybody takes.
+"""HTTP/1.1 as boto3 speaks it, read by hand: that takes less than what a parser for everybody takes.
 
 Connections stay open, and a client that waits for leave to send its body gets it. A body has to say its length.
 """
