@@ -6,6 +6,7 @@ from typing import Final
 from temporalio.common import SearchAttributeKey
 
 from byok.domain.models import CheckKeysRequest
+from byok.domain.statuses import Phase
 
 TASK_QUEUE: Final = "byok"
 
@@ -32,6 +33,11 @@ INVALID_INPUT: Final = "InvalidInput"
 """Type of the failure that a malformed input ends in."""
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
+
+
+def first_phase(workflow_type: str) -> Phase:
+    """The phase of an environment whose workflow no worker has taken yet."""
+    return Phase.DELETING if workflow_type == DELETE_ENVIRONMENT else Phase.VALIDATING_KEYS
 
 
 def environment_workflow_id(environment_id: str) -> str:

@@ -34,7 +34,7 @@ from byok.service.errors import (
     NotReplayableError,
     TenantStoppedError,
 )
-from byok.service.histories import differences, request_of
+from byok.service.histories import differences, problems_in, request_of
 from byok.service.lifecycle import Replay
 from byok.service.reading import EnvironmentReader
 from byok.service.replay import (
@@ -43,7 +43,7 @@ from byok.service.replay import (
     must_not_change_a_key_in_use,
     reset_point,
 )
-from byok.service.status import EnvironmentStatus, TenantRun, Waiting, problems_in
+from byok.service.status import EnvironmentStatus, TenantRun, Waiting
 from byok.service.temporal_errors import temporal_answers
 from byok.service.tenant_names import name_keys
 

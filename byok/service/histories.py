@@ -1,16 +1,18 @@
 """What a workflow's history tells: what it was asked for, in what that differs from a request, and what went wrong."""
 
+import contextlib
 from typing import Final, TypeVar
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistoryEventFilterType
 from temporalio.converter import DataConverter
-from temporalio.exceptions import FailureError, TerminatedError
+from temporalio.exceptions import ApplicationError, FailureError, TerminatedError
 
-from byok.domain.models import CheckKeysRequest, TenantRole
+from byok.domain.models import CheckKeysRequest, Problem, TenantRole
 
 _LAST_EVENTS: Final = 20
 """More than one workflow task can leave between a failure and the end of a history."""
@@ -94,3 +96,12 @@ async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureE
     if event.HasField("workflow_execution_terminated_event_attributes"):
         return TerminatedError(event.workflow_execution_terminated_event_attributes.reason)
     return None
+
+
+def problems_in(failure: BaseException | None) -> list[Problem]:
+    """The problems that a failure of ours carries; none where it is nobody's of ours."""
+    found: list[Problem] = []
+    for detail in failure.details if isinstance(failure, ApplicationError) else ():
+        with contextlib.suppress(ValidationError):
+            found.append(Problem.model_validate(detail))
+    return found

@@ -4,7 +4,6 @@ It owns the shape that `--json` prints and the rule by which a workflow that end
 apart from one that reported. Asking Temporal is left to `byok.service`.
 """
 
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +16,7 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, W
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
-from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, TENANT_MEMO, environment_id_of
+from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, TENANT_MEMO, environment_id_of, first_phase
 from byok.domain.models import (
     Deletion,
     Evidence,
@@ -31,6 +30,7 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.statuses import Phase
+from byok.service.histories import problems_in
 
 WORKER_PATIENCE: Final = timedelta(seconds=3)
 """A worker that is there takes a task in milliseconds: what lies longer lies because none is there, or all are busy."""
@@ -270,12 +270,13 @@ async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _
 def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
     if _ended_unreported(execution, progress):
         return Phase.STOPPED
-    return progress.phase if progress else Phase.VALIDATING_KEYS
+    return progress.phase if progress else first_phase(execution.workflow_type)
 
 
 def _unreported(described: WorkflowExecution, progress: Progress | None, failure: FailureError | None) -> Problem:
     """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
-    phase, region = (progress.phase, progress.request.region) if progress else (Phase.VALIDATING_KEYS, "")
+    phase = progress.phase if progress else first_phase(described.workflow_type)
+    region = progress.request.region if progress else ""
     if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT:
         code, message = "byok.InvalidInput", failure.message
         remedy = "Correct the input and start again. Nothing was made."
@@ -339,12 +340,3 @@ async def _activity(item: PendingActivityInfo, converter: DataConverter, now: da
         last_problem=next(iter(problems_in(failure)), None),
         unclaimed=scheduled and now - due > WORKER_PATIENCE,
     )
-
-
-def problems_in(failure: BaseException | None) -> list[Problem]:
-    """The problems that a failure of ours carries; none where it is nobody's of ours."""
-    found: list[Problem] = []
-    for detail in failure.details if isinstance(failure, ApplicationError) else ():
-        with contextlib.suppress(ValidationError):
-            found.append(Problem.model_validate(detail))
-    return found

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
 from byok.domain.models import Belongings
@@ -274,6 +275,12 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
         await service.replay(environment_id)
     hold.set()
     assert (await ended(service, environment_id)).phase is Phase.DELETED
+
+
+async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnvironment, environment_id: str) -> None:
+    service = EnvironmentService(temporal.client, f"nobody-{environment_id}")
+    await service.delete(deletion(environment_id))
+    assert (await service.status(environment_id)).phase is Phase.DELETING
 
 
 async def test_what_is_being_made_is_not_deleted(
