@@ -19,6 +19,8 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
+from activities.describer import DatabaseDescriber
+from activities.evidence import EvidenceActivities
 from activities.heartbeat import HeartbeatInterceptor
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
@@ -69,8 +71,10 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
     )
     platform = Platform(platform_role(settings, clients), settings.vendor, load_blueprint(settings.blueprint))
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
-    database = DatabaseActivities(clients, platform, poll=timedelta(seconds=settings.database_poll_seconds))
+    poll = timedelta(seconds=settings.database_poll_seconds)
+    database = DatabaseActivities(clients, platform, poll, DatabaseDescriber(clients))
     storage = StorageActivities(clients, platform)
+    evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)
     return [
         plan.plan_key_check,
@@ -89,6 +93,7 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
         storage.ensure_bucket,
         storage.write_initial_objects,
         storage.collect_storage_evidence,
+        evidence.collect_evidence,
         storage.remove_bucket,
         tenant.probe_environment,
         storage.list_buckets,

@@ -2,14 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-
-from activities.aws import outcome_of
+from activities.answers import or_absent
 from activities.ownership import is_ours
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
-from byok.domain.errors import Outcome
 from byok.domain.models import (
-    ClusterPlan,
     ClusterResource,
     DatabaseEvidence,
     DatabaseTask,
@@ -25,33 +21,22 @@ if TYPE_CHECKING:
 _ENGINE: Final = "aurora-postgresql"
 
 
-def find_cluster(rds: "RDSClient", plan: ClusterPlan) -> "DBClusterTypeDef | None":
-    """The environment's cluster by its name, None where there is none."""
-    try:
-        return rds.describe_db_clusters(DBClusterIdentifier=plan.identifier)["DBClusters"][0]
-    except ClientError as error:
-        if outcome_of(error) is not Outcome.ABSENT:
-            raise
-        return None
+def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None":
+    """A cluster by its name, None where there is none."""
+    return or_absent(lambda: rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
 
 
-def find_writer(rds: "RDSClient", plan: ClusterPlan) -> "DBInstanceTypeDef | None":
-    """The environment's writer by its name, None where there is none."""
-    try:
-        return rds.describe_db_instances(DBInstanceIdentifier=plan.writer_identifier)["DBInstances"][0]
-    except ClientError as error:
-        if outcome_of(error) is not Outcome.ABSENT:
-            raise
-        return None
+def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | None":
+    """An instance by its name, None where there is none."""
+    return or_absent(lambda: rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0])
 
 
 def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
     """A snapshot of a cluster by its name, None where there is none."""
-    try:
-        found = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
-    except ClientError as error:
-        if outcome_of(error) is not Outcome.ABSENT:
-            raise
+    found = or_absent(
+        lambda: rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
+    )
+    if found is None:
         return None
     return Snapshot(
         identifier=found["DBClusterSnapshotIdentifier"],

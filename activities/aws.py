@@ -25,9 +25,10 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.answers import TenantRoleError, code_of, message_of, row_of
 from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey
-from byok.domain.errors import OPERATIONS, Outcome, Row, classify
+from byok.domain.errors import Outcome
 from byok.domain.models import Environment, Problem, TenantRole
 from byok.domain.problems import problem
 from byok.domain.remediation import Remedy, Subject
@@ -49,11 +50,6 @@ _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(sec
 
 _ASKED_AGAIN: Final = "Nothing yet: a change of the key may be on its way. AWS is asked again for {left} s more."
 
-# Botocore does not say which service an error came from; the operations we call have names of their own. Before any of
-# them it may call others by itself, for the worker's own credentials: STS among them, as we do for the tenant's role.
-_SERVICE_OF: Final = {
-    operation: service for service, operations in OPERATIONS.items() for operation in operations if service != "sts"
-}
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
     NoCredentialsError,
@@ -62,19 +58,6 @@ _NO_CREDENTIALS: Final = (
     TokenRetrievalError,
 )
 _BENIGN: Final = ApplicationErrorCategory.BENIGN
-
-
-class TenantRoleError(ClientError):
-    """What STS answers about the role in the customer's account, and not about the worker's own credentials.
-
-    Botocore calls AssumeRole, too, where the worker's profile names a role: by the operation the two cannot be told
-    apart.
-    """
-
-    @classmethod
-    def of(cls, answer: ClientError) -> Self:
-        """The same answer, marked."""
-        return cls(cast("Any", answer.response), answer.operation_name)
 
 
 @dataclass(frozen=True)
@@ -162,36 +145,6 @@ class AwsClients:
                     config=self.config,
                 )
             return self._made[service, region]
-
-
-def outcome_of(error: ClientError) -> Outcome:
-    """What the table says of an answer: for a step that expects something not to be there, or to be there already."""
-    return _row(error)[1].outcome
-
-
-def _row(error: ClientError, key_arn: str | None = None) -> tuple[str, Row]:
-    """The service that answered, as a problem's code begins with it, and the table's row.
-
-    What none of our own calls was answered concerns the worker's credentials, which botocore gets before any of them:
-    whatever it says, no customer can do anything about it.
-    """
-    code, message = _code(error), _message(error)
-    service = "sts" if isinstance(error, TenantRoleError) else _SERVICE_OF.get(error.operation_name)
-    if service is not None:
-        return service, classify(service, code, message, key_arn)
-    row = classify("sts", code, message)
-    if row.outcome is Outcome.RETRY:
-        return "credentials", row
-    return "credentials", Row("credentials", code, row.outcome, Remedy.PLATFORM_CREDENTIALS)
-
-
-def _code(error: ClientError) -> str:
-    """The wire code; never boto's class name, which differs from it."""
-    return error.response.get("Error", {}).get("Code", "Unknown")
-
-
-def _message(error: ClientError) -> str:
-    return error.response.get("Error", {}).get("Message", "")
 
 
 @dataclass(frozen=True)
@@ -294,9 +247,9 @@ class Step:
         )
 
     def _answered(self, error: ClientError) -> ApplicationError:
-        service, row = _row(error, self.environment.key_arn(self.key))
-        code = _code(error)
-        message = _message(error) or f"{service} answered {code} and gave no reason."
+        service, row = row_of(error, self.environment.key_arn(self.key))
+        code = code_of(error)
+        message = message_of(error) or f"{service} answered {code} and gave no reason."
         why = self.problem(
             f"{service}.{code}",
             message,
@@ -328,6 +281,19 @@ class Step:
         # The advice comes with the stop. It would be premature here, and too long for what Temporal keeps of a retry.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
+
+
+def having_made(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
+    """The same failure, with what was made before it: what is kept is told (D9)."""
+    return ApplicationError(
+        refusal.message,
+        *refusal.details,
+        resource,
+        type=refusal.type,
+        non_retryable=refusal.non_retryable,
+        next_retry_delay=refusal.next_retry_delay,
+        category=refusal.category,
+    )
 
 
 def _failure(why: Problem, *, retry: bool = False, delay: timedelta | None = None) -> ApplicationError:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.aws import outcome_of
+from activities.answers import or_absent, outcome_of
 from byok.domain.arns import partition_of
 from byok.domain.bucket_policy import bucket_policy
 from byok.domain.errors import Outcome
@@ -16,8 +16,6 @@ from byok.domain.models import Environment
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import OwnershipControlsTypeDef, PublicAccessBlockConfigurationTypeDef, TagTypeDef
-
-_T = TypeVar("_T")
 
 PUBLIC_ACCESS_BLOCK: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicAcls": True,
@@ -52,16 +50,6 @@ def make_bucket(s3: "S3Client", name: str, region: str, tags: dict[str, str]) ->
     except ClientError as error:
         if outcome_of(error) is not Outcome.EXISTS:
             raise
-
-
-def or_absent(read: Callable[[], _T]) -> _T | None:
-    """What a call reads, None where S3 says that it is not there."""
-    try:
-        return read()
-    except ClientError as error:
-        if outcome_of(error) is not Outcome.ABSENT:
-            raise
-        return None
 
 
 def is_there(s3: "S3Client", bucket: str) -> bool:

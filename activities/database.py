@@ -1,8 +1,9 @@
 """The Aurora cluster and its writer: found or made, awaited, read back, removed."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -13,14 +14,15 @@ from activities.aurora import (
     evidence,
     expected,
     find_cluster,
+    find_instance,
     find_snapshot,
-    find_writer,
     ours,
     writer_resource,
     writer_settings,
 )
 from activities.aws import AwsClients, Step
-from activities.heartbeat import note, recall
+from activities.describer import DatabaseDescriber
+from activities.heartbeat import finished
 from activities.keys import KeyClaims
 from activities.ownership import why_kept
 from byok.domain.arns import WhichKey
@@ -41,11 +43,10 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import DBClusterTypeDef
 
-_SEEN: Final = "seen-available"
-_SECOND_LOOK: Final = timedelta(seconds=1)
-"""A status that was read once may be the answer of a replica behind: `available` counts when it is seen twice."""
-
 _READERS_BEHIND: Final = 5
+_SOON: Final = timedelta(seconds=1)
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class DatabaseActivities:
     """Everything that is done with RDS.
 
     Attributes:
-        poll: How often RDS is asked whether something is there.
+        poll: How often it is looked whether something is there.
+        describer: Looks for everybody who waits.
     """
 
     clients: AwsClients
     platform: Platform
     poll: timedelta
+    describer: DatabaseDescriber
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
@@ -72,7 +75,7 @@ class DatabaseActivities:
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
         with step.converted():
             claims.take()
-            found = find_cluster(rds, task.cluster)
+            found = find_cluster(rds, task.cluster.identifier)
         if found is not None and found.get("Status") == DELETING and ours(found, task.environment):
             raise self._on_its_way_out(step, task.cluster.identifier)
         if found is None:
@@ -88,60 +91,43 @@ class DatabaseActivities:
                     claims.release_key(task.environment.rds_key_arn)
             raise
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def await_cluster(self, task: DatabaseTask) -> ClusterResource:
+    @activity.defn
+    async def await_cluster(self, task: DatabaseTask) -> ClusterResource:
         """Look once whether the cluster is available; Temporal asks again.
 
         Raises:
             ApplicationError: `rds.NotReady`, tried again after `poll`; any status that does not lead to available by
                 itself stops at once, a lost key as the customer's problem.
         """
-        step = self._step(task, Phase.AWAITING_DATABASE)
-        with step.converted():
-            found = find_cluster(self._rds(task), task.cluster)
-        if found is None:
-            raise self._vanished(step, task.cluster.identifier)
-        self._until_available(step, task.cluster.identifier, found.get("Status", ""), CLUSTER_PENDING)
-        return cluster_resource(found)
+        return cluster_resource(await self._available_cluster(self._step(task, Phase.AWAITING_DATABASE), task))
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def ensure_writer(self, task: DatabaseTask) -> WriterResource:
-        """Adopt the cluster's writer, or make it.
+    @activity.defn
+    async def ensure_writer(self, task: DatabaseTask) -> WriterResource:
+        """Adopt the cluster's writer, or make it, once the cluster is available.
 
         Raises:
-            ApplicationError: `byok.NameTaken` stops, and so does a cluster that has lost its key or does not lead on;
-                what RDS refuses, as the table says.
+            ApplicationError: As `await_cluster`, until the cluster takes an instance; `byok.NameTaken` stops; what RDS
+                refuses, as the table says.
         """
-        step, rds, name = self._step(task, Phase.AWAITING_DATABASE), self._rds(task), task.cluster.writer_identifier
-        with step.converted():
-            found = find_writer(rds, task.cluster)
-            cluster = find_cluster(rds, task.cluster) if found is None else None
-        if found is not None and found.get("DBInstanceStatus") == DELETING and ours(found, task.environment):
-            raise self._on_its_way_out(step, name)
-        if cluster is not None:
-            # RDS has one fault for every state that takes no instance, whether it passes or not.
-            _must_lead_on(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
-        if found is None:
-            with step.converted():
-                made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
-            return writer_resource(made, created=True)
-        if not ours(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
-            raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
-        return writer_resource(found)
+        step = self._step(task, Phase.AWAITING_DATABASE)
+        await self._available_cluster(step, task)
+        return await finished(lambda: self._adopt_or_make_writer(step, task))
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def await_writer(self, task: DatabaseTask) -> WriterResource:
+    @activity.defn
+    async def await_writer(self, task: DatabaseTask) -> WriterResource:
         """Look once whether the writer is available; Temporal asks again.
 
         Raises:
             ApplicationError: As `await_cluster`.
         """
-        step = self._step(task, Phase.AWAITING_DATABASE)
-        with step.converted():
-            found = find_writer(self._rds(task), task.cluster)
-        if found is None:
-            raise self._vanished(step, task.cluster.writer_identifier)
-        self._until_available(step, task.cluster.writer_identifier, found.get("DBInstanceStatus", ""), INSTANCE_PENDING)
+        step, name = self._step(task, Phase.AWAITING_DATABASE), task.cluster.writer_identifier
+        found = await self._available(
+            step,
+            name,
+            self.describer.instance(task.environment.region, name),
+            lambda instance: instance.get("DBInstanceStatus", ""),
+            INSTANCE_PENDING,
+        )
         return writer_resource(found)
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -149,14 +135,20 @@ class DatabaseActivities:
         """Read cluster and writer back and compare them with what was asked for (contract 98).
 
         Raises:
-            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
+            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is; as
+                `await_cluster` where one of the two is not available any more.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
         with step.converted():
-            cluster, writer = find_cluster(rds, task.cluster), find_writer(rds, task.cluster)
+            cluster = find_cluster(rds, task.cluster.identifier)
+            writer = find_instance(rds, task.cluster.writer_identifier)
         if cluster is None or writer is None:
             missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
             raise step.refuse("byok.VerificationFailed", f"{missing} does not exist any more.", Remedy.UNPROVED)
+        # Available counts when it is seen twice: what was waited for may have been the answer of a reader behind.
+        self._must_be_available(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
+        instance = writer.get("DBInstanceStatus", "")
+        self._must_be_available(step, task.cluster.writer_identifier, instance, INSTANCE_PENDING)
         proof = evidence(cluster, writer)
         step.must_match(task.cluster.identifier, proof, expected(task))
         return proof
@@ -170,7 +162,7 @@ class DatabaseActivities:
         """
         step, rds, name = self._step(task, task.phase), self._rds(task), task.cluster.writer_identifier
         with step.converted():
-            found = find_writer(rds, task.cluster)
+            found = find_instance(rds, task.cluster.writer_identifier)
             if found is None:
                 return Removal(resource=name, removed=True)
             why = why_kept(found.get("TagList", []), task.environment, task.phase)
@@ -191,7 +183,7 @@ class DatabaseActivities:
         """
         step, rds, name = self._step(task, task.phase), self._rds(task), task.cluster.identifier
         with step.converted():
-            found = find_cluster(rds, task.cluster)
+            found = find_cluster(rds, task.cluster.identifier)
             if found is None:
                 KeyClaims(self.clients.s3(task.environment.region), step).release()
                 return Removal(resource=name, removed=True)
@@ -249,12 +241,49 @@ class DatabaseActivities:
     def _rds(self, task: DatabaseTask) -> "RDSClient":
         return self.clients.rds(task.environment.region)
 
-    def _until_available(self, step: Step, name: str, status: str, pending: frozenset[str]) -> None:
-        if status == AVAILABLE and recall(_SEEN):
-            return
+    def _adopt_or_make_writer(self, step: Step, task: DatabaseTask) -> WriterResource:
+        rds, name = self._rds(task), task.cluster.writer_identifier
+        with step.converted():
+            found = find_instance(rds, name)
+        if found is not None and found.get("DBInstanceStatus") == DELETING and ours(found, task.environment):
+            raise self._on_its_way_out(step, name)
+        if found is None:
+            with step.converted():
+                made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
+            return writer_resource(made, created=True)
+        if not ours(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
+            raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
+        return writer_resource(found)
+
+    async def _available_cluster(self, step: Step, task: DatabaseTask) -> "DBClusterTypeDef":
+        name = task.cluster.identifier
+        return await self._available(
+            step,
+            name,
+            self.describer.cluster(task.environment.region, name),
+            lambda cluster: cluster.get("Status", ""),
+            CLUSTER_PENDING,
+        )
+
+    async def _available(
+        self,
+        step: Step,
+        name: str,
+        found: Awaitable[_Found | None],
+        status_of: Callable[[_Found], str],
+        pending: frozenset[str],
+    ) -> _Found:
+        """A database that is available, or the failure to wait or to stop with."""
+        with step.converted():
+            database = await found
+        if database is None:
+            raise self._vanished(step, name)
+        self._must_be_available(step, name, status_of(database), pending)
+        return database
+
+    def _must_be_available(self, step: Step, name: str, status: str, pending: frozenset[str]) -> None:
         if status == AVAILABLE:
-            note(_SEEN, AVAILABLE)
-            raise step.wait("rds.NotReady", f"{name} is available; looking once more.", _SECOND_LOOK)
+            return
         _must_lead_on(step, name, status, pending)
         raise step.wait("rds.NotReady", f"{name} is {status}.", self.poll)
 
@@ -265,7 +294,7 @@ class DatabaseActivities:
     def _vanished(self, step: Step, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.
         if activity.info().attempt <= _READERS_BEHIND:
-            return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SECOND_LOOK)
+            return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SOON)
         return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
 
 

@@ -1,10 +1,12 @@
-"""Heartbeats beside a blocking call, and what an attempt leaves to the next one.
+"""Heartbeats beside a call, and what an attempt leaves to the next one.
 
-boto blocks its thread, so an activity cannot beat by itself: a small thread beats for it. A worker that was killed is
-then noticed after the heartbeat timeout, and not only after the longest time that a step may take. What an attempt
-notes travels with the heartbeats and is there for the next attempt, on whichever worker.
+boto blocks its thread, so an activity cannot beat by itself: a small thread beats for it, and a task for one that runs
+on the event loop. A worker that was killed is then noticed after the heartbeat timeout, and not only after the longest
+time that a step may take. What an attempt notes travels with the heartbeats and is there for the next attempt, on
+whichever worker.
 """
 
+import asyncio
 import contextvars
 import dataclasses
 import inspect
@@ -12,12 +14,14 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 INTERVAL: Final = timedelta(seconds=3)
+
+_T = TypeVar("_T")
 
 _NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
 
@@ -43,8 +47,17 @@ def _notes() -> dict[str, str]:
     return notes
 
 
+async def finished(write: Callable[[], _T]) -> _T:
+    """What a blocking write does, in a thread: one that has begun is finished, also where the activity is to end."""
+    done = asyncio.ensure_future(asyncio.to_thread(write))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        return await done
+
+
 class HeartbeatInterceptor(Interceptor):
-    """Beats for every activity that runs in a thread.
+    """Beats for every activity.
 
     Args:
         interval: Between two beats; well under the heartbeat timeout.
@@ -65,8 +78,19 @@ class _Beating(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if inspect.iscoroutinefunction(input.fn):
-            return await super().execute_activity(input)  # it runs on the loop, and can beat by itself
+            _notes()  # the task that beats shares them
+            beats = asyncio.create_task(_beat(self._interval))
+            try:
+                return await super().execute_activity(input)
+            finally:
+                beats.cancel()
         return await super().execute_activity(dataclasses.replace(input, fn=_beating(input.fn, self._interval)))
+
+
+async def _beat(interval: timedelta) -> None:
+    while True:
+        await asyncio.sleep(interval.total_seconds())
+        activity.heartbeat(dict(_notes()))
 
 
 def _beating(function: Callable[..., Any], interval: timedelta) -> Callable[..., Any]:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws import AwsClients, Step, outcome_of
+from activities.answers import outcome_of
+from activities.aws import AwsClients, Step
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
 from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey, parse_key_arn

@@ -29,8 +29,8 @@ class PlanActivities:
         return plan_key_check(request, self.platform, datetime.now(UTC))
 
     @activity.defn
-    def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
-        """Everything that is decided about an environment before AWS is asked."""
+    async def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
+        """Everything that is decided about an environment before AWS is asked; run within the workflow's task."""
         return plan_environment(request, self.platform, datetime.now(UTC), activity.info().workflow_run_id or "")
 
     @activity.defn

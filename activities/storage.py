@@ -2,20 +2,22 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from botocore.exceptions import ClientError
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
-from activities.aws import AwsClients, Step
+from activities.answers import or_absent
+from activities.aws import AwsClients, Step, having_made
 from activities.buckets import (
     bucket_arn,
     default_encryption,
     is_there,
     make_bucket,
-    or_absent,
     settings,
     tags_of,
 )
@@ -58,10 +60,15 @@ class StorageActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_bucket(self, task: StorageTask) -> BucketResource:
-        """Adopt a bucket of the environment, or make it, and give it every setting it lacks.
+        """Adopt a bucket of the environment, or make it, give it every setting it lacks, and write what is to be in it.
+
+        The objects are the first use of the key by the environment itself; the writes name no key, so that they prove
+        the bucket's default (contract 95-97).
 
         Raises:
-            ApplicationError: `byok.NameTaken` or `byok.OtherKey`, stops; what S3 refuses, as the table says.
+            ApplicationError: `byok.NameTaken` or `byok.OtherKey`, stops; `s3.KMS.…` or `s3.AccessDenied` with AWS's
+                words, stops at once or after the grace; what S3 refuses else, as the table says. Where the bucket is
+                there by then, it is among the details.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.converted():
@@ -70,27 +77,31 @@ class StorageActivities:
                 make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
             else:
                 _must_be_ours(s3, step, task)
-            for setting in settings(task.bucket.name, task.environment):
-                if made or not setting.is_set(s3, task.bucket.name):
-                    setting.put(s3, task.bucket.name)
-        return _resource(task, created=made)
+        written: list[str] = []
+        try:
+            with step.converted():
+                for setting in settings(task.bucket.name, task.environment):
+                    if made or not setting.is_set(s3, task.bucket.name):
+                        setting.put(s3, task.bucket.name)
+                for item in task.bucket.objects:
+                    _must_be_written(s3, task, item, empty=made)
+                    written.append(item.key)
+        except ApplicationError as refusal:
+            raise having_made(refusal, _resource(task, created=made, objects=written)) from refusal
+        return _resource(task, created=made, objects=written)
 
     @activity.defn(no_thread_cancel_exception=True)
     def write_initial_objects(self, task: StorageTask) -> BucketResource:
-        """Write what is not there yet: the first use of the key by the environment itself (contract 95-97).
-
-        The writes name no key, so that they prove the bucket's default.
+        """Write what is not there yet: a step of its own for environments that were begun when it was one.
 
         Raises:
-            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's words; stops at once or after the grace.
+            ApplicationError: As `ensure_bucket`.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.converted():
             for item in task.bucket.objects:
-                if not _is_written(s3, task, item):
-                    _write(s3, task, item)
-                    _read(s3, task.bucket.name, item)
-        return _resource(task).model_copy(update={"objects": tuple(item.key for item in task.bucket.objects)})
+                _must_be_written(s3, task, item)
+        return _resource(task, objects=[item.key for item in task.bucket.objects])
 
     @activity.defn(no_thread_cancel_exception=True)
     def collect_storage_evidence(self, plan: EnvironmentPlan) -> StorageEvidence:
@@ -218,6 +229,16 @@ def _checksum(item: InitialObject) -> str:
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 
 
+def _must_be_written(s3: "S3Client", task: StorageTask, item: InitialObject, *, empty: bool = False) -> None:
+    """Write an object where it is not there yet, and read it.
+
+    Reading takes another permission than writing: without it the services could not start.
+    """
+    if empty or not _is_written(s3, task, item):
+        _write(s3, task, item)
+        s3.get_object(Bucket=task.bucket.name, Key=item.key)["Body"].read()
+
+
 def _is_written(s3: "S3Client", task: StorageTask, item: InitialObject) -> bool:
     found = _head(s3, task.bucket.name, item.key)
     return (
@@ -236,11 +257,6 @@ def _write(s3: "S3Client", task: StorageTask, item: InitialObject) -> None:
         Metadata={_CHECKSUM: _checksum(item)},
         Tagging=urlencode({task.environment.environment_tag: task.environment.environment_id}),
     )
-
-
-def _read(s3: "S3Client", bucket: str, item: InitialObject) -> None:
-    """Reading takes another permission than writing: without it the services could not start."""
-    s3.get_object(Bucket=bucket, Key=item.key)["Body"].read()
 
 
 def _evidence(s3: "S3Client", bucket: BucketPlan) -> BucketEvidence:
@@ -263,11 +279,12 @@ def _object_evidence(s3: "S3Client", bucket: str, key: str) -> ObjectEvidence:
     )
 
 
-def _resource(task: StorageTask, *, created: bool = False) -> BucketResource:
+def _resource(task: StorageTask, *, created: bool = False, objects: Sequence[str] = ()) -> BucketResource:
     return BucketResource(
         purpose=task.bucket.purpose,
         name=task.bucket.name,
         arn=bucket_arn(task.bucket.name, task.environment.region),
         key_arn=task.environment.s3_key_arn,
+        objects=tuple(objects),
         created=created,
     )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
+from activities.answers import outcome_of
 from activities.aurora import find_cluster, ours
-from activities.aws import AwsClients, Step, outcome_of
+from activities.aws import AwsClients, Step
 from activities.buckets import default_encryption, tags_of
 from activities.ownership import is_ours
 from byok.domain.arns import WhichKey, parse_key_arn
@@ -54,7 +55,7 @@ class TenantActivities:
         step = self._step(environment, WhichKey.RDS, Undertaking.TENANT)
         with step.converted():
             plan = plan_cluster(environment.environment_id, self.platform)
-            cluster = find_cluster(self.clients.rds(environment.region), plan)
+            cluster = find_cluster(self.clients.rds(environment.region), plan.identifier)
             if cluster is None or not ours(cluster, environment):
                 return _not_there(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
             on = {plan.identifier: cluster.get("KmsKeyId")}

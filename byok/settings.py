@@ -125,7 +125,7 @@ class Settings(BaseSettings):
             own AWS credentials.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
         blueprint: File that says what an environment is made of; without it the one that comes with the product.
-        database_poll_seconds: How often RDS is asked whether a cluster or writer is there.
+        database_poll_seconds: How often it is looked whether an environment's cluster or writer is there.
         aws_connect_timeout_seconds: How long a connection to AWS may take.
         aws_read_timeout_seconds: How long AWS may be silent within a call.
         activity_threads: AWS calls that one worker makes at once.
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     platform_role_arn: Annotated[str, AfterValidator(_role_arn)] | None = None
     vendor: VendorProfile = VendorProfile()
     blueprint: Path | None = None
-    database_poll_seconds: float = Field(default=15, gt=0, le=300)
+    database_poll_seconds: float = Field(default=60, gt=0, le=300)
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
     activity_threads: int = Field(default=50, ge=1, le=500)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio.common import RetryPolicy
-from temporalio.workflow import ActivityCancellationType, ActivityConfig
+from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
 from byok.domain.errors import TABLE, Outcome
 
@@ -36,6 +36,13 @@ PLAN: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),  # it computes and asks nobody
     schedule_to_close_timeout=timedelta(minutes=15),
     retry_policy=_RETRY,
+)
+
+PLAN_LOCALLY: Final = LocalActivityConfig(
+    start_to_close_timeout=timedelta(seconds=10),
+    # It fails by a mistake of ours alone, which no later try would mend.
+    schedule_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(maximum_attempts=3),
 )
 
 PROBE: Final = ActivityConfig(
@@ -68,6 +75,9 @@ _AWAIT: Final = ActivityConfig(
 # Aurora takes 5 to 15 minutes; what is not there after an hour does not come by waiting.
 AWAIT_CLUSTER: Final = ActivityConfig(**_AWAIT, schedule_to_close_timeout=timedelta(minutes=60))
 AWAIT_WRITER: Final = ActivityConfig(**_AWAIT, schedule_to_close_timeout=timedelta(minutes=45))
+
+# It waits for the cluster first. The write itself is settled, as every other.
+MAKE_WRITER: Final = ActivityConfig(**{**WRITE, "schedule_to_close_timeout": timedelta(minutes=60)})
 
 READ_BACK: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),

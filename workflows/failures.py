@@ -3,19 +3,21 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, TenantRequest
+    from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, Record, TenantRequest
     from byok.domain.problems import problem
     from byok.domain.remediation import Remedy, Subject
     from byok.domain.statuses import Phase, Undertaking
     from byok.domain.vendor import VendorProfile
 from workflows.settling import told_to_end
+
+_Made = TypeVar("_Made", bound=Record)
 
 _UNDERTAKINGS: Final = {TenantRequest: Undertaking.TENANT, DeleteRequest: Undertaking.DELETION}
 
@@ -69,6 +71,15 @@ def _carried(error: ApplicationError) -> Problem | None:
     for detail in error.details:
         with contextlib.suppress(ValidationError):
             return Problem.model_validate(detail)
+    return None
+
+
+def made_by(error: ActivityError, kind: type[_Made]) -> _Made | None:
+    """What a failed activity had made by then, None where it does not say."""
+    cause = error.__cause__
+    for detail in cause.details if isinstance(cause, ApplicationError) else ():
+        with contextlib.suppress(ValidationError):
+            return kind.model_validate(detail)
     return None
 
 

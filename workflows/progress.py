@@ -6,6 +6,7 @@ They live in the workflow's memo and search attributes, so that a status needs n
 from collections.abc import Sequence
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from byok.contracts import ENVIRONMENT_ID, PHASE, PROBLEM_CODE, PROGRESS_MEMO, TENANT_MEMO
@@ -29,7 +30,7 @@ class ProgressRecord:
 
     def __init__(self, request: ProvisionRequest) -> None:
         self.request = request
-        self._progress = Progress(request=request, phase=Phase.VALIDATING_KEYS, timeline=())
+        self._progress = _begun(request) or Progress(request=request, phase=Phase.VALIDATING_KEYS, timeline=())
         self.resources = Resources()
         self._tenant: TenantOutcome | None = None
 
@@ -61,6 +62,9 @@ class ProgressRecord:
             deletion: The proof, with DELETED.
         """
         earlier = self._progress
+        if phase is earlier.phase and earlier.timeline:  # whoever started the workflow has published it with the start
+            workflow.set_current_details(_as_markdown(earlier))
+            return
         self._progress = earlier.model_copy(
             update={
                 "phase": phase,
@@ -108,6 +112,15 @@ class TenantRecord:
         lines = [f"### {request.tenant} on the keys of {request.environment_id}"]
         lines += _tenant(self._progress.outcome) + _problems(self._progress.problems)
         workflow.set_current_details("\n".join(lines))
+
+
+def _begun(request: ProvisionRequest) -> Progress | None:
+    """What was published with the start of the workflow; None where it was started by hand."""
+    try:
+        begun: Progress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=Progress)
+    except ApplicationError:  # written by somebody else under our name
+        return None
+    return begun if begun is not None and begun.request == request else None
 
 
 def _as_markdown(progress: Progress) -> str:

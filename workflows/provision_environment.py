@@ -9,11 +9,13 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
+    from activities.evidence import EvidenceActivities
     from activities.planning import PlanActivities
     from activities.storage import StorageActivities
     from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
     from byok.domain.models import (
         BucketPlan,
+        BucketResource,
         DatabaseTask,
         EnvironmentPlan,
         Evidence,
@@ -22,14 +24,17 @@ with workflow.unsafe.imports_passed_through():
         StorageTask,
     )
     from byok.domain.statuses import OnFailure, Phase
-from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, PLAN, READ_BACK, WRITE, named
-from workflows.failures import PhaseStoppedError, ended_on_request, is_final, problem_of, stopped
+from workflows.execution import AWAIT_CLUSTER, AWAIT_WRITER, MAKE_WRITER, PLAN, PLAN_LOCALLY, READ_BACK, WRITE, named
+from workflows.failures import PhaseStoppedError, ended_on_request, is_final, made_by, problem_of, stopped
 from workflows.identity import must_run_as
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.removal import Left, remove
 from workflows.settling import end, settled, unless_cancelled
 from workflows.tenant_names import name_keys
+
+ONE_STEP_EACH = "one-step-each"
+"""Marks the runs in which the plan takes no step, and a bucket, the writer and the proof take one each."""
 
 
 @workflow.defn(name=PROVISION_ENVIRONMENT)
@@ -44,6 +49,8 @@ class ProvisionEnvironment:
 
     The cluster comes first because it alone proves the Aurora key, in seconds and with nothing there yet to undo.
     Writes that a key can refuse run one after another, so that a reset to a failed one repeats none of the others.
+
+    Environments that were begun before a resource had one step go on in the steps of their time.
     """
 
     def __init__(self) -> None:
@@ -51,12 +58,14 @@ class ProvisionEnvironment:
         self._plan: EnvironmentPlan | None = None
         self._database_available = False
         self._evidence: Evidence | None = None
+        self._one_step_each = False
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
         """All phases in their order; the result is the evidence, read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
         must_run_as(expected, f"the workflow id of environment {request.environment_id}")
+        self._one_step_each = workflow.patched(ONE_STEP_EACH)
         self._record = ProgressRecord(request)
         try:
             plan = await self._validate_keys(request)
@@ -71,12 +80,19 @@ class ProvisionEnvironment:
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
         self._begin(Phase.VALIDATING_KEYS)
-        plan = await workflow.execute_activity_method(PlanActivities.plan_environment, request, **PLAN)
+        plan = await self._planned(request)
         findings, _ = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)
         self._plan = plan
         return plan
+
+    async def _planned(self, request: ProvisionRequest) -> EnvironmentPlan:
+        if self._one_step_each:
+            return await workflow.execute_local_activity_method(
+                PlanActivities.plan_environment, request, **PLAN_LOCALLY
+            )
+        return await workflow.execute_activity_method(PlanActivities.plan_environment, request, **PLAN)
 
     async def _create_cluster(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_CLUSTER)
@@ -110,11 +126,17 @@ class ProvisionEnvironment:
     async def _create_bucket(self, plan: EnvironmentPlan, bucket: BucketPlan) -> None:
         unless_cancelled()
         task = StorageTask(environment=plan.environment, bucket=bucket)
-        made = await settled(
-            workflow.start_activity_method(StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name))
-        )
+        try:
+            made = await settled(
+                workflow.start_activity_method(StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name))
+            )
+        except ActivityError as error:
+            kept = made_by(error, BucketResource)
+            if kept is not None:
+                self._record.resources = self._record.resources.with_bucket(kept)
+            raise
         self._record.resources = self._record.resources.with_bucket(made)
-        if bucket.objects:
+        if bucket.objects and not self._one_step_each:
             unless_cancelled()
             filled = await settled(
                 workflow.start_activity_method(
@@ -125,17 +147,18 @@ class ProvisionEnvironment:
 
     async def _await_database(self, plan: EnvironmentPlan) -> None:
         task, names = _database(plan), plan.cluster
-        cluster = await workflow.execute_activity_method(
-            DatabaseActivities.await_cluster, task, **named(AWAIT_CLUSTER, names.identifier)
-        )
-        self._record.resources = self._record.resources.with_cluster(cluster)
-        unless_cancelled()
+        if not self._one_step_each:
+            cluster = await workflow.execute_activity_method(
+                DatabaseActivities.await_cluster, task, **named(AWAIT_CLUSTER, names.identifier)
+            )
+            self._record.resources = self._record.resources.with_cluster(cluster)
+            unless_cancelled()
         writer = await settled(
             workflow.start_activity_method(
-                DatabaseActivities.ensure_writer, task, **named(WRITE, names.writer_identifier)
+                DatabaseActivities.ensure_writer, task, **named(MAKE_WRITER, names.writer_identifier)
             )
         )
-        self._record.resources = self._record.resources.with_writer(writer)
+        self._record.resources = self._record.resources.with_available_cluster().with_writer(writer)
         unless_cancelled()
         available = await workflow.execute_activity_method(
             DatabaseActivities.await_writer, task, **named(AWAIT_WRITER, names.writer_identifier)
@@ -145,6 +168,8 @@ class ProvisionEnvironment:
 
     async def _verify(self, plan: EnvironmentPlan) -> Evidence:
         self._begin(Phase.VERIFYING)
+        if self._one_step_each:
+            return await workflow.execute_activity_method(EvidenceActivities.collect_evidence, plan, **READ_BACK)
         database = await workflow.execute_activity_method(
             DatabaseActivities.collect_database_evidence, _database(plan), **READ_BACK
         )

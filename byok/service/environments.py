@@ -15,7 +15,6 @@ from byok import contracts
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
-    Evidence,
     KeyCheck,
     ProvisionRequest,
     TenantOutcome,
@@ -43,6 +42,7 @@ from byok.service.replay import (
     must_not_change_a_key_in_use,
     reset_point,
 )
+from byok.service.start import start
 from byok.service.status import EnvironmentStatus, TenantRun, Waiting
 from byok.service.temporal_errors import temporal_answers
 from byok.service.tenant_names import name_keys
@@ -288,18 +288,8 @@ class EnvironmentService(EnvironmentReader):
     async def _start(
         self, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None = None
     ) -> Creation:
-        workflow_id = contracts.environment_workflow_id(request.environment_id)
-        handle = await self.client.start_workflow(
-            contracts.PROVISION_ENVIRONMENT,
-            request,
-            id=workflow_id,
-            task_queue=self._task_queue,
-            result_type=Evidence,
-            id_reuse_policy=policy,
-            memo=None if key is None else {contracts.REQUEST_KEY_MEMO: key},
-            static_summary=f"{request.environment_id} in {request.region}",
-        )
-        return Creation(request.environment_id, workflow_id, handle.result_run_id or "", started=True)
+        handle = await start(self.client, self._task_queue, request, policy, key)
+        return Creation(request.environment_id, handle.id, handle.result_run_id or "", started=True)
 
     async def _began_with(self, key: str, found: EnvironmentStatus) -> bool:
         """Whether it was a request of this name that started a run."""

@@ -1,7 +1,9 @@
 """Activities against the local AWS: every attempt in Temporal's own test environment, retries as Temporal does them."""
 
+import asyncio
 import contextvars
 import dataclasses
+import inspect
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
+from activities.describer import DatabaseDescriber
+from activities.evidence import EvidenceActivities
 from activities.keys import KeyActivities
 from activities.storage import StorageActivities
 from byok.blueprints import load_blueprint
@@ -45,8 +49,11 @@ class Bench:
         config = Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1})
         self.clients = AwsClients(session, config)
         self.keys = KeyActivities(self.clients, PLATFORM)
-        self.database = DatabaseActivities(self.clients, PLATFORM, poll=timedelta(milliseconds=10))
+        self.describer = DatabaseDescriber(self.clients, pace=timedelta(0))
+        poll = timedelta(milliseconds=10)
+        self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
         self.storage = StorageActivities(self.clients, PLATFORM)
+        self.evidence = EvidenceActivities(self.database, self.storage)
         self.plan = self.planned()
 
     def planned(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
@@ -82,7 +89,7 @@ class Bench:
 
     def attempt(self, activity: Callable[..., Any], argument: Any) -> Any:
         """The first attempt of an activity alone."""
-        return contextvars.copy_context().run(ActivityEnvironment().run, activity, argument)
+        return _attempt(ActivityEnvironment(), activity, argument)
 
     def settle(self, activity: Callable[..., Any], argument: Any) -> Any:
         """An activity as Temporal runs it: again and again, with what was noted, until it succeeds or stops."""
@@ -92,8 +99,7 @@ class Bench:
             environment.info = dataclasses.replace(environment.info, attempt=attempt, heartbeat_details=details)
             environment.on_heartbeat = lambda *beat: details.__setitem__(slice(None), beat)
             try:
-                # A context of its own, as every attempt has one in a worker.
-                return contextvars.copy_context().run(environment.run, activity, argument)
+                return _attempt(environment, activity, argument)
             except ApplicationError as error:
                 if error.non_retryable:
                     raise
@@ -105,10 +111,14 @@ class Bench:
         self.settle(self.database.ensure_cluster, self.database_task)
         for index in range(len(self.plan.buckets)):
             self.settle(self.storage.ensure_bucket, self.storage_task(index))
-            self.settle(self.storage.write_initial_objects, self.storage_task(index))
-        self.settle(self.database.await_cluster, self.database_task)
         self.settle(self.database.ensure_writer, self.database_task)
         self.settle(self.database.await_writer, self.database_task)
+
+
+def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], argument: Any) -> Any:
+    """In a context of its own, as every attempt has one in a worker."""
+    found = contextvars.copy_context().run(environment.run, activity, argument)
+    return asyncio.run(found) if inspect.iscoroutine(found) else found
 
 
 @cache

@@ -3,7 +3,7 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import Problem
+from byok.domain.models import BucketResource, Problem
 from byok.localaws.accounts import PLATFORM_ROLE
 from tests.activities.conftest import Bench, stop_of
 
@@ -12,6 +12,15 @@ def stopped(bench: Bench, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         bench.settle(activity, task)  # type: ignore[arg-type]
     return stop_of(caught.value)
+
+
+def half_made(bench: Bench) -> BucketResource:
+    """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
+    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.s3_key_arn)
+    with pytest.raises(ApplicationError) as caught:
+        bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    assert stop_of(caught.value).code == "s3.KMS.DisabledException"
+    return BucketResource.model_validate(caught.value.details[1])
 
 
 def foreign_cluster(bench: Bench, tag: str, key_arn: str) -> None:
@@ -102,7 +111,7 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(bench: 
     first, name = bench.plan.environment, bench.plan.environment.environment_id
     bench.settle(bench.keys.probe_s3_key, first)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
-    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    half_made(bench)
 
     bench.plan = bench.planned(environment_id=name, rds_key_arn=first.rds_key_arn)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
@@ -123,15 +132,20 @@ def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: Bench) 
     assert problem.code == "byok.OtherKey"  # contract 8
 
 
+def test_bucket_that_was_made_before_a_refusal_is_told_with_it(bench: Bench) -> None:
+    kept = half_made(bench)
+
+    assert (kept.name, kept.created, kept.objects) == (bench.plan.buckets[0].name, True, ())  # D9
+
+
 def test_own_empty_bucket_gets_the_corrected_key(bench: Bench) -> None:
-    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
+    half_made(bench)
     bench.plan = bench.planned(
         environment_id=bench.plan.environment.environment_id, rds_key_arn=bench.plan.environment.rds_key_arn
     )
 
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
 
-    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
     item = bench.plan.buckets[0].objects[0]
     stored = bench.aws.platform("s3").head_object(Bucket=bench.plan.buckets[0].name, Key=item.key)
     assert stored["SSEKMSKeyId"] == bench.plan.environment.s3_key_arn

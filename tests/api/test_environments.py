@@ -206,7 +206,7 @@ async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentS
 async def test_cancelled_it_stops_in_a_stated_state(
     portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
 ) -> None:
-    stage.activities.script["await_cluster"] = [ApplicationError("creating", type="rds.NotReady")] * 99
+    stage.activities.script["ensure_writer"] = [ApplicationError("creating", type="rds.NotReady")] * 99
     await portal.http.post("/v1/environments", json=asked(environment_id))
 
     await until(service, environment_id, lambda status: status.resources.cluster is not None)

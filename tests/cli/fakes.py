@@ -88,7 +88,7 @@ class FakeService:
     waiting: tuple[Waiting, ...] = ()
     named: list[TenantRequest] = field(default_factory=list)
     checked: list[CheckKeysRequest] = field(default_factory=list)
-    step: str | None = "write_initial_objects"
+    step: str | None = "ensure_bucket"
     replayed: list[dict[str, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     deleted: list[DeleteRequest] = field(default_factory=list)

@@ -60,7 +60,7 @@ def continuing(text: str) -> list[str]:
 def test_replay_says_where_it_goes_on(run: Run, service: FakeService) -> None:
     ended = run("replay", "acme")
     assert (ended.code, ended.out, service.replayed) == (0, "", [{}])
-    assert "acme goes on from write initial objects; what was done before it stays done." in ended.err
+    assert "acme goes on from ensure bucket; what was done before it stays done." in ended.err
     assert "`byok status acme`" in ended.err
 
 

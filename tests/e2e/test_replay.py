@@ -102,7 +102,7 @@ async def seconds_of(machine: Machine, environment_id: str) -> tuple[float, floa
         event.event_id: event.event_time.ToDatetime()
         for event in events
         if event.event_id > reset.event_id
-        and event.activity_task_scheduled_event_attributes.activity_type.name in {"await_cluster", "await_writer"}
+        and event.activity_task_scheduled_event_attributes.activity_type.name in {"ensure_writer", "await_writer"}
     }
     waited = sum(
         (event.event_time.ToDatetime() - waits[done]).total_seconds()

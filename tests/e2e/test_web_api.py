@@ -106,7 +106,8 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
         "response_headers_conformance,negative_data_rejection,unsupported_method,ignored_auth"
     )
-    options = ("--max-examples", str(EXAMPLES), "--seed", "1", "--no-color", "--checks", checks)
+    # A check of keys takes as long as the grace that it is given: 300 s at the most.
+    often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
     await web.provision(web.request(environment_id="acme-prod"))  # the document's example, so that there is one
     async with guarded(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
@@ -117,7 +118,7 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
                 "run",
                 f"{address}/v1/openapi.json",
             ),
-            *(*options, "--header", f"Authorization: Bearer {token}"),
+            *(*often, "--checks", checks, "--no-color", "--header", f"Authorization: Bearer {token}"),
             cwd=tmp_path,
             env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "PYTHONPATH": str(ROOT)},
             stdout=asyncio.subprocess.PIPE,

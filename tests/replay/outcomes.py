@@ -31,8 +31,9 @@ _EVERYTHING: Final = Belongings(
 
 
 async def ready(stage: Stage) -> Handle:
-    """Everything goes well."""
-    return await stage.start(request("ready"))
+    """Everything goes well; started through our door, which publishes the first phase with the start."""
+    created = await EnvironmentService(stage.client, stage.task_queue).create(request("ready"))
+    return stage.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
 
 async def stopped_by_the_s3_key(stage: Stage) -> Handle:
@@ -55,14 +56,14 @@ async def stopped_by_the_aurora_key(stage: Stage) -> Handle:
 async def stopped_while_writing(stage: Stage) -> Handle:
     """A write is refused while the database is being awaited."""
     _keep_waiting(stage)
-    stage.activities.script["write_initial_objects"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
     return await stage.start(request("stopped-while-writing"))
 
 
 async def rolled_back(stage: Stage) -> Handle:
     """The same, and everything is removed."""
     _keep_waiting(stage)
-    stage.activities.script["write_initial_objects"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
     return await stage.start(request("rolled-back", on_failure="rollback"))
 
 
@@ -123,7 +124,7 @@ async def tenant_commands(stage: Stage) -> Handle:
 async def replayed(stage: Stage) -> Handle:
     """Stopped at a late step, and continued from there: the history of the reset run."""
     _keep_waiting(stage)
-    stage.activities.script["write_initial_objects"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
     stopped = await stage.start(request("replayed"))
     with contextlib.suppress(WorkflowFailureError):
         await stopped.result()
@@ -197,7 +198,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 )
 
 
-def _keep_waiting(stage: Stage, step: str = "await_cluster") -> threading.Event:
+def _keep_waiting(stage: Stage, step: str = "ensure_writer") -> threading.Event:
     begun = threading.Event()
 
     def wait() -> None:

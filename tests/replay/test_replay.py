@@ -1,7 +1,8 @@
 """Saved histories replay on today's workflows: an environment in flight survives an upgrade of the worker.
 
-`BYOK_TEST_RECORD=1 pytest tests/replay` saves the histories that are missing. One that is there is never recorded anew
-to make a test pass: changed workflow code goes behind `workflow.patched()`.
+There is a folder for each way in which the workflows have taken their steps, named as the mark in the code, and in it
+a history of every outcome. `BYOK_TEST_RECORD=1 pytest tests/replay` saves those that are missing in the last one. One
+that is there is never recorded anew to make a test pass: changed workflow code goes behind `workflow.patched()`.
 """
 
 import asyncio
@@ -18,8 +19,10 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.live import failures, replayer
 from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
 from tests.workflows.stage import Stage
+from workflows.provision_environment import ONE_STEP_EACH
 
 HISTORIES = Path(__file__).with_name("histories")
+WAYS = ("several-steps", ONE_STEP_EACH)
 
 
 def history(text: str) -> WorkflowHistory:
@@ -27,21 +30,20 @@ def history(text: str) -> WorkflowHistory:
     return WorkflowHistory.from_json(started["workflowId"], text)
 
 
-def saved(outcome: str) -> str:
-    return (HISTORIES / f"{outcome}.json").read_text()
-
-
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
-async def test_saved_history_replays(outcome: Outcome) -> None:
-    await replayer().replay_workflow(history(saved(outcome.__name__)))
+async def test_saved_history_replays(outcome: Outcome, way: str) -> None:
+    await replayer().replay_workflow(history((HISTORIES / way / f"{outcome.__name__}.json").read_text()))
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("outcome", "one", "other"),
     [("ready", "ensure_cluster", "probe_s3_key"), ("deleted", "remove_writer", "remove_cluster")],
 )
-async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, other: str) -> None:
-    swapped = saved(outcome).replace(f'"{one}"', '"-"').replace(f'"{other}"', f'"{one}"')
+async def test_history_of_other_steps_does_not_replay(way: str, outcome: str, one: str, other: str) -> None:
+    swapped = (HISTORIES / way / f"{outcome}.json").read_text()
+    swapped = swapped.replace(f'"{one}"', '"-"').replace(f'"{other}"', f'"{one}"')
     swapped = swapped.replace('"-"', f'"{other}"')
 
     with pytest.raises(NondeterminismError):
@@ -66,7 +68,8 @@ if "BYOK_TEST_RECORD" in os.environ:
 
     @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
     async def test_record(outcome: Outcome, stage: Stage) -> None:
-        path = HISTORIES / f"{outcome.__name__}.json"
+        path = HISTORIES / WAYS[-1] / f"{outcome.__name__}.json"
+        path.parent.mkdir(exist_ok=True)
         if path.exists():
             pytest.skip("already saved")
         handle = await outcome(stage)

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service import EnvironmentService, start
 from byok.service import connection as door
 from byok.service import reading as watching
 from byok.service import status as reading
@@ -253,6 +254,17 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
         await asyncio.wait_for(service.check(asked), 30)
     status = await service.status(environment_id)
     assert (status.phase, status.pending[0].unclaimed) == (Phase.VALIDATING_KEYS, True)
+    assert (status.region, status.s3_key_arn) == (REGION, S3_KEY), "what was asked for is known before anybody takes it"
+
+
+async def test_an_environment_starts_where_no_worker_has_registered_search_attributes_yet(
+    service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "PHASE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
+    assert (await service.create(request(environment_id), key="named")).started
+    status = await ended(service, environment_id)
+    assert (status.phase, status.timeline[0].phase) == (Phase.READY, Phase.VALIDATING_KEYS)
+    assert not (await service.create(request(environment_id), key="named")).started
 
 
 async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,8 +46,7 @@ async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
 @pytest.mark.parametrize(
     "failed",
     [
-        *("probe_s3_key", "ensure_cluster", "ensure_bucket", "write_initial_objects", "await_cluster"),
-        *("ensure_writer", "await_writer"),
+        *("probe_s3_key", "ensure_cluster", "ensure_bucket", "ensure_writer", "await_writer", "collect_evidence"),
     ],
 )
 async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
@@ -64,16 +63,16 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = stage.activities.calls[before:]
     assert again[0] == failed or failed in again[:2]  # what runs side by side may be looked at once more
-    sequential = ("plan_environment", "probe_s3_key", "ensure_cluster")
+    sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)
-    assert (await steps(service, environment_id)).count("plan_environment") == 1  # the history was taken over
+    assert (await steps(service, environment_id)).count("probe_s3_key") == 1  # the history was taken over
 
 
 async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
     service: EnvironmentService, stage: Stage, environment_id: str
 ) -> None:
-    stage.activities.script["write_initial_objects"] = [lambda: None, DISABLED]  # the second bucket's
+    stage.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
     await provision(service, environment_id)
     before = len(stage.activities.inputs["ensure_bucket"])
 
@@ -82,7 +81,7 @@ async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
 
     assert ready.phase is Phase.READY
     made = [task.bucket.purpose for task in stage.activities.inputs["ensure_bucket"]]
-    assert made[before:] == ["exports"]
+    assert made[before:] == ["quality", "exports"]
     assert [bucket.purpose for bucket in ready.resources.buckets] == ["catalog", "quality", "exports"]
 
 
@@ -98,7 +97,7 @@ async def test_replay_that_stops_again_can_be_replayed_again(
 
 
 async def test_what_was_rolled_back_starts_anew(service: EnvironmentService, stage: Stage, environment_id: str) -> None:
-    stage.activities.script["write_initial_objects"] = [DISABLED]
+    stage.activities.script["ensure_bucket"] = [DISABLED]
     await provision(service, environment_id, on_failure="rollback")
 
     replayed = await service.replay(environment_id)
@@ -114,7 +113,7 @@ async def test_what_is_not_as_asked_for_starts_anew(
 ) -> None:
     problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
     wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
-    stage.activities.script["collect_storage_evidence"] = [wrong]
+    stage.activities.script["collect_evidence"] = [wrong]
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
@@ -149,7 +148,7 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
     ("failed", "keys", "words"),
     [
         ("await_writer", {"rds_key_arn": OTHER_KEY}, r"The cluster byok-\S+ is encrypted with \S+222"),
-        ("collect_storage_evidence", {"s3_key_arn": OTHER_KEY}, r"The bucket byok-\S+-catalog-\S+ is encrypted"),
+        ("collect_evidence", {"s3_key_arn": OTHER_KEY}, r"The bucket byok-\S+-catalog-\S+ is encrypted"),
     ],
 )
 async def test_key_that_encrypts_something_is_not_changed(
@@ -219,9 +218,9 @@ def forever() -> Step:
 async def test_cancel_ends_in_a_stated_state(
     service: EnvironmentService, stage: Stage, environment_id: str, on_failure: str, removed: bool
 ) -> None:
-    stage.activities.script["await_cluster"] = [forever()] * 99
+    stage.activities.script["ensure_writer"] = [forever()] * 99
     await service.create(request(environment_id, on_failure=on_failure))
-    await asyncio.wait_for(until_called(stage, "await_cluster"), 20)
+    await asyncio.wait_for(until_called(stage, "ensure_writer"), 20)
 
     await service.cancel(environment_id)
     status = await ended(service, environment_id)

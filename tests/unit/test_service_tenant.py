@@ -133,7 +133,7 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
         await service.create(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
 
 
-@pytest.mark.parametrize("step", ["probe_s3_key", "collect_storage_evidence"])
+@pytest.mark.parametrize("step", ["probe_s3_key", "collect_evidence"])
 async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
     service: EnvironmentService, stage: Stage, environment_id: str, step: str
 ) -> None:

@@ -22,7 +22,7 @@ def test_nothing_has_to_be_set() -> None:
     assert settings.blueprint is None
     assert settings.vendor.name == "Ataccama"
     assert settings.log_format is LogFormat.JSON
-    assert settings.database_poll_seconds == 15
+    assert settings.database_poll_seconds == 60
 
 
 def test_names_carry_the_prefix_and_nested_ones_two_underscores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "")
     monkeypatch.setenv("BYOK_DATABASE_POLL_SECONDS", "")
     assert Settings().platform_role_arn is None
-    assert Settings().database_poll_seconds == 15
+    assert Settings().database_poll_seconds == 60
 
 
 def test_a_misspelt_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from byok.domain.models import (
     Environment,
     EnvironmentCheck,
     EnvironmentPlan,
+    Evidence,
     KeyCheckPlan,
     KeyProof,
     KeyTenant,
@@ -32,7 +33,6 @@ from byok.domain.models import (
     Problem,
     ProvisionRequest,
     Removal,
-    StorageEvidence,
     StorageTask,
     TenantCheckPlan,
     TenantRequest,
@@ -135,7 +135,7 @@ class ScriptedActivities:
         return plan_key_check(given, PLATFORM, datetime.now(UTC))
 
     @activity.defn
-    def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
+    async def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
         self._attempt(given)
         return plan_environment(given, PLATFORM, datetime.now(UTC), "a-run")
 
@@ -190,11 +190,6 @@ class ScriptedActivities:
         return _cluster(given, "creating", created=True)
 
     @activity.defn
-    def await_cluster(self, given: DatabaseTask) -> ClusterResource:
-        self._attempt(given)
-        return _cluster(given, "available")
-
-    @activity.defn
     def ensure_writer(self, given: DatabaseTask) -> WriterResource:
         self._attempt(given)
         return _writer(given, "creating", created=True)
@@ -205,53 +200,16 @@ class ScriptedActivities:
         return _writer(given, "available")
 
     @activity.defn
-    def collect_database_evidence(self, given: DatabaseTask) -> DatabaseEvidence:
-        self._attempt(given)
-        return DatabaseEvidence(
-            cluster_arn=_cluster(given, "available").arn,
-            key_arn=given.environment.rds_key_arn,
-            storage_encrypted=True,
-            storage_encryption_type="sse-kms",
-            engine="aurora-postgresql",
-            engine_version="16.6",
-            deletion_protection=True,
-            backup_retention_days=7,
-            iam_database_authentication=True,
-            writer_arn=_writer(given, "available").arn,
-            writer_storage_encrypted=True,
-            writer_key_arn=given.environment.rds_key_arn,
-            writer_publicly_accessible=False,
-            performance_insights=False,
-        )
-
-    @activity.defn
     def ensure_bucket(self, given: StorageTask) -> BucketResource:
         self._attempt(given)
-        return _bucket(given, created=True)
+        written = tuple(item.key for item in given.bucket.objects)
+        return bucket_of(given, created=True).model_copy(update={"objects": written})
 
     @activity.defn
-    def write_initial_objects(self, given: StorageTask) -> BucketResource:
+    def collect_evidence(self, given: EnvironmentPlan) -> Evidence:
         self._attempt(given)
-        return _bucket(given).model_copy(update={"objects": tuple(item.key for item in given.bucket.objects)})
-
-    @activity.defn
-    def collect_storage_evidence(self, given: EnvironmentPlan) -> StorageEvidence:
-        self._attempt(given)
-        key = given.environment.s3_key_arn
-        return StorageEvidence(
-            buckets=tuple(
-                BucketEvidence(
-                    name=bucket.name,
-                    algorithm="aws:kms",
-                    key_arn=key,
-                    bucket_key_enabled=True,
-                    objects=tuple(
-                        ObjectEvidence(key=item.key, algorithm="aws:kms", key_arn=key) for item in bucket.objects
-                    ),
-                )
-                for bucket in given.buckets
-            )
-        )
+        task = DatabaseTask(environment=given.environment, cluster=given.cluster)
+        return Evidence(database=_database(task), buckets=_buckets(given), collected_at=datetime.now(UTC))
 
     @activity.defn
     def remove_writer(self, given: DatabaseRemoval) -> Removal:
@@ -282,13 +240,46 @@ def _cluster(task: DatabaseTask, status: str, *, created: bool = False) -> Clust
     )
 
 
+def _database(given: DatabaseTask) -> DatabaseEvidence:
+    return DatabaseEvidence(
+        cluster_arn=_cluster(given, "available").arn,
+        key_arn=given.environment.rds_key_arn,
+        storage_encrypted=True,
+        storage_encryption_type="sse-kms",
+        engine="aurora-postgresql",
+        engine_version="16.6",
+        deletion_protection=True,
+        backup_retention_days=7,
+        iam_database_authentication=True,
+        writer_arn=_writer(given, "available").arn,
+        writer_storage_encrypted=True,
+        writer_key_arn=given.environment.rds_key_arn,
+        writer_publicly_accessible=False,
+        performance_insights=False,
+    )
+
+
+def _buckets(given: EnvironmentPlan) -> tuple[BucketEvidence, ...]:
+    key = given.environment.s3_key_arn
+    return tuple(
+        BucketEvidence(
+            name=bucket.name,
+            algorithm="aws:kms",
+            key_arn=key,
+            bucket_key_enabled=True,
+            objects=tuple(ObjectEvidence(key=item.key, algorithm="aws:kms", key_arn=key) for item in bucket.objects),
+        )
+        for bucket in given.buckets
+    )
+
+
 def _writer(task: DatabaseTask, status: str, *, created: bool = False) -> WriterResource:
     identifier = task.cluster.writer_identifier
     arn = f"arn:aws:rds:{REGION}:111122223333:db:{identifier}"
     return WriterResource(identifier=identifier, arn=arn, status=status, created=created)
 
 
-def _bucket(task: StorageTask, *, created: bool = False) -> BucketResource:
+def bucket_of(task: StorageTask, *, created: bool = False) -> BucketResource:
     return BucketResource(
         purpose=task.bucket.purpose,
         name=task.bucket.name,

@@ -180,7 +180,7 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(stage: Stage, environment
         go_on.wait(10)
 
     disabled = refusal("s3", "KMS.DisabledException", "… is disabled.", Phase.CREATING_STORAGE)
-    stage.activities.script |= {"write_initial_objects": [disabled], "remove_cluster": [slowly]}
+    stage.activities.script |= {"ensure_bucket": [disabled], "remove_cluster": [slowly]}
     handle = await stage.start(request(environment_id, on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()

@@ -10,15 +10,16 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from byok.contracts import PHASE, PROBLEM_CODE
+from activities.aws import having_made
+from byok.contracts import PHASE, PROBLEM_CODE, environment_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem, Removal
 from byok.domain.statuses import Phase
-from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, problems_in, refusal, request
+from byok.service import EnvironmentService
+from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, bucket_of, problems_in, refusal, request
 from tests.workflows.stage import Stage
 
 BUCKETS = len(PLATFORM.blueprint.buckets)
-FILLED = sum(1 for bucket in PLATFORM.blueprint.buckets if bucket.objects)
 DISABLED = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
 NOT_ACCESSIBLE = (
     "rds",
@@ -66,18 +67,20 @@ async def test_cluster_is_created_before_any_bucket(stage: Stage, environment_id
 
 
 async def test_happy_environment_costs_what_it_always_cost(stage: Stage, environment_id: str) -> None:
-    handle = await stage.start(request(environment_id))
+    await EnvironmentService(stage.client, stage.task_queue).create(request(environment_id))
+    handle = stage.client.get_workflow_handle(environment_workflow_id(environment_id))
     await handle.result()
 
-    assert len(stage.activities.calls) == 8 + BUCKETS + FILLED
+    assert len(stage.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
-    # Start and completion, three events an activity, two a phase; what is left are workflow tasks, whose number
+    # Start and completion, two for the mark of the steps' version and one for the plan, three for each other activity,
+    # two for each phase but the one that was published with the start; what is left are workflow tasks, whose number
     # depends on which of two answers comes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
-    phases = len((await stage.progress(environment_id)).timeline)
-    assert len(kinds) - len(workflow_tasks) == 2 + 3 * len(stage.activities.calls) + 2 * phases
-    assert len(workflow_tasks) <= 3 * (len(stage.activities.calls) + 2)
+    steps, phases = len(stage.activities.calls) - 1, len((await stage.progress(environment_id)).timeline) - 1
+    assert len(kinds) - len(workflow_tasks) == 2 + 2 + 1 + 3 * steps + 2 * phases
+    assert len(workflow_tasks) <= 3 * (steps + 1)
 
 
 async def test_disabled_s3_key_stops_before_the_cluster(stage: Stage, environment_id: str) -> None:
@@ -145,10 +148,11 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, env
 
     def refuse() -> None:
         assert waiting.wait(10)
-        raise refusal(*DISABLED, Phase.CREATING_STORAGE)
+        made = bucket_of(stage.activities.inputs["ensure_bucket"][0], created=True)
+        raise having_made(refusal(*DISABLED, Phase.CREATING_STORAGE), made)
 
-    stage.activities.script["await_cluster"] = [wait, *[not_ready] * 50]
-    stage.activities.script["write_initial_objects"] = [refuse]
+    stage.activities.script["ensure_writer"] = [wait, *[not_ready] * 50]
+    stage.activities.script["ensure_bucket"] = [refuse]
     handle = await stage.start(request(environment_id))
 
     problems = await stopped_with(handle)
@@ -156,7 +160,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, env
     assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
     kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
     assert "activity_task_cancel_requested_event_attributes" in kinds
-    assert "ensure_writer" not in stage.activities.calls
+    assert "await_writer" not in stage.activities.calls
     progress = await stage.progress(environment_id)
     assert progress.resources.cluster is not None  # what was kept is shown (D9)
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
@@ -164,7 +168,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, env
 
 async def test_lost_key_of_the_cluster_stops_the_buckets(stage: Stage, environment_id: str) -> None:
     begun = threading.Event()
-    stage.activities.script["await_cluster"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    stage.activities.script["ensure_writer"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     stage.activities.script["ensure_bucket"] = [begun.set]
 
     problems = await stopped_with(await stage.start(request(environment_id)))
@@ -174,7 +178,7 @@ async def test_lost_key_of_the_cluster_stops_the_buckets(stage: Stage, environme
 
 async def test_problems_of_both_sides_are_reported(stage: Stage, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
-    stage.activities.script["await_cluster"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    stage.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     stage.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
 
     problems = await stopped_with(await stage.start(request(environment_id)))
@@ -187,7 +191,7 @@ async def test_problems_of_both_sides_are_reported(stage: Stage, environment_id:
 async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: Stage, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
-    stage.activities.script["await_cluster"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    stage.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     stage.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
 
     problems = await stopped_with(await stage.start(request(environment_id)))
@@ -196,7 +200,7 @@ async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: Stage, env
 
 
 async def test_stop_keeps_what_was_made_by_default(stage: Stage, environment_id: str) -> None:
-    stage.activities.script["write_initial_objects"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
 
     await failure_of(await stage.start(request(environment_id)))
 
@@ -204,7 +208,7 @@ async def test_stop_keeps_what_was_made_by_default(stage: Stage, environment_id:
 
 
 async def test_rollback_removes_writer_cluster_and_buckets_in_order(stage: Stage, environment_id: str) -> None:
-    stage.activities.script["write_initial_objects"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
 
     failure = await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
 
@@ -217,7 +221,7 @@ async def test_rollback_removes_writer_cluster_and_buckets_in_order(stage: Stage
 
 
 async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(stage: Stage, environment_id: str) -> None:
-    stage.activities.script["write_initial_objects"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
     stage.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
 
     await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
@@ -282,7 +286,7 @@ async def test_cancelled_environment_settles_its_write_and_says_so(stage: Stage,
 
 async def test_cancelled_environment_is_rolled_back_where_asked(stage: Stage, environment_id: str) -> None:
     begun = threading.Event()
-    stage.activities.script["await_cluster"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
+    stage.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
     handle = await stage.start(request(environment_id, on_failure="rollback"))
     assert await asyncio.to_thread(begun.wait, 10)
 
@@ -295,7 +299,7 @@ async def test_cancelled_environment_is_rolled_back_where_asked(stage: Stage, en
 
 
 async def test_bucket_that_had_to_be_kept_is_listed(stage: Stage, environment_id: str) -> None:
-    stage.activities.script["collect_storage_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
+    stage.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
     kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
     stage.activities.removals["remove_bucket"] = kept
 
@@ -338,5 +342,4 @@ async def test_every_step_is_bounded_and_beats(stage: Stage, environment_id: str
         assert 900 <= step.schedule_to_close_timeout.seconds <= 3600, name
         assert step.retry_policy.maximum_interval.seconds == 5, name
         assert "s3.KMS.DisabledException" in step.retry_policy.non_retryable_error_types, name
-        if name != "plan_environment":  # it asks nobody, and is over at once
-            assert step.heartbeat_timeout.seconds == 10, name
+        assert step.heartbeat_timeout.seconds == 10, name

@@ -97,7 +97,7 @@ class Builds:
 
     async def stopped(self, environment_id: str, build: str) -> None:
         """An environment that stops at its first object, on a build."""
-        self.stages[build].activities.script["write_initial_objects"] = [DISABLED]
+        self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
             await (await self.stages[build].start(request(environment_id))).result()
 
@@ -166,7 +166,7 @@ async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(bu
     replayed = await builds.service.replay("versions-moved")
 
     assert await builds.ready("versions-moved")
-    assert (replayed.step, await builds.build_of("versions-moved")) == ("write_initial_objects", "2")
+    assert (replayed.step, await builds.build_of("versions-moved")) == ("ensure_bucket", "2")
     assert "ensure_cluster" not in two.activities.calls  # finished steps stay done
 
 
@@ -175,7 +175,7 @@ async def test_moved_replay_that_stops_can_be_moved_again(builds: Builds) -> Non
     await builds.stopped("versions-twice", "1")
     two = await builds.start("2")
     await builds.end("1")
-    two.activities.script["write_initial_objects"] = [DISABLED]
+    two.activities.script["ensure_bucket"] = [DISABLED]
     await builds.service.replay("versions-twice")
     assert not await builds.ready("versions-twice")
     await builds.start("3")
@@ -190,7 +190,7 @@ async def test_moved_replay_that_stops_can_be_moved_again(builds: Builds) -> Non
 async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None:
     one = await builds.start("1")
     await builds.stopped("versions-stays", "1")
-    begun, go_on = held(one, "write_initial_objects")
+    begun, go_on = held(one, "ensure_bucket")
     await builds.service.replay("versions-stays")
     assert await asyncio.to_thread(begun.wait, 20)
 
@@ -203,7 +203,7 @@ async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None
 
 async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Builds) -> None:
     one = await builds.start("1")
-    begun, go_on = held(one, "await_cluster")
+    begun, go_on = held(one, "ensure_writer")
     running = await one.start(request("versions-ended"))
     assert await asyncio.to_thread(begun.wait, 20)
     two = await builds.start("2")
@@ -239,7 +239,7 @@ async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds:
     await builds.service.replay("versions-turned-off")
 
     assert await builds.ready("versions-turned-off")
-    assert plain.activities.calls[-1] == "collect_storage_evidence"
+    assert plain.activities.calls[-1] == "collect_evidence"
 
 
 async def test_who_waits_for_a_build_is_told_which_and_what_to_do(

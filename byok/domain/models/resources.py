@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from byok.domain.models.base import Record
+from byok.domain.statuses import AVAILABLE
 
 
 class ClusterResource(Record):
@@ -56,6 +57,12 @@ class Resources(Record):
         """The same with the cluster as it is now; who made it does not change."""
         created = cluster.created or (self.cluster is not None and self.cluster.created)
         return self.model_copy(update={"cluster": cluster.model_copy(update={"created": created})})
+
+    def with_available_cluster(self) -> Self:
+        """The same once the cluster is there: a writer was put into it."""
+        if self.cluster is None:
+            return self
+        return self.with_cluster(self.cluster.model_copy(update={"status": AVAILABLE}))
 
     def with_writer(self, writer: WriterResource) -> Self:
         """The same with the writer as it is now."""

@@ -1,0 +1,72 @@
+"""Starts the workflow of an environment, with its first phase: a status is there before a worker is."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from byok.contracts import (
+    ENVIRONMENT_ID,
+    PHASE,
+    PROGRESS_MEMO,
+    PROVISION_ENVIRONMENT,
+    REQUEST_KEY_MEMO,
+    environment_workflow_id,
+)
+from byok.domain.models import Evidence, Progress, ProvisionRequest, TimelineEntry
+from byok.domain.statuses import Phase
+
+_FIRST: Final = Phase.VALIDATING_KEYS
+
+
+async def start(
+    client: Client, task_queue: str, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None
+) -> WorkflowHandle[Any, Evidence]:
+    """Start it.
+
+    What is published with the start costs the workflow two events and an action less. A namespace whose search
+    attributes no worker has registered yet refuses them: then the workflow publishes its first phase by itself.
+
+    Args:
+        client: A client that carries `byok.temporal.plugin()`.
+        task_queue: Where the workers are.
+        request: What is asked for.
+        policy: Whether an earlier run of the environment may be followed by another.
+        key: Names this request.
+
+    Raises:
+        WorkflowAlreadyStartedError: There is an environment of this id, and the policy lets no other follow it.
+    """
+    named = {} if key is None else {REQUEST_KEY_MEMO: key}
+    entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))
+    published = {PROGRESS_MEMO: Progress(request=request, phase=_FIRST, timeline=(entry,)), **named}
+    attributes = TypedSearchAttributes(
+        [
+            SearchAttributePair(ENVIRONMENT_ID, request.environment_id),
+            SearchAttributePair(PHASE, _FIRST.value),
+        ]
+    )
+
+    async def attempt(
+        memo: dict[str, Any], search_attributes: TypedSearchAttributes | None
+    ) -> WorkflowHandle[Any, Evidence]:
+        return await client.start_workflow(
+            PROVISION_ENVIRONMENT,
+            request,
+            id=environment_workflow_id(request.environment_id),
+            task_queue=task_queue,
+            result_type=Evidence,
+            id_reuse_policy=policy,
+            memo=memo or None,
+            search_attributes=search_attributes,
+            static_summary=f"{request.environment_id} in {request.region}",
+        )
+
+    try:
+        return await attempt(published, attributes)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+            raise
+    return await attempt(named, None)

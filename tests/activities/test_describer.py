@@ -1,0 +1,104 @@
+"""How the databases that are waited for are looked at: by many at once, in few calls."""
+
+import asyncio
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from activities.describer import DatabaseDescriber
+from tests.activities.conftest import Bench
+from tests.localaws.server import REGION
+
+
+def named(bench: Bench, number: int) -> list[str]:
+    """Clusters of the platform's."""
+    names = [f"{bench.plan.environment.environment_id}-{index}" for index in range(number)]
+    for name in names:
+        bench.aws.operator("rds").create_db_cluster(
+            DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="byok", ManageMasterUserPassword=True
+        )
+    bench.aws.control("DELETE", "calls")
+    return names
+
+
+async def look(describer: DatabaseDescriber, names: list[str]) -> list[str | None]:
+    found = await asyncio.gather(*(describer.cluster(REGION, name) for name in names))
+    return [one["DBClusterIdentifier"] if one else None for one in found]
+
+
+def test_everybody_who_asks_at_once_is_answered_by_one_call(bench: Bench) -> None:
+    names = named(bench, 5)
+
+    found = asyncio.run(look(bench.describer, [*names, "nobody", names[0]]))
+
+    assert found == [*names, None, names[0]]
+    assert Counter(bench.aws.calls()) == {"DescribeDBClusters": 1}
+
+
+def test_instances_are_looked_at_likewise(bench: Bench) -> None:
+    bench.build()
+    bench.aws.control("DELETE", "calls")
+    writer = bench.plan.cluster.writer_identifier
+
+    async def both() -> list[object]:
+        return await asyncio.gather(*(bench.describer.instance(REGION, name) for name in (writer, "nobody")))
+
+    found, nobody = asyncio.run(both())
+
+    assert found["DBInstanceIdentifier"] == writer  # type: ignore[index]
+    assert nobody is None
+    assert Counter(bench.aws.calls()) == {"DescribeDBInstances": 1}
+
+
+def test_no_call_asks_for_more_than_a_page(bench: Bench) -> None:
+    bench.aws.control("DELETE", "calls")
+    strangers = [f"nobody-{number}" for number in range(250)]
+
+    assert asyncio.run(look(bench.describer, strangers)) == [None] * 250
+
+    assert Counter(bench.aws.calls()) == {"DescribeDBClusters": 3}
+
+
+def test_calls_keep_the_pace_after_the_first_few(bench: Bench) -> None:
+    describer = DatabaseDescriber(bench.clients, pace=timedelta(milliseconds=100))
+
+    async def one_after_the_other() -> None:
+        for number in range(8):
+            await describer.cluster(REGION, f"nobody-{number}")
+
+    began = time.monotonic()
+    asyncio.run(one_after_the_other())
+
+    assert time.monotonic() - began >= 0.4, "three at once, and five in their turn"
+
+
+def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(bench: Bench) -> None:
+    names = named(bench, 2)
+    bench.aws.control("POST", "faults", kind="throttle", service="rds", operation="DescribeDBClusters", times=1)
+
+    async def refused() -> list[object]:
+        return await asyncio.gather(*(bench.describer.cluster(REGION, name) for name in names), return_exceptions=True)
+
+    answers = asyncio.run(refused())
+
+    assert [type(answer) for answer in answers] == [ClientError, ClientError]
+    assert asyncio.run(look(bench.describer, names)) == names
+
+
+def test_who_gives_up_takes_no_answer_from_another(bench: Bench) -> None:
+    (name,) = named(bench, 1)
+
+    async def two() -> str | None:
+        leaving = asyncio.create_task(bench.describer.cluster(REGION, name))
+        staying = asyncio.create_task(bench.describer.cluster(REGION, name))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        found = await staying
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        return found["DBClusterIdentifier"] if found else None
+
+    assert asyncio.run(two()) == name
