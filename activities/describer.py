@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, FilterTypeDef
 
 PACE: Final = timedelta(milliseconds=600)
-"""Between two calls of one operation in one Region, once many are waiting."""
+"""Between two calls of one operation in one Region, in the long run."""
 
-_AT_ONCE: Final = 3
-"""Calls that need not keep the pace: a single environment never waits for its turn."""
+_AT_ONCE: Final = 50
+"""Calls that need not keep the pace, after half a minute's rest: a few environments never wait for their turn."""
 
 _MOST: Final = 100
 """Of one call: more would come in pages (RDS API reference, DescribeDBClusters, MaxRecords)."""

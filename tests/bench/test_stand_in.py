@@ -175,12 +175,13 @@ def test_clusters_and_instances_are_listed_page_by_page_and_by_filter(stand_in: 
             DBInstanceClass="db.serverless",
         )
     some = [{"Name": "db-cluster-id", "Values": ["one-3", "one-1", "none"]}]
+    two = [{"Name": "db-instance-id", "Values": ["one-3-writer", "one-1-writer", "none"]}]
 
     pages = [page["DBClusters"] for page in rds.get_paginator("describe_db_clusters").paginate()]
     wide = rds.describe_db_clusters(MaxRecords=100)["DBClusters"]
     filtered = rds.describe_db_clusters(Filters=some)["DBClusters"]
     instances = [page["DBInstances"] for page in rds.get_paginator("describe_db_instances").paginate()]
-    writers = rds.describe_db_instances(Filters=some)["DBInstances"]
+    writers = rds.describe_db_instances(Filters=two)["DBInstances"]
 
     assert [len(page) for page in pages] == [2, 2, 1]
     assert [one["DBClusterIdentifier"] for page in pages for one in page] == names

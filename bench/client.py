@@ -1,0 +1,40 @@
+"""`python -m bench.client`: makes environments through the service, so many at a time, and prints a `Run` as JSON."""
+
+import argparse
+import asyncio
+import time
+
+from bench.machine import asked
+from bench.runs import Clock
+from byok.service import connect_service
+
+
+async def main() -> None:
+    """Make one to warm up, then all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=int, required=True)
+    parser.add_argument("--concurrency", type=int, required=True)
+    chosen = parser.parse_args()
+    service = await connect_service()
+
+    async def make() -> tuple[str, float]:
+        request = asked("bench")
+        began = time.perf_counter()
+        created = await service.create(request)
+        await service.client.get_workflow_handle(created.workflow_id, run_id=created.run_id).result()
+        return request.environment_id, time.perf_counter() - began
+
+    await make()
+    turn = asyncio.Semaphore(chosen.concurrency)
+
+    async def in_turn() -> tuple[str, float]:
+        async with turn:
+            return await make()
+
+    clock = Clock()
+    made = await asyncio.gather(*(in_turn() for _ in range(chosen.environments)))
+    print(clock.run([seconds for _, seconds in made], [name for name, _ in made]).model_dump_json())
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

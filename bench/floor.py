@@ -1,0 +1,166 @@
+"""`python -m bench.floor`: the floor. A bare boto3 script that makes an environment with exactly byok's AWS calls.
+
+Nothing of it survives a crash, and what it does not find in order it does not mend. The request of each call is byok's
+own. With `--branches` the buckets are made in one thread and the database in another, as byok makes them; without, one
+after the other. Prints a `Run` as JSON.
+"""
+
+import argparse
+import json
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from activities.aurora import cluster_settings, writer_settings
+from activities.buckets import settings
+from bench.machine import PLATFORM_ROLE, asked
+from bench.runs import Clock
+from byok.blueprints import load_blueprint
+from byok.domain.arns import parse_key_arn
+from byok.domain.models import BucketPlan, DatabaseTask, EnvironmentPlan
+from byok.domain.planning import Platform, plan_environment
+from byok.domain.vendor import VendorProfile
+from byok.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_s3 import S3Client
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Makes environments, each call once and in its turn.
+
+    Attributes:
+        poll_seconds: Between two looks at a database.
+    """
+
+    s3: "S3Client"
+    rds: "RDSClient"
+    poll_seconds: float
+
+    def make(self, plan: EnvironmentPlan, *, branches: bool) -> None:
+        """Probe the key, claim both, make everything, and read it back."""
+        self._probe(plan)
+        task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
+        self._create_cluster(task)
+        storage, database = partial(self._create_buckets, plan), partial(self._finish_database, task)
+        if branches:
+            with ThreadPoolExecutor(2) as threads:
+                for branch in [threads.submit(storage), threads.submit(database)]:
+                    branch.result()
+        else:
+            storage()
+            database()
+        self._read_back(plan)
+
+    def _probe(self, plan: EnvironmentPlan) -> None:
+        environment, key = plan.environment, f"probes/{plan.environment.environment_id}/{uuid.uuid4()}"
+        self.s3.put_object(
+            Bucket=environment.probe_bucket,
+            Key=key,
+            Body=uuid.uuid4().bytes,
+            ServerSideEncryption="aws:kms",
+            SSEKMSKeyId=environment.s3_key_arn,
+            BucketKeyEnabled=False,
+        )
+        self.s3.get_object(Bucket=environment.probe_bucket, Key=key)["Body"].read()
+        self.s3.delete_object(Bucket=environment.probe_bucket, Key=key)
+        for arn in (environment.s3_key_arn, environment.rds_key_arn):
+            self.s3.put_object(
+                Bucket=environment.probe_bucket,
+                Key=f"claims/{parse_key_arn(arn).account}/{parse_key_arn(arn).key_id}",
+                Body=json.dumps({"environment_id": environment.environment_id}).encode(),
+                ContentType="application/json",
+                IfNoneMatch="*",
+            )
+
+    def _create_cluster(self, task: DatabaseTask) -> None:
+        _absent(lambda: self.rds.describe_db_clusters(DBClusterIdentifier=task.cluster.identifier))
+        self.rds.create_db_cluster(**cluster_settings(task))
+
+    def _create_buckets(self, plan: EnvironmentPlan) -> None:
+        for bucket in plan.buckets:
+            self._create_bucket(plan, bucket)
+
+    def _create_bucket(self, plan: EnvironmentPlan, bucket: BucketPlan) -> None:
+        _absent(lambda: self.s3.head_bucket(Bucket=bucket.name))
+        tags: Any = [{"Key": key, "Value": value} for key, value in plan.environment.tags.items()]
+        place: Any = {"LocationConstraint": plan.environment.region, "Tags": tags}
+        self.s3.create_bucket(Bucket=bucket.name, CreateBucketConfiguration=place)
+        for setting in settings(bucket.name, plan.environment):
+            setting.put(self.s3, bucket.name)
+        for item in bucket.objects:
+            self.s3.put_object(Bucket=bucket.name, Key=item.key, Body=item.content.encode())
+            self.s3.get_object(Bucket=bucket.name, Key=item.key)["Body"].read()
+
+    def _finish_database(self, task: DatabaseTask) -> None:
+        cluster, writer = task.cluster.identifier, task.cluster.writer_identifier
+        while self.rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]["Status"] != "available":
+            time.sleep(self.poll_seconds)
+        _absent(lambda: self.rds.describe_db_instances(DBInstanceIdentifier=writer))
+        self.rds.create_db_instance(**writer_settings(task))
+        while True:
+            found = self.rds.describe_db_instances(DBInstanceIdentifier=writer)["DBInstances"][0]
+            if found["DBInstanceStatus"] == "available":
+                return
+            time.sleep(self.poll_seconds)
+
+    def _read_back(self, plan: EnvironmentPlan) -> None:
+        self.rds.describe_db_clusters(DBClusterIdentifier=plan.cluster.identifier)
+        self.rds.describe_db_instances(DBInstanceIdentifier=plan.cluster.writer_identifier)
+        for bucket in plan.buckets:
+            self.s3.get_bucket_encryption(Bucket=bucket.name)
+            for item in bucket.objects:
+                self.s3.head_object(Bucket=bucket.name, Key=item.key)
+
+
+def main() -> None:
+    """Make one to warm up, then all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=int, required=True)
+    parser.add_argument("--concurrency", type=int, required=True)
+    parser.add_argument("--branches", action="store_true")
+    parser.add_argument("--cold", action="store_true", help="do not warm up")
+    chosen = parser.parse_args()
+    config = Config(retries={"total_max_attempts": 1}, max_pool_connections=2 * chosen.concurrency)
+    configured = Settings()
+    blueprint: Path | None = configured.blueprint
+    platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(blueprint))
+    clock = Clock()
+    floor = Floor(
+        boto3.client("s3", config=config), boto3.client("rds", config=config), configured.database_poll_seconds
+    )
+
+    def make(_: int) -> float:
+        plan = plan_environment(asked("floor"), platform, datetime.now(UTC), "")
+        began = time.perf_counter()
+        floor.make(plan, branches=chosen.branches)
+        return time.perf_counter() - began
+
+    if not chosen.cold:
+        make(0)
+        clock = Clock()
+    with ThreadPoolExecutor(chosen.concurrency) as threads:
+        print(clock.run(list(threads.map(make, range(chosen.environments)))).model_dump_json())
+
+
+def _absent(look: Any) -> None:
+    try:
+        look()
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+
+
+if __name__ == "__main__":
+    main()

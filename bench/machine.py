@@ -1,0 +1,225 @@
+"""The processes of a measurement: Temporal, the stand-in of AWS and a worker; and what they take."""
+
+import asyncio
+import contextlib
+import json
+import sys
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+import yaml
+from temporalio.client import Client
+
+from byok.blueprints import DEFAULT
+from byok.domain.models import ProvisionRequest
+from byok.local.environment import children_environment
+from byok.local.ports import HOST, Ports
+from byok.local.processes import Child
+from byok.local.temporal_server import server_command
+from byok.service import EnvironmentService
+from byok.temporal import plugin
+
+REGION: Final = "eu-central-1"
+ROOT: Final = Path(__file__).resolve().parents[1]
+PLATFORM_ROLE: Final = "arn:aws:iam::111122223333:role/saas-platform"
+OURS: Final = (str(ROOT / "worker.py"),)
+PLAIN: Final = ("-m", "bench.plain")
+
+_START_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a process, and everything it started, has taken so far.
+
+    Attributes:
+        cpu: Seconds of the processor.
+        memory: MiB that are resident.
+    """
+
+    cpu: float
+    memory: float
+
+    @classmethod
+    def of(cls, pid: int) -> "Usage":
+        """Of a running process."""
+        cpu = memory = 0.0
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                cpu += times.user + times.system
+                memory += process.memory_info().rss / 2**20
+        return cls(cpu, memory)
+
+
+@dataclass
+class Machine:
+    """Everything that runs for a measurement.
+
+    Attributes:
+        folder: For state and logs.
+        environment: What leads a program to Temporal and the stand-in.
+    """
+
+    folder: Path
+    ports: Ports
+    environment: dict[str, str]
+    children: dict[str, Child] = field(default_factory=dict)
+
+    async def start(self, name: str, *command: str, settings: Mapping[str, str] | None = None) -> Child:
+        """Start a program of the project, in the environment of this machine."""
+        environment = {**children_environment(self.environment, settings or {}), "PYTHONPATH": str(ROOT)}
+        child = await Child.start(name, [sys.executable, *command], self.folder / f"{name}.log", environment)
+        self.children[name] = child
+        return child
+
+    async def start_worker(
+        self, command: Sequence[str] = OURS, name: str = "worker", settings: Mapping[str, str] | None = None
+    ) -> Child:
+        """Start a worker and wait until the server lists it."""
+        worker = await self.start(name, *command, settings=settings)
+        service = await self.service()
+
+        async def polls() -> bool:
+            return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
+
+        await worker.answers(polls, 90)
+        return worker
+
+    async def run(self, *command: str, given: str = "") -> str:
+        """Run a program of the project to its end, and give what it prints.
+
+        Raises:
+            RuntimeError: It failed.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *command),
+            env={**children_environment(self.environment, {}), "PYTHONPATH": str(ROOT)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            out, _ = await process.communicate(given.encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}")
+        return out.decode()
+
+    async def service(self) -> EnvironmentService:
+        """The door to this Temporal."""
+        return EnvironmentService(await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[plugin()]))
+
+    def aws(self, method: str, what: str, **content: Any) -> dict[str, Any]:
+        """Ask the stand-in, or tell it something."""
+        request = urllib.request.Request(
+            f"{self.environment['AWS_ENDPOINT_URL']}/_stand_in/{what}",
+            method=method,
+            data=json.dumps(content).encode() if content else None,
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def calls(self) -> dict[str, int]:
+        """The calls since they were last forgotten, by operation.
+
+        Raises:
+            RuntimeError: Something was called that the stand-in does not answer.
+        """
+        shown = self.aws("GET", "calls")
+        if shown["not_modelled"]:
+            raise RuntimeError(f"the stand-in was asked for what it does not answer: {shown['not_modelled']}")
+        return dict(shown["calls"])
+
+    def usage(self) -> dict[str, Usage]:
+        """What each process has taken."""
+        return {name: Usage.of(child.pid) for name, child in self.children.items() if child.running}
+
+    async def stop(self, *names: str) -> None:
+        """End some processes, or all of them."""
+        for name in names or tuple(self.children):
+            await self.children.pop(name).stop(_STOP_SECONDS, asyncio.Event())
+
+
+@contextlib.asynccontextmanager
+async def machine(
+    folder: Path, *, database_seconds: float = 0, buckets: int = 2, poll_seconds: float = 0.5
+) -> AsyncIterator[Machine]:
+    """Temporal and the stand-in, without a worker.
+
+    Args:
+        folder: Where their state is to be.
+        database_seconds: How long a cluster or an instance takes.
+        buckets: Of an environment.
+        poll_seconds: How often it is looked whether a database is there.
+    """
+    folder.mkdir(parents=True)  # noqa: ASYNC240 - nothing else runs yet
+    ports = Ports.free()
+    blueprint = folder / "blueprint.yaml"
+    blueprint.write_text(yaml.safe_dump(blueprint_of(buckets)))
+    found = Machine(
+        folder,
+        ports,
+        {
+            "TEMPORAL_ADDRESS": f"{HOST}:{ports.temporal}",
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{ports.aws}",
+            "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "for-the-benchmark",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE,
+            "BYOK_BLUEPRINT": str(blueprint),
+            "BYOK_DATABASE_POLL_SECONDS": str(poll_seconds),
+            "BYOK_LOG_LEVEL": "WARNING",
+        },
+    )
+    try:
+        seconds = ("--database-seconds", str(database_seconds))
+        aws = await found.start("aws", "-m", "bench.stand_in", "--port", str(ports.aws), *seconds)
+        temporal = await Child.start(
+            "temporal",
+            server_command(ports, folder / "temporal.db"),
+            folder / "temporal.log",
+            children_environment(found.environment, {}),
+        )
+        found.children["temporal"] = temporal
+
+        async def aws_answers() -> bool:
+            return bool(await asyncio.to_thread(found.aws, "GET", "health"))
+
+        async def temporal_answers() -> bool:
+            return await (await found.service()).client.service_client.check_health()
+
+        await aws.answers(aws_answers, _START_SECONDS)
+        await temporal.answers(temporal_answers, _START_SECONDS)
+        yield found
+    finally:
+        await found.stop()
+
+
+def blueprint_of(buckets: int) -> dict[str, Any]:
+    """The blueprint that comes with the product, with so many buckets: those that are added have an object each."""
+    content: dict[str, Any] = yaml.safe_load(DEFAULT.read_text())
+    ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
+    more = [
+        {"purpose": f"more-{number}", "objects": [{"key": "services/first.json", "content": "{}"}]}
+        for number in range(buckets - len(ours))
+    ]
+    return {**content, "buckets": [*ours, *more]}
+
+
+def asked(prefix: str) -> ProvisionRequest:
+    """A request for an environment on two keys that nobody else has."""
+    s3, rds = (f"arn:aws:kms:{REGION}:444455556666:key/{uuid.uuid4()}" for _ in range(2))
+    name = f"{prefix}-{uuid.uuid4().hex[:10]}"
+    return ProvisionRequest(environment_id=name, region=REGION, s3_key_arn=s3, rds_key_arn=rds)
