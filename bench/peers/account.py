@@ -1,0 +1,158 @@
+"""The AWS account that a peer works on: a moto server of its own, the keys in it, and what has to be there after."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.exceptions import ClientError
+
+from bench.peers.counted_moto import COUNT_PATH
+from bench.peers.driver import HOST, Environment
+from byok.local import leash
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REGION: Final = "eu-central-1"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A fresh moto server.
+
+    Attributes:
+        pid: The server's process.
+    """
+
+    pid: int
+    url: str
+
+    def settings(self) -> dict[str, str]:
+        """What an AWS SDK reads from its process's environment; nothing of the user's own configuration is read."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def calls(self) -> dict[str, int]:
+        """The calls so far, by service."""
+        with urllib.request.urlopen(f"{self.url}{COUNT_PATH}", timeout=10) as answer:
+            found: dict[str, int] = json.load(answer)
+        return found
+
+    def environments(self, count: int) -> list[Environment]:
+        """Environments to ask for, each with two keys of its own; every service of moto is loaded by then."""
+        kms, rds = client("kms", self.url), client("rds", self.url)
+        client("sts", self.url).get_caller_identity()
+        rds.describe_db_clusters()
+        rds.describe_db_instances()
+        client("s3", self.url).list_buckets()
+
+        def arn() -> str:
+            return str(kms.create_key()["KeyMetadata"]["Arn"])
+
+        return [
+            Environment(name=f"peer-{number:03}", region=REGION, s3_key_arn=arn(), rds_key_arn=arn())
+            for number in range(count)
+        ]
+
+    def lacks(self, environments: list[Environment], exempt: frozenset[str]) -> list[str]:
+        """What should be there of these environments and is not, but for parts that the tool cannot make."""
+        found = []
+        for environment in environments:
+            for part, there in self._parts(environment).items():
+                try:
+                    if part not in exempt and not there():
+                        found.append(f"{environment['name']}: {part}")
+                except (ClientError, LookupError):
+                    found.append(f"{environment['name']}: {part}")
+        return found
+
+    def _parts(self, environment: Environment) -> dict[str, Callable[[], bool]]:
+        rds, s3, kms = (client(service, self.url) for service in ("rds", "s3", "kms"))
+        name = environment["name"]
+        bucket = f"{name}-data"
+        keys = {"s3": environment["s3_key_arn"], "rds": environment["rds_key_arn"]}
+
+        def cluster() -> bool:
+            one = rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+            return bool(one["Status"] == "available" and one["KmsKeyId"] == keys["rds"])
+
+        def writer() -> bool:
+            one = rds.describe_db_instances(DBInstanceIdentifier=f"{name}-writer")["DBInstances"][0]
+            return bool(one["DBInstanceStatus"] == "available")
+
+        def encryption() -> bool:
+            rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+            return bool(rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == keys["s3"])
+
+        def aliases() -> bool:
+            return all(
+                f"alias/{name}-{purpose}" in {one["AliasName"] for one in kms.list_aliases(KeyId=arn)["Aliases"]}
+                for purpose, arn in keys.items()
+            )
+
+        def tags() -> bool:
+            wanted = {"TagKey": "environment", "TagValue": name}
+            return all(wanted in kms.list_resource_tags(KeyId=arn)["Tags"] for arn in keys.values())
+
+        return {
+            "cluster": cluster,
+            "writer": writer,
+            "bucket": lambda: bool(s3.head_bucket(Bucket=bucket)),
+            "access block": lambda: all(
+                s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()
+            ),
+            "versioning": lambda: s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled",
+            "encryption": encryption,
+            "policy": lambda: "s3:DeleteBucket" in s3.get_bucket_policy(Bucket=bucket)["Policy"],
+            "object": lambda: s3.head_object(Bucket=bucket, Key="verification")["SSEKMSKeyId"] == keys["s3"],
+            "aliases": aliases,
+            "tags": tags,
+        }
+
+
+@cache
+def client(service: str, url: str) -> Any:
+    """A client of the benchmark's own."""
+    session = boto3.session.Session("testing", "testing", region_name=REGION)
+    make: Any = session.client  # typed for literal names alone
+    return make(service, endpoint_url=url)
+
+
+@contextmanager
+def fresh_account(folder: Path) -> Iterator[Account]:
+    """A moto server that nobody has asked anything yet."""
+    leashed = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
+    with (folder / "moto.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*leashed, sys.executable, "-m", "bench.peers.counted_moto"],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().decode().strip()
+        if not port:
+            raise RuntimeError(f"moto did not start: {(folder / 'moto.log').read_text()[-500:]}")
+        yield Account(server.pid, f"http://{HOST}:{port}")
+    finally:
+        server.kill()
+        server.wait()

@@ -1,0 +1,18 @@
+"""CloudFormation through the AWS CLI: `aws cloudformation deploy`, a stack per environment."""
+
+from pathlib import Path
+
+from bench.peers.driver import Environment, in_threads, run
+
+TEMPLATE = Path(__file__).with_name("template.yaml")
+
+
+def provision(environment: Environment) -> None:
+    name = environment["name"]
+    keys = (f"S3KeyArn={environment['s3_key_arn']}", f"RdsKeyArn={environment['rds_key_arn']}")
+    deploy = ("aws", "cloudformation", "deploy", "--stack-name", name, "--template-file", str(TEMPLATE))
+    run(*deploy, "--parameter-overrides", f"Name={name}", *keys)
+
+
+if __name__ == "__main__":
+    in_threads(provision)

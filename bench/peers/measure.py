@@ -1,0 +1,176 @@
+"""One peer, measured: its virtual environment, its driver, one environment cold, then many, and what is there after."""
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench.peers import processes
+from bench.peers.account import ROOT, Account, fresh_account
+from bench.peers.catalogue import Peer
+from bench.peers.driver import Environment
+from bench.peers.report import Figures
+
+TOOLS: Final = ROOT / ".tools" / "peers"
+LOOK_SECONDS: Final = 0.25
+LAST_LINES: Final = 300
+_NOT_OURS: Final = ("AWS_", "PYTHON", "VIRTUAL_ENV", "CELERY_", "DBOS_", "PREFECT_", "TEMPORAL_", "ANSIBLE_", "TF_VAR_")
+
+
+class PeerError(Exception):
+    """A peer cannot be measured; the text says why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much a peer is given, and for how long.
+
+    Attributes:
+        seconds: All that one peer may take once it is installed.
+        install_seconds: What its installation may take.
+    """
+
+    environments: int
+    concurrency: int
+    seconds: float
+    install_seconds: float = 900
+
+
+@dataclass
+class Driver:
+    """A peer's running driver (`bench.peers.driver`)."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    deadline: float
+    account: Account
+    peak_mib: float = 0
+
+    def provision(self, environments: list[Environment]) -> None:
+        """Have it make all of them.
+
+        Raises:
+            PeerError: It has ended, or time is up.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(environments).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise PeerError(self._last_words()) from None
+        while not select.select([self.process.stdout], [], [], LOOK_SECONDS)[0]:
+            self.peak_mib = max(self.peak_mib, processes.memory_mib([self.account.pid]))
+            if time.monotonic() > self.deadline:
+                raise PeerError("did not end in time")
+        if not self.process.stdout.readline():
+            raise PeerError(self._last_words())
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)  # it says why after it has closed its output
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return f"ended, and said last: {(lines or ['nothing'])[-1][-LAST_LINES:]}"
+
+
+def install(peer: Peer, seconds: float) -> Path:
+    """The Python of the peer's virtual environment, made where it is not there as its requirements say.
+
+    Raises:
+        PeerError: It cannot be installed.
+    """
+    folder, requirements = TOOLS / peer.name, ROOT / "bench" / "peers" / peer.name / "requirements.txt"
+    python, stamp = folder / "bin" / "python", folder / ".installed"
+    if stamp.exists() and stamp.read_text() == requirements.read_text():
+        return python
+    print(f"{peer.title}: installing", file=sys.stderr, flush=True)
+    stamp.unlink(missing_ok=True)
+    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements))
+    for command in ((sys.executable, "-m", "venv", str(folder)), pip):
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=seconds, text=True)
+        except subprocess.TimeoutExpired:
+            raise PeerError(f"not installed within {seconds:g} s") from None
+        except subprocess.CalledProcessError as error:
+            said = [line for line in error.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
+            raise PeerError(f"cannot be installed: {said[0][:LAST_LINES]}") from None
+    stamp.write_text(requirements.read_text())
+    return python
+
+
+@contextmanager
+def started(peer: Peer, python: Path, account: Account, folder: Path, limits: Limits) -> Iterator[Driver]:
+    """A peer's driver in a folder of its own, which is its home, too; in the end all of its processes are ended."""
+    work, log = folder / "work", folder / f"{peer.name}.log"
+    work.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
+    environment |= account.settings() | {
+        "HOME": str(work),
+        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "PYTHONPATH": str(ROOT),
+        "PEERS_CONCURRENCY": str(limits.concurrency),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [python, "-m", f"bench.peers.{peer.name}.run"],
+            cwd=work,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield Driver(process, log, time.monotonic() + limits.seconds, account)
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)  # it ends what it started, or else we do
+    finally:
+        processes.end_all(without=[account.pid])
+        process.wait()
+
+
+def measure(peer: Peer, folder: Path, limits: Limits) -> tuple[Figures, dict[str, int]]:
+    """Measure a peer on a fresh account; the second value are the calls of all environments by service.
+
+    Raises:
+        PeerError: It cannot be installed, fails, takes too long, or has not made what it should have.
+    """
+    python = install(peer, limits.install_seconds)
+    folder.mkdir()
+    with fresh_account(folder) as account:
+        asked = account.environments(1 + limits.environments)
+        calls_before = account.calls()
+        began, cpu_before = time.monotonic(), processes.cpu_seconds([account.pid])
+        with started(peer, python, account, folder, limits) as driver:
+            driver.provision(asked[:1])
+            warm, cpu_warm = time.monotonic(), processes.cpu_seconds([account.pid])
+            driver.provision(asked[1:])
+            ended, cpu_ended = time.monotonic(), processes.cpu_seconds([account.pid])
+            peak_mib = max(driver.peak_mib, processes.memory_mib([account.pid]))
+            calls = {name: count - calls_before.get(name, 0) for name, count in account.calls().items()}
+        lacks = account.lacks(asked, peer.exempt)
+    if lacks:
+        raise PeerError(f"has not made everything: {len(lacks)} parts are not there, the first: {lacks[0]}")
+    shutil.rmtree(folder, ignore_errors=True)
+    figures = Figures(
+        cold_wall_seconds=warm - began,
+        cold_cpu_seconds=cpu_warm - cpu_before,
+        per_second=limits.environments / (ended - warm),
+        cpu_seconds=(cpu_ended - cpu_warm) / limits.environments,
+        peak_mib=peak_mib,
+        calls=sum(calls.values()) / len(asked),
+    )
+    return figures, {name: count for name, count in sorted(calls.items()) if count}

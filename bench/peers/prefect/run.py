@@ -1,0 +1,27 @@
+"""Prefect as it is installed: a flow of six tasks, against the server that it starts for itself."""
+
+import os
+
+from prefect import flow, task
+
+from bench.peers import steps
+from bench.peers.driver import in_threads
+
+check_keys, create_database, await_database, create_bucket, verify_bucket, name_keys = (
+    task(step) for step in steps.STEPS
+)
+
+
+@flow
+def provision(environment: dict[str, str]) -> None:
+    check_keys(environment)
+    create_database(environment)
+    await_database(environment)
+    create_bucket(environment)
+    verify_bucket(environment)
+    name_keys(environment)
+
+
+if __name__ == "__main__":
+    steps.connect(os.environ["AWS_DEFAULT_REGION"])
+    in_threads(provision)

@@ -1,0 +1,111 @@
+"""The processes below this one, read from /proc: their CPU, their memory, and their end, each by its id."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process as `/proc/<pid>/stat` has it.
+
+    Attributes:
+        cpu_seconds: Its own and that of the children that it has waited for.
+    """
+
+    pid: int
+    parent: int
+    zombie: bool
+    cpu_seconds: float
+
+    @classmethod
+    def parsed(cls, stat: str) -> Self:
+        """Read a line of `stat`, in which the name stands in brackets and may contain anything."""
+        before, _, after = stat.rpartition(")")
+        fields = after.split()
+        return cls(
+            pid=int(before.split()[0]),
+            parent=int(fields[1]),
+            zombie=fields[0] == "Z",
+            cpu_seconds=sum(map(int, fields[11:15])) / _TICKS,
+        )
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever loses its own below us, so that no process of a peer gets out of sight."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def below(top: int, without: Collection[int] = ()) -> list[Process]:
+    """All processes below one, but for those named and what is below them."""
+    children: dict[int, list[Process]] = {}
+    for one in _all():
+        children.setdefault(one.parent, []).append(one)
+    found, ahead = [], [top]
+    while ahead:
+        for child in children.get(ahead.pop(), ()):
+            if child.pid not in without:
+                found.append(child)
+                ahead.append(child.pid)
+    return found
+
+
+def cpu_seconds(without: Collection[int]) -> float:
+    """CPU of everything that ever ran below this process: a difference of two is what ran between them."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime + sum(one.cpu_seconds for one in below(os.getpid(), without))
+
+
+def memory_mib(without: Collection[int]) -> float:
+    """Memory of everything below this process, what several share counted once (PSS)."""
+    return sum(_proportional_kib(one.pid) for one in below(os.getpid(), without)) / 1024
+
+
+def end_all(without: Collection[int], grace_seconds: float = 5) -> None:
+    """End everything below this process, by id: SIGTERM, and SIGKILL after the grace."""
+    for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
+        deadline = time.monotonic() + patience
+        told: set[int] = set()
+        while running := [one.pid for one in below(os.getpid(), without) if not one.zombie]:
+            for pid in set(running) - told:
+                _signal(pid, number)
+            told.update(running)
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+    for one in below(os.getpid(), without):
+        if one.zombie and one.parent == os.getpid():
+            os.waitpid(one.pid, os.WNOHANG)
+
+
+def _all() -> Iterator[Process]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                yield Process.parsed((entry / "stat").read_text(errors="replace"))
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+
+
+def _proportional_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0  # it has ended meanwhile
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -1,0 +1,101 @@
+"""What was measured, its ratio to the floor beside it, and the table and the JSON of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from bench.figures import rounded
+from bench.peers.catalogue import Peer
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one peer took.
+
+    Attributes:
+        cold_wall_seconds: From starting everything it needs to the first environment's end.
+        cold_cpu_seconds: CPU of all its processes in that time; moto's is not among it.
+        per_second: Environments per second, so many at a time, everything running already.
+        cpu_seconds: CPU of all its processes per environment in that time.
+        peak_mib: Most memory of all its processes together.
+        calls: AWS calls per environment.
+    """
+
+    cold_wall_seconds: float
+    cold_cpu_seconds: float
+    per_second: float
+    cpu_seconds: float
+    peak_mib: float
+    calls: float
+
+    def ratios(self, floor: "Figures") -> dict[str, float]:
+        """Every figure as a multiple of the floor's; one that is 0 there has none."""
+        own, other = asdict(self), asdict(floor)
+        return {name: own[name] / other[name] for name in own if other[name]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One peer's line: figures and those of the floor that ran beside it, or else why there are none."""
+
+    peer: Peer
+    figures: Figures | None = None
+    floor: Figures | None = None
+    why_not: str = ""
+    calls_by_service: dict[str, int] | None = None
+
+
+HEADINGS: Final = {
+    "cold_wall_seconds": "one, cold: s",
+    "cold_cpu_seconds": "CPU s, cold",
+    "per_second": "{environments}, {concurrency} at a time: per s",
+    "cpu_seconds": "CPU s each",
+    "peak_mib": "peak MiB",
+    "calls": "AWS calls each",
+}
+
+
+def table(rows: Sequence[Row], environments: int, concurrency: int) -> str:
+    """Markdown: each figure with its multiple of the floor's, then what a reader has to know."""
+    headings = [text.format(environments=environments, concurrency=concurrency) for text in HEADINGS.values()]
+    lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(HEADINGS)}|"]
+    lines += [f"| {row.peer.title} | {' | '.join(_cells(row))} |" for row in rows]
+    lines += [
+        "",
+        "In brackets: the multiple of the floor, measured just before. Moto's own CPU and memory are left out.",
+    ]
+    lines += [f"{row.peer.title}: {row.peer.remark}." for row in rows if row.figures and row.peer.remark]
+    return "\n".join(lines)
+
+
+def _cells(row: Row) -> list[str]:
+    if row.figures is None:
+        return [f"not measured: {row.why_not.replace('|', '/')}", *[""] * (len(HEADINGS) - 1)]
+    own = asdict(row.figures)
+    of_floor = row.figures.ratios(row.floor) if row.floor else {}
+    return [
+        rounded(own[name]) + (f" (×{rounded(of_floor[name])})" if name in of_floor else "")  # noqa: RUF001
+        for name in HEADINGS
+    ]
+
+
+def as_json(rows: Sequence[Row], environments: int, concurrency: int) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "environments": environments,
+        "concurrency": concurrency,
+        "peers": {row.peer.name: _one_as_json(row) for row in rows},
+    }
+
+
+def _one_as_json(row: Row) -> dict[str, Any]:
+    if row.figures is None:
+        return {"why_not": row.why_not}
+    return {
+        "figures": asdict(row.figures),
+        "floor": asdict(row.floor) if row.floor else None,
+        "ratios": row.figures.ratios(row.floor) if row.floor else None,
+        "calls_by_service": row.calls_by_service,
+        "does_not_make": sorted(row.peer.exempt),
+        "remark": row.peer.remark,
+    }

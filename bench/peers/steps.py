@@ -1,0 +1,117 @@
+"""The work, as six plain boto3 functions: 18 AWS calls for an environment whose database is available at first look.
+
+The peers that run Python share them, so that what differs between those is the tool alone.
+"""
+
+import json
+import time
+from functools import cache
+from typing import Any
+
+import boto3
+
+from bench.peers.driver import Environment
+
+LOOK_AGAIN_SECONDS = 0.2
+BODY = b"readable"
+
+
+@cache
+def client(service: str, region: str) -> Any:
+    """A client for each service, shared by all threads of a process."""
+    make: Any = boto3.client  # typed for literal names alone
+    return make(service, region_name=region)
+
+
+def connect(region: str) -> None:
+    """Make every client: making one is what is not safe in threads."""
+    for service in ("sts", "kms", "rds", "s3"):
+        client(service, region)
+
+
+def check_keys(environment: Environment) -> None:
+    """3 calls: who we are, and that both keys can be used."""
+    client("sts", environment["region"]).get_caller_identity()
+    for arn in (environment["s3_key_arn"], environment["rds_key_arn"]):
+        key = client("kms", environment["region"]).describe_key(KeyId=arn)["KeyMetadata"]
+        if key["KeyState"] != "Enabled":
+            raise RuntimeError(f"{arn} is {key['KeyState']}")
+
+
+def create_database(environment: Environment) -> None:
+    """2 calls: the cluster and its writer."""
+    rds, name = client("rds", environment["region"]), environment["name"]
+    rds.create_db_cluster(
+        DBClusterIdentifier=name,
+        Engine="aurora-postgresql",
+        MasterUsername="postgres",
+        MasterUserPassword="a-password-of-no-use",
+        StorageEncrypted=True,
+        KmsKeyId=environment["rds_key_arn"],
+    )
+    rds.create_db_instance(
+        DBInstanceIdentifier=f"{name}-writer",
+        DBClusterIdentifier=name,
+        DBInstanceClass="db.t4g.medium",
+        Engine="aurora-postgresql",
+    )
+
+
+def await_database(environment: Environment) -> None:
+    """2 calls or more: until cluster and writer are available."""
+    rds, name = client("rds", environment["region"]), environment["name"]
+    while rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"] != "available":
+        time.sleep(LOOK_AGAIN_SECONDS)
+    writer = f"{name}-writer"
+    while rds.describe_db_instances(DBInstanceIdentifier=writer)["DBInstances"][0]["DBInstanceStatus"] != "available":
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def create_bucket(environment: Environment) -> None:
+    """5 calls: a bucket that is private, versioned, encrypted with the key and not deleted by mistake."""
+    s3, bucket = client("s3", environment["region"]), f"{environment['name']}-data"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["region"]})
+    s3.put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": environment["s3_key_arn"]}
+    s3.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": by_default, "BucketKeyEnabled": True}]
+        },
+    )
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteBucket", "Resource": f"arn:aws:s3:::{bucket}"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+def verify_bucket(environment: Environment) -> None:
+    """2 calls: an object encrypted with the key, and back."""
+    s3, bucket = client("s3", environment["region"]), f"{environment['name']}-data"
+    s3.put_object(
+        Bucket=bucket,
+        Key="verification",
+        Body=BODY,
+        ServerSideEncryption="aws:kms",
+        SSEKMSKeyId=environment["s3_key_arn"],
+    )
+    if s3.get_object(Bucket=bucket, Key="verification")["Body"].read() != BODY:
+        raise RuntimeError(f"what came back from {bucket} is not what went in")
+
+
+def name_keys(environment: Environment) -> None:
+    """4 calls: an alias and a tag on each key."""
+    kms, name = client("kms", environment["region"]), environment["name"]
+    for purpose, arn in (("s3", environment["s3_key_arn"]), ("rds", environment["rds_key_arn"])):
+        kms.create_alias(AliasName=f"alias/{name}-{purpose}", TargetKeyId=arn)
+        kms.tag_resource(KeyId=arn, Tags=[{"TagKey": "environment", "TagValue": name}])
+
+
+STEPS = (check_keys, create_database, await_database, create_bucket, verify_bucket, name_keys)

@@ -1,0 +1,31 @@
+"""Plain Temporal: `temporal server start-dev` in memory, a worker, and a client that awaits each workflow."""
+
+import asyncio
+
+from temporalio.client import Client
+
+from bench.peers.driver import CONCURRENCY, HOST, Environment, await_listening, batches, free_port, program
+from bench.peers.temporal_plain.workflow import TASK_QUEUE, Provision
+
+
+async def main() -> None:
+    port = free_port()
+    address = f"{HOST}:{port}"
+    with program("temporal", "server", "start-dev", "--headless", "--ip", HOST, "--port", str(port)):
+        await_listening(port)
+        with program("python", "-m", "bench.peers.temporal_plain.worker", address):
+            client = await Client.connect(address)
+            room = asyncio.Semaphore(CONCURRENCY)
+
+            async def provision(environment: Environment) -> None:
+                async with room:
+                    await client.execute_workflow(
+                        Provision.run, environment, id=environment["name"], task_queue=TASK_QUEUE
+                    )
+
+            for batch in batches():
+                await asyncio.gather(*map(provision, batch))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

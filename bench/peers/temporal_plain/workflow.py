@@ -1,0 +1,52 @@
+"""A workflow of six activities, as the SDK's tutorial writes one."""
+
+from datetime import timedelta
+
+from temporalio import activity, workflow
+
+with workflow.unsafe.imports_passed_through():
+    from bench.peers import steps
+    from bench.peers.driver import Environment
+
+TASK_QUEUE = "peers"
+
+
+@activity.defn
+def check_keys(environment: Environment) -> None:
+    steps.check_keys(environment)
+
+
+@activity.defn
+def create_database(environment: Environment) -> None:
+    steps.create_database(environment)
+
+
+@activity.defn
+def await_database(environment: Environment) -> None:
+    steps.await_database(environment)
+
+
+@activity.defn
+def create_bucket(environment: Environment) -> None:
+    steps.create_bucket(environment)
+
+
+@activity.defn
+def verify_bucket(environment: Environment) -> None:
+    steps.verify_bucket(environment)
+
+
+@activity.defn
+def name_keys(environment: Environment) -> None:
+    steps.name_keys(environment)
+
+
+ACTIVITIES = (check_keys, create_database, await_database, create_bucket, verify_bucket, name_keys)
+
+
+@workflow.defn
+class Provision:
+    @workflow.run
+    async def run(self, environment: Environment) -> None:
+        for each in ACTIVITIES:
+            await workflow.execute_activity(each, environment, start_to_close_timeout=timedelta(minutes=5))

@@ -1,0 +1,36 @@
+"""Terraform: `init` and `apply` in a folder of its own for each environment, all delays as the provider has them."""
+
+import os
+import pwd
+import shutil
+import sys
+from pathlib import Path
+
+from bench.peers.driver import Environment, in_threads, run
+
+HERE = Path(__file__).parent
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+# Where people keep mirrors of providers: Terraform's own implied ones, and folders of /opt.
+MIRRORS = (
+    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # HOME is the benchmark's folder
+    Path("/usr/local/share/terraform/plugins"),
+    Path("/usr/share/terraform/plugins"),
+    *sorted(Path("/opt").glob("*/")),
+)
+
+
+def provision(environment: Environment) -> None:
+    folder = Path(environment["name"])
+    folder.mkdir()
+    shutil.copy(HERE / "main.tf", folder)
+    mirror = next((str(one) for one in MIRRORS if (one / PROVIDER).is_dir()), None)
+    options = ("-input=false", "-no-color")
+    settings = {f"TF_VAR_{name}": str(value) for name, value in environment.items()} | {"CHECKPOINT_DISABLE": "1"}
+    run("terraform", "init", *([f"-plugin-dir={mirror}"] if mirror else []), *options, folder=folder, settings=settings)
+    run("terraform", "apply", "-auto-approve", *options, folder=folder, settings=settings)
+
+
+if __name__ == "__main__":
+    if not shutil.which("terraform"):
+        sys.exit("there is no terraform on PATH")
+    in_threads(provision)
