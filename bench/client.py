@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import os
+import sys
 import time
 
 from bench.machine import asked
@@ -38,3 +40,5 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's native threads can abort an interpreter that is shutting down

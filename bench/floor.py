@@ -50,10 +50,10 @@ class Floor:
 
     def make(self, plan: EnvironmentPlan, *, branches: bool) -> None:
         """Probe the key, claim both, make everything, and read it back."""
-        self._probe(plan)
+        self.probe(plan)
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
-        self._create_cluster(task)
-        storage, database = partial(self._create_buckets, plan), partial(self._finish_database, task)
+        self.create_cluster(task)
+        storage, database = partial(self.create_buckets, plan), partial(self._finish_database, task)
         if branches:
             with ThreadPoolExecutor(2) as threads:
                 for branch in [threads.submit(storage), threads.submit(database)]:
@@ -61,9 +61,10 @@ class Floor:
         else:
             storage()
             database()
-        self._read_back(plan)
+        self.read_back(plan)
 
-    def _probe(self, plan: EnvironmentPlan) -> None:
+    def probe(self, plan: EnvironmentPlan) -> None:
+        """Use the S3 key, and claim both."""
         environment, key = plan.environment, f"probes/{plan.environment.environment_id}/{uuid.uuid4()}"
         self.s3.put_object(
             Bucket=environment.probe_bucket,
@@ -84,11 +85,13 @@ class Floor:
                 IfNoneMatch="*",
             )
 
-    def _create_cluster(self, task: DatabaseTask) -> None:
+    def create_cluster(self, task: DatabaseTask) -> None:
+        """Make the cluster."""
         _absent(lambda: self.rds.describe_db_clusters(DBClusterIdentifier=task.cluster.identifier))
         self.rds.create_db_cluster(**cluster_settings(task))
 
-    def _create_buckets(self, plan: EnvironmentPlan) -> None:
+    def create_buckets(self, plan: EnvironmentPlan) -> None:
+        """Make all buckets with what is in them."""
         for bucket in plan.buckets:
             self._create_bucket(plan, bucket)
 
@@ -103,19 +106,24 @@ class Floor:
             self.s3.put_object(Bucket=bucket.name, Key=item.key, Body=item.content.encode())
             self.s3.get_object(Bucket=bucket.name, Key=item.key)["Body"].read()
 
+    def create_writer(self, task: DatabaseTask) -> None:
+        """Make the instance."""
+        _absent(lambda: self.rds.describe_db_instances(DBInstanceIdentifier=task.cluster.writer_identifier))
+        self.rds.create_db_instance(**writer_settings(task))
+
     def _finish_database(self, task: DatabaseTask) -> None:
         cluster, writer = task.cluster.identifier, task.cluster.writer_identifier
         while self.rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]["Status"] != "available":
             time.sleep(self.poll_seconds)
-        _absent(lambda: self.rds.describe_db_instances(DBInstanceIdentifier=writer))
-        self.rds.create_db_instance(**writer_settings(task))
+        self.create_writer(task)
         while True:
             found = self.rds.describe_db_instances(DBInstanceIdentifier=writer)["DBInstances"][0]
             if found["DBInstanceStatus"] == "available":
                 return
             time.sleep(self.poll_seconds)
 
-    def _read_back(self, plan: EnvironmentPlan) -> None:
+    def read_back(self, plan: EnvironmentPlan) -> None:
+        """Read everything back."""
         self.rds.describe_db_clusters(DBClusterIdentifier=plan.cluster.identifier)
         self.rds.describe_db_instances(DBInstanceIdentifier=plan.cluster.writer_identifier)
         for bucket in plan.buckets:

@@ -7,7 +7,7 @@ workflow task fail without end: the workflow hangs, and the person who typed the
 import copy
 import inspect
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import temporalio.api.common.v1
 import temporalio.api.failure.v1
@@ -62,15 +62,16 @@ class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
     """
 
     _of_workflow = False
+    _other: Self | None = None
 
     def with_context(self, context: SerializationContext) -> Self:
         """A converter that knows whether it reads a workflow's payloads or an activity's."""
-        of_workflow = isinstance(context, WorkflowSerializationContext)
-        if of_workflow == self._of_workflow:
+        if isinstance(context, WorkflowSerializationContext) == self._of_workflow:
             return self
-        other = copy.copy(self)
-        other._of_workflow = of_workflow
-        return other
+        if self._other is None:
+            self._other = copy.copy(self)
+            self._other._of_workflow, self._other._other = not self._of_workflow, self
+        return self._other
 
     def from_payload(self, payload: temporalio.api.common.v1.Payload, type_hint: type | None = None) -> Any:
         """Decode, and say which field is wrong without repeating its value.
@@ -86,16 +87,18 @@ class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
             raise invalid_input(*_explained(error)) from None
 
 
+_CONVERTERS: Final = tuple(
+    StrictJSON() if isinstance(converter, JSONPlainPayloadConverter) else converter
+    for converter in DefaultPayloadConverter.default_encoding_payload_converters
+)
+"""Made once: the SDK makes a converter of ours for every step."""
+
+
 class StrictPayloadConverter(CompositePayloadConverter):
     """Temporal's default converters, with `StrictJSON` in the place of plain JSON."""
 
     def __init__(self) -> None:
-        super().__init__(
-            *(
-                StrictJSON() if isinstance(converter, JSONPlainPayloadConverter) else converter
-                for converter in DefaultPayloadConverter.default_encoding_payload_converters
-            )
-        )
+        super().__init__(*_CONVERTERS)
 
 
 class LeanFailureConverter(DefaultFailureConverter):

@@ -1,0 +1,175 @@
+"""A plain Temporal application for the same work, written as the SDK's tutorial would: byok is measured by it, too.
+
+Six activities, blocking and on the default thread pool of a worker with default settings, which make the same AWS calls
+with clients that are made once; a loop with a timer waits for the database. Nothing is adopted, explained or continued.
+
+`python -m bench.plain` runs its worker, `python -m bench.plain --environments N --concurrency C` makes environments and
+prints a `Run` as JSON.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+
+with workflow.unsafe.imports_passed_through():
+    import boto3
+
+    from bench.floor import Floor
+    from bench.machine import PLATFORM_ROLE, asked
+    from bench.runs import Clock
+    from byok.blueprints import load_blueprint
+    from byok.domain.models import DatabaseTask, EnvironmentPlan
+    from byok.domain.planning import Platform, plan_environment
+    from byok.domain.vendor import VendorProfile
+    from byok.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
+    from mypy_boto3_s3 import S3Client
+
+TASK_QUEUE = "byok"  # the same, so that the machine finds its worker
+
+
+@dataclass(frozen=True)
+class PlainActivities:
+    """The six steps."""
+
+    s3: "S3Client"
+    rds: "RDSClient"
+
+    @property
+    def _steps(self) -> Floor:
+        return Floor(self.s3, self.rds, poll_seconds=0)
+
+    @activity.defn
+    def validate_keys(self, plan: EnvironmentPlan) -> None:
+        self._steps.probe(plan)
+
+    @activity.defn
+    def create_cluster(self, plan: EnvironmentPlan) -> None:
+        self._steps.create_cluster(_database(plan))
+
+    @activity.defn
+    def create_buckets(self, plan: EnvironmentPlan) -> None:
+        self._steps.create_buckets(plan)
+
+    @activity.defn
+    def create_writer(self, plan: EnvironmentPlan) -> None:
+        self._steps.create_writer(_database(plan))
+
+    @activity.defn
+    def database_status(self, names: list[str]) -> str:
+        """Of the cluster, or of the instance where a second name is given."""
+        cluster, *instance = names
+        if instance:
+            return self.rds.describe_db_instances(DBInstanceIdentifier=instance[0])["DBInstances"][0][
+                "DBInstanceStatus"
+            ]
+        return self.rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]["Status"]
+
+    @activity.defn
+    def verify(self, plan: EnvironmentPlan) -> None:
+        self._steps.read_back(plan)
+
+
+@workflow.defn
+class PlainEnvironment:
+    """One after the other."""
+
+    @workflow.run
+    async def run(self, plan: EnvironmentPlan) -> str:
+        """Make an environment."""
+        limit = timedelta(minutes=2)
+        await workflow.execute_activity_method(PlainActivities.validate_keys, plan, start_to_close_timeout=limit)
+        await workflow.execute_activity_method(PlainActivities.create_cluster, plan, start_to_close_timeout=limit)
+        await workflow.execute_activity_method(PlainActivities.create_buckets, plan, start_to_close_timeout=limit)
+        await self._available([plan.cluster.identifier])
+        await workflow.execute_activity_method(PlainActivities.create_writer, plan, start_to_close_timeout=limit)
+        await self._available([plan.cluster.identifier, plan.cluster.writer_identifier])
+        await workflow.execute_activity_method(PlainActivities.verify, plan, start_to_close_timeout=limit)
+        return plan.environment.environment_id
+
+    async def _available(self, names: list[str]) -> None:
+        while True:
+            status = await workflow.execute_activity_method(
+                PlainActivities.database_status, names, start_to_close_timeout=timedelta(minutes=1)
+            )
+            if status == "available":
+                return
+            await workflow.sleep(timedelta(seconds=15))
+
+
+def _database(plan: EnvironmentPlan) -> DatabaseTask:
+    return DatabaseTask(environment=plan.environment, cluster=plan.cluster)
+
+
+async def _connected() -> Client:
+    config = ClientConfig.load_client_connect_config()
+    return await Client.connect(**config, data_converter=pydantic_data_converter)
+
+
+async def work() -> None:
+    """Take work until the process is ended."""
+    client = await _connected()
+    activities = PlainActivities(boto3.client("s3"), boto3.client("rds"))
+    with ThreadPoolExecutor(50) as threads:
+        await Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=[PlainEnvironment],
+            activities=[
+                activities.validate_keys,
+                activities.create_cluster,
+                activities.create_buckets,
+                activities.create_writer,
+                activities.database_status,
+                activities.verify,
+            ],
+            activity_executor=threads,
+        ).run()
+
+
+async def make(environments: int, concurrency: int) -> None:
+    """Make one to warm up, then all."""
+    client, turn = await _connected(), asyncio.Semaphore(concurrency)
+    platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(Settings().blueprint))
+
+    async def one() -> float:
+        async with turn:
+            plan = plan_environment(asked("plain"), platform, datetime.now(UTC), "")
+            began = time.perf_counter()
+            await client.execute_workflow(
+                PlainEnvironment.run, plan, id=plan.environment.environment_id, task_queue=TASK_QUEUE
+            )
+            return time.perf_counter() - began
+
+    await one()
+    clock = Clock()
+    print(clock.run(await asyncio.gather(*(one() for _ in range(environments)))).model_dump_json())
+
+
+def main() -> None:
+    """Work, or make environments."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--environments", type=int)
+    parser.add_argument("--concurrency", type=int, default=1)
+    chosen = parser.parse_args()
+    asyncio.run(work() if chosen.environments is None else make(chosen.environments, chosen.concurrency))
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # the SDK's native threads can abort an interpreter that is shutting down
