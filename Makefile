@@ -7,8 +7,9 @@ STAMP := $(VENV)/.installed
 TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
+PICTURES := $(TOOLS)/bench/.installed
 
-.PHONY: help setup demo up test lint faults api-fuzz api-bench format lock clean
+.PHONY: help setup demo up test lint faults api-fuzz bench api-bench peers format lock clean
 
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -33,6 +34,11 @@ $(ORACLE): tests/oracle/package.json tests/oracle/package-lock.json
 	cp $^ $(TOOLS)/oracle
 	if command -v node > /dev/null && command -v npm > /dev/null; then \
 	  npm ci --prefix $(TOOLS)/oracle --ignore-scripts --no-audit --no-fund --loglevel error && touch $(ORACLE); fi
+
+$(PICTURES): bench/requirements.lock
+	$(PYTHON) -m venv --clear $(TOOLS)/bench
+	$(TOOLS)/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
+	@touch $(PICTURES)
 
 demo: setup ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
 	$(BIN)/byok demo
@@ -60,6 +66,13 @@ faults: setup ## Everything that can go wrong, tried on real processes: a quarte
 api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
 
+bench: setup $(PICTURES) ## Speed, cost and scale, measured beside a bare boto3 script: a quarter of an hour; writes docs/benchmarks.md.
+	$(BIN)/python -m bench $(BENCH)
+	$(TOOLS)/bench/bin/python -m bench.pictures .bench/results.json docs
+
+peers: setup ## The same work with other tools: a quarter of an hour or more.
+	$(BIN)/python -m bench.peers
+
 api-bench: setup ## What the HTTP API adds to a bare handler that makes the same Temporal calls: a minute and a half.
 	$(BIN)/python -m bench.api
 
@@ -75,7 +88,9 @@ lock: setup ## Resolve the dependencies anew, with hashes, for every platform.
 	  --output-file deploy/requirements.lock
 	$(BIN)/uv pip compile tests/awscli/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file tests/awscli/requirements.lock
+	$(BIN)/uv pip compile bench/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file bench/requirements.lock
 	npm install --prefix tests/oracle --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
 clean: ## Remove the virtual environment, the tests' programs, caches and local data.
-	rm -rf $(VENV) $(TOOLS) .byok .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(TOOLS) .byok .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,7 +22,7 @@ from activities.aws import AwsClients
 from activities.database import DatabaseActivities
 from activities.describer import DatabaseDescriber
 from activities.evidence import EvidenceActivities
-from activities.heartbeat import HeartbeatInterceptor
+from activities.heartbeat import INTERVAL, HeartbeatInterceptor
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
@@ -131,8 +131,11 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         workflow_runner=UnsandboxedWorkflowRunner(),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
+        max_cached_workflows=settings.cached_workflows,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
         deployment_config=deployment(settings),
+        # Without it the SDK sends a beat only when four fifths of the timeout are over: too late, where one gets lost.
+        max_heartbeat_throttle_interval=INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
     )
@@ -146,6 +149,7 @@ async def run(settings: Settings) -> None:
     client = await connect()
     await register_search_attributes(client)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
+        asyncio.get_running_loop().set_default_executor(executor)  # for the calls of activities that are coroutines
         async with make_worker(client, settings, executor):
             # What is loaded by now stays for good: the collector need not look at it again and again.
             gc.collect()

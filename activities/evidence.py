@@ -1,5 +1,6 @@
 """The proof that an environment is on the customer's keys: all of it read back from AWS in one step."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,13 +18,22 @@ class EvidenceActivities:
     database: DatabaseActivities
     storage: StorageActivities
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def collect_evidence(self, plan: EnvironmentPlan) -> Evidence:
+    @activity.defn
+    async def collect_evidence(self, plan: EnvironmentPlan) -> Evidence:
         """Read cluster, writer, buckets and objects back and compare them with what was asked for (contract 98, 119).
 
         Raises:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
-        database, storage = self.database.collect_database_evidence(task), self.storage.collect_storage_evidence(plan)
+        read = (
+            asyncio.to_thread(self.database.collect_database_evidence, task),
+            asyncio.to_thread(self.storage.collect_storage_evidence, plan),
+        )
+        # Both are waited for: nothing of an attempt goes on behind the next one.
+        database, storage = await asyncio.gather(*read, return_exceptions=True)
+        if isinstance(database, BaseException):
+            raise database
+        if isinstance(storage, BaseException):
+            raise storage
         return Evidence(database=database, buckets=storage.buckets, collected_at=datetime.now(UTC))

@@ -6,21 +6,18 @@ import os
 import sys
 import time
 
-from bench.machine import asked
+from bench.asking import Asking
 from bench.runs import Clock
 from byok.service import connect_service
 
 
 async def main() -> None:
     """Make one to warm up, then all."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--environments", type=int, required=True)
-    parser.add_argument("--concurrency", type=int, required=True)
-    chosen = parser.parse_args()
+    asking, chosen = Asking.from_arguments(argparse.ArgumentParser(description=__doc__))
     service = await connect_service()
 
     async def make() -> tuple[str, float]:
-        request = asked("bench")
+        request = asking.request("bench")
         began = time.perf_counter()
         created = await service.create(request)
         await service.client.get_workflow_handle(created.workflow_id, run_id=created.run_id).result()

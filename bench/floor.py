@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from activities.aurora import cluster_settings, writer_settings
 from activities.buckets import settings
-from bench.machine import PLATFORM_ROLE, asked
+from bench.asking import Asking
 from bench.runs import Clock
 from byok.blueprints import load_blueprint
 from byok.domain.arns import parse_key_arn
@@ -135,22 +135,20 @@ class Floor:
 def main() -> None:
     """Make one to warm up, then all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--environments", type=int, required=True)
-    parser.add_argument("--concurrency", type=int, required=True)
     parser.add_argument("--branches", action="store_true")
     parser.add_argument("--cold", action="store_true", help="do not warm up")
-    chosen = parser.parse_args()
+    asking, chosen = Asking.from_arguments(parser)
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=2 * chosen.concurrency)
     configured = Settings()
     blueprint: Path | None = configured.blueprint
-    platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(blueprint))
+    platform = Platform(configured.platform_role_arn or "", VendorProfile(), load_blueprint(blueprint))
     clock = Clock()
     floor = Floor(
         boto3.client("s3", config=config), boto3.client("rds", config=config), configured.database_poll_seconds
     )
 
     def make(_: int) -> float:
-        plan = plan_environment(asked("floor"), platform, datetime.now(UTC), "")
+        plan = plan_environment(asking.request("floor"), platform, datetime.now(UTC), "")
         began = time.perf_counter()
         floor.make(plan, branches=chosen.branches)
         return time.perf_counter() - began

@@ -5,7 +5,6 @@ import contextlib
 import json
 import sys
 import urllib.request
-import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +14,9 @@ import psutil
 import yaml
 from temporalio.client import Client
 
+from bench.asking import PLATFORM_ROLE, REGION
+from bench.runs import Run
 from byok.blueprints import DEFAULT
-from byok.domain.models import ProvisionRequest
 from byok.local.environment import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
@@ -24,9 +24,7 @@ from byok.local.temporal_server import server_command
 from byok.service import EnvironmentService
 from byok.temporal import plugin
 
-REGION: Final = "eu-central-1"
 ROOT: Final = Path(__file__).resolve().parents[1]
-PLATFORM_ROLE: Final = "arn:aws:iam::111122223333:role/saas-platform"
 OURS: Final = (str(ROOT / "worker.py"),)
 PLAIN: Final = ("-m", "bench.plain")
 
@@ -93,27 +91,9 @@ class Machine:
         await worker.answers(polls, 90)
         return worker
 
-    async def run(self, *command: str, given: str = "") -> str:
-        """Run a program of the project to its end, and give what it prints.
-
-        Raises:
-            RuntimeError: It failed.
-        """
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *command),
-            env={**children_environment(self.environment, {}), "PYTHONPATH": str(ROOT)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        try:
-            out, _ = await process.communicate(given.encode())
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}")
-        return out.decode()
+    async def run(self, *command: str) -> Run:
+        """Run a program that makes environments; see `run`."""
+        return await run(self.environment, *command)
 
     async def service(self) -> EnvironmentService:
         """The door to this Temporal."""
@@ -165,8 +145,7 @@ async def machine(
     """
     folder.mkdir(parents=True)  # noqa: ASYNC240 - nothing else runs yet
     ports = Ports.free()
-    blueprint = folder / "blueprint.yaml"
-    blueprint.write_text(yaml.safe_dump(blueprint_of(buckets)))
+    blueprint = blueprint_file(folder, buckets)
     found = Machine(
         folder,
         ports,
@@ -207,19 +186,40 @@ async def machine(
         await found.stop()
 
 
-def blueprint_of(buckets: int) -> dict[str, Any]:
+def blueprint_file(folder: Path, buckets: int) -> Path:
     """The blueprint that comes with the product, with so many buckets: those that are added have an object each."""
     content: dict[str, Any] = yaml.safe_load(DEFAULT.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
     more = [
-        {"purpose": f"more-{number}", "objects": [{"key": "services/first.json", "content": "{}"}]}
+        {"purpose": f"more{number}", "objects": [{"key": "services/first.json", "content": "{}"}]}
         for number in range(buckets - len(ours))
     ]
-    return {**content, "buckets": [*ours, *more]}
+    file = folder / f"{buckets}-buckets.yaml"
+    file.write_text(yaml.safe_dump({**content, "buckets": [*ours, *more]}))
+    return file
 
 
-def asked(prefix: str) -> ProvisionRequest:
-    """A request for an environment on two keys that nobody else has."""
-    s3, rds = (f"arn:aws:kms:{REGION}:444455556666:key/{uuid.uuid4()}" for _ in range(2))
-    name = f"{prefix}-{uuid.uuid4().hex[:10]}"
-    return ProvisionRequest(environment_id=name, region=REGION, s3_key_arn=s3, rds_key_arn=rds)
+async def run(environment: Mapping[str, str], *command: str) -> Run:
+    """Run a program that makes environments to its end.
+
+    Args:
+        environment: What leads it to Temporal and AWS.
+        command: Its arguments to Python.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *command),
+        env={**children_environment(environment, {}), "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}")
+    return Run.model_validate_json(out)

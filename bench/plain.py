@@ -1,7 +1,7 @@
 """A plain Temporal application for the same work, written as the SDK's tutorial would: byok is measured by it, too.
 
-Six activities, blocking and on the default thread pool of a worker with default settings, which make the same AWS calls
-with clients that are made once; a loop with a timer waits for the database. Nothing is adopted, explained or continued.
+Six activities, blocking and in a thread pool of a worker with default settings, which make the same AWS calls; a loop
+with a timer waits for the database. Nothing is adopted, explained or continued.
 
 `python -m bench.plain` runs its worker, `python -m bench.plain --environments N --concurrency C` makes environments and
 prints a `Run` as JSON.
@@ -11,11 +11,13 @@ import argparse
 import asyncio
 import os
 import sys
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -26,8 +28,8 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     import boto3
 
+    from bench.asking import PLATFORM_ROLE, Asking
     from bench.floor import Floor
-    from bench.machine import PLATFORM_ROLE, asked
     from bench.runs import Clock
     from byok.blueprints import load_blueprint
     from byok.domain.models import DatabaseTask, EnvironmentPlan
@@ -44,14 +46,19 @@ TASK_QUEUE = "byok"  # the same, so that the machine finds its worker
 
 @dataclass(frozen=True)
 class PlainActivities:
-    """The six steps."""
+    """The six steps.
 
-    s3: "S3Client"
-    rds: "RDSClient"
+    Attributes:
+        s3: Gives the client: a new one for each step, as the tutorial's would, or always the same.
+        rds: Likewise.
+    """
+
+    s3: "Callable[[], S3Client]"
+    rds: "Callable[[], RDSClient]"
 
     @property
     def _steps(self) -> Floor:
-        return Floor(self.s3, self.rds, poll_seconds=0)
+        return Floor(self.s3(), self.rds(), poll_seconds=0)
 
     @activity.defn
     def validate_keys(self, plan: EnvironmentPlan) -> None:
@@ -74,10 +81,10 @@ class PlainActivities:
         """Of the cluster, or of the instance where a second name is given."""
         cluster, *instance = names
         if instance:
-            return self.rds.describe_db_instances(DBInstanceIdentifier=instance[0])["DBInstances"][0][
+            return self.rds().describe_db_instances(DBInstanceIdentifier=instance[0])["DBInstances"][0][
                 "DBInstanceStatus"
             ]
-        return self.rds.describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]["Status"]
+        return self.rds().describe_db_clusters(DBClusterIdentifier=cluster)["DBClusters"][0]["Status"]
 
     @activity.defn
     def verify(self, plan: EnvironmentPlan) -> None:
@@ -120,10 +127,18 @@ async def _connected() -> Client:
     return await Client.connect(**config, data_converter=pydantic_data_converter)
 
 
-async def work() -> None:
+async def work(*, clients_once: bool) -> None:
     """Take work until the process is ended."""
     client = await _connected()
-    activities = PlainActivities(boto3.client("s3"), boto3.client("rds"))
+    making = threading.Lock()  # the default session is not safe to make clients with in several threads
+
+    def new(service: str) -> Any:
+        with making:
+            return boto3.client(service)  # type: ignore[call-overload]
+
+    s3, rds = new("s3"), new("rds")
+    given = (lambda: s3, lambda: rds) if clients_once else (lambda: new("s3"), lambda: new("rds"))
+    activities = PlainActivities(*given)
     with ThreadPoolExecutor(50) as threads:
         await Worker(
             client,
@@ -141,14 +156,14 @@ async def work() -> None:
         ).run()
 
 
-async def make(environments: int, concurrency: int) -> None:
+async def make(asking: Asking, environments: int, concurrency: int) -> None:
     """Make one to warm up, then all."""
     client, turn = await _connected(), asyncio.Semaphore(concurrency)
     platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(Settings().blueprint))
 
     async def one() -> float:
         async with turn:
-            plan = plan_environment(asked("plain"), platform, datetime.now(UTC), "")
+            plan = plan_environment(asking.request("plain"), platform, datetime.now(UTC), "")
             began = time.perf_counter()
             await client.execute_workflow(
                 PlainEnvironment.run, plan, id=plan.environment.environment_id, task_queue=TASK_QUEUE
@@ -163,10 +178,12 @@ async def make(environments: int, concurrency: int) -> None:
 def main() -> None:
     """Work, or make environments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--environments", type=int)
-    parser.add_argument("--concurrency", type=int, default=1)
-    chosen = parser.parse_args()
-    asyncio.run(work() if chosen.environments is None else make(chosen.environments, chosen.concurrency))
+    parser.add_argument("--clients-once", action="store_true", help="the worker makes its boto3 clients once for all")
+    asking, chosen = Asking.from_arguments(parser)
+    if chosen.environments is None:
+        asyncio.run(work(clients_once=chosen.clients_once))
+    else:
+        asyncio.run(make(asking, chosen.environments, chosen.concurrency))
 
 
 if __name__ == "__main__":

@@ -129,6 +129,8 @@ class Settings(BaseSettings):
         aws_connect_timeout_seconds: How long a connection to AWS may take.
         aws_read_timeout_seconds: How long AWS may be silent within a call.
         activity_threads: AWS calls that one worker makes at once.
+        cached_workflows: Environments in flight that one worker keeps in memory, an eighth of a MiB each. The others it
+            reads again when they go on, which takes a third more of the processor.
         worker_deployment: Name of the worker deployment, with which the worker is versioned; it takes new work once its
             build is made the current one.
         worker_build_id: Which build of it this worker is; one without the other is refused.
@@ -148,6 +150,7 @@ class Settings(BaseSettings):
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
     activity_threads: int = Field(default=50, ge=1, le=500)
+    cached_workflows: int = Field(default=300, ge=1, le=100_000)
     worker_deployment: _Deployment | None = None
     worker_build_id: _BuildId | None = None
     api: ApiSettings = ApiSettings()

@@ -29,8 +29,8 @@ _RETRY: Final = RetryPolicy(
     non_retryable_error_types=_DEFINITE,
 )
 
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
-"""Activities beat every 3 s: a worker that was killed is noticed after 10 s, and another one goes on."""
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=8)
+"""Activities beat every 3 s: a worker that was killed is noticed after 8 s, and another one goes on within 10."""
 
 PLAN: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),  # it computes and asks nobody

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from bench.stand_in import rds, sts
-from bench.stand_in.calls import Calls
+from bench.stand_in.calls import Calls, Held
 from bench.stand_in.connection import Connection
 from bench.stand_in.messages import Answer, Refused, Request, not_modelled, query_answer, refusal
 from bench.stand_in.rds import Databases
@@ -35,8 +35,8 @@ class StandIn:
             "sts": (sts.NAMESPACE, {"GetCallerIdentity": sts.get_caller_identity}),
         }
 
-    def answer(self, request: Request) -> Answer:
-        """Answer one request."""
+    def answer(self, request: Request) -> Answer | None:
+        """Answer one request; None where it is held back."""
         if request.path.startswith(CONTROL):
             return self._controlled(request)
         service = "s3"
@@ -49,6 +49,8 @@ class StandIn:
             if service not in self._query:
                 raise not_modelled(f"the service {service}")
             return self._by_query(service, region, request.body)
+        except Held:
+            return None
         except Refused as refused:
             if refused.code == "NotImplemented":
                 self.calls.count_not_modelled(refused.message)
@@ -66,7 +68,7 @@ class StandIn:
         return query_answer(namespace, operation, handler(region, params))
 
     def _controlled(self, request: Request) -> Answer:
-        """GET health, GET and DELETE calls, POST and DELETE refuse."""
+        """GET health, GET and DELETE calls, POST and DELETE refuse and hold."""
         match request.method, request.path.removeprefix(CONTROL):
             case "GET", "health":
                 return _json({"ready": True})
@@ -83,6 +85,10 @@ class StandIn:
                     return _json({"error": f"operation, code, message and status are needed: {error!r}"}, 400)
             case "DELETE", "refuse":
                 self.calls.refusals.clear()
+            case "POST", "hold":
+                self.calls.held_back.add(json.loads(request.body)["operation"])
+            case "DELETE", "hold":
+                self.calls.held_back.clear()
             case _:
                 return _json({"error": f"There is no {request.method} {request.path} here."}, 404)
         return _json({})

@@ -10,11 +10,16 @@ _SECONDS: Final = 600
 _REFUSED_AT_MOST: Final = 10_000
 
 
+class Held(Exception):  # noqa: N818 - what is the case, and no mistake
+    """A call that is held back: it is not carried out and never answered."""
+
+
 class Calls:
     """The log of the calls since the start or the last time that it was emptied."""
 
     def __init__(self) -> None:
         self.refusals: dict[str, Refused] = {}
+        self.held_back: set[str] = set()
         self.forget()
 
     def forget(self) -> None:
@@ -23,6 +28,7 @@ class Calls:
         self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=_SECONDS)
         self._refused: deque[dict[str, Any]] = deque(maxlen=_REFUSED_AT_MOST)
         self._not_modelled: Counter[str] = Counter()
+        self._held, self._first_at = 0, 0.0
         self._since, self._cpu = time.time(), time.process_time()
 
     def count(self, service: str, operation: str) -> None:
@@ -30,9 +36,14 @@ class Calls:
 
         Raises:
             Refused: Calls of this operation are to be refused.
+            Held: They are to be held back.
         """
+        if operation in self.held_back:
+            self._held += 1
+            raise Held
         name, now = f"{service}:{operation}", time.time()
         self._counts[name] += 1
+        self._first_at = self._first_at or now
         if not self._seconds or self._seconds[-1][0] != int(now):
             self._seconds.append((int(now), Counter()))
         self._seconds[-1][1][name] += 1
@@ -52,6 +63,8 @@ class Calls:
             "since": self._since,
             "cpu_seconds": time.process_time() - self._cpu,
             "calls": self._counts,
+            "first_at": self._first_at,
+            "held": self._held,
             "per_second": [{"second": second, **counts} for second, counts in self._seconds if second >= recently],
             "refused": list(self._refused),
             "not_modelled": self._not_modelled,

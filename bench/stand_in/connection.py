@@ -19,11 +19,11 @@ class Connection(asyncio.Protocol):
     """One client's connection.
 
     Args:
-        answer: Answers a request.
+        answer: Answers a request; None where it is held back.
         connections: Those that are open; this one is among them as long as it is.
     """
 
-    def __init__(self, answer: Callable[[Request], Answer], connections: "set[Connection]") -> None:
+    def __init__(self, answer: Callable[[Request], Answer | None], connections: "set[Connection]") -> None:
         self._answer = answer
         self._connections = connections
         self._received = bytearray()
@@ -55,7 +55,9 @@ class Connection(asyncio.Protocol):
             request, self._request = self._request, None
             request.body = bytes(self._received[: self._missing])
             del self._received[: self._missing]
-            self._send(request, self._answer(request))
+            answer = self._answer(request)
+            if answer is not None:
+                self._send(request, answer)
 
     def _read_head(self) -> bool:
         """Take the head of a request from what was received; False where it is not complete."""

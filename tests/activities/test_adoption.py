@@ -234,7 +234,10 @@ def test_evidence_that_does_not_hold_names_what_differs(bench: Bench) -> None:
     storage = stopped(bench, bench.storage.collect_storage_evidence, bench.plan)
     database = stopped(bench, bench.database.collect_database_evidence, bench.database_task)
 
-    assert storage.code == database.code == "byok.VerificationFailed"  # contract 98
+    together = stopped(bench, bench.evidence.collect_evidence, bench.plan)
+
+    assert storage.code == database.code == together.code == "byok.VerificationFailed"  # contract 98
+    assert together.message == database.message, "always the same one of two"
     assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
     assert "deletion_protection is False and not True" in database.message
 

@@ -2,6 +2,9 @@
 
 from collections import Counter
 
+import pytest
+from temporalio.exceptions import ApplicationError
+
 from tests.activities.conftest import Bench
 
 
@@ -18,6 +21,19 @@ def test_happy_environment_reads_back_as_asked_for(bench: Bench) -> None:
     objects = [item for bucket in storage.buckets for item in bucket.objects]
     assert {item.key_arn for item in objects} == {bench.plan.environment.s3_key_arn}
     assert len(objects) == sum(len(bucket.objects) for bucket in bench.plan.buckets)  # contract 95
+    together = bench.settle(bench.evidence.collect_evidence, bench.plan)
+    assert (together.database, together.buckets) == (database, storage.buckets)
+
+
+def test_evidence_waits_for_a_writer_that_is_not_available_any_more(bench: Bench) -> None:
+    bench.build()
+    name = bench.plan.cluster.writer_identifier
+    bench.aws.operator("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+    with pytest.raises(ApplicationError) as caught:
+        bench.attempt(bench.evidence.collect_evidence, bench.plan)
+
+    assert caught.value.type == "rds.deleting"  # it does not lead on: available counts when it is seen twice
 
 
 def test_happy_environment_calls_nothing_twice_without_need(bench: Bench) -> None:

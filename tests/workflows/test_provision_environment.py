@@ -342,4 +342,4 @@ async def test_every_step_is_bounded_and_beats(stage: Stage, environment_id: str
         assert 900 <= step.schedule_to_close_timeout.seconds <= 3600, name
         assert step.retry_policy.maximum_interval.seconds == 5, name
         assert "s3.KMS.DisabledException" in step.retry_policy.non_retryable_error_types, name
-        assert step.heartbeat_timeout.seconds == 10, name
+        assert step.heartbeat_timeout.seconds == 8, name

@@ -1,0 +1,70 @@
+"""`python -m bench`, or `make bench`: everything in one run, and what it showed in docs/benchmarks.md.
+
+Takes a quarter of an hour on two cores. `--only` leaves parts out, `--full` adds the sizes that take longer, `--quick`
+shows within two minutes that it works. The raw figures are kept in .bench/results.json.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from bench.machine import ROOT
+from bench.measures import costs, interruptions, many, one, waiting
+from bench.report import markdown, write
+from bench.results import Place, Results
+
+PARTS: Final = ("one", "many", "waiting", "interruptions", "costs")
+RAW: Final = ROOT / ".bench" / "results.json"
+DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+
+
+async def measure(parts: list[str], *, full: bool, quick: bool) -> Results:
+    """All parts that are asked for, one after the other."""
+    results = Results(place=Place.here())
+    with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
+        path = Path(folder)
+        for part in parts:
+            print(f"measuring: {part} …", file=sys.stderr, flush=True)
+            if part == "one":
+                results.one = await one.measure(path, rounds=1 if quick else 7)
+            elif part == "many":
+                sizes = [(10, 5)] if quick else [(50, 10), (200, 50), (200, 200)]
+                results.many = await many.measure(path, sizes, rounds=1 if quick else 3)
+                if full:
+                    results.many += await many.measure(path, [(1000, 200)], rounds=1)
+            elif part == "waiting":
+                numbers = [20] if quick else [100, 1000, *([5000] if full else [])]
+                results.waiting = await waiting.measure(path, numbers, seconds=5 if quick else 65)
+            elif part == "interruptions":
+                results.interruptions = await interruptions.measure(path, rounds=1 if quick else 5)
+            else:
+                results.costs = await costs.measure(path, (1, 2) if quick else (1, 2, 5, 20))
+    return results
+
+
+def main() -> int:
+    """Measure, and write it down.
+
+    Returns:
+        0; whether the marks are reached is said in the table, and is no failure.
+    """
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="measure these parts alone")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="1,000 environments, and 5,000 that wait: an hour")
+    size.add_argument("--quick", action="store_true", help="small numbers, which mean nothing")
+    chosen = parser.parse_args()
+    results = asyncio.run(measure(chosen.only, full=chosen.full, quick=chosen.quick))
+    RAW.parent.mkdir(exist_ok=True)
+    RAW.write_text(results.model_dump_json(indent=1))
+    print(markdown(results))
+    if not chosen.quick and len(chosen.only) == len(PARTS):
+        write(results, DOCUMENT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

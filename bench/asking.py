@@ -1,0 +1,52 @@
+"""Requests for environments, each on two keys that nobody else has."""
+
+import argparse
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from byok.domain.models import ProvisionRequest
+
+REGION: Final = "eu-central-1"
+PLATFORM_ROLE: Final = "arn:aws:iam::111122223333:role/saas-platform"
+
+
+@dataclass
+class Asking:
+    """Makes requests.
+
+    Attributes:
+        pairs: Keys that there are: S3 and Aurora. Without any they are made up, as the stand-in looks at none.
+    """
+
+    pairs: list[tuple[str, str]] | None = None
+    _next: Iterator[tuple[str, str]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._next = iter(self.pairs if self.pairs is not None else iter(_made_up, None))
+
+    @classmethod
+    def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
+        """What a program was told: how many environments, how many at a time, and on which keys."""
+        parser.add_argument("--environments", type=int)
+        parser.add_argument("--concurrency", type=int, default=1)
+        parser.add_argument("--keys", type=Path, help="pairs of ARNs, as JSON; without it they are made up")
+        chosen = parser.parse_args()
+        return cls(json.loads(chosen.keys.read_text()) if chosen.keys else None), chosen
+
+    def request(self, prefix: str) -> ProvisionRequest:
+        """The next one."""
+        s3, rds = next(self._next)
+        name = f"{prefix}-{uuid.uuid4().hex[:10]}"
+        return ProvisionRequest(environment_id=name, region=REGION, s3_key_arn=s3, rds_key_arn=rds)
+
+
+def _made_up() -> tuple[str, str]:
+    return _key(), _key()
+
+
+def _key() -> str:
+    return f"arn:aws:kms:{REGION}:444455556666:key/{uuid.uuid4()}"

@@ -1,0 +1,114 @@
+"""What the figures are held against: each mark, what was measured, and whether it was reached."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.figures import Spread, ratios, rounded
+from bench.results import Results
+
+BEST_PEER = 7.4
+"""Environments a second, ten at a time: the quickest of the other tools that was measured (bench/peers, Celery)."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One of them.
+
+    Attributes:
+        what: In words.
+        limit: In words.
+        measured: The figure that counts: the median, where there are several.
+        shown: The figure, or least, median and most.
+        reached: Whether it is within its limit.
+    """
+
+    what: str
+    limit: str
+    measured: float
+    shown: str
+    reached: bool
+
+
+def at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Mark:
+    """A mark that is not to be exceeded."""
+    middle = found.median if isinstance(found, Spread) else found
+    shown = str(found) if isinstance(found, Spread) else rounded(found)
+    return Mark(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
+
+
+def at_least(what: str, limit: float, found: Spread) -> Mark:
+    """A mark that is to be reached."""
+    return Mark(what, f"≥ {limit:g}", found.median, str(found), found.median >= limit)
+
+
+def marks(results: Results) -> Iterator[Mark]:
+    """All that can be said from what was measured."""
+    yield from _one(results)
+    yield from _many(results)
+    yield from _waiting(results)
+    if results.interruptions is not None:
+        yield at_most("seconds from a refusal to STOPPED", 1, Spread.of(results.interruptions.refusals))
+        yield at_most("seconds from kill -9 to another worker's call", 10, Spread.of(results.interruptions.crashes))
+    yield from _costs(results)
+
+
+def _one(results: Results) -> Iterator[Mark]:
+    one = results.one
+    if one is None:
+        return
+    yield at_most("one environment, warm, over the parallel floor", 1.5, ratios(one.warm, one.parallel_floor))
+    more = [cold - warm for cold, warm in zip(one.cold, one.warm, strict=True)]
+    yield at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
+
+
+def _many(results: Results) -> Iterator[Mark]:
+    ours, floor = results.turns("byok", 50), results.turns("floor", 50)
+    if not ours or not floor:
+        return
+    cpu = ratios([turn.worker_cpu for turn in ours], [turn.cpu for turn in floor])
+    yield at_most("CPU of the worker over the floor's", 2, cpu)
+    for kind in ("plain Temporal", "plain Temporal, clients made once"):
+        plain = results.turns(kind, 50)
+        if plain:
+            yield at_most(
+                f"CPU of worker, client and Temporal over {kind}'s",
+                0.75,
+                ratios([turn.cpu for turn in ours], [turn.cpu for turn in plain]),
+            )
+    rate = ratios([turn.per_second for turn in ours], [turn.per_second for turn in floor])
+    yield at_least("environments a second, 50 at a time, over the floor's", 0.7, rate)
+    yield at_least(
+        "environments a second, 50 at a time: above every peer",
+        BEST_PEER,
+        Spread.of([turn.per_second for turn in ours]),
+    )
+
+
+def _waiting(results: Results) -> Iterator[Mark]:
+    thousand = next((one for one in results.waiting if one.environments == 1000), None)
+    if thousand is None:
+        return
+    yield at_most("1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB")
+    held = 100 * thousand.attempts_running / thousand.looked_at
+    yield at_most("1,000 waiting: that hold a slot at a moment", 5, held, " %")
+    yield at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
+    yield at_most("1,000 waiting: DescribeDBClusters a second", 2, thousand.cluster_calls)
+    more = next((one for one in results.waiting if one.environments == 5000), None)
+    if more is not None:
+        growth = (more.memory - more.idle_memory) / max(1.0, thousand.memory - thousand.idle_memory)
+        yield at_most("5,000 waiting: memory above idle, over that of 1,000", 5, growth)
+
+
+def _costs(results: Results) -> Iterator[Mark]:
+    by_buckets = {cost.buckets: cost for cost in results.costs}
+    two = by_buckets.get(2)
+    if two is None:
+        return
+    yield at_most("AWS calls, two buckets and two looks for each wait", 40, two.calls)
+    yield at_most("history events, likewise", 60, two.events)
+    yield at_most("billable actions, likewise", 16, two.actions)
+    most = by_buckets[max(by_buckets)]
+    if most is not two:
+        further = most.buckets - two.buckets
+        yield at_most("AWS calls of each further bucket", 11, (most.calls - two.calls) / further)
+        yield at_most("history events of each further bucket", 6, (most.events - two.events) / further)

@@ -1,0 +1,96 @@
+"""(f) What an environment costs in history, actions and AWS calls. (g) How that grows with its buckets."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+from bench.machine import machine
+from byok.contracts import environment_workflow_id
+
+_VERSIONS = "TemporalChangeVersion"
+
+
+class Cost(BaseModel):
+    """Of one happy environment.
+
+    Attributes:
+        buckets: How many it has.
+        looks: How often it was looked whether the cluster was there, and the writer, together.
+        seconds: From its start to its end; its database takes some of them.
+        events: Of its history.
+        history_bytes: Of its history.
+        activities: Steps that were scheduled.
+        actions: Billable ones.
+        calls: AWS calls.
+    """
+
+    buckets: int
+    looks: int
+    seconds: float
+    events: int
+    history_bytes: int
+    activities: int
+    actions: int
+    calls: int
+
+
+def actions_of(events: Iterable[HistoryEvent]) -> int:
+    """Billable actions of a history, as Temporal Cloud counts them (docs.temporal.io, "Temporal Cloud Actions").
+
+    The start, every attempt of an activity, every timer and every upsert of search attributes but that of the versions;
+    what is given with the start counts nothing, nor does a memo. All local activities of a workflow task are one.
+    Heartbeats leave no event: steps that take less than three seconds, as here, send none.
+    """
+    actions, tasks_with_local = 0, set[int]()
+    for event in events:
+        match event.event_type:
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED | EventType.EVENT_TYPE_TIMER_STARTED:
+                actions += 1
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+                actions += event.activity_task_started_event_attributes.attempt
+            case EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
+                fields = event.upsert_workflow_search_attributes_event_attributes.search_attributes.indexed_fields
+                actions += set(fields) != {_VERSIONS}
+            case EventType.EVENT_TYPE_MARKER_RECORDED:
+                marker = event.marker_recorded_event_attributes
+                if marker.marker_name == "core_local_activity":
+                    tasks_with_local.add(marker.workflow_task_completed_event_id)
+    return actions + len(tasks_with_local)
+
+
+async def measure(folder: Path, buckets: Iterable[int]) -> list[Cost]:
+    """Make one environment of each size, with two looks for each wait."""
+    found = []
+    for number in buckets:
+        # The first look comes at once, the second after the database is there.
+        async with machine(folder / f"costs-{number}", database_seconds=0.6, buckets=number, poll_seconds=1.2) as one:
+            await one.start_worker()
+            made = await one.run("-m", "bench.client", "--environments", "1")  # it has made one before, to warm up
+            one.aws("DELETE", "calls")
+            made = await one.run("-m", "bench.client", "--environments", "1")
+            calls = sum(one.calls().values())
+            service = await one.service()
+            handle = service.client.get_workflow_handle(environment_workflow_id(made.names[0]))
+            events = (await handle.fetch_history()).events
+        attempts = Counter(
+            event.activity_task_started_event_attributes.attempt
+            for event in events
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED
+        )
+        found.append(
+            Cost(
+                buckets=number,
+                looks=sum(attempt * times for attempt, times in attempts.items() if attempt > 1),
+                seconds=made.each_seconds[0],
+                events=len(events),
+                history_bytes=sum(event.ByteSize() for event in events),
+                activities=sum(attempts.values()),
+                actions=actions_of(events),
+                calls=calls // 2,
+            )
+        )
+    return found

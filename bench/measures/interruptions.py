@@ -1,0 +1,81 @@
+"""(d) From AWS's refusal to a status that says so. (e) From a killed worker to the next AWS call of the environment."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from bench.asking import Asking
+from bench.machine import Machine, machine
+from byok.contracts import environment_workflow_id
+from byok.domain.statuses import Phase
+from byok.service import EnvironmentService
+
+
+class Interruptions(BaseModel):
+    """Seconds of each try.
+
+    Attributes:
+        refusals: From the refusal of a write, which names a disabled key, to a status that says STOPPED.
+        crashes: From SIGKILL of the worker in the midst of an AWS call to another worker's call for the environment.
+    """
+
+    refusals: list[float]
+    crashes: list[float]
+
+
+async def measure(folder: Path, rounds: int) -> Interruptions:
+    """Try it some times."""
+    async with machine(folder / "interruptions", database_seconds=0, poll_seconds=0.5) as one:
+        await one.start_worker()
+        await one.run("-m", "bench.client", "--environments", "3", "--concurrency", "3")
+        refusals = [await _refused(one) for _ in range(rounds)]
+        crashes = [await _killed(one, number) for number in range(rounds)]
+    return Interruptions(refusals=refusals, crashes=crashes)
+
+
+async def _refused(one: Machine) -> float:
+    service, request = await one.service(), Asking().request("refused")
+    message = f"{request.s3_key_arn} is disabled."
+    one.aws("DELETE", "calls")
+    one.aws("POST", "refuse", operation="PutObject", code="KMS.DisabledException", message=message, status=400)
+    try:
+        await service.create(request)
+        while (await service.status(request.environment_id)).phase is not Phase.STOPPED:
+            await asyncio.sleep(0.01)
+        seen, refused = time.time(), one.aws("GET", "calls")["refused"]
+        return seen - float(refused[-1]["at"])
+    finally:
+        one.aws("DELETE", "refuse")
+
+
+async def _killed(one: Machine, number: int) -> float:
+    """Kill the worker that has a call under way: one that is held back until the worker is dead."""
+    service, request = await one.service(), Asking().request("killed")
+    other = f"worker-{number}"
+    await one.start_worker(name=other)
+    one.aws("POST", "hold", operation="CreateDBCluster")
+    try:
+        await service.create(request)
+        while not one.aws("GET", "calls")["held"]:
+            await asyncio.sleep(0.01)
+        holder = await _holder(service, request.environment_id)
+        name, killed = next((name, child) for name, child in one.children.items() if holder.startswith(f"{child.pid}@"))
+        one.aws("DELETE", "calls")
+        at = time.time()
+        await killed.kill()
+        del one.children[name]
+    finally:
+        one.aws("DELETE", "hold")
+    async for _ in service.watch(request.environment_id):
+        pass
+    if "worker" not in one.children:
+        one.children["worker"] = one.children.pop(other)
+    return float(one.aws("GET", "calls")["first_at"]) - at
+
+
+async def _holder(service: EnvironmentService, environment_id: str) -> str:
+    described = await service.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
+    (pending,) = described.raw_description.pending_activities
+    return pending.last_worker_identity

