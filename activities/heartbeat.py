@@ -24,6 +24,8 @@ INTERVAL: Final = timedelta(seconds=3)
 _T = TypeVar("_T")
 
 _NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
+_LOOP: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("loop", default=None)
+"""Of an activity that is a coroutine: the SDK takes its heartbeats nowhere else."""
 
 
 def recall(name: str) -> str | None:
@@ -35,7 +37,11 @@ def note(name: str, value: str) -> None:
     """Leave something to the attempts that follow this one."""
     notes = _notes()
     notes[name] = value
-    activity.heartbeat(dict(notes))
+    loop = _LOOP.get()
+    if loop is None:
+        activity.heartbeat(dict(notes))
+    else:  # perhaps from a thread of the coroutine's; what ends the attempt comes to the loop after it
+        loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
 
 
 def _notes() -> dict[str, str]:
@@ -78,7 +84,8 @@ class _Beating(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if inspect.iscoroutinefunction(input.fn):
-            _notes()  # the task that beats shares them
+            _LOOP.set(asyncio.get_running_loop())
+            _notes()  # the task that beats shares them, and so do threads
             beats = asyncio.create_task(_beat(self._interval))
             try:
                 return await super().execute_activity(input)

@@ -48,6 +48,23 @@ async def test_a_coroutine_beats_with_what_it_noted() -> None:
     assert beats[-1] == ({"seen": "once"},)
 
 
+async def test_what_a_thread_of_a_coroutine_notes_is_told_on_the_loop() -> None:
+    told: list[tuple[int, Any]] = []
+    environment = ActivityEnvironment()
+    environment.on_heartbeat = lambda *details: told.append((threading.get_ident(), details))
+
+    async def work() -> None:
+        await asyncio.to_thread(note, "first-refusal", "now")
+
+    async def executed() -> None:
+        beating = HeartbeatInterceptor(timedelta(seconds=60)).intercept_activity(Last())
+        await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
+
+    await environment.run(executed)
+
+    assert told == [(threading.get_ident(), ({"first-refusal": "now"},))]
+
+
 async def test_a_coroutine_that_has_ended_beats_no_more() -> None:
     beats: list[Any] = []
 

@@ -197,11 +197,11 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(stage: Stage, environment
 MINUTE = 60
 BOUNDS = {
     "plan_deletion": (10, 15 * MINUTE, 0),  # it asks nobody, and is over at once
-    "list_databases": (3 * MINUTE, 15 * MINUTE, 10),
-    "list_buckets": (3 * MINUTE, 15 * MINUTE, 10),
-    "remove_writer": (3 * MINUTE, 60 * MINUTE, 10),
-    "remove_cluster": (3 * MINUTE, 60 * MINUTE, 10),
-    "remove_bucket": (3 * MINUTE, 60 * MINUTE, 10),
+    "list_databases": (3 * MINUTE, 15 * MINUTE, 8),
+    "list_buckets": (3 * MINUTE, 15 * MINUTE, 8),
+    "remove_writer": (3 * MINUTE, 60 * MINUTE, 8),
+    "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
+    "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),
 }
 """Of each step in seconds: one attempt, all attempts, and the silence after which its worker counts as gone."""
 
