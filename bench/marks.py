@@ -90,7 +90,7 @@ def _waiting(results: Results) -> Iterator[Mark]:
         return
     yield at_most("1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB")
     held = 100 * thousand.attempts_running / thousand.looked_at
-    yield at_most("1,000 waiting: that hold a slot at a moment", 5, held, " %")
+    yield at_most("1,000 waiting: that are being looked at, and so hold a slot, at a moment", 1, held, " %")
     yield at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
     yield at_most("1,000 waiting: DescribeDBClusters a second", 2, thousand.cluster_calls)
     more = next((one for one in results.waiting if one.environments == 5000), None)

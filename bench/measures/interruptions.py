@@ -45,7 +45,7 @@ async def _refused(one: Machine) -> float:
         while (await service.status(request.environment_id)).phase is not Phase.STOPPED:
             await asyncio.sleep(0.01)
         seen, refused = time.time(), one.aws("GET", "calls")["refused"]
-        return seen - float(refused[-1]["at"])
+        return seen - float(refused[0]["at"])
     finally:
         one.aws("DELETE", "refuse")
 

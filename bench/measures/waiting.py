@@ -16,7 +16,7 @@ from byok.service import EnvironmentService
 
 _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
-_LOOKED_AT: Final = 50
+_LOOKED_AT: Final = 250
 
 
 class Waiting(BaseModel):
