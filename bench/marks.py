@@ -71,7 +71,7 @@ def _many(results: Results) -> Iterator[Mark]:
         plain = results.turns(kind, 50)
         if plain:
             yield at_most(
-                f"CPU of worker, client and Temporal over {kind}'s",
+                f"CPU of worker, client and Temporal over that of {kind}",
                 0.75,
                 ratios([turn.cpu for turn in ours], [turn.cpu for turn in plain]),
             )

@@ -54,7 +54,7 @@ def test_marks_say_what_was_reached_and_what_was_not() -> None:
     found = {mark.what: (mark.shown, mark.reached) for mark in marks(RESULTS)}
     assert found["one environment, warm, over the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
     assert found["environments a second, 50 at a time, over the floor's"] == ("0.500 / 0.500 / 0.500", False)
-    assert found["CPU of worker, client and Temporal over plain Temporal's"][1] is True
+    assert found["CPU of worker, client and Temporal over that of plain Temporal"][1] is True
     assert found["1,000 waiting: worker's memory above idle"] == ("50.0 MiB", True)
     assert found["AWS calls of each further bucket"] == ("11.0", True)
     assert found["seconds from a refusal to STOPPED"] == ("0.100 / 0.200 / 0.300", True)
