@@ -42,7 +42,7 @@ def latency(results: dict[str, Any], file: Path) -> None:
         middle = statistics.median(seconds)
         axes.barh(number, middle, color=_COLOURS["byok"] if "byok" in name or "→" in name else _COLOURS["floor"])
         axes.plot([min(seconds), max(seconds)], [number, number], color="black", linewidth=1.2)
-        axes.annotate(f" {middle:.2f} s", (max(seconds), number), va="center")
+        axes.annotate(f"  {middle:.2f} s", (max(seconds), number), va="center")
     axes.set_yticks(range(len(bars)), list(reversed(bars)))
     axes.set_xlabel("seconds (median; the line is least to most)")
     axes.margins(x=0.12)
@@ -64,10 +64,10 @@ def scale(results: dict[str, Any], file: Path) -> None:
     left.set_xscale("log")
     left.set_xticks([10, 50, 200], ["10", "50", "200"])
     left.minorticks_off()
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.5 * left.get_ylim()[1])
     left.set_xlabel("environments at a time")
     left.set_ylabel("environments a second")
-    left.legend(fontsize=7, frameon=False)
+    left.legend(fontsize=7, frameon=False, loc="upper right")
     waiting = results["waiting"]
     numbers = [one["environments"] for one in waiting]
     right.plot(numbers, [one["memory"] - one["idle_memory"] for one in waiting], marker="o", color=_COLOURS["byok"])
