@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.answers import outcome_of
+from activities.answers import or_absent, outcome_of
 from activities.aws import AwsClients, Step
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
 from activities.heartbeat import note, recall
@@ -124,11 +124,8 @@ class KeyClaims:
         return self._environment.environment_id
 
     def _owner(self, name: str) -> str | None:
-        try:
-            answer = self.s3.get_object(Bucket=self._environment.probe_bucket, Key=name)
-        except ClientError as error:
-            if outcome_of(error) is not Outcome.ABSENT:
-                raise
+        answer = or_absent(lambda: self.s3.get_object(Bucket=self._environment.probe_bucket, Key=name))
+        if answer is None:
             return None
         owner: str = json.loads(answer["Body"].read())["environment_id"]
         return owner

@@ -46,7 +46,7 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
     cause = error.__cause__
     while cause is not None:
         if isinstance(cause, ApplicationError):
-            return _carried(cause) or _own(
+            return _carried(cause, Problem) or _own(
                 f"worker.{cause.type or 'Error'}", str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at
             )
         cause = cause.__cause__
@@ -67,17 +67,14 @@ def is_final(error: BaseException) -> bool:
     return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
 
 
-def _carried(error: ApplicationError) -> Problem | None:
-    for detail in error.details:
-        with contextlib.suppress(ValidationError):
-            return Problem.model_validate(detail)
-    return None
-
-
 def made_by(error: ActivityError, kind: type[_Made]) -> _Made | None:
     """What a failed activity had made by then, None where it does not say."""
-    cause = error.__cause__
-    for detail in cause.details if isinstance(cause, ApplicationError) else ():
+    return _carried(error.__cause__, kind)
+
+
+def _carried(error: BaseException | None, kind: type[_Made]) -> _Made | None:
+    """What a failure has among its details."""
+    for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
             return kind.model_validate(detail)
     return None
