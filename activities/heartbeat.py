@@ -37,6 +37,8 @@ def note(name: str, value: str) -> None:
     """Leave something to the attempts that follow this one."""
     notes = _notes()
     notes[name] = value
+    if activity.info().is_local:
+        return  # it has neither beats nor a next attempt
     loop = _LOOP.get()
     if loop is None:
         activity.heartbeat(dict(notes))
@@ -83,6 +85,8 @@ class _Beating(ActivityInboundInterceptor):
         self._interval = interval
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        if activity.info().is_local:
+            return await super().execute_activity(input)  # the workflow task that it is done in has its own timeout
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
             _notes()  # the task that beats shares them, and so do threads

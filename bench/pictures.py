@@ -19,10 +19,12 @@ from matplotlib.axes import Axes
 
 _COLOURS = {
     "byok": "#0b57c2",
+    "byok, on any core": "#7fb0ee",
     "plain Temporal": "#b3541e",
     "plain Temporal, clients made once": "#d9a441",
     "floor": "#5b6470",
     "floor, two branches": "#9aa3ad",
+    "floor, on one core": "#c3c9d0",
 }
 
 

@@ -1,9 +1,11 @@
 """(b) Many environments: how many a second, and what each costs the client, the worker and Temporal.
 
 Beside the floor in as many threads, and the plain Temporal application, in two ways: with new clients for each step, as
-the tutorial writes it, and with clients that are made once.
+the tutorial writes it, and with clients that are made once. Workers keep to one core, but for the tutorial's; the
+floor runs on any, and on one as well.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +13,16 @@ from pydantic import BaseModel
 
 from bench.machine import OURS, PLAIN, Machine, machine
 
-KINDS: Final = ("byok", "plain Temporal", "plain Temporal, clients made once", "floor", "floor, two branches")
+KINDS: Final = (
+    "byok",
+    "byok, on any core",
+    "plain Temporal",
+    "plain Temporal, clients made once",
+    "floor",
+    "floor, two branches",
+    "floor, on one core",
+)
+_ANY_CORE: Final = {"BYOK_WORKER_CORE": ""}
 
 
 class Throughput(BaseModel):
@@ -67,11 +78,12 @@ async def _turn(one: Machine, environments: int, concurrency: int, *, everybody:
     size = ("--environments", str(environments), "--concurrency", str(concurrency))
     found = [await _with_worker(one, KINDS[0], OURS, "bench.client", size)]
     if everybody:
-        found.append(await _with_worker(one, KINDS[1], PLAIN, "bench.plain", size))
-        found.append(await _with_worker(one, KINDS[2], (*PLAIN, "--clients-once"), "bench.plain", size))
-    for kind, branches in ((KINDS[3], ()), (KINDS[4], ("--branches",))):
+        found.append(await _with_worker(one, KINDS[1], OURS, "bench.client", size, _ANY_CORE))
+        found.append(await _with_worker(one, KINDS[2], PLAIN, "bench.plain", size))
+        found.append(await _with_worker(one, KINDS[3], (*PLAIN, "--clients-once"), "bench.plain", size))
+    for kind, way in ((KINDS[4], ()), (KINDS[5], ("--branches",)), (KINDS[6], ("--one-core",))):
         one.aws("DELETE", "calls")
-        made = await one.run("-m", "bench.floor", *size, *branches)
+        made = await one.run("-m", "bench.floor", *size, *way)
         found.append(
             Throughput(
                 kind=kind,
@@ -86,10 +98,15 @@ async def _turn(one: Machine, environments: int, concurrency: int, *, everybody:
 
 
 async def _with_worker(
-    one: Machine, kind: str, worker: tuple[str, ...], program: str, size: tuple[str, str, str, str]
+    one: Machine,
+    kind: str,
+    worker: tuple[str, ...],
+    program: str,
+    size: tuple[str, str, str, str],
+    settings: Mapping[str, str] | None = None,
 ) -> Throughput:
     environments, concurrency = int(size[1]), int(size[3])
-    await one.start_worker(worker)
+    await one.start_worker(worker, settings=settings)
     await one.run("-m", program, "--environments", "3", "--concurrency", "3")
     one.aws("DELETE", "calls")
     before = one.usage()

@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from bench.asking import REGION
-from bench.machine import ROOT, Usage, blueprint_file, run
+from bench.machine import ROOT, Usage, blueprint_file, run, worker_core
 from bench.runs import Run
 from byok.local.environment import children_environment
 from byok.local.ports import Ports
@@ -62,6 +62,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
         "BYOK_BLUEPRINT": str(blueprint_file(folder, 2)),
         "BYOK_DATABASE_POLL_SECONDS": "0.01",
         "BYOK_LOG_LEVEL": "WARNING",
+        **worker_core(),
     }
     async with LocalStack(
         folder / "stack", Ports.free(), database_seconds=_DATABASE_SECONDS, settings=settings

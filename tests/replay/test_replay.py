@@ -19,10 +19,10 @@ from temporalio.workflow import NondeterminismError
 from tests.replay.live import failures, replayer
 from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
 from tests.workflows.stage import Stage
-from workflows.provision_environment import ONE_STEP_EACH
+from workflows.provision_environment import LAST_LOOK_AT_ONCE, ONE_STEP_EACH
 
 HISTORIES = Path(__file__).with_name("histories")
-WAYS = ("several-steps", ONE_STEP_EACH)
+WAYS = ("several-steps", ONE_STEP_EACH, LAST_LOOK_AT_ONCE)
 
 
 def history(text: str) -> WorkflowHistory:

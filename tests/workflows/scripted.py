@@ -119,7 +119,9 @@ class ScriptedActivities:
         self.inputs.setdefault(name, []).append(given)
         steps = self.script.get(name)
         if steps:
-            step = steps.pop(0)
+            # What fails at once fails in the step after it, too.
+            at_once = activity.info().is_local and isinstance(steps[0], Exception)
+            step = steps[0] if at_once else steps.pop(0)
             if isinstance(step, Exception):
                 raise step
             step()

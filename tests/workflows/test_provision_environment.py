@@ -74,12 +74,12 @@ async def test_happy_environment_costs_what_it_always_cost(stage: Stage, environ
     assert len(stage.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
-    # Start and completion, two for the mark of the steps' version and one for the plan, three for each other activity,
-    # two for each phase but the one that was published with the start; what is left are workflow tasks, whose number
-    # depends on which of two answers comes first.
+    # Start and completion, two for the mark of the steps' version, one each for the plan and the proof, three for each
+    # other activity, two for each phase but the one that was published with the start; what is left are workflow tasks,
+    # whose number depends on which of two answers comes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
-    steps, phases = len(stage.activities.calls) - 1, len((await stage.progress(environment_id)).timeline) - 1
-    assert len(kinds) - len(workflow_tasks) == 2 + 2 + 1 + 3 * steps + 2 * phases
+    steps, phases = len(stage.activities.calls) - 2, len((await stage.progress(environment_id)).timeline) - 1
+    assert len(kinds) - len(workflow_tasks) == 2 + 2 + 2 + 3 * steps + 2 * phases
     assert len(workflow_tasks) <= 3 * (steps + 1)
 
 
@@ -298,6 +298,31 @@ async def test_cancelled_environment_is_rolled_back_where_asked(stage: Stage, en
     assert (await stage.progress(environment_id)).resources.cluster is None
 
 
+async def test_proof_that_fails_at_once_is_taken_again_as_a_step(stage: Stage, environment_id: str) -> None:
+    def once() -> None:
+        raise ApplicationError("throttled", type="rds.ThrottlingException")
+
+    stage.activities.script["collect_evidence"] = [once]
+    handle = await stage.start(request(environment_id))
+
+    await handle.result()
+
+    assert stage.activities.calls.count("collect_evidence") == 2
+    assert await _steps(handle) == 1
+
+
+@pytest.mark.parametrize(("tenant", "steps"), [(None, 0), ("acme", 1)])
+async def test_proof_takes_a_step_only_where_something_follows_it(
+    stage: Stage, environment_id: str, tenant: str | None, steps: int
+) -> None:
+    handle = await stage.start(request(environment_id, tenant=tenant))
+
+    await handle.result()
+
+    assert stage.activities.calls.count("collect_evidence") == 1
+    assert await _steps(handle) == steps  # a replay from a later step finds it done
+
+
 async def test_bucket_that_had_to_be_kept_is_listed(stage: Stage, environment_id: str) -> None:
     stage.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
     kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
@@ -307,6 +332,13 @@ async def test_bucket_that_had_to_be_kept_is_listed(stage: Stage, environment_id
 
     progress = await stage.progress(environment_id)
     assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS
+
+
+async def _steps(handle: WorkflowHandle[Any, Any]) -> int:
+    """How many steps the proof took."""
+    events = (await handle.fetch_history()).events
+    scheduled = [event.activity_task_scheduled_event_attributes.activity_type.name for event in events]
+    return scheduled.count("collect_evidence")
 
 
 def _after(fact: threading.Event | threading.Barrier, error: Exception) -> Callable[[], None]:
