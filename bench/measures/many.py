@@ -68,8 +68,8 @@ async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> li
     """
     found = []
     for number in range(rounds):
-        for index, (environments, concurrency) in enumerate(sizes):
-            async with machine(folder / f"many-{number}-{index}", poll_seconds=0.05) as one:
+        for environments, concurrency in sizes:
+            async with machine(folder / f"many-{number}-{environments}-{concurrency}", poll_seconds=0.05) as one:
                 found += await _turn(one, environments, concurrency, everybody=concurrency <= 50)
     return found
 
