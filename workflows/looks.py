@@ -7,6 +7,7 @@ from temporalio.exceptions import FailureError
 from temporalio.workflow import ActivityHandle
 
 from workflows.failures import ended_on_request
+from workflows.settling import unless_cancelled
 
 _T = TypeVar("_T")
 
@@ -24,10 +25,12 @@ async def at_once(look: ActivityHandle[_T], otherwise: Callable[[], Awaitable[_T
     Raises:
         ActivityError: The step failed.
         FailureError: The workflow is to end.
+        asyncio.CancelledError: Likewise.
     """
     try:
         return await look
     except FailureError as error:  # a local activity that is tried once fails with its own error, in no wrapper
         if ended_on_request(error):
             raise
+    unless_cancelled()  # the wish may come with the failure
     return await otherwise()
