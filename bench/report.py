@@ -95,7 +95,7 @@ def _many(results: Results) -> Iterator[Sequence[str]]:
     for concurrency in sorted({turn.concurrency for turn in results.many}):
         floor = results.turns("floor", concurrency)
         for kind in KINDS:
-            turns = results.turns(kind, concurrency)
+            turns = results.turns(kind.name, concurrency)
             if not turns:
                 continue
 
@@ -104,7 +104,7 @@ def _many(results: Results) -> Iterator[Sequence[str]]:
 
             yield (
                 f"{concurrency}",
-                f"{kind} ({turns[0].environments} environments)",
+                f"{kind.name} ({turns[0].environments:,} environments)",
                 spread(lambda turn: turn.per_second),
                 str(ratios([turn.per_second for turn in turns], [turn.per_second for turn in floor])),
                 spread(lambda turn: 1000 * turn.cpu),

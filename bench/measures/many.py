@@ -6,6 +6,7 @@ floor runs on any, and on one as well.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,16 +14,37 @@ from pydantic import BaseModel
 
 from bench.machine import OURS, PLAIN, Machine, machine
 
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to make environments.
+
+    Attributes:
+        name: What the tables call it.
+        command: The program that makes them, without how many.
+        worker: The worker it needs, if any.
+        settings: What the worker has of its own.
+        up_to: How many at a time it is measured with: the slow ones would take long.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    worker: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    up_to: int = 200
+
+
+_CLIENT: Final = ("-m", "bench.client")
+_FLOOR: Final = ("-m", "bench.floor")
 KINDS: Final = (
-    "byok",
-    "byok, on any core",
-    "plain Temporal",
-    "plain Temporal, clients made once",
-    "floor",
-    "floor, two branches",
-    "floor, on one core",
+    Kind("byok", _CLIENT, OURS),
+    Kind("byok, on any core", _CLIENT, OURS, {"BYOK_WORKER_CORE": ""}, up_to=50),
+    Kind("plain Temporal", PLAIN, PLAIN, up_to=50),
+    Kind("plain Temporal, clients made once", PLAIN, (*PLAIN, "--clients-once"), up_to=50),
+    Kind("floor", _FLOOR),
+    Kind("floor, two branches", (*_FLOOR, "--branches"), up_to=50),
+    Kind("floor, on one core", (*_FLOOR, "--one-core")),
 )
-_ANY_CORE: Final = {"BYOK_WORKER_CORE": ""}
 
 
 class Throughput(BaseModel):
@@ -70,60 +92,37 @@ async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> li
     for number in range(rounds):
         for environments, concurrency in sizes:
             async with machine(folder / f"many-{number}-{environments}-{concurrency}", poll_seconds=0.05) as one:
-                found += await _turn(one, environments, concurrency, everybody=concurrency <= 50)
+                found += [
+                    await _turn(one, kind, environments, concurrency) for kind in KINDS if concurrency <= kind.up_to
+                ]
     return found
 
 
-async def _turn(one: Machine, environments: int, concurrency: int, *, everybody: bool) -> list[Throughput]:
-    size = ("--environments", str(environments), "--concurrency", str(concurrency))
-    found = [await _with_worker(one, KINDS[0], OURS, "bench.client", size)]
-    if everybody:
-        found.append(await _with_worker(one, KINDS[1], OURS, "bench.client", size, _ANY_CORE))
-        found.append(await _with_worker(one, KINDS[2], PLAIN, "bench.plain", size))
-        found.append(await _with_worker(one, KINDS[3], (*PLAIN, "--clients-once"), "bench.plain", size))
-    for kind, way in ((KINDS[4], ()), (KINDS[5], ("--branches",)), (KINDS[6], ("--one-core",))):
-        one.aws("DELETE", "calls")
-        made = await one.run("-m", "bench.floor", *size, *way)
-        found.append(
-            Throughput(
-                kind=kind,
-                environments=environments,
-                concurrency=concurrency,
-                per_second=made.per_second,
-                client_cpu=made.cpu_each,
-                calls=sum(one.calls().values()) / (environments + 1),
-            )
-        )
-    return found
-
-
-async def _with_worker(
-    one: Machine,
-    kind: str,
-    worker: tuple[str, ...],
-    program: str,
-    size: tuple[str, str, str, str],
-    settings: Mapping[str, str] | None = None,
-) -> Throughput:
-    environments, concurrency = int(size[1]), int(size[3])
-    await one.start_worker(worker, settings=settings)
-    await one.run("-m", program, "--environments", "3", "--concurrency", "3")
+async def _turn(one: Machine, kind: Kind, environments: int, concurrency: int) -> Throughput:
+    if kind.worker:
+        await one.start_worker(kind.worker, settings=kind.settings)
+        await one.run(*kind.command, "--environments", "3", "--concurrency", "3")
     one.aws("DELETE", "calls")
     before = one.usage()
-    made = await one.run("-m", program, *size)
+    made = await one.run(*kind.command, "--environments", str(environments), "--concurrency", str(concurrency))
     after = one.usage()
-    calls = sum(one.calls().values())
-    await one.stop("worker")
     number = environments + 1  # the one that warms up is worked on, too
-    return Throughput(
-        kind=kind,
+    found = Throughput(
+        kind=kind.name,
         environments=environments,
         concurrency=concurrency,
         per_second=made.per_second,
         client_cpu=made.cpu_each,
-        worker_cpu=(after["worker"].cpu - before["worker"].cpu) / number,
-        temporal_cpu=(after["temporal"].cpu - before["temporal"].cpu) / number,
-        worker_memory=after["worker"].memory,
-        temporal_memory=after["temporal"].memory,
-        calls=calls / number,
+        calls=sum(one.calls().values()) / number,
+    )
+    if not kind.worker:
+        return found
+    await one.stop("worker")
+    return found.model_copy(
+        update={
+            "worker_cpu": (after["worker"].cpu - before["worker"].cpu) / number,
+            "temporal_cpu": (after["temporal"].cpu - before["temporal"].cpu) / number,
+            "worker_memory": after["worker"].memory,
+            "temporal_memory": after["temporal"].memory,
+        }
     )
