@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import boto3
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
+
+_USER_AGENT: Final = f"byok/{version('byok')} Boto3/{boto3.__version__}"
+"""Shown by the customer's CloudTrail. Botocore, which adds itself, puts its own together for each
+call anew: a tenth of what that takes."""
 
 _SHORTEST_SESSION: Final = 900
 """Seconds; STS knows no shorter session (AssumeRole, DurationSeconds)."""
@@ -86,7 +91,7 @@ class AwsClients:
             read_timeout=read_timeout.total_seconds(),
             retries={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=connections,
-            user_agent_extra="byok",
+            user_agent=_USER_AGENT,
         )
         return cls(boto3.Session(), config)
 

@@ -1,23 +1,26 @@
 """Heartbeats beside a call, and what an attempt leaves to the next one.
 
-boto blocks its thread, so an activity cannot beat by itself: a small thread beats for it, and a task for one that runs
-on the event loop. A worker that was killed is then noticed after the heartbeat timeout, and not only after the longest
-time that a step may take. What an attempt notes travels with the heartbeats and is there for the next attempt, on
-whichever worker.
+boto blocks its thread, so an activity cannot beat by itself: a task on the worker's event loop beats for it. (A thread
+for each would be woken twice, and take the interpreter from those that work.) A worker that was killed is then noticed
+after the heartbeat timeout, and not only after the longest time that a step may take. What an attempt notes travels
+with the heartbeats and is there for the next attempt, on whichever worker.
 """
 
 import asyncio
 import contextvars
-import dataclasses
 import inspect
-import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from temporalio import activity
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
 
 INTERVAL: Final = timedelta(seconds=3)
 
@@ -84,41 +87,23 @@ class _Beating(ActivityInboundInterceptor):
         super().__init__(next)
         self._interval = interval
 
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._outbound = outbound
+        super().init(outbound)
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local:
             return await super().execute_activity(input)  # the workflow task that it is done in has its own timeout
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
-            _notes()  # the task that beats shares them, and so do threads
-            beats = asyncio.create_task(_beat(self._interval))
-            try:
-                return await super().execute_activity(input)
-            finally:
-                beats.cancel()
-        return await super().execute_activity(dataclasses.replace(input, fn=_beating(input.fn, self._interval)))
-
-
-async def _beat(interval: timedelta) -> None:
-    while True:
-        await asyncio.sleep(interval.total_seconds())
-        activity.heartbeat(dict(_notes()))
-
-
-def _beating(function: Callable[..., Any], interval: timedelta) -> Callable[..., Any]:
-    def run(*arguments: Any) -> Any:
-        _NOTES.set(None)  # threads are used again: what an earlier activity noted is not ours
-        notes, done = _notes(), threading.Event()
-        context = contextvars.copy_context()
-
-        def beat() -> None:
-            while not done.wait(interval.total_seconds()):
-                activity.heartbeat(dict(notes))
-
-        beats = threading.Thread(target=context.run, args=(beat,), name="heartbeat", daemon=True)
-        beats.start()
+        beats = asyncio.create_task(self._beat(_notes()))  # shared with the activity, in whichever thread that is
         try:
-            return function(*arguments)
+            return await super().execute_activity(input)
         finally:
-            done.set()
+            beats.cancel()
 
-    return run
+    async def _beat(self, notes: dict[str, str]) -> None:
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            # Not `activity.heartbeat`: for an activity in a thread, that waits for this loop.
+            self._outbound.heartbeat(dict(notes))

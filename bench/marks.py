@@ -48,7 +48,11 @@ def marks(results: Results) -> Iterator[Mark]:
     yield from _waiting(results)
     if results.interruptions is not None:
         yield at_most("seconds from a refusal to STOPPED", 1, Spread.of(results.interruptions.refusals))
-        yield at_most("seconds from kill -9 to another worker's call", 10, Spread.of(results.interruptions.crashes))
+        for where, crashes in (
+            ("", results.interruptions.crashes),
+            (", within the proof", results.interruptions.crashes_in_proof),
+        ):
+            yield at_most(f"seconds from kill -9{where} to another worker's call", 10, Spread.of(crashes))
     yield from _costs(results)
 
 

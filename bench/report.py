@@ -69,6 +69,7 @@ def _interruptions(results: Results) -> Iterator[Sequence[str]]:
     assert found is not None
     yield "from AWS's refusal of a write to a status that says STOPPED", str(Spread.of(found.refusals))
     yield "from kill -9 of the worker in the midst of a call to another worker's call", str(Spread.of(found.crashes))
+    yield "the same within the proof, which no heartbeat covers", str(Spread.of(found.crashes_in_proof))
 
 
 def _marks(results: Results) -> Iterator[Sequence[str]]:

@@ -80,8 +80,8 @@ AWAIT_WRITER: Final = ActivityConfig(**_AWAIT, schedule_to_close_timeout=timedel
 MAKE_WRITER: Final = ActivityConfig(**{**WRITE, "schedule_to_close_timeout": timedelta(minutes=60)})
 
 LOOK_AT_ONCE: Final = LocalActivityConfig(
-    # It fits into one workflow task, which the SDK would have to renew after 8 s. What AWS answers later than that is
-    # read by a step.
+    # It fits into one workflow task of 8 s, which the SDK would have to renew after four fifths of them. What AWS
+    # answers later than that is read by a step.
     start_to_close_timeout=timedelta(seconds=5),
     schedule_to_close_timeout=timedelta(seconds=6),
     retry_policy=RetryPolicy(maximum_attempts=1),

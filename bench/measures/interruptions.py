@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -12,6 +13,9 @@ from byok.contracts import environment_workflow_id
 from byok.domain.statuses import Phase
 from byok.service import EnvironmentService
 
+_PROOF_ALONE: Final = "GetBucketEncryption"
+"""An operation that nothing but the proof calls for buckets that are made anew."""
+
 
 class Interruptions(BaseModel):
     """Seconds of each try.
@@ -19,10 +23,12 @@ class Interruptions(BaseModel):
     Attributes:
         refusals: From the refusal of a write, which names a disabled key, to a status that says STOPPED.
         crashes: From SIGKILL of the worker in the midst of an AWS call to another worker's call for the environment.
+        crashes_in_proof: The same where the call is one of the proof's, which is read within a workflow task.
     """
 
     refusals: list[float]
     crashes: list[float]
+    crashes_in_proof: list[float]
 
 
 async def measure(folder: Path, rounds: int) -> Interruptions:
@@ -31,8 +37,9 @@ async def measure(folder: Path, rounds: int) -> Interruptions:
         await one.start_worker()
         await one.run("-m", "bench.client", "--environments", "3", "--concurrency", "3")
         refusals = [await _refused(one) for _ in range(rounds)]
-        crashes = [await _killed(one, number) for number in range(rounds)]
-    return Interruptions(refusals=refusals, crashes=crashes)
+        crashes = [await _killed(one, f"worker-{number}", "CreateDBCluster") for number in range(rounds)]
+        in_proof = [await _killed(one, f"other-{number}", _PROOF_ALONE) for number in range(rounds)]
+    return Interruptions(refusals=refusals, crashes=crashes, crashes_in_proof=in_proof)
 
 
 async def _refused(one: Machine) -> float:
@@ -50,21 +57,20 @@ async def _refused(one: Machine) -> float:
         one.aws("DELETE", "refuse")
 
 
-async def _killed(one: Machine, number: int) -> float:
+async def _killed(one: Machine, other: str, operation: str) -> float:
     """Kill the worker that has a call under way: one that is held back until the worker is dead."""
     service, request = await one.service(), Asking().request("killed")
-    other = f"worker-{number}"
     await one.start_worker(name=other)
-    one.aws("POST", "hold", operation="CreateDBCluster")
+    one.aws("POST", "hold", operation=operation)
     try:
         await service.create(request)
         while not one.aws("GET", "calls")["held"]:
             await asyncio.sleep(0.01)
         holder = await _holder(service, request.environment_id)
         name, killed = next((name, child) for name, child in one.children.items() if holder.startswith(f"{child.pid}@"))
-        one.aws("DELETE", "calls")
         at = time.time()
         await killed.kill()
+        one.aws("DELETE", "calls")  # from here on nobody but its successor calls
         del one.children[name]
     finally:
         one.aws("DELETE", "hold")
@@ -76,6 +82,10 @@ async def _killed(one: Machine, number: int) -> float:
 
 
 async def _holder(service: EnvironmentService, environment_id: str) -> str:
-    described = await service.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
-    (pending,) = described.raw_description.pending_activities
-    return pending.last_worker_identity
+    """The worker that has the step, or the workflow task, in its hands."""
+    handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
+    pending = (await handle.describe()).raw_description.pending_activities
+    if pending:
+        return pending[0].last_worker_identity
+    last = (await handle.fetch_history()).events[-1]
+    return last.workflow_task_started_event_attributes.identity

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio import activity
 from temporalio.testing import ActivityEnvironment
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
 from activities.heartbeat import HeartbeatInterceptor, finished, note, recall
 
@@ -19,8 +19,21 @@ class Last(ActivityInboundInterceptor):
     def __init__(self) -> None:
         pass
 
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        pass
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         return await input.fn(*input.args)
+
+
+class Told(ActivityOutboundInterceptor):
+    """What hears the beats."""
+
+    def __init__(self, beats: list[Any]) -> None:
+        self._beats = beats
+
+    def heartbeat(self, *details: Any) -> None:
+        self._beats.append(details)
 
 
 async def beaten(beats: list[Any], work: Any) -> Any:
@@ -30,6 +43,7 @@ async def beaten(beats: list[Any], work: Any) -> Any:
 
     async def executed() -> Any:
         beating = HeartbeatInterceptor(timedelta(milliseconds=5)).intercept_activity(Last())
+        beating.init(Told(beats))
         return await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
 
     return await environment.run(executed)
@@ -58,6 +72,7 @@ async def test_what_a_thread_of_a_coroutine_notes_is_told_on_the_loop() -> None:
 
     async def executed() -> None:
         beating = HeartbeatInterceptor(timedelta(seconds=60)).intercept_activity(Last())
+        beating.init(Told([]))
         await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
 
     await environment.run(executed)
