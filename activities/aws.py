@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _USER_AGENT: Final = f"byok/{version('byok')} Boto3/{boto3.__version__}"
-"""Shown by the customer's CloudTrail. Botocore, which adds itself, puts its own together for each
-call anew: a tenth of what that takes."""
+"""Shown by the customer's CloudTrail. Botocore, which adds itself, puts its own together for each call
+anew: a tenth of what that takes."""
 
 _SHORTEST_SESSION: Final = 900
 """Seconds; STS knows no shorter session (AssumeRole, DurationSeconds)."""
