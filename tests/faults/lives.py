@@ -119,7 +119,8 @@ class Life:
             self._refused("delete", before, as_it_should=before is None)
         except EnvironmentNotReadyError as error:
             untold = _runs(before) and before is not None and before.region is None
-            deleted = before is not None and before.phase is Phase.DELETED
+            after = await self.status()  # a deletion that was going on may have ended meanwhile
+            deleted = after is not None and after.phase is Phase.DELETED
             self._refused(f"delete ({error})", before, as_it_should=untold or deleted)
         except EnvironmentBusyError:
             self._refused("delete", before, as_it_should=_runs(before) and self.doing is Undertaking.ENVIRONMENT)
