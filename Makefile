@@ -66,7 +66,7 @@ faults: setup ## Everything that can go wrong, tried on real processes: a quarte
 api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
 
-bench: setup $(PICTURES) ## Speed, cost and scale, measured beside a bare boto3 script: three quarters of an hour; writes docs/benchmarks.md.
+bench: setup $(PICTURES) ## Speed, cost and scale, measured beside a bare boto3 script: 35 minutes; writes docs/benchmarks.md.
 	$(BIN)/python -m bench $(BENCH)
 	$(if $(BENCH),,$(TOOLS)/bench/bin/python -m bench.pictures .bench/results.json docs)
 

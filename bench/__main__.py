@@ -1,6 +1,6 @@
 """`python -m bench`, or `make bench`: everything in one run, and what it showed in docs/benchmarks.md.
 
-Takes three quarters of an hour on two cores. `--only` leaves parts out, `--quick` shows within two minutes that it
+Takes 35 minutes on two cores. `--only` leaves parts out, `--quick` shows within two minutes that it
 works. The raw figures are in .bench/results.json, as far as they are known: a run that is cut short loses one part.
 """
 
