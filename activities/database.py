@@ -21,7 +21,7 @@ from activities.aurora import (
     writer_settings,
 )
 from activities.aws import AwsClients, Step
-from activities.describer import DatabaseDescriber
+from activities.describer import DatabaseDescriber, together
 from activities.heartbeat import finished
 from activities.keys import KeyClaims
 from activities.ownership import why_kept
@@ -41,7 +41,7 @@ from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
-    from mypy_boto3_rds.type_defs import DBClusterTypeDef
+    from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef
 
 _READERS_BEHIND: Final = 5
 _SOON: Final = timedelta(seconds=1)
@@ -153,27 +153,20 @@ class DatabaseActivities:
         step.must_match(task.cluster.identifier, proof, expected(task))
         return proof
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def remove_writer(self, task: DatabaseRemoval) -> Removal:
+    @activity.defn
+    async def remove_writer(self, task: DatabaseRemoval) -> Removal:
         """Delete the writer if it is to be removed, and wait until it is gone.
 
         Raises:
             ApplicationError: `rds.NotReady` while it is being deleted; what RDS refuses, as the table says.
         """
-        step, rds, name = self._step(task, task.phase), self._rds(task), task.cluster.writer_identifier
+        step = self._step(task, task.phase)
         with step.converted():
-            found = find_instance(rds, task.cluster.writer_identifier)
-            if found is None:
-                return Removal(resource=name, removed=True)
-            why = why_kept(found.get("TagList", []), task.environment, task.phase)
-            if why is not None:
-                return Removal(resource=name, removed=False, why_kept=why)
-            if found.get("DBInstanceStatus") != DELETING:
-                rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
-        raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
+            found = await self.describer.instance(task.environment.region, task.cluster.writer_identifier)
+        return await finished(lambda: self._delete_writer(step, task, found))
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def remove_cluster(self, task: DatabaseRemoval) -> Removal:
+    @activity.defn
+    async def remove_cluster(self, task: DatabaseRemoval) -> Removal:
         """Delete the cluster if it is to be removed, wait until it is gone, and give the keys back.
 
         What is rolled back gets no final snapshot: it was never handed over.
@@ -181,21 +174,10 @@ class DatabaseActivities:
         Raises:
             ApplicationError: As `remove_writer`; a stop where the key is lost that the final snapshot would need.
         """
-        step, rds, name = self._step(task, task.phase), self._rds(task), task.cluster.identifier
+        step = self._step(task, task.phase)
         with step.converted():
-            found = find_cluster(rds, task.cluster.identifier)
-            if found is None:
-                KeyClaims(self.clients.s3(task.environment.region), step).release()
-                return Removal(resource=name, removed=True)
-            why = why_kept(found.get("TagList", []), task.environment, task.phase)
-            if why is not None:
-                return Removal(resource=name, removed=False, why_kept=why)
-            if found.get("Status") != DELETING:
-                _must_be_readable(step, found, task.final_snapshot)
-                if found.get("DeletionProtection"):
-                    rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-                rds.delete_db_cluster(DBClusterIdentifier=name, **_last_picture(task.final_snapshot))
-        raise step.wait("rds.NotReady", f"{name} is being deleted.", self.poll)
+            found = await self.describer.cluster(task.environment.region, task.cluster.identifier)
+        return await finished(lambda: self._delete_cluster(step, task, found))
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_databases(self, task: DatabaseRemoval) -> Belongings:
@@ -255,6 +237,34 @@ class DatabaseActivities:
             raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
         return writer_resource(found)
 
+    def _delete_writer(self, step: Step, task: DatabaseRemoval, found: "DBInstanceTypeDef | None") -> Removal:
+        name = task.cluster.writer_identifier
+        if found is None:
+            return Removal(resource=name, removed=True)
+        why = why_kept(found.get("TagList", []), task.environment, task.phase)
+        if why is not None:
+            return Removal(resource=name, removed=False, why_kept=why)
+        if found.get("DBInstanceStatus") != DELETING:
+            with step.converted():
+                self._rds(task).delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+        raise step.wait("rds.NotReady", f"{name} is being deleted.", together(self.poll))
+
+    def _delete_cluster(self, step: Step, task: DatabaseRemoval, found: "DBClusterTypeDef | None") -> Removal:
+        rds, name = self._rds(task), task.cluster.identifier
+        with step.converted():
+            if found is None:
+                KeyClaims(self.clients.s3(task.environment.region), step).release()
+                return Removal(resource=name, removed=True)
+            why = why_kept(found.get("TagList", []), task.environment, task.phase)
+            if why is not None:
+                return Removal(resource=name, removed=False, why_kept=why)
+            if found.get("Status") != DELETING:
+                _must_be_readable(step, found, task.final_snapshot)
+                if found.get("DeletionProtection"):
+                    rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
+                rds.delete_db_cluster(DBClusterIdentifier=name, **_last_picture(task.final_snapshot))
+        raise step.wait("rds.NotReady", f"{name} is being deleted.", together(self.poll))
+
     async def _available_cluster(self, step: Step, task: DatabaseTask) -> "DBClusterTypeDef":
         name = task.cluster.identifier
         return await self._available(
@@ -285,11 +295,12 @@ class DatabaseActivities:
         if status == AVAILABLE:
             return
         _must_lead_on(step, name, status, pending)
-        raise step.wait("rds.NotReady", f"{name} is {status}.", self.poll)
+        raise step.wait("rds.NotReady", f"{name} is {status}.", together(self.poll))
 
     def _on_its_way_out(self, step: Step, name: str) -> ApplicationError:
         """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
-        return step.wait("rds.NotReady", f"{name} is still being deleted; it is made anew after that.", self.poll)
+        message = f"{name} is still being deleted; it is made anew after that."
+        return step.wait("rds.NotReady", message, together(self.poll))
 
     def _vanished(self, step: Step, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.

@@ -25,10 +25,13 @@ PACE: Final = timedelta(milliseconds=600)
 """Between two calls of one operation in one Region, in the long run."""
 
 _AT_ONCE: Final = 50
-"""Calls that need not keep the pace, after half a minute's rest: a few environments never wait for their turn."""
+"""Calls that may be made in advance of the pace, after half a minute's rest: a few environments never wait for one."""
 
 _MOST: Final = 100
 """Of one call: more would come in pages (RDS API reference, DescribeDBClusters, MaxRecords)."""
+
+_GROUPS: Final = 20
+"""Each environment is looked at once in an interval, and a twentieth of them at a time."""
 
 Found = TypeVar("Found")
 _Look = Callable[[Sequence[str]], Mapping[str, Found]]
@@ -81,16 +84,37 @@ class _Line(Generic[Found]):
             self._caller = None
 
     def _turn(self) -> float:
-        """How many seconds the next call has to wait; it is counted."""
+        """How many seconds the next call has to wait; it is counted.
+
+        Seconds of the pace that are spent in advance grow with each call and shrink with time. The more of them, the
+        longer a call waits for others to join it: hardly at first, and for the whole pace when nothing is left.
+        """
         now = time.monotonic()
         self._due = max(self._due, now) + self.pace
-        return max(0.0, self._due - now - _AT_ONCE * self.pace)
+        return self.pace * ((self._due - now) / (_AT_ONCE * self.pace)) ** 3 if self.pace else 0.0
 
 
 def _seen(answer: "asyncio.Future[Found | None]") -> None:
     """An answer that nobody waits for any more is nobody's failure."""
     if not answer.cancelled():
         answer.exception()
+
+
+def together(interval: timedelta, now: float | None = None) -> timedelta:
+    """How long to wait for the next look, so that those who look at about the same time do it at the same time.
+
+    Then few calls answer them, and none of them holds a slot of the worker until a call is due (decision 0023).
+
+    Args:
+        interval: Between two looks; the answer differs from it by a fortieth of it at the most.
+        now: Seconds since the epoch; the clock's, where none is given.
+    """
+    group = interval.total_seconds() / _GROUPS
+    if group == 0:
+        return interval
+    at = time.time() if now is None else now
+    due = round((at + interval.total_seconds()) / group) * group
+    return timedelta(seconds=due - at)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from byok.service import EnvironmentService
 _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
 _LOOKED_AT: Final = 250
+_LOOKED_AT_FOR: Final = 30.0
+"""Seconds, so that what is found is of all moments: environments are looked at in groups, every three seconds."""
 
 
 class Waiting(BaseModel):
@@ -94,7 +96,10 @@ async def _watched(one: Machine, size: int, seconds: float, idle: float) -> Wait
     after, passed = one.usage(), time.perf_counter() - at
     calls = one.calls()
     names = [request.environment_id for request in requests[:: max(1, size // _LOOKED_AT)]]
-    running = [await _runs(service, name) for name in names]
+    running = []
+    for name in names:
+        await asyncio.sleep(_LOOKED_AT_FOR / len(names))
+        running.append(await _runs(service, name))
 
     def percent(name: str) -> float:
         return 100 * (after[name].cpu - before[name].cpu) / passed

@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError
+from temporalio.testing import ActivityEnvironment
 
-from activities.describer import DatabaseDescriber
+from activities.describer import DatabaseDescriber, together
+from byok.domain.models import Removal
 from tests.activities.conftest import Bench
 from tests.localaws.server import REGION
 
@@ -73,6 +75,54 @@ def test_calls_keep_the_pace_after_the_first_few(bench: Bench) -> None:
     asyncio.run(one_after_the_other())
 
     assert time.monotonic() - began >= 0.45, "fifty at once, and twenty-five in their turn"
+
+
+def test_call_waits_for_others_once_calls_are_scarce(bench: Bench) -> None:
+    describer = DatabaseDescriber(bench.clients, pace=timedelta(milliseconds=100))
+
+    async def calls(names: list[str]) -> int:
+        """How many calls they take, each of whom asks a few milliseconds after the one before."""
+        bench.aws.control("DELETE", "calls")
+        looks = []
+        for name in names:
+            looks.append(asyncio.create_task(describer.cluster(REGION, name)))
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*looks)
+        return Counter(bench.aws.calls())["DescribeDBClusters"]
+
+    async def plenty_and_then_few() -> tuple[int, int]:
+        alone = await calls(["nobody"])
+        for number in range(48):
+            await describer.cluster(REGION, f"nobody-{number}")
+        return alone, await calls([f"nobody-{number}" for number in range(10)])
+
+    assert asyncio.run(plenty_and_then_few()) == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 15.0, 60.0])
+def test_looks_of_one_moment_stay_together(seconds: float) -> None:
+    interval, group = timedelta(seconds=seconds), seconds / 20
+    times = [1_800_000_000 + seconds * step / 997 for step in range(997)]
+
+    delays = [together(interval, now).total_seconds() for now in times]
+
+    assert all(abs(delay - seconds) <= group / 2 + 1e-5 for delay in delays), "early or late by half a group at most"
+    moments = {round((now + delay) * 1e4) for now, delay in zip(times, delays, strict=True)}
+    assert len(moments) <= 21
+
+
+def test_those_who_wait_for_a_deletion_share_its_looks(bench: Bench) -> None:
+    bench.build()
+    bench.settle(bench.database.remove_writer, bench.database_removal())
+    bench.aws.control("DELETE", "calls")
+
+    async def two() -> tuple[Removal, Removal]:
+        one = ActivityEnvironment().run(bench.database.remove_writer, bench.database_removal())
+        other = ActivityEnvironment().run(bench.database.remove_writer, bench.database_removal())
+        return await asyncio.gather(one, other)
+
+    assert [one.removed for one in asyncio.run(two())] == [True, True]
+    assert Counter(bench.aws.calls()) == {"DescribeDBInstances": 1}
 
 
 def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(bench: Bench) -> None:
