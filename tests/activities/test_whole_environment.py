@@ -28,6 +28,7 @@ def test_happy_environment_reads_back_as_asked_for(bench: Bench) -> None:
 def test_evidence_waits_for_a_writer_that_is_not_available_any_more(bench: Bench) -> None:
     bench.build()
     name = bench.plan.cluster.writer_identifier
+    bench.aws.control("POST", "settings", database_seconds=3600)
     bench.aws.operator("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
     with pytest.raises(ApplicationError) as caught:
