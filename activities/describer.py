@@ -84,14 +84,15 @@ class _Line(Generic[Found]):
             self._caller = None
 
     def _turn(self) -> float:
-        """How many seconds the next call has to wait; it is counted.
+        """How many seconds the next call has to wait for others to join it; it is counted.
 
-        Seconds of the pace that are spent in advance grow with each call and shrink with time. The more of them, the
-        longer a call waits for others to join it: hardly at first, and for the whole pace when nothing is left.
+        Calls made in advance of the pace add up, and time takes them away. The first half of them waits for nobody; from
+        there on a call waits longer with each, and for the whole pace where none is left.
         """
         now = time.monotonic()
         self._due = max(self._due, now) + self.pace
-        return self.pace * ((self._due - now) / (_AT_ONCE * self.pace)) ** 3 if self.pace else 0.0
+        spent = (self._due - now) / (_AT_ONCE * self.pace) if self.pace else 0.0
+        return self.pace * max(0.0, 2 * spent - 1) ** 3
 
 
 def _seen(answer: "asyncio.Future[Found | None]") -> None:

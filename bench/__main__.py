@@ -30,7 +30,7 @@ async def measure(parts: list[str], *, quick: bool) -> Results:
         for part in parts:
             print(f"{datetime.now(UTC):%H:%M:%S} measuring: {part} …", file=sys.stderr, flush=True)
             if part == "one":
-                results.one = await one.measure(path, rounds=1 if quick else 7)
+                results.one = await one.measure(path, rounds=1 if quick else 15)
             elif part == "many":
                 sizes = [(10, 5)] if quick else [(50, 10), (200, 50), (1000, 200)]
                 results.many = await many.measure(path, sizes, rounds=1 if quick else 3)
