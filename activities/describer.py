@@ -86,8 +86,8 @@ class _Line(Generic[Found]):
     def _turn(self) -> float:
         """How many seconds the next call has to wait for others to join it; it is counted.
 
-        Calls made in advance of the pace add up, and time takes them away. The first half of them waits for nobody; from
-        there on a call waits longer with each, and for the whole pace where none is left.
+        Calls made in advance of the pace add up, and time takes them away. The first half of them waits for nobody;
+        from there on a call waits longer with each, and for the whole pace where none is left.
         """
         now = time.monotonic()
         self._due = max(self._due, now) + self.pace

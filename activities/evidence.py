@@ -26,14 +26,15 @@ class EvidenceActivities:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
-        read = (
-            asyncio.to_thread(self.database.collect_database_evidence, task),
-            asyncio.to_thread(self.storage.collect_storage_evidence, plan),
+        database = asyncio.create_task(asyncio.to_thread(self.database.collect_database_evidence, task))
+        buckets = [
+            asyncio.create_task(asyncio.to_thread(self.storage.read_back, plan.environment, bucket))
+            for bucket in plan.buckets
+        ]
+        # All are waited for: nothing of an attempt goes on behind the next one.
+        await asyncio.gather(database, *buckets, return_exceptions=True)
+        return Evidence(
+            database=database.result(),
+            buckets=tuple(bucket.result() for bucket in buckets),
+            collected_at=datetime.now(UTC),
         )
-        # Both are waited for: nothing of an attempt goes on behind the next one.
-        database, storage = await asyncio.gather(*read, return_exceptions=True)
-        if isinstance(database, BaseException):
-            raise database
-        if isinstance(storage, BaseException):
-            raise storage
-        return Evidence(database=database, buckets=storage.buckets, collected_at=datetime.now(UTC))

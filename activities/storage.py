@@ -110,16 +110,21 @@ class StorageActivities:
         Raises:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
         """
-        step, s3 = self._step(plan.environment, Phase.VERIFYING), self._s3(plan.environment)
-        key = plan.environment.s3_key_arn
+        return StorageEvidence(buckets=tuple(self.read_back(plan.environment, bucket) for bucket in plan.buckets))
+
+    def read_back(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
+        """Read one bucket's default encryption and its objects' keys back; no step of its own.
+
+        Raises:
+            ApplicationError: As `collect_storage_evidence`.
+        """
+        step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
         with step.converted():
-            evidence = StorageEvidence(buckets=tuple(_evidence(s3, bucket) for bucket in plan.buckets))
-        for bucket in evidence.buckets:
-            expected = {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True}
-            step.must_match(bucket.name, bucket, expected)
-            for item in bucket.objects:
-                step.must_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
-        return evidence
+            found = _evidence(self._s3(environment), bucket)
+        step.must_match(bucket.name, found, {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True})
+        for item in found.objects:
+            step.must_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
+        return found
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_bucket(self, task: BucketRemoval) -> Removal:

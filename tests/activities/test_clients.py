@@ -11,19 +11,35 @@ from botocore.compat import HTTPHeaders
 from activities.aws import AwsClients
 
 
-def test_calls_name_us_to_the_customers_cloudtrail(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is sent to S3, which answers nothing, in calls of `s3`."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-this-test")
-    sent: list[Any] = []
+    return []
 
+
+@pytest.fixture
+def s3(sent: list[Any]) -> Any:
     def answer(request: Any, **_: Any) -> Any:
         sent.append(request)
         return AWSResponse(request.url, 200, HTTPHeaders(), SimpleNamespace(stream=lambda: iter(())))
 
     moment = timedelta(seconds=1)
-    s3 = AwsClients.from_settings(connect_timeout=moment, read_timeout=moment, connections=1).s3("eu-central-1")
-    s3.meta.events.register("before-send.s3", answer)
+    client = AwsClients.from_settings(connect_timeout=moment, read_timeout=moment, connections=1).s3("eu-central-1")
+    client.meta.events.register("before-send.s3", answer)
+    return client
+
+
+def test_calls_name_us_to_the_customers_cloudtrail(s3: Any, sent: list[Any]) -> None:
     s3.head_bucket(Bucket="one")
 
     agent = sent[0].headers["User-Agent"].decode()
     assert [part.partition("/")[0] for part in agent.split()] == ["byok", "Boto3", "Botocore"]
+
+
+def test_objects_are_sent_without_asking_for_leave(s3: Any, sent: list[Any]) -> None:
+    s3.put_object(Bucket="one", Key="some", Body=b"thing")
+
+    assert "Expect" not in sent[0].headers
+    assert b"thing" in sent[0].body.read()  # with its checksum behind it
