@@ -157,7 +157,7 @@ class AwsClients:
 def _send_at_once(params: "dict[str, Any]", **_: object) -> None:
     """Botocore asks S3 for leave before it sends an object (`Expect: 100-continue`), which takes a round trip for each.
 
-    That saves the sending of what is refused; ours has 16 KiB at the most.
+    That saves the sending of what is refused; ours have 64 KiB at the most.
     """
     params["headers"].pop("Expect", None)
 

@@ -1,8 +1,8 @@
 """Looks at the databases that environments wait for: however many they are, with a few calls a second.
 
 RDS allows an account so many calls in each Region, and everybody there shares them: the vendor's own tools, too. A
-worker therefore asks for up to a hundred clusters or instances in one call, and calls seldom enough. Whoever is alone
-is answered at once.
+worker therefore asks for up to a hundred clusters or instances in one call, and calls seldom enough. A few who wait
+are answered at once.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ PACE: Final = timedelta(milliseconds=600)
 """Between two calls of one operation in one Region, in the long run."""
 
 _AT_ONCE: Final = 50
-"""Calls that may be made in advance of the pace, after half a minute's rest: a few environments never wait for one."""
+"""Calls that may be made in advance of the pace, after half a minute's rest: the first half of them at once."""
 
 _MOST: Final = 100
 """Of one call: more would come in pages (RDS API reference, DescribeDBClusters, MaxRecords)."""

@@ -31,7 +31,7 @@ class EvidenceActivities:
             asyncio.create_task(asyncio.to_thread(self.storage.read_back, plan.environment, bucket))
             for bucket in plan.buckets
         ]
-        # All are waited for: nothing of an attempt goes on behind the next one.
+        # All are waited for: where one fails, the others do not go on behind the next attempt.
         await asyncio.gather(database, *buckets, return_exceptions=True)
         return Evidence(
             database=database.result(),

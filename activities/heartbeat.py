@@ -43,10 +43,18 @@ def note(name: str, value: str) -> None:
     if activity.info().is_local:
         return  # it has neither beats nor a next attempt
     loop = _LOOP.get()
-    if loop is None:
+    if loop is None or _runs_here(loop):
+        # At once: an attempt that fails now ends before anything else that waits for the loop.
         activity.heartbeat(dict(notes))
-    else:  # perhaps from a thread of the coroutine's; what ends the attempt comes to the loop after it
+    else:  # from a thread of the coroutine's; what ends the attempt comes to the loop after it
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _notes() -> dict[str, str]:

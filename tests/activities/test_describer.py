@@ -74,29 +74,30 @@ def test_calls_keep_the_pace_after_the_first_few(bench: Bench) -> None:
     began = time.monotonic()
     asyncio.run(one_after_the_other())
 
-    assert time.monotonic() - began >= 0.45, "fifty at once, and twenty-five in their turn"
+    assert time.monotonic() - began >= 0.45, "fifty in advance, and twenty-five at their pace"
 
 
-def test_call_waits_for_others_once_calls_are_scarce(bench: Bench) -> None:
-    describer = DatabaseDescriber(bench.clients, pace=timedelta(milliseconds=100))
+def test_call_waits_for_others_once_calls_are_scarce(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    describer = DatabaseDescriber(bench.clients, pace=timedelta(seconds=1))
+    waits: list[float] = []
 
-    async def calls(names: list[str]) -> int:
-        """How many calls they take, each of whom asks a few milliseconds after the one before."""
-        bench.aws.control("DELETE", "calls")
-        looks = []
-        for name in names:
-            looks.append(asyncio.create_task(describer.cluster(REGION, name)))
-            await asyncio.sleep(0.001)
-        await asyncio.gather(*looks)
-        return Counter(bench.aws.calls())["DescribeDBClusters"]
+    async def others_first(seconds: float) -> None:
+        waits.append(seconds)
+        for _ in range(20):
+            await at_once(0)
 
-    async def plenty_and_then_few() -> tuple[int, int]:
-        alone = await calls(["nobody"])
-        for number in range(48):
+    at_once = asyncio.sleep
+    monkeypatch.setattr("activities.describer.asyncio.sleep", others_first)
+
+    async def one_after_the_other() -> None:
+        for number in range(200):
             await describer.cluster(REGION, f"nobody-{number}")
-        return alone, await calls([f"nobody-{number}" for number in range(10)])
 
-    assert asyncio.run(plenty_and_then_few()) == (1, 1)
+    asyncio.run(one_after_the_other())
+
+    assert waits[:20] == [0] * 20, "alone: at once"
+    assert waits[60:] == sorted(waits[60:]), "longer with each"
+    assert waits[-1] > 1, "and for the whole pace, where it is not kept"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 15.0, 60.0])

@@ -70,6 +70,18 @@ async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEn
     assert await run(temporal, noting) == "kept"
 
 
+async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(temporal: WorkflowEnvironment) -> None:
+    @activity.defn
+    async def noting_at_last() -> str:
+        earlier = recall("word")
+        if earlier is None and activity.info().attempt < 5:
+            note("word", "kept")
+            raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
+        return str(earlier)
+
+    assert await run(temporal, noting_at_last) == "kept"
+
+
 async def test_what_one_activity_noted_is_not_there_for_another(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     def noting_and_done() -> str:
