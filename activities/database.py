@@ -247,7 +247,7 @@ class DatabaseActivities:
         if found.get("DBInstanceStatus") != DELETING:
             with step.converted():
                 self._rds(task).delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
-        raise step.wait("rds.NotReady", f"{name} is being deleted.", together(self.poll))
+        raise self._not_ready(step, f"{name} is being deleted.")
 
     def _delete_cluster(self, step: Step, task: DatabaseRemoval, found: "DBClusterTypeDef | None") -> Removal:
         rds, name = self._rds(task), task.cluster.identifier
@@ -263,7 +263,7 @@ class DatabaseActivities:
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
                 rds.delete_db_cluster(DBClusterIdentifier=name, **_last_picture(task.final_snapshot))
-        raise step.wait("rds.NotReady", f"{name} is being deleted.", together(self.poll))
+        raise self._not_ready(step, f"{name} is being deleted.")
 
     async def _available_cluster(self, step: Step, task: DatabaseTask) -> "DBClusterTypeDef":
         name = task.cluster.identifier
@@ -295,11 +295,13 @@ class DatabaseActivities:
         if status == AVAILABLE:
             return
         _must_lead_on(step, name, status, pending)
-        raise step.wait("rds.NotReady", f"{name} is {status}.", together(self.poll))
+        raise self._not_ready(step, f"{name} is {status}.")
 
     def _on_its_way_out(self, step: Step, name: str) -> ApplicationError:
         """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
-        message = f"{name} is still being deleted; it is made anew after that."
+        return self._not_ready(step, f"{name} is still being deleted; it is made anew after that.")
+
+    def _not_ready(self, step: Step, message: str) -> ApplicationError:
         return step.wait("rds.NotReady", message, together(self.poll))
 
     def _vanished(self, step: Step, name: str) -> ApplicationError:
