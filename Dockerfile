@@ -2,11 +2,11 @@
 # says which command runs where.
 
 FROM python:3.11-slim-bookworm AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY deploy/requirements.lock /tmp/requirements.lock
-# Wheels only, and each one with a hash of the lock: nothing is built here, and nothing that was swapped gets in.
-RUN python -m venv /opt/venv \
-  && /opt/venv/bin/pip install --quiet --require-hashes --only-binary :all: -r /tmp/requirements.lock
+# Wheels only, and each one with a hash of the lock: nothing is built here, and nothing that was swapped gets in. The
+# runtime image writes no bytecode, so it is compiled here.
+ENV PIP_NO_CACHE_DIR=1 UV_COMPILE_BYTECODE=1 UV_NO_BUILD=1
+COPY requirements/install.py requirements/installer.lock requirements/image.lock /requirements/
+RUN python /requirements/install.py --installer /opt/installer /opt/venv /requirements/image.lock
 
 FROM python:3.11-slim-bookworm
 # Run from the source tree, as in a checkout: there is no package to install.

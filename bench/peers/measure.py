@@ -94,15 +94,20 @@ def install(peer: Peer, seconds: float) -> Path:
         return python
     print(f"{peer.title}: installing", file=sys.stderr, flush=True)
     stamp.unlink(missing_ok=True)
-    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements))
-    for command in ((sys.executable, "-m", "venv", str(folder)), pip):
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=seconds, text=True)
-        except subprocess.TimeoutExpired:
-            raise PeerError(f"not installed within {seconds:g} s") from None
-        except subprocess.CalledProcessError as error:
-            said = [line for line in error.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
-            raise PeerError(f"cannot be installed: {said[0][:LAST_LINES]}") from None
+    installer = [sys.executable, str(ROOT / "requirements" / "install.py"), "--installer", sys.prefix]
+    try:
+        subprocess.run(
+            [*installer, "--without-hashes", str(folder), str(requirements)],
+            check=True,
+            capture_output=True,
+            timeout=seconds,
+            text=True,
+        )
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"not installed within {seconds:g} s") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise PeerError(f"cannot be installed: {said[0][:LAST_LINES]}") from None
     stamp.write_text(requirements.read_text())
     return python
 

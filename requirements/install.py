@@ -1,0 +1,226 @@
+"""Installs a lock into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
+
+pip installs uv from a small lock of its own, and uv installs everything else, in a tenth of the time. uv reads none of
+pip's configuration, so what is set there (index, mirrors, certificates, proxy) is passed on. It needs nothing but
+Python and pip.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+INSTALLER_LOCK = HERE / "installer.lock"
+OLDEST = (3, 11)
+
+UNREACHABLE = (
+    *("Failed to establish a new connection", "NewConnectionError", "ConnectTimeoutError", "ReadTimeoutError"),
+    *("Name or service not known", "name resolution", "Network is unreachable", "Connection refused"),
+    *("ProxyError", "dns error", "tcp connect error", "client error (Connect)", "operation timed out"),
+)
+"""What pip 22 to 26 and uv 0.13 say where an index cannot be reached. Neither has an exit code of its own for it."""
+
+SHOWN_OF_UV = ("Downloading ", "Building ", "Installed ")
+"""The lines of uv that are progress; the others are of interest only where it fails."""
+
+
+class InstallError(Exception):
+    """The environment cannot be made; the text says why, and what to do next."""
+
+
+def main() -> int:
+    """Install, and report in one line what stopped it.
+
+    Returns:
+        0 after success, 1 after a failure: the reason is on standard error.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("venv", type=Path, help="the virtual environment; it is made where it does not exist")
+    parser.add_argument("lock", type=Path, help="what to install")
+    parser.add_argument("--editable", type=Path, help="a project to install on top, in editable mode")
+    parser.add_argument("--installer", type=Path, help="the virtual environment that holds uv [default: VENV]")
+    parser.add_argument("--without-hashes", action="store_true", help="LOCK pins versions and has no hashes")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    try:
+        install(chosen.venv, chosen.lock, chosen.editable, chosen.installer or chosen.venv, not chosen.without_hashes)
+    except InstallError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stderr.write(f"{chosen.venv} is ready ({chosen.lock.name}, {time.monotonic() - began:.1f} s).\n")
+    return 0
+
+
+def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hashes: bool) -> None:
+    """Bring a virtual environment up to a lock; what else is in it stays.
+
+    Raises:
+        InstallError: Python is too old, pip is missing, or a package cannot be installed.
+    """
+    if sys.version_info < OLDEST:
+        raise InstallError(
+            f"byok needs Python 3.11 or newer, this is {sys.version.split()[0]}: make PYTHON=python3.11 …"
+        )
+    sys.stderr.write(f"Installing {lock.name} into {venv} …\n")
+    pip_settings = bootstrap(installer)
+    make_venv(venv)
+    uv = [str(program(installer, "uv")), "--no-progress", "--color", "never"]
+    environment = uv_environment(pip_settings, dict(os.environ))
+    if not cache_is_writable(uv, environment):
+        environment["UV_NO_CACHE"] = "1"
+    into = [*uv, "pip", "install", "--python", str(program(venv, "python"))]
+    run([*into, *(["--require-hashes"] if hashes else []), "--requirements", str(lock)], environment)
+    if editable is not None:
+        run([*into, "--no-deps", "--no-build-isolation", "--editable", str(editable)], environment)
+
+
+def bootstrap(venv: Path) -> dict[str, str]:
+    """Have pip install uv, and what builds this project, into a virtual environment.
+
+    The pip is the one of the Python that runs this: the virtual environment needs none of its own.
+
+    Returns:
+        pip's settings for that environment: option to value.
+
+    Raises:
+        InstallError: There is no pip, or it cannot install.
+    """
+    make_venv(venv)
+    # An activated .venv has no pip; the Python that it was made from has.
+    python = sys.executable if importlib.util.find_spec("pip") else getattr(sys, "_base_executable", sys.executable)
+    pip = [python, "-m", "pip", "--python", str(program(venv, "python")), "--disable-pip-version-check"]
+    listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        if "No module named pip" in listed.stderr:
+            raise InstallError(f"{python} has no pip: install it (Debian: apt-get install python3-pip).")
+        raise InstallError(f"pip cannot read its configuration: {last_line(listed.stderr)}")
+    if not is_installed(venv, INSTALLER_LOCK):
+        wanted = ["--require-hashes", "--no-compile", "--requirement", str(INSTALLER_LOCK)]
+        run([*pip, "install", *wanted], dict(os.environ))
+    return effective_settings(listed.stdout)
+
+
+def is_installed(venv: Path, lock: Path) -> bool:
+    """Whether a virtual environment has every version of a lock: pip needs a second to find that out."""
+    heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
+    wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
+    return all(any(venv.glob(f"[lL]ib/**/site-packages/{name}.dist-info")) for name in wanted)
+
+
+def make_venv(venv: Path) -> None:
+    """Make a virtual environment where there is none, or none that runs."""
+    python = program(venv, "python")
+    with contextlib.suppress(OSError):
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return
+    run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(venv)], dict(os.environ))
+
+
+def program(venv: Path, name: str) -> Path:
+    """A program of a virtual environment."""
+    return venv / ("Scripts" if os.name == "nt" else "bin") / name
+
+
+def effective_settings(listed: str) -> dict[str, str]:
+    """What `pip install` goes by, from `pip config list`.
+
+    Its lines read `section.option='value'`, and `:env:.option='value'` for a variable `PIP_OPTION`. A variable wins
+    over the section of the command, and that over `global`. Source: pip's user guide, Configuration, Precedence.
+    """
+    settings = {}
+    for wanted in ("global", "install", ":env:"):
+        for line in listed.splitlines():
+            name, found, value = line.partition("=")
+            section, _, option = name.rpartition(".")
+            if found and section == wanted:
+                settings[option.replace("_", "-")] = str(ast.literal_eval(value))
+    return settings
+
+
+def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str, str]:
+    """The variables that have uv install from where pip does.
+
+    Args:
+        pip: pip's settings: option to value.
+        environment: The variables that are set; where one of uv's own is among them, it wins.
+    """
+    several = {name: value.split() for name, value in pip.items()}
+    passed = {
+        "UV_DEFAULT_INDEX": pip.get("index-url"),
+        "UV_INDEX": " ".join(several.get("extra-index-url", [])),
+        # pip takes a package from whichever index has the version, uv from the first that has the package. With every
+        # file's hash in the lock, pip's way is as safe.
+        "UV_INDEX_STRATEGY": "unsafe-best-match" if "extra-index-url" in pip else None,
+        "UV_FIND_LINKS": ",".join(several.get("find-links", [])),
+        "UV_NO_INDEX": "1" if is_on(pip.get("no-index")) else None,
+        "UV_INSECURE_HOST": " ".join(several.get("trusted-host", [])),
+        "UV_KEYRING_PROVIDER": "subprocess" if pip.get("keyring-provider") == "subprocess" else None,
+        "UV_HTTP_TIMEOUT": pip.get("timeout") or pip.get("default-timeout"),
+        "UV_NO_CACHE": "1" if is_on(pip.get("no-cache-dir")) else None,
+        "SSL_CERT_FILE": pip.get("cert"),
+        "SSL_CLIENT_CERT": pip.get("client-cert"),
+        "ALL_PROXY": pip.get("proxy"),
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+    return {**{name: value for name, value in passed.items() if value}, **environment}
+
+
+def is_on(value: str | None) -> bool:
+    """Whether a boolean option of pip's is set."""
+    return (value or "").lower() in {"1", "y", "yes", "t", "true", "on"}
+
+
+def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
+    """Whether uv can keep its cache: without one it works all the same, but with one that it cannot write it fails."""
+    found = subprocess.run([*uv, "cache", "dir"], env=environment, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        return False
+    try:
+        folder = Path(found.stdout.strip())
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """Run a program, show its progress, and keep the rest for the case that it fails.
+
+    Raises:
+        InstallError: It failed.
+    """
+    said = []
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            said.append(line)
+            if line.lstrip().startswith(SHOWN_OF_UV):
+                sys.stderr.write(line)
+    if process.returncode == 0:
+        return
+    text = "".join(said)
+    if any(sign in text for sign in UNREACHABLE):
+        raise InstallError(
+            "The package index cannot be reached: check the network, or what `pip config list` says of index and proxy."
+        )
+    raise InstallError(f"{Path(command[0]).name} failed:\n{text.rstrip()}")
+
+
+def last_line(text: str) -> str:
+    """The last line of what a program said."""
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

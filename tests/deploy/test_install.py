@@ -1,0 +1,162 @@
+"""The installer: it honours what pip is configured with, needs no cache, and reports in one line what stops it."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from requirements.install import effective_settings, uv_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+WHEEL = "greeting-1.0-py3-none-any.whl"
+
+
+def install(venv: Path, lock: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the installer with the uv of this environment, and nothing of pip's configuration but what is given."""
+    outside = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(outside)}
+    command = [sys.executable, "requirements/install.py", "--installer", sys.prefix, str(venv), str(lock)]
+    given = {**kept, "PIP_CONFIG_FILE": os.devnull, **environment}
+    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """The files of a package index that has one package."""
+    folder = tmp_path / "index" / "greeting"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
+        wheel.writestr("greeting.py", 'WORDS = "hello"\n')
+        wheel.writestr("greeting-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: greeting\nVersion: 1.0\n")
+        wheel.writestr("greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("greeting-1.0.dist-info/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{WHEEL}">{WHEEL}</a>')
+    return folder.parent
+
+
+@pytest.fixture
+def lock(tmp_path: Path, index: Path) -> Path:
+    """A lock that pins it."""
+    digest = hashlib.sha256((index / "greeting" / WHEEL).read_bytes()).hexdigest()
+    path = tmp_path / "greeting.lock"
+    path.write_text(f"greeting==1.0 \\\n    --hash=sha256:{digest}\n")
+    return path
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server without a log."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server of these files."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def greets(venv: Path) -> bool:
+    """Whether the package is in a virtual environment."""
+    command = [str(venv / "bin" / "python"), "-c", "import greeting; print(greeting.WORDS)"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return bool(ended.stdout == "hello\n")
+
+
+def test_the_index_of_pips_configuration_file_is_used(tmp_path: Path, index: Path, lock: Path) -> None:
+    with served(index) as url:
+        (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
+        ended = install(tmp_path / "venv", lock, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert ended.returncode == 0, ended.stderr
+    assert greets(tmp_path / "venv")
+
+
+def test_a_folder_of_wheels_is_used_and_a_cache_that_cannot_be_written_is_not(
+    tmp_path: Path, index: Path, lock: Path
+) -> None:
+    (tmp_path / "file").touch()
+    cache = str(tmp_path / "file" / "cache")
+    ended = install(
+        tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"), UV_CACHE_DIR=cache
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert greets(tmp_path / "venv")
+
+
+def test_a_file_with_another_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
+    lock.write_text(lock.read_text()[:-9] + "00000000\n")
+    ended = install(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
+    assert ended.returncode == 1
+    assert "uv failed" in ended.stderr
+    assert "Hash mismatch" in ended.stderr
+    assert not greets(tmp_path / "venv")
+
+
+def test_an_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
+    lock.write_text("greeting==1.0\n")
+    ended = install(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
+    assert ended.returncode == 1
+    assert "--require-hashes" in ended.stderr
+    assert not greets(tmp_path / "venv")
+
+
+def test_an_index_out_of_reach_is_reported_in_one_line(tmp_path: Path, lock: Path) -> None:
+    with served(tmp_path) as url:
+        pass  # its port is free again
+    ended = install(tmp_path / "venv", lock, PIP_INDEX_URL=url, UV_HTTP_RETRIES="0")
+    assert ended.returncode == 1
+    _, *reasons = ended.stderr.splitlines()
+    assert reasons == [
+        "The package index cannot be reached: check the network, or what `pip config list` says of index and proxy."
+    ]
+
+
+def test_a_variable_of_pips_wins_over_its_files_and_the_commands_section_over_the_general_one() -> None:
+    listed = (
+        ":env:.index-url='https://variable/'\n"
+        "global.index-url='https://global/'\nglobal.timeout='7'\nglobal.cert='/global'\n"
+        "install.index-url='https://install/'\ninstall.timeout='9'\n"
+        "freeze.timeout='11'\n"
+    )
+    assert effective_settings(listed) == {"index-url": "https://variable/", "timeout": "9", "cert": "/global"}
+
+
+def test_each_of_pips_settings_has_its_counterpart() -> None:
+    pip = effective_settings(
+        "global.extra-index-url='https://one/\\nhttps://two/'\nglobal.find-links='/a /b'\nglobal.no-index='true'\n"
+        "global.trusted-host='one two'\nglobal.proxy='http://proxy:1'\nglobal.cert='/ca'\nglobal.client-cert='/me'\n"
+        "global.timeout='30'\nglobal.no-cache-dir='yes'\nglobal.keyring-provider='subprocess'\n"
+    )
+    assert uv_environment(pip, {}) == {
+        "UV_INDEX": "https://one/ https://two/",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_FIND_LINKS": "/a,/b",
+        "UV_NO_INDEX": "1",
+        "UV_INSECURE_HOST": "one two",
+        "ALL_PROXY": "http://proxy:1",
+        "SSL_CERT_FILE": "/ca",
+        "SSL_CLIENT_CERT": "/me",
+        "UV_HTTP_TIMEOUT": "30",
+        "UV_NO_CACHE": "1",
+        "UV_KEYRING_PROVIDER": "subprocess",
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+
+
+def test_a_variable_of_uvs_own_wins_over_pips_setting() -> None:
+    found = uv_environment({"index-url": "https://pip/"}, {"UV_DEFAULT_INDEX": "https://uv/"})
+    assert found["UV_DEFAULT_INDEX"] == "https://uv/"
