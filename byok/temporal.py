@@ -1,11 +1,13 @@
 """How everybody here speaks to Temporal: one plugin for client, worker, tests and replayer, and one way to connect.
 
 The plugin carries a strict JSON converter and an input guard. Without them an input that does not decode makes a
-workflow task fail without end: the workflow hangs, and the person who typed the input is told nothing.
+workflow task fail without end: the workflow hangs, and the person who typed the input is told nothing. It also retries
+what its client reads (`byok.temporal_reads`).
 """
 
 import copy
 import inspect
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final, Self
 
@@ -30,7 +32,7 @@ from temporalio.converter import (
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
 from temporalio.worker import (
     ExecuteWorkflowInput,
     Interceptor,
@@ -42,6 +44,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import INVALID_INPUT, SEARCH_ATTRIBUTES
 from byok.domain.models import Problem
+from byok.temporal_reads import RetriedReads
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -151,9 +154,16 @@ class _GuardedWorkflow(WorkflowInboundInterceptor):
         return await super().execute_workflow(input)
 
 
+class _Plugin(SimplePlugin):
+    async def connect_service_client(
+        self, config: ConnectConfig, next: Callable[[ConnectConfig], Awaitable[ServiceClient]]
+    ) -> ServiceClient:
+        return RetriedReads(await next(config))
+
+
 def plugin() -> SimplePlugin:
     """The one plugin; a worker or replayer takes it from its client."""
-    return SimplePlugin(
+    return _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
         interceptors=[InputGuard()],

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from temporalio.service import RPCError
+
 from byok.local import leash
+from byok.service.errors import ServiceError
 
 _LOOK_AGAIN_SECONDS: Final = 0.05
 _LAST_LINES: Final = 12
@@ -77,7 +80,8 @@ class Child:
         """Wait until a fact holds that shows that the child answers.
 
         Args:
-            fact: Looks once. It may raise `OSError` or `RuntimeError` while nothing answers.
+            fact: Looks once. While nothing answers it may raise `OSError`, `RuntimeError`, or what Temporal and the
+                service raise.
             seconds: How long to wait.
 
         Raises:
@@ -90,7 +94,7 @@ class Child:
             try:
                 if await fact():
                     return
-            except (OSError, RuntimeError):
+            except (OSError, RuntimeError, RPCError, ServiceError):
                 pass  # not there yet
             if asyncio.get_running_loop().time() > deadline:
                 raise LocalStackError(f"{self.name} does not answer within {seconds:g} s.{self._last_lines()}")

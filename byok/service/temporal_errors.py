@@ -8,8 +8,9 @@ from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
+from byok.temporal_reads import TRANSIENT
 
-_DOWN: Final = {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}
+_DOWN: Final = TRANSIENT | {RPCStatusCode.DEADLINE_EXCEEDED}
 
 
 @contextmanager
@@ -17,14 +18,14 @@ def temporal_answers() -> Iterator[None]:
     """Turn what Temporal's client raises into what the door says.
 
     Raises:
-        TemporalUnreachableError: Nothing answers any more.
+        TemporalUnreachableError: It does not answer, or keeps answering with a transient error.
         TemporalRefusedError: It answers, and refuses.
     """
     try:
         yield
     except RPCError as error:
         if error.status in _DOWN:
-            raise TemporalUnreachableError(f"Temporal has stopped answering: {error.message}") from error
+            raise TemporalUnreachableError(f"Temporal cannot be reached at the moment: {error.message}") from error
         raise TemporalRefusedError(f"Temporal refuses: {error.message}") from error
 
 

@@ -31,9 +31,7 @@ class Line:
         """Stop listening and close what is open."""
         assert self._server is not None
         self._server.close()
-        for task in self._passing:
-            task.cancel()
-        await asyncio.gather(*self._passing, return_exceptions=True)
+        await self._close()
 
     @property
     def port(self) -> int:
@@ -46,9 +44,20 @@ class Line:
         """From now on nothing reaches the server; what is sent there is lost."""
         self._cut = True
 
+    async def drop(self) -> None:
+        """Cut, and close what is open: the next call fails at once, as with a server that has ended."""
+        self.cut()
+        await self._close()
+
     def mend(self) -> None:
         """Let new connections through; those that were cut stay as they are."""
         self._cut = False
+
+    async def _close(self) -> None:
+        passing = list(self._passing)
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._cut:

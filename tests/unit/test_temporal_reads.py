@@ -1,0 +1,115 @@
+"""Reads of Temporal outlast a moment without an answer; writes are sent once, and a longer outage is reported."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    DescribeTaskQueueResponse,
+    TerminateWorkflowExecutionRequest,
+)
+from temporalio.client import Client
+from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
+from temporalio.testing import WorkflowEnvironment
+
+from byok import temporal_reads
+from byok.local.ports import HOST
+from byok.service import EnvironmentService
+from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
+from byok.temporal import plugin
+from byok.temporal_reads import TRANSIENT, RetriedReads
+from tests.faults.wire import Line
+
+
+class Answering(ServiceClient):
+    """A server that answers with these statuses, one after another, and then as it should."""
+
+    worker_service_client: Any = None
+
+    def __init__(self, *statuses: RPCStatusCode) -> None:
+        super().__init__(ConnectConfig("127.0.0.1:1"))
+        self.statuses = list(statuses)
+        self.calls: list[str] = []
+        self.asked = asyncio.Event()
+
+    def update_rpc_metadata(self, metadata: Any) -> None:
+        """Not needed."""
+
+    def update_api_key(self, api_key: str | None) -> None:
+        """Not needed."""
+
+    async def _rpc_call(self, rpc: str, req: Any, resp_type: type[Any], **options: Any) -> Any:
+        self.calls.append(rpc)
+        self.asked.set()
+        if self.statuses:
+            raise RPCError("operation was canceled", self.statuses.pop(0), b"")
+        return resp_type()
+
+
+def asked() -> DescribeTaskQueueRequest:
+    return DescribeTaskQueueRequest(namespace="default", task_queue=TaskQueue(name="byok"))
+
+
+@pytest.mark.parametrize("status", sorted(TRANSIENT))
+async def test_a_read_is_sent_again_after_a_transient_answer(status: RPCStatusCode) -> None:
+    server = Answering(status, status)
+    answer = await RetriedReads(server).workflow_service.describe_task_queue(asked())
+    assert answer == DescribeTaskQueueResponse()
+    assert server.calls == ["describe_task_queue"] * 3
+
+
+@pytest.mark.parametrize("status", sorted(set(RPCStatusCode) - TRANSIENT - {RPCStatusCode.OK}))
+async def test_any_other_answer_is_final(status: RPCStatusCode) -> None:
+    server = Answering(status)
+    with pytest.raises(RPCError):
+        await RetriedReads(server).workflow_service.describe_task_queue(asked())
+    assert server.calls == ["describe_task_queue"]
+
+
+async def test_a_write_is_sent_once() -> None:
+    server = Answering(RPCStatusCode.CANCELLED)
+    with pytest.raises(RPCError):
+        await RetriedReads(server).workflow_service.terminate_workflow_execution(TerminateWorkflowExecutionRequest())
+    assert server.calls == ["terminate_workflow_execution"]
+
+
+async def test_a_read_that_we_cancel_ends_at_once() -> None:
+    server = Answering(*[RPCStatusCode.UNAVAILABLE] * 1000)
+    reading = asyncio.create_task(RetriedReads(server).workflow_service.describe_task_queue(asked()))
+    await server.asked.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+@pytest.mark.parametrize("status", sorted(TRANSIENT))
+async def test_a_read_that_keeps_failing_reports_temporal_as_unreachable(
+    status: RPCStatusCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporal_reads, "PATIENCE", temporal_reads._FIRST_WAIT * 4)
+    server = Answering(*[status] * 1000)
+    with pytest.raises(TemporalUnreachableError, match="operation was canceled"):
+        await EnvironmentService(Client(RetriedReads(server))).workers()
+    assert set(server.calls) == {"describe_task_queue"}
+    assert len(server.calls) > 2
+
+
+async def test_a_refused_read_is_reported_as_refused() -> None:
+    server = Answering(*[RPCStatusCode.PERMISSION_DENIED] * 2)
+    with pytest.raises(TemporalRefusedError, match="operation was canceled"):
+        await EnvironmentService(Client(RetriedReads(server))).workers()
+
+
+async def test_a_real_read_outlasts_a_connection_that_is_lost(temporal: WorkflowEnvironment) -> None:
+    port = int(temporal.client.service_client.config.target_host.rpartition(":")[2])
+    async with Line(port) as line:
+        client = await Client.connect(f"{HOST}:{line.port}", plugins=[plugin()])
+        service = EnvironmentService(client)
+        await line.drop()
+        reading = asyncio.create_task(service.list_environments())
+        await asyncio.wait([reading], timeout=temporal_reads.PATIENCE.total_seconds() / 4)
+        assert not reading.done(), reading.exception()
+        line.mend()
+        assert await reading == []
