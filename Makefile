@@ -12,6 +12,9 @@ AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 PICTURES := $(TOOLS)/bench/.installed
 
+# With it set, every process that the tests and the demo start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo up test lint faults api-fuzz bench api-bench peers format lock clean
 
 help: ## What can be made.

@@ -8,7 +8,7 @@ import time
 
 from bench.asking import Asking
 from bench.runs import Clock
-from byok.service import connect_service
+from byok.service.connection import connect_service
 
 
 async def main() -> None:

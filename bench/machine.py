@@ -22,7 +22,7 @@ from byok.local.environment import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
 from byok.local.temporal_server import server_command
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
 
 ROOT: Final = Path(__file__).resolve().parents[1]

@@ -15,7 +15,8 @@ from temporalio.service import RPCError
 from byok.blueprints import DEFAULT, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import account_of, role_of_session
-from byok.service import EnvironmentService, connect_service
+from byok.service.connection import connect_service
+from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.polling import PollingWorker
 from byok.service.versions import how_to_make_current

@@ -27,7 +27,7 @@ from byok.api.app import access_of, make_app, protected
 from byok.api.state import ApiState
 from byok.domain import organisations
 from byok.log import configure_logging
-from byok.service import connect_service
+from byok.service.connection import connect_service
 from byok.settings import ApiSettings, Settings, faults
 from byok.wizard.app import make_wizard
 

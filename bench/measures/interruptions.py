@@ -11,7 +11,7 @@ from bench.asking import Asking
 from bench.machine import Machine, machine
 from byok.contracts import environment_workflow_id
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 
 _PROOF_ALONE: Final = "GetBucketEncryption"
 """An operation that nothing but the proof calls for buckets that are made anew."""

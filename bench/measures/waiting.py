@@ -12,7 +12,7 @@ from bench.asking import Asking
 from bench.machine import Machine, machine
 from byok.contracts import PHASE, environment_workflow_id
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 
 _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50

@@ -12,7 +12,7 @@ from byok.api.access import Authenticator
 from byok.api.following import Followers
 from byok.api.paging import Pager
 from byok.domain.vendor import VendorProfile
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError, TemporalUnreachableError
 
 _TRY_AGAIN_SECONDS: Final = 2.0

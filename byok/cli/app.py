@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-import traceback
 
 import typer
 
@@ -22,8 +21,9 @@ app = typer.Typer(
     name="byok",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help appears in half the time
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.",
 )
 app.command()(create)
@@ -75,6 +75,8 @@ def main() -> None:
         if os.environ.get("BYOK_LOG_LEVEL") != "DEBUG":
             sys.stderr.write("The same with BYOK_LOG_LEVEL=DEBUG shows where; please report it.\n")
         else:
+            import traceback
+
             traceback.print_exc()
     finally:
         # Not sys.exit(): threads of Temporal's native core may still be running, and now and then one of them calls

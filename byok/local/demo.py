@@ -14,7 +14,7 @@ from byok.domain.models import ProvisionRequest, TenantOutcome
 from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.local.stack import REGION, LocalStack
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 
 Follow = Callable[[EnvironmentService, str], Awaitable[EnvironmentStatus]]

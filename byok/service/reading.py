@@ -27,6 +27,9 @@ Result = TypeVar("Result")
 POLL: Final = timedelta(milliseconds=500)
 """How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
 
+POLL_AFTER_A_CHANGE: Final = timedelta(milliseconds=100)
+"""Changes come in quick succession: the next poll comes sooner, and each one without a change waits twice as long."""
+
 NO_WORKER_PATIENCE: Final = timedelta(seconds=15)
 """How long a task may lie before a caller that waits is told that it waits for nothing."""
 
@@ -121,16 +124,17 @@ class EnvironmentReader:
         Raises:
             NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
         """
-        began = datetime.now(UTC)
+        began, wait = datetime.now(UTC), POLL
         last: EnvironmentStatus | None = None
         while last is None or not last.phase.final:
             status = await self.status(environment_id)
             if status != last:
                 yield status
+            wait = min(2 * wait, POLL) if status == last else POLL_AFTER_A_CHANGE
             last = status
             await self._insist_on_a_worker(status, began, f"Environment {environment_id} is accepted")
             if not status.phase.final:
-                await asyncio.sleep(POLL.total_seconds())
+                await asyncio.sleep(wait.total_seconds())
 
     async def workers(self) -> list[PollingWorker]:
         """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""

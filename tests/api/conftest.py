@@ -14,7 +14,7 @@ from byok.api.access import Authenticator, OpenAccess
 from byok.api.app import make_app, protected
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY
 

@@ -7,7 +7,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from tests.api.conftest import Portal, asked
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, refusal
 from tests.workflows.stage import Stage

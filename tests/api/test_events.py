@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.api.conftest import Portal, Serve, asked
 from tests.workflows.scripted import S3_KEY, refusal

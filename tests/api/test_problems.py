@@ -7,7 +7,7 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.api.problems import STATUSES
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.settings import ApiSettings
 from tests.api.conftest import Portal, Serve, asked

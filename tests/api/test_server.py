@@ -18,7 +18,7 @@ from byok.domain.organisations import Scope
 from byok.domain.statuses import Phase
 from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST, Ports
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from byok.settings import ApiSettings
 from byok.web import make_server

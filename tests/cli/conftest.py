@@ -37,7 +37,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> FakeService:
     async def connect() -> FakeService:
         return fake
 
-    monkeypatch.setattr("byok.service.connect_service", connect)
+    monkeypatch.setattr("byok.service.connection.connect_service", connect)
     return fake
 
 

@@ -18,7 +18,7 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.statuses import Phase
-from byok.service import Creation
+from byok.service.environments import Creation
 from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
 from byok.service.lifecycle import Replay
 from byok.service.polling import PollingWorker

@@ -99,12 +99,25 @@ def test_an_unreachable_temporal_is_a_message_and_no_traceback() -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_help_loads_neither_temporal_nor_boto() -> None:
-    code = (
-        "import sys, byok.cli.app; print([n for n in ('temporalio', 'boto3', 'pydantic', 'moto') if n in sys.modules])"
-    )
+def test_the_list_of_commands_says_of_each_what_it_does_in_one_line() -> None:
+    _, _, commands = byok("--help").stdout.partition("Commands:\n")
+    assert len(commands.splitlines()) == 15
+    for line in commands.splitlines():
+        assert line.endswith("."), line
+        assert not line.endswith("..."), f"too long: {line}"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("asyncio", "boto3", "moto", "pydantic", "rich", "temporalio")
+    code = f"import sys, byok.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_what_needs_no_temporal_does_not_load_its_client() -> None:
+    code = "import sys, byok.cli.app, byok.service.errors; print('temporalio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_the_output_has_no_colours_where_they_are_not_wanted() -> None:

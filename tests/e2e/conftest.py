@@ -17,7 +17,7 @@ from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
 from byok.local.stack import LocalStack
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.breakages import good
 from tests.localaws.server import REGION, Aws

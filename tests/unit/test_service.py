@@ -13,10 +13,11 @@ from temporalio.testing import WorkflowEnvironment
 from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService, start
 from byok.service import connection as door
 from byok.service import reading as watching
+from byok.service import start
 from byok.service import status as reading
+from byok.service.environments import EnvironmentService
 from byok.service.errors import (
     EnvironmentConflictError,
     EnvironmentNotFoundError,

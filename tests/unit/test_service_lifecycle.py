@@ -10,7 +10,7 @@ from temporalio.testing import WorkflowEnvironment
 from byok.contracts import environment_workflow_id
 from byok.domain.models import Belongings
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentNotReadyError,

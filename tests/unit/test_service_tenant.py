@@ -9,8 +9,9 @@ import pytest
 from byok.contracts import tenant_workflow_id
 from byok.domain.models import TenantRequest, TenantRole
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService, histories, tenant_names
+from byok.service import histories, tenant_names
 from byok.service import reading as door
+from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
 from tests.workflows.scripted import ROLE, naming, refusal, request

@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from byok import temporal_reads
 from byok.local.ports import HOST
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.temporal import plugin
 from byok.temporal_reads import TRANSIENT, RetriedReads

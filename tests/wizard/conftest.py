@@ -11,7 +11,7 @@ import httpx
 import pytest_asyncio
 
 from byok.api.access import Authenticator
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.web import make_server
 from tests.api.conftest import opened

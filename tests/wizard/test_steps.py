@@ -1,7 +1,7 @@
 """The way through the wizard without JavaScript, page by page."""
 
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
 from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
 from tests.workflows.stage import Stage

@@ -9,7 +9,7 @@ import pytest
 from byok.api.access import Caller, OpenAccess
 from byok.domain.organisations import Scope
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.wizard.routes import environments
 from byok.wizard.sessions import COOKIE, LIFETIME_SECONDS, Session, Sessions

@@ -34,7 +34,7 @@ from byok.domain.models import (
     TenantProgress,
     TenantRequest,
 )
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
 from tests.workflows.scripted import ScriptedActivities
 from workflows.check_keys import CheckKeys

@@ -19,7 +19,8 @@ from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
 from byok.domain.statuses import Phase
-from byok.service import EnvironmentService, polling, reading, status
+from byok.service import polling, reading, status
+from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
 from tests.workflows.scripted import S3_KEY, ScriptedActivities, deletion, refusal, request

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 
 _DEADLINE = 30

@@ -20,7 +20,7 @@ from byok.api.answers import StreamProblem
 from byok.api.dependencies import ReadableId, Reader, Service, Watching
 from byok.api.following import Followers
 from byok.api.problems import NothingMore, documented
-from byok.service import EnvironmentService
+from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
 

@@ -1,6 +1,5 @@
 """`byok check`: tries two keys and makes nothing."""
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +43,8 @@ def check(
 
 
 def _check(options: dict[str, object], *, as_json: bool) -> int:
+    import asyncio
+
     from byok.cli import views
     from byok.cli.requests import content, refused, typed
     from byok.domain.models import CheckKeysRequest, KeyCheck
@@ -73,7 +74,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
 
 
 async def _asked(request: "CheckKeysRequest") -> "KeyCheck":
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     if not await service.workers():

@@ -1,6 +1,5 @@
 """`byok create`: asks for an environment."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +46,8 @@ def create(
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 wrong usage or a key ARN that can never work, and
     nothing was started; 3 stopped by a customer's key, or ready and the tenant's alias points at another key.
     """
+    import asyncio
+
     options: dict[str, object] = {
         "environment_id": name,
         "region": region,
@@ -96,7 +97,7 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
 async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:
     from byok.cli.following import exit_code, follow
     from byok.cli.requests import content
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     creation = await service.create(request)

@@ -1,9 +1,8 @@
 """`byok demo`: shows on this machine what the product does, and proves it."""
 
-import asyncio
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -13,14 +12,21 @@ if TYPE_CHECKING:
     from byok.local.demo import Outcome
     from byok.local.stack import LocalStack
 
+_DATABASE_SECONDS: Final = 0.4
+_SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
+"""Long enough to see that a database is being waited for, and no longer."""
+
 
 def demo() -> None:
-    """Provision an environment, see one stop on a disabled key and finish after the fix, and name the keys of one.
+    """Show a provisioning, a stop on a disabled key, and the fix.
 
-    It all happens on this machine, on free ports and in a temporary folder, and leaves nothing behind.
+    Then the keys of one environment get their tenant's name. It all happens on this machine, on free ports and in a
+    temporary folder, and leaves nothing behind.
 
     Exit codes: 0 everything came out as it should; 1 something did not.
     """
+    import asyncio
+
     with reported():
         from byok.local.processes import LocalStackError
 
@@ -41,24 +47,24 @@ async def _demo(folder: Path) -> int:
     from byok.local.stack import LocalStack
 
     out = console()
-    out.print("Starting Temporal, a local AWS, a worker and the wizard on this machine.", style="dim")
+    out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
 
     def headline(text: str) -> None:
         out.print(f"\n{text}\n", style="bold")
 
     async def work(stack: "LocalStack") -> "Outcome":
-        out.print(
-            f"They answer; the wizard is at {stack.web_url}, and Temporal's UI at {stack.ui_url}, while this lasts.",
-            style="dim",
-        )
-        return await demonstrate(
+        out.print(f"They are ready; until the demo ends, Temporal's UI is at {stack.ui_url}.", style="dim")
+        outcome = await demonstrate(
             stack,
             lambda service, name: follow(service, name, proof=False),
             lambda named: out.print(views.tenant(named)),
             headline,
         )
+        stack.hurry.set()  # nothing of it is kept: no child needs time to save its state
+        return outcome
 
-    outcome = await run_on(LocalStack(folder, Ports.free(), web=True, database_seconds=1.5), work)
+    stack = LocalStack(folder, Ports.free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
+    outcome = await run_on(stack, work)
     if outcome is None:
         return INTERRUPTED
     headline("Summary")

@@ -1,6 +1,5 @@
 """`byok doctor` and `byok diagnose`: what is there, what is missing, and how to put it right."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +23,9 @@ def doctor(
     rds_key_arn: Annotated[str | None, typer.Option(help="With --customer: the Aurora key.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Look whether everything is there: Temporal, workers, AWS, the platform role, the blueprint.
+    """Check that everything byok needs is reachable.
+
+    Checks Temporal, workers, AWS, the platform role and the blueprint.
 
     It speaks for the place it runs in: for a worker's credentials, run it where the worker runs. With --customer it
     prints a script of plain AWS commands for the owner of the keys; what that prints is read by `byok diagnose`.
@@ -43,7 +44,9 @@ def diagnose(
     file: Annotated[Path, typer.Argument(help="What the script printed; - reads standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say everything that is wrong with two keys, most likely cause first, from what their owner's script printed.
+    """Explain what is wrong with two keys, most likely cause first.
+
+    Reads what the script of their owner has printed (`byok doctor --customer`).
 
     Nothing is asked of AWS or Temporal. What stands around the script's output is left out, and lines that a terminal
     has broken are joined.
@@ -95,6 +98,7 @@ def _diagnosed(file: Path) -> "tuple[Finding, ...]":
 
 
 def _doctor(*, as_json: bool) -> int:
+    import asyncio
     from dataclasses import asdict
 
     from rich.text import Text

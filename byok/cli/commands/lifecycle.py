@@ -1,6 +1,5 @@
 """`byok replay`, `byok cancel` and `byok delete`: what is done with an environment after it was asked for."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,13 +23,15 @@ def replay(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Continue a stopped environment from the failed step, once the key is fixed.
+    """Resume a stopped environment from the failed step.
 
-    Finished steps are not done again. With other keys it starts anew, and takes over what is rightly its own.
+    Fix the key first. Finished steps are not repeated. With other keys it starts over, and adopts what is its own.
 
     Exit codes: 0 ready, or going on without --wait; 1 failed, or there is nothing to replay; 2 wrong usage; 3 stopped
     by a customer's key again.
     """
+    import asyncio
+
     with reported(as_json=as_json):
         keys = _keys(s3_key_arn, rds_key_arn, payload)
         code = asyncio.run(_replay(name, keys, wait=wait, as_json=as_json))
@@ -38,13 +39,15 @@ def replay(
 
 
 def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
-    """Ask for the end of what is being done with an environment.
+    """Cancel what is being done with an environment.
 
     What has been begun is finished first. Then everything is kept, or removed where the environment was asked for so,
     and the status says which.
 
     Exit codes: 0 asked for, or ended with --wait; 1 there is nothing to cancel; 2 wrong usage.
     """
+    import asyncio
+
     with reported(as_json=as_json):
         asyncio.run(_cancel(name, wait=wait, as_json=as_json))
 
@@ -64,13 +67,16 @@ def delete(
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete an environment: its database, its buckets with what provisioning wrote, and nothing else.
+    """Delete an environment.
 
-    A bucket that holds anything else is kept, and told. The keys are never touched.
+    Removes its database and its buckets with what provisioning wrote, and nothing else. A bucket that holds anything
+    else is kept and reported. The keys are never touched.
 
     Exit codes: 0 deleted, or being deleted without --wait; 1 something is left, or it cannot be deleted now; 2 wrong
     usage, or not confirmed; 3 stopped by a customer's key.
     """
+    import asyncio
+
     with reported(as_json=as_json):
         keys = _keys(None, None, payload)
         _confirm(name, confirm, final_snapshot=final_snapshot)
@@ -107,7 +113,7 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
 
 async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool) -> int:
     from byok.cli.following import exit_code
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     replayed = await service.replay(name, **keys)
@@ -119,7 +125,7 @@ async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool)
 
 
 async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     await service.cancel(name)
@@ -131,7 +137,7 @@ async def _delete(
     name: str, keys: dict[str, str], region: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
 ) -> int:
     from byok.cli.following import exit_code
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     request = await service.delete_request(name, region=region, final_snapshot=final_snapshot, **keys)
@@ -143,7 +149,7 @@ async def _delete(
 async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
     from byok.cli.following import follow
     from byok.cli.requests import content
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     if wait:

@@ -41,7 +41,7 @@ def onboarding(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print what a customer needs to make the two keys: values, commands, policy statements.
+    """Print what a customer needs to make the two keys.
 
     With the keys, it also prints how the platform gets the permission to put the tenant's name on them. Nothing is
     asked of AWS or Temporal.
@@ -92,7 +92,7 @@ def template(
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region; for Terraform alone.")] = None,
     platform_role_arn: PlatformRole = None,
 ) -> None:
-    """Print the CloudFormation template of the two keys, or write it to a file.
+    """Print the CloudFormation template of the two keys.
 
     `tenant-role` is the optional role through which the platform puts a tenant's name on the keys; `terraform` makes
     the same keys as `keys` does, for one Region.

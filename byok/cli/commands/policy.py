@@ -11,7 +11,7 @@ from byok.cli.platform import KeyName, PlatformRole, Region, known_region, platf
 
 policy = typer.Typer(
     no_args_is_help=True,
-    help="Key policies: render the platform's statements, check a policy, put the statements into one.",
+    help="Render, check or complete a key policy.",
 )
 File = Annotated[
     Path, typer.Argument(help="The key policy, or what `aws kms get-key-policy` prints; - reads standard input.")
@@ -23,7 +23,7 @@ KeyArnOption = Annotated[
 
 @policy.command()
 def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None) -> None:
-    """Print the statements that belong on a key, as the elements of a JSON array.
+    """Print the statements that belong on a key, as JSON.
 
     Exit codes: 0 printed; 2 wrong usage.
     """
@@ -48,7 +48,9 @@ def check(
     key_arn: KeyArnOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change.
+    """Check a key policy, permission by permission.
+
+    Says of each one that the platform needs whether the policy gives it, and if not, what to change.
 
     It needs no credentials, and asks nobody: the policy is evaluated as AWS evaluates it.
 
@@ -88,7 +90,9 @@ def merge(
         Path | None, typer.Option(help="File to write the policy to; without it, it goes to standard output.")
     ] = None,
 ) -> None:
-    """Put the platform's statements into a key policy, and leave everything else as it is, to the byte.
+    """Add the platform's statements to a key policy.
+
+    Everything else stays as it is, to the byte.
 
     A statement of ours that is outdated is replaced, unless something of the owner's would be lost with it. The result
     is UTF-8. It is not put on the key: that is the owner's to do, with `aws kms put-key-policy`. With --key-arn and

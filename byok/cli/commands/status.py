@@ -1,6 +1,5 @@
 """`byok status` and `byok list`: where environments are."""
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -21,6 +20,8 @@ def status(
     Exit codes: 0 under way or ready; 3 stopped by a customer's key, or ready and the tenant's alias points at another
     key; 1 stopped by anything else, or there is no such environment.
     """
+    import asyncio
+
     with reported(as_json=as_json):
         code = asyncio.run(_status(name, wait=wait, as_json=as_json))
     raise typer.Exit(code)
@@ -32,6 +33,8 @@ def list_environments(
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
     """List environments: those under way first, then the last ended."""
+    import asyncio
+
     with reported(as_json=as_json):
         asyncio.run(_list(phase, limit, as_json=as_json))
 
@@ -40,7 +43,7 @@ async def _status(name: str, *, wait: bool, as_json: bool) -> int:
     from byok.cli import views
     from byok.cli.following import exit_code, follow
     from byok.cli.requests import content
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     if wait:
@@ -57,7 +60,7 @@ async def _status(name: str, *, wait: bool, as_json: bool) -> int:
 async def _list(phase: Phase | None, limit: int, *, as_json: bool) -> None:
     from byok.cli import views
     from byok.cli.requests import content
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
 
     service = await connect_service()
     found = [item for item in await service.list_environments(limit) if phase in (None, item.phase)]

@@ -1,6 +1,5 @@
 """`byok tenant`: puts a tenant's name on the two keys of an environment, or says how their owner does it."""
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,7 +36,7 @@ def tenant(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of it as JSON.")] = False,
 ) -> None:
-    """Give both keys of an environment the tenant's name, as an alias and tags.
+    """Put the tenant's name on both keys, as an alias and tags.
 
     Only what differs is written, through a role in the customer's account; `byok template tenant-role` makes it.
     Without --tenant-role-arn it is the role that the keys were last named through, or that the environment was created
@@ -46,6 +45,8 @@ def tenant(
     Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or a
     key cannot be named.
     """
+    import asyncio
+
     with reported(as_json=as_json):
         options: dict[str, Any] = {
             "role": tenant_role(role_arn, external_id),
@@ -88,7 +89,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
     from byok.cli import views
     from byok.cli.requests import content
     from byok.domain.tenant import TenantNameError, check_tenant_name
-    from byok.service import connect_service
+    from byok.service.connection import connect_service
     from byok.service.errors import TenantStoppedError
     from byok.settings import Settings
 

@@ -1,6 +1,5 @@
 """`byok up`: everything on this machine, until Ctrl-C."""
 
-import asyncio
 import shutil
 import sys
 from collections.abc import Callable
@@ -29,12 +28,16 @@ def up(
         float, typer.Option(min=0, max=3600, help="How long the local AWS takes for a cluster or an instance.")
     ] = 3.0,
 ) -> None:
-    """Run Temporal, a local AWS, a worker, the wizard and the HTTP API on this machine, until Ctrl-C.
+    """Run everything on this machine, until Ctrl-C.
+
+    That is Temporal, a local AWS, a worker, the wizard and the HTTP API.
 
     Everything listens on 127.0.0.1 alone. A second Ctrl-C does not wait for anything.
 
     Exit codes: 0 ended on request; 1 something could not start or has ended.
     """
+    import asyncio
+
     with reported():
         from byok.local.ports import Ports
         from byok.local.processes import LocalStackError
@@ -74,6 +77,8 @@ async def _up(make_stack: "Callable[[], LocalStack]", env_file: Path) -> int:
 
 
 async def _stay(stack: "LocalStack", env_file: Path) -> None:
+    import asyncio
+
     out, facts = console(), stack.environment
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
