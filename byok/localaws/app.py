@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from byok.localaws import faults, recorder, s3, sts
@@ -38,7 +38,7 @@ class LocalAws:
     """The WSGI application. One call is carried out at a time: what it sees is always consistent."""
 
     def __init__(self, health: dict[str, Any] | None = None) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto_s3 = create_backend_app("s3")
         self._lock = threading.Lock()
         self._control = Control(self.reset, health if health is not None else {})
         s3.silence_moto()
@@ -143,7 +143,7 @@ class LocalAws:
             answer.status, answer.headers = int(status.split(maxsplit=1)[0]), headers
             return lambda _: None
 
-        body = self._moto(environ, start)
+        body = self._moto_s3(environ, start)
         answer.body = b"".join(body)
         if hasattr(body, "close"):
             body.close()

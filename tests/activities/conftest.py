@@ -45,9 +45,7 @@ class Bench:
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
-        session = _session()
-        config = Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1})
-        self.clients = AwsClients(session, config)
+        self.clients = _clients(aws.endpoint)
         self.keys = KeyActivities(self.clients, PLATFORM)
         self.describer = DatabaseDescriber(self.clients, pace=timedelta(0))
         poll = timedelta(milliseconds=10)
@@ -122,9 +120,10 @@ def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], arg
 
 
 @cache
-def _session() -> boto3.Session:
-    """One for all tests: reading AWS's models takes longer than most of them."""
-    return boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
+def _clients(endpoint: str) -> AwsClients:
+    """The clients of all tests of a process: to make them takes longer than most tests."""
+    session = boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
+    return AwsClients(session, Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1}))
 
 
 def stop_of(error: ApplicationError) -> Problem:

@@ -110,12 +110,22 @@ def _client(
     endpoint: str, service: str, region: str, credentials: Credentials, config: tuple[tuple[str, Any], ...]
 ) -> Any:
     """A client, made once: making one costs more than a hundred calls."""
-    return boto3.Session(*credentials).client(
+    key_id, secret, token = (*credentials, None)[:3]
+    return _session().client(
         service,  # type: ignore[call-overload]
         region_name=region,
         endpoint_url=endpoint,
         config=Config(retries={"total_max_attempts": 1}, **dict(config)),
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
     )
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all accounts: each session would read AWS's models again."""
+    return boto3.Session()
 
 
 @pytest.fixture(scope="session")
