@@ -1,5 +1,6 @@
 """Fixtures that several kinds of tests share, and how tests are spread over the processes of a run."""
 
+import gc
 import os
 
 import pytest
@@ -18,6 +19,12 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+def pytest_collection_finish() -> None:
+    """Take what is loaded by now out of the garbage collector's sight: it would be searched again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]
     """Keeps those tests in one process that share processes of their own, and deals all others out one by one.
 
@@ -29,7 +36,7 @@ class _Spread(LoadScopeScheduling):  # type: ignore[misc]
         for together in ("tests/faults/", "tests/e2e/test_web_"):
             if file.startswith(together):
                 return together
-        return file if file.startswith(("tests/e2e/", "tests/cli/test_local_stack")) else nodeid
+        return file if file.startswith(("tests/e2e/", "tests/unit/", "tests/cli/test_local_stack")) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

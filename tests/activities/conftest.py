@@ -41,11 +41,16 @@ _MOST_ATTEMPTS = 2000
 
 
 class Bench:
-    """Everything the activities need, for one environment on two keys of the local AWS."""
+    """Everything the activities need, for one environment on two keys of the local AWS.
 
-    def __init__(self, aws: Aws) -> None:
+    Args:
+        aws: Where it is.
+        clients: Clients of it; by default those that all tests of the process share.
+    """
+
+    def __init__(self, aws: Aws, clients: AwsClients | None = None) -> None:
         self.aws = aws
-        self.clients = _clients(aws.endpoint)
+        self.clients = clients or _shared_clients(aws.endpoint)
         self.keys = KeyActivities(self.clients, PLATFORM)
         self.describer = DatabaseDescriber(self.clients, pace=timedelta(0))
         poll = timedelta(milliseconds=10)
@@ -120,8 +125,13 @@ def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], arg
 
 
 @cache
-def _clients(endpoint: str) -> AwsClients:
-    """The clients of all tests of a process: to make them takes longer than most tests."""
+def _shared_clients(endpoint: str) -> AwsClients:
+    """Clients that are made once: to make them takes longer than most tests."""
+    return make_clients()
+
+
+def make_clients() -> AwsClients:
+    """New clients of the platform's, of whatever AWS_ENDPOINT_URL names."""
     session = boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
     return AwsClients(session, Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1}))
 

@@ -23,7 +23,7 @@ from botocore.response import StreamingBody
 
 import activities.keys
 from bench.stand_in.app import StandIn, serving
-from tests.activities.conftest import Bench
+from tests.activities.conftest import Bench, make_clients
 from tests.localaws.server import REGION, Aws
 
 SECONDS = 0.05
@@ -90,7 +90,7 @@ class Recorded(Bench):
     """An environment's activities, and what boto3 makes of every answer to them."""
 
     def __init__(self, aws: Aws) -> None:
-        super().__init__(aws)
+        super().__init__(aws, make_clients())
         self.answers: list[tuple[str, Any]] = []
         for client in (self.clients.s3(REGION), self.clients.rds(REGION), self.clients.sts(REGION)):
             client.meta.events.register("after-call", self._record)

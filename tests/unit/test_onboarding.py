@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cfnlint.api import ManualArgs, lint
 
 from byok.domain.arns import WhichKey, partition_of
 from byok.domain.commands import CustomerCommands
@@ -139,6 +138,8 @@ def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
 def test_templates_pass_the_linter_without_a_finding(
     template: Callable[[VendorProfile], str], vendor: VendorProfile
 ) -> None:
+    from cfnlint.api import ManualArgs, lint  # it takes a second to load, in every process that collects this file
+
     strictly = ManualArgs(include_checks=["I"], regions=["ALL_REGIONS"])  # informational findings, too
 
     assert [str(finding) for finding in lint(template(vendor), config=strictly)] == []

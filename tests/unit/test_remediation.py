@@ -17,6 +17,7 @@ from byok.domain.remediation import Remedy, Subject, alias_remediation, arn_reme
 from byok.domain.statuses import Undertaking
 from byok.domain.vendor import VendorProfile
 
+BOTOCORE = botocore.session.get_session()
 KEY_ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 PLACES = [
     ("aws", "eu-central-1"),
@@ -149,10 +150,9 @@ def commands(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL)
 def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: Subject, text: str) -> None:
-    session = botocore.session.get_session()
     for aws, service, operation, *options in commands(text):
         assert aws == "aws"
-        model = session.get_service_model(service)
+        model = BOTOCORE.get_service_model(service)
         by_command = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower(): known for known in model.operation_names}
         shape = model.operation_model(by_command[operation]).input_shape
         members = shape.members if shape else {}

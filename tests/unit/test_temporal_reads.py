@@ -106,9 +106,9 @@ async def test_a_real_read_outlasts_a_connection_that_is_lost(temporal: Workflow
     port = int(temporal.client.service_client.config.target_host.rpartition(":")[2])
     async with Line(port) as line:
         client = await Client.connect(f"{HOST}:{line.port}", plugins=[plugin()])
-        service = EnvironmentService(client)
+        service = EnvironmentService(client, "a-queue-that-nobody-polls")
         await line.drop()
-        reading = asyncio.create_task(service.list_environments())
+        reading = asyncio.create_task(service.workers())
         await asyncio.wait([reading], timeout=temporal_reads.PATIENCE.total_seconds() / 4)
         assert not reading.done(), reading.exception()
         line.mend()
