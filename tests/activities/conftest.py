@@ -90,6 +90,16 @@ class Bench:
         """The task of removing one bucket."""
         return BucketRemoval(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
+    def fail_in_every_way(self, call: str) -> None:
+        """Have the next calls of an operation meet each kind of fault, the lost answer last: that call is carried out.
+
+        Args:
+            call: Service and operation, as in `s3:PutObject`.
+        """
+        service, _, operation = call.partition(":")
+        for kind, times in (("throttle", 2), ("error500", 2), ("timeout", 2), ("lose_answer", 1)):
+            self.aws.control("POST", "faults", service=service, operation=operation, kind=kind, times=times)
+
     def attempt(self, activity: Callable[..., Any], argument: Any) -> Any:
         """The first attempt of an activity alone."""
         return _attempt(ActivityEnvironment(), activity, argument)
