@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from temporalio.common import WorkflowIDReusePolicy
 
+from byok.cli.following import exit_code
+from byok.cli.requests import content
 from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem
@@ -17,6 +19,8 @@ from workflows.provision_environment import ProvisionEnvironment
 CASES = [(breakage, which) for breakage in BREAKAGES for which in WhichKey]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
+TYPED = "disabled"
+"""The breakage that is typed at the command line, for both keys."""
 AT_ONCE = asyncio.Semaphore(4)
 
 
@@ -38,20 +42,28 @@ def assert_told(problem: dict[str, str], breakage: Breakage, which: WhichKey, ar
 
 
 async def test_every_broken_key_stops_the_environment_and_says_why(machine: Machine) -> None:
+    """What the rules refuse is typed, and one of the others; all others are asked for as the command line does it."""
+    assert TYPED in {breakage.name for breakage, _ in CASES}
+
     async def case(number: int, breakage: Breakage, which: WhichKey) -> None:
         keys = {other: good(machine.aws, other) for other in WhichKey}
         keys[which] = breakage.make(machine.aws, which)
         name = f"stop-{number}"
 
-        finished = await create(machine, name, keys[WhichKey.S3], keys[WhichKey.RDS])
+        if breakage.by_rule or breakage.name == TYPED:
+            finished = await create(machine, name, keys[WhichKey.S3], keys[WhichKey.RDS])
+            code, answer = finished.code, finished.json
+        else:
+            request = machine.request(environment_id=name, s3_key_arn=keys[WhichKey.S3], rds_key_arn=keys[WhichKey.RDS])
+            status = await machine.provision(request)
+            code, answer = exit_code(status), content(status)
 
-        where = f"{breakage.name}, {which} key: {finished}"
-        answer = finished.json
+        where = f"{breakage.name}, {which} key: {answer}"
         if breakage.by_rule:
-            assert finished.code == REFUSED, where
+            assert code == REFUSED, where
             assert_told(answer["problem"], breakage, which, keys[which])
             return
-        assert finished.code == STOPPED_BY_A_KEY, where
+        assert code == STOPPED_BY_A_KEY, where
         assert answer["phase"] == "STOPPED", where
         assert_told(answer["problem"], breakage, which, keys[which])
         assert answer["problem"]["request_id"], where

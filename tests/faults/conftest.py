@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -14,13 +14,11 @@ from byok.local.stack import LocalStack
 from tests.e2e.conftest import Machine
 from tests.faults import report
 from tests.faults.courses import Course
-from tests.faults.rig import HASTY, Rig
+from tests.faults.rig import FULL, HASTY, Rig
 from tests.faults.wire import Line
 from tests.localaws.server import Aws
 
 _T = TypeVar("_T")
-
-FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

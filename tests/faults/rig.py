@@ -1,6 +1,7 @@
 """Real processes, and what can be done to them while environments are on their courses."""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ from tests.faults.checker import Verdict
 from tests.faults.courses import Course, Place, Run
 from tests.faults.wire import Line
 
+FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
+"""Whether everything is tried, and not a sample."""
+
 AT_ONCE: Final = 40
 """Environments on their courses at the same time: a held call holds one of the worker's fifty threads."""
 
 PATIENT: Final = "110"
 """Seconds that a worker waits for an answer of AWS: longer than any call is held."""
-HASTY: Final = "10"
+HASTY: Final = "10" if FULL else "4"
 """Likewise where nothing is held: shorter than a call that is not answered, and longer than one that is slow because
 many list everything in a Region at once."""
 
@@ -47,7 +51,7 @@ _FAULTS: Final[dict[Kind, dict[str, Any]]] = {
     Kind.LOSE_ANSWER: {"kind": "lose_answer"},
     Kind.THROTTLE: {"kind": "throttle", "times": 2},
     Kind.ERROR_500: {"kind": "error500", "times": 2},
-    Kind.TIME_OUT: {"kind": "timeout", "seconds": 12},
+    Kind.TIME_OUT: {"kind": "timeout", "seconds": float(HASTY) + 2},
 }
 
 

@@ -19,10 +19,9 @@ from hypothesis.stateful import run_state_machine_as_test as run
 
 from byok.domain.arns import WhichKey
 from tests.faults.checker import Verdict
-from tests.faults.conftest import FULL
 from tests.faults.lives import Breaking, Life
 from tests.faults.report import failures
-from tests.faults.rig import HASTY, Rig
+from tests.faults.rig import FULL, HASTY, Rig
 
 EXAMPLES, STEPS = (range(25), 15) if FULL else (range(2), 8)
 """The numbers of the examples, and how many steps each has: all of them by `make faults`, else a sample."""

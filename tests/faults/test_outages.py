@@ -14,9 +14,9 @@ from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.status import EnvironmentStatus
 from tests.e2e.fleet import Fleet, fleet
 from tests.faults import checker
-from tests.faults.conftest import FULL, assert_survived, chosen
+from tests.faults.conftest import assert_survived, chosen
 from tests.faults.courses import Course, Place, Run
-from tests.faults.rig import AT_ONCE, HASTY, PATIENT, Rig
+from tests.faults.rig import AT_ONCE, FULL, HASTY, PATIENT, Rig
 from tests.localaws.server import REGION
 
 __all__ = ["fleet"]

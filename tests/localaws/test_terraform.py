@@ -67,6 +67,7 @@ def customer(aws: Aws, terraform: Terraform, tmp_path: Path) -> Customer:
         "AWS_EC2_METADATA_DISABLED": "true",
         "TF_CLI_CONFIG_FILE": str(nothing),
         "CHECKPOINT_DISABLE": "true",
+        "GOGC": "400",  # each command loads the provider's schemas: collected less often, that takes a third less CPU
     }
     customer = Customer(terraform, folder, environment)
     customer.file.write_text(terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
@@ -80,17 +81,13 @@ def states(kms: Any, keys: Mapping[str, str]) -> set[str]:
     return {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in keys.values()}
 
 
-def test_the_file_is_valid_and_as_terraform_formats_it(customer: Customer) -> None:
-    formatted = customer.run("fmt", "-check", "-diff")
-    assert (formatted.returncode, formatted.stdout) == (0, "")
-    validated = customer.run("validate", "-no-color")
-    assert validated.returncode == 0, validated.stderr
-
-
 # contract 36, 44-48, 74, 101-104, 106, 111
 def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks_them(
     aws: Aws, customer: Customer
 ) -> None:
+    formatted = customer.run("fmt", "-check", "-diff")
+    assert (formatted.returncode, formatted.stdout) == (0, "")
+
     kms = aws.customer("kms")
     assert customer.change("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
     keys = customer.payload()
