@@ -15,7 +15,7 @@ PICTURES := $(TOOLS)/bench/.installed
 # With it set, every process that the tests and the demo start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test lint faults api-fuzz bench api-bench peers format lock clean
+.PHONY: help setup demo up test lint faults api-fuzz bench api-bench waits peers format lock clean
 
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -80,6 +80,9 @@ peers: setup ## The same work with other tools: a quarter of an hour or more.
 
 api-bench: setup ## What the HTTP API adds to a bare handler that makes the same Temporal calls: a minute and a half.
 	$(BIN)/python -m bench.api
+
+waits: setup ## How long set-up, demo, help and tests take beside another commit: make waits BASE=commit, an hour.
+	$(BIN)/python -m bench.waits $(BASE)
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

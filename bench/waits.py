@@ -1,0 +1,236 @@
+"""`python -m bench.waits BASE`: how long people wait, from clone to READY and for the tests, over another commit.
+
+Both commits are cloned and measured in turn, part by part, in each round. Every figure is kept as it comes
+(`.bench/waits.json`): a part that is measured later joins those of the same two commits.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench.figures import Spread, ratios
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+RESULTS: Final = ROOT / ".bench" / "waits.json"
+BEGIN: Final = "<!-- waits: begin -->"
+END: Final = "<!-- waits: end -->"
+HELP_TURNS: Final = 11
+NOT_OF_THE_LOCK: Final = {"byok", "pip", "setuptools"}
+"""What a virtual environment holds besides: the project itself, and what `venv` puts there or not."""
+
+LIMITS: Final = {
+    "`make setup` and the first `byok --help`, nothing installed": (0.15, None),
+    "`make demo`, nothing installed": (0.25, None),
+    "`make demo`, installed": (0.6, None),
+    "`byok --help`": (0.6, None),
+    "`CI=true bash .ci/run`, installed": (0.6, 0.7),
+}
+"""The marks: the seconds, and the CPU seconds, that each part may take, as a part of the other commit's."""
+
+SETUP, DEMO, DEMO_AGAIN, HELP, CI = LIMITS
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One part of one commit in one round.
+
+    Attributes:
+        seconds: Of the wall clock.
+        cpu_seconds: Of all processes that it started and waited for.
+        machine: Where, and with what.
+    """
+
+    part: str
+    commit: str
+    round: int
+    seconds: float
+    cpu_seconds: float
+    at: str
+    machine: str
+
+
+class Checkout:
+    """A clone of one commit, with caches of its own that are empty at first."""
+
+    def __init__(self, commit: str, folder: Path) -> None:
+        self.folder = folder / "clone"
+        caches = folder / "caches"
+        caches.mkdir(parents=True)
+        # A machine that lets Python write no bytecode would compile everything in every process: that is not measured.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self.environment = {
+            **inherited,
+            "PIP_CACHE_DIR": str(caches / "pip"),
+            "UV_CACHE_DIR": str(caches / "uv"),
+            "XDG_CACHE_HOME": str(caches),
+        }
+        subprocess.run(["git", "clone", "--quiet", "--no-checkout", ROOT, self.folder], check=True)
+        subprocess.run(["git", "checkout", "--quiet", commit], cwd=self.folder, check=True)
+
+    def run(self, command: str, **environment: str) -> tuple[float, float]:
+        """Run a command line there.
+
+        Returns:
+            The seconds and the CPU seconds that it took.
+
+        Raises:
+            RuntimeError: It failed; the text has its last lines.
+        """
+        before, began = _cpu_of_children(), time.monotonic()
+        ended = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        seconds, cpu = time.monotonic() - began, _cpu_of_children() - before
+        if ended.returncode != 0:
+            raise RuntimeError(f"{command} failed in {self.folder}:\n{ended.stdout[-3000:]}")
+        return seconds, cpu
+
+    def distributions(self) -> dict[str, str]:
+        """What is installed: name to version."""
+        code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+        listed = subprocess.run(
+            [self.folder / ".venv" / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
+        )
+        found: dict[str, str] = json.loads(listed.stdout)
+        return {name: version for name, version in found.items() if name not in NOT_OF_THE_LOCK}
+
+
+def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Figure]:
+    """Every part of every commit, round by round."""
+    for number in rounds:
+        for commit in commits if number % 2 else reversed(commits):
+            folder = Path(tempfile.mkdtemp(prefix="byok-waits-"))
+            try:
+                for part, seconds, cpu in _one(commit, folder, parts):
+                    now = f"{datetime.now(UTC):%Y-%m-%d}"
+                    yield Figure(part, commit, number, seconds, cpu, now, _machine())
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _one(commit: str, folder: Path, parts: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    if {DEMO, DEMO_AGAIN} & set(parts):
+        fresh = Checkout(commit, folder / "demo")
+        yield DEMO, *fresh.run("make demo")
+        yield DEMO_AGAIN, *fresh.run("make demo")
+    if {SETUP, HELP, CI} & set(parts):
+        whole = Checkout(commit, folder / "setup")
+        yield SETUP, *whole.run("make setup && .venv/bin/byok --help")
+        _must_be_the_same(commit, whole.distributions())
+        turns = [whole.run(".venv/bin/byok --help") for _ in range(HELP_TURNS)]
+        yield HELP, statistics.median(wall for wall, _ in turns), statistics.median(cpu for _, cpu in turns)
+        if CI in parts:
+            whole.run("make setup browser .tools/awscli/.installed .tools/oracle/.installed")
+            yield CI, *whole.run("bash .ci/run", CI="true")
+
+
+_installed: Final[dict[str, dict[str, str]]] = {}
+
+
+def _must_be_the_same(commit: str, distributions: dict[str, str]) -> None:
+    _installed[commit] = distributions
+    for other, theirs in _installed.items():
+        differing = set(theirs.items()) ^ set(distributions.items())
+        if differing:
+            raise RuntimeError(f"{commit} and {other} do not install the same: {sorted(differing)}")
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _machine() -> str:
+    return f"{os.cpu_count()} cores ({platform.system()} {platform.machine()}), Python {platform.python_version()}"
+
+
+def markdown(figures: Sequence[Figure], base: str, now: str) -> str:
+    """The table of the marks."""
+    heads = ("", "limit", "over the other commit's", "seconds", "its seconds", "rounds", "reached")
+    lines = [heads, ["---"] * len(heads)]
+    for part, limits in LIMITS.items():
+        ours, theirs = (_of(figures, part, commit) for commit in (now, base))
+        common = sorted(ours.keys() & theirs.keys())
+        for limit, what, take in zip(limits, ("", ", CPU"), _TAKES, strict=True):
+            if limit is None or not common:
+                continue
+            one, other = ([take(side[number]) for number in common] for side in (ours, theirs))
+            ratio = statistics.median(one) / statistics.median(other)
+            shown = f"{ratio:.2f} ({ratios(one, other)})"
+            reached = "yes" if ratio <= limit else "**no**"
+            row = (f"{part}{what}", f"≤ {limit}", shown, str(Spread.of(one)), str(Spread.of(other)))
+            lines.append([*row, str(len(common)), reached])
+    places = sorted({f"{figure.at} on {figure.machine}" for figure in figures})
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        f"Commit {now[:7]} over {base[:7]}, measured {'; '.join(places)}. A ratio is that of the medians, with the "
+        f"least, median and most of the rounds' own; seconds are least / median / most.\n\n{table}"
+    )
+
+
+_TAKES: Final[tuple[Callable[[Figure], float], ...]] = (
+    lambda figure: figure.seconds,
+    lambda figure: figure.cpu_seconds,
+)
+
+
+def _of(figures: Sequence[Figure], part: str, commit: str) -> Mapping[int, Figure]:
+    return {one.round: one for one in figures if (one.part, one.commit) == (part, commit)}
+
+
+def _full(commit: str) -> str:
+    named = subprocess.run(["git", "rev-parse", commit], cwd=ROOT, capture_output=True, text=True, check=True)
+    return str(named.stdout.strip())
+
+
+def main() -> int:
+    """Measure, keep every figure, and write the table into docs/benchmarks.md.
+
+    Returns:
+        0; whether the marks are reached is said in the table, and is no failure.
+    """
+    names = {"setup": SETUP, "demo": DEMO, "help": HELP, "ci": CI}
+    parser = argparse.ArgumentParser(prog="python -m bench.waits", description=__doc__)
+    parser.add_argument("base", help="the commit to compare with")
+    parser.add_argument("--now", default="HEAD", help="the commit that is measured (default: HEAD)")
+    parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 3], help="the numbers of the rounds")
+    parser.add_argument("--only", nargs="+", choices=names, default=list(names), help="measure these parts alone")
+    chosen = parser.parse_args()
+    commits = [_full(chosen.base), _full(chosen.now)]
+    RESULTS.parent.mkdir(exist_ok=True)
+    kept = [Figure(**one) for one in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
+    figures = [one for one in kept if one.commit in commits]
+    for figure in measure(commits, chosen.rounds, [names[name] for name in chosen.only]):
+        sys.stderr.write(f"{figure}\n")
+        same = (figure.part, figure.commit, figure.round)
+        figures = [*(one for one in figures if (one.part, one.commit, one.round) != same), figure]
+        RESULTS.write_text(json.dumps([asdict(one) for one in figures], indent=1))
+    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{markdown(figures, *commits)}\n\n{END}{after}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
