@@ -63,7 +63,7 @@ browser: setup
 	$(BIN)/python -m tests.wizard.browsers
 
 test: setup lint browser $(AWS_CLI) $(ORACLE) ## Everything CI runs.
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 faults: setup ## Everything that can go wrong, tried on real processes: a quarter of an hour or more; writes docs/faults.md.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults

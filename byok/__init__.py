@@ -1,1 +1,6 @@
 """Provision a SaaS customer's Aurora cluster and S3 buckets on KMS keys that the customer owns."""
+
+import os
+
+# pydantic looks for plugins in the metadata of everything that is installed, a tenth of the start of every program.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -29,11 +29,13 @@ class Child:
     Attributes:
         name: What people call it.
         log: Where its output goes.
+        begins_at: Where its own output begins in the log, in bytes: an earlier process may have written there.
     """
 
     name: str
     log: Path
     process: asyncio.subprocess.Process
+    begins_at: int = 0
 
     @classmethod
     async def start(
@@ -56,6 +58,7 @@ class Child:
         """
         leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(when_orphaned)), *command]
         with log.open("ab") as output:
+            begins_at = output.tell()
             process = await asyncio.create_subprocess_exec(
                 *leashed,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -64,7 +67,7 @@ class Child:
                 env=dict(environment),
                 start_new_session=True,
             )
-        return cls(name, log, process)
+        return cls(name, log, process, begins_at)
 
     @property
     def pid(self) -> int:
@@ -75,6 +78,12 @@ class Child:
     def running(self) -> bool:
         """Whether it has not ended."""
         return self.process.returncode is None
+
+    def said(self, words: str) -> bool:
+        """Whether some words are in its output so far."""
+        with self.log.open("rb") as output:
+            output.seek(self.begins_at)
+            return words.encode() in output.read()
 
     async def answers(self, fact: Callable[[], Awaitable[bool]], seconds: float) -> None:
         """Wait until a fact holds that shows that the child answers.

@@ -45,8 +45,7 @@ KEY_PAIR: Final = "local"
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""A worker is there in a second or two, and the server lists it. Now and then it does so only with the next poll, which
-begins after a minute."""
+"""Longer than the minute after which a worker's second poll begins: by then the server lists it in any case."""
 
 Say = Callable[[str], None]
 
@@ -161,6 +160,10 @@ class LocalStack:
         service = await self.service()
 
         async def polls() -> bool:
+            # Now and then the server lists a worker only with its next poll, which begins after a minute. What the
+            # worker logs is there at once, unless its log level leaves that out.
+            if worker.said("worker_started"):
+                return True
             # A worker's identity is its process id and host: one that ran before is not taken for this one.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
 

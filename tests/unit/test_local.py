@@ -46,6 +46,14 @@ async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path)
         await child.answers(never, 20)
 
 
+async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_path: Path) -> None:
+    first = await start(tmp_path, "print('ready')")
+    await first.process.wait()
+    second = await start(tmp_path, "print('not yet')")
+    await second.process.wait()
+    assert [first.said("ready"), second.said("ready"), second.said("not yet")] == [True, False, True]
+
+
 async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
     child = await start(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(LocalStackError, match=r"does not answer within 0\.1 s"):
