@@ -1,4 +1,4 @@
-"""The one door to Temporal for everything that is not a worker: whoever starts, watches or changes an environment.
+"""The one door to Temporal for everything that is not a worker: it starts, watches and changes environments.
 
-`connection` opens it, `environments` is it. It is imported module by module: the errors alone cost no Temporal client.
+`environments` is the door, `connection` opens it. Import from the modules: `errors` alone loads no Temporal client.
 """
