@@ -19,11 +19,20 @@ def write(results: Results, file: Path) -> None:
     Raises:
         ValueError: It lacks the two marks.
     """
-    before, begin, rest = file.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{file} lacks {BEGIN} or {END}")
-    file.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n{END}{after}")
+    put_between(BEGIN, END, markdown(results), file)
+
+
+def put_between(begin: str, end: str, text: str, file: Path) -> None:
+    """Replace what stands between two marks of a document.
+
+    Raises:
+        ValueError: It lacks one of the marks.
+    """
+    before, found_begin, rest = file.read_text().partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"{file} lacks {begin} or {end}")
+    file.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
 def markdown(results: Results) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import Spread, ratios
+from bench.report import put_between
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
@@ -130,7 +131,7 @@ def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str])
 
 
 def _one(commit: str, folder: Path, parts: Sequence[str]) -> Iterator[tuple[str, float, float]]:
-    if {DEMO, DEMO_AGAIN} & set(parts):
+    if DEMO in parts:
         fresh = Checkout(commit, folder / "demo")
         yield DEMO, *fresh.run("make demo")
         yield DEMO_AGAIN, *fresh.run("make demo")
@@ -226,9 +227,7 @@ def main() -> int:
         same = (figure.part, figure.commit, figure.round)
         figures = [*(one for one in figures if (one.part, one.commit, one.round) != same), figure]
         RESULTS.write_text(json.dumps([asdict(one) for one in figures], indent=1))
-    before, _, rest = DOCUMENT.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{markdown(figures, *commits)}\n\n{END}{after}")
+    put_between(BEGIN, END, f"{markdown(figures, *commits)}\n", DOCUMENT)
     return 0
 
 

@@ -27,7 +27,7 @@ TRANSIENT: Final = frozenset(
 """The answers after which the same read may succeed. Source: gRPC's status codes, and the SDK's own list."""
 
 PATIENCE: Final = timedelta(seconds=2)
-"""How long a read is retried, from its first failure on: a long poll has no patience left otherwise."""
+"""How long a read is retried after its first failure. A long poll may run for longer than this before it fails."""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)

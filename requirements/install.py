@@ -117,7 +117,7 @@ def is_installed(venv: Path, lock: Path) -> bool:
 
 
 def make_venv(venv: Path) -> None:
-    """Make a virtual environment where there is none, or none that runs."""
+    """Create a virtual environment, unless a working one exists."""
     python = program(venv, "python")
     with contextlib.suppress(OSError):
         if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
