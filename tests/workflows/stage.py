@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import (
     DELETE_ENVIRONMENT,
@@ -118,8 +119,10 @@ async def stage_for(
     activities: ScriptedActivities,
     task_queue: str,
     deployment: WorkerDeploymentConfig | None = None,
+    *,
+    sandbox: bool = False,
 ) -> AsyncIterator[Stage]:
-    """A worker on a task queue, versioned where a deployment is given."""
+    """A worker on a task queue, versioned where a deployment is given; workflows run in the sandbox if asked."""
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
             temporal.client,
@@ -129,6 +132,7 @@ async def stage_for(
             activity_executor=executor,
             max_concurrent_activities=8,
             deployment_config=deployment,
+            workflow_runner=SandboxedWorkflowRunner() if sandbox else UnsandboxedWorkflowRunner(),
         ):
             yield Stage(temporal.client, task_queue, activities)
 
@@ -146,7 +150,13 @@ def service(stage: Stage) -> EnvironmentService:
 
 
 @pytest_asyncio.fixture
-async def stage(temporal: WorkflowEnvironment) -> AsyncIterator[Stage]:
-    """A worker with activities that the test scripts."""
-    async with stage_for(temporal, ScriptedActivities(), f"queue-{uuid.uuid4().hex}") as ready:
+async def stage(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """A worker with activities that the test scripts.
+
+    The sandbox finds workflow code that is not deterministic, so the tests of workflows run in it. It loads the code
+    again for every run, so all other tests do without it, as workers do in production.
+    """
+    sandbox = "tests/workflows/" in request.node.nodeid
+    queue = f"queue-{uuid.uuid4().hex}"
+    async with stage_for(temporal, ScriptedActivities(), queue, sandbox=sandbox) as ready:
         yield ready

@@ -48,7 +48,7 @@ class Builds:
         config = deployment(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
         running = self._running[build] = AsyncExitStack()
         self.stages[build] = await running.enter_async_context(
-            stage_for(self.temporal, ScriptedActivities(), self.name, config)
+            stage_for(self.temporal, ScriptedActivities(), self.name, config, sandbox=True)
         )
         await asyncio.wait_for(self._polls(build), 20)
         if current:
