@@ -1,6 +1,7 @@
 """The ports of the local stack, all on 127.0.0.1."""
 
 import contextlib
+import random
 import socket
 from dataclasses import dataclass, fields
 from typing import Final, Self
@@ -8,6 +9,10 @@ from typing import Final, Self
 from byok.local.processes import LocalStackError
 
 HOST: Final = "127.0.0.1"
+
+_CHOOSABLE: Final = range(20_000, 32_000)
+"""Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections and to whoever binds to
+port 0: one of those may be taken again before the server that it was chosen for has started."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +26,9 @@ class Ports:
 
     @classmethod
     def free(cls) -> Self:
-        """Ports that nobody listens on."""
+        """Choose ports on which nothing listens."""
         with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in fields(cls)]
-            for one in sockets:
-                one.bind((HOST, 0))
-            return cls(*(one.getsockname()[1] for one in sockets))
+            return cls(*(_bind_to_any(held.enter_context(socket.socket())) for _ in fields(cls)))
 
     def must_be_free(self) -> None:
         """Refuse to start beside somebody else.
@@ -48,3 +50,11 @@ class Ports:
                         f"Port {port} is taken, perhaps by another `byok up`. Stop that, or choose another one with "
                         f"{option}."
                     ) from error
+
+
+def _bind_to_any(chooser: socket.socket) -> int:
+    while True:
+        port = random.choice(_CHOOSABLE)  # noqa: S311 - no secret
+        with contextlib.suppress(OSError):
+            chooser.bind((HOST, port))
+            return port

@@ -2,19 +2,17 @@
 
 import json
 import os
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from byok.local.ports import Ports
 from byok.local.stack import ROOT
 
 
 def doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"127.0.0.1:{free.getsockname()[1]}"
+    nobody = f"127.0.0.1:{Ports.free().temporal}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEMPORAL_", "BYOK_"))}
     environment = {
         **clean,

@@ -41,7 +41,9 @@ async def eventually(fact: Callable[[], bool | Awaitable[bool]], process: asynci
             found = fact()
             if found if isinstance(found, bool) else await found:
                 return
-            assert process.returncode is None, "it has ended"
+            if process.returncode is not None:
+                said, _ = await process.communicate()
+                pytest.fail(f"it ended with code {process.returncode}: {said.decode()}")
             await asyncio.wait([asyncio.create_task(process.wait())], timeout=0.05)
 
     await asyncio.wait_for(look(), 60)

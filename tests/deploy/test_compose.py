@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 import yaml
 
 import worker
+from byok.local.ports import Ports
 from byok.localaws.accounts import PLATFORM_CREDENTIALS
 from byok.settings import ApiSettings, Settings
 
@@ -146,13 +146,6 @@ def native(name: str, *more: str) -> list[str]:
     return [sys.executable, *arguments, *more]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def environment(**values: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("BYOK_", "AWS_", "TEMPORAL_"))}
     return {**kept, "PYTHONPATH": str(ROOT), **values}
@@ -166,7 +159,7 @@ def test_without_temporal_the_worker_says_so_and_ends() -> None:
     values = environment(
         **{key: value for key, value in local_values().items() if key != "AWS_ENDPOINT_URL"},
         AWS_CONFIG_FILE=os.devnull,
-        TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}",
+        TEMPORAL_ADDRESS=f"127.0.0.1:{Ports.free().web}",
     )
     ended = subprocess.run(
         native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -204,7 +197,7 @@ def test_worker_and_its_threads_keep_to_their_core() -> None:
 
 
 def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
-    port = free_port()
+    port = Ports.free().web
     here = {"4566": str(port), "0.0.0.0": "127.0.0.1", "/data": str(tmp_path / "data")}
     command = [here.get(argument, argument) for argument in native("local-aws")]
     process = subprocess.Popen(
@@ -221,12 +214,12 @@ def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
 
 
 def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
-    port = free_port()
+    port = Ports.free().web
     here = {"8000": str(port), "0.0.0.0": "127.0.0.1"}
     command = [here.get(argument, argument) for argument in native("web")]
     given = SERVICES["web"]["environment"]
     values = {key: value for key, value in local_values().items() if key in given}
-    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{free_port()}"
+    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{Ports.free().web}"
     process = subprocess.Popen(command, env=environment(**values), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         assert answers(f"http://127.0.0.1:{port}/health", process) == 200

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,15 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(LocalStackError, match=rf"Port {port} is taken.*--ui-port"):
             replace(Ports.free(), ui=port).must_be_free()
+
+
+def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
+    with socket.socket() as any_port:
+        any_port.bind((HOST, 0))
+        given_away = any_port.getsockname()[1]
+    ports = Ports.free()
+    assert len(set(astuple(ports))) == 4
+    assert max(astuple(ports)) < 32_768 <= given_away
 
 
 def test_two_equal_ports_are_refused() -> None:
