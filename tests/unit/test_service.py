@@ -28,7 +28,7 @@ from byok.service.errors import (
 from byok.temporal import plugin, register_search_attributes
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
 from tests.workflows.stage import Stage
-from tests.workflows.watching import ended, until
+from tests.workflows.watching import ended, until, until_called
 
 DISABLED = f"{S3_KEY} is disabled."
 
@@ -168,7 +168,7 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     hold = threading.Event()
     stage.activities.script["list_databases"] = [lambda: hold.wait(20)]
     await service.delete(deletion(environment_id))
-    await until(service, environment_id, lambda status: "list_databases" in stage.activities.calls)
+    await until_called(stage, "list_databases")
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
     status = await ended(service, environment_id)

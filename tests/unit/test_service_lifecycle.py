@@ -22,7 +22,7 @@ from byok.service.status import EnvironmentStatus
 from byok.service.waiting import waiting
 from tests.workflows.scripted import RDS_KEY, S3_KEY, Step, deletion, refusal, request
 from tests.workflows.stage import Stage
-from tests.workflows.watching import ended, until
+from tests.workflows.watching import ended, until, until_called
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -200,11 +200,6 @@ async def test_corrected_arn_goes_on(service: EnvironmentService, environment_id
     await service.replay(environment_id, rds_key_arn=RDS_KEY)
 
     assert (await ended(service, environment_id)).phase is Phase.READY
-
-
-async def until_called(stage: Stage, step: str) -> None:
-    while step not in stage.activities.calls:  # noqa: ASYNC110 - another thread counts
-        await asyncio.sleep(0.01)
 
 
 def forever() -> Step:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
+from tests.workflows.stage import Stage
 
 _DEADLINE = 30
 
@@ -34,3 +35,13 @@ async def until(
         raise AssertionError("it ended and the fact never held")
 
     return await asyncio.wait_for(found(), _DEADLINE)
+
+
+async def until_called(stage: Stage, step: str) -> None:
+    """Wait until a worker has begun a step: that alone changes no status, so `until` would miss it."""
+
+    async def called() -> None:
+        while step not in stage.activities.calls:  # noqa: ASYNC110 - another thread counts
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(called(), _DEADLINE)
