@@ -3,6 +3,7 @@
 import gc
 import os
 
+import hypothesis
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -12,6 +13,10 @@ from tests.localaws.server import aws, aws_server
 from tests.oracle.simulator import simulator
 from tests.programs import aws_cli, node, terraform
 from tests.workflows.stage import environment_id, service, stage, temporal
+
+# How long an example takes depends on what else this machine does.
+hypothesis.settings.register_profile("byok", deadline=None)
+hypothesis.settings.load_profile("byok")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -227,7 +227,6 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
     chosen = settings(
         derandomize=True,
         database=None,
-        deadline=None,
         max_examples=2,  # the one in which nothing happens, and the one of this number
         stateful_step_count=STEPS,
         phases=(Phase.generate,),

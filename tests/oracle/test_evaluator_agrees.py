@@ -18,7 +18,7 @@ EXAMPLES: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
 def test_every_decision_is_the_oracles(simulator: Simulator) -> None:
     decided: Counter[Effect] = Counter()
 
-    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None)
     @given(key_policy=KEY_POLICIES, identity_policies=IDENTITY_POLICIES)
     def agrees(key_policy: dict[str, Any], identity_policies: list[Policy]) -> None:
         theirs = simulator.effects(key_policy, CUSTOMER, identity_policies, CALLS)
