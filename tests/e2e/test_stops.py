@@ -108,7 +108,7 @@ async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machin
 
     assert status.problem is not None
     assert status.closed_at is not None
-    assert (status.closed_at - status.problem.at).total_seconds() < 3
+    assert (status.closed_at - status.problem.at).total_seconds() < 60, "the grace of 300 s is not waited for"
     prefix = f"probes/{request.environment_id}/"
     calls = machine.aws.control("GET", "calls")["calls"]
     refused = [call for call in calls if call["operation"] == "PutObject" and call["params"]["Key"].startswith(prefix)]
@@ -125,7 +125,7 @@ async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: W
     assert status.closed_at is not None
     first = next(entry for entry in status.timeline if entry.phase is status.problem.phase).entered_at
     took = (status.closed_at - first).total_seconds()
-    assert 2 <= took < 2 + 3
+    assert 2 <= took < 20, "neither less than the grace that was asked for, nor the 30 s of the default"
 
 
 @pytest.mark.parametrize("which", WhichKey)
