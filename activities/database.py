@@ -92,22 +92,13 @@ class DatabaseActivities:
             raise
 
     @activity.defn
-    async def await_cluster(self, task: DatabaseTask) -> ClusterResource:
-        """Look once whether the cluster is available; Temporal asks again.
-
-        Raises:
-            ApplicationError: `rds.NotReady`, tried again after `poll`; any status that does not lead to available by
-                itself stops at once, a lost key as the customer's problem.
-        """
-        return cluster_resource(await self._available_cluster(self._step(task, Phase.AWAITING_DATABASE), task))
-
-    @activity.defn
     async def ensure_writer(self, task: DatabaseTask) -> WriterResource:
         """Adopt the cluster's writer, or make it, once the cluster is available.
 
         Raises:
-            ApplicationError: As `await_cluster`, until the cluster takes an instance; `byok.NameTaken` stops; what RDS
-                refuses, as the table says.
+            ApplicationError: `rds.NotReady` until the cluster is available, tried again after `poll`; any status that
+                does not lead to available by itself stops at once, a lost key as the customer's problem;
+                `byok.NameTaken` stops; what RDS refuses, as the table says.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._available_cluster(step, task)
@@ -118,7 +109,7 @@ class DatabaseActivities:
         """Look once whether the writer is available; Temporal asks again.
 
         Raises:
-            ApplicationError: As `await_cluster`.
+            ApplicationError: As `ensure_writer` while it waits for the cluster.
         """
         step, name = self._step(task, Phase.AWAITING_DATABASE), task.cluster.writer_identifier
         found = await self._available(
@@ -130,13 +121,12 @@ class DatabaseActivities:
         )
         return writer_resource(found)
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def collect_database_evidence(self, task: DatabaseTask) -> DatabaseEvidence:
+    def read_back(self, task: DatabaseTask) -> DatabaseEvidence:
         """Read cluster and writer back and compare them with what was asked for (contract 98).
 
         Raises:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is; as
-                `await_cluster` where one of the two is not available any more.
+                `ensure_writer` where one of the two is not available any more.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
         with step.converted():

@@ -26,7 +26,7 @@ class EvidenceActivities:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
-        database = asyncio.create_task(asyncio.to_thread(self.database.collect_database_evidence, task))
+        database = asyncio.create_task(asyncio.to_thread(self.database.read_back, task))
         buckets = [
             asyncio.create_task(asyncio.to_thread(self.storage.read_back, plan.environment, bucket))
             for bucket in plan.buckets

@@ -32,10 +32,8 @@ from byok.domain.models import (
     BucketRemoval,
     BucketResource,
     Environment,
-    EnvironmentPlan,
     ObjectEvidence,
     Removal,
-    StorageEvidence,
     StorageTask,
 )
 from byok.domain.planning import Platform
@@ -90,33 +88,11 @@ class StorageActivities:
             raise having_made(refusal, _resource(task, created=made, objects=written)) from refusal
         return _resource(task, created=made, objects=written)
 
-    @activity.defn(no_thread_cancel_exception=True)
-    def write_initial_objects(self, task: StorageTask) -> BucketResource:
-        """Write what is not there yet: a step of its own for environments that were begun when it was one.
-
-        Raises:
-            ApplicationError: As `ensure_bucket`.
-        """
-        step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
-        with step.converted():
-            for item in task.bucket.objects:
-                _must_be_written(s3, task, item)
-        return _resource(task, objects=[item.key for item in task.bucket.objects])
-
-    @activity.defn(no_thread_cancel_exception=True)
-    def collect_storage_evidence(self, plan: EnvironmentPlan) -> StorageEvidence:
-        """Read every bucket's default encryption and every object's key back (contract 98, 119).
+    def read_back(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
+        """Read one bucket's default encryption and its objects' keys back (contract 98, 119).
 
         Raises:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
-        """
-        return StorageEvidence(buckets=tuple(self.read_back(plan.environment, bucket) for bucket in plan.buckets))
-
-    def read_back(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
-        """Read one bucket's default encryption and its objects' keys back; no step of its own.
-
-        Raises:
-            ApplicationError: As `collect_storage_evidence`.
         """
         step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
         with step.converted():

@@ -65,19 +65,16 @@ WRITE: Final = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-_AWAIT: Final = ActivityConfig(
+# It waits for the cluster first: Aurora takes 5 to 15 minutes, and what is not there after an hour does not come.
+MAKE_WRITER: Final = ActivityConfig(**{**WRITE, "schedule_to_close_timeout": timedelta(minutes=60)})
+
+AWAIT_WRITER: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=1),  # one describe, tried again by the server while it is not there yet
+    schedule_to_close_timeout=timedelta(minutes=45),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
-
-# Aurora takes 5 to 15 minutes; what is not there after an hour does not come by waiting.
-AWAIT_CLUSTER: Final = ActivityConfig(**_AWAIT, schedule_to_close_timeout=timedelta(minutes=60))
-AWAIT_WRITER: Final = ActivityConfig(**_AWAIT, schedule_to_close_timeout=timedelta(minutes=45))
-
-# It waits for the cluster first. The write itself is settled, as every other.
-MAKE_WRITER: Final = ActivityConfig(**{**WRITE, "schedule_to_close_timeout": timedelta(minutes=60)})
 
 LOOK_AT_ONCE: Final = LocalActivityConfig(
     # It fits into one workflow task of 8 s, which the SDK would have to renew after four fifths of them. What AWS

@@ -25,11 +25,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.statuses import OnFailure, Phase
 from workflows.execution import (
-    AWAIT_CLUSTER,
     AWAIT_WRITER,
     LOOK_AT_ONCE,
     MAKE_WRITER,
-    PLAN,
     PLAN_LOCALLY,
     READ_BACK,
     WRITE,
@@ -44,12 +42,6 @@ from workflows.removal import Left, remove
 from workflows.settling import end, settled, unless_cancelled
 from workflows.tenant_names import name_keys
 
-ONE_STEP_EACH = "one-step-each"
-"""Marks the runs in which the plan takes no step, and a bucket, the writer and the proof take one each."""
-
-LAST_LOOK_AT_ONCE = "last-look-at-once"
-"""Marks, of those, the runs in which the proof takes a step only where it fails at once."""
-
 
 @workflow.defn(name=PROVISION_ENVIRONMENT)
 class ProvisionEnvironment:
@@ -63,8 +55,6 @@ class ProvisionEnvironment:
 
     The cluster comes first because it alone proves the Aurora key, in seconds and with nothing there yet to undo.
     Writes that a key can refuse run one after another, so that a reset to a failed one repeats none of the others.
-
-    Environments that were begun in other steps go on in those.
     """
 
     def __init__(self) -> None:
@@ -72,15 +62,12 @@ class ProvisionEnvironment:
         self._plan: EnvironmentPlan | None = None
         self._database_available = False
         self._evidence: Evidence | None = None
-        self._one_step_each = self._last_look_at_once = False
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
         """All phases in their order; the result is the evidence, read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
         must_run_as(expected, f"the workflow id of environment {request.environment_id}")
-        self._last_look_at_once = workflow.patched(LAST_LOOK_AT_ONCE)
-        self._one_step_each = self._last_look_at_once or workflow.patched(ONE_STEP_EACH)
         self._record = ProgressRecord(request)
         try:
             plan = await self._validate_keys(request)
@@ -95,19 +82,12 @@ class ProvisionEnvironment:
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
         self._begin(Phase.VALIDATING_KEYS)
-        plan = await self._planned(request)
+        plan = await workflow.execute_local_activity_method(PlanActivities.plan_environment, request, **PLAN_LOCALLY)
         findings, _ = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)
         self._plan = plan
         return plan
-
-    async def _planned(self, request: ProvisionRequest) -> EnvironmentPlan:
-        if self._one_step_each:
-            return await workflow.execute_local_activity_method(
-                PlanActivities.plan_environment, request, **PLAN_LOCALLY
-            )
-        return await workflow.execute_activity_method(PlanActivities.plan_environment, request, **PLAN)
 
     async def _create_cluster(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_CLUSTER)
@@ -151,23 +131,9 @@ class ProvisionEnvironment:
                 self._record.resources = self._record.resources.with_bucket(kept)
             raise
         self._record.resources = self._record.resources.with_bucket(made)
-        if bucket.objects and not self._one_step_each:
-            unless_cancelled()
-            filled = await settled(
-                workflow.start_activity_method(
-                    StorageActivities.write_initial_objects, task, **named(WRITE, bucket.name)
-                )
-            )
-            self._record.resources = self._record.resources.with_bucket(filled)
 
     async def _await_database(self, plan: EnvironmentPlan) -> None:
         task, names = _database(plan), plan.cluster
-        if not self._one_step_each:
-            cluster = await workflow.execute_activity_method(
-                DatabaseActivities.await_cluster, task, **named(AWAIT_CLUSTER, names.identifier)
-            )
-            self._record.resources = self._record.resources.with_cluster(cluster)
-            unless_cancelled()
         writer = await settled(
             workflow.start_activity_method(
                 DatabaseActivities.ensure_writer, task, **named(MAKE_WRITER, names.writer_identifier)
@@ -184,16 +150,10 @@ class ProvisionEnvironment:
     async def _verify(self, plan: EnvironmentPlan) -> Evidence:
         self._begin(Phase.VERIFYING)
         # Only where nothing follows it: a replay from a later step would look again.
-        if self._last_look_at_once and plan.tenant is None:
+        if plan.tenant is None:
             look = workflow.start_local_activity_method(EvidenceActivities.collect_evidence, plan, **LOOK_AT_ONCE)
             return await at_once(look, lambda: _evidence(plan))
-        if self._one_step_each:
-            return await _evidence(plan)
-        database = await workflow.execute_activity_method(
-            DatabaseActivities.collect_database_evidence, _database(plan), **READ_BACK
-        )
-        storage = await workflow.execute_activity_method(StorageActivities.collect_storage_evidence, plan, **READ_BACK)
-        return Evidence(database=database, buckets=storage.buckets, collected_at=workflow.now())
+        return await _evidence(plan)
 
     async def _name_keys(self, plan: EnvironmentPlan) -> None:
         if plan.tenant is None:

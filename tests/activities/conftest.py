@@ -118,6 +118,11 @@ class Bench:
                     raise
         raise AssertionError(f"{activity} was still being tried again after {_MOST_ATTEMPTS} attempts")
 
+    def await_cluster(self) -> None:
+        """Wait until RDS says that the cluster is available."""
+        waiter = self.aws.operator("rds").get_waiter("db_cluster_available")
+        waiter.wait(DBClusterIdentifier=self.plan.cluster.identifier, WaiterConfig={"Delay": 0, "MaxAttempts": 1000})
+
     def build(self) -> None:
         """The whole environment, in the order of the workflow."""
         self.settle(self.keys.probe_s3_key, self.plan.environment)

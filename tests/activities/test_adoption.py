@@ -154,7 +154,7 @@ def test_own_empty_bucket_gets_the_corrected_key(bench: Bench) -> None:
 def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(bench: Bench) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
-    bench.settle(bench.database.await_cluster, bench.database_task)
+    bench.await_cluster()
     bench.aws.operator("rds").create_db_instance(
         DBInstanceIdentifier=bench.plan.cluster.writer_identifier,
         DBClusterIdentifier=bench.plan.cluster.identifier,
@@ -172,7 +172,7 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench
     bench.settle(bench.database.ensure_cluster, bench.database_task)
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
 
-    problem = stopped(bench, bench.database.await_cluster, bench.database_task)
+    problem = stopped(bench, bench.database.ensure_writer, bench.database_task)
 
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"  # contract 89, 111
     assert problem.key_arn == bench.plan.environment.rds_key_arn
@@ -181,7 +181,7 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench
 def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: Bench) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
-    bench.settle(bench.database.await_cluster, bench.database_task)
+    bench.await_cluster()
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
@@ -195,7 +195,7 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: B
 def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: Bench) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
-    bench.settle(bench.database.await_cluster, bench.database_task)
+    bench.await_cluster()
     rds, name = bench.aws.operator("rds"), bench.plan.cluster.identifier
     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False)
     gone = rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)["DBCluster"]
@@ -217,7 +217,7 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ben
 
 
 def test_cluster_that_vanishes_is_said_to_have_vanished(bench: Bench) -> None:
-    problem = stopped(bench, bench.database.await_cluster, bench.database_task)
+    problem = stopped(bench, bench.database.ensure_writer, bench.database_task)
 
     assert problem.code == "byok.Vanished"
 
@@ -227,27 +227,24 @@ def test_evidence_that_does_not_hold_names_what_differs(bench: Bench) -> None:
     bucket = bench.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     bench.aws.operator("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
+    storage = stopped(bench, bench.evidence.collect_evidence, bench.plan)
     bench.aws.operator("rds").modify_db_cluster(
         DBClusterIdentifier=bench.plan.cluster.identifier, DeletionProtection=False, ApplyImmediately=True
     )
 
-    storage = stopped(bench, bench.storage.collect_storage_evidence, bench.plan)
-    database = stopped(bench, bench.database.collect_database_evidence, bench.database_task)
+    both = stopped(bench, bench.evidence.collect_evidence, bench.plan)
 
-    together = stopped(bench, bench.evidence.collect_evidence, bench.plan)
-
-    assert storage.code == database.code == together.code == "byok.VerificationFailed"  # contract 98
-    assert together.message == database.message, "always the same one of two"
+    assert storage.code == both.code == "byok.VerificationFailed"  # contract 98
     assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
-    assert "deletion_protection is False and not True" in database.message
+    assert "deletion_protection is False and not True" in both.message, "always the same one of two"
 
 
 def test_reason_that_head_hides_is_asked_for(bench: Bench) -> None:
     bench.build()
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.s3_key_arn)
 
-    again = stopped(bench, bench.storage.write_initial_objects, bench.storage_task())
-    verifying = stopped(bench, bench.storage.collect_storage_evidence, bench.plan)
+    again = stopped(bench, bench.storage.ensure_bucket, bench.storage_task())
+    verifying = stopped(bench, bench.evidence.collect_evidence, bench.plan)
 
     assert again.code == verifying.code == "s3.KMS.DisabledException"
 

@@ -29,8 +29,7 @@ def assert_exactly_as_planned(bench: Bench) -> None:
     for bucket in plan.buckets:
         versions = s3.list_object_versions(Bucket=bucket.name).get("Versions", [])
         assert {version["Key"] for version in versions} == {item.key for item in bucket.objects}
-    bench.settle(bench.database.collect_database_evidence, bench.database_task)
-    bench.settle(bench.storage.collect_storage_evidence, plan)
+    bench.settle(bench.evidence.collect_evidence, plan)
 
 
 @pytest.mark.parametrize("call", CALLS)

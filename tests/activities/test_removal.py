@@ -116,7 +116,6 @@ def _deletion(bench: Bench) -> DeleteRequest:
 
 def test_objects_of_others_keep_their_bucket(bench: Bench) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
     name = bench.plan.buckets[0].name
     for key in "abcd":
         bench.aws.platform("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
@@ -132,7 +131,6 @@ def test_objects_of_others_keep_their_bucket(bench: Bench) -> None:
 
 def test_another_version_of_an_initial_object_is_somebody_elses(bench: Bench) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
     name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
     bench.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
 
@@ -143,7 +141,6 @@ def test_another_version_of_an_initial_object_is_somebody_elses(bench: Bench) ->
 
 def test_deleted_initial_object_does_not_keep_its_bucket(bench: Bench) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    bench.settle(bench.storage.write_initial_objects, bench.storage_task())
     name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
     bench.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
 

@@ -174,6 +174,29 @@ def test_a_document_links_to_files_that_are_there(name: str) -> None:
         assert (ROOT / target).exists(), target
 
 
+def steps() -> set[str]:
+    """The activities, which are the steps that status, errors and documents speak of."""
+    return {
+        node.name
+        for file in (ROOT / "activities").glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(ast.unparse(decorator).startswith("activity.defn") for decorator in node.decorator_list)
+    }
+
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=shown)
+def test_a_document_names_no_step_that_is_not_there(file: Path) -> None:
+    text = file.read_text()
+    resumed = {words.replace(" ", "_") for words in re.findall(r"goes on from ([a-z ]+);", text)}
+    verbs = {name.partition("_")[0] for name in steps()}
+    named = set(re.findall(rf"`((?:{'|'.join(verbs)})_(?!x`)[a-z_]+)`", text))
+    assert resumed | named <= steps()
+
+
 def test_a_hook_runs_a_tool_of_the_virtual_environment_and_nothing_that_is_fetched() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert repository["repo"] == "local"

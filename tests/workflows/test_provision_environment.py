@@ -74,12 +74,12 @@ async def test_happy_environment_costs_what_it_always_cost(stage: Stage, environ
     assert len(stage.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
-    # Start and completion, two for the mark of the steps' version, one each for the plan and the proof, three for each
-    # other activity, two for each phase but the one that was published with the start; what is left are workflow tasks,
-    # whose number depends on which of two answers comes first.
+    # Start and completion, one each for the plan and the proof, three for each other activity, two for each phase but
+    # the one that was published with the start; what is left are workflow tasks, whose number depends on which of two
+    # answers comes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
     steps, phases = len(stage.activities.calls) - 2, len((await stage.progress(environment_id)).timeline) - 1
-    assert len(kinds) - len(workflow_tasks) == 2 + 2 + 2 + 3 * steps + 2 * phases
+    assert len(kinds) - len(workflow_tasks) == 2 + 2 + 3 * steps + 2 * phases
     assert len(workflow_tasks) <= 3 * (steps + 1)
 
 

@@ -44,7 +44,6 @@ from byok.domain.models.resources import (
     Removal,
     Resources,
     Snapshot,
-    StorageEvidence,
     WriterResource,
 )
 
@@ -80,7 +79,6 @@ __all__ = [
     "Request",
     "Resources",
     "Snapshot",
-    "StorageEvidence",
     "StorageTask",
     "TenantCheckPlan",
     "TenantOutcome",

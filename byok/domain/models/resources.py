@@ -125,12 +125,6 @@ class BucketEvidence(Record):
     objects: tuple[ObjectEvidence, ...]
 
 
-class StorageEvidence(Record):
-    """What S3 says about every bucket of an environment."""
-
-    buckets: tuple[BucketEvidence, ...]
-
-
 class Evidence(Record):
     """The proof that an environment is on the customer's keys, read back from AWS."""
 
