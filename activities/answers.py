@@ -5,8 +5,8 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
-from byok.domain.errors import OPERATIONS, Outcome, Row, classify
-from byok.domain.remediation import Remedy
+from byok.domain.problems.aws_errors import OPERATIONS, Outcome, Row, classify
+from byok.domain.problems.remediation import Remedy
 
 _T = TypeVar("_T")
 

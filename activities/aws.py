@@ -29,11 +29,11 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.answers import TenantRoleError, code_of, message_of, row_of
 from activities.heartbeat import note, recall
 from byok.domain.arns import WhichKey
-from byok.domain.errors import Outcome
 from byok.domain.models import Environment, Problem, TenantRole
-from byok.domain.problems import problem
-from byok.domain.remediation import Remedy, Subject
-from byok.domain.statuses import Phase, Undertaking
+from byok.domain.phases import Phase, Undertaking
+from byok.domain.problems.aws_errors import Outcome
+from byok.domain.problems.build import problem
+from byok.domain.problems.remediation import Remedy, Subject
 from byok.domain.vendor import VendorProfile
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 from activities.answers import or_absent, outcome_of
 from byok.domain.arns import partition_of
-from byok.domain.bucket_policy import bucket_policy
-from byok.domain.errors import Outcome
+from byok.domain.iam.bucket_policy import bucket_policy
 from byok.domain.models import Environment
+from byok.domain.problems.aws_errors import Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -35,9 +35,9 @@ from byok.domain.models import (
     Removal,
     WriterResource,
 )
+from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, undertaking_of
 from byok.domain.planning import Platform
-from byok.domain.remediation import Remedy
-from byok.domain.statuses import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, undertaking_of
+from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient

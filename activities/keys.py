@@ -18,14 +18,14 @@ from activities.answers import or_absent, outcome_of
 from activities.aws import AwsClients, Step
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
 from activities.heartbeat import note, recall
+from byok.domain.access import organisation_of
 from byok.domain.arns import WhichKey, parse_key_arn
-from byok.domain.bucket_policy import probe_bucket_policy
-from byok.domain.errors import Outcome
+from byok.domain.iam.bucket_policy import probe_bucket_policy
 from byok.domain.models import Environment, KeyProof
-from byok.domain.organisations import organisation_of
+from byok.domain.phases import Phase
 from byok.domain.planning import Platform
-from byok.domain.remediation import Remedy
-from byok.domain.statuses import Phase
+from byok.domain.problems.aws_errors import Outcome
+from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

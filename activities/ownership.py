@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from byok.domain.models import Environment
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 
 
 def is_ours(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:

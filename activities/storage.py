@@ -36,9 +36,9 @@ from byok.domain.models import (
     Removal,
     StorageTask,
 )
+from byok.domain.phases import Phase, undertaking_of
 from byok.domain.planning import Platform
-from byok.domain.remediation import Remedy
-from byok.domain.statuses import Phase, undertaking_of
+from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,11 +18,11 @@ from activities.aws import AwsClients, Step
 from activities.buckets import default_encryption, tags_of
 from activities.ownership import is_ours
 from byok.domain.arns import WhichKey, parse_key_arn
-from byok.domain.errors import Outcome
 from byok.domain.models import Environment, EnvironmentCheck, KeyMarks, KeyTenant, Problem, TenantTask
+from byok.domain.phases import AliasState, Phase, Undertaking
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
-from byok.domain.remediation import Remedy, alias_remediation
-from byok.domain.statuses import AliasState, Phase, Undertaking
+from byok.domain.problems.aws_errors import Outcome
+from byok.domain.problems.remediation import Remedy, alias_remediation
 from byok.domain.tenant import TagDifference, alias_outcome, names_another_tenant
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Final
 from temporalio.common import SearchAttributeKey
 
 from byok.domain.models import CheckKeysRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 
 TASK_QUEUE: Final = "byok"
 

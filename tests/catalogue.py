@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.domain.arns import WhichKey, account_of
-from byok.domain.policies import Grantee, Statement, key_statements, owner_statement
+from byok.domain.iam.statements import Grantee, Statement, key_statements, owner_statement
 from byok.domain.vendor import VendorProfile
 
 S3, RDS = WhichKey.S3, WhichKey.RDS

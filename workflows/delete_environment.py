@@ -20,9 +20,9 @@ with workflow.unsafe.imports_passed_through():
         Problem,
         ProvisionRequest,
     )
-    from byok.domain.problems import problem
-    from byok.domain.remediation import Remedy, Subject
-    from byok.domain.statuses import Phase, Undertaking
+    from byok.domain.phases import Phase, Undertaking
+    from byok.domain.problems.build import problem
+    from byok.domain.problems.remediation import Remedy, Subject
     from byok.domain.vendor import VendorProfile
 from workflows.execution import PLAN, READ_BACK
 from workflows.failures import PhaseStoppedError, ended_on_request, problem_of, stopped

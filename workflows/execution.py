@@ -11,7 +11,7 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-from byok.domain.errors import TABLE, Outcome
+from byok.domain.problems.aws_errors import TABLE, Outcome
 
 _DEFINITE: Final = [
     f"{row.service}.{row.code}"

@@ -11,9 +11,9 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 
 with workflow.unsafe.imports_passed_through():
     from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, Record, TenantRequest
-    from byok.domain.problems import problem
-    from byok.domain.remediation import Remedy, Subject
-    from byok.domain.statuses import Phase, Undertaking
+    from byok.domain.phases import Phase, Undertaking
+    from byok.domain.problems.build import problem
+    from byok.domain.problems.remediation import Remedy, Subject
     from byok.domain.vendor import VendorProfile
 from workflows.settling import told_to_end
 

@@ -7,7 +7,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.keys import KeyActivities
     from byok.domain.arns import WhichKey
     from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProof, Problem
-    from byok.domain.statuses import Phase
+    from byok.domain.phases import Phase
 from workflows.execution import PROBE, named
 from workflows.failures import ended_on_request, problem_of
 from workflows.settling import settled

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
         TenantRequest,
         TimelineEntry,
     )
-    from byok.domain.statuses import Phase
+    from byok.domain.phases import Phase
 
 
 class ProgressRecord:

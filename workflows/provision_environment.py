@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
         ProvisionRequest,
         StorageTask,
     )
-    from byok.domain.statuses import OnFailure, Phase
+    from byok.domain.phases import OnFailure, Phase
 from workflows.execution import (
     AWAIT_WRITER,
     LOOK_AT_ONCE,

@@ -10,7 +10,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.tenant import TenantActivities
     from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
-    from byok.domain.statuses import Phase
+    from byok.domain.phases import Phase
 from workflows.execution import PLAN, READ_BACK, named
 from workflows.failures import PhaseStoppedError, ended_on_request, problem_of, stopped
 from workflows.identity import must_run_as

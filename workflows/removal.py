@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
         Problem,
         Removal,
     )
-    from byok.domain.statuses import Phase
+    from byok.domain.phases import Phase
 from workflows.execution import REMOVE, named
 from workflows.failures import ended_on_request, problem_of
 

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
         TenantPlan,
         TenantTask,
     )
-    from byok.domain.statuses import Phase
+    from byok.domain.phases import Phase
 from workflows.execution import WRITE, named
 from workflows.failures import PhaseStoppedError, ended_on_request, problem_of
 from workflows.settling import settled, unless_cancelled

@@ -18,7 +18,7 @@ from typing import Final
 from bench.api.load import Load
 from bench.figures import Spread, percentile, ratios
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.local.environment import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from bench.asking import Asking
 from bench.machine import Machine, machine
 from byok.contracts import environment_workflow_id
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 
 _PROOF_ALONE: Final = "GetBucketEncryption"

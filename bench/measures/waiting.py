@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import PendingActivityState
 from bench.asking import Asking
 from bench.machine import Machine, machine
 from byok.contracts import PHASE, environment_workflow_id
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 
 _NEVER: Final = 86_400.0

@@ -5,9 +5,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from byok.domain.arns import WhichKey
-from byok.domain.findings import Severity
+from byok.domain.iam.check.report import Verdict
+from byok.domain.iam.findings import Severity
 from byok.domain.models import Problem
-from byok.domain.policy_check.report import Verdict
 from byok.service.status import EnvironmentSummary
 
 

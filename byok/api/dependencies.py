@@ -13,9 +13,9 @@ from byok.api.access import Caller
 from byok.api.following import Followers
 from byok.api.problems import ProblemError, invalid
 from byok.api.state import ApiState
+from byok.domain.access import Scope
 from byok.domain.arns import REGION_PATTERN
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
-from byok.domain.organisations import Scope
 from byok.service.environments import EnvironmentService
 
 _bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")

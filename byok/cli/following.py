@@ -5,7 +5,7 @@ from rich.live import Live
 
 from byok.cli import views
 from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from byok.service.waiting import waiting

@@ -7,9 +7,9 @@ from typing import Final
 from rich.text import Text
 
 from byok.cli.text import folded, stacked
-from byok.domain.findings import Finding, Severity
-from byok.domain.key_diagnosis import usable
-from byok.domain.policy_check.report import PolicyReport, Verdict
+from byok.domain.diagnosis.diagnose import usable
+from byok.domain.iam.check.report import PolicyReport, Verdict
+from byok.domain.iam.findings import Finding, Severity
 
 _MARKS: Final = {Verdict.ALLOWED: ("✓", "green"), Verdict.DENIED: ("✗", "red"), Verdict.UNKNOWN: ("?", "yellow")}
 _COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}

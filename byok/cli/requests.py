@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from byok.cli.output import UsageError
 from byok.domain.arns import account_of
 from byok.domain.models import CheckKeysRequest, Problem, ProvisionRequest, Resources
-from byok.domain.payload import PayloadError, read_payload, with_payload_expanded
-from byok.domain.problems import arn_problems, tenant_problems
+from byok.domain.onboarding.payload import PayloadError, read_payload, with_payload_expanded
+from byok.domain.problems.build import arn_problems, tenant_problems
 from byok.settings import Settings
 
 Request = TypeVar("Request", bound=CheckKeysRequest)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from byok.cli.text import folded, stacked
 from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
-from byok.domain.statuses import AliasState, Phase
+from byok.domain.phases import AliasState, Phase
 from byok.service.replay import continuation
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.service.waiting import waiting

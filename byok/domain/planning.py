@@ -7,7 +7,6 @@ from typing import Final
 from byok.domain import naming
 from byok.domain.arns import WhichKey, account_of
 from byok.domain.blueprint import Blueprint
-from byok.domain.commands import CustomerCommands
 from byok.domain.models import (
     BucketPlan,
     CheckKeysRequest,
@@ -24,8 +23,9 @@ from byok.domain.models import (
     TenantRequest,
     TenantRole,
 )
-from byok.domain.problems import arn_problems, tenant_problems
-from byok.domain.statuses import Undertaking
+from byok.domain.onboarding.customer_commands import CustomerCommands
+from byok.domain.phases import Undertaking
+from byok.domain.problems.build import arn_problems, tenant_problems
 from byok.domain.tenant import TenantMarks
 from byok.domain.vendor import VendorProfile
 

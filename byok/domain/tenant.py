@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from byok.domain.arns import WhichKey
-from byok.domain.statuses import AliasState
+from byok.domain.phases import AliasState
 from byok.domain.vendor import VendorProfile
 
 # What an alias may hold; a tag's value may hold all of it and more (KMS, CreateAlias and Tag).

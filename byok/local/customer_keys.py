@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Self
 
 from botocore.exceptions import ClientError
 
-from byok.domain.commands import TENANT_ROLE_OUTPUT
 from byok.domain.models import TenantRole
-from byok.domain.payload import RDS_KEY, S3_KEY, read_payload
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
+from byok.domain.onboarding.payload import RDS_KEY, S3_KEY, read_payload
 from byok.domain.vendor import VendorProfile
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template

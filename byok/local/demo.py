@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest, TenantOutcome
-from byok.domain.statuses import AliasState, Phase
+from byok.domain.phases import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.local.stack import REGION, LocalStack
 from byok.service.environments import EnvironmentService

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from byok.domain.errors import OPERATIONS
-from byok.domain.evaluation import Access, Caller, Decision, Effect, Policy, evaluate_identity
+from byok.domain.iam.evaluator import Access, Caller, Decision, Effect, Policy, evaluate_identity
+from byok.domain.problems.aws_errors import OPERATIONS
 from byok.localaws.call import AwsError, Call
 from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD, Role
 

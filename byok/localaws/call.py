@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from byok.domain.evaluation import Caller
+from byok.domain.iam.evaluator import Caller
 
 
 @dataclass

@@ -13,9 +13,9 @@ from xml.etree import ElementTree as ET
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 
 from byok.domain.arns import partition_of
-from byok.domain.conditions import UnknownConditionError
-from byok.domain.evaluation import Access, Effect, evaluate
-from byok.domain.policies import via_service
+from byok.domain.iam.conditions import UnknownConditionError
+from byok.domain.iam.evaluator import Access, Effect, evaluate
+from byok.domain.iam.statements import via_service
 from byok.localaws.accounts import authorize
 from byok.localaws.call import AwsError, Call
 from byok.localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve

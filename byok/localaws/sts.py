@@ -5,7 +5,7 @@ import string
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from byok.domain.evaluation import Access, decide
+from byok.domain.iam.evaluator import Access, decide
 from byok.localaws.accounts import identity_policies, principal_keys
 from byok.localaws.call import AwsError, Call, Handler
 from byok.localaws.world import WORLD, Role, Session

@@ -2,14 +2,14 @@
 
 It can be run as a file, which is best, since terminals break long lines and forget the beginnings of long outputs; or
 be pasted as a whole, into AWS CloudShell for example. It leaves nothing behind in that shell but its one function. What
-it prints is read by `byok.domain.collected`.
+it prints is read by `byok.domain.diagnosis.key_facts`.
 """
 
 import shlex
 from typing import Final
 
 from byok.domain.arns import WhichKey
-from byok.domain.collected import FORMAT, SCRIPT_FILE
+from byok.domain.diagnosis.key_facts import FORMAT, SCRIPT_FILE
 
 
 def collection_script(

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from byok.domain.arns import WhichKey, account_of, check_key_arns, partition_of
-from byok.domain.commands import (
+from byok.domain.iam.statements import Grantee, Statement, key_statements
+from byok.domain.onboarding.customer_commands import (
     PROFILE,
     STACK_NAME,
     STACK_NAME_PATTERN,
@@ -13,7 +14,6 @@ from byok.domain.commands import (
     TENANT_ROLE_FILE,
     CustomerCommands,
 )
-from byok.domain.policies import Grantee, Statement, key_statements
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE, external_id_of
 from byok.domain.vendor import VendorProfile
 

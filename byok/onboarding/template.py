@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from byok.domain.arns import WhichKey
-from byok.domain.payload import RDS_KEY, S3_KEY
-from byok.domain.policies import Grantee, Statement, key_policy, key_statements, owner_statement
+from byok.domain.iam.statements import Grantee, Statement, key_policy, key_statements, owner_statement
+from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.vendor import TENANT, VendorProfile
 from byok.onboarding.yaml import Function, GetAtt, Ref, Sub, dump
 

@@ -7,8 +7,8 @@ It may do nothing but that, on nothing but these two keys.
 from typing import Any, Final
 
 from byok.domain.arns import WhichKey
-from byok.domain.commands import TENANT_ROLE_OUTPUT
-from byok.domain.payload import RDS_KEY, S3_KEY
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
+from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE
 from byok.domain.vendor import TENANT, VendorProfile
 from byok.onboarding.template import role_parameter

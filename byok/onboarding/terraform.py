@@ -9,8 +9,8 @@ import re
 from typing import Final
 
 from byok.domain.arns import WhichKey, partition_of
-from byok.domain.payload import RDS_KEY, S3_KEY
-from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.vendor import TENANT, VendorProfile
 
 TERRAFORM_FILE: Final = "byok-kms-keys.tf"

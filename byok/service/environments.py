@@ -21,7 +21,7 @@ from byok.domain.models import (
     TenantRequest,
     TenantRole,
 )
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service import lifecycle
 from byok.service.errors import (
     CheckFailedError,

@@ -13,7 +13,7 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok import contracts
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import failure_of, task_failure_of
 from byok.service.polling import PollingWorker, polling_workers

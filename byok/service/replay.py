@@ -11,7 +11,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 

@@ -16,7 +16,7 @@ from byok.contracts import (
     environment_workflow_id,
 )
 from byok.domain.models import Evidence, Progress, ProvisionRequest, TimelineEntry
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 
 _FIRST: Final = Phase.VALIDATING_KEYS
 

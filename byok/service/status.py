@@ -29,7 +29,7 @@ from byok.domain.models import (
     TenantRole,
     TimelineEntry,
 )
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.histories import problems_in
 
 WORKER_PATIENCE: Final = timedelta(seconds=3)

@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from byok.domain.arns import REGION_PATTERN
-from byok.domain.commands import PROFILE, STACK_NAME
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
-from byok.domain.payload import PayloadError, with_payload_expanded
-from byok.domain.problems import arn_problems
-from byok.domain.statuses import OnFailure
+from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME
+from byok.domain.onboarding.payload import PayloadError, with_payload_expanded
+from byok.domain.phases import OnFailure
+from byok.domain.problems.build import arn_problems
 from byok.domain.vendor import VendorProfile
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from byok.api.access import ANYBODY, Caller
-from byok.domain.organisations import Scope
+from byok.domain.access import Scope
 
 COOKIE: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600

@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.replay import Continuation, continuation
 from byok.service.status import EnvironmentStatus
 from byok.service.waiting import waiting

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Request
 
 from byok.api.dependencies import EnvironmentId, owned
-from byok.domain.organisations import Scope
+from byok.domain.access import Scope
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session, Sessions
 

@@ -5,7 +5,7 @@ from temporalio.exceptions import ApplicationError
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from tests.activities.conftest import Bench, stop_of
 from tests.breakages import BREAKAGES, Breakage
 from tests.localaws.server import Aws

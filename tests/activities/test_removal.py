@@ -4,8 +4,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import Belongings, BucketRemoval, DatabaseRemoval, DeleteRequest
+from byok.domain.phases import Phase
 from byok.domain.planning import plan_deletion
-from byok.domain.statuses import Phase
 from byok.localaws.world import WORLD
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import REGION

@@ -12,12 +12,12 @@ from temporalio.exceptions import ApplicationError
 from activities.aws import AwsClients
 from activities.tenant import TenantActivities
 from byok.domain.arns import WhichKey, parse_key_arn
-from byok.domain.commands import TENANT_ROLE_OUTPUT
+from byok.domain.iam.statements import s3_key_statements
 from byok.domain.models import KeyTenant, TenantRole, TenantTask
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
+from byok.domain.phases import AliasState, Undertaking
 from byok.domain.planning import plan_tenant
-from byok.domain.policies import s3_key_statements
-from byok.domain.remediation import Remedy
-from byok.domain.statuses import AliasState, Undertaking
+from byok.domain.problems.remediation import Remedy
 from byok.localaws.kms import pages
 from byok.onboarding.tenant_role import tenant_role_template
 from tests.activities.conftest import PLATFORM, Bench, stop_of

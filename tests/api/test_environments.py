@@ -6,7 +6,7 @@ from http import HTTPStatus
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.api.conftest import Portal, asked
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, refusal

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.api.conftest import Portal, Serve, asked

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from byok.domain.arns import WhichKey
-from byok.domain.policies import Grantee, key_statements
-from byok.domain.statuses import Phase
+from byok.domain.iam.statements import Grantee, key_statements
+from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
 from byok.localaws.kms.policies import default_policy
 from tests.api.conftest import Portal

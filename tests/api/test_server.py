@@ -14,8 +14,8 @@ import uvicorn
 
 from byok.api.access import Authenticator, Caller, OpenAccess
 from byok.api.state import ApiState
-from byok.domain.organisations import Scope
-from byok.domain.statuses import Phase
+from byok.domain.access import Scope
+from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST, Ports
 from byok.service.environments import EnvironmentService

@@ -17,7 +17,7 @@ from byok.domain.models import (
     TenantRole,
     TimelineEntry,
 )
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import Creation
 from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
 from byok.service.lifecycle import Replay

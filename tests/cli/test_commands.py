@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.errors import CheckFailedError
 from tests.cli.conftest import Run
 from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, problem, status

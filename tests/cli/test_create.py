@@ -7,7 +7,7 @@ import pytest
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import OnFailure, Phase
+from byok.domain.phases import OnFailure, Phase
 from byok.service.errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
 from byok.service.status import Waiting
 from tests.cli.conftest import Run

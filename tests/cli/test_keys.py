@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.payload import payload_of
+from byok.domain.onboarding.payload import payload_of
 from byok.onboarding.template import keys_template
 from tests.catalogue import BROKEN, VENDOR, Place
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
-from tests.unit.test_key_diagnosis import collection, metadata, right
+from tests.unit.test_diagnose import collection, metadata, right
 
 ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
 PLACE = Place(ROLE, "eu-central-1", "444455556666")

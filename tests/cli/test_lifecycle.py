@@ -8,7 +8,7 @@ import pytest
 from byok.domain.arns import WhichKey
 from byok.domain.models import BucketResource, ClusterResource, Deletion, Problem, Resources
 from byok.domain.models.resources import Snapshot
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentNotFoundError,

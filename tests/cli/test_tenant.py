@@ -4,7 +4,7 @@ import pytest
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import KeyTenant, TenantOutcome
-from byok.domain.statuses import AliasState, Phase
+from byok.domain.phases import AliasState, Phase
 from byok.service.errors import EnvironmentNotReadyError
 from byok.service.status import Waiting
 from tests.cli.conftest import Run

@@ -4,9 +4,9 @@ import asyncio
 import json
 
 from byok.domain.arns import WhichKey
-from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.report import check_policy
-from byok.domain.statuses import Phase
+from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.report import check_policy
+from byok.domain.phases import Phase
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
 from tests.breakages import good

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.commands import CustomerCommands
-from byok.domain.statuses import Phase
+from byok.domain.onboarding.customer_commands import CustomerCommands
+from byok.domain.phases import Phase
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.collection import collection_script
 from byok.onboarding.template import keys_template

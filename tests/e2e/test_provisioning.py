@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from tests.e2e.conftest import BIN, Machine
 
 EVERY_CALL = {

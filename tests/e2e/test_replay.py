@@ -17,7 +17,7 @@ from temporalio.api.enums.v1 import EventType
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.local.stack import ROOT
 from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus

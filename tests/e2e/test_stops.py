@@ -10,7 +10,7 @@ from byok.cli.requests import content
 from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from tests.breakages import BREAKAGES, Breakage, good
 from tests.e2e.conftest import Finished, Machine
 from tests.localaws.server import REGION

@@ -13,8 +13,8 @@ from activities.buckets import make_bucket
 from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, TenantRole
+from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import plan_environment
-from byok.domain.statuses import AliasState, Phase
 from byok.local.customer_keys import KeyPair
 from byok.service.errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
 from tests.activities.conftest import PLATFORM

@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.local.stack import ROOT
 from tests.e2e.fleet import Fleet, fleet
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from byok.domain.organisations import Scope
+from byok.domain.access import Scope
 from byok.local.environment import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child

@@ -10,7 +10,7 @@ from byok.blueprints import load_blueprint
 from byok.contracts import environment_workflow_id, tenant_workflow_id
 from byok.domain.arns import WhichKey, parse_key_arn
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.localaws.server import VENDOR

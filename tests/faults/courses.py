@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from byok.domain.arns import parse_key_arn
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.faults import checker

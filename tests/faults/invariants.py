@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem, ProvisionRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.faults import checker

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest
-from byok.domain.statuses import Phase, Undertaking
+from byok.domain.phases import Phase, Undertaking
 from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.errors import (

@@ -8,7 +8,7 @@ from typing import Any
 
 from byok.contracts import PROVISION_ENVIRONMENT, TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import WhichKey
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.status import EnvironmentStatus

@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
-from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
 from byok.domain.vendor import VendorProfile
 from byok.localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
 from byok.localaws.app import LocalAws, serve

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.commands import TENANT_ROLE_OUTPUT
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
 from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template

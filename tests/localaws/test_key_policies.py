@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.policy_check.document import PolicyDocumentError, read_document
+from byok.domain.iam.check.document import PolicyDocumentError, read_document
 from byok.localaws.kms.policies import default_policy
 from byok.localaws.world import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, Aws

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.policies import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
 from tests.localaws.parity import OTHER_REGION, TwoAccounts
 from tests.localaws.server import VENDOR
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.bucket_policy import bucket_policy
+from byok.domain.iam.bucket_policy import bucket_policy
 from tests.localaws.parity import OTHER_REGION, TwoAccounts
 
 HIDDEN = (

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from byok.domain.evaluation import Access, Caller
-from byok.domain.policies import via_service
+from byok.domain.iam.evaluator import Access, Caller
+from byok.domain.iam.statements import via_service
 from byok.localaws.kms.usage import KeyUse
 
 REGION: Final = "eu-central-1"

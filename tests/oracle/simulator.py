@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from byok.domain.evaluation import Access, Effect, Policy
+from byok.domain.iam.evaluator import Access, Effect, Policy
 from tests.programs import TOOLS, absent
 
 PROGRAM: Final = Path(__file__).with_name("simulate.mjs")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from hypothesis import given, settings
 
-from byok.domain.evaluation import Effect, Policy, decide
+from byok.domain.iam.evaluator import Effect, Policy, decide
 from tests.oracle.generated import CALLS, CUSTOMER, IDENTITY_POLICIES, KEY_POLICIES
 from tests.oracle.simulator import Simulator
 

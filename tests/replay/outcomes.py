@@ -11,7 +11,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import Belongings, Removal
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, deletion, naming, refusal, request
 from tests.workflows.stage import Stage

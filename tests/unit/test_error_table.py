@@ -9,8 +9,8 @@ from botocore import xform_name
 from botocore.model import Shape
 
 from byok.domain.arns import WhichKey
-from byok.domain.errors import OPERATIONS, TABLE, Outcome, classify
-from byok.domain.remediation import Remedy, Subject, remediation
+from byok.domain.problems.aws_errors import OPERATIONS, TABLE, Outcome, classify
+from byok.domain.problems.remediation import Remedy, Subject, remediation
 from byok.domain.vendor import VendorProfile
 
 ROOT = Path(__file__).parents[2]

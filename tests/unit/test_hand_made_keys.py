@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.commands import CustomerCommands
-from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"

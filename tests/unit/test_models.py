@@ -18,7 +18,7 @@ from byok.domain.models import (
     Resources,
     WriterResource,
 )
-from byok.domain.statuses import OnFailure, Phase
+from byok.domain.phases import OnFailure, Phase
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"

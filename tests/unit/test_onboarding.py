@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey, partition_of
-from byok.domain.commands import CustomerCommands
-from byok.domain.evaluation import Access, Caller, evaluate
-from byok.domain.policies import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.iam.evaluator import Access, Caller, evaluate
+from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, external_id_of
 from byok.domain.vendor import VendorProfile
 from byok.localaws.cloudformation.template import Scope, read_template

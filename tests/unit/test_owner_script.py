@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.collected import Collection
-from byok.domain.key_diagnosis import diagnose
+from byok.domain.diagnosis.diagnose import diagnose
+from byok.domain.diagnosis.key_facts import Collection
 from byok.onboarding.collection import collection_script
 from tests.catalogue import VENDOR
-from tests.unit.test_key_diagnosis import KEYS, PLACE
+from tests.unit.test_diagnose import KEYS, PLACE
 
 S3, RDS = KEYS.values()
 PAYLOAD = json.dumps({"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}, separators=(",", ":"))

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from byok.domain.models import CheckKeysRequest, ProvisionRequest
-from byok.domain.payload import PayloadError, payload_of, read_payload
+from byok.domain.onboarding.payload import PayloadError, payload_of, read_payload
 
 S3 = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 RDS = "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222"

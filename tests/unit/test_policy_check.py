@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.domain.findings import Severity
-from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.document import PolicyDocumentError, decode, read_policy
-from byok.domain.policy_check.report import PolicyReport, Verdict, check_policy
+from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.document import PolicyDocumentError, decode, read_policy
+from byok.domain.iam.check.report import PolicyReport, Verdict, check_policy
+from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
 from tests.catalogue import BROKEN, VENDOR, Broken, Place
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byok.domain.arns import WhichKey
-from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.document import PolicyDocumentError
-from byok.domain.policy_check.report import check_policy
-from byok.domain.policy_merge import PolicyMergeError, merge_policy
+from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.document import PolicyDocumentError
+from byok.domain.iam.check.report import check_policy
+from byok.domain.iam.merge import PolicyMergeError, merge_policy
 from tests.catalogue import BROKEN, VENDOR, Broken, Place
 
 PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")

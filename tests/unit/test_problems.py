@@ -6,9 +6,9 @@ import pytest
 
 from byok.domain.arns import ArnFault, WhichKey
 from byok.domain.models import Problem
-from byok.domain.problems import arn_problems, problem
-from byok.domain.remediation import Remedy, Subject, remediation
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
+from byok.domain.problems.build import arn_problems, problem
+from byok.domain.problems.remediation import Remedy, Subject, remediation
 from byok.domain.vendor import VendorProfile
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

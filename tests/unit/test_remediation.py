@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byok.domain.arns import ArnFault, WhichKey
-from byok.domain.policies import rds_key_statements, s3_key_statements
-from byok.domain.remediation import Remedy, Subject, alias_remediation, arn_remediation, remediation
-from byok.domain.statuses import Undertaking
+from byok.domain.iam.statements import rds_key_statements, s3_key_statements
+from byok.domain.phases import Undertaking
+from byok.domain.problems.remediation import Remedy, Subject, alias_remediation, arn_remediation, remediation
 from byok.domain.vendor import VendorProfile
 
 BOTOCORE = botocore.session.get_session()

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service import connection as door
 from byok.service import reading as watching
 from byok.service import start

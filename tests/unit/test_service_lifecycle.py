@@ -9,7 +9,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
 from byok.domain.models import Belongings
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
     EnvironmentBusyError,

@@ -8,7 +8,7 @@ import pytest
 
 from byok.contracts import tenant_workflow_id
 from byok.domain.models import TenantRequest, TenantRole
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service import histories, tenant_names
 from byok.service import reading as door
 from byok.service.environments import EnvironmentService

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from byok.domain.arns import WhichKey
-from byok.domain.statuses import AliasState
+from byok.domain.phases import AliasState
 from byok.domain.tenant import (
     TagDifference,
     TenantMarks,

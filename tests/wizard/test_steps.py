@@ -1,6 +1,6 @@
 """The way through the wizard without JavaScript, page by page."""
 
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
 from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal

@@ -7,8 +7,8 @@ from html import unescape
 import pytest
 
 from byok.api.access import Caller, OpenAccess
-from byok.domain.organisations import Scope
-from byok.domain.statuses import Phase
+from byok.domain.access import Scope
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.wizard.routes import environments

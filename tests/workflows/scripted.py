@@ -10,7 +10,6 @@ from temporalio.exceptions import ApplicationError
 
 from byok.blueprints import load_blueprint
 from byok.domain.arns import WhichKey
-from byok.domain.errors import classify
 from byok.domain.models import (
     Belongings,
     BucketEvidence,
@@ -39,10 +38,11 @@ from byok.domain.models import (
     TenantTask,
     WriterResource,
 )
+from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
-from byok.domain.problems import problem
-from byok.domain.remediation import Subject
-from byok.domain.statuses import AliasState, Phase
+from byok.domain.problems.aws_errors import classify
+from byok.domain.problems.build import problem
+from byok.domain.problems.remediation import Subject
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"

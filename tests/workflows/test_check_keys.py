@@ -5,7 +5,7 @@ import uuid
 from byok.contracts import CHECK_KEYS
 from byok.domain.arns import WhichKey
 from byok.domain.models import CheckKeysRequest, KeyCheck
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal
 from tests.workflows.stage import Stage
 

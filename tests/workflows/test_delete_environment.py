@@ -8,7 +8,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from byok.domain.models import Belongings, Removal, Snapshot
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from tests.workflows.scripted import PLATFORM, RDS_KEY, deletion, problems_in, refusal, request
 from tests.workflows.stage import Stage
 

@@ -14,7 +14,7 @@ from activities.aws import having_made
 from byok.contracts import PHASE, PROBLEM_CODE, environment_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.models import Problem, Removal
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, bucket_of, problems_in, refusal, request
 from tests.workflows.stage import Stage

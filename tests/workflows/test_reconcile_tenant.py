@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
 from byok.domain.arns import WhichKey
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
 from tests.workflows.stage import Stage
 

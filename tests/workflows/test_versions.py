@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service import polling, reading, status
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError

@@ -24,7 +24,7 @@ from byok.domain.arns import KEY_ARN_MAX
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
 from byok.domain.models.base import Request
 from byok.domain.naming import ENVIRONMENT_ID_MAX
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 
 router = APIRouter(

@@ -10,9 +10,9 @@ from byok.api.answers import PolicyAnswer
 from byok.api.dependencies import Reader, Service, State, Writer
 from byok.api.problems import documented, invalid
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, WhichKey, parse_key_arn
+from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.report import examine
 from byok.domain.models import CheckKeysRequest, KeyCheck
-from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.report import examine
 
 router = APIRouter(
     tags=["keys"],

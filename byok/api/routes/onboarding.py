@@ -9,8 +9,8 @@ from byok.api.answers import OnboardingValues
 from byok.api.dependencies import Reader, Region, State
 from byok.api.problems import ProblemError, documented
 from byok.domain.arns import WhichKey
-from byok.domain.commands import PROFILE, STACK_NAME, TEMPLATE_FILE
-from byok.domain.policies import Statement
+from byok.domain.iam.statements import Statement
+from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME, TEMPLATE_FILE
 from byok.onboarding.kit import OnboardingKit
 from byok.onboarding.template import keys_template
 

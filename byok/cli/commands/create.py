@@ -7,7 +7,7 @@ import typer
 
 from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role
 from byok.cli.output import USAGE, UsageError, console, print_json, reported, say
-from byok.domain.statuses import OnFailure
+from byok.domain.phases import OnFailure
 
 if TYPE_CHECKING:
     from byok.domain.models import ProvisionRequest

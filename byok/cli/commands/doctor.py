@@ -10,7 +10,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, pr
 from byok.cli.platform import PlatformRole, known_region, platform_role
 
 if TYPE_CHECKING:
-    from byok.domain.findings import Finding
+    from byok.domain.iam.findings import Finding
 
 
 def doctor(
@@ -56,7 +56,7 @@ def diagnose(
     """
     with reported(as_json=as_json):
         from byok.cli import key_views
-        from byok.domain.key_diagnosis import usable
+        from byok.domain.diagnosis.diagnose import usable
 
         findings = _diagnosed(file)
         if as_json:
@@ -67,7 +67,7 @@ def diagnose(
 
 
 def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
-    from byok.domain.payload import PayloadError, with_payload_expanded
+    from byok.domain.onboarding.payload import PayloadError, with_payload_expanded
     from byok.onboarding.collection import collection_script
     from byok.settings import Settings
 
@@ -82,9 +82,9 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
 
 
 def _diagnosed(file: Path) -> "tuple[Finding, ...]":
-    from byok.domain.collected import Collection, CollectionError
-    from byok.domain.key_diagnosis import diagnose as diagnosed
-    from byok.domain.policy_check.document import PolicyDocumentError, decode
+    from byok.domain.diagnosis.diagnose import diagnose as diagnosed
+    from byok.domain.diagnosis.key_facts import Collection, CollectionError
+    from byok.domain.iam.check.document import PolicyDocumentError, decode
     from byok.settings import Settings
 
     try:

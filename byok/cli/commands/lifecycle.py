@@ -85,7 +85,7 @@ def delete(
 
 
 def _keys(s3_key_arn: str | None, rds_key_arn: str | None, payload: str | None) -> dict[str, str]:
-    from byok.domain.payload import PayloadError, read_payload, with_payload_expanded
+    from byok.domain.onboarding.payload import PayloadError, read_payload, with_payload_expanded
 
     try:
         if payload is not None:

@@ -49,7 +49,7 @@ def onboarding(
     Exit codes: 0 printed; 2 wrong usage.
     """
     with reported(as_json=as_json):
-        from byok.domain.commands import PROFILE, STACK_NAME
+        from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME
         from byok.onboarding.kit import OnboardingKit
         from byok.settings import Settings
 
@@ -116,7 +116,7 @@ def template(
 
 
 def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple[str, str]:
-    from byok.domain.commands import TEMPLATE_FILE, TENANT_ROLE_FILE
+    from byok.domain.onboarding.customer_commands import TEMPLATE_FILE, TENANT_ROLE_FILE
     from byok.onboarding.template import keys_template
     from byok.onboarding.tenant_role import tenant_role_template
     from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
@@ -138,7 +138,7 @@ def _show(kit: "OnboardingKit") -> None:
     import textwrap
 
     from byok.domain.arns import WhichKey
-    from byok.domain.commands import TEMPLATE_FILE
+    from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
     from byok.onboarding.kit import PREREQUISITES, WARNINGS
 
     out = console()
@@ -193,7 +193,7 @@ def _show(kit: "OnboardingKit") -> None:
 
 
 def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> None:
-    from byok.domain.commands import TENANT_ROLE_FILE
+    from byok.domain.onboarding.customer_commands import TENANT_ROLE_FILE
 
     prose(
         "A role in your account lets the platform put that name there itself. It can do nothing else, and only on "

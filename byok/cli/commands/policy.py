@@ -30,7 +30,7 @@ def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None)
     with reported():
         import json
 
-        from byok.domain.policies import Grantee, key_statements
+        from byok.domain.iam.statements import Grantee, key_statements
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
@@ -59,9 +59,9 @@ def check(
     """
     with reported(as_json=as_json):
         from byok.cli import key_views
-        from byok.domain.policy_check.calls import PlatformSide
-        from byok.domain.policy_check.document import PolicyDocumentError
-        from byok.domain.policy_check.report import examine
+        from byok.domain.iam.check.calls import PlatformSide
+        from byok.domain.iam.check.document import PolicyDocumentError
+        from byok.domain.iam.check.report import examine
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
@@ -101,8 +101,8 @@ def merge(
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
     """
     with reported():
-        from byok.domain.policy_check.document import PolicyDocumentError, decode
-        from byok.domain.policy_merge import PolicyMergeError, merge_policy
+        from byok.domain.iam.check.document import PolicyDocumentError, decode
+        from byok.domain.iam.merge import PolicyMergeError, merge_policy
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
@@ -126,7 +126,7 @@ def merge(
         if not merged.changed:
             say("Nothing to do: the policy has the statements.")
         elif known is not None and out is not None and str(out) != "-":
-            from byok.domain.commands import CustomerCommands
+            from byok.domain.onboarding.customer_commands import CustomerCommands
 
             put = CustomerCommands(role, region, settings.vendor).put_policy(known, str(out))
             say(f"The owner of the key puts it there: {put}")

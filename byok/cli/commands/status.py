@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from byok.cli.output import console, print_json, reported, say
-from byok.domain.statuses import Phase
+from byok.domain.phases import Phase
 
 
 def status(

@@ -5,7 +5,7 @@ from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.models.base import Record
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
-from byok.domain.statuses import Phase, Undertaking
+from byok.domain.phases import Phase, Undertaking
 
 
 class Environment(Record):

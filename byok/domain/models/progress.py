@@ -8,7 +8,7 @@ from byok.domain.arns import WhichKey
 from byok.domain.models.base import Record
 from byok.domain.models.requests import ProvisionRequest, TenantRequest, TenantRole
 from byok.domain.models.resources import Deletion, Evidence, Resources
-from byok.domain.statuses import AliasState, Phase
+from byok.domain.phases import AliasState, Phase
 
 
 class Problem(Record):

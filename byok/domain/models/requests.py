@@ -7,8 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ROLE_ARN_PATTERN
 from byok.domain.models.base import Request
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
-from byok.domain.payload import with_payload_expanded
-from byok.domain.statuses import OnFailure
+from byok.domain.onboarding.payload import with_payload_expanded
+from byok.domain.phases import OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any, Final
 
-from byok.domain.conditions import UnknownConditionError, check_operator
+from byok.domain.iam.conditions import UnknownConditionError, check_operator
 from byok.localaws.call import AwsError
 from byok.localaws.world import WORLD
 

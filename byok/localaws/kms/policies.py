@@ -1,16 +1,16 @@
 """Key policies as KMS takes them: well-formed, naming principals that can exist, and not locking their owner out.
 
-What is well-formed is said in one place, `byok.domain.policy_check.document`, for this and for the offline check.
+What is well-formed is said in one place, `byok.domain.iam.check.document`, for this and for the offline check.
 """
 
 import re
 from typing import Any, Final
 
 from byok.domain.arns import partition_of
-from byok.domain.conditions import UnknownConditionError, check_operator
-from byok.domain.evaluation import Access, Caller, evaluate, statements_of
-from byok.domain.patterns import as_list
-from byok.domain.policy_check.document import PolicyDocumentError, read_document
+from byok.domain.iam.check.document import PolicyDocumentError, read_document
+from byok.domain.iam.conditions import UnknownConditionError, check_operator
+from byok.domain.iam.evaluator import Access, Caller, evaluate, statements_of
+from byok.domain.iam.wildcards import as_list
 from byok.localaws.call import AwsError
 from byok.localaws.world import WORLD
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
-from byok.domain.evaluation import Access, Caller, Effect, decide, evaluate, evaluate_identity
+from byok.domain.iam.evaluator import Access, Caller, Effect, decide, evaluate, evaluate_identity
 from byok.localaws.accounts import identity_policies, principal_keys
 from byok.localaws.world import WORLD, Grant, Key, KeyFacts
 

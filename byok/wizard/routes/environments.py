@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse, Response
 
 from byok.api.dependencies import State
 from byok.api.routes.events import Seen, begin_after
-from byok.domain.commands import CustomerCommands
-from byok.domain.statuses import Phase
+from byok.domain.onboarding.customer_commands import CustomerCommands
+from byok.domain.phases import Phase
 from byok.domain.tenant import TenantNameError, check_tenant_name
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError

@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from byok.api.dependencies import State
 from byok.api.routes.onboarding import template_file
 from byok.domain.arns import WhichKey, account_of
-from byok.domain.commands import TEMPLATE_FILE
+from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.document import PolicyDocumentError
+from byok.domain.iam.check.report import PolicyReport, document_report
+from byok.domain.iam.check.report import examine as examine_policy
 from byok.domain.models import CheckKeysRequest, KeyCheck, Problem
-from byok.domain.policy_check.calls import PlatformSide
-from byok.domain.policy_check.document import PolicyDocumentError
-from byok.domain.policy_check.report import PolicyReport, document_report
-from byok.domain.policy_check.report import examine as examine_policy
+from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import keys_template
 from byok.service.errors import ServiceError

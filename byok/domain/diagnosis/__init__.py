@@ -1,0 +1,1 @@
+"""What is wrong with two keys, from what their owner can see of them."""

@@ -1,6 +1,0 @@
-"""What AWS's errors mean: one table, a module of rows per service, and nobody else who decides."""
-
-from byok.domain.errors.row import Outcome, Row
-from byok.domain.errors.table import OPERATIONS, TABLE, classify
-
-__all__ = ["OPERATIONS", "TABLE", "Outcome", "Row", "classify"]

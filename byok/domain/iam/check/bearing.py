@@ -1,0 +1,92 @@
+"""Whether a statement bears on a call of the platform's: yes, no, or not to be said from here.
+
+AWS knows more of a call than anybody does beforehand: the organisation, the network, what S3 and RDS put into it. A
+part of a statement that hangs on such a thing may go either way, whatever it would come to without it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from byok.domain.iam.check.calls import ABSENT, PlatformSide
+from byok.domain.iam.conditions import Tested
+from byok.domain.iam.evaluator import Access, Addressed, Examination, Policy, examine
+from byok.domain.iam.wildcards import as_list
+
+
+@dataclass(frozen=True)
+class Bearing:
+    """How one statement bears on one call.
+
+    Attributes:
+        one: The statement, part by part.
+        applies: Whether it does; None where that cannot be said, for the reasons in `doubts`.
+        doubts: Why it cannot be said.
+    """
+
+    one: Examination
+    applies: bool | None
+    doubts: tuple[str, ...] = ()
+
+
+def bearings(policy: Policy, access: Access, platform: PlatformSide) -> list[Bearing]:
+    """Every statement of a policy, held against one call."""
+    return [_bearing(one, platform) for one in examine(policy, access)]
+
+
+def unknowable(test: Tested) -> bool:
+    """Whether a condition hangs on something that only AWS sees when the call is made, or that is not known here."""
+    return test.holds is None or (test.actual is None and test.key.lower() not in ABSENT)
+
+
+def resource_in_doubt(one: Examination, platform: PlatformSide) -> bool:
+    """Whether a statement names a key, and which key has the policy is not known."""
+    if platform.key_arn is not None:
+        return False
+    patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))
+    return "*" not in patterns and any(":key/" in pattern for pattern in patterns)
+
+
+def doubt_of(test: Tested) -> str:
+    """Why it cannot be said whether a condition holds."""
+    why = test.unknown or "only AWS sees that when the call is made, so it cannot be said from here"
+    return f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}: {why}."
+
+
+def _bearing(one: Examination, platform: PlatformSide) -> Bearing:
+    certain = [one.action]
+    if not _may_deny_the_whole_account(one, platform):
+        certain.append(one.addressed is not Addressed.NO)
+    if not resource_in_doubt(one, platform):
+        certain.append(one.resource)
+    certain += [bool(test.holds) for test in one.conditions if not unknowable(test)]
+    if not all(certain):
+        return Bearing(one, applies=False)
+    doubts = tuple(_doubts(one, platform))
+    return Bearing(one, applies=None if doubts else True, doubts=doubts)
+
+
+def _doubts(one: Examination, platform: PlatformSide) -> Iterator[str]:
+    if _may_deny_the_whole_account(one, platform):
+        yield (
+            f"NotPrincipal names {platform.role_arn} and not its account, {platform.caller.root_arn}, and AWS may then "
+            "deny the whole account."
+        )
+    if resource_in_doubt(one, platform):
+        name = "Resource" if "Resource" in one.statement else "NotResource"
+        shown = ", ".join(as_list(one.statement[name]))
+        yield (
+            f"{name} is {shown}, and it is not known here whether that is this key. It should be *, which in a key "
+            "policy means the key itself."
+        )
+    for test in one.conditions:
+        if unknowable(test):
+            yield doubt_of(test)
+
+
+def _may_deny_the_whole_account(one: Examination, platform: PlatformSide) -> bool:
+    """IAM user guide, "NotPrincipal with Deny": who excepts a role has to except its account, too."""
+    if one.statement.get("Effect") != "Deny" or one.addressed is not Addressed.NO:
+        return False
+    excepted = one.statement.get("NotPrincipal")
+    named = as_list(excepted.get("AWS", [])) if isinstance(excepted, dict) else []
+    return platform.role_arn in named and not {platform.account, platform.caller.root_arn} & set(named)

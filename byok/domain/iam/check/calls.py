@@ -1,0 +1,191 @@
+"""Every call that the platform makes with a customer's key, in the context in which AWS makes it.
+
+Sources: S3 user guide, "Using server-side encryption with AWS KMS keys"; "Encrypting Amazon Aurora resources"; AWS KMS
+developer guide, "kms:ViaService" and "kms:GrantIsForAWSResource". S3 and RDS call KMS as the platform's role (forward
+access sessions), so the role is the principal, and the service stands in `kms:ViaService`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from byok.domain.arns import WhichKey, account_of, partition_of
+from byok.domain.iam.evaluator import Access, Caller
+from byok.domain.iam.statements import via_service
+
+
+class Need(StrEnum):
+    """What a call is needed for."""
+
+    PROVISIONING = "provisioning"
+    OPERATION = "operation"
+
+
+@dataclass(frozen=True)
+class PlatformCall:
+    """One call of the platform's.
+
+    Attributes:
+        permission: The entry of the statement that is to allow it, `kms:GenerateDataKey*`.
+        action: The call itself, `kms:GenerateDataKey`.
+        service: Through which service it is made.
+        need: Without it, whether provisioning stops, or something later.
+        purpose: What it is for, in words.
+        for_aws_resource: Whether a grant on an AWS resource is meant.
+    """
+
+    permission: str
+    action: str
+    service: str
+    need: Need
+    purpose: str
+    for_aws_resource: bool = False
+
+
+_PROVISIONING, _OPERATION = Need.PROVISIONING, Need.OPERATION
+
+CALLS: Final[dict[WhichKey, tuple[PlatformCall, ...]]] = {
+    WhichKey.S3: (
+        PlatformCall("kms:GenerateDataKey*", "kms:GenerateDataKey", "s3", _PROVISIONING, "S3 encrypts what is written"),
+        PlatformCall("kms:Decrypt", "kms:Decrypt", "s3", _PROVISIONING, "S3 decrypts what is read"),
+        PlatformCall("kms:Encrypt", "kms:Encrypt", "s3", _OPERATION, "S3 encrypts small data directly"),
+        PlatformCall("kms:ReEncrypt*", "kms:ReEncryptFrom", "s3", _OPERATION, "S3 takes data over from this key"),
+        PlatformCall("kms:ReEncrypt*", "kms:ReEncryptTo", "s3", _OPERATION, "S3 takes data over to this key"),
+        PlatformCall(
+            "kms:GenerateDataKey*",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "s3",
+            _OPERATION,
+            "S3 prepares a data key for later",
+        ),
+        PlatformCall("kms:DescribeKey", "kms:DescribeKey", "s3", _OPERATION, "S3 looks at the key"),
+    ),
+    WhichKey.RDS: (
+        PlatformCall("kms:DescribeKey", "kms:DescribeKey", "rds", _PROVISIONING, "RDS looks at the key"),
+        PlatformCall(
+            "kms:CreateGrant", "kms:CreateGrant", "rds", _PROVISIONING, "RDS gets its own access for the cluster", True
+        ),
+        PlatformCall("kms:ListGrants", "kms:ListGrants", "rds", _OPERATION, "RDS looks at its access", True),
+        PlatformCall("kms:RevokeGrant", "kms:RevokeGrant", "rds", _OPERATION, "RDS gives its access back", True),
+    ),
+}
+
+_ADMINISTRATION: Final = tuple(
+    (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
+)
+# What would turn one key into the other, or let the platform do itself what only a service has to do.
+_NEVER: Final[dict[WhichKey, tuple[tuple[str, str | None], ...]]] = {
+    WhichKey.S3: (
+        *_ADMINISTRATION,
+        ("kms:CreateGrant", None),
+        ("kms:CreateGrant", "rds"),
+        ("kms:DescribeKey", "rds"),
+    ),
+    WhichKey.RDS: (
+        *_ADMINISTRATION,
+        *(
+            (f"kms:{action}", service)
+            for action in ("Decrypt", "GenerateDataKey", "Encrypt")
+            for service in (None, "rds", "s3")
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class PlatformSide:
+    """Who calls, and where.
+
+    Attributes:
+        role_arn: The platform's role.
+        region: The environment's Region.
+        key_arn: The key, None where only its policy is known.
+    """
+
+    role_arn: str
+    region: str
+    key_arn: str | None = None
+
+    @property
+    def account(self) -> str:
+        """The platform's account."""
+        return account_of(self.role_arn)
+
+    @property
+    def caller(self) -> Caller:
+        """A session of the role, of a name that no session can have: the name is the worker's own business."""
+        return _session(self.role_arn)
+
+    def access(self, call: PlatformCall) -> Access:
+        """The call as KMS sees it."""
+        return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
+
+    def too_wide(self, which: WhichKey) -> Iterator[tuple[str, Access]]:
+        """Calls that the policy has to deny, each with what it would mean to allow it (contract 74-79)."""
+        name = self.role_arn.rpartition("/")[2]
+        other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
+        stranger = _session(f"arn:{partition_of(self.region)}:iam::{_nobody(self.account)}:role/{name}")
+        elsewhere = "eu-west-1" if self.region != "eu-west-1" else "eu-west-2"
+        for call in CALLS[which]:
+            own, action, service = call.for_aws_resource, call.action, call.service.upper()
+            yield (
+                f"the platform may call {action} directly, and not only through {service}",
+                self._access(self.caller, action, None, self.region, for_resource=False),
+            )
+            yield (
+                f"the platform may call {action} through {service} of another Region",
+                self._access(self.caller, action, call.service, elsewhere, for_resource=own),
+            )
+            yield (
+                f"the platform may call {action} through other services than {service}",
+                self._access(self.caller, action, "ec2", self.region, for_resource=own),
+            )
+            for caller, whose in ((other, "another role of the platform's account"), (stranger, "another account")):
+                yield (
+                    f"{whose} may call {action}",
+                    self._access(caller, action, call.service, self.region, for_resource=own),
+                )
+            if own:
+                yield (
+                    f"the platform may call {action} for grants that are not for AWS's own resources",
+                    self._access(self.caller, action, call.service, self.region, for_resource=False),
+                )
+        for action, through in _NEVER[which]:
+            how = f"through {through.upper()}" if through else "directly"
+            yield (
+                f"the platform may call {action} {how}, which it never needs on this key",
+                self._access(self.caller, action, through, self.region, for_resource=through == "rds"),
+            )
+
+    def _access(self, caller: Caller, action: str, service: str | None, region: str, *, for_resource: bool) -> Access:
+        context: dict[str, str | list[str]] = {
+            "aws:PrincipalAccount": caller.account,
+            "aws:PrincipalArn": caller.role_arn or caller.arn,
+            "aws:PrincipalType": "AssumedRole",
+            "kms:CallerAccount": caller.account,
+        }
+        if service is not None:
+            context["kms:ViaService"] = via_service(service, region)
+        if for_resource:
+            context["kms:GrantIsForAWSResource"] = "true"
+        place = f"arn:{partition_of(self.region)}:kms:{self.region}:000000000000:key/"
+        return Access(caller, action, self.key_arn or f"{place}00000000-0000-0000-0000-000000000000", context)
+
+
+ABSENT: Final = frozenset(
+    {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
+)
+"""Condition keys (in lower case) that these calls carry only where `PlatformSide.access` says so. Of any other key that
+is not in a call's context, it cannot be known from here whether it is there and what it holds. `aws:SourceArn` and
+`aws:SourceAccount` are for calls that a service makes as itself (IAM user guide, "Global condition context keys")."""
+
+
+def _session(role_arn: str) -> Caller:
+    _, partition, _, _, account, resource = role_arn.split(":", 5)
+    name = resource.rpartition("/")[2]
+    return Caller(f"arn:{partition}:sts::{account}:assumed-role/{name}/any session", account, role_arn)
+
+
+def _nobody(account: str) -> str:
+    return "999999999999" if account != "999999999999" else "888888888888"

@@ -1,0 +1,83 @@
+"""Who can change a key's policy again: without anybody who can, only AWS Support helps the owner.
+
+KMS checks the same of whoever calls PutKeyPolicy, unless told not to (AWS KMS developer guide, "Changing a key
+policy"). Here neither the caller is known nor what the call will carry: whoever might be able to counts.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from byok.domain.iam.check.calls import ABSENT
+from byok.domain.iam.conditions import Tested
+from byok.domain.iam.evaluator import Access, Addressed, Caller, Policy, examine, statements_of
+from byok.domain.iam.wildcards import as_list
+
+_NOBODY_IN_PARTICULAR = "000000000000"
+_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
+
+
+def somebody_controls(policy: Policy, *, account: str | None, but_not: str, key_arn: str | None) -> bool:
+    """Whether anybody of the key's own account can change the policy again.
+
+    Args:
+        policy: The policy, well-formed.
+        account: The key's account; None where it is not known, and any but `but_not` may be it.
+        but_not: The platform's account.
+        key_arn: The key; None where it is not known.
+    """
+    callers = [caller for caller in _named(policy, account or _NOBODY_IN_PARTICULAR) if caller.account != but_not]
+    return any(
+        _controls(policy, caller, key_arn or _key_named_in(policy) or _some_key_of(caller))
+        for caller in callers
+        if account in {None, caller.account}
+    )
+
+
+def _named(policy: Policy, everybody_of: str) -> Iterator[Caller]:
+    """Those whom an Allow names; what AWS puts in the place of somebody deleted is nobody."""
+    for statement in statements_of(policy):
+        principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
+        entries = [principal] if principal == "*" else as_list(principal.get("AWS", [])) if principal else []
+        for entry in entries:
+            if entry == "*" or re.fullmatch(r"[0-9]{12}", entry):
+                account = everybody_of if entry == "*" else entry
+                yield Caller(f"arn:aws:iam::{account}:root", account)
+                continue
+            parts = entry.split(":")
+            if len(parts) > 4 and re.fullmatch(r"[0-9]{12}", parts[4]):  # noqa: PLR2004 - the account of an ARN
+                yield Caller(entry, parts[4], entry if ":role/" in entry else None)
+
+
+def _controls(policy: Policy, caller: Caller, key_arn: str) -> bool:
+    context: dict[str, Any] = {"aws:PrincipalAccount": caller.account, "kms:CallerAccount": caller.account}
+    access = Access(caller, "kms:PutKeyPolicy", key_arn, context)
+    found = [
+        one for one in examine(policy, access) if one.addressed is not Addressed.NO and one.action and one.resource
+    ]
+    allowed = [one for one in found if one.statement["Effect"] == "Allow"]
+    denied = [one for one in found if one.statement["Effect"] == "Deny"]
+    if any(all(_certain(test) and test.holds for test in one.conditions) for one in denied):
+        return False
+    return any(not any(_certain(test) and test.holds is False for test in one.conditions) for one in allowed)
+
+
+def _certain(test: Tested) -> bool:
+    """Whether it comes out so whatever else the call carries."""
+    return test.actual is not None or test.key.lower() in ABSENT
+
+
+def _key_named_in(policy: Policy) -> str | None:
+    """The key that a policy names: it can be no other than the one that has the policy."""
+    elements = (
+        value
+        for statement in statements_of(policy)
+        for name in ("Resource", "NotResource")
+        for value in as_list(statement.get(name, []))
+    )
+    return next((value for value in elements if _KEY.fullmatch(value)), None)
+
+
+def _some_key_of(caller: Caller) -> str:
+    partition = caller.arn.split(":")[1]
+    return f"arn:{partition}:kms:us-east-1:{caller.account}:key/00000000-0000-0000-0000-000000000000"

@@ -1,0 +1,276 @@
+"""The report on a key policy: a row per permission, and what is wrong, most likely cause first."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from byok.domain.arns import WhichKey
+from byok.domain.iam.check.bearing import Bearing, bearings
+from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformSide
+from byok.domain.iam.check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
+from byok.domain.iam.check.near_misses import Cause, Misfit, own_sids, sid_for, why_denied
+from byok.domain.iam.evaluator import Addressed, Policy
+from byok.domain.iam.findings import Finding, Severity
+from byok.domain.iam.statements import Grantee, Statement, key_statements
+from byok.domain.vendor import VendorProfile
+
+
+class Verdict(StrEnum):
+    """What the policy says to a call."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One permission.
+
+    Attributes:
+        call: What the platform does with it.
+        verdict: What the policy says.
+        sid: The statement that says so, or nearly.
+        misfits: Why it is not allowed; empty where it is.
+    """
+
+    call: PlatformCall
+    verdict: Verdict
+    sid: str | None
+    misfits: tuple[Misfit, ...] = ()
+
+
+@dataclass(frozen=True)
+class PolicyReport:
+    """What a key policy means for the platform.
+
+    Attributes:
+        which: Which of the two keys it is checked for.
+        rows: A row per call.
+        findings: What is wrong, most likely cause first; empty where all is right.
+    """
+
+    which: WhichKey
+    rows: tuple[Row, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool | None:
+        """Whether provisioning could use the key, as far as its policy goes; None where that cannot be said."""
+        verdicts = {row.verdict for row in self.rows if row.call.need is Need.PROVISIONING}
+        if Verdict.DENIED in verdicts or not verdicts:
+            return False
+        return None if Verdict.UNKNOWN in verdicts else True
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "key": self.which.value,
+            "usable": self.usable,
+            "permissions": [
+                {
+                    "permission": row.call.permission,
+                    "action": row.call.action,
+                    "through": row.call.service,
+                    "needed_for": row.call.need.value,
+                    "purpose": row.call.purpose,
+                    "verdict": row.verdict.value,
+                    "sid": row.sid,
+                    "why": [misfit.words for misfit in row.misfits],
+                }
+                for row in self.rows
+            ],
+            "findings": [finding.as_json() for finding in self.findings],
+        }
+
+
+def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+    """Hold a key policy against every call that the platform makes with the key.
+
+    Args:
+        policy: A document whose shape is right, `document.read_policy`.
+        which: What the key is for.
+        platform: Who calls, and where.
+        vendor: The vendor's names.
+    """
+    rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS[which])
+    denials = _denials(rows, which, platform, vendor)
+    # What is to be replaced or taken out anyway needs no second reason.
+    told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
+    if any(finding.code == Cause.OTHER_KEYS_STATEMENT for finding in denials):
+        told |= own_sids(which.other, vendor)
+    wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in told]
+    findings = [*denials, *wide]
+    return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
+
+
+def examine(content: bytes, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+    """The report on a text: of a policy what it means, of one that KMS would not take what is wrong with it.
+
+    Args:
+        content: A key policy, or what `aws kms get-key-policy` prints.
+        which: What the key is for.
+        platform: Who calls, and where.
+        vendor: The vendor's names.
+
+    Raises:
+        PolicyDocumentError: It is no key policy at all.
+    """
+    try:
+        return check_policy(read_policy(decode(content)), which, platform, vendor)
+    except PolicyDocumentError as error:
+        if error.code in NO_POLICY:
+            raise
+        return document_report(error, which)
+
+
+def document_report(error: PolicyDocumentError, which: WhichKey) -> PolicyReport:
+    """The report on a text that KMS would not take as a key policy."""
+    finding = Finding(
+        code=error.code,
+        key=which,
+        severity=Severity.STOPS,
+        message=str(error),
+        remedy="Correct that, or copy the policy anew from the AWS KMS console (the key > Key policy > Switch to "
+        "policy view). KMS does not save a policy that is not well-formed.",
+    )
+    return PolicyReport(which, (), (finding,))
+
+
+def _row(policy: Policy, which: WhichKey, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
+    found = bearings(policy, platform.access(call), platform)
+    denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
+    if denying is not None:
+        words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform's role."
+        return Row(call, Verdict.DENIED, denying.one.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
+    allowing, perhaps = _first(found, "Allow", True), _first(found, "Allow", None)
+    if in_doubt is not None and (allowing or perhaps):
+        return _doubtful(call, in_doubt, Cause.DENY_UNKNOWABLE)
+    if allowing is not None:
+        return Row(call, Verdict.ALLOWED, allowing.one.sid)
+    if perhaps is not None:
+        return _doubtful(call, perhaps, Cause.UNKNOWABLE)
+    miss = why_denied(policy, which, call, platform, vendor)
+    return Row(call, Verdict.DENIED, miss.sid, miss.misfits)
+
+
+def _first(found: list[Bearing], effect: str, applies: bool | None) -> Bearing | None:
+    """The first statement of an effect that applies, or of which that cannot be said.
+
+    One for the caller comes before one for the caller's whole account.
+    """
+    fitting = [bears for bears in found if bears.one.statement["Effect"] == effect and bears.applies is applies]
+    return min(fitting, key=lambda bears: bears.one.addressed is Addressed.ACCOUNT, default=None)
+
+
+def _doubtful(call: PlatformCall, bears: Bearing, cause: Cause) -> Row:
+    return Row(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
+
+
+def _denials(rows: tuple[Row, ...], which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+    """A finding per cause and statement, whatever the number of permissions it costs."""
+    together: dict[tuple[Cause, str | None, str], list[Row]] = {}
+    for row in rows:
+        if row.verdict is not Verdict.ALLOWED:
+            where = row.sid or sid_for(which, row.call, vendor)
+            together.setdefault((row.misfits[0].cause, where, _told(row)), []).append(row)
+    ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
+    return [_denial(cause, same, which, ours, vendor) for (cause, _, _), same in together.items()]
+
+
+def _told(row: Row) -> str:
+    return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
+
+
+# These differ from action to action of the same statement: they are put together, not told apart.
+_PER_ACTION: Final = {Cause.ACTION_MISSING, Cause.STAR_MISSING, Cause.NOT_ACTION}
+_NAMES_ITS_STATEMENT: Final = {Cause.EXPLICIT_DENY, Cause.OTHER_KEYS_STATEMENT}
+_THEIRS: Final = {Cause.EXPLICIT_DENY, Cause.DENY_UNKNOWABLE}
+"""Statements that stand in the way, and that nothing of ours takes the place of."""
+
+
+def _denial(
+    cause: Cause, rows: list[Row], which: WhichKey, ours: dict[str, Statement], vendor: VendorProfile
+) -> Finding:
+    first = rows[0]
+    stops = any(row.call.need is Need.PROVISIONING and row.verdict is Verdict.DENIED for row in rows)
+    unknown = all(row.verdict is Verdict.UNKNOWN for row in rows)
+    severity = Severity.UNKNOWN if unknown else Severity.STOPS if stops else Severity.LATER
+    words = dict.fromkeys(misfit.words for row in rows for misfit in row.misfits)
+    where = f"{_statement(first.sid)}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
+    sids = dict.fromkeys(sid_for(which, row.call, vendor) for row in rows)
+    right = tuple(ours[sid] for sid in sids)
+    return Finding(
+        code=cause.value,
+        key=which,
+        severity=severity,
+        message=where + " ".join(words),
+        remedy=_remedy(cause, first.sid, right),
+        permissions=tuple(dict.fromkeys(row.call.permission for row in rows)),
+        sid=first.sid,
+        paste=() if cause in _THEIRS and first.sid not in sids else right,
+    )
+
+
+def _statement(sid: str) -> str:
+    """How a statement is called; one without a Sid goes by its number."""
+    return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
+
+
+def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
+    these = "this statement" if len(right) == 1 else "these statements"
+    of_ours = sid in {statement["Sid"] for statement in right}
+    if cause is Cause.EXPLICIT_DENY and not of_ours:
+        return (
+            f"A Deny wins over every Allow. Make an exception for {right[0]['Principal']['AWS']} in the statement "
+            f"{sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
+        )
+    if cause is Cause.DENY_UNKNOWABLE and not of_ours:
+        return "Nothing has to be wrong: trying the key tells (`byok check`)."
+    if len(right) == 1 and of_ours:
+        return f"Replace the statement {sid} by this one."
+    if cause is Cause.OTHER_KEYS_STATEMENT:
+        return f"Put {these} in the place of {sid}, which belongs on the other key."
+    if cause is Cause.UNKNOWABLE:
+        return (
+            f"Nothing has to be wrong: trying the key tells (`byok check`). To be sure, append {these} to the "
+            "Statement array, and leave the others as they are."
+        )
+    return f"Append {these} to the Statement array, and leave the others as they are."
+
+
+def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+    """What the policy allows although it should not; a finding per statement that does."""
+    found: dict[str, list[str]] = {}
+    for meaning, access in platform.too_wide(which):
+        bearing = bearings(policy, access, platform)
+        allowing = _first(bearing, "Allow", True)
+        if allowing is not None and _first(bearing, "Deny", True) is None:
+            found.setdefault(allowing.one.sid, []).append(meaning)
+    ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
+    return [
+        Finding(
+            code="policy.TooWide",
+            key=which,
+            severity=Severity.TOO_WIDE,
+            message=f"{_statement(sid)} allows more than the platform needs: {meanings[0]}"
+            + (f" (and {len(meanings) - 1} more)." if len(meanings) > 1 else "."),
+            remedy=_narrower(sid, which, sid in ours, vendor),
+            sid=sid,
+            paste=(ours[sid],) if sid in ours else (),
+        )
+        for sid, meanings in found.items()
+    ]
+
+
+def _narrower(sid: str, which: WhichKey, of_this_key: bool, vendor: VendorProfile) -> str:
+    if of_this_key:
+        return f"Replace the statement {sid} by this one."
+    if sid in own_sids(which.other, vendor):
+        return f"Take the statement {sid} out: it belongs on the {which.other.key_name}."
+    return f"See whether {sid} is meant so."
+
+
+def _order(finding: Finding) -> tuple[int, int]:
+    causes = [cause.value for cause in Cause]
+    return finding.severity.rank, causes.index(finding.code) if finding.code in causes else len(causes)

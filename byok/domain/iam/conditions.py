@@ -1,0 +1,209 @@
+"""The condition block of a policy statement (IAM user guide, "Condition operators")."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from byok.domain.iam.wildcards import (
+    VERSION_WITH_VARIABLES,
+    Context,
+    Fill,
+    as_list,
+    as_text,
+    filling,
+    small_letters,
+    wildcard,
+)
+
+_COLONS_OF_AN_ARN: Final = 5
+
+
+class UnknownConditionError(ValueError):
+    """A condition operator or value that is not known here: what the policy means cannot be said."""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One test of a condition block, and how it came out.
+
+    Attributes:
+        operator: As the statement has it, `StringEquals`.
+        key: The condition key, as the statement spells it.
+        wanted: The values that the statement gives.
+        actual: What the request carries, None where it does not carry the key.
+        holds: Whether it is satisfied; None where that cannot be said, for the reason in `unknown`.
+        unknown: Why it cannot be said.
+    """
+
+    operator: str
+    key: str
+    wanted: tuple[str, ...]
+    actual: str | list[str] | None
+    holds: bool | None
+    unknown: str = ""
+
+
+def tested(block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None) -> tuple[Tested, ...]:
+    """Every test of a block, each by itself.
+
+    Args:
+        block: The statement's `Condition`.
+        context: The request's condition keys; their names are compared without regard to case.
+        version: The policy's `Version`, which decides whether there are variables.
+    """
+    present = small_letters(context)
+    fill = filling(context, version)
+    return tuple(
+        _test(operator, name, tuple(_text(item) for item in as_list(values)), present.get(name.lower()), fill)
+        for operator, tests in block.items()
+        for name, values in tests.items()
+    )
+
+
+def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
+    """Whether every operator of a block, and every key under it, is satisfied, in a policy of the present version.
+
+    Raises:
+        UnknownConditionError: It hangs on an operator or value that is not known.
+    """
+    return all_hold(tested(block, context, VERSION_WITH_VARIABLES))
+
+
+def all_hold(tests: Iterable[Tested]) -> bool:
+    """Whether all tests are satisfied; one that is not settles it, whatever else cannot be said.
+
+    Raises:
+        UnknownConditionError: Nothing but what cannot be said is left.
+    """
+    results = list(tests)
+    if any(test.holds is False for test in results):
+        return False
+    for test in results:
+        if test.holds is None:
+            raise UnknownConditionError(test.unknown)
+    return True
+
+
+def check_operator(operator: str) -> None:
+    """See that an operator is one of IAM's.
+
+    Raises:
+        UnknownConditionError: It is not.
+    """
+    quantifier, _, plain = operator.rpartition(":")
+    if quantifier not in {"", "ForAnyValue", "ForAllValues"}:
+        raise UnknownConditionError(f"the condition operator {operator} is not known")
+    if plain != "Null":
+        _comparison(plain.removesuffix("IfExists"))
+
+
+def _test(operator: str, key: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill) -> Tested:
+    try:
+        return Tested(operator, key, wanted, actual, _operator_holds(operator, wanted, actual, fill))
+    except UnknownConditionError as error:
+        return Tested(operator, key, wanted, actual, None, str(error))
+
+
+def _text(value: Any) -> str:
+    """A value as IAM compares it: JSON's `true` is the text `true`."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill) -> bool:
+    check_operator(operator)
+    quantifier, _, plain = operator.rpartition(":")
+    if plain == "Null":
+        return any((actual is None) == (item.lower() == "true") for item in wanted)
+    if_exists = plain.endswith("IfExists")
+    name = plain.removesuffix("IfExists")
+    negated, compare = _comparison(name)
+    if actual is None:
+        # A missing key fails a plain operator and satisfies a negated one; ...IfExists is satisfied by either.
+        if quantifier == "ForAnyValue":
+            return if_exists
+        return negated or if_exists or quantifier == "ForAllValues"
+    if negated and compare is _arn and not all(value.count(":") >= _COLONS_OF_AN_ARN for value in as_list(actual)):
+        raise UnknownConditionError(f"what {operator} makes of {actual!r}, which is no ARN, is documented nowhere")
+    # A value that hangs on a variable without a value is equal to nothing, so that a negated operator is satisfied
+    # (IAM user guide, "Policy variables with no value").
+    known = [item for item in map(fill, wanted) if item is not None]
+    hits = [any(compare(item, value) for item in known) != negated for value in as_list(actual)]
+    return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
+
+
+def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
+    positive = _NEGATED.get(name, name)
+    if positive not in _COMPARISONS:
+        raise UnknownConditionError(f"the condition operator {name} is not known")
+    return name in _NEGATED, _COMPARISONS[positive]
+
+
+def _like(wanted: str, actual: str) -> bool:
+    return wildcard(wanted).fullmatch(actual) is not None
+
+
+def _arn(wanted: str, actual: str) -> bool:
+    """Each of an ARN's six parts by itself: a wildcard does not reach over a colon. What is no ARN is like none."""
+    parts, values = wanted.split(":", 5), actual.split(":", 5)
+    return len(parts) == len(values) == _COLONS_OF_AN_ARN + 1 and all(map(_like, parts, values))
+
+
+def _number(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UnknownConditionError(f"{value!r} is not a number") from None
+
+
+def _date(value: str) -> float:
+    if re.fullmatch(r"[0-9]+", value):
+        return float(value)
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise UnknownConditionError(f"{value!r} is not a date") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _in_network(wanted: str, actual: str) -> bool:
+    try:
+        return ipaddress.ip_address(actual) in ipaddress.ip_network(wanted, strict=False)
+    except ValueError:
+        raise UnknownConditionError(f"{wanted!r} is not a network") from None
+
+
+_COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
+    "StringEquals": lambda wanted, actual: as_text(wanted) == actual,
+    "StringEqualsIgnoreCase": lambda wanted, actual: as_text(wanted).lower() == actual.lower(),
+    "StringLike": _like,
+    "Bool": lambda wanted, actual: wanted.lower() == actual.lower(),
+    "ArnEquals": _arn,
+    "ArnLike": _arn,
+    "BinaryEquals": lambda wanted, actual: wanted == actual,
+    "IpAddress": _in_network,
+    "NumericEquals": lambda wanted, actual: _number(actual) == _number(wanted),
+    "NumericLessThan": lambda wanted, actual: _number(actual) < _number(wanted),
+    "NumericLessThanEquals": lambda wanted, actual: _number(actual) <= _number(wanted),
+    "NumericGreaterThan": lambda wanted, actual: _number(actual) > _number(wanted),
+    "NumericGreaterThanEquals": lambda wanted, actual: _number(actual) >= _number(wanted),
+    "DateEquals": lambda wanted, actual: _date(actual) == _date(wanted),
+    "DateLessThan": lambda wanted, actual: _date(actual) < _date(wanted),
+    "DateLessThanEquals": lambda wanted, actual: _date(actual) <= _date(wanted),
+    "DateGreaterThan": lambda wanted, actual: _date(actual) > _date(wanted),
+    "DateGreaterThanEquals": lambda wanted, actual: _date(actual) >= _date(wanted),
+}
+
+# Those that IAM documents: not every operator has a negation.
+_NEGATED: Final = {
+    "StringNotEquals": "StringEquals",
+    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
+    "StringNotLike": "StringLike",
+    "NumericNotEquals": "NumericEquals",
+    "DateNotEquals": "DateEquals",
+    "NotIpAddress": "IpAddress",
+    "ArnNotEquals": "ArnEquals",
+    "ArnNotLike": "ArnLike",
+}

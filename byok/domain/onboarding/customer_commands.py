@@ -1,0 +1,225 @@
+r"""The commands a customer runs with the plain AWS CLI, with that customer's values filled in (contract 25, 38-40, 49).
+
+They are shell text: what a person copies is what is here. `\` at the ends of lines joins them to one command.
+"""
+
+import json
+import shlex
+import textwrap
+from dataclasses import dataclass
+from typing import Final
+
+from byok.domain.arns import WhichKey, partition_of
+from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
+from byok.domain.tenant import TenantMarks, external_id_of
+from byok.domain.vendor import VendorProfile
+
+TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
+"""The template's file, exactly so (contract 24)."""
+
+STACK_NAME: Final = "byok-kms-keys"
+"""The stack's name in our commands; any other legal one works (contract 41)."""
+
+TENANT_ROLE_FILE: Final = "byok-tenant-role.yaml"
+TENANT_ROLE_OUTPUT: Final = "TenantRoleArn"
+
+STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
+"""Source: CloudFormation, CreateStack, StackName."""
+
+PROFILE: Final = "byok"
+"""Stands for the customer's own AWS CLI profile (contract 40)."""
+
+DESCRIPTIONS: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+
+
+@dataclass(frozen=True)
+class CustomerCommands:
+    """The commands of one onboarding.
+
+    Attributes:
+        platform_role_arn: The role that the key policies name.
+        region: The environment's Region.
+        profile: The customer's AWS CLI profile.
+        stack_name: Of the stack that holds the keys.
+    """
+
+    platform_role_arn: str
+    region: str
+    vendor: VendorProfile
+    profile: str = PROFILE
+    stack_name: str = STACK_NAME
+
+    def deploy(self, tenant: str | None = None) -> str:
+        """Make both keys with CloudFormation; with a tenant, give them its name (contract 38, 108)."""
+        overrides = [
+            f"{self.vendor.role_parameter}={shlex.quote(self.platform_role_arn)}",
+            f"PlatformRegion={self.region}",
+        ]
+        if tenant is not None:
+            overrides.append(f"TenantName={shlex.quote(tenant)}")
+        return _joined(
+            "aws cloudformation deploy",
+            f"--profile {self._profile}",
+            f"--template-file {TEMPLATE_FILE}",
+            f"--stack-name {self._stack}",
+            "--parameter-overrides",
+            *(f"  {override}" for override in overrides),
+            f"--region {self.region}",
+        )
+
+    def payload(self) -> str:
+        """Print the onboarding payload of the deployed stack (contract 49)."""
+        output = f"OutputKey==\\`{self.vendor.payload_output}\\`"
+        return _joined(
+            "aws cloudformation describe-stacks",
+            f"--profile {self._profile}",
+            f"--region {self.region}",
+            f"--stack-name {self._stack}",
+            f'--query "Stacks[0].Outputs[?{output}].OutputValue"',
+            "--output text",
+        )
+
+    def create_keys(self) -> str:
+        """Make both keys without CloudFormation, and print the payload (contract 51-60).
+
+        AWS's own statement stays in the policies; ours is appended to it. Each key is made with its policy, so that
+        none is there without it; the first step that fails ends it, and the payload is printed only if none has failed.
+        All of it is one command in a shell of its own, with the profile in one place: nothing stays behind in the
+        owner's shell.
+        """
+        account = 'aws sts get-caller-identity "$@" --query Account --output text'
+        steps = [f"set -- {self._where}", f"ACCOUNT=$({account})"]
+        for which, variable in _VARIABLES.items():
+            description = f"{self.vendor.name} BYOK: {DESCRIPTIONS[which]}"
+            # The one value in it that is known only there stands outside the quotes.
+            policy = shlex.quote(json.dumps(self._policy(which), indent=2)).replace(_ACCOUNT, "'\"$ACCOUNT\"'")
+            steps += [
+                f'{variable}=$(aws kms create-key "$@" --description {shlex.quote(description)} '
+                f"--query KeyMetadata.Arn --output text --policy {policy})",
+                f'echo "The {which.key_name} is there: ${variable}" >&2',
+            ]
+        steps += [f'aws kms enable-key-rotation "$@" --key-id "${variable}"' for variable in _VARIABLES.values()]
+        payload = f'{{"{S3_KEY}":"%s","{RDS_KEY}":"%s"}}'
+        arns = " ".join(f'"${variable}"' for variable in _VARIABLES.values())
+        steps.append(f"printf '{payload}\\n' {arns}")
+        return f"(\n{_JOINT.join(steps)}\n)"
+
+    def put_policy(self, key_arn: str, file: str) -> str:
+        """Put a policy from a file on a key that is there."""
+        return (
+            f"aws kms put-key-policy {self._where} --key-id {shlex.quote(key_arn)} --policy-name default "
+            f"--policy file://{shlex.quote(file)}"
+        )
+
+    def name_key(self, which: WhichKey, key_arn: str, tenant: str) -> str:
+        """Give a hand-made key its alias, and where that is done, its tags (D10).
+
+        Raises:
+            TenantNameError: The name cannot be put on a key.
+        """
+        marks = TenantMarks.of(which, tenant, self.vendor)
+        tags = " ".join(shlex.quote(f"TagKey={key},TagValue={value}") for key, value in marks.tags.items())
+        key = shlex.quote(key_arn)
+        return _JOINT.join(
+            [
+                f"aws kms create-alias {self._where} --alias-name {marks.alias} --target-key-id {key}",
+                f"aws kms tag-resource {self._where} --key-id {key} --tags {tags}",
+            ]
+        )
+
+    def name_keys(self, s3_key_arn: str, rds_key_arn: str, tenant: str) -> tuple[str, ...]:
+        """Every way to give two keys a tenant's name, each with a comment that says when it is the right one.
+
+        By a stack, by hand, by Terraform, and by the platform through a role (D11). In the comments are no quotes and
+        no brackets: zsh takes comments at its prompt for commands.
+
+        Raises:
+            TenantNameError: The name cannot be put on a key.
+        """
+        keys = {WhichKey.S3: s3_key_arn, WhichKey.RDS: rds_key_arn}
+        external_id = external_id_of(s3_key_arn, rds_key_arn)
+        return (
+            _comment(f"If a CloudFormation stack made the keys, here called {self.stack_name}: deploy it again.")
+            + self.deploy(tenant),
+            _comment(
+                "If the keys were made by hand. AlreadyExistsException means that an alias of that name is there, on "
+                "this key or on another one, and nothing after it is done: aws kms list-aliases shows where it points."
+            )
+            + _JOINT.join(self.name_key(which, arn, tenant) for which, arn in keys.items()),
+            _comment(
+                "If Terraform made the keys. Keep the value, in terraform.tfvars for example: without it, the next "
+                "apply takes the name off again."
+            )
+            + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
+            _comment(
+                "If the platform is to name the keys itself, now and later, through a role that can do nothing else: "
+                f"save {TENANT_ROLE_FILE}, which the vendor sends, and give back the ARN that this prints. The vendor "
+                f"then asks again, with --tenant-role-arn and --external-id {external_id}"
+            )
+            + _JOINT.join([self.deploy_tenant_role(s3_key_arn, rds_key_arn, external_id), self.tenant_role_arn()]),
+        )
+
+    def deploy_tenant_role(self, s3_key_arn: str, rds_key_arn: str, external_id: str) -> str:
+        """Make the optional role through which the platform puts a tenant's name on the keys (D11)."""
+        return _joined(
+            "aws cloudformation deploy",
+            f"--profile {self._profile}",
+            f"--template-file {TENANT_ROLE_FILE}",
+            f"--stack-name {self._role_stack}",
+            "--parameter-overrides",
+            f"  {self.vendor.role_parameter}={shlex.quote(self.platform_role_arn)}",
+            f"  {S3_KEY}={shlex.quote(s3_key_arn)}",
+            f"  {RDS_KEY}={shlex.quote(rds_key_arn)}",
+            f"  ExternalId={shlex.quote(external_id)}",
+            "--capabilities CAPABILITY_IAM",
+            f"--region {self.region}",
+        )
+
+    @property
+    def _role_stack(self) -> str:
+        """Beside the keys' own stack: whoever has two environments has two of each."""
+        return f"{self.stack_name[:100]}-tenant-role"
+
+    def tenant_role_arn(self) -> str:
+        """Print the ARN of that role, which the platform needs."""
+        return _joined(
+            "aws cloudformation describe-stacks",
+            f"--profile {self._profile}",
+            f"--region {self.region}",
+            f"--stack-name {self._role_stack}",
+            f'--query "Stacks[0].Outputs[?OutputKey==\\`{TENANT_ROLE_OUTPUT}\\`].OutputValue"',
+            "--output text",
+        )
+
+    def _policy(self, which: WhichKey) -> dict[str, object]:
+        root = f"arn:{partition_of(self.region)}:iam::{_ACCOUNT}:root"
+        ours = key_statements(which, Grantee.of(self.platform_role_arn, self.region), self.vendor)
+        return key_policy(owner_statement(root), ours)
+
+    @property
+    def _where(self) -> str:
+        return f"--profile {self._profile} --region {self.region}"
+
+    @property
+    def _profile(self) -> str:
+        return shlex.quote(self.profile)
+
+    @property
+    def _stack(self) -> str:
+        return shlex.quote(self.stack_name)
+
+
+_VARIABLES: Final = {WhichKey.S3: "S3_KEY_ARN", WhichKey.RDS: "RDS_KEY_ARN"}
+_ACCOUNT: Final = "$ACCOUNT"
+_JOINT: Final = " &&\n"
+"""Between two commands, the second of which is run only if the first has succeeded."""
+
+
+def _joined(*lines: str) -> str:
+    return " \\\n  ".join(lines)
+
+
+def _comment(text: str) -> str:
+    lines = textwrap.wrap(text, 110, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"# {line}\n" for line in lines)

@@ -1,0 +1,110 @@
+"""What RDS answers (botocore's RDS model)."""
+
+import re
+from typing import Final
+
+from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, Outcome, Row, key_row, rows
+from byok.domain.problems.remediation import Remedy
+
+# RDS has one fault for everything that can be wrong with a key. Brackets in its message name the key: `[null]` and
+# `[alias/aws/…]` are default keys of the platform's account, and no customer's fault (recorded answers).
+KEY_ROWS: Final = (
+    key_row(
+        "rds",
+        "KMSKeyNotAccessibleFault",
+        STOP,
+        Remedy.PLATFORM_KEY,
+        r"\[(null|[^\]]*alias/aws/[^\]]*)\]",
+        customer=False,
+    ),
+    key_row("rds", "KMSKeyNotAccessibleFault", GRACE, Remedy.RDS_KEY),
+)
+
+ROWS: Final = (
+    *rows("rds", Outcome.EXISTS, Remedy.NAME_TAKEN, "DBClusterAlreadyExistsFault", "DBInstanceAlreadyExists"),
+    *rows(
+        "rds",
+        Outcome.ABSENT,
+        Remedy.WAIT,
+        "DBClusterNotFoundFault",
+        "DBClusterSnapshotNotFoundFault",
+        "DBInstanceNotFound",
+    ),
+    # A role made a moment ago is not yet seen by RDS (Terraform's AWS provider waits on the same text).
+    Row("rds", "InvalidParameterValue", GRACE, Remedy.PLATFORM_PERMISSION, message=re.compile(r"IAM role ARN value")),
+    *rows(
+        "rds",
+        RETRY,
+        Remedy.WAIT,
+        "ExpiredToken",
+        "InsufficientDBInstanceCapacity",
+        "InsufficientStorageClusterCapacity",
+        "InternalFailure",
+        "InvalidDBCapacityReservationState",
+        "InvalidDBClusterSnapshotStateFault",
+        "InvalidDBClusterStateFault",
+        "InvalidDBInstanceState",
+        "InvalidDBSubnetGroupStateFault",
+        "InvalidGlobalClusterStateFault",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "ServiceUnavailable",
+        "Throttling",
+        "ThrottlingException",
+    ),
+    *rows(
+        "rds",
+        STOP,
+        Remedy.QUOTA,
+        "DBClusterAutomatedBackupQuotaExceededFault",
+        "DBClusterQuotaExceededFault",
+        "DBClusterRoleQuotaExceeded",
+        "DBInstanceAutomatedBackupQuotaExceeded",
+        "InstanceQuotaExceeded",
+        "SnapshotQuotaExceeded",
+        "StorageQuotaExceeded",
+        "TenantDatabaseQuotaExceeded",
+    ),
+    *rows("rds", STOP, Remedy.PLATFORM_PERMISSION, "AccessDenied", "AccessDeniedException", "AuthorizationNotFound"),
+    *rows(
+        "rds",
+        STOP,
+        Remedy.PLATFORM_CREDENTIALS,
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "MissingAuthenticationToken",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+    ),
+    *rows(
+        "rds",
+        STOP,
+        Remedy.PLATFORM_OPERATOR,
+        "BackupPolicyNotFoundFault",
+        "CertificateNotFound",
+        "DBCapacityReservationNotFound",
+        "DBClusterParameterGroupNotFound",
+        "DBClusterSnapshotAlreadyExistsFault",
+        "DBParameterGroupNotFound",
+        "DBSecurityGroupNotFound",
+        "DBSnapshotAlreadyExists",
+        "DBSubnetGroupDoesNotCoverEnoughAZs",
+        "DBSubnetGroupNotFoundFault",
+        "DomainNotFoundFault",
+        "GlobalClusterNotFoundFault",
+        "InvalidDBSecurityGroupState",
+        "InvalidDBSubnetGroupFault",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "InvalidSubnet",
+        "InvalidVPCNetworkStateFault",
+        "MissingParameter",
+        "NetworkTypeNotSupported",
+        "OptionGroupNotFoundFault",
+        "ProvisionedIopsNotAvailableInAZFault",
+        "StorageTypeNotAvailableFault",
+        "StorageTypeNotSupported",
+        "ValidationError",
+        "VpcEncryptionControlViolationException",
+    ),
+)

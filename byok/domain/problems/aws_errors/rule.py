@@ -1,0 +1,65 @@
+"""A row of the table, and the few forms in which rows are written."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from byok.domain.problems.remediation import Remedy
+
+
+class Outcome(StrEnum):
+    """What to do about an error."""
+
+    STOP = "stop"
+    STOP_AFTER_GRACE = "stop_after_grace"
+    RETRY = "retry"
+    EXISTS = "exists"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        service: botocore's name of the service.
+        code: The wire code.
+        outcome: What to do.
+        remedy: Which advice a person gets.
+        customer_key: Whether it is a customer's key that AWS refused.
+        message: What the message has to contain, where the code alone is too broad.
+    """
+
+    service: str
+    code: str
+    outcome: Outcome
+    remedy: Remedy = Remedy.PLATFORM_OPERATOR
+    customer_key: bool = False
+    message: re.Pattern[str] | None = None
+
+
+def rows(service: str, outcome: Outcome, remedy: Remedy, *codes: str) -> tuple[Row, ...]:
+    """Codes that mean the same, and are no fault of a customer's key."""
+    return tuple(Row(service, code, outcome, remedy) for code in codes)
+
+
+def key_row(
+    service: str, code: str, outcome: Outcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
+) -> Row:
+    """A code that is about a key: the customer's, unless it is said otherwise.
+
+    Args:
+        service: botocore's name of the service.
+        code: The wire code.
+        outcome: What to do.
+        remedy: Which advice a person gets.
+        message: What the message has to contain, as a regular expression.
+        customer: Whether it is a customer's key that AWS refused.
+    """
+    return Row(service, code, outcome, remedy, customer, re.compile(message) if message else None)
+
+
+STOP: Final = Outcome.STOP
+GRACE: Final = Outcome.STOP_AFTER_GRACE
+RETRY: Final = Outcome.RETRY

@@ -1,0 +1,332 @@
+"""The diagnosis names what is wrong with two keys, most likely cause first, and says what it was not shown."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from byok.domain.arns import WhichKey
+from byok.domain.diagnosis.diagnose import diagnose, usable
+from byok.domain.diagnosis.key_facts import FORMAT, Collection
+from byok.domain.iam.findings import Severity
+from byok.domain.vendor import VendorProfile
+from tests.catalogue import BROKEN, VENDOR, Broken, Place
+
+PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
+KEYS = {
+    WhichKey.S3: "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111",
+    WhichKey.RDS: "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222",
+}
+Facts = dict[str, Any]
+
+
+def right(which: WhichKey) -> Facts:
+    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}
+    metadata = {
+        "Arn": KEYS[which],
+        "KeyState": "Enabled",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+    }
+    return {
+        "arn": KEYS[which],
+        "describe_key": {"KeyMetadata": metadata | {"KeyManager": "CUSTOMER"}},
+        "key_policy": {"Policy": json.dumps(policy), "PolicyName": "default"},
+        "rotation": {"KeyRotationEnabled": True},
+        "aliases": {"Aliases": []},
+        "tags": {"Tags": []},
+    }
+
+
+def collection(caller: Facts | None = None, **keys: Facts) -> Collection:
+    facts: Facts = {"format": FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
+    facts["caller"] = caller if caller is not None else {"Account": PLACE.customer}
+    keys = {which.value: keys.get(which.value, right(which)) for which in WhichKey}
+    return Collection.read(json.dumps({**facts, **keys}))
+
+
+def metadata(**values: Any) -> Callable[[Facts], Facts]:
+    def change(facts: Facts) -> Facts:
+        facts["describe_key"]["KeyMetadata"] |= values
+        return facts
+
+    return change
+
+
+def answer(command: str, **values: Any) -> Callable[[Facts], Facts]:
+    return lambda facts: facts | {command: values}
+
+
+def arn(text: str) -> Callable[[Facts], Facts]:
+    return lambda facts: facts | {"arn": text}
+
+
+BROKEN_KEYS = {
+    "disabled": (metadata(KeyState="Disabled"), "key.Disabled"),
+    "pending deletion": (metadata(KeyState="PendingDeletion", DeletionDate="2026-12-24"), "key.PendingDeletion"),
+    "replica pending deletion": (metadata(KeyState="PendingReplicaDeletion"), "key.PendingDeletion"),
+    "pending import": (metadata(KeyState="PendingImport"), "key.PendingImport"),
+    "unavailable": (metadata(KeyState="Unavailable"), "key.NotEnabled"),
+    "being made": (metadata(KeyState="Creating"), "key.NotEnabled"),
+    "RSA": (metadata(KeySpec="RSA_2048"), "key.WrongKind"),
+    "for signing": (metadata(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY"), "key.WrongKind"),
+    "HMAC": (metadata(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "key.WrongKind"),
+    "AWS's own": (metadata(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
+    "not there": (
+        answer("describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"),
+        "key.NotFound",
+    ),
+    "alias": (arn("arn:aws:kms:eu-central-1:444455556666:alias/mine"), "arn.AliasNotAllowed"),
+    "name of an alias": (arn("alias/mine"), "arn.AliasNotAllowed"),
+    "key id": (arn("11111111-1111-4111-8111-111111111119"), "arn.NotAnArn"),
+    "bucket": (arn("arn:aws:s3:::mine"), "arn.NotAKmsKey"),
+    "other Region": (
+        arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        "arn.OtherRegion",
+    ),
+    "replica of another Region": (
+        arn("arn:aws:kms:eu-west-1:444455556666:key/mrk-11111111111141118111111111111119"),
+        "arn.ReplicaOfOtherRegion",
+    ),
+    "other partition": (
+        arn("arn:aws-cn:kms:cn-north-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        "arn.OtherPartition",
+    ),
+    "the platform's account": (
+        arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+        "arn.PlatformAccount",
+    ),
+    "malformed policy": (answer("key_policy", Policy="{}"), "policy.NoStatement"),
+}
+
+
+def test_nothing_is_said_of_two_right_keys() -> None:
+    assert diagnose(collection(), VENDOR) == ()
+
+
+@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("name", BROKEN_KEYS)
+def test_broken_key_is_named_first(name: str, which: WhichKey) -> None:
+    change, code = BROKEN_KEYS[name]
+
+    first = diagnose(collection(**{which.value: change(right(which))}), VENDOR)[0]
+
+    assert (first.code, first.key, first.severity) == (code, which, Severity.STOPS)
+    assert first.message
+    assert first.remedy
+
+
+@pytest.mark.parametrize("case", [case for case in BROKEN if case.first], ids=lambda case: case.name)
+def test_broken_policy_is_named_as_by_the_check(case: Broken) -> None:
+    facts = right(case.which) | {"key_policy": {"Policy": json.dumps(case.policy(PLACE))}}
+
+    first = diagnose(collection(**{case.which.value: facts}), VENDOR)[0]
+
+    assert (first.code, first.key) == (case.first, case.which)
+
+
+def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
+    twice = diagnose(collection(rds=right(WhichKey.RDS) | {"arn": KEYS[WhichKey.S3]}), VENDOR)
+    apart = diagnose(
+        collection(rds=right(WhichKey.RDS) | {"arn": KEYS[WhichKey.RDS].replace("444455556666", "777788889999")}),
+        VENDOR,
+    )
+
+    assert twice[0].code == "arn.SameKeyTwice"  # D7
+    assert apart[0].code == "arn.KeysOfTwoAccounts"  # D8
+
+
+def test_exchanged_arns_are_told_as_what_they_are() -> None:
+    exchanged = {
+        which.value: right(other) for which, other in ((WhichKey.S3, WhichKey.RDS), (WhichKey.RDS, WhichKey.S3))
+    }
+
+    found = diagnose(collection(**exchanged), VENDOR)
+
+    assert [one.code for one in found] == ["arn.Exchanged"]
+    assert KEYS[WhichKey.S3] in found[0].remedy
+
+
+def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
+    facts = metadata(KeyState="Disabled")(right(WhichKey.S3)) | {
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}
+    }
+    assert [one.code for one in diagnose(collection(s3=facts), VENDOR)] == ["key.Disabled", "policy.StatementMissing"]
+
+
+DENIED = {"error": "An error occurred (AccessDeniedException) when calling the operation"}
+
+
+def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
+    facts = right(WhichKey.S3) | {"describe_key": DENIED, "key_policy": DENIED}
+
+    (found,) = diagnose(collection(s3=facts), VENDOR)
+
+    assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
+    assert "kms:DescribeKey" in found.remedy
+    policy_only = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": DENIED}), VENDOR)
+    assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
+    assert usable(policy_only) is None
+
+
+@pytest.mark.parametrize("absent", [{}, None, {"KeyMetadata": {}}, {"KeyMetadata": None}])
+@pytest.mark.parametrize(
+    ("answer_to", "code"), [("describe_key", "key.NotReadable"), ("key_policy", "key.PolicyNotReadable")]
+)
+def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, answer_to: str, code: str) -> None:
+    for facts in (right(WhichKey.S3) | {answer_to: absent}, without(answer_to)):
+        (found,) = diagnose(collection(s3=facts), VENDOR)
+
+        assert (found.code, found.severity) == (code, Severity.UNKNOWN)
+        assert "no answer" in found.message
+        assert usable([found]) is None
+
+
+def without(answer_to: str) -> Facts:
+    return {name: value for name, value in right(WhichKey.S3).items() if name != answer_to}
+
+
+def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
+    assert usable(diagnose(collection(), VENDOR)) is True
+    assert usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(WhichKey.S3))), VENDOR)) is False
+
+
+def unseen(which: WhichKey, words: str = "denied") -> Facts:
+    return right(which) | {
+        name: {"error": words} for name in ("describe_key", "key_policy", "rotation", "aliases", "tags")
+    }
+
+
+def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts() -> None:
+    caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
+
+    found = diagnose(collection(caller, s3=unseen(WhichKey.S3), rds=unseen(WhichKey.RDS)), VENDOR)
+
+    assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
+    assert "777788889999" in found[0].message
+    assert "444455556666" in found[0].message
+    assert "Sign in to account 444455556666" in found[0].remedy
+
+
+def test_what_another_account_may_see_is_examined_all_the_same() -> None:
+    facts = metadata(KeyState="Disabled")(right(WhichKey.S3)) | {"key_policy": DENIED}
+
+    found = diagnose(collection({"Account": "777788889999"}, s3=facts), VENDOR)
+
+    assert [(one.code, one.key) for one in found] == [
+        ("key.Disabled", WhichKey.S3),
+        ("caller.OtherAccount", WhichKey.S3),
+    ]
+    assert diagnose(collection({"Account": "777788889999"}), VENDOR) == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["bash: line 31: aws: command not found", "Unable to locate credentials.", "The config profile (x) could not"],
+)
+def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> None:
+    found = diagnose(
+        collection({"error": words}, s3=unseen(WhichKey.S3, words), rds=unseen(WhichKey.RDS, words)), VENDOR
+    )
+
+    assert [(one.code, one.severity) for one in found] == [("caller.NotSignedIn", Severity.UNKNOWN)]
+    assert words in found[0].message
+    assert "CloudShell" in found[0].remedy
+    assert "kms:DescribeKey" not in found[0].remedy
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        metadata(KeySpec="RSA_2048", KeyState="Disabled"),
+        metadata(KeyManager="AWS"),
+        answer("describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"),
+        arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+    ],
+)
+def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[[Facts], Facts]) -> None:
+    facts = change(right(WhichKey.RDS)) | {
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})},
+        "rotation": {"KeyRotationEnabled": False},
+    }
+    assert len(diagnose(collection(rds=facts), VENDOR)) == 1
+
+
+def test_one_key_for_both_is_told_without_a_word_on_its_policy() -> None:
+    twice = diagnose(collection(rds=right(WhichKey.S3)), VENDOR)
+    assert [one.code for one in twice] == ["arn.SameKeyTwice"]
+
+
+def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
+    (found,) = diagnose(collection(s3=metadata(KeyManager="AWS")(right(WhichKey.S3))), VENDOR)
+    assert "one that you make yourself" in found.remedy
+    assert "is not a symmetric key" not in found.remedy
+
+
+def test_answer_about_another_key_is_noticed() -> None:
+    (found,) = diagnose(collection(s3=metadata(Arn=KEYS[WhichKey.RDS])(right(WhichKey.S3))), VENDOR)
+    assert (found.code, found.severity) == ("key.OfAnotherArn", Severity.UNKNOWN)
+    assert KEYS[WhichKey.RDS] in found.message
+
+
+@pytest.mark.parametrize("moment", [1796172279.92, "2026-12-02T01:24:39.920000+00:00", "2026-12-02 01:24:39+01:00"])
+def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> None:
+    facts = metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(right(WhichKey.S3))
+
+    deleted, expires = diagnose(collection(s3=facts), VENDOR)
+
+    assert deleted.message.endswith("it will be deleted on 2 December 2026.")
+    assert expires.message.endswith("expires on 2 December 2026.")
+
+
+def test_words_of_aws_are_on_one_line() -> None:
+    words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
+    (found,) = diagnose(collection(s3=right(WhichKey.S3) | {"describe_key": {"error": words}}), VENDOR)
+    assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
+
+
+def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
+    facts = right(WhichKey.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
+
+    (found,) = diagnose(collection(rds=facts), VENDOR)
+
+    assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", WhichKey.RDS, Severity.NOTE)
+    assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
+    assert diagnose(collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
+
+
+def test_tag_that_is_no_tenants_name_gets_into_no_command() -> None:
+    facts = right(WhichKey.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
+    assert diagnose(collection(rds=facts), VENDOR) == ()
+
+
+@pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
+def test_policy_that_no_parser_takes_is_a_finding(policy: str) -> None:
+    (found,) = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
+    assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
+
+
+def test_what_does_no_harm_is_a_note() -> None:
+    pattern = VENDOR.alias(WhichKey.S3, "acme")
+    facts = right(WhichKey.S3) | {
+        "rotation": {"KeyRotationEnabled": False},
+        "aliases": {"Aliases": [{"AliasName": pattern}, {"AliasName": "alias/mine"}]},
+        "tags": {"Tags": [{"TagKey": "aatn", "TagValue": "globex"}]},
+    }
+    found = diagnose(collection(s3=metadata(ValidTo="2027-01-01")(facts)), VENDOR)
+
+    assert [one.code for one in found] == ["key.NoRotation", "key.MaterialExpires", "key.TenantNamesDiffer"]
+    assert {one.severity for one in found} == {Severity.NOTE}
+    assert "acme" in found[2].message
+    assert "globex" in found[2].message
+    assert "the S3 key acme" in found[2].message
+
+
+def test_names_are_the_vendors() -> None:
+    found = diagnose(collection(), VendorProfile(name="Globex"))
+    assert [one for one in found if one.paste] == []  # the right ones, under other Sids
+    empty = right(WhichKey.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
+    missing = diagnose(collection(s3=empty), VendorProfile(name="Globex"))[0]
+    assert "AllowGlobexPlatformS3Access" in missing.message
