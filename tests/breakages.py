@@ -7,8 +7,8 @@ from typing import Final
 
 from byok.domain.arns import WhichKey
 from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
-from byok.localaws.world import CUSTOMER_ACCOUNT
+from localaws.accounts import PLATFORM_ROLE_ARN
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, VENDOR, Aws
 
 OTHER_REGION: Final = "eu-west-1"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from bench.stand_in.messages import xml
 from byok.domain.arns import partition_of
-from byok.localaws.world import PLATFORM_ACCOUNT
+from localaws.state import PLATFORM_ACCOUNT
 
 _VERSION: Final = "17.5"
 _PORT: Final = 5432

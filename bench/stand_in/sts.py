@@ -3,8 +3,8 @@
 from typing import Final
 
 from bench.stand_in.messages import not_modelled, xml
-from byok.localaws.accounts import PLATFORM_ROLE
-from byok.localaws.world import PLATFORM_ACCOUNT
+from localaws.accounts import PLATFORM_ROLE
+from localaws.state import PLATFORM_ACCOUNT
 
 NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 

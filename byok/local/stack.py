@@ -249,7 +249,7 @@ class LocalStack:
         Returns:
             Why it did not take up its earlier state; None where it did.
         """
-        command = ["-m", "byok.localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
+        command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
         # It may save its state when we are killed.
         aws = await self._child("local-aws", sys.executable, *command, when_orphaned=signal.SIGTERM)

@@ -33,7 +33,7 @@ from byok.domain.models import (
     StorageTask,
 )
 from byok.domain.planning import Platform, plan_environment
-from byok.localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
+from localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
 from tests.localaws.server import REGION, VENDOR, Aws
 
 PLATFORM = Platform(PLATFORM_ROLE_ARN, VENDOR, load_blueprint(None))

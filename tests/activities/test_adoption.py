@@ -4,7 +4,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import BucketResource, Problem
-from byok.localaws.accounts import PLATFORM_ROLE
+from localaws.accounts import PLATFORM_ROLE
 from tests.activities.conftest import Bench, stop_of
 
 

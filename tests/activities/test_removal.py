@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError
 from byok.domain.models import Belongings, BucketRemoval, DatabaseRemoval, DeleteRequest
 from byok.domain.phases import Phase
 from byok.domain.planning import plan_deletion
-from byok.localaws.world import WORLD
+from localaws.state import WORLD
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import REGION
 

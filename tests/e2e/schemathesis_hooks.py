@@ -8,7 +8,7 @@ import schemathesis
 from schemathesis.core.media_types import YAML_MEDIA_TYPES
 from schemathesis.core.transport import Response
 
-from byok.localaws.cloudformation.template import read_template
+from localaws.cloudformation.template import read_template
 
 
 @schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all of them: the first of the family is the one that is asked

@@ -7,8 +7,8 @@ from byok.domain.arns import WhichKey
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import check_policy
 from byok.domain.phases import Phase
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
-from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
+from localaws.accounts import PLATFORM_ROLE_ARN
+from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
 from tests.breakages import good
 from tests.catalogue import BROKEN, VENDOR, Broken, Place
 from tests.e2e.conftest import Machine

@@ -14,10 +14,10 @@ import pytest
 from byok.domain.arns import WhichKey
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.collection import collection_script
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template
+from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.e2e.conftest import Finished, Machine
 from tests.localaws.server import REGION, VENDOR
 

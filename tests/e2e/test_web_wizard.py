@@ -14,8 +14,8 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
+from localaws.kms.policies import default_policy
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import Machine
 from tests.localaws.server import REGION
 from tests.wizard import browsers

@@ -14,8 +14,6 @@ from typing import Any, Final
 from byok.domain.arns import WhichKey
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase, Undertaking
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentNotFoundError,
@@ -24,6 +22,8 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.status import EnvironmentStatus
+from localaws.kms.policies import default_policy
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.breakages import statements
 from tests.e2e.conftest import Machine
 from tests.faults import invariants

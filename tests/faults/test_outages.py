@@ -9,9 +9,9 @@ from typing import Any
 from byok.contracts import PROVISION_ENVIRONMENT, TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import WhichKey
 from byok.domain.phases import Phase
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
 from byok.service.status import EnvironmentStatus
+from localaws.kms.policies import default_policy
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.fleet import Fleet, fleet
 from tests.faults import checker
 from tests.faults.conftest import assert_survived, chosen

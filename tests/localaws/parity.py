@@ -15,9 +15,9 @@ import boto3
 import pytest
 
 from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
+from localaws.accounts import PLATFORM_ROLE_ARN
+from localaws.kms.policies import default_policy
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, VENDOR, Aws
 
 OTHER_REGION = "eu-west-1"

@@ -14,10 +14,10 @@ from botocore.config import Config
 
 from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
 from byok.domain.vendor import VendorProfile
-from byok.localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
-from byok.localaws.app import LocalAws, serve
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
+from localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
+from localaws.app import LocalAws, serve
+from localaws.kms.policies import default_policy
+from localaws.state import CUSTOMER_ACCOUNT
 
 REGION = "eu-central-1"
 Credentials = tuple[str, str] | tuple[str, str, str]

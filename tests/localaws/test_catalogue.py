@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from byok.domain.arns import WhichKey
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import check_policy
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
-from byok.localaws.world import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD
+from localaws.accounts import PLATFORM_ROLE_ARN
+from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD
 from tests.catalogue import BROKEN, VENDOR, Broken, Place
 from tests.localaws.server import REGION, Aws
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from botocore.exceptions import ClientError, WaiterError
 
-from byok.localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
+from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
 from tests.localaws.server import REGION, Aws
 from tests.localaws.test_rds_clusters import refused, settings
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.localaws.server import EXTERNAL_ID, Aws
 from tests.localaws.test_cloudformation import TEMPLATE as KEYS_ALONE
 from tests.localaws.test_rds_clusters import refused

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template
+from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.localaws.server import EXTERNAL_ID, REGION, VENDOR, Aws
 from tests.localaws.test_cloudformation import parameters
 from tests.localaws.test_rds_clusters import refused

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from byok.localaws.world import WORLD
+from localaws.state import WORLD
 from tests.localaws.server import Aws
 
 

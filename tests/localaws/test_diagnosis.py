@@ -10,7 +10,7 @@ from byok.domain.arns import WhichKey
 from byok.domain.diagnosis.diagnose import diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Finding, Severity
-from byok.localaws.accounts import PLATFORM_ROLE_ARN
+from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.breakages import BREAKAGES, Breakage, good
 from tests.localaws.server import REGION, VENDOR, Aws
 

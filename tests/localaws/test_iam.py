@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from byok.localaws.accounts import PLATFORM_ROLE, PLATFORM_ROLE_ARN
-from byok.localaws.world import WORLD
+from localaws.accounts import PLATFORM_ROLE, PLATFORM_ROLE_ARN
+from localaws.state import WORLD
 from tests.localaws.server import EXTERNAL_ID, Aws
 from tests.localaws.test_s3_recorded import refusal_of
 

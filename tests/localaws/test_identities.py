@@ -6,7 +6,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.localaws.accounts import PLATFORM_ROLE
+from localaws.accounts import PLATFORM_ROLE
 from tests.localaws.server import EXTERNAL_ID, REGION, Aws
 from tests.localaws.test_s3_recorded import refusal_of
 

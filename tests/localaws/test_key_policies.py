@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from byok.domain.iam.check.document import PolicyDocumentError, read_document
-from byok.localaws.kms.policies import default_policy
-from byok.localaws.world import CUSTOMER_ACCOUNT
+from localaws.kms.policies import default_policy
+from localaws.state import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, Aws
 
 MALFORMED = "MalformedPolicyDocumentException"

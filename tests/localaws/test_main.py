@@ -74,7 +74,7 @@ def test_taken_port_is_said_and_leaves_the_data_folder_alone(tmp_path: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = subprocess.run(
-            [sys.executable, "-m", "byok.localaws", "--port", str(port), "--data", str(tmp_path / "data")],
+            [sys.executable, "-m", "localaws", "--port", str(port), "--data", str(tmp_path / "data")],
             capture_output=True,
             text=True,
             timeout=30,
@@ -88,6 +88,6 @@ def test_taken_port_is_said_and_leaves_the_data_folder_alone(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("arguments", [["--database-seconds", "-1"], ["--port", "x"], ["--nonsense"]])
 def test_wrong_option_is_a_usage_error(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "byok.localaws", *arguments]
+    command = [sys.executable, "-m", "localaws", *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    assert (ran.returncode, "usage: python -m byok.localaws" in ran.stderr) == (2, True)
+    assert (ran.returncode, "usage: python -m localaws" in ran.stderr) == (2, True)

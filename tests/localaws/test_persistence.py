@@ -27,7 +27,7 @@ class Run:
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "byok.localaws", "--port", "0", *arguments],
+            [sys.executable, "-m", "localaws", "--port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.localaws.accounts import platform_role_policy
+from localaws.accounts import platform_role_policy
 from tests.localaws.server import Aws
 
 NAME = "env-acme"

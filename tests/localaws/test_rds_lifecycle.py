@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from byok.localaws.rds.lifecycle import Lifecycle, Status
+from localaws.rds.lifecycle import Lifecycle, Status
 
 
 def test_order_is_done_when_its_time_is_over() -> None:

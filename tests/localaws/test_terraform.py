@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import WhichKey
-from byok.localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
 from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
+from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
 from tests.localaws.server import REGION, VENDOR, Aws
 from tests.localaws.test_rds_clusters import settings
 from tests.programs import Terraform

@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = [
     ROOT / "worker.py",
-    *(file for room in ("activities", "byok", "workflows") for file in (ROOT / room).rglob("*.py")),
+    *(file for room in ("activities", "byok", "localaws", "workflows") for file in (ROOT / room).rglob("*.py")),
 ]
 TESTS = sorted(file for room in ("tests", "bench") for file in (ROOT / room).rglob("*.py"))
 MOST_LINES = 350
@@ -32,9 +32,9 @@ def shown(file: Path) -> str:
         "activities",
         "byok/cli",
         "byok/domain",
-        "byok/localaws",
         "byok/service",
         "deploy",
+        "localaws",
         "docs/decisions",
         "tests/deploy",
         "tests/replay",
@@ -116,7 +116,7 @@ def rooms_of_byok() -> set[str]:
     return {*files, *(f"byok.{file.parent.name}" for file in (ROOT / "byok").glob("*/__init__.py"))}
 
 
-@pytest.mark.parametrize("importer", ["byok.domain", "byok.localaws"])
+@pytest.mark.parametrize("importer", ["byok.domain", "localaws"])
 def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -> None:
     """A contract that lists what is forbidden would let through a package that nobody had thought of."""
     (forbidden,) = [
@@ -124,16 +124,16 @@ def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -
         for contract in contracts()
         if contract["type"] == "forbidden" and contract["source_modules"] == [importer]
     ]
-    assert rooms_of_byok() - {"byok.domain", "byok.localaws"} <= forbidden
+    assert rooms_of_byok() - {"byok.domain", "localaws"} <= forbidden
 
 
 def test_the_local_aws_is_closed_to_every_room() -> None:
     (sources,) = [
         set(contract["source_modules"])  # type: ignore[call-overload]
         for contract in contracts()
-        if contract.get("forbidden_modules") == ["byok.localaws", "moto"]
+        if contract.get("forbidden_modules") == ["localaws", "moto"]
     ]
-    assert sources == (rooms_of_byok() | {"activities", "workflows"}) - {"byok.localaws"}
+    assert sources == (rooms_of_byok() | {"activities", "workflows"}) - {"localaws"}
 
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))

@@ -14,10 +14,10 @@ from byok.domain.iam.statements import Grantee, key_policy, key_statements, owne
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, external_id_of
 from byok.domain.vendor import VendorProfile
-from byok.localaws.cloudformation.template import Scope, read_template
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template
 from byok.onboarding.terraform import terraform_file
+from localaws.cloudformation.template import Scope, read_template
 
 CUSTOMER = "444455556666"
 REGIONS = ("eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1")

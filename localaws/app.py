@@ -1,0 +1,229 @@
+"""The server: every request becomes a `Call`, meets faults and rules, and a handler or moto's S3 carries it out."""
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from localaws import faults, recorder, s3, sts
+from localaws.accounts import caller_of, found_accounts, has_expired
+from localaws.call import Answer, AwsError, Call, Handler
+from localaws.cloudformation import operations as cloudformation
+from localaws.control import PREFIX, Control
+from localaws.iam import roles as iam
+from localaws.kms import aliases, grants, tags
+from localaws.kms import operations as kms
+from localaws.protocol import SERVICES, new_request_id, operation_of, output, params_of, refusal, scope_of
+from localaws.rds import clusters as rds
+from localaws.state import WORLD, World
+
+HANDLERS: Final[dict[str, dict[str, Handler]]] = {
+    "kms": {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS, **grants.HANDLERS},
+    "rds": rds.HANDLERS,
+    "sts": sts.HANDLERS,
+    "iam": iam.HANDLERS,
+    "cloudformation": cloudformation.HANDLERS,
+}
+"""Every operation that is modelled, but for S3's, which `wire` lists and moto carries out."""
+
+StartResponse = Callable[..., object]
+
+
+class LocalAws:
+    """The WSGI application. One call is carried out at a time: what it sees is always consistent."""
+
+    def __init__(self, health: dict[str, Any] | None = None) -> None:
+        self._moto_s3 = create_backend_app("s3")
+        self._lock = threading.Lock()
+        self._control = Control(self.reset, health if health is not None else {})
+        s3.silence_moto()
+        if not WORLD.roles:
+            found_accounts()
+
+    def reset(self) -> None:
+        """Everything as on a fresh start; the times that were set stay."""
+        from moto.s3.models import s3_backends
+
+        with self._lock:
+            fresh = World(database_seconds=WORLD.database_seconds, propagation_seconds=WORLD.propagation_seconds)
+            WORLD.__dict__.update(fresh.__dict__)
+            s3_backends.reset()
+            found_accounts()
+            faults.clear()
+            recorder.forget()
+
+    def hold(self) -> None:
+        """Carry out no more calls, before the process ends; none is under way when this returns."""
+        self._lock.acquire()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        body = _read_body(environ)
+        path = environ.get("PATH_INFO", "/")
+        if path.startswith(PREFIX):
+            return _send(self._control.answer(environ["REQUEST_METHOD"], path, body), start_response)
+        _bucket_from_host(environ)
+        try:
+            return _send(self._answer(environ, body), start_response)
+        except faults.ConnectionCut:
+            return _cut(environ)
+
+    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
+        scope = scope_of(environ)
+        service = scope.service if scope else "s3"
+        request_id = new_request_id(service)
+        head = environ["REQUEST_METHOD"] == "HEAD"
+        try:
+            call = self._decoded(environ, body, service, request_id)
+        except AwsError as error:
+            return refusal(service, error, request_id, head=head)
+        outcome, lose_answer = "ok", False
+        try:
+            with faults.struck(call) as fault, self._lock:
+                answer = self._carried_out(call)
+            lose_answer = faults.after(fault, call)
+        except AwsError as error:
+            outcome = error.code
+            return refusal(service, error, request_id, head=head)
+        except faults.ConnectionCut:
+            outcome = "timeout"
+            raise
+        else:
+            outcome = "answer lost" if lose_answer else outcome
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                outcome = str(answer.status)
+        finally:
+            recorder.record(call, outcome)
+        if lose_answer:
+            raise faults.ConnectionCut
+        return answer
+
+    def _decoded(self, environ: dict[str, Any], body: bytes, service: str, request_id: str) -> Call:
+        scope = scope_of(environ)
+        if service not in SERVICES:
+            raise AwsError("NotImplemented", f"The local AWS models {', '.join(SERVICES)}, and not {service}.", 501)
+        caller = caller_of(scope.access_key) if scope else None
+        if scope is None or caller is None:
+            raise _UNKNOWN_CALLER.get(service, _INVALID_TOKEN) if scope else _UNSIGNED.get(service, _MISSING_TOKEN)
+        if has_expired(scope.access_key):
+            raise _EXPIRED.get(service, _EXPIRED_TOKEN)
+        operation = operation_of(service, environ, body)
+        if service != "s3" and operation not in HANDLERS[service]:
+            message = (
+                f"The local AWS does not model {service}:{operation}; modelled are {', '.join(HANDLERS[service])}."
+            )
+            raise AwsError("NotImplemented", message, 501)
+        params = params_of(service, operation, environ, body)
+        return Call(service, operation, params, caller, scope.region, request_id, environ, body)
+
+    def _carried_out(self, call: Call) -> Answer:
+        if call.service != "s3":
+            return output(call, HANDLERS[call.service][call.operation](call))
+        s3.check(call)
+        answer = self._by_moto(call)
+        if answer.status < HTTPStatus.BAD_REQUEST:
+            s3.settle(call)
+        return answer
+
+    def _by_moto(self, call: Call) -> Answer:
+        environ = {
+            **call.environ,
+            "HTTP_X_MOTO_ACCOUNT_ID": call.caller.account,
+            "wsgi.input": io.BytesIO(call.body),
+            "CONTENT_LENGTH": str(len(call.body)),
+        }
+        answer = Answer(500)
+
+        def start(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
+            answer.status, answer.headers = int(status.split(maxsplit=1)[0]), headers
+            return lambda _: None
+
+        body = self._moto_s3(environ, start)
+        answer.body = b"".join(body)
+        if hasattr(body, "close"):
+            body.close()
+        hop = {"connection", "transfer-encoding", "x-amz-request-id", "x-amzn-requestid"}
+        answer.headers = [(name, value) for name, value in answer.headers if name.lower() not in hop]
+        answer.headers.append(("x-amz-request-id", call.request_id))
+        return answer
+
+
+def serve(app: LocalAws, host: str, port: int) -> BaseWSGIServer:
+    """A server for the application, bound and not yet serving; port 0 takes a free one.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    return make_server(host, port, app, threaded=True, request_handler=_Handler)
+
+
+class _Handler(WSGIRequestHandler):
+    """Keeps connections open between calls, and writes no access log."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, *_: object) -> None:
+        """Calls are recorded elsewhere."""
+
+    def make_environ(self) -> dict[str, Any]:
+        """The environment, with what moto's own handler adds: none of our clients sends names with underscores."""
+        environ: dict[str, Any] = super().make_environ()
+        environ.setdefault("moto.preserved_header_names", {})
+        return environ
+
+
+_INVALID_TOKEN: Final = AwsError("InvalidClientTokenId", "The security token included in the request is invalid.", 403)
+_MISSING_TOKEN: Final = AwsError("MissingAuthenticationToken", "Missing Authentication Token", 403)
+_UNKNOWN_CALLER: Final = {
+    "s3": AwsError("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403),
+    "kms": AwsError("UnrecognizedClientException", "The security token included in the request is invalid.", 400),
+}
+_EXPIRED_TOKEN: Final = AwsError("ExpiredToken", "The security token included in the request is expired", 403)
+_EXPIRED: Final = {
+    "s3": AwsError("ExpiredToken", "The provided token has expired.", 400),
+    "kms": AwsError("ExpiredTokenException", "The security token included in the request is expired", 400),
+}
+_UNSIGNED: Final = {"s3": AwsError("AccessDenied", "Access Denied", 403)}
+
+
+def _read_body(environ: dict[str, Any]) -> bytes:
+    stream, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH")
+    if environ.get("HTTP_TRANSFER_ENCODING", "").lower() == "chunked":
+        return bytes(stream.read())
+    return bytes(stream.read(int(length))) if length else b""
+
+
+def _bucket_from_host(environ: dict[str, Any]) -> None:
+    """Virtual-host addressing: `http://bucket.localhost:4566/key` means `/bucket/key`."""
+    host = environ.get("HTTP_HOST", "").partition(":")[0]
+    if host.endswith(".localhost"):
+        bucket = host.removesuffix(".localhost").removesuffix(".s3")
+        environ["PATH_INFO"] = f"/{bucket}{environ.get('PATH_INFO', '/')}"
+        environ["HTTP_HOST"] = environ["HTTP_HOST"].replace(host, "localhost")
+
+
+def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
+    headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length" or not answer.body]
+    if answer.body or not any(name.lower() == "content-length" for name, _ in headers):
+        headers.append(("Content-Length", str(len(answer.body))))
+    start_response(f"{answer.status} {_phrase(answer.status)}", headers)
+    return [answer.body]
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def _cut(environ: dict[str, Any]) -> list[bytes]:
+    """Close the connection without a word."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+    return []

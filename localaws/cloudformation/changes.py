@@ -1,0 +1,232 @@
+"""Change sets: what `aws cloudformation deploy` makes, looks at and executes; and what a call wants of a stack."""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from byok.domain.arns import partition_of
+from localaws.accounts import authorize
+from localaws.call import AwsError, Call, Handler
+from localaws.cloudformation import capabilities, rules, stacks
+from localaws.cloudformation.parameters import described, parameter_values
+from localaws.cloudformation.records import Change, Stack, Wish
+from localaws.cloudformation.template import Template, invalid
+from localaws.state import WORLD
+
+_NAME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
+_NOTHING_CHANGED: Final = (
+    "The submitted information didn't contain changes. Submit different information to create a change set."
+)
+_NOT_MODELLED: Final = (
+    "ImportExistingResources",
+    "ResourcesToImport",
+    "RoleARN",
+    "RollbackConfiguration",
+    "StackPolicyBody",
+    "StackPolicyURL",
+    "TemplateURL",
+    "TimeoutInMinutes",
+    "EnableTerminationProtection",
+    "IncludeNestedStacks",
+)
+
+
+def check_name(name: str) -> None:
+    """Check the name of a new stack.
+
+    Raises:
+        AwsError: `ValidationError`.
+    """
+    if not _NAME.fullmatch(name):
+        raise invalid(
+            f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must "
+            "satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
+        )
+
+
+def find(call: Call, name: str) -> Stack:
+    """The caller's stack by name, or by id even when it is deleted.
+
+    Raises:
+        AwsError: `ValidationError`, recorded text.
+    """
+    for stack in reversed(WORLD.stacks.values()):
+        here = (stack.account, stack.region) == (call.caller.account, call.region)
+        if here and (name == stack.stack_id or (name == stack.name and stack.status != "DELETE_COMPLETE")):
+            return stack  # type: ignore[no-any-return]
+    raise invalid(f"Stack with id {name} does not exist")
+
+
+def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) -> Wish:
+    """What the call wants the stack to be.
+
+    Args:
+        call: With a template, parameters and tags.
+        stack: The stack as it is, whose template and values may be used again.
+        template_alone: Leave parameters and tags aside.
+
+    Raises:
+        AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for options that are not
+            modelled.
+    """
+    refused = [name for name in _NOT_MODELLED if call.params.get(name)]
+    if refused:
+        message = f"The local AWS does not model {', '.join(refused)} of cloudformation:{call.operation}."
+        raise AwsError("NotImplemented", message, 501)
+    template = _template(call, stack)
+    if template_alone:
+        return Wish(template, {}, {})
+    capabilities.check(call, template)
+    previous = stack.wish if stack and stack.wish else Wish(template, {}, {})
+    parameters = parameter_values(template, call.params.get("Parameters", []), previous.parameters)
+    rules.check(call, template, parameters)
+    tags = call.params.get("Tags")
+    # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (botocore, UpdateStack).
+    kept = previous.tags if tags is None else {tag["Key"]: tag["Value"] for tag in tags}
+    return Wish(
+        template=template,
+        parameters=parameters,
+        tags=dict(kept),
+        capabilities=tuple(call.params.get("Capabilities") or ()),
+    )
+
+
+def _template(call: Call, stack: Stack | None) -> Template:
+    if call.params.get("UsePreviousTemplate"):
+        if stack is None or stack.wish is None:
+            raise invalid("UsePreviousTemplate needs a stack that has a template")
+        return stack.wish.template
+    if not call.params.get("TemplateBody"):
+        raise invalid("Either Template URL or Template Body must be specified.")
+    return stacks.check(call.params["TemplateBody"])
+
+
+def create_change_set(call: Call) -> dict[str, Any]:
+    """CreateChangeSet, for a new stack or for one that is there."""
+    name, kind = call.params["StackName"], call.params.get("ChangeSetType", "UPDATE")
+    authorize(call, f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*")
+    stack = _stack_for(call, name, kind)
+    wish = wish_of(call, stack)
+    if stack is None:
+        check_name(name)
+        stack = stacks.new_stack(call, name, "REVIEW_IN_PROGRESS")
+    set_name = call.params["ChangeSetName"]
+    if set_name in stack.changes:
+        raise AwsError("AlreadyExistsException", f"ChangeSet {set_name} already exists")
+    unchanged = stack.wish is not None and stacks.is_unchanged(stack, wish)
+    place = f"arn:{partition_of(call.region)}:cloudformation:{call.region}:{call.caller.account}"
+    stack.changes[set_name] = {
+        "ChangeSetName": set_name,
+        "ChangeSetId": f"{place}:changeSet/{set_name}/{uuid.uuid4()}",
+        "StackId": stack.stack_id,
+        "StackName": stack.name,
+        "Description": call.params.get("Description", ""),
+        "Parameters": described(wish.template, wish.parameters),
+        "CreationTime": datetime.now(UTC),
+        "ExecutionStatus": "UNAVAILABLE" if unchanged else "AVAILABLE",
+        "Status": "FAILED" if unchanged else "CREATE_COMPLETE",
+        "StatusReason": _NOTHING_CHANGED if unchanged else "",
+        "NotificationARNs": [],
+        "RollbackConfiguration": {},
+        "Capabilities": list(wish.capabilities),
+        "Tags": [{"Key": key, "Value": value} for key, value in wish.tags.items()],
+        "Changes": [_change(change) for change in stacks.planned(stack, wish)],
+        "OnStackFailure": call.params.get("OnStackFailure", ""),
+        "wish": wish,
+    }
+    return {"Id": stack.changes[set_name]["ChangeSetId"], "StackId": stack.stack_id}
+
+
+def describe_change_set(call: Call) -> dict[str, Any]:
+    """DescribeChangeSet."""
+    _, change_set = _find(call)
+    return {name: value for name, value in change_set.items() if name != "wish" and value != ""}
+
+
+def execute_change_set(call: Call) -> dict[str, Any]:
+    """ExecuteChangeSet; every other change set of the stack goes, as in AWS."""
+    stack, change_set = _find(call)
+    authorize(call, stack.stack_id)
+    if change_set["ExecutionStatus"] != "AVAILABLE":
+        reason = f"its execution status is {change_set['ExecutionStatus']}"
+        message = f"ChangeSet [{change_set['ChangeSetId']}] cannot be executed: {reason}"
+        raise AwsError("InvalidChangeSetStatus", message)
+    stack.changes.clear()
+    if stack.status == "REVIEW_IN_PROGRESS":
+        stack.enter("CREATE_IN_PROGRESS", "User Initiated")
+        on_failure = "DO_NOTHING" if call.params.get("DisableRollback") else change_set["OnStackFailure"] or "ROLLBACK"
+        stacks.create(call, stack, change_set["wish"], on_failure)
+    else:
+        stacks.update(call, stack, change_set["wish"])
+    return {}
+
+
+def delete_change_set(call: Call) -> dict[str, Any]:
+    """DeleteChangeSet."""
+    stack, change_set = _find(call)
+    authorize(call, stack.stack_id)
+    del stack.changes[change_set["ChangeSetName"]]
+    return {}
+
+
+def list_change_sets(call: Call) -> dict[str, Any]:
+    """ListChangeSets."""
+    shown = "StackId StackName ChangeSetId ChangeSetName ExecutionStatus Status StatusReason CreationTime Description"
+    changes = find(call, call.params["StackName"]).changes.values()
+    return {"Summaries": [{name: one[name] for name in shown.split() if one[name] != ""} for one in changes]}
+
+
+def _stack_for(call: Call, name: str, kind: str) -> Stack | None:
+    try:
+        stack: Stack | None = find(call, name)
+    except AwsError:
+        stack = None
+    under_review = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
+    if kind == "UPDATE":
+        if stack is None:
+            raise invalid(f"Stack [{name}] does not exist")
+        if under_review or stack.status in {"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED"}:
+            raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
+    elif kind == "CREATE":
+        if stack is not None and not under_review:
+            raise invalid(f"Stack [{name}] already exists and cannot be created again with the changeSet.")
+    else:
+        raise AwsError("NotImplemented", f"The local AWS does not model change sets of type {kind}.", 501)
+    return stack
+
+
+def _find(call: Call) -> tuple[Stack, dict[str, Any]]:
+    name = call.params["ChangeSetName"]
+    stacks = [find(call, call.params["StackName"])] if call.params.get("StackName") else list(WORLD.stacks.values())
+    for stack in stacks:
+        for change_set in stack.changes.values():
+            if name == change_set["ChangeSetId"] or (
+                call.params.get("StackName") and name == change_set["ChangeSetName"]
+            ):
+                return stack, change_set
+    raise AwsError("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
+
+
+def _change(change: Change) -> dict[str, Any]:
+    described_change: dict[str, Any] = {
+        "Action": change.action,
+        "LogicalResourceId": change.resource.logical_id,
+        "ResourceType": change.resource.kind,
+        "Scope": ["Properties"] if change.action == "Modify" else [],
+        "Details": [],
+    }
+    if change.old:
+        described_change["PhysicalResourceId"] = change.old.physical_id
+    if change.action == "Modify":
+        described_change["Replacement"] = "True" if change.replaces else "False"
+    return {"Type": "Resource", "ResourceChange": described_change}
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "CreateChangeSet": create_change_set,
+    "DescribeChangeSet": describe_change_set,
+    "ExecuteChangeSet": execute_change_set,
+    "DeleteChangeSet": delete_change_set,
+    "ListChangeSets": list_change_sets,
+}

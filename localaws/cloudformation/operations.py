@@ -1,0 +1,241 @@
+"""CloudFormation's operations: stacks and change sets, as console and `aws cloudformation deploy` use them.
+
+moto's engine is not used: it answers 500 to tags on a key, keeps key policies as objects that nobody evaluates, and
+ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Three resource types are little enough to do properly.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from localaws.accounts import authorize
+from localaws.call import AwsError, Call, Handler
+from localaws.cloudformation import capabilities, stacks
+from localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
+from localaws.cloudformation.changes import check_name, find, wish_of
+from localaws.cloudformation.parameters import declarations, described
+from localaws.cloudformation.records import Stack
+from localaws.cloudformation.resources import KINDS
+from localaws.cloudformation.resources.kind import Resource
+from localaws.cloudformation.template import Template, invalid
+from localaws.state import WORLD
+
+_BUSY_OR_BROKEN: Final = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"})
+
+
+def create_stack(call: Call) -> dict[str, Any]:
+    """CreateStack."""
+    name = call.params["StackName"]
+    check_name(name)
+    _authorize(call, name)
+    if any(_is(stack, call, name) for stack in WORLD.stacks.values()):
+        raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
+    wish = wish_of(call, None)
+    on_failure = call.params.get("OnFailure") or ("DO_NOTHING" if call.params.get("DisableRollback") else "ROLLBACK")
+    stack = stacks.new_stack(call, name, "CREATE_IN_PROGRESS")
+    stacks.create(call, stack, wish, on_failure)
+    return {"StackId": stack.stack_id}
+
+
+def update_stack(call: Call) -> dict[str, Any]:
+    """UpdateStack; refused when there is nothing to change."""
+    stack = find(call, call.params["StackName"])
+    _authorize(call, stack.name)
+    if stack.status in _BUSY_OR_BROKEN:
+        raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
+    wish = wish_of(call, stack)
+    if stacks.is_unchanged(stack, wish):
+        raise invalid("No updates are to be performed.")
+    stacks.update(call, stack, wish)
+    return {"StackId": stack.stack_id}
+
+
+def delete_stack(call: Call) -> dict[str, Any]:
+    """DeleteStack; a stack that is not there is deleted already."""
+    if call.params.get("RetainResources"):
+        raise AwsError("NotImplemented", "The local AWS does not model RetainResources of DeleteStack.", 501)
+    try:
+        stack = find(call, call.params["StackName"])
+    except AwsError:
+        return {}
+    _authorize(call, stack.name)
+    stacks.delete(call, stack)
+    return {}
+
+
+def describe_stacks(call: Call) -> dict[str, Any]:
+    """DescribeStacks: one by name or id, or all that are not deleted."""
+    name = call.params.get("StackName")
+    if name:
+        return {"Stacks": [_described(find(call, name))]}
+    return {"Stacks": [_described(stack) for stack in _here(call) if stack.status != "DELETE_COMPLETE"]}
+
+
+def list_stacks(call: Call) -> dict[str, Any]:
+    """ListStacks, deleted ones included."""
+    wanted = call.params.get("StackStatusFilter")
+    summaries = [
+        {
+            "StackId": stack.stack_id,
+            "StackName": stack.name,
+            "CreationTime": stack.created,
+            "StackStatus": stack.status,
+            "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+        }
+        for stack in _here(call)
+        if not wanted or stack.status in wanted
+    ]
+    return {"StackSummaries": summaries}
+
+
+def describe_stack_events(call: Call) -> dict[str, Any]:
+    """DescribeStackEvents, the latest first."""
+    return {"StackEvents": list(reversed(find(call, call.params["StackName"]).events))}
+
+
+def describe_stack_resources(call: Call) -> dict[str, Any]:
+    """DescribeStackResources: what there is; resources whose condition is false are not listed."""
+    stack = find(call, call.params["StackName"])
+    wanted = call.params.get("LogicalResourceId")
+    chosen = [one for one in stack.resources.values() if wanted in {None, one.logical_id}]
+    return {"StackResources": [{"StackName": stack.name, **_resource(stack, one, "Timestamp")} for one in chosen]}
+
+
+def describe_stack_resource(call: Call) -> dict[str, Any]:
+    """DescribeStackResource."""
+    stack, name = find(call, call.params["StackName"]), call.params["LogicalResourceId"]
+    if name not in stack.resources:
+        raise invalid(f"Resource {name} does not exist for stack {stack.name}")
+    described = _resource(stack, stack.resources[name], "LastUpdatedTimestamp")
+    return {"StackResourceDetail": {"StackName": stack.name, **described}}
+
+
+def list_stack_resources(call: Call) -> dict[str, Any]:
+    """ListStackResources."""
+    stack = find(call, call.params["StackName"])
+    resources = [_resource(stack, one, "LastUpdatedTimestamp") for one in stack.resources.values()]
+    for resource in resources:
+        del resource["StackId"]
+    return {"StackResourceSummaries": resources}
+
+
+def get_template(call: Call) -> dict[str, Any]:
+    """GetTemplate: the text as it was given."""
+    stack = find(call, call.params["StackName"])
+    if stack.wish is None:
+        raise invalid(f"Stack {stack.name} has no template yet")
+    return {"TemplateBody": stack.wish.template.text, "StagesAvailable": ["Original", "Processed"]}
+
+
+def get_template_summary(call: Call) -> dict[str, Any]:
+    """GetTemplateSummary of a template, or of a stack."""
+    template = _given_template(call)
+    types = sorted({one["Type"] for one in template.section("Resources").values()})
+    summary: dict[str, Any] = {"Parameters": declarations(template), "ResourceTypes": types}
+    summary |= capabilities.described(template)
+    identified = [
+        {
+            "ResourceType": kind,
+            "LogicalResourceIds": _names(template, kind),
+            "ResourceIdentifiers": [KINDS[kind].identifier],
+        }
+        for kind in types
+    ]
+    summary["ResourceIdentifierSummaries"] = identified
+    return summary | _headline(template, "Version", "AWSTemplateFormatVersion")
+
+
+def validate_template(call: Call) -> dict[str, Any]:
+    """ValidateTemplate. Keys and aliases need no capability (contract 43)."""
+    template = _given_template(call)
+    parameters = [
+        {name: value for name, value in one.items() if name != "ParameterType"} for one in declarations(template)
+    ]
+    return {"Parameters": parameters, **capabilities.described(template), **_headline(template)}
+
+
+def _authorize(call: Call, name: str) -> None:
+    authorize(call, f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*")
+
+
+def _here(call: Call) -> list[Stack]:
+    return [one for one in WORLD.stacks.values() if (one.account, one.region) == (call.caller.account, call.region)]
+
+
+def _is(stack: Stack, call: Call, name: str) -> bool:
+    here = (stack.account, stack.region) == (call.caller.account, call.region)
+    return here and stack.name == name and stack.status != "DELETE_COMPLETE"
+
+
+def _given_template(call: Call) -> Template:
+    if call.params.get("StackName"):
+        wish = find(call, call.params["StackName"]).wish
+        if wish:
+            return wish.template
+    return wish_of(call, None, template_alone=True).template
+
+
+def _names(template: Template, kind: str) -> list[str]:
+    return [name for name, one in template.section("Resources").items() if one["Type"] == kind]
+
+
+def _headline(template: Template, shown: str = "", member: str = "") -> dict[str, Any]:
+    headline = {"Description": template.content["Description"]} if "Description" in template.content else {}
+    return headline | ({shown: template.content[member]} if member in template.content else {})
+
+
+def _described(stack: Stack) -> dict[str, Any]:
+    described_stack: dict[str, Any] = {
+        "StackId": stack.stack_id,
+        "StackName": stack.name,
+        "CreationTime": stack.created,
+        "StackStatus": stack.status,
+        "DisableRollback": False,
+        "NotificationARNs": [],
+        "Capabilities": [],
+        "RollbackConfiguration": {},
+        "Tags": [],
+        "EnableTerminationProtection": False,
+        "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
+    }
+    if stack.wish:
+        described_stack["Parameters"] = described(stack.wish.template, stack.wish.parameters)
+        described_stack["Capabilities"] = list(stack.wish.capabilities)
+        described_stack["Tags"] = [{"Key": name, "Value": value} for name, value in stack.wish.tags.items()]
+        described_stack |= _headline(stack.wish.template)
+    if stack.outputs:
+        described_stack["Outputs"] = stack.outputs
+    if stack.reason:
+        described_stack["StackStatusReason"] = stack.reason
+    if stack.updated:
+        described_stack["LastUpdatedTime"] = stack.updated
+    return described_stack
+
+
+def _resource(stack: Stack, resource: Resource, time_name: str) -> dict[str, Any]:
+    last = next(event for event in reversed(stack.events) if event["LogicalResourceId"] == resource.logical_id)
+    return {
+        "StackId": stack.stack_id,
+        "LogicalResourceId": resource.logical_id,
+        "PhysicalResourceId": resource.physical_id,
+        "ResourceType": resource.kind,
+        time_name: last.get("Timestamp", datetime.now(UTC)),
+        "ResourceStatus": last["ResourceStatus"],
+        "DriftInformation": {"StackResourceDriftStatus": "NOT_CHECKED"},
+    }
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "CreateStack": create_stack,
+    "UpdateStack": update_stack,
+    "DeleteStack": delete_stack,
+    "DescribeStacks": describe_stacks,
+    "ListStacks": list_stacks,
+    "DescribeStackEvents": describe_stack_events,
+    "DescribeStackResources": describe_stack_resources,
+    "DescribeStackResource": describe_stack_resource,
+    "ListStackResources": list_stack_resources,
+    "GetTemplate": get_template,
+    "GetTemplateSummary": get_template_summary,
+    "ValidateTemplate": validate_template,
+    **CHANGE_SET_HANDLERS,
+}

@@ -1,0 +1,97 @@
+"""The parameters of a stack: what the template declares, what the caller gives, and whether the two fit."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from localaws.cloudformation.template import Template, invalid
+
+_TYPES: Final = frozenset({"String", "Number", "CommaDelimitedList"})
+
+
+def parameter_values(template: Template, given: list[dict[str, Any]], previous: Mapping[str, Any]) -> dict[str, str]:
+    """The text of every parameter of the template.
+
+    Args:
+        template: Its `Parameters` section says which there are.
+        given: As CreateStack takes them; `UsePreviousValue` takes the value from `previous`.
+        previous: The values of the stack as it is.
+
+    Raises:
+        AwsError: `ValidationError`, in CloudFormation's words.
+    """
+    declared = template.section("Parameters")
+    unknown = [one["ParameterKey"] for one in given if one["ParameterKey"] not in declared]
+    if unknown:
+        raise invalid(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+    chosen: dict[str, str] = {}
+    for one in given:
+        name = one["ParameterKey"]
+        if one.get("UsePreviousValue"):
+            if name not in previous:
+                raise invalid(f"Invalid input for parameter key {name}. Cannot specify usePreviousValue as true here")
+            chosen[name] = previous[name]
+        elif "ParameterValue" in one:
+            chosen[name] = one["ParameterValue"]
+    missing = [name for name, rule in declared.items() if name not in chosen and "Default" not in rule]
+    if missing:
+        raise invalid(f"Parameters: [{', '.join(missing)}] must have values")
+    values = {name: chosen.get(name, str(rule.get("Default", ""))) for name, rule in declared.items()}
+    for name, value in values.items():
+        _check(name, value, declared[name])
+    return values
+
+
+def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
+    kind = rule.get("Type", "String")
+    if kind not in _TYPES:
+        raise invalid(f"Template format error: Unrecognized parameter type: {kind}")
+    if kind == "Number" and not re.fullmatch(r"-?\d+(\.\d+)?", value):
+        raise invalid(f"Parameter '{name}' must be a number.")
+    told = None
+    if "AllowedPattern" in rule and not re.fullmatch(rule["AllowedPattern"], value):
+        told = f"Parameter '{name}' must match pattern {rule['AllowedPattern']}"
+    if "AllowedValues" in rule and value not in [str(one) for one in rule["AllowedValues"]]:
+        allowed = ", ".join(str(one) for one in rule["AllowedValues"])
+        told = f"Parameter '{name}' must be one of AllowedValues: [{allowed}]"
+    if len(value) < int(rule.get("MinLength", 0)):
+        told = f"Parameter '{name}' must contain at least {rule['MinLength']} characters"
+    if "MaxLength" in rule and len(value) > int(rule["MaxLength"]):
+        told = f"Parameter '{name}' must contain at most {rule['MaxLength']} characters"
+    if told and "ConstraintDescription" in rule:
+        told = f"Parameter {name} failed to satisfy constraint: {rule['ConstraintDescription']}"
+    if told:
+        raise invalid(told)
+
+
+def evaluated(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
+    """The values as functions see them: a list is a list."""
+    declared = template.section("Parameters")
+    lists = {name for name, rule in declared.items() if rule.get("Type") == "CommaDelimitedList"}
+    return {
+        name: [one.strip() for one in value.split(",")] if name in lists else value for name, value in values.items()
+    }
+
+
+def described(template: Template, values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The values as DescribeStacks shows them: those of NoEcho parameters are hidden."""
+    hidden = {
+        name for name, rule in template.section("Parameters").items() if str(rule.get("NoEcho")).lower() == "true"
+    }
+    return [
+        {"ParameterKey": name, "ParameterValue": "****" if name in hidden else value} for name, value in values.items()
+    ]
+
+
+def declarations(template: Template) -> list[dict[str, Any]]:
+    """The parameters as GetTemplateSummary and ValidateTemplate describe them."""
+    return [
+        {
+            "ParameterKey": name,
+            "ParameterType": rule.get("Type", "String"),
+            "NoEcho": str(rule.get("NoEcho")).lower() == "true",
+            **({"DefaultValue": str(rule["Default"])} if "Default" in rule else {}),
+            **({"Description": rule["Description"]} if "Description" in rule else {}),
+        }
+        for name, rule in template.section("Parameters").items()
+    ]

@@ -1,0 +1,77 @@
+"""What is remembered of a stack, and what a plan for one is made of. Plain data, so that it survives a restart."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from localaws.cloudformation.resources.kind import Resource
+from localaws.cloudformation.template import Template
+
+
+@dataclass
+class Wish:
+    """What a stack is to be: the input of CreateStack, UpdateStack or a change set, with every value known.
+
+    Attributes:
+        capabilities: What the call acknowledged.
+    """
+
+    template: Template
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    capabilities: tuple[str, ...] = ()
+
+
+@dataclass
+class Stack:
+    """A stack and its history.
+
+    Attributes:
+        wish: What it was last brought to; None while it is only under review.
+        resources: What exists of it, in the order it was made.
+        changes: Its change sets by name, as DescribeChangeSet gives them, with their wish under `"wish"`.
+    """
+
+    stack_id: str
+    name: str
+    account: str
+    region: str
+    created: datetime
+    status: str
+    reason: str = ""
+    updated: datetime | None = None
+    wish: Wish | None = None
+    resources: dict[str, Resource] = field(default_factory=dict)
+    outputs: list[dict[str, str]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    changes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def enter(self, status: str, reason: str = "") -> None:
+        """Take on a status and record it."""
+        self.status, self.reason = status, reason
+        self.record(self.name, self.stack_id, "AWS::CloudFormation::Stack", status, reason)
+
+    def record(self, logical_id: str, physical_id: str, kind: str, status: str, reason: str = "") -> None:
+        """Add an event."""
+        event: dict[str, Any] = {
+            "StackId": self.stack_id,
+            "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
+            "StackName": self.name,
+            "LogicalResourceId": logical_id,
+            "PhysicalResourceId": physical_id,
+            "ResourceType": kind,
+            "Timestamp": datetime.now(UTC),
+            "ResourceStatus": status,
+        }
+        self.events.append(event | ({"ResourceStatusReason": reason} if reason else {}))
+
+
+@dataclass
+class Change:
+    """One thing that has to be done to a resource: `Add`, `Modify` or `Remove`."""
+
+    action: str
+    resource: Resource
+    old: Resource | None = None
+    replaces: bool = False

@@ -1,0 +1,132 @@
+"""The Rules section: what has to hold of the parameters before anything is made or changed.
+
+Sources: CloudFormation user guide, "CloudFormation template Rules syntax"; template reference, "Rule functions". A rule
+takes `Ref` and rule functions, and nothing else: `Fn::If` and `Condition` are refused by AWS as well (issues 921 and
+1183 of aws-cloudformation/cloudformation-coverage-roadmap). That `Ref` takes pseudo parameters is not in the reference;
+templates in use rely on it. The functions that look up parameters of AWS's own types (`Fn::RefAll`, `Fn::ValueOf`,
+`Fn::ValueOfAll`) are not modelled.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from byok.domain.arns import partition_of
+from localaws.call import AwsError, Call
+from localaws.cloudformation.parameters import evaluated
+from localaws.cloudformation.template import Template, invalid
+
+_MEMBERS: Final = frozenset({"RuleCondition", "Assertions"})
+_ASSERTION: Final = frozenset({"Assert", "AssertDescription"})
+_PSEUDO: Final = frozenset({"AWS::AccountId", "AWS::Partition", "AWS::Region"})
+_NOT_MODELLED: Final = frozenset({"Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"})
+
+
+def check_shape(template: Template) -> None:
+    """See that the section is one, and that its rules use what a rule may use.
+
+    Raises:
+        AwsError: `ValidationError`; `NotImplemented` for functions that are not modelled.
+    """
+    for name, rule in template.section("Rules").items():
+        where = f"Template format error: [/Rules/{name}]"
+        if not isinstance(rule, dict) or not set(rule) <= _MEMBERS:
+            raise invalid(f"{where} A rule has {', '.join(sorted(_MEMBERS))} and no other member.")
+        assertions = rule.get("Assertions")
+        if not isinstance(assertions, list) or not assertions:
+            raise invalid(f"{where} Every Rules object must contain a list of Assertions.")
+        for assertion in assertions:
+            if not isinstance(assertion, dict) or "Assert" not in assertion or not set(assertion) <= _ASSERTION:
+                raise invalid(f"{where} Every assertion has an Assert, and may have an AssertDescription.")
+            _check_test(template, assertion["Assert"], where)
+        if "RuleCondition" in rule:
+            _check_test(template, rule["RuleCondition"], where)
+
+
+def check(call: Call, template: Template, parameters: Mapping[str, str]) -> None:
+    """See that every assertion holds whose rule's condition does.
+
+    Raises:
+        AwsError: `ValidationError` with the assertion's description. CloudFormation's own words around it were found
+            recorded nowhere.
+    """
+    scope: dict[str, Any] = {
+        "AWS::AccountId": call.caller.account,
+        "AWS::Partition": partition_of(call.region),
+        "AWS::Region": call.region,
+        **evaluated(template, parameters),
+    }
+    for name, rule in template.section("Rules").items():
+        if not _value(rule.get("RuleCondition", True), scope):
+            continue
+        for assertion in rule["Assertions"]:
+            if not _value(assertion["Assert"], scope):
+                told = assertion.get("AssertDescription", "an assertion does not hold")
+                raise invalid(f"Template error: Rule {name} failed: {told}")
+
+
+def _check_test(template: Template, test: Any, where: str) -> None:
+    function = _function_of(test)
+    if function not in _TESTS and function not in _NOT_MODELLED:
+        raise invalid(f"{where} A rule needs a rule-specific intrinsic function that is true or false.")
+    _check_value(template, test, where)
+
+
+def _check_value(template: Template, value: Any, where: str) -> None:
+    if isinstance(value, list):
+        for one in value:
+            _check_value(template, one, where)
+    if not isinstance(value, dict):
+        return
+    function = _function_of(value)
+    if function in _NOT_MODELLED:
+        message = f"The local AWS does not model the function {function} in a rule."
+        raise AwsError("NotImplemented", message, 501)
+    if function == "Ref":
+        name = value["Ref"]
+        if name not in template.section("Parameters") and name not in _PSEUDO:
+            raise invalid(f"{where} Unresolved reference {name}: a rule refers to parameters.")
+        return
+    if function not in _TESTS:
+        raise invalid(f"{where} Unsupported in a rule: {function or ', '.join(map(str, value))}")
+    least, most = _ARGUMENTS[function]
+    arguments = value[function]
+    if not isinstance(arguments, list) or not least <= len(arguments) <= most:
+        number = f"{least}" if least == most else f"{least} to {most}"
+        raise invalid(f"Template error: every {function} object requires a list of {number} parameters.")
+    for one in arguments:
+        if function in _OF_TESTS:
+            _check_test(template, one, where)
+        else:
+            _check_value(template, one, where)
+
+
+def _function_of(value: Any) -> str:
+    return str(next(iter(value))) if isinstance(value, dict) and len(value) == 1 else ""
+
+
+def _value(given: Any, scope: Mapping[str, Any]) -> Any:
+    if isinstance(given, list):
+        return [_value(one, scope) for one in given]
+    if not isinstance(given, dict):
+        return given
+    function = _function_of(given)
+    if function == "Ref":
+        return scope[given["Ref"]]
+    return _TESTS[function](*(_value(one, scope) for one in given[function]))
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+
+
+_TESTS: Final[dict[str, Callable[..., bool]]] = {
+    "Fn::And": lambda *tests: all(tests),
+    "Fn::Or": lambda *tests: any(tests),
+    "Fn::Not": lambda test: not test,
+    "Fn::Equals": lambda left, right: _listed(left) == _listed(right),
+    "Fn::Contains": lambda values, one: str(one) in _listed(values),
+    "Fn::EachMemberEquals": lambda values, one: all(value == str(one) for value in _listed(values)),
+    "Fn::EachMemberIn": lambda values, others: set(_listed(values)) <= set(_listed(others)),
+}
+_OF_TESTS: Final = frozenset({"Fn::And", "Fn::Or", "Fn::Not"})
+_ARGUMENTS: Final = dict.fromkeys(_TESTS, (2, 2)) | {"Fn::And": (2, 10), "Fn::Or": (2, 10), "Fn::Not": (1, 1)}

@@ -1,0 +1,286 @@
+"""Stacks: what is planned, carried out, and taken back when something is refused.
+
+A stack is carried out within the call that asks for it, so the first DescribeStacks already sees how it ended; the
+events tell the whole story, IN_PROGRESS included.
+"""
+
+import copy
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+from byok.domain.arns import partition_of
+from localaws.call import AwsError, Call
+from localaws.cloudformation import rules
+from localaws.cloudformation.parameters import evaluated
+from localaws.cloudformation.records import Change, Stack, Wish
+from localaws.cloudformation.resources import KINDS
+from localaws.cloudformation.resources.kind import Resource, Work
+from localaws.cloudformation.template import (
+    NO_VALUE,
+    Scope,
+    Template,
+    canonical,
+    in_order,
+    invalid,
+    read_template,
+    references,
+)
+from localaws.state import WORLD
+
+KEPT: Final = frozenset({"Retain", "RetainExceptOnCreate"})
+
+# CloudFormation CLI user guide, "Handler error codes"; of IAM those that were found recorded, and their like.
+_HANDLER_CODES: Final = {
+    "AccessDenied": "AccessDenied",
+    "AccessDeniedException": "AccessDenied",
+    "AlreadyExistsException": "AlreadyExists",
+    "DeleteConflict": "GeneralServiceException",
+    "EntityAlreadyExists": "AlreadyExists",
+    "LimitExceeded": "ServiceLimitExceeded",
+    "NoSuchEntity": "NotFound",
+    "NotFoundException": "NotFound",
+}
+
+
+class _RefusedError(Exception):
+    def __init__(self, logical_id: str, reason: str) -> None:
+        super().__init__(reason)
+        self.logical_id = logical_id
+
+
+def new_stack(call: Call, name: str, status: str) -> Stack:
+    """A stack in the caller's account and Region, without anything in it."""
+    place = f"arn:{partition_of(call.region)}:cloudformation:{call.region}:{call.caller.account}"
+    stack_id = f"{place}:stack/{name}/{uuid.uuid4()}"
+    stack = Stack(stack_id, name, call.caller.account, call.region, datetime.now(UTC), status)
+    WORLD.stacks[stack_id] = stack
+    stack.enter(status, "User Initiated")
+    return stack
+
+
+def scope_of(stack: Stack, wish: Wish) -> Scope:
+    """What the template's functions see."""
+    pseudo = {
+        "AWS::AccountId": stack.account,
+        "AWS::NoValue": NO_VALUE,
+        "AWS::Partition": partition_of(stack.region),
+        "AWS::Region": stack.region,
+        "AWS::StackId": stack.stack_id,
+        "AWS::StackName": stack.name,
+        "AWS::URLSuffix": "amazonaws.com.cn" if stack.region.startswith("cn-") else "amazonaws.com",
+    }
+    known = {name: resource.attributes for name, resource in stack.resources.items()}
+    return Scope(wish.template, evaluated(wish.template, wish.parameters), pseudo, known)
+
+
+def planned(stack: Stack, wish: Wish) -> list[Change]:
+    """What would have to be done, in order; the ids of what does not exist yet are the logical ones."""
+    scope = scope_of(stack, wish)
+    changes: list[Change] = []
+    wanted = _wanted(scope)
+    for name in wanted:
+        resource = _evaluated(scope, name, strict=False)
+        tags_changed = stack.wish is not None and stack.wish.tags != wish.tags
+        try:
+            change = _change(stack, resource, tags_changed=tags_changed)
+        except AwsError:
+            change = Change("Modify", resource, stack.resources.get(name))  # refused when it is carried out, as in AWS
+        if change:
+            changes.append(change)
+        if name not in stack.resources:
+            scope.attributes[name] = dict.fromkeys(("Ref", *KINDS[resource.kind].attributes), name)
+    gone = [stack.resources[name] for name in reversed(stack.resources) if name not in wanted]
+    return changes + [Change("Remove", resource, resource) for resource in gone]
+
+
+def is_unchanged(stack: Stack, wish: Wish) -> bool:
+    """Whether carrying out the wish would change nothing at all."""
+    if stack.wish is None or planned(stack, wish) or stack.wish.tags != wish.tags:
+        return False
+    outputs = [canonical(one.template.section("Outputs")) for one in (stack.wish, wish)]
+    return outputs[0] == outputs[1] and stack.outputs == _outputs(scope_of(stack, wish))
+
+
+def create(call: Call, stack: Stack, wish: Wish, on_failure: str = "ROLLBACK") -> None:
+    """Make everything; where something is refused, do with the rest what `on_failure` says."""
+    stack.wish = wish
+    try:
+        _carry_out(call, stack, wish)
+    except _RefusedError as refused:
+        reason = f"The following resource(s) failed to create: [{refused.logical_id}]. "
+        if on_failure == "DO_NOTHING":
+            stack.enter("CREATE_FAILED", reason)
+        else:
+            deleting = on_failure == "DELETE"
+            begun = "Delete" if deleting else "Rollback"
+            stack.enter(f"{begun.upper()}_IN_PROGRESS", f"{reason}{begun} requested by user.")
+            _remove(call, stack, list(stack.resources), creating=True)
+            stack.enter(f"{begun.upper()}_COMPLETE")
+    else:
+        stack.enter("CREATE_COMPLETE")
+
+
+def update(call: Call, stack: Stack, wish: Wish) -> None:
+    """Bring the stack to the wish, or back to what it was."""
+    before = copy.deepcopy((stack.resources, stack.outputs, stack.wish))
+    touched = {one.arn for one in stack.resources.values()}
+    keys = {arn: copy.deepcopy(key) for arn, key in WORLD.keys.items() if arn in touched}
+    aliases, roles = copy.deepcopy((WORLD.aliases, WORLD.roles))
+    stack.updated = datetime.now(UTC)
+    stack.enter("UPDATE_IN_PROGRESS", "User Initiated")
+    try:
+        _carry_out(call, stack, wish)
+    except _RefusedError as refused:
+        reason = f"The following resource(s) failed to update: [{refused.logical_id}]. "
+        stack.enter("UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        _remove(call, stack, [name for name in stack.resources if name not in before[0]], creating=True)
+        WORLD.keys.update(keys)
+        WORLD.aliases, WORLD.roles = aliases, roles
+        stack.resources, stack.outputs, stack.wish = before
+        stack.enter("UPDATE_ROLLBACK_COMPLETE")
+    else:
+        stack.wish = wish
+        stack.enter("UPDATE_COMPLETE")
+
+
+def delete(call: Call, stack: Stack) -> None:
+    """Remove the stack; what is to be retained stays."""
+    stack.enter("DELETE_IN_PROGRESS", "User Initiated")
+    _remove(call, stack, list(stack.resources), creating=False)
+    if stack.resources:
+        reason = f"The following resource(s) failed to delete: [{', '.join(stack.resources)}]. "
+        stack.enter("DELETE_FAILED", reason)
+    else:
+        stack.enter("DELETE_COMPLETE")
+
+
+def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
+    scope = scope_of(stack, wish)
+    old_tags = stack.wish.tags if stack.wish else {}
+    work = Work(call, stack.name, wish.tags, old_tags)
+    wanted = _wanted(scope)
+    replaced: list[Resource] = []
+    for name in wanted:
+        kind = wish.template.section("Resources")[name]["Type"]
+        old = stack.resources.get(name)
+        verb, resource = "UPDATE" if old else "CREATE", None
+        try:
+            resource = _evaluated(scope, name, strict=True)
+            change = _change(stack, resource, tags_changed=old_tags != wish.tags)
+            if old and change is None:
+                resource.take_over(old)
+            elif change:
+                stack.record(name, old.physical_id if old else "", kind, f"{verb}_IN_PROGRESS")
+                if old and not change.replaces:
+                    resource.take_over(old)
+                    KINDS[kind].update(work, old, resource)
+                else:
+                    replaced += [old] if old else []
+                    KINDS[kind].create(work, resource)
+                stack.record(name, resource.physical_id, kind, f"{verb}_COMPLETE")
+        except AwsError as error:
+            stack.record(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
+            if old is None and resource and resource.physical_id:
+                stack.resources[name] = resource  # half made: it is there, and has to go
+            raise _RefusedError(name, error.message) from error
+        stack.resources[name] = resource
+        scope.attributes[name] = resource.attributes
+    try:
+        stack.outputs = _outputs(scope)
+    except AwsError as error:
+        raise _RefusedError(stack.name, error.message) from error
+    for old in replaced:
+        if old.on_replace not in KEPT:
+            _delete(call, stack, old)
+    _remove(call, stack, [name for name in stack.resources if name not in wanted], creating=False)
+
+
+def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> None:
+    """Remove resources, the last made first. `RetainExceptOnCreate` keeps nothing of a creation taken back."""
+    for name in reversed(names):
+        resource = stack.resources[name]
+        if resource.on_delete == "Retain" or (resource.on_delete in KEPT and not creating):
+            stack.record(name, resource.physical_id, resource.kind, "DELETE_SKIPPED")
+        elif not _delete(call, stack, resource):
+            continue
+        del stack.resources[name]
+
+
+def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
+    """Remove one resource and record it; False where it is refused."""
+    name, physical_id, kind = resource.logical_id, resource.physical_id, resource.kind
+    try:
+        KINDS[kind].delete(Work(call, stack.name, {}, {}), resource)
+    except AwsError as error:
+        stack.record(name, physical_id, kind, "DELETE_FAILED", _reason(call, kind, error))
+        return False
+    stack.record(name, physical_id, kind, "DELETE_COMPLETE")
+    return True
+
+
+def _wanted(scope: Scope) -> list[str]:
+    resources = scope.template.section("Resources")
+    return [name for name in in_order(scope.template) if scope.holds_or_none(resources[name].get("Condition"))]
+
+
+def _evaluated(scope: Scope, name: str, *, strict: bool) -> Resource:
+    described = scope.template.section("Resources")[name]
+    properties = scope.value(described.get("Properties", {}))
+    return Resource(
+        logical_id=name,
+        kind=described["Type"],
+        properties=KINDS[described["Type"]].typed(properties) if strict else properties,
+        on_delete=described.get("DeletionPolicy", "Delete"),
+        on_replace=described.get("UpdateReplacePolicy", "Delete"),
+        depends_on=tuple(sorted(set(references(described)))),
+    )
+
+
+def _change(stack: Stack, resource: Resource, *, tags_changed: bool) -> Change | None:
+    old = stack.resources.get(resource.logical_id)
+    if old is None:
+        return Change("Add", resource)
+    if old.kind != resource.kind:
+        raise invalid(
+            f"Update of resource type is not permitted. The new template modifies the type of {old.logical_id}."
+        )
+    kind = KINDS[resource.kind]
+    properties = kind.typed(resource.properties)
+    same = (old.properties, old.on_delete, old.on_replace) == (properties, resource.on_delete, resource.on_replace)
+    if same and not (tags_changed and kind.has_tags):
+        return None
+    return Change("Modify", resource, old, kind.must_be_replaced(old.properties, properties))
+
+
+def _outputs(scope: Scope) -> list[dict[str, str]]:
+    outputs = []
+    for name, output in scope.template.section("Outputs").items():
+        if not scope.holds_or_none(output.get("Condition")):
+            continue
+        value = scope.value(output["Value"])
+        if isinstance(value, dict | list):
+            raise invalid(f"Template format error: Output {name} is malformed. Every Value member must be a string.")
+        described = {"OutputKey": name, "OutputValue": str(value)}
+        if "Description" in output:
+            described["Description"] = output["Description"]
+        if "Export" in output:
+            described["ExportName"] = str(scope.value(output["Export"]["Name"]))
+        outputs.append(described)
+    return outputs
+
+
+def _reason(call: Call, kind: str, error: AwsError) -> str:
+    """How a refusal by the resource's service reads in an event."""
+    service = f"(Service: {KINDS[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
+    message = f'Resource handler returned message: "{error.message} {service}"'
+    code = _HANDLER_CODES.get(error.code, "InvalidRequest")
+    return f"{message} (RequestToken: {call.request_id}, HandlerErrorCode: {code})"
+
+
+def check(text: str) -> Template:
+    """Read a template and see that its rules are rules and its resources have an order."""
+    template = read_template(text)
+    rules.check_shape(template)
+    in_order(template)
+    return template

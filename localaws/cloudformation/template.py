@@ -1,0 +1,304 @@
+"""Templates of CloudFormation: read, checked, and evaluated to plain values.
+
+Modelled are the parts a template of keys and roles needs: parameters with their constraints, rules (in a module of
+their own), mappings, conditions, outputs and the intrinsic functions of `_FUNCTIONS`. Texts of errors are
+CloudFormation's where they are known.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from localaws.call import AwsError
+from localaws.cloudformation.resources import KINDS
+
+NO_VALUE: Final = object()
+"""What `AWS::NoValue` stands for: the property is left out."""
+
+_SECTIONS: Final = frozenset(
+    {
+        "AWSTemplateFormatVersion",
+        "Description",
+        "Metadata",
+        "Parameters",
+        "Rules",
+        "Mappings",
+        "Conditions",
+        "Resources",
+        "Outputs",
+    }
+)
+_SUBSTITUTION: Final = re.compile(r"\$\{(!?)([^}]+)\}")
+_RESOURCE_MEMBERS: Final = frozenset(
+    {"Type", "Properties", "Condition", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy", "Metadata"}
+)
+
+
+def invalid(message: str) -> AwsError:
+    """CloudFormation's one code for a template or input it does not take."""
+    return AwsError("ValidationError", message)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as CloudFormation reads it: short forms of functions, and a date is only text (`Version: 2012-10-17`)."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _short_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any = None
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template whose shape was checked; `text` is what was given."""
+
+    text: str
+    content: dict[str, Any]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A section, empty where the template has none."""
+        return self.content.get(name) or {}
+
+
+def read_template(text: str) -> Template:
+    """Read and check a template.
+
+    Raises:
+        AwsError: `ValidationError`; `NotImplemented` for what is not modelled, resource types and properties above all.
+    """
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that knows the short forms
+    except yaml.YAMLError as error:
+        raise invalid(f"Template format error: YAML not well-formed. {error}") from error
+    if not isinstance(content, dict):
+        raise invalid("Template format error: unsupported structure.")
+    if not content.get("Resources"):
+        raise invalid("Template format error: At least one Resources member must be defined.")
+    unknown = sorted(set(content) - _SECTIONS)
+    if unknown:
+        raise _not_modelled(f"the template sections {', '.join(unknown)}")
+    template = Template(text, content)
+    _check_resources(template)
+    return template
+
+
+def _check_resources(template: Template) -> None:
+    resources, conditions = template.section("Resources"), template.section("Conditions")
+    for name, resource in resources.items():
+        if not isinstance(resource, dict) or "Type" not in resource:
+            raise invalid(
+                f"Template format error: [/Resources/{name}] Every Resources object must contain a Type member."
+            )
+        other = sorted(set(resource) - _RESOURCE_MEMBERS)
+        if other:
+            raise invalid(f"Template format error: [/Resources/{name}] unsupported members: {', '.join(other)}")
+    foreign = sorted({resource["Type"] for resource in resources.values()} - set(KINDS))
+    if foreign:
+        raise _not_modelled(f"{', '.join(foreign)}; a stack can hold {', '.join(KINDS)}")
+    for resource in resources.values():
+        beyond = sorted(set(resource.get("Properties", {})) & set(KINDS[resource["Type"]].not_modelled))
+        if beyond:
+            raise _not_modelled(f"{', '.join(beyond)} of {resource['Type']}")
+    known = set(resources) | set(template.section("Parameters"))
+    unresolved = sorted({used for one in resources.values() for used in references(one) if used not in known})
+    if unresolved:
+        names = ", ".join(unresolved)
+        raise invalid(
+            f"Template format error: Unresolved resource dependencies [{names}] in the Resources block of the template"
+        )
+    missing = {
+        one["Condition"] for one in (*resources.values(), *template.section("Outputs").values()) if "Condition" in one
+    }
+    if missing - set(conditions):
+        raise invalid(f"Template format error: Unresolved condition {min(missing - set(conditions))}")
+
+
+def references(value: Any) -> Iterator[str]:
+    """Names of resources and parameters that a piece of a template refers to; pseudo parameters are left out."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+    if not isinstance(value, dict):
+        return
+    for key, inner in value.items():
+        if key == "Ref" and isinstance(inner, str):
+            names = [inner]
+        elif key == "Fn::GetAtt":
+            names = [inner[0]]
+        elif key == "DependsOn":
+            names = [inner] if isinstance(inner, str) else inner
+        elif key == "Fn::Sub":
+            text, own = (inner, {}) if isinstance(inner, str) else (inner[0], inner[1])
+            found = [name.split(".")[0] for literal, name in _SUBSTITUTION.findall(text) if not literal]
+            names = [name for name in found if name not in own]
+            yield from references(own)
+        else:
+            yield from references(inner)
+            continue
+        yield from (name for name in names if not name.startswith("AWS::"))
+
+
+def in_order(template: Template) -> list[str]:
+    """The names of the resources, each after those it refers to.
+
+    Raises:
+        AwsError: `ValidationError` when they refer to each other in a circle.
+    """
+    resources = template.section("Resources")
+    waiting = {name: {used for used in references(one) if used in resources} for name, one in resources.items()}
+    ordered: list[str] = []
+    while waiting:
+        ready = [name for name, needs in waiting.items() if needs <= set(ordered)]
+        if not ready:
+            raise invalid(f"Circular dependency between resources: [{', '.join(waiting)}]")
+        ordered += ready
+        waiting = {name: needs for name, needs in waiting.items() if name not in ordered}
+    return ordered
+
+
+@dataclass
+class Scope:
+    """What the functions of a template can refer to.
+
+    Attributes:
+        template: Whose conditions and mappings are meant.
+        parameters: Values of the parameters.
+        pseudo: Values of the pseudo parameters, `AWS::Region`.
+        attributes: What resources are called and have, `{"Key": {"Ref": id, "Arn": arn}}`, as far as they exist.
+    """
+
+    template: Template
+    parameters: Mapping[str, Any]
+    pseudo: Mapping[str, Any]
+    attributes: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def holds(self, condition: str) -> bool:
+        """Whether a named condition is true."""
+        conditions = self.template.section("Conditions")
+        if condition not in conditions:
+            raise invalid(f"Template format error: Unresolved condition {condition}")
+        return bool(self.value(conditions[condition]))
+
+    def holds_or_none(self, condition: str | None) -> bool:
+        """Whether a condition is true, or there is none."""
+        return condition is None or self.holds(condition)
+
+    def value(self, given: Any) -> Any:
+        """`given` with every function carried out and every property that has no value left out."""
+        if isinstance(given, list):
+            return [one for one in map(self.value, given) if one is not NO_VALUE]
+        if not isinstance(given, dict):
+            return given
+        if len(given) == 1:
+            name, argument = next(iter(given.items()))
+            if name == "Condition" and isinstance(argument, str):
+                return self.holds(argument)
+            if name in _FUNCTIONS:
+                return _FUNCTIONS[name](self, argument)
+            if str(name).startswith("Fn::"):
+                raise _not_modelled(f"the function {name}")
+        values = {name: self.value(one) for name, one in given.items()}
+        return {name: one for name, one in values.items() if one is not NO_VALUE}
+
+    def _ref(self, name: str) -> Any:
+        if name in self.pseudo:
+            return self.pseudo[name]
+        if name in self.parameters:
+            return self.parameters[name]
+        return self._attribute(name, "Ref")
+
+    def _attribute(self, name: str, attribute: str) -> str:
+        attributes = self.attributes.get(name, {})
+        if attribute not in attributes:
+            raise invalid(
+                f"Template error: {name}.{attribute} is not there: no such attribute, or its condition is false"
+            )
+        return attributes[attribute]
+
+    def _get_att(self, argument: Any) -> str:
+        return self._attribute(argument[0], argument[1])
+
+    def _sub(self, argument: Any) -> str:
+        text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self.value(argument[1]))
+
+        def replaced(match: re.Match[str]) -> str:
+            literal, name = match.groups()
+            if literal:
+                return f"${{{name}}}"
+            if name in own:
+                return str(own[name])
+            resource, dot, attribute = name.partition(".")
+            return str(self._attribute(resource, attribute) if dot else self._ref(name))
+
+        return _SUBSTITUTION.sub(replaced, text)
+
+    def _join(self, argument: Any) -> str:
+        return str(argument[0]).join(str(one) for one in self.value(argument[1]))
+
+    def _split(self, argument: Any) -> list[str]:
+        return str(self.value(argument[1])).split(argument[0])
+
+    def _select(self, argument: Any) -> Any:
+        index, items = int(self.value(argument[0])), self.value(argument[1])
+        if not 0 <= index < len(items):
+            raise invalid("Template error: Fn::Select cannot select nonexistent value at index " + str(index))
+        return items[index]
+
+    def _if(self, argument: Any) -> Any:
+        return self.value(argument[1] if self.holds(argument[0]) else argument[2])
+
+    def _equals(self, argument: Any) -> bool:
+        return str(self.value(argument[0])) == str(self.value(argument[1]))
+
+    def _find_in_map(self, argument: Any) -> Any:
+        name, top, second = (self.value(part) for part in argument)
+        try:
+            return self.template.section("Mappings")[name][top][second]
+        except KeyError:
+            raise invalid(f"Template error: Unable to get mapping for {name}::{top}::{second}") from None
+
+
+_FUNCTIONS: Final[dict[str, Callable[[Scope, Any], Any]]] = {
+    "Ref": Scope._ref,
+    "Fn::GetAtt": Scope._get_att,
+    "Fn::Sub": Scope._sub,
+    "Fn::Join": Scope._join,
+    "Fn::Split": Scope._split,
+    "Fn::Select": Scope._select,
+    "Fn::If": Scope._if,
+    "Fn::Equals": Scope._equals,
+    "Fn::FindInMap": Scope._find_in_map,
+    "Fn::And": lambda scope, argument: all(scope.value(one) for one in argument),
+    "Fn::Or": lambda scope, argument: any(scope.value(one) for one in argument),
+    "Fn::Not": lambda scope, argument: not scope.value(argument[0]),
+}
+
+
+def canonical(value: Any) -> str:
+    """A value as text that is equal for equal values."""
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _not_modelled(what: str) -> AwsError:
+    return AwsError("NotImplemented", f"The local AWS does not model {what}.", 501)

@@ -1,0 +1,116 @@
+"""The control endpoint under `/_localaws/`: faults, times, recorded calls, a fresh start. It is not part of AWS.
+
+GET    /_localaws/health     whether it answers, and whether state was restored
+GET    /_localaws/calls      the recorded calls;  DELETE forgets them
+GET    /_localaws/faults     the faults that wait;  POST adds one;  DELETE forgets them, and ends delays
+GET    /_localaws/held       the calls that are held;  DELETE lets them go
+POST   /_localaws/settings   {"database_seconds": 0.2, "propagation_seconds": 5}
+POST   /_localaws/reset      everything as on a fresh start
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from localaws import faults, recorder
+from localaws.call import Answer
+from localaws.protocol import SERVICES
+from localaws.state import WORLD
+
+PREFIX: Final = "/_localaws/"
+
+
+class _FaultInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    service: Literal["s3", "kms", "rds", "sts", "iam", "cloudformation"]
+    operation: str = Field(min_length=1)
+    kind: faults.Kind
+    times: int = Field(default=1, ge=1, le=1_000_000)
+    seconds: float = Field(default=0, ge=0, le=600)
+    after_calls: int = Field(default=0, ge=0)
+    session: str | None = None
+    about: str = ""
+    code: str = "AccessDenied"
+    message: str = "Access Denied"
+
+
+class _SettingsInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    database_seconds: float | None = Field(default=None, ge=0, le=3600)
+    propagation_seconds: float | None = Field(default=None, ge=0, le=3600)
+
+
+class Control:
+    """Answers control requests.
+
+    Attributes:
+        health: What `GET health` says besides that it answers.
+    """
+
+    def __init__(self, reset: Callable[[], None], health: dict[str, Any]) -> None:
+        self.health = health
+        self._reset = reset
+
+    def answer(self, method: str, path: str, body: bytes) -> Answer:
+        """Carry out a control request; a malformed one is answered with 400 and the name of the field."""
+        name = path.removeprefix(PREFIX)
+        action = getattr(self, f"_{method.lower()}_{name}", None)
+        if action is None:
+            return _json(404, {"error": f"there is no {method} {path}; see the module localaws.control"})
+        try:
+            return _json(200, action(json.loads(body or b"{}")))
+        except ValidationError as error:
+            fields = {".".join(map(str, fault["loc"])) or "body": fault["msg"] for fault in error.errors()}
+            return _json(400, {"error": "the request does not fit", "fields": fields})
+        except ValueError as error:
+            return _json(400, {"error": f"the body is not JSON: {error}"})
+
+    def _get_health(self, _: object) -> dict[str, Any]:
+        return {"status": "ok", "services": list(SERVICES), **self.health}
+
+    def _get_calls(self, _: object) -> dict[str, Any]:
+        return recorder.recorded()
+
+    def _delete_calls(self, _: object) -> dict[str, Any]:
+        recorder.forget()
+        return {}
+
+    def _get_faults(self, _: object) -> dict[str, Any]:
+        return {"faults": [asdict(fault) for fault in faults.waiting()]}
+
+    def _post_faults(self, given: object) -> dict[str, Any]:
+        fault = _FaultInput.model_validate(given)
+        faults.add(faults.Fault(**fault.model_dump()))
+        return fault.model_dump(mode="json")
+
+    def _delete_faults(self, _: object) -> dict[str, Any]:
+        faults.clear()
+        return {}
+
+    def _get_held(self, _: object) -> dict[str, Any]:
+        return {"held": [asdict(one) for one in faults.held()]}
+
+    def _delete_held(self, _: object) -> dict[str, Any]:
+        faults.let_go()
+        return {}
+
+    def _post_settings(self, given: object) -> dict[str, Any]:
+        settings = _SettingsInput.model_validate(given)
+        if settings.database_seconds is not None:
+            WORLD.database_seconds = settings.database_seconds
+        if settings.propagation_seconds is not None:
+            WORLD.propagation_seconds = settings.propagation_seconds
+        return {"database_seconds": WORLD.database_seconds, "propagation_seconds": WORLD.propagation_seconds}
+
+    def _post_reset(self, _: object) -> dict[str, Any]:
+        self._reset()
+        return {}
+
+
+def _json(status: int, content: dict[str, Any]) -> Answer:
+    return Answer(status, [("Content-Type", "application/json")], json.dumps(content, default=str).encode())

@@ -1,0 +1,92 @@
+"""Policies as IAM takes them: a trust policy says who may take on the role, an inline policy what the role may do.
+
+Texts are recorded answers of IAM; where a document is wrong in two ways, which one AWS names first is not known.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+from byok.domain.iam.conditions import UnknownConditionError, check_operator
+from localaws.call import AwsError
+from localaws.state import WORLD
+
+_ELEMENTS: Final = frozenset(
+    {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
+)
+_ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
+
+
+def trust_policy(text: str) -> dict[str, Any]:
+    """A role's trust policy, if IAM takes it: it names principals, and no resource.
+
+    Raises:
+        AwsError: `MalformedPolicyDocument`.
+    """
+    document = _read(text, "This policy contains invalid Json")
+    for statement in document["Statement"]:
+        for prohibited in ("Resource", "NotResource"):
+            if prohibited in statement:
+                raise _malformed(f"Has prohibited field {prohibited}")
+        if not {"Principal", "NotPrincipal"} & set(statement):
+            raise _malformed("Missing required field Principal")
+        if not all(action.startswith("sts:") for action in _list(statement.get("Action", []))):
+            raise _malformed("AssumeRole policy may only specify STS AssumeRole actions.")
+        _check_principals(statement)
+    return document
+
+
+def permissions_policy(text: str) -> dict[str, Any]:
+    """An inline policy, if IAM takes it: it names resources, and no principal.
+
+    Raises:
+        AwsError: `MalformedPolicyDocument`.
+    """
+    document = _read(text, "The policy is not in the valid JSON format.")
+    for statement in document["Statement"]:
+        if {"Principal", "NotPrincipal"} & set(statement):
+            raise _malformed("Policy document should not specify a principal.")
+        if not statement.get("Resource", statement.get("NotResource")):
+            raise _malformed("Policy statement must contain resources.")
+    return document
+
+
+def _read(text: str, not_json: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise _malformed(not_json) from error
+    statements = _list(document.get("Statement")) if isinstance(document, dict) else []
+    if not statements or not all(_is_statement(one) for one in statements):
+        raise _malformed("Syntax errors in policy.")
+    for statement in statements:
+        if not statement.get("Action", statement.get("NotAction")):
+            raise _malformed("Policy statement must contain actions.")
+        try:
+            for operator in statement.get("Condition", {}):
+                check_operator(operator)
+        except UnknownConditionError as error:
+            raise _malformed(str(error)) from error
+    return {**document, "Statement": statements}
+
+
+def _is_statement(one: Any) -> bool:
+    return isinstance(one, dict) and set(one) <= _ELEMENTS and one.get("Effect") in {"Allow", "Deny"}
+
+
+def _check_principals(statement: dict[str, Any]) -> None:
+    """A principal that does not exist is refused; of accounts that are not modelled nothing is known."""
+    principal = statement.get("Principal", statement.get("NotPrincipal"))
+    known = {role.account for role in WORLD.roles.values()}
+    for name in _list(principal.get("AWS", [])) if isinstance(principal, dict) else []:
+        match = _ROLE.fullmatch(name)
+        if match and match[1] in known and name not in WORLD.roles:
+            raise _malformed(f'Invalid principal in policy: "AWS":"{name}"')
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _malformed(message: str) -> AwsError:
+    return AwsError("MalformedPolicyDocument", message)

@@ -1,0 +1,238 @@
+"""Roles as their callers see them: made, described, changed, tagged and deleted, each as the caller's policies allow.
+
+Codes and their HTTP statuses: botocore's IAM model. Managed policies and permissions boundaries are not modelled.
+"""
+
+import re
+import secrets
+import string
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from byok.domain.arns import partition_of
+from localaws.accounts import identity_refusal, policy_text
+from localaws.call import AwsError, Call, Handler
+from localaws.iam.documents import permissions_policy, trust_policy
+from localaws.state import WORLD, Role
+
+_ALPHABET: Final = string.ascii_uppercase + string.digits
+# What a role may be called, and where it may be (botocore, CreateRole).
+_NAME: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+_PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
+_SHORTEST: Final = 3600
+_LONGEST: Final = 43200
+_MOST_TAGS: Final = 50
+
+
+def create_role(call: Call) -> dict[str, Any]:
+    """CreateRole; its name is unique in the account, whatever the path. With tags it needs iam:TagRole, too."""
+    name, path = call.params["RoleName"], call.params.get("Path") or "/"
+    if call.params.get("PermissionsBoundary"):
+        raise AwsError("NotImplemented", "The local AWS does not model PermissionsBoundary of iam:CreateRole.", 501)
+    _check_pattern("roleName", name, _NAME)
+    _check_pattern("path", path, _PATH)
+    account = call.caller.account
+    arn = f"arn:{partition_of(call.region)}:iam::{account}:role{path}{name}"
+    _permit(call, arn, arn)
+    if call.params.get("Tags"):
+        _permit(call, arn, arn, "TagRole")
+    if any((role.account, role.name) == (account, name) for role in WORLD.roles.values()):
+        raise AwsError("EntityAlreadyExists", f"Role with name {name} already exists.", 409)
+    WORLD.roles[arn] = Role(
+        arn=arn,
+        account=account,
+        name=name,
+        trust=trust_policy(call.params["AssumeRolePolicyDocument"]),
+        policies={},
+        created=datetime.now(UTC),
+        role_id="AROA" + "".join(secrets.choice(_ALPHABET) for _ in range(17)),
+        path=path,
+        description=call.params.get("Description", ""),
+        max_session_seconds=_session_seconds(call.params.get("MaxSessionDuration", _SHORTEST)),
+        tags=_with_tags({}, call.params.get("Tags") or []),
+    )
+    return {"Role": _described(WORLD.roles[arn])}
+
+
+def get_role(call: Call) -> dict[str, Any]:
+    """GetRole."""
+    role = _role(call)
+    return {"Role": _described(role) | {"Tags": _tags(role)}}
+
+
+def list_roles(call: Call) -> dict[str, Any]:
+    """ListRoles of the caller's account, without their tags (botocore, ListRoles)."""
+    prefix = call.params.get("PathPrefix") or "/"
+    _permit(call, f"arn:{partition_of(call.region)}:iam::{call.caller.account}:role{prefix}")
+    mine = [role for role in WORLD.roles.values() if role.account == call.caller.account]
+    return {"Roles": [_described(role) for role in mine if role.path.startswith(prefix)], "IsTruncated": False}
+
+
+def update_role(call: Call) -> dict[str, Any]:
+    """UpdateRole: its description and its longest session; what is not given stays as it is."""
+    role = _role(call)
+    if call.params.get("MaxSessionDuration") is not None:
+        role.max_session_seconds = _session_seconds(call.params["MaxSessionDuration"])
+    if call.params.get("Description") is not None:
+        role.description = call.params["Description"]
+    return {}
+
+
+def update_assume_role_policy(call: Call) -> dict[str, Any]:
+    """UpdateAssumeRolePolicy: another trust policy."""
+    _role(call).trust = trust_policy(call.params["PolicyDocument"])
+    return {}
+
+
+def delete_role(call: Call) -> dict[str, Any]:
+    """DeleteRole: refused while it has inline policies; sessions of it end with it."""
+    role = _role(call)
+    if role.policies:
+        raise AwsError("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
+    del WORLD.roles[role.arn]
+    for access_key in [key for key, session in WORLD.sessions.items() if session.role_arn == role.arn]:
+        del WORLD.sessions[access_key]
+    return {}
+
+
+def put_role_policy(call: Call) -> dict[str, Any]:
+    """PutRolePolicy: an inline policy, in the place of the one of that name."""
+    _role(call).policies[call.params["PolicyName"]] = permissions_policy(call.params["PolicyDocument"])
+    return {}
+
+
+def get_role_policy(call: Call) -> dict[str, Any]:
+    """GetRolePolicy."""
+    role, name = _role(call), call.params["PolicyName"]
+    return {"RoleName": role.name, "PolicyName": name, "PolicyDocument": _encoded(_policy(role, name))}
+
+
+def delete_role_policy(call: Call) -> dict[str, Any]:
+    """DeleteRolePolicy."""
+    role, name = _role(call), call.params["PolicyName"]
+    _policy(role, name)
+    del role.policies[name]
+    return {}
+
+
+def list_role_policies(call: Call) -> dict[str, Any]:
+    """ListRolePolicies."""
+    return {"PolicyNames": sorted(_role(call).policies), "IsTruncated": False}
+
+
+def list_attached_role_policies(call: Call) -> dict[str, Any]:
+    """ListAttachedRolePolicies: none, as nothing can be attached here."""
+    _role(call)
+    return {"AttachedPolicies": [], "IsTruncated": False}
+
+
+def tag_role(call: Call) -> dict[str, Any]:
+    """TagRole."""
+    role = _role(call)
+    role.tags = _with_tags(role.tags, call.params["Tags"])
+    return {}
+
+
+def untag_role(call: Call) -> dict[str, Any]:
+    """UntagRole."""
+    role = _role(call)
+    role.tags = {name: value for name, value in role.tags.items() if name not in call.params["TagKeys"]}
+    return {}
+
+
+def list_role_tags(call: Call) -> dict[str, Any]:
+    """ListRoleTags."""
+    return {"Tags": _tags(_role(call)), "IsTruncated": False}
+
+
+def _role(call: Call) -> Role:
+    """The role of the caller's account that the call names, if the caller may call so."""
+    name, account = call.params["RoleName"], call.caller.account
+    found = [role for role in WORLD.roles.values() if (role.account, role.name) == (account, name)]
+    arn = found[0].arn if found else f"arn:{partition_of(call.region)}:iam::{account}:role/{name}"
+    _permit(call, arn, f"role {name}")
+    if not found:
+        raise AwsError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+    return found[0]
+
+
+def _permit(call: Call, arn: str, named: str = "", action: str | None = None) -> None:
+    message = identity_refusal(call.caller, f"iam:{action or call.operation}", arn, named)
+    if message:
+        raise AwsError("AccessDenied", message, 403)
+
+
+def _policy(role: Role, name: str) -> dict[str, Any]:
+    if name not in role.policies:
+        raise AwsError("NoSuchEntity", f"The role policy with name {name} cannot be found.", 404)
+    return role.policies[name]
+
+
+def _with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
+    """The tags of a role, some more of them or with other values; of too many no record of AWS's text was found."""
+    names = [tag["Key"].lower() for tag in added]
+    if len(names) != len(set(names)):
+        message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
+        raise AwsError("InvalidInput", message)
+    tags = present | {tag["Key"]: tag["Value"] for tag in added}
+    if len(tags) > _MOST_TAGS:
+        raise AwsError("LimitExceeded", f"A role can have {_MOST_TAGS} tags.", 409)
+    return tags
+
+
+def _session_seconds(seconds: int) -> int:
+    if not _SHORTEST <= seconds <= _LONGEST:
+        bound = f"greater than or equal to {_SHORTEST}" if seconds < _SHORTEST else f"less than or equal to {_LONGEST}"
+        raise _invalid("maxSessionDuration", str(seconds), f"Member must have value {bound}")
+    return seconds
+
+
+def _check_pattern(name: str, value: str, pattern: re.Pattern[str]) -> None:
+    if not pattern.fullmatch(value):
+        raise _invalid(name, value, f"Member must satisfy regular expression pattern: {pattern.pattern}")
+
+
+def _invalid(name: str, value: str, constraint: str) -> AwsError:
+    message = f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: {constraint}"
+    return AwsError("ValidationError", message)
+
+
+def _described(role: Role) -> dict[str, Any]:
+    return {
+        "Path": role.path,
+        "RoleName": role.name,
+        "RoleId": role.role_id,
+        "Arn": role.arn,
+        "CreateDate": role.created,
+        "AssumeRolePolicyDocument": _encoded(role.trust),
+        "Description": role.description,
+        "MaxSessionDuration": role.max_session_seconds,
+    }
+
+
+def _tags(role: Role) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": value} for name, value in role.tags.items()]
+
+
+def _encoded(document: dict[str, Any]) -> str:
+    """Policies come "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
+    return quote(policy_text(document))
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "CreateRole": create_role,
+    "GetRole": get_role,
+    "ListRoles": list_roles,
+    "UpdateRole": update_role,
+    "UpdateAssumeRolePolicy": update_assume_role_policy,
+    "DeleteRole": delete_role,
+    "PutRolePolicy": put_role_policy,
+    "GetRolePolicy": get_role_policy,
+    "DeleteRolePolicy": delete_role_policy,
+    "ListRolePolicies": list_role_policies,
+    "ListAttachedRolePolicies": list_attached_role_policies,
+    "TagRole": tag_role,
+    "UntagRole": untag_role,
+    "ListRoleTags": list_role_tags,
+}

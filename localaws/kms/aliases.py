@@ -1,0 +1,152 @@
+"""Aliases and replicas of keys: an alias and its key are always of one account and Region.
+
+Whoever changes an alias needs permission on the alias, by the caller's own policies, and on every key concerned, by the
+key's policy or as that leaves it to IAM (KMS developer guide, "Controlling access to aliases").
+"""
+
+import dataclasses
+import re
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from byok.domain.arns import partition_of
+from localaws.call import AwsError, Call, Handler
+from localaws.kms.operations import metadata
+from localaws.kms.pages import page
+from localaws.kms.permissions import must_not_be, own_key, permit
+from localaws.kms.policies import check_policy, default_policy
+from localaws.kms.usage import KeyRefused, resolve
+from localaws.state import WORLD, Alias, Key, KeyFacts
+
+_NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
+
+
+def create_alias(call: Call) -> dict[str, Any]:
+    """CreateAlias: the caller needs it on the alias and on the key; impossible for a key of another account."""
+    name, arn = call.params["AliasName"], _arn(call)
+    if not name.startswith("alias/"):
+        raise AwsError("ValidationException", 'Alias must start with the prefix "alias/"')
+    if name.startswith("alias/aws/"):
+        raise AwsError("NotAuthorizedException", "Alias names beginning with alias/aws/ are reserved")
+    if not _NAME.fullmatch(name):
+        raise AwsError("InvalidAliasNameException", f"{name} is not a legal alias name")
+    permit(call, arn)
+    key = own_key(call, _target(call))
+    if arn in WORLD.aliases:
+        raise AwsError("AlreadyExistsException", f"An alias with the name {arn} already exists")
+    must_not_be(key, "PendingDeletion")
+    WORLD.aliases[arn] = Alias(name, arn, key.arn, datetime.now(UTC))
+    return {}
+
+
+def update_alias(call: Call) -> dict[str, Any]:
+    """UpdateAlias, to another key of the same kind: needed on the alias, on the key it leaves and on the new one.
+
+    So a role that may do it with certain keys alone cannot take an alias away from any other. In which order AWS asks
+    the three is recorded nowhere.
+    """
+    permit(call, _arn(call))
+    alias = _find(call)
+    current, key = own_key(call, alias.target), own_key(call, _target(call))
+    if _kind(key) != _kind(current):
+        raise AwsError("ValidationException", "The current and the new key have to be of the same type and usage")
+    must_not_be(key, "PendingDeletion")
+    alias.target = key.arn
+    return {}
+
+
+def delete_alias(call: Call) -> dict[str, Any]:
+    """DeleteAlias: needed on the alias and on its key."""
+    permit(call, _arn(call))
+    alias = _find(call)
+    own_key(call, alias.target)
+    del WORLD.aliases[alias.arn]
+    return {}
+
+
+def list_aliases(call: Call) -> dict[str, Any]:
+    """ListAliases of the caller's own account and Region: a matter of the caller's own policies alone."""
+    permit(call)
+    wanted = _own_arn(call, call.params["KeyId"]) if call.params.get("KeyId") else None
+    prefix = _arn(call, "alias/")
+    aliases = [
+        {
+            "AliasName": alias.name,
+            "AliasArn": alias.arn,
+            "TargetKeyId": alias.target.rpartition("/")[2],
+            "CreationDate": alias.created,
+        }
+        for alias in WORLD.aliases.values()
+        if alias.arn.startswith(prefix) and wanted in {None, alias.target}
+    ]
+    return page(call, "Aliases", aliases)
+
+
+def replicate_key(call: Call) -> dict[str, Any]:
+    """ReplicateKey: the replica has a policy, a state, grants and tags of its own.
+
+    Needed on the primary key, and CreateKey in the replica's Region (botocore, ReplicateKey).
+    """
+    key = own_key(call)
+    permit(call, action="CreateKey")
+    region = call.params["ReplicaRegion"]
+    if not key.multi_region:
+        raise AwsError("UnsupportedOperationException", f"{key.arn} is not a multi-Region key.")
+    arn = f"arn:{partition_of(region)}:kms:{region}:{key.account}:key/{key.key_id}"
+    if arn in WORLD.keys:
+        raise AwsError("AlreadyExistsException", f"{arn} already exists")
+    text = call.params.get("Policy")
+    policy = check_policy(text, arn, call.params) if text else default_policy(key.account, region)
+    replica = dataclasses.replace(
+        key, arn=arn, region=region, facts=[KeyFacts(time.time(), "Enabled", policy)], tags={}, grants={}
+    )
+    WORLD.keys[arn] = replica
+    return {"ReplicaKeyMetadata": metadata(replica)}
+
+
+def _find(call: Call) -> Alias:
+    alias = WORLD.aliases.get(_arn(call))
+    if alias is None:
+        raise AwsError("NotFoundException", f"Alias {_arn(call)} is not found.")
+    return alias
+
+
+def _target(call: Call) -> str:
+    """What the call names as the alias's key: a key, and not another alias."""
+    reference: str = call.params["TargetKeyId"]
+    if reference.startswith("alias/") or ":alias/" in reference:
+        raise AwsError("ValidationException", "Aliases must refer to keys. Not aliases")
+    return reference
+
+
+def _own_arn(call: Call, reference: str) -> str:
+    """The ARN of a key of the caller's own account: nothing is asked of the key, so no permission on it is needed."""
+    try:
+        arn = resolve(reference, call.caller.account, call.region)
+    except KeyRefused as refused:
+        raise AwsError(refused.code, refused.message) from refused
+    if arn.split(":")[4] != call.caller.account:
+        # No record of AWS's own words was found; that there is no answer is certain (botocore, ListAliases).
+        raise AwsError("AccessDeniedException", f"{arn} is a key of another account.")
+    if arn not in WORLD.keys:
+        raise AwsError("NotFoundException", f"Key '{arn}' does not exist")
+    return arn
+
+
+def _kind(key: Key) -> tuple[str, bool]:
+    return key.usage, key.spec == "SYMMETRIC_DEFAULT"
+
+
+def _arn(call: Call, name: str | None = None) -> str:
+    alias = call.params["AliasName"] if name is None else name
+    return f"arn:{partition_of(call.region)}:kms:{call.region}:{call.caller.account}:{alias}"
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "CreateAlias": create_alias,
+    "UpdateAlias": update_alias,
+    "DeleteAlias": delete_alias,
+    "ListAliases": list_aliases,
+    "ReplicateKey": replicate_key,
+}

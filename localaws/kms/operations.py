@@ -1,0 +1,235 @@
+"""Keys as their callers see them, in two accounts: made, described, used, and brought from one state to another.
+
+What works across accounts: cryptographic operations, DescribeKey, GetKeyRotationStatus and grants; everything else is
+impossible under any policy (KMS developer guide, "Allowing users in other accounts to use a KMS key").
+"""
+
+import base64
+import json
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from cryptography.fernet import Fernet
+
+from byok.domain.arns import partition_of
+from localaws.call import AwsError, Call, Handler
+from localaws.kms.pages import page
+from localaws.kms.permissions import must_not_be, own_key, permit, use_key
+from localaws.kms.policies import DEFAULT_POLICY_NAME, check_policy, default_policy
+from localaws.kms.tags import with_tags
+from localaws.state import WORLD, Key, KeyFacts
+
+_SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
+_MAX_WINDOW: Final = 30
+_MIN_WINDOW: Final = 7
+
+
+def make_key(account: str, region: str, params: dict[str, Any]) -> Key:
+    """A new key, without asking who wants it.
+
+    Raises:
+        AwsError: Its policy is malformed, or would lock its owner out; its tags or its kind are not legal.
+    """
+    spec, usage = params.get("KeySpec", _SYMMETRIC), params.get("KeyUsage", "ENCRYPT_DECRYPT")
+    if (spec.startswith("HMAC") and usage != "GENERATE_VERIFY_MAC") or (
+        spec == _SYMMETRIC and usage != "ENCRYPT_DECRYPT"
+    ):
+        raise AwsError("ValidationException", f"KeyUsage {usage} is not compatible with KeySpec {spec}")
+    multi_region = bool(params.get("MultiRegion"))
+    key_id = f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
+    arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{key_id}"
+    policy = params.get("Policy")
+    document = default_policy(account, region) if policy is None else check_policy(policy, arn, params)
+    origin = params.get("Origin", "AWS_KMS")
+    now = datetime.now(UTC)
+    key = Key(
+        arn=arn,
+        account=account,
+        region=region,
+        key_id=key_id,
+        spec=spec,
+        usage=usage,
+        origin=origin,
+        description=params.get("Description", ""),
+        multi_region=multi_region,
+        created=now,
+        secret=Fernet.generate_key(),
+        facts=[KeyFacts(now.timestamp(), "PendingImport" if origin == "EXTERNAL" else "Enabled", document)],
+        tags=with_tags({}, params.get("Tags") or []),
+    )
+    WORLD.keys[key.arn] = key
+    return key
+
+
+def metadata(key: Key) -> dict[str, Any]:
+    """KeyMetadata."""
+    facts = key.now
+    described: dict[str, Any] = {
+        "AWSAccountId": key.account,
+        "KeyId": key.key_id,
+        "Arn": key.arn,
+        "CreationDate": key.created,
+        "Enabled": facts.state == "Enabled",
+        "Description": key.description,
+        "KeyUsage": key.usage,
+        "KeyState": facts.state,
+        "Origin": key.origin,
+        "KeyManager": "CUSTOMER",
+        "CustomerMasterKeySpec": key.spec,
+        "KeySpec": key.spec,
+        "MultiRegion": key.multi_region,
+    }
+    if key.usage == "ENCRYPT_DECRYPT":
+        described["EncryptionAlgorithms"] = [_SYMMETRIC] if key.spec == _SYMMETRIC else ["RSAES_OAEP_SHA_256"]
+    if key.deletion:
+        described["DeletionDate"] = key.deletion
+    return described
+
+
+def create_key(call: Call) -> dict[str, Any]:
+    """CreateKey; with tags, the caller has to be allowed to tag, too (botocore, CreateKey)."""
+    permit(call)
+    if call.params.get("Tags"):
+        permit(call, action="TagResource")
+    return {"KeyMetadata": metadata(make_key(call.caller.account, call.region, call.params))}
+
+
+def describe_key(call: Call) -> dict[str, Any]:
+    """DescribeKey; across accounts where both policies allow it."""
+    return {"KeyMetadata": metadata(use_key(call, "DescribeKey"))}
+
+
+def list_keys(call: Call) -> dict[str, Any]:
+    """ListKeys of the caller's account and Region."""
+    permit(call)
+    mine = [key for key in WORLD.keys.values() if (key.account, key.region) == (call.caller.account, call.region)]
+    return page(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
+
+
+def enable_key(call: Call) -> dict[str, Any]:
+    """EnableKey."""
+    key = own_key(call)
+    must_not_be(key, "PendingDeletion", "PendingImport")
+    key.change(state="Enabled")
+    return {}
+
+
+def disable_key(call: Call) -> dict[str, Any]:
+    """DisableKey."""
+    key = own_key(call)
+    must_not_be(key, "PendingDeletion", "PendingImport")
+    key.change(state="Disabled")
+    return {}
+
+
+def schedule_key_deletion(call: Call) -> dict[str, Any]:
+    """ScheduleKeyDeletion: 7 to 30 days (contract 112)."""
+    key, days = own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
+    must_not_be(key, "PendingDeletion")
+    if not _MIN_WINDOW <= days <= _MAX_WINDOW:
+        raise AwsError("ValidationException", f"PendingWindowInDays is {days} and has to be between 7 and 30")
+    key.change(state="PendingDeletion")
+    key.deletion = datetime.now(UTC) + timedelta(days=days)
+    return {"KeyId": key.arn, "DeletionDate": key.deletion, "KeyState": "PendingDeletion", "PendingWindowInDays": days}
+
+
+def cancel_key_deletion(call: Call) -> dict[str, Any]:
+    """CancelKeyDeletion: the key is disabled afterwards."""
+    key = own_key(call)
+    if key.now.state != "PendingDeletion":
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
+    key.change(state="Disabled")
+    key.deletion = None
+    return {"KeyId": key.arn}
+
+
+def get_key_policy(call: Call) -> dict[str, Any]:
+    """GetKeyPolicy."""
+    return {"Policy": json.dumps(own_key(call).now.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
+
+
+def put_key_policy(call: Call) -> dict[str, Any]:
+    """PutKeyPolicy, with the check against locking oneself out."""
+    key = own_key(call)
+    key.change(policy=check_policy(call.params["Policy"], key.arn, call.params))
+    return {}
+
+
+def list_key_policies(call: Call) -> dict[str, Any]:
+    """ListKeyPolicies: there is only the one."""
+    own_key(call)
+    return {"PolicyNames": [DEFAULT_POLICY_NAME], "Truncated": False}
+
+
+def rotation(call: Call) -> dict[str, Any]:
+    """EnableKeyRotation and DisableKeyRotation."""
+    key = own_key(call)
+    if key.spec != _SYMMETRIC:
+        raise AwsError("UnsupportedOperationException", f"{key.arn} cannot be rotated automatically.")
+    key.rotation = call.operation == "EnableKeyRotation"
+    return {}
+
+
+def get_key_rotation_status(call: Call) -> dict[str, Any]:
+    """GetKeyRotationStatus."""
+    key = use_key(call, "GetKeyRotationStatus")
+    return {"KeyRotationEnabled": key.rotation, "KeyId": key.arn}
+
+
+def encrypt(call: Call) -> dict[str, Any]:
+    """Encrypt."""
+    key = use_key(call, "Encrypt")
+    return {"CiphertextBlob": _seal(key, call.params["Plaintext"], call), "KeyId": key.arn}
+
+
+def decrypt(call: Call) -> dict[str, Any]:
+    """Decrypt: the ciphertext knows its key."""
+    try:
+        envelope = json.loads(call.params["CiphertextBlob"])
+        arn, context = envelope["key"], envelope["context"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise AwsError("InvalidCiphertextException", "") from error
+    key = use_key(call, "Decrypt", arn, ciphertext=True)
+    if context != (call.params.get("EncryptionContext") or {}):
+        raise AwsError("InvalidCiphertextException", "")
+    return {"KeyId": key.arn, "Plaintext": Fernet(key.secret).decrypt(envelope["data"].encode())}
+
+
+def generate_data_key(call: Call) -> dict[str, Any]:
+    """GenerateDataKey and GenerateDataKeyWithoutPlaintext."""
+    key = use_key(call, call.operation)
+    size = call.params.get("NumberOfBytes") or (16 if call.params.get("KeySpec") == "AES_128" else 32)
+    data_key = secrets.token_bytes(size)
+    result: dict[str, Any] = {"CiphertextBlob": _seal(key, data_key, call), "KeyId": key.arn}
+    if call.operation == "GenerateDataKey":
+        result["Plaintext"] = data_key
+    return result
+
+
+def _seal(key: Key, plaintext: bytes, call: Call) -> bytes:
+    data = plaintext if isinstance(plaintext, bytes) else base64.b64decode(plaintext)
+    context = call.params.get("EncryptionContext") or {}
+    return json.dumps({"key": key.arn, "context": context, "data": Fernet(key.secret).encrypt(data).decode()}).encode()
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "CreateKey": create_key,
+    "DescribeKey": describe_key,
+    "ListKeys": list_keys,
+    "EnableKey": enable_key,
+    "DisableKey": disable_key,
+    "ScheduleKeyDeletion": schedule_key_deletion,
+    "CancelKeyDeletion": cancel_key_deletion,
+    "GetKeyPolicy": get_key_policy,
+    "PutKeyPolicy": put_key_policy,
+    "ListKeyPolicies": list_key_policies,
+    "EnableKeyRotation": rotation,
+    "DisableKeyRotation": rotation,
+    "GetKeyRotationStatus": get_key_rotation_status,
+    "Encrypt": encrypt,
+    "Decrypt": decrypt,
+    "GenerateDataKey": generate_data_key,
+    "GenerateDataKeyWithoutPlaintext": generate_data_key,
+}

@@ -1,0 +1,55 @@
+"""Tags of keys: only in the key's own account, whatever a policy says (botocore's KMS model, "Cross-account use")."""
+
+from typing import Any, Final
+
+from localaws.call import AwsError, Call, Handler
+from localaws.kms.pages import page
+from localaws.kms.permissions import must_not_be, own_key
+
+_MOST: Final = 50
+
+
+def with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
+    """The tags of a key, some more of them or with other values.
+
+    Raises:
+        AwsError: `TagException`, recorded texts; how many there may be: KMS developer guide, "Tags in AWS KMS".
+    """
+    names = [tag["TagKey"] for tag in added]
+    if len(names) != len(set(names)):
+        raise AwsError("TagException", "Duplicate tag keys")
+    if any(name.lower().startswith("aws:") for name in names):
+        raise AwsError("TagException", "Tags beginning with aws: are reserved")
+    tags = present | {tag["TagKey"]: tag.get("TagValue", "") for tag in added}
+    if len(tags) > _MOST:
+        raise AwsError("TagException", "Too many tags")
+    return tags
+
+
+def tag_resource(call: Call) -> dict[str, Any]:
+    """TagResource."""
+    key = own_key(call)
+    must_not_be(key, "PendingDeletion")
+    key.tags = with_tags(key.tags, call.params["Tags"])
+    return {}
+
+
+def untag_resource(call: Call) -> dict[str, Any]:
+    """UntagResource."""
+    key = own_key(call)
+    must_not_be(key, "PendingDeletion")
+    key.tags = {name: value for name, value in key.tags.items() if name not in call.params["TagKeys"]}
+    return {}
+
+
+def list_resource_tags(call: Call) -> dict[str, Any]:
+    """ListResourceTags."""
+    tags = [{"TagKey": name, "TagValue": value} for name, value in own_key(call).tags.items()]
+    return page(call, "Tags", tags)
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    "TagResource": tag_resource,
+    "UntagResource": untag_resource,
+    "ListResourceTags": list_resource_tags,
+}

@@ -1,0 +1,207 @@
+"""Whether a key may be used, and by whom: for S3 and RDS on a caller's behalf, and for KMS itself.
+
+The order is AWS's: the Region of the ARN, whether the caller may, the key's state, what the key is for. Across accounts
+KMS does not tell a key that is not there from one that may not be used. Texts are recorded answers of AWS.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
+from byok.domain.iam.evaluator import Access, Caller, Effect, decide, evaluate, evaluate_identity
+from localaws.accounts import identity_policies, principal_keys
+from localaws.state import WORLD, Grant, Key, KeyFacts
+
+_HIDDEN: Final = (
+    "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
+    "or a resource-based policy explicitly denies access"
+)
+# KMS developer guide, "Key states of AWS KMS keys": what these states forbid.
+_STATE_WORDS: Final = {
+    "PendingDeletion": "pending deletion",
+    "PendingReplicaDeletion": "pending replica deletion",
+    "PendingImport": "pending import",
+    "Creating": "creating",
+    "Unavailable": "unavailable",
+}
+_CRYPTOGRAPHIC: Final = frozenset(
+    {
+        "kms:Encrypt",
+        "kms:Decrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    }
+)
+
+
+@dataclass
+class KeyRefused(Exception):  # noqa: N818 - it is AWS that refuses
+    """A key that cannot be used, in KMS's own words."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True)
+class KeyUse:
+    """What a key is to be used for.
+
+    Attributes:
+        caller: On whose behalf.
+        action: `kms:GenerateDataKey`.
+        region: Where the call goes.
+        via: The service that calls for the caller, as `kms:ViaService` names it; None for a direct call.
+        for_aws_resource: Whether a grant is for a resource of AWS's.
+        context: The encryption context.
+        ciphertext: Whether the key is known only from a ciphertext: then a refusal does not name it.
+        tags: The tags that the request puts on the key.
+        tag_keys: The tag keys that the request names.
+    """
+
+    caller: Caller
+    action: str
+    region: str
+    via: str | None = None
+    for_aws_resource: bool = False
+    context: tuple[tuple[str, str], ...] = ()
+    ciphertext: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    tag_keys: tuple[str, ...] = ()
+
+    @property
+    def condition_keys(self) -> dict[str, str | list[str]]:
+        """The request's condition keys; those that AWS would not send are missing."""
+        keys = principal_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
+        if self.via:
+            keys["kms:ViaService"] = self.via
+        if self.for_aws_resource:
+            keys["kms:GrantIsForAWSResource"] = "true"
+        if self.tag_keys:
+            keys["aws:TagKeys"] = list(self.tag_keys)
+        keys |= {f"aws:RequestTag/{name}": value for name, value in self.tags}
+        keys |= {f"kms:EncryptionContext:{name}": value for name, value in self.context}
+        return keys
+
+
+def resolve(reference: str, account: str, region: str) -> str:
+    """The key ARN behind whatever a caller may name a key by: id, ARN, alias name or alias ARN.
+
+    Raises:
+        KeyRefused: It is no reference to a key, or one to another Region.
+    """
+    if reference.startswith("arn:"):
+        parts = reference.split(":", 5)
+        if len(parts) != 6 or parts[2] != "kms":  # noqa: PLR2004 - the parts of an ARN
+            raise KeyRefused("NotFoundException", f"Invalid arn {reference}")
+        if parts[3] != region:
+            raise KeyRefused("NotFoundException", f"Invalid arn {parts[3]}")
+        if parts[5].startswith("alias/"):
+            return _aliased(reference)
+        return reference
+    if reference.startswith("alias/"):
+        return _aliased(f"arn:{partition_of(region)}:kms:{region}:{account}:{reference}")
+    arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{reference}"
+    try:
+        return str(parse_key_arn(arn))
+    except ArnError:
+        raise KeyRefused("NotFoundException", f"Invalid keyId '{reference}'") from None
+
+
+def seen(key: Key) -> KeyFacts | None:
+    """What S3 and RDS know of a key by now; None where they have not heard of it yet."""
+    horizon = time.time() - WORLD.propagation_seconds
+    return next((facts for facts in reversed(key.facts) if facts.at <= horizon), None)
+
+
+def authorize_key_use(arn: str, use: KeyUse) -> Key:
+    """The key, if it may be used so.
+
+    Raises:
+        KeyRefused: With the code and text of KMS.
+    """
+    named = _arn_of(arn)
+    if named.region != use.region:
+        raise KeyRefused("NotFoundException", f"Invalid arn {named.region}")
+    key = WORLD.keys.get(arn)
+    facts = key.now if key and use.via is None else seen(key) if key else None
+    if key is None or facts is None:
+        if named.account == use.caller.account:
+            raise KeyRefused("NotFoundException", f"Key '{arn}' does not exist")
+        raise _denied(use, _HIDDEN)
+    _authorize(key, facts, use)
+    _must_be_usable(key, facts, use.action)
+    return key
+
+
+def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
+    if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
+        return
+    identities = identity_policies(use.caller)
+    access = Access(use.caller, use.action, key.arn, use.condition_keys | _keys_of(key))
+    if decide(facts.policy, key.account, identities, access).allowed:
+        return
+    by_key, by_identity = evaluate(facts.policy, access), evaluate_identity(identities, access)
+    foreign = key.account != use.caller.account
+    if foreign and not by_key.allowed:
+        raise _denied(use, _HIDDEN)
+    if by_key.effect is Effect.EXPLICIT_DENY:
+        why = "with an explicit deny in a resource-based policy"
+    elif by_identity.effect is Effect.EXPLICIT_DENY:
+        why = "with an explicit deny in an identity-based policy"
+    else:
+        # A key policy that allows the caller's account leaves it to the caller's own policies: they refuse then.
+        kind = "identity-based" if by_key.allowed else "resource-based"
+        why = f"because no {kind} policy allows the {use.action} action"
+    unnamed = use.ciphertext and not foreign
+    what = "the resource associated with this ciphertext" if unnamed else f"resource: {key.arn}"
+    raise _denied(use, f"on {what} {why}")
+
+
+def _keys_of(key: Key) -> dict[str, str | list[str]]:
+    """Condition keys that tell of the key (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
+    aliases = [alias.name for alias in WORLD.aliases.values() if alias.target == key.arn]
+    tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
+    return tags | ({"kms:ResourceAliases": aliases} if aliases else {})
+
+
+def _must_be_usable(key: Key, facts: KeyFacts, action: str) -> None:
+    if action in _CRYPTOGRAPHIC or action == "kms:CreateGrant":
+        if facts.state == "Disabled":
+            raise KeyRefused("DisabledException", f"{key.arn} is disabled.")
+        if facts.state == "Unavailable" and action == "kms:CreateGrant":
+            return
+        if facts.state in _STATE_WORDS:
+            raise KeyRefused("KMSInvalidStateException", f"{key.arn} is {_STATE_WORDS[facts.state]}.")
+    if action in _CRYPTOGRAPHIC and (key.usage != "ENCRYPT_DECRYPT" or key.spec != "SYMMETRIC_DEFAULT"):
+        operation = action.split(":")[1]
+        message = f"{key.arn} key usage is {key.usage} which is not valid for {operation}."
+        raise KeyRefused("InvalidKeyUsageException", message)
+
+
+def _grants_of(key: Key, caller: Caller) -> list[Grant]:
+    return [grant for grant in key.grants.values() if grant.grantee in {caller.arn, caller.role_arn}]
+
+
+def _denied(use: KeyUse, why: str) -> KeyRefused:
+    message = f"User: {use.caller.arn} is not authorized to perform: {use.action} {why}"
+    return KeyRefused("AccessDeniedException", message)
+
+
+def _arn_of(arn: str) -> KeyArn:
+    try:
+        return parse_key_arn(arn)
+    except ArnError:
+        raise KeyRefused("NotFoundException", f"Invalid keyId '{arn.rpartition('/')[2]}'") from None
+
+
+def _aliased(alias_arn: str) -> str:
+    alias = WORLD.aliases.get(alias_arn)
+    if alias is None:
+        raise KeyRefused("NotFoundException", f"Alias {alias_arn} is not found.")
+    return alias.target

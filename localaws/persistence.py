@@ -1,0 +1,192 @@
+"""Keeps the local AWS across restarts, or says that it did not: stale state is worse than none.
+
+State is written once, whole, by a clean shutdown, and taken up only if nothing has run since that could have changed
+the world without writing it down. A mark that a run is under way lies in the folder from start to clean shutdown; who
+finds it starts fresh. Kept are the world and S3's contents; faults and recorded calls are not.
+
+The state is a pickle: whoever can write to the folder can run code as this process, so it is made for its owner alone.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import pickle
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, Final
+
+from localaws.state import WORLD
+
+FORMAT: Final = 2
+"""Counts changes of what is written."""
+
+_STATE: Final = "state"
+_RUNNING: Final = "running"
+_LOCK: Final = "lock"
+# How long things take is said at each start, not remembered.
+_NOT_KEPT: Final = frozenset({"database_seconds", "propagation_seconds"})
+
+
+class FolderInUseError(Exception):
+    """Another local AWS runs on the folder."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of the state of the last run.
+
+    Attributes:
+        fresh: Whether this run began with nothing.
+        reason: Why it did; empty when the state was restored.
+    """
+
+    fresh: bool
+    reason: str = ""
+
+
+@dataclass
+class StateFolder:
+    """A folder that keeps the state of one local AWS at a time.
+
+    Attributes:
+        path: The folder; it is made when it is not there.
+    """
+
+    path: Path
+    _lock: TextIOWrapper | None = field(default=None, repr=False)
+
+    def begin(self) -> Restored:
+        """Take the folder, restore what it holds if that is sound, and mark that a run is under way.
+
+        Raises:
+            FolderInUseError: Another process has it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._take()
+        restored = self._restore()
+        if restored.fresh:
+            (self.path / _STATE).unlink(missing_ok=True)
+        _write(self.path / _RUNNING, str(os.getpid()).encode())
+        return restored
+
+    def finish(self) -> None:
+        """Write the state down: called at a clean shutdown, when no call is being carried out any more."""
+        buffer = io.BytesIO()
+        _Pickler(buffer).dump({"world": _world(), "s3": _s3()})
+        content = buffer.getvalue()
+        header = {**_identity(), "sha256": hashlib.sha256(content).hexdigest()}
+        _write(self.path / _STATE, json.dumps(header).encode() + b"\n" + content)
+        (self.path / _RUNNING).unlink(missing_ok=True)
+        _sync(self.path)
+        if self._lock:
+            self._lock.close()
+
+    def _take(self) -> None:
+        self._lock = (self.path / _LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise FolderInUseError(f"{self.path} is in use by another local AWS") from error
+
+    def _restore(self) -> Restored:
+        if (self.path / _RUNNING).exists():
+            return Restored(fresh=True, reason="the last run did not end cleanly, so what it changed is not known")
+        try:
+            header_line, _, content = (self.path / _STATE).read_bytes().partition(b"\n")
+            header = json.loads(header_line)
+        except FileNotFoundError:
+            return Restored(fresh=True, reason="nothing was kept here yet")
+        except ValueError:
+            return Restored(fresh=True, reason="the kept state is damaged")
+        if not isinstance(header, dict) or header.get("sha256") != hashlib.sha256(content).hexdigest():
+            return Restored(fresh=True, reason="the kept state is damaged")
+        for name, ours in _identity().items():
+            if header.get(name) != ours:
+                return Restored(fresh=True, reason=f"the kept state is of {name} {header.get(name)}, this is {ours}")
+        _load(pickle.loads(content))  # noqa: S301 - our own folder, our own code, unchanged since
+        return Restored(fresh=False)
+
+
+class _Pickler(pickle.Pickler):
+    """Knows what moto's S3 keeps under a name: all versions. Plain pickle would keep the latest alone."""
+
+    def reducer_override(self, one: Any) -> Any:  # what the base class calls it
+        """Take a table of versions apart; everything else goes its usual way."""
+        from moto.s3.utils import _VersionedKeyStore
+
+        if isinstance(one, _VersionedKeyStore):
+            return _versions, (list(one.lists()),)
+        return NotImplemented
+
+
+def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
+    """Put a table of versions together again."""
+    from moto.s3.utils import _VersionedKeyStore
+
+    table = _VersionedKeyStore()
+    for name, versions in lists:
+        table.setlist(name, versions)
+    return table
+
+
+def _identity() -> dict[str, Any]:
+    """What has to be the same for a pickle to mean the same. A checkout changes without a version: our code, too."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    return {
+        "format": FORMAT,
+        "byok": version("byok"),
+        "code": code,
+        "moto": version("moto"),
+        "python": platform.python_version(),
+    }
+
+
+def _world() -> dict[str, Any]:
+    return {name: value for name, value in vars(WORLD).items() if name not in _NOT_KEPT}
+
+
+def _s3() -> dict[str, Any]:
+    """Moto's S3: what is in its backends, not the backends, which hold caches and themselves; and who owns a bucket."""
+    from moto.s3.models import s3_backends
+
+    backends = [
+        (account, region, dict(vars(backend)))
+        for account, regions in s3_backends.items()
+        for region, backend in regions.items()
+    ]
+    return {"backends": backends, "owners": dict(s3_backends.bucket_accounts)}
+
+
+def _load(kept: dict[str, Any]) -> None:
+    from moto.s3.models import s3_backends
+
+    vars(WORLD).update(kept["world"])
+    for account, region, state in kept["s3"]["backends"]:
+        vars(s3_backends[account][region]).update(state)
+    s3_backends.bucket_accounts.update(kept["s3"]["owners"])
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for its owner alone."""
+    draft = path.with_name(f"{path.name}.draft")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,199 @@
+"""From the wire to a `Call`, and from outputs and refusals back to the wire, in the protocol of each service.
+
+moto's parsers and serialisers do the work by botocore's models: JSON 1.1 for KMS, query and XML for RDS, STS, IAM and
+CloudFormation. Of an S3 call only what the rules need is read; moto reads the rest itself.
+"""
+
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
+
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.serialize import SerializationContext, get_serializer_class
+from moto.core.utils import get_service_model
+from werkzeug.datastructures import Headers, MultiDict
+
+from localaws.call import Answer, AwsError, Call
+
+SERVICES: Final = ("s3", "kms", "rds", "sts", "iam", "cloudformation")
+
+_SCOPE: Final = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_PROTOCOL: Final = {"kms": "json", "rds": "query", "sts": "query", "iam": "query", "cloudformation": "query"}
+
+# S3: method, whether the path names a key, and what stands in the query decide the operation (S3 API reference).
+_S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
+    ("GET", "service", ""): "ListBuckets",
+    ("PUT", "bucket", ""): "CreateBucket",
+    ("HEAD", "bucket", ""): "HeadBucket",
+    ("DELETE", "bucket", ""): "DeleteBucket",
+    ("GET", "bucket", ""): "ListObjects",
+    ("GET", "bucket", "list-type"): "ListObjectsV2",
+    ("GET", "bucket", "versions"): "ListObjectVersions",
+    ("GET", "bucket", "location"): "GetBucketLocation",
+    ("POST", "bucket", "delete"): "DeleteObjects",
+    **{
+        (method, "bucket", query): f"{verb}{name}"
+        for query, name in {
+            "encryption": "BucketEncryption",
+            "policy": "BucketPolicy",
+            "tagging": "BucketTagging",
+            "publicAccessBlock": "PublicAccessBlock",
+            "ownershipControls": "BucketOwnershipControls",
+            "lifecycle": "BucketLifecycleConfiguration",
+            "versioning": "BucketVersioning",
+        }.items()
+        for method, verb in (("GET", "Get"), ("PUT", "Put"), ("DELETE", "Delete"))
+        if (method, query) != ("DELETE", "versioning")
+    },
+    ("PUT", "object", ""): "PutObject",
+    ("GET", "object", ""): "GetObject",
+    ("HEAD", "object", ""): "HeadObject",
+    ("DELETE", "object", ""): "DeleteObject",
+    ("POST", "object", "uploads"): "CreateMultipartUpload",
+    ("PUT", "object", "uploadId"): "UploadPart",
+    ("POST", "object", "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", "object", "uploadId"): "AbortMultipartUpload",
+    ("GET", "object", "uploadId"): "ListParts",
+    ("GET", "object", "tagging"): "GetObjectTagging",
+    ("PUT", "object", "tagging"): "PutObjectTagging",
+}
+_SUBRESOURCES: Final = sorted({query for _, _, query in _S3_OPERATIONS if query})
+# In the query or the headers, but no operation of its own.
+_PLAIN_QUERY: Final = re.compile(
+    r"x-id|prefix|delimiter|max-keys|marker|key-marker|version-id-marker|encoding-type|continuation-token|start-after|"
+    r"fetch-owner|versionId|partNumber|response-.*|max-uploads|max-parts|part-number-marker|X-Amz-.*|bucket-region|max-buckets"
+)
+_S3_HEADERS: Final = {
+    "ServerSideEncryption": "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION",
+    "SSEKMSKeyId": "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID",
+    "SSECustomerAlgorithm": "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_ALGORITHM",
+    "CopySource": "HTTP_X_AMZ_COPY_SOURCE",
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the signature says: whose key, which Region, which service."""
+
+    access_key: str
+    region: str
+    service: str
+
+
+def scope_of(environ: dict[str, Any]) -> Scope | None:
+    """The scope of a signed request, None where it is not signed with Signature Version 4."""
+    match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return Scope(match["key"], match["region"], match["service"]) if match else None
+
+
+def new_request_id(service: str) -> str:
+    """A request id in the form the service uses."""
+    return uuid.uuid4().hex[:16].upper() if service == "s3" else str(uuid.uuid4())
+
+
+def operation_of(service: str, environ: dict[str, Any], body: bytes) -> str:
+    """The API operation of a request.
+
+    Raises:
+        AwsError: `UnknownOperation`, or what is not modelled here.
+    """
+    if service == "s3":
+        return _s3_operation(environ)
+    if service == "kms":
+        return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2] or "Unknown"
+    return parse_qs(body.decode(errors="replace")).get("Action", ["Unknown"])[0]
+
+
+def params_of(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
+    """The input of a call in the API's own shape.
+
+    Raises:
+        AwsError: The body does not fit the operation.
+    """
+    if service == "s3":
+        bucket, key = s3_path(environ)
+        params = {name: environ[header] for name, header in _S3_HEADERS.items() if header in environ}
+        version = parse_qs(environ.get("QUERY_STRING", "")).get("versionId", [None])[0]
+        return {**params, "Bucket": bucket, "Key": key, "VersionId": version}
+    model = get_service_model(service).operation_model(operation)
+    parser = PROTOCOL_PARSERS[_PROTOCOL[service]](model)
+    values: MultiDict[str, str] = MultiDict(
+        [(name, item) for name, items in parse_qs(body.decode(), keep_blank_values=True).items() for item in items]
+        if _PROTOCOL[service] == "query"
+        else []
+    )
+    request = {
+        "body": body or b"{}",
+        "headers": Headers(),
+        "method": "POST",
+        "url_params": {},
+        "url_path": "/",
+        "values": values,
+    }
+    try:
+        parsed: dict[str, Any] = parser.parse(request)
+    except Exception as error:
+        raise AwsError("ValidationException" if service == "kms" else "MalformedInput", str(error)) from error
+    return dict(parsed)
+
+
+def output(call: Call, result: dict[str, Any]) -> Answer:
+    """A result as the service writes it."""
+    model = get_service_model(call.service).operation_model(call.operation)
+    serializer = get_serializer_class(call.service, _PROTOCOL[call.service])
+    written = serializer(operation_model=model, context=SerializationContext(request_id=call.request_id)).serialize(
+        result
+    )
+    body = written["body"]
+    headers = [(name, str(value)) for name, value in written["headers"].items()]
+    return Answer(
+        written["status_code"],
+        [*headers, ("x-amzn-RequestId", call.request_id)],
+        body.encode() if isinstance(body, str) else body,
+    )
+
+
+def refusal(service: str, error: AwsError, request_id: str, *, head: bool = False) -> Answer:
+    """A refusal as the service writes it; the answer to a HEAD has no body, and so hides the reason."""
+    if service == "s3":
+        text = (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{escape(error.code)}</Code>'
+            f"<Message>{escape(error.message)}</Message><RequestId>{request_id}</RequestId></Error>"
+        )
+        headers = [("Content-Type", "application/xml"), ("x-amz-request-id", request_id)]
+        return Answer(error.status, headers, b"" if head else text.encode())
+    if _PROTOCOL.get(service) == "json":
+        body = {"__type": error.code, "message": error.message}
+        headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id)]
+        return Answer(error.status, headers, json.dumps(body).encode())
+    kind = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004 - HTTP's border between the two
+    text = (
+        f'<?xml version="1.0"?>\n<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(error.code)}</Code>'
+        f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+    )
+    return Answer(error.status, [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)], text.encode())
+
+
+def s3_path(environ: dict[str, Any]) -> tuple[str, str]:
+    """Bucket and key of an S3 request; either may be empty."""
+    bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
+    return bucket, unquote(key) if "%" in key else key
+
+
+def _s3_operation(environ: dict[str, Any]) -> str:
+    bucket, key = s3_path(environ)
+    kind = "object" if key else "bucket" if bucket else "service"
+    query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    named = [name for name in _SUBRESOURCES if name in query]
+    unknown = [name for name in query if name not in named and not _PLAIN_QUERY.fullmatch(name)]
+    operation = _S3_OPERATIONS.get((environ["REQUEST_METHOD"], kind, named[0] if named else ""))
+    if operation is None or unknown:
+        what = f"{environ['REQUEST_METHOD']} of a {kind} with {', '.join([*named, *unknown]) or 'nothing'} in its query"
+        raise AwsError("NotImplemented", f"The local AWS does not model this S3 call: {what}.", 501)
+    if operation in {"PutObject", "UploadPart"} and "HTTP_X_AMZ_COPY_SOURCE" in environ:
+        return "CopyObject" if operation == "PutObject" else "UploadPartCopy"
+    return operation

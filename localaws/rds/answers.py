@@ -1,0 +1,208 @@
+"""RDS's records written as the API answers them: DBCluster, DBInstance, DBClusterSnapshot."""
+
+import secrets
+import string
+import time
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from localaws.call import Call
+from localaws.rds.input import ENGINES
+from localaws.rds.state import cluster_of, cluster_status, instance_status, members, name_of, ordered
+from localaws.state import Database
+
+# Input members that DescribeDBClusters gives back under the same name.
+_ECHOED: Final = (
+    "BackupRetentionPeriod",
+    "DatabaseName",
+    "DatabaseInsightsMode",
+    "EngineLifecycleSupport",
+    "MasterUsername",
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "NetworkType",
+    "PerformanceInsightsRetentionPeriod",
+    "ServerlessV2ScalingConfiguration",
+    "StorageType",
+)
+_INSTANCE_ECHOED: Final = (
+    "CACertificateIdentifier",
+    "DatabaseInsightsMode",
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "PerformanceInsightsRetentionPeriod",
+)
+# What an instance takes from its cluster.
+_INHERITED: Final = (
+    "BackupRetentionPeriod",
+    "Engine",
+    "EngineVersion",
+    "KmsKeyId",
+    "MasterUsername",
+    "StorageEncrypted",
+    "StorageEncryptionType",
+    "IAMDatabaseAuthenticationEnabled",
+    "VpcSecurityGroups",
+    "PreferredBackupWindow",
+)
+_SNAPSHOT_OF_CLUSTER: Final = (
+    "AvailabilityZones",
+    "ClusterCreateTime",
+    "DBClusterIdentifier",
+    "DbClusterResourceId",
+    "Engine",
+    "EngineVersion",
+    "IAMDatabaseAuthenticationEnabled",
+    "KmsKeyId",
+    "MasterUsername",
+    "Port",
+    "StorageEncrypted",
+    "StorageEncryptionType",
+)
+
+
+def arn(call: Call, kind: str, identifier: str) -> str:
+    """The ARN of an RDS resource in the call's account and Region."""
+    partition = call.caller.arn.split(":")[1]
+    return f"arn:{partition}:rds:{call.region}:{call.caller.account}:{kind}:{identifier}"
+
+
+def new_cluster(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
+    """DBCluster for a CreateDBCluster, without what is computed when someone looks.
+
+    botocore's rds model, DBCluster, says what `StorageEncryptionType` and `StorageEncrypted` are for a key AWS owns.
+    """
+    params = call.params
+    version, port = ENGINES[params["Engine"]]
+    now = datetime.now(UTC)
+    host = f"{secrets.token_hex(6)}.{call.region}.rds.amazonaws.com"
+    output: dict[str, Any] = {
+        "DBClusterIdentifier": identifier,
+        "DBClusterArn": arn(call, "cluster", identifier),
+        "DbClusterResourceId": _resource_id("cluster"),
+        "Engine": params["Engine"],
+        "EngineVersion": params.get("EngineVersion", version),
+        "EngineMode": "provisioned",
+        "Endpoint": f"{identifier}.cluster-{host}",
+        "ReaderEndpoint": f"{identifier}.cluster-ro-{host}",
+        "Port": params.get("Port", port),
+        "AllocatedStorage": 1,
+        "AvailabilityZones": params.get("AvailabilityZones") or [f"{call.region}{zone}" for zone in "abc"],
+        "BackupRetentionPeriod": 1,
+        "ClusterCreateTime": now,
+        "EarliestRestorableTime": now,
+        "CopyTagsToSnapshot": params.get("CopyTagsToSnapshot", False),
+        "CrossAccountClone": False,
+        "DBClusterParameterGroup": params.get("DBClusterParameterGroupName", f"default.{params['Engine']}"),
+        "DBSubnetGroup": params.get("DBSubnetGroupName", "default"),
+        "DeletionProtection": params.get("DeletionProtection", False),
+        "HttpEndpointEnabled": params.get("EnableHttpEndpoint", False),
+        "IAMDatabaseAuthenticationEnabled": params.get("EnableIAMDatabaseAuthentication", False),
+        "AutoMinorVersionUpgrade": params.get("AutoMinorVersionUpgrade", True),
+        "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
+        "PreferredBackupWindow": params.get("PreferredBackupWindow", "03:00-03:30"),
+        "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
+        "EngineLifecycleSupport": "open-source-rds-extended-support",
+        "NetworkType": "IPV4",
+        "StorageEncrypted": key_arn is not None,
+        "StorageEncryptionType": "sse-kms" if key_arn else "sse-rds",
+        "MultiAZ": False,
+        "ReadReplicaIdentifiers": [],
+        "AssociatedRoles": [],
+        "VpcSecurityGroups": [
+            {"VpcSecurityGroupId": group, "Status": "active"} for group in params.get("VpcSecurityGroupIds", [])
+        ],
+        "TagList": [dict(tag) for tag in params.get("Tags", [])],
+    }
+    if params.get("EnableCloudwatchLogsExports"):
+        output["EnabledCloudwatchLogsExports"] = list(params["EnableCloudwatchLogsExports"])
+    output |= {name: params[name] for name in _ECHOED if params.get(name) is not None}
+    if key_arn:
+        output["KmsKeyId"] = key_arn
+    return output
+
+
+def describe_cluster(cluster: Database) -> dict[str, Any]:
+    """DBCluster as it is now."""
+    instances = [
+        {
+            "DBInstanceIdentifier": name_of(instance),
+            "IsClusterWriter": index == 0,
+            "DBClusterParameterGroupStatus": "in-sync",
+            "PromotionTier": instance.output["PromotionTier"],
+        }
+        for index, instance in enumerate(members(cluster))
+    ]
+    computed = {"Status": str(cluster_status(cluster)), "DBClusterMembers": instances}
+    return cluster.output | computed | {"LatestRestorableTime": datetime.now(UTC)}
+
+
+def new_instance(call: Call, identifier: str, cluster: Database) -> dict[str, Any]:
+    """DBInstance for a CreateDBInstance in `cluster`, whose encryption it inherits."""
+    params = call.params
+    output: dict[str, Any] = {name: cluster.output[name] for name in _INHERITED if name in cluster.output}
+    output |= {
+        "DBInstanceIdentifier": identifier,
+        "DBInstanceArn": arn(call, "db", identifier),
+        "DbiResourceId": _resource_id("db"),
+        "DBClusterIdentifier": name_of(cluster),
+        "DBInstanceClass": params["DBInstanceClass"],
+        "AllocatedStorage": 1,
+        "AutoMinorVersionUpgrade": params.get("AutoMinorVersionUpgrade", True),
+        "AvailabilityZone": params.get("AvailabilityZone", cluster.output["AvailabilityZones"][0]),
+        "CopyTagsToSnapshot": params.get("CopyTagsToSnapshot", cluster.output["CopyTagsToSnapshot"]),
+        "DeletionProtection": False,
+        "InstanceCreateTime": datetime.now(UTC),
+        "LicenseModel": "postgresql-license" if "postgres" in cluster.output["Engine"] else "general-public-license",
+        "MultiAZ": False,
+        "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
+        "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
+        "PromotionTier": params.get("PromotionTier", 1),
+        # Without a choice AWS decides by the subnet group; none here has a way to the Internet.
+        "PubliclyAccessible": params.get("PubliclyAccessible", False),
+        "StorageType": "aurora",
+        "TagList": [dict(tag) for tag in params.get("Tags", [])],
+    }
+    return output | {name: params[name] for name in _INSTANCE_ECHOED if params.get(name) is not None}
+
+
+def describe_instance(instance: Database) -> dict[str, Any]:
+    """DBInstance as it is now. It has an address only once it was created."""
+    status = instance_status(instance)
+    output = instance.output | {"DBInstanceStatus": str(status)}
+    cluster = cluster_of(instance)
+    if cluster and status != "creating":
+        host = cluster.output["Endpoint"].partition(".cluster-")[2]
+        address = f"{name_of(instance)}.{host}"
+        output["Endpoint"] = {"Address": address, "Port": cluster.output["Port"], "HostedZoneId": "Z2R2ITUGPM61AM"}
+    return output
+
+
+def new_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
+    """A manual snapshot of `cluster`, on the same key (contract 122).
+
+    Tags given with the snapshot replace those that CopyTagsToSnapshot would copy.
+    """
+    output: dict[str, Any] = {name: cluster.output[name] for name in _SNAPSHOT_OF_CLUSTER if name in cluster.output}
+    copied = cluster.output["TagList"] if cluster.output["CopyTagsToSnapshot"] else []
+    output |= {
+        "DBClusterSnapshotIdentifier": identifier,
+        "DBClusterSnapshotArn": f"{cluster.output['DBClusterArn'].rsplit(':', 2)[0]}:cluster-snapshot:{identifier}",
+        "SnapshotCreateTime": datetime.now(UTC),
+        "SnapshotType": "manual",
+        "AllocatedStorage": 1,
+        "TagList": [dict(tag) for tag in (copied if tags is None else tags)],
+    }
+    return Database(output, cluster.account, cluster.region, ordered())
+
+
+def describe_snapshot(snapshot: Database) -> dict[str, Any]:
+    """DBClusterSnapshot as it is now."""
+    status = str(snapshot.life.status(time.time()) or "deleted")
+    return snapshot.output | {"Status": status, "PercentProgress": 0 if status == "creating" else 100}
+
+
+def _resource_id(prefix: str) -> str:
+    """An immutable id as RDS makes them: a prefix and 26 capitals and digits."""
+    letters = string.ascii_uppercase + string.digits
+    return f"{prefix}-{''.join(secrets.choice(letters) for _ in range(26))}"

@@ -1,0 +1,247 @@
+"""RDS: Aurora clusters on the customer's key.
+
+CreateDBCluster asks KMS first and changes nothing when a key is refused; the key of a cluster is watched ever after.
+Instances, snapshots, tags and subnet groups have modules of their own; anything else of RDS is refused as not modelled.
+"""
+
+import functools
+import time
+import uuid
+from typing import Any, Final
+
+from byok.domain.arns import partition_of
+from localaws.call import AwsError, Call, Handler
+from localaws.rds import instances, resources
+from localaws.rds.answers import describe_cluster, new_cluster, new_snapshot
+from localaws.rds.input import (
+    check_capacity,
+    check_new_cluster,
+    identifier,
+    invalid_combination,
+    invalid_value,
+    snapshot_identifier,
+)
+from localaws.rds.keys import grant_storage, insights_key, must_reach, secret_key, storage_key
+from localaws.rds.lifecycle import Status
+from localaws.rds.permissions import only, permit
+from localaws.rds.resources import filtered, must_have_subnet_group
+from localaws.rds.state import (
+    cluster_named,
+    cluster_status,
+    id_of,
+    instance_status,
+    members,
+    name_of,
+    order,
+    ordered,
+    settle,
+)
+from localaws.state import WORLD, Database
+
+_CREATE: Final = frozenset(
+    [
+        "AutoMinorVersionUpgrade",
+        "AvailabilityZones",
+        "BackupRetentionPeriod",
+        "CopyTagsToSnapshot",
+        "DBClusterIdentifier",
+        "DBClusterParameterGroupName",
+        "DBSubnetGroupName",
+        "DatabaseInsightsMode",
+        "DatabaseName",
+        "DeletionProtection",
+        "EnableCloudwatchLogsExports",
+        "EnableHttpEndpoint",
+        "EnableIAMDatabaseAuthentication",
+        "EnablePerformanceInsights",
+        "Engine",
+        "EngineLifecycleSupport",
+        "EngineMode",
+        "EngineVersion",
+        "KmsKeyId",
+        "ManageMasterUserPassword",
+        "MasterUserAuthenticationType",
+        "MasterUserPassword",
+        "MasterUserSecretKmsKeyId",
+        "MasterUsername",
+        "MonitoringInterval",
+        "MonitoringRoleArn",
+        "NetworkType",
+        "PerformanceInsightsKMSKeyId",
+        "PerformanceInsightsRetentionPeriod",
+        "Port",
+        "PreferredBackupWindow",
+        "PreferredMaintenanceWindow",
+        "ServerlessV2ScalingConfiguration",
+        "StorageEncrypted",
+        "StorageType",
+        "TagSpecifications",
+        "Tags",
+        "VpcSecurityGroupIds",
+    ]
+)
+# Input of ModifyDBCluster: what is shown under the same name afterwards, and what under another.
+_SHOWN: Final = frozenset(
+    [
+        "AutoMinorVersionUpgrade",
+        "BackupRetentionPeriod",
+        "CopyTagsToSnapshot",
+        "DeletionProtection",
+        "PreferredBackupWindow",
+        "PreferredMaintenanceWindow",
+        "ServerlessV2ScalingConfiguration",
+    ]
+)
+_RENAMED: Final = {
+    "DBClusterParameterGroupName": "DBClusterParameterGroup",
+    "EnableHttpEndpoint": "HttpEndpointEnabled",
+    "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
+}
+_MODIFY: Final = _SHOWN | set(_RENAMED) | {"DBClusterIdentifier", "ApplyImmediately", "MasterUserPassword"}
+
+
+def create_db_cluster(call: Call) -> dict[str, Any]:
+    """CreateDBCluster: the name, the input, the subnet group, and last the keys; only then anything exists."""
+    only(call, _CREATE)
+    name = identifier(call.params, "DBClusterIdentifier")
+    permit(call, "cluster", name)
+    if id_of(call, name) in WORLD.clusters:
+        raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")  # recorded; nothing changes
+    check_new_cluster(call.params)
+    must_have_subnet_group(call, call.params.get("DBSubnetGroupName"))
+    storage, secret, insights = storage_key(call), secret_key(call), insights_key(call)
+    output = new_cluster(call, name, storage)
+    if insights:
+        output["PerformanceInsightsKMSKeyId"] = insights
+    if secret:
+        managed = f"rds!cluster-{uuid.uuid4()}"
+        place = f"{partition_of(call.region)}:secretsmanager:{call.region}:{call.caller.account}"
+        output["MasterUserSecret"] = {
+            "SecretArn": f"arn:{place}:secret:{managed}",
+            "SecretStatus": "active",
+            "KmsKeyId": secret,
+        }
+    cluster = Database(output, call.caller.account, call.region, ordered(), grant_storage(call, storage))
+    WORLD.clusters[id_of(call, name)] = cluster
+    return {"DBCluster": describe_cluster(cluster)}
+
+
+def describe_db_clusters(call: Call) -> dict[str, Any]:
+    """DescribeDBClusters: one by name, or all of the account and Region, filtered."""
+    only(call, ("DBClusterIdentifier", "Filters", "MaxRecords", "IncludeShared"))
+    name = call.params.get("DBClusterIdentifier")
+    permit(call, "cluster", name or "*")
+    found = [cluster_named(call, name)] if name else list(WORLD.clusters.values())
+    names = {"db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"), "engine": ("Engine",)}
+    names |= {"db-cluster-resource-id": ("DbClusterResourceId",)}
+    return {"DBClusters": [describe_cluster(cluster) for cluster in filtered(call, found, names)]}
+
+
+def modify_db_cluster(call: Call) -> dict[str, Any]:
+    """ModifyDBCluster, applied at once; the key of a cluster cannot be changed (contract 8)."""
+    only(call, _MODIFY)
+    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
+    permit(call, "cluster", name_of(cluster))
+    check_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
+    protection_alone = set(call.params) <= {"DBClusterIdentifier", "ApplyImmediately", "DeletionProtection"}
+    if cluster_status(cluster) is not Status.AVAILABLE and not protection_alone:
+        raise _wrong_state(cluster)
+    days = call.params.get("BackupRetentionPeriod", 1)
+    if not 1 <= days <= 35:  # noqa: PLR2004 - botocore's rds model
+        raise invalid_value(f"Invalid backup retention period: {days}. Must be between 1 and 35 days.")
+    cluster.output |= {name: call.params[name] for name in _SHOWN if call.params.get(name) is not None}
+    cluster.output |= {
+        shown: call.params[name] for name, shown in _RENAMED.items() if call.params.get(name) is not None
+    }
+    return {"DBCluster": describe_cluster(cluster)}
+
+
+def delete_db_cluster(call: Call) -> dict[str, Any]:
+    """DeleteDBCluster: not while protected, creating or inhabited; with a final snapshot or explicitly without."""
+    only(call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"))
+    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
+    permit(call, "cluster", name_of(cluster))
+    skip, final = bool(call.params.get("SkipFinalSnapshot")), call.params.get("FinalDBSnapshotIdentifier")
+    if skip and final:
+        raise invalid_combination("You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot")  # recorded
+    if not skip and not final:
+        raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+    if cluster.output["DeletionProtection"]:  # recorded
+        message = "Cannot delete protected Cluster, please disable deletion protection and try again."
+        raise invalid_combination(message)
+    if any(instance_status(instance) is not Status.DELETING for instance in members(cluster)):  # recorded
+        message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
+        raise AwsError("InvalidDBClusterStateFault", message)
+    status = cluster_status(cluster)
+    if status in {Status.CREATING, Status.DELETING} or (final and status is not Status.AVAILABLE):
+        raise _wrong_state(cluster)
+    if final:
+        name = snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
+        resources.must_be_free(call, name)
+        WORLD.snapshots[id_of(call, name)] = new_snapshot(cluster, name, None)
+    order(cluster, Status.DELETING)
+    return {"DBCluster": describe_cluster(cluster)}
+
+
+def stop_db_cluster(call: Call) -> dict[str, Any]:
+    """StopDBCluster."""
+    only(call, ("DBClusterIdentifier",))
+    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
+    permit(call, "cluster", name_of(cluster))
+    if cluster_status(cluster) is not Status.AVAILABLE:
+        raise _wrong_state(cluster)
+    order(cluster, Status.STOPPING)
+    return {"DBCluster": describe_cluster(cluster)}
+
+
+def start_db_cluster(call: Call) -> dict[str, Any]:
+    """StartDBCluster: also the way back for a cluster whose key was lost and is enabled again, within seven days."""
+    only(call, ("DBClusterIdentifier",))
+    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
+    permit(call, "cluster", name_of(cluster))
+    if cluster_status(cluster) not in {Status.STOPPED, Status.KEY_LOST}:
+        raise _wrong_state(cluster)
+    if cluster.grant_id:
+        must_reach(cluster.output["KmsKeyId"])
+    cluster.life.recover(time.time(), WORLD.database_seconds)
+    return {"DBCluster": describe_cluster(cluster)}
+
+
+def describe_global_clusters(call: Call) -> dict[str, Any]:
+    """DescribeGlobalClusters: there are none here. Terraform asks whenever it reads a cluster."""
+    permit(call, "global-cluster", "*")
+    return {"GlobalClusters": []}
+
+
+def _wrong_state(cluster: Database) -> AwsError:
+    message = (
+        f"DbCluster {name_of(cluster)} is in {cluster_status(cluster)} state, which does not allow this operation."
+    )
+    return AwsError("InvalidDBClusterStateFault", message)
+
+
+def _settled(handler: Handler) -> Handler:
+    """Every call sees the databases as they are by now."""
+
+    @functools.wraps(handler)
+    def handle(call: Call) -> dict[str, Any]:
+        settle()
+        return handler(call)
+
+    return handle
+
+
+HANDLERS: Final[dict[str, Handler]] = {
+    operation: _settled(handler)
+    for operation, handler in {
+        "CreateDBCluster": create_db_cluster,
+        "DescribeDBClusters": describe_db_clusters,
+        "ModifyDBCluster": modify_db_cluster,
+        "DeleteDBCluster": delete_db_cluster,
+        "StopDBCluster": stop_db_cluster,
+        "StartDBCluster": start_db_cluster,
+        "DescribeGlobalClusters": describe_global_clusters,
+        **instances.HANDLERS,
+        **resources.HANDLERS,
+    }.items()
+}

@@ -1,0 +1,137 @@
+"""What RDS asks of KMS on a caller's behalf: access to up to three keys, and a grant on the one of the storage.
+
+Every problem with a key is one fault with one sentence: RDS never passes on what KMS said. Only the bracket tells which
+key it was: the ARN that was given, or `null` or `alias/aws/…` for a default key of the caller's own account.
+"""
+
+import uuid
+from collections.abc import Iterable
+from typing import Final
+
+from byok.domain.arns import partition_of
+from localaws.accounts import identity_allows
+from localaws.call import AwsError, Call
+from localaws.kms.grants import add_grant
+from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve, seen
+from localaws.state import WORLD
+
+# KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": what a service may be granted for storage.
+GRANTED_OPERATIONS: Final = (
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "CreateGrant",
+    "DescribeKey",
+    "RetireGrant",
+)
+
+
+def not_accessible(named: str) -> AwsError:
+    """`KMSKeyNotAccessibleFault` in the words of 2026 (recorded); `named` is what stands in the bracket."""
+    sentence = "either doesn't exist, isn't enabled, or isn't accessible by the current user."
+    return AwsError("KMSKeyNotAccessibleFault", f"The specified KMS key [{named}] {sentence}")
+
+
+def storage_key(call: Call) -> str | None:
+    """The ARN of the key for the cluster's storage; None when no encryption was asked for: then AWS's own key is used.
+
+    Checked are kms:DescribeKey and kms:CreateGrant, the latter for an AWS resource, as the caller through RDS: what the
+    Aurora user guide says is needed (page "AWS KMS key management").
+
+    Raises:
+        AwsError: `KMSKeyNotAccessibleFault`.
+    """
+    if not call.params.get("StorageEncrypted"):
+        return None
+    reference = call.params.get("KmsKeyId")
+    if not reference or reference == "alias/aws/rds":
+        return _default_key(call, "rds", "alias/aws/rds")
+    return _customer_key(call, reference, "rds", ("DescribeKey", "CreateGrant"))
+
+
+def secret_key(call: Call) -> str | None:
+    """The ARN of the key of the managed master user secret; None when no secret is managed.
+
+    Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager": a customer managed key also
+    needs kms:Decrypt, kms:GenerateDataKey and kms:CreateGrant, and it is Secrets Manager that calls KMS.
+
+    Raises:
+        AwsError: `KMSKeyNotAccessibleFault`.
+    """
+    if not call.params.get("ManageMasterUserPassword"):
+        return None
+    reference = call.params.get("MasterUserSecretKmsKeyId")
+    if not reference or reference == "alias/aws/secretsmanager":
+        return _default_key(call, "secretsmanager", "null")
+    needed = ("DescribeKey", "Decrypt", "GenerateDataKey", "CreateGrant")
+    return _customer_key(call, reference, "secretsmanager", needed)
+
+
+def insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
+    """The ARN of the key of Performance Insights; None while it is off.
+
+    Aurora user guide, "Configuring access policies for Performance Insights": kms:Decrypt and kms:GenerateDataKey
+    through RDS; without a key the account's default key is used.
+
+    Raises:
+        AwsError: `KMSKeyNotAccessibleFault`.
+    """
+    if not call.params.get(switch):
+        return None
+    reference = call.params.get("PerformanceInsightsKMSKeyId")
+    if not reference or reference == "alias/aws/rds":
+        return _default_key(call, "rds", "null")
+    return _customer_key(call, reference, "rds", ("Decrypt", "GenerateDataKey"))
+
+
+def grant_storage(call: Call, key_arn: str | None) -> str | None:
+    """Record RDS's grant on a customer's key, which it holds for the life of the cluster (contract 92, 121)."""
+    key = WORLD.keys.get(key_arn or "")
+    if key is None:
+        return None
+    grant = add_grant(key, f"rds.{call.region}.amazonaws.com", list(GRANTED_OPERATIONS), call.caller.account)
+    return grant.grant_id
+
+
+def must_reach(key_arn: str) -> None:
+    """Check that a cluster's own key is enabled again, before it is started.
+
+    Raises:
+        AwsError: `KMSKeyNotAccessibleFault`.
+    """
+    key = WORLD.keys.get(key_arn)
+    if key is None or (seen(key) or key.now).state != "Enabled":
+        raise not_accessible(key_arn)
+
+
+def _customer_key(call: Call, reference: str, service: str, actions: Iterable[str]) -> str:
+    via = f"{service}.{call.region}.amazonaws.com"
+    try:
+        arn = resolve(reference, call.caller.account, call.region)
+        for action in actions:
+            for_grant = action == "CreateGrant"
+            authorize_key_use(arn, KeyUse(call.caller, f"kms:{action}", call.region, via, for_aws_resource=for_grant))
+    except KeyRefused as refused:
+        raise not_accessible(reference) from refused
+    key = WORLD.keys[arn]
+    # KMS developer guide, "How Amazon RDS uses AWS KMS": symmetric encryption keys only.
+    if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
+        raise not_accessible(reference)
+    return key.arn
+
+
+def _default_key(call: Call, service: str, bracket: str) -> str:
+    """The AWS managed key of a service in the caller's account.
+
+    Its policy lets everyone in the account use it through the service, but the caller still has to be allowed to look
+    at it: a role without kms:DescribeKey gets the fault with `null` or the alias in the bracket (recorded).
+    """
+    place = f"arn:{partition_of(call.region)}:kms:{call.region}:{call.caller.account}"
+    arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"
+    via = {"kms:ViaService": f"{service}.{call.region}.amazonaws.com"}
+    if not identity_allows(call.caller, "kms:DescribeKey", arn, via).allowed:
+        raise not_accessible(bracket)
+    return arn

@@ -1,0 +1,38 @@
+"""Who may call RDS, and which inputs are modelled: the two questions before any other."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from byok.domain.arns import partition_of
+from localaws.accounts import authorize
+from localaws.call import AwsError, Call
+
+
+def permit(call: Call, kind: str, name: str) -> None:
+    """Check the caller's IAM policies for the call, and for tagging when tags come with it.
+
+    Raises:
+        AwsError: `AccessDenied`, 403.
+    """
+    arn = name if name.startswith("arn:") else resource_arn(call, kind, name)
+    authorize(call, arn)
+    if call.params.get("Tags") and call.operation != "AddTagsToResource":
+        # Service authorization reference, Amazon RDS: creating with tags needs rds:AddTagsToResource as well.
+        authorize(dataclasses.replace(call, operation="AddTagsToResource"), arn)
+
+
+def resource_arn(call: Call, kind: str, name: str) -> str:
+    """The ARN of an RDS resource in the caller's account and Region."""
+    return f"arn:{partition_of(call.region)}:rds:{call.region}:{call.caller.account}:{kind}:{name}"
+
+
+def only(call: Call, modelled: Iterable[str]) -> None:
+    """Refuse what the local RDS would have to ignore: an answer that leaves out half the question is a lie.
+
+    Raises:
+        AwsError: `NotImplemented`, naming the parameters.
+    """
+    unknown = sorted(name for name, value in call.params.items() if value is not None and name not in set(modelled))
+    if unknown:
+        message = f"The local AWS does not model {', '.join(unknown)} of {call.service}:{call.operation}."
+        raise AwsError("NotImplemented", message, 501)

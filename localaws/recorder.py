@@ -1,0 +1,70 @@
+"""Remembers the calls that came in, so that a test can say which ones were made, and how often."""
+
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from localaws.call import Call
+from localaws.faults import NAMES
+
+KEPT: Final = 20_000
+"""The most calls that are remembered; older ones are dropped and counted."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One call.
+
+    Attributes:
+        number: Counts all calls since the start.
+        caller: ARN of who signed it, a role's session for a role.
+        account: The caller's account.
+        outcome: `ok`, or the code of the refusal, or what a fault did.
+    """
+
+    number: int
+    service: str
+    operation: str
+    caller: str
+    account: str
+    region: str
+    outcome: str
+    params: dict[str, Any]
+
+
+_CALLS: Final[deque[Recorded]] = deque(maxlen=KEPT)
+_LOCK: Final = threading.Lock()
+_COUNT = [0]
+
+
+def record(call: Call, outcome: str) -> None:
+    """Remember a call and how it ended; of its input only what names things."""
+    params = {name: call.params[name] for name in NAMES if isinstance(call.params.get(name), str)}
+    with _LOCK:
+        _COUNT[0] += 1
+        _CALLS.append(
+            Recorded(
+                number=_COUNT[0],
+                service=call.service,
+                operation=call.operation,
+                caller=call.caller.arn,
+                account=call.caller.account,
+                region=call.region,
+                outcome=outcome,
+                params=params,
+            )
+        )
+
+
+def recorded() -> dict[str, Any]:
+    """Every call that is remembered, and how many are not any more."""
+    with _LOCK:
+        return {"calls": [asdict(call) for call in _CALLS], "dropped": max(0, _COUNT[0] - len(_CALLS))}
+
+
+def forget() -> None:
+    """Begin anew."""
+    with _LOCK:
+        _CALLS.clear()
+        _COUNT[0] = 0

@@ -1,0 +1,192 @@
+"""What moto's S3 lacks: keys that can refuse, bucket policies with conditions, IAM, tags that come with a bucket.
+
+S3 calls KMS as the caller, through `s3.<region>.amazonaws.com`: GenerateDataKey for a write, Decrypt for a read. A
+write that names no key uses the bucket's default. PutBucketEncryption validates nothing, so that the first write does.
+S3's own cache of bucket keys, which can hide a revocation for a while, is not modelled.
+"""
+
+import json
+import re
+from typing import Any, Final
+from xml.etree import ElementTree as ET
+
+from moto.s3.models import FakeBucket, FakeKey, s3_backends
+
+from byok.domain.arns import partition_of
+from byok.domain.iam.conditions import UnknownConditionError
+from byok.domain.iam.evaluator import Access, Effect, evaluate
+from byok.domain.iam.statements import via_service
+from localaws.accounts import authorize
+from localaws.call import AwsError, Call
+from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
+
+_KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
+_AES: Final = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}}
+_WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
+_KEY_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
+
+
+def check(call: Call) -> None:
+    """Everything S3 checks before it acts.
+
+    Raises:
+        AwsError: With the code, status and text of S3.
+    """
+    name = call.params["Bucket"]
+    bucket = _bucket(name)
+    authorize(call, _resource(call))
+    if bucket is None:
+        return  # moto answers that there is no such bucket, or makes it
+    if bucket.account_id != call.caller.account and call.operation != "CreateBucket":
+        raise AwsError("AccessDenied", "Access Denied", 403)
+    _apply_bucket_policy(call, bucket)
+    if call.operation in _WRITES:
+        _use_key_of_write(call, bucket)
+    if call.operation in {"GetObject", "HeadObject"}:
+        _use_key_of(call, _object(bucket, call.params["Key"], call.params["VersionId"]), bucket)
+
+
+def settle(call: Call) -> None:
+    """What moto leaves out of what it has just done.
+
+    Raises:
+        AwsError: The tags are not legal.
+    """
+    bucket = _bucket(call.params["Bucket"])
+    if bucket is None:
+        return
+    if call.operation == "CreateBucket" and bucket.encryption is None:
+        bucket.encryption = _AES  # every new bucket has it since January 2023 (S3 user guide, "Default encryption")
+        tags = _tags(call.body)
+        if tags:
+            _backend(bucket).put_bucket_tagging(bucket.name, tags)
+    if call.operation == "DeleteBucketEncryption":
+        bucket.encryption = _AES
+
+
+def silence_moto() -> None:
+    """Keep moto from evaluating bucket policies without their conditions, which would deny every write."""
+    from moto.iam.access_control import PermissionResult
+
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+
+
+def _bucket(name: str) -> FakeBucket | None:
+    owner = s3_backends.bucket_accounts.get(name)
+    if owner is None:
+        return None
+    partition, account = owner
+    found: FakeBucket | None = s3_backends[account][partition].buckets.get(name)
+    return found
+
+
+def _backend(bucket: FakeBucket) -> Any:
+    return s3_backends[bucket.account_id][bucket.partition]
+
+
+def _object(bucket: FakeBucket, key: str, version: str | None) -> FakeKey | None:
+    found: FakeKey | None = _backend(bucket).get_object(bucket.name, key, version_id=version)
+    return found
+
+
+def _resource(call: Call) -> str:
+    bucket, key = call.params["Bucket"], call.params["Key"]
+    arn = f"arn:{partition_of(call.region)}:s3:::{bucket or '*'}"
+    return f"{arn}/{key}" if key else arn
+
+
+def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
+    if not bucket.policy or call.operation in {"PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"}:
+        return
+    # A client reaches this server over plain HTTP on the loopback interface where it would reach AWS over TLS: the
+    # request counts as secure, unless it says itself that it stands for one that is not.
+    context: dict[str, str | list[str]] = {
+        "aws:SecureTransport": "false" if call.environ.get("HTTP_X_FORWARDED_PROTO") == "http" else "true",
+        "aws:PrincipalAccount": call.caller.account,
+        "aws:PrincipalArn": call.caller.role_arn or call.caller.arn,
+    }
+    headers = {
+        "ServerSideEncryption": "s3:x-amz-server-side-encryption",
+        "SSEKMSKeyId": "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "SSECustomerAlgorithm": "s3:x-amz-server-side-encryption-customer-algorithm",
+    }
+    context |= {headers[name]: call.params[name] for name in headers if name in call.params}
+    action = {"HeadObject": "GetObject", "CopyObject": "PutObject", "CreateMultipartUpload": "PutObject"}.get(
+        call.operation, call.operation
+    )
+    access = Access(call.caller, f"s3:{action}", _resource(call), context)
+    try:
+        decision = evaluate(json.loads(bucket.policy), access)
+    except UnknownConditionError as error:
+        raise AwsError("NotImplemented", f"The local AWS cannot evaluate this bucket policy: {error}.", 501) from error
+    if decision.effect is Effect.EXPLICIT_DENY:
+        message = (
+            f"User: {call.caller.arn} is not authorized to perform: {access.action} on resource: "
+            f'"{access.resource}" with an explicit deny in a resource-based policy'
+        )
+        raise AwsError("AccessDenied", message, 403)
+
+
+def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:
+    if call.operation == "CopyObject":
+        _use_key_of_source(call)
+    algorithm, reference = call.params.get("ServerSideEncryption"), call.params.get("SSEKMSKeyId")
+    if "SSECustomerAlgorithm" in call.params:
+        return
+    if algorithm is None and reference is None:
+        algorithm, reference = default_encryption(bucket)
+    if reference is not None and algorithm not in _KMS:
+        message = "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption"
+        raise AwsError("InvalidArgument", f"{message} : aws:kms", 400)
+    if algorithm not in _KMS or reference is None:
+        return  # S3's own key, or the AWS managed key aws/s3: neither is the customer's
+    arn = _use_key(call, reference, "kms:GenerateDataKey", bucket)
+    # S3 answers with the key it used, and remembers it: an alias is resolved once.
+    if _KEY_HEADER in call.environ:
+        call.environ[_KEY_HEADER] = arn
+
+
+def _use_key_of_source(call: Call) -> None:
+    source = call.params["CopySource"].lstrip("/").split("?")[0]
+    name, _, key = source.partition("/")
+    bucket = _bucket(name)
+    if bucket is not None:
+        _use_key_of(call, _object(bucket, key, None), bucket)
+
+
+def _use_key_of(call: Call, stored: FakeKey | None, bucket: FakeBucket) -> None:
+    if stored is None or stored.encryption not in _KMS or not stored.kms_key_id:
+        return
+    _use_key(call, stored.kms_key_id, "kms:Decrypt", bucket, ciphertext=True)
+
+
+def _use_key(call: Call, reference: str, action: str, bucket: FakeBucket, *, ciphertext: bool = False) -> str:
+    use = KeyUse(
+        caller=call.caller,
+        action=action,
+        region=bucket.region_name,
+        via=via_service("s3", bucket.region_name),
+        context=(("aws:s3:arn", bucket.arn),),
+        ciphertext=ciphertext,
+    )
+    try:
+        return authorize_key_use(resolve(reference, call.caller.account, bucket.region_name), use).arn
+    except KeyRefused as refused:
+        if refused.code == "AccessDeniedException":
+            raise AwsError("AccessDenied", refused.message, 403) from refused
+        raise AwsError(f"KMS.{refused.code}", refused.message, 400) from refused
+
+
+def default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
+    """The bucket's default algorithm and key."""
+    rule: Any = (bucket.encryption or _AES)["Rule"]
+    default = (rule[0] if isinstance(rule, list) else rule).get("ApplyServerSideEncryptionByDefault", {})
+    return default.get("SSEAlgorithm"), default.get("KMSMasterKeyID")
+
+
+def _tags(body: bytes) -> dict[str, str]:
+    """The tags in a CreateBucketConfiguration (botocore's S3 model)."""
+    if not body:
+        return {}
+    root = ET.fromstring(re.sub(rb'\sxmlns="[^"]+"', b"", body, count=1))  # noqa: S314 - loopback, own clients
+    return {tag.findtext("Key", ""): tag.findtext("Value", "") for tag in root.iter("Tag")}

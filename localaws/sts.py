@@ -1,0 +1,71 @@
+"""STS: who am I, and taking on a role."""
+
+import secrets
+import string
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from byok.domain.iam.evaluator import Access, decide
+from localaws.accounts import identity_policies, principal_keys
+from localaws.call import AwsError, Call, Handler
+from localaws.state import WORLD, Role, Session
+
+_ALPHABET: Final = string.ascii_uppercase + string.digits
+_HOUR: Final = 3600
+
+
+def get_caller_identity(call: Call) -> dict[str, Any]:
+    """GetCallerIdentity: needs no permission."""
+    return {"UserId": f"AIDA{call.caller.account}", "Account": call.caller.account, "Arn": call.caller.arn}
+
+
+def assume_role(call: Call) -> dict[str, Any]:
+    """AssumeRole: the role's trust policy decides.
+
+    From another account, and where the trust policy names the whole account, the caller's own policy has to allow it,
+    too (IAM user guide, "Cross-account policy evaluation logic"). A role that is not there is refused alike.
+    """
+    arn = call.params["RoleArn"]
+    context = principal_keys(call.caller)
+    if call.params.get("ExternalId"):
+        context["sts:ExternalId"] = call.params["ExternalId"]
+    role = WORLD.roles.get(arn)
+    access = Access(call.caller, "sts:AssumeRole", arn, context)
+    if role is None or not decide(role.trust, role.account, identity_policies(call.caller), access).allowed:
+        message = f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        raise AwsError("AccessDenied", message, 403)
+    seconds = call.params.get("DurationSeconds") or _HOUR
+    _check_duration(call, role, seconds)
+    access_key = "ASIA" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    expires = datetime.now(UTC) + timedelta(seconds=seconds)
+    session = Session(arn, call.params["RoleSessionName"], secrets.token_urlsafe(30), expires)
+    WORLD.sessions[access_key] = session
+    return {
+        "Credentials": {
+            "AccessKeyId": access_key,
+            "SecretAccessKey": session.secret,
+            "SessionToken": secrets.token_urlsafe(60),
+            "Expiration": expires,
+        },
+        "AssumedRoleUser": {
+            "AssumedRoleId": f"{role.role_id}:{session.name}",
+            "Arn": f"arn:{arn.split(':')[1]}:sts::{role.account}:assumed-role/{role.name}/{session.name}",
+        },
+    }
+
+
+def _check_duration(call: Call, role: Role, seconds: int) -> None:
+    """See that a session is not asked for too long: a role takes on another for an hour at most (botocore, AssumeRole).
+
+    Raises:
+        AwsError: `ValidationError`, recorded texts.
+    """
+    if call.caller.role_arn and seconds > _HOUR:
+        what = "the 1 hour session limit for roles assumed by role chaining"
+        raise AwsError("ValidationError", f"The requested DurationSeconds exceeds {what}.")
+    if seconds > role.max_session_seconds:
+        what = "the MaxSessionDuration set for this role"
+        raise AwsError("ValidationError", f"The requested DurationSeconds exceeds {what}.")
+
+
+HANDLERS: Final[dict[str, Handler]] = {"GetCallerIdentity": get_caller_identity, "AssumeRole": assume_role}
