@@ -20,7 +20,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
-from activities.describer import DatabaseDescriber
+from activities.describer import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.heartbeat import INTERVAL, HeartbeatInterceptor
 from activities.keys import KeyActivities
@@ -73,7 +73,7 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
     platform = Platform(platform_role(settings, clients), settings.vendor, load_blueprint(settings.blueprint))
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
-    database = DatabaseActivities(clients, platform, poll, DatabaseDescriber(clients))
+    database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
     storage = StorageActivities(clients, platform)
     evidence = EvidenceActivities(database, storage)
     tenant = TenantActivities(clients, platform)

@@ -5,7 +5,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
-from byok.domain.problems.aws_errors import OPERATIONS, Outcome, Row, classify
+from byok.domain.problems.aws_errors import OPERATIONS, ErrorRule, Outcome, classify
 from byok.domain.problems.remediation import Remedy
 
 _T = TypeVar("_T")
@@ -32,10 +32,10 @@ class TenantRoleError(ClientError):
 
 def outcome_of(error: ClientError) -> Outcome:
     """What the table says of an answer: for a step that expects something not to be there, or to be there already."""
-    return row_of(error)[1].outcome
+    return rule_for(error)[1].outcome
 
 
-def or_absent(read: Callable[[], _T]) -> _T | None:
+def none_if_absent(read: Callable[[], _T]) -> _T | None:
     """What a call reads, None where AWS says that it is not there."""
     try:
         return read()
@@ -45,7 +45,7 @@ def or_absent(read: Callable[[], _T]) -> _T | None:
         return None
 
 
-def row_of(error: ClientError, key_arn: str | None = None) -> tuple[str, Row]:
+def rule_for(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
     """The service that answered, as a problem's code begins with it, and the table's row.
 
     What none of our own calls was answered concerns the worker's credentials, which botocore gets before any of them:
@@ -58,7 +58,7 @@ def row_of(error: ClientError, key_arn: str | None = None) -> tuple[str, Row]:
     row = classify("sts", code, message)
     if row.outcome is Outcome.RETRY:
         return "credentials", row
-    return "credentials", Row("credentials", code, row.outcome, Remedy.PLATFORM_CREDENTIALS)
+    return "credentials", ErrorRule("credentials", code, row.outcome, Remedy.PLATFORM_CREDENTIALS)
 
 
 def code_of(error: ClientError) -> str:

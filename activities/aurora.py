@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from activities.answers import or_absent
+from activities.answers import none_if_absent
 from activities.ownership import is_ours
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.models import (
@@ -23,17 +23,17 @@ _ENGINE: Final = "aurora-postgresql"
 
 def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None":
     """A cluster by its name, None where there is none."""
-    return or_absent(lambda: rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
+    return none_if_absent(lambda: rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
 
 
 def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | None":
     """An instance by its name, None where there is none."""
-    return or_absent(lambda: rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0])
+    return none_if_absent(lambda: rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0])
 
 
 def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
     """A snapshot of a cluster by its name, None where there is none."""
-    found = or_absent(
+    found = none_if_absent(
         lambda: rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
     )
     if found is None:

@@ -26,14 +26,14 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.answers import TenantRoleError, code_of, message_of, row_of
-from activities.heartbeat import note, recall
-from byok.domain.arns import WhichKey
+from activities.answers import TenantRoleError, code_of, message_of, rule_for
+from activities.heartbeat import load_from_previous_attempt, save_for_retry
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem, TenantRole
-from byok.domain.phases import Phase, Undertaking
+from byok.domain.phases import Phase, RequestKind
 from byok.domain.problems.aws_errors import Outcome
 from byok.domain.problems.build import problem
-from byok.domain.problems.remediation import Remedy, Subject
+from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _send_at_once(params: "dict[str, Any]", **_: object) -> None:
 
 
 @dataclass(frozen=True)
-class Step:
+class ActivityContext:
     """What an activity is doing, for whom: all that a problem has to tell besides AWS's answer.
 
     Attributes:
@@ -174,23 +174,23 @@ class Step:
     environment: Environment
     vendor: VendorProfile
     phase: Phase
-    key: WhichKey
-    undertaking: Undertaking = Undertaking.ENVIRONMENT
+    key: KeyPurpose
+    request_kind: RequestKind = RequestKind.ENVIRONMENT
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> RemedyContext:
         """Whom and what an advice about this step's key is for."""
-        return Subject(
+        return RemedyContext(
             self.environment.region,
             self.environment.platform_role_arn,
             self.vendor,
             self.key,
             self.environment.key_arn(self.key),
-            self.undertaking,
+            self.request_kind,
         )
 
     @contextmanager
-    def converted(self) -> Iterator[None]:
+    def translate_aws_errors(self) -> Iterator[None]:
         """Turn whatever botocore raises into the failure that Temporal is to see.
 
         Raises:
@@ -262,7 +262,7 @@ class Step:
         )
 
     def _answered(self, error: ClientError) -> ApplicationError:
-        service, row = row_of(error, self.environment.key_arn(self.key))
+        service, row = rule_for(error, self.environment.key_arn(self.key))
         code = code_of(error)
         message = message_of(error) or f"{service} answered {code} and gave no reason."
         why = self.problem(
@@ -285,10 +285,10 @@ class Step:
         The grace begins with the first such refusal and not with the activity: a worker that comes late, or a throttle
         in between, uses none of it up.
         """
-        first = recall(_FIRST_REFUSAL)
+        first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:
             first = why.at.isoformat()
-            note(_FIRST_REFUSAL, first)
+            save_for_retry(_FIRST_REFUSAL, first)
         left = timedelta(seconds=self.environment.key_grace_seconds) - (why.at - datetime.fromisoformat(first))
         if left <= timedelta(0):
             return _failure(why)
@@ -298,7 +298,7 @@ class Step:
         return _failure(asked_again, retry=True, delay=min(pause, left))
 
 
-def having_made(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
+def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
     """The same failure, with what was made before it: what is kept is told (D9)."""
     return ApplicationError(
         refusal.message,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.answers import or_absent, outcome_of
+from activities.answers import none_if_absent, outcome_of
 from byok.domain.arns import partition_of
 from byok.domain.iam.bucket_policy import bucket_policy
 from byok.domain.models import Environment
@@ -54,12 +54,12 @@ def make_bucket(s3: "S3Client", name: str, region: str, tags: dict[str, str]) ->
 
 def is_there(s3: "S3Client", bucket: str) -> bool:
     """Whether there is a bucket of this name that the platform may see."""
-    return or_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
+    return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
 def tags_of(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
     """The tags of a bucket."""
-    return or_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
+    return none_if_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Setting:
 
     def is_set(self, s3: "S3Client", bucket: str) -> bool:
         """Whether a bucket has it."""
-        return or_absent(lambda: self.read(s3, bucket)) == self.wanted
+        return none_if_absent(lambda: self.read(s3, bucket)) == self.wanted
 
     def put(self, s3: "S3Client", bucket: str) -> None:
         """Give it to a bucket."""
@@ -127,7 +127,7 @@ def settings(name: str, environment: Environment) -> tuple[Setting, ...]:
 
 def default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
     """Algorithm, key and whether bucket keys are on."""
-    answer = or_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
+    answer = none_if_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
     if answer is None:
         return None, None, False
     rule = answer["ServerSideEncryptionConfiguration"]["Rules"][0]

@@ -20,22 +20,22 @@ from activities.aurora import (
     writer_resource,
     writer_settings,
 )
-from activities.aws import AwsClients, Step
-from activities.describer import DatabaseDescriber, together
+from activities.aws import ActivityContext, AwsClients
+from activities.describer import DescribeBatcher, align_to_interval
 from activities.heartbeat import finished
 from activities.keys import KeyClaims
 from activities.ownership import why_kept
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
-    Belongings,
     ClusterResource,
     DatabaseEvidence,
     DatabaseRemoval,
     DatabaseTask,
+    OwnedResources,
     Removal,
     WriterResource,
 )
-from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, undertaking_of
+from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, request_kind_of
 from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
 
@@ -61,7 +61,7 @@ class DatabaseActivities:
     clients: AwsClients
     platform: Platform
     poll: timedelta
-    describer: DatabaseDescriber
+    describer: DescribeBatcher
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
@@ -73,7 +73,7 @@ class DatabaseActivities:
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
-        with step.converted():
+        with step.translate_aws_errors():
             claims.take()
             found = find_cluster(rds, task.cluster.identifier)
         if found is not None and found.get("Status") == DELETING and ours(found, task.environment):
@@ -84,7 +84,7 @@ class DatabaseActivities:
         try:
             return cluster_resource(_checked(step, found, task))
         except ApplicationError as refusal:
-            with step.converted():  # what the environment will not use is free for another one
+            with step.translate_aws_errors():  # what the environment will not use is free for another one
                 if refusal.type == "byok.NameTaken":
                     claims.release()
                 else:
@@ -129,7 +129,7 @@ class DatabaseActivities:
                 `ensure_writer` where one of the two is not available any more.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
-        with step.converted():
+        with step.translate_aws_errors():
             cluster = find_cluster(rds, task.cluster.identifier)
             writer = find_instance(rds, task.cluster.writer_identifier)
         if cluster is None or writer is None:
@@ -151,7 +151,7 @@ class DatabaseActivities:
             ApplicationError: `rds.NotReady` while it is being deleted; what RDS refuses, as the table says.
         """
         step = self._step(task, task.phase)
-        with step.converted():
+        with step.translate_aws_errors():
             found = await self.describer.instance(task.environment.region, task.cluster.writer_identifier)
         return await finished(lambda: self._delete_writer(step, task, found))
 
@@ -165,12 +165,12 @@ class DatabaseActivities:
             ApplicationError: As `remove_writer`; a stop where the key is lost that the final snapshot would need.
         """
         step = self._step(task, task.phase)
-        with step.converted():
+        with step.translate_aws_errors():
             found = await self.describer.cluster(task.environment.region, task.cluster.identifier)
         return await finished(lambda: self._delete_cluster(step, task, found))
 
     @activity.defn(no_thread_cancel_exception=True)
-    def list_databases(self, task: DatabaseRemoval) -> Belongings:
+    def list_databases(self, task: DatabaseRemoval) -> OwnedResources:
         """Every cluster and instance that bears the environment's tag, and the final snapshot.
 
         Raises:
@@ -178,13 +178,13 @@ class DatabaseActivities:
                 has lost the key that the final snapshot would need.
         """
         step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
-        with step.converted():
+        with step.translate_aws_errors():
             instances = rds.get_paginator("describe_db_instances").paginate()
             pages = rds.get_paginator("describe_db_clusters").paginate()
             clusters = [one for page in pages for one in page["DBClusters"] if ours(one, environment)]
             for one in clusters:
                 _must_be_readable(step, one, task.final_snapshot)
-            return Belongings(
+            return OwnedResources(
                 instances=tuple(
                     one["DBInstanceIdentifier"]
                     for page in instances
@@ -195,39 +195,41 @@ class DatabaseActivities:
                 final_snapshot=find_snapshot(rds, task.final_snapshot) if task.final_snapshot else None,
             )
 
-    def _create_cluster(self, step: Step, claims: KeyClaims, task: DatabaseTask) -> "DBClusterTypeDef":
+    def _create_cluster(self, step: ActivityContext, claims: KeyClaims, task: DatabaseTask) -> "DBClusterTypeDef":
         try:
-            with step.converted():
+            with step.translate_aws_errors():
                 return self._rds(task).create_db_cluster(**cluster_settings(task))["DBCluster"]
         except ApplicationError as refusal:
             if refusal.non_retryable:
                 # Nothing is encrypted with the keys: they are free for another try under another name.
-                with step.converted():
+                with step.translate_aws_errors():
                     claims.release()
             raise
 
-    def _step(self, task: DatabaseTask, phase: Phase) -> Step:
-        undertaking = undertaking_of(phase)
-        return Step(task.environment, self.platform.vendor, phase, WhichKey.RDS, undertaking=undertaking)
+    def _step(self, task: DatabaseTask, phase: Phase) -> ActivityContext:
+        request_kind = request_kind_of(phase)
+        return ActivityContext(task.environment, self.platform.vendor, phase, KeyPurpose.RDS, request_kind=request_kind)
 
     def _rds(self, task: DatabaseTask) -> "RDSClient":
         return self.clients.rds(task.environment.region)
 
-    def _adopt_or_make_writer(self, step: Step, task: DatabaseTask) -> WriterResource:
+    def _adopt_or_make_writer(self, step: ActivityContext, task: DatabaseTask) -> WriterResource:
         rds, name = self._rds(task), task.cluster.writer_identifier
-        with step.converted():
+        with step.translate_aws_errors():
             found = find_instance(rds, name)
         if found is not None and found.get("DBInstanceStatus") == DELETING and ours(found, task.environment):
             raise self._on_its_way_out(step, name)
         if found is None:
-            with step.converted():
+            with step.translate_aws_errors():
                 made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
             return writer_resource(made, created=True)
         if not ours(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
             raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
         return writer_resource(found)
 
-    def _delete_writer(self, step: Step, task: DatabaseRemoval, found: "DBInstanceTypeDef | None") -> Removal:
+    def _delete_writer(
+        self, step: ActivityContext, task: DatabaseRemoval, found: "DBInstanceTypeDef | None"
+    ) -> Removal:
         name = task.cluster.writer_identifier
         if found is None:
             return Removal(resource=name, removed=True)
@@ -235,13 +237,15 @@ class DatabaseActivities:
         if why is not None:
             return Removal(resource=name, removed=False, why_kept=why)
         if found.get("DBInstanceStatus") != DELETING:
-            with step.converted():
+            with step.translate_aws_errors():
                 self._rds(task).delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
         raise self._not_ready(step, f"{name} is being deleted.")
 
-    def _delete_cluster(self, step: Step, task: DatabaseRemoval, found: "DBClusterTypeDef | None") -> Removal:
+    def _delete_cluster(
+        self, step: ActivityContext, task: DatabaseRemoval, found: "DBClusterTypeDef | None"
+    ) -> Removal:
         rds, name = self._rds(task), task.cluster.identifier
-        with step.converted():
+        with step.translate_aws_errors():
             if found is None:
                 KeyClaims(self.clients.s3(task.environment.region), step).release()
                 return Removal(resource=name, removed=True)
@@ -255,7 +259,7 @@ class DatabaseActivities:
                 rds.delete_db_cluster(DBClusterIdentifier=name, **_last_picture(task.final_snapshot))
         raise self._not_ready(step, f"{name} is being deleted.")
 
-    async def _available_cluster(self, step: Step, task: DatabaseTask) -> "DBClusterTypeDef":
+    async def _available_cluster(self, step: ActivityContext, task: DatabaseTask) -> "DBClusterTypeDef":
         name = task.cluster.identifier
         return await self._available(
             step,
@@ -267,41 +271,41 @@ class DatabaseActivities:
 
     async def _available(
         self,
-        step: Step,
+        step: ActivityContext,
         name: str,
         found: Awaitable[_Found | None],
         status_of: Callable[[_Found], str],
         pending: frozenset[str],
     ) -> _Found:
         """A database that is available, or the failure to wait or to stop with."""
-        with step.converted():
+        with step.translate_aws_errors():
             database = await found
         if database is None:
             raise self._vanished(step, name)
         self._must_be_available(step, name, status_of(database), pending)
         return database
 
-    def _must_be_available(self, step: Step, name: str, status: str, pending: frozenset[str]) -> None:
+    def _must_be_available(self, step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
         if status == AVAILABLE:
             return
         _must_lead_on(step, name, status, pending)
         raise self._not_ready(step, f"{name} is {status}.")
 
-    def _on_its_way_out(self, step: Step, name: str) -> ApplicationError:
+    def _on_its_way_out(self, step: ActivityContext, name: str) -> ApplicationError:
         """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
         return self._not_ready(step, f"{name} is still being deleted; it is made anew after that.")
 
-    def _not_ready(self, step: Step, message: str) -> ApplicationError:
-        return step.wait("rds.NotReady", message, together(self.poll))
+    def _not_ready(self, step: ActivityContext, message: str) -> ApplicationError:
+        return step.wait("rds.NotReady", message, align_to_interval(self.poll))
 
-    def _vanished(self, step: Step, name: str) -> ApplicationError:
+    def _vanished(self, step: ActivityContext, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SOON)
         return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
 
 
-def _must_lead_on(step: Step, name: str, status: str, pending: frozenset[str]) -> None:
+def _must_lead_on(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
     """Refuse a status that is neither available nor leads there by itself."""
     if status == AVAILABLE or status in pending:
         return
@@ -311,7 +315,7 @@ def _must_lead_on(step: Step, name: str, status: str, pending: frozenset[str]) -
     raise step.refuse(f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR)
 
 
-def _must_be_readable(step: Step, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
+def _must_be_readable(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
     if final_snapshot is not None and found.get("Status", "") in KEY_LOST:
         message = f"{found['DBClusterIdentifier']} is {found['Status']}: no final snapshot can be taken of it."
         raise step.refuse(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
@@ -323,7 +327,7 @@ def _last_picture(final_snapshot: str | None) -> dict[str, Any]:
     return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
 
 
-def _checked(step: Step, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
+def _checked(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
     """The cluster, if it is this environment's and on its key; by tag and key, and never by name alone.
 
     Since February 2026 a cluster without a key of its own is encrypted with one of AWS's, and says StorageEncrypted

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from activities.answers import or_absent
+from activities.answers import none_if_absent
 from activities.aurora import find_cluster, find_instance
 from activities.aws import AwsClients
 
@@ -101,7 +101,7 @@ def _seen(answer: "asyncio.Future[Found | None]") -> None:
         answer.exception()
 
 
-def together(interval: timedelta, now: float | None = None) -> timedelta:
+def align_to_interval(interval: timedelta, now: float | None = None) -> timedelta:
     """How long to wait for the next look, so that those who look at about the same time do it at the same time.
 
     Then few calls answer them, and none of them holds a slot of the worker until a call is due (decision 0023).
@@ -119,7 +119,7 @@ def together(interval: timedelta, now: float | None = None) -> timedelta:
 
 
 @dataclass(frozen=True)
-class DatabaseDescriber:
+class DescribeBatcher:
     """What RDS says of clusters and instances, shared by everybody in this worker who waits for one."""
 
     clients: AwsClients
@@ -153,7 +153,7 @@ class DatabaseDescriber:
 def _clusters(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBClusterTypeDef]":
     if len(names) > 1:
         by_name: list[FilterTypeDef] = [{"Name": "db-cluster-id", "Values": list(names)}]
-        found = or_absent(lambda: rds.describe_db_clusters(Filters=by_name, MaxRecords=_MOST)["DBClusters"])
+        found = none_if_absent(lambda: rds.describe_db_clusters(Filters=by_name, MaxRecords=_MOST)["DBClusters"])
         if found is not None:
             return {one["DBClusterIdentifier"]: one for one in found}
     return {name: one for name in names if (one := find_cluster(rds, name)) is not None}
@@ -162,7 +162,7 @@ def _clusters(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBClusterTyp
 def _instances(rds: "RDSClient", names: Sequence[str]) -> "dict[str, DBInstanceTypeDef]":
     if len(names) > 1:
         by_name: list[FilterTypeDef] = [{"Name": "db-instance-id", "Values": list(names)}]
-        found = or_absent(lambda: rds.describe_db_instances(Filters=by_name, MaxRecords=_MOST)["DBInstances"])
+        found = none_if_absent(lambda: rds.describe_db_instances(Filters=by_name, MaxRecords=_MOST)["DBInstances"])
         if found is not None:
             return {one["DBInstanceIdentifier"]: one for one in found}
     return {name: one for name in names if (one := find_instance(rds, name)) is not None}

@@ -31,12 +31,12 @@ _LOOP: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("loop", default
 """Of an activity that is a coroutine: the SDK takes its heartbeats nowhere else."""
 
 
-def recall(name: str) -> str | None:
+def load_from_previous_attempt(name: str) -> str | None:
     """What an earlier attempt of this activity noted under a name, None where none did."""
     return _notes().get(name)
 
 
-def note(name: str, value: str) -> None:
+def save_for_retry(name: str, value: str) -> None:
     """Leave something to the attempts that follow this one."""
     notes = _notes()
     notes[name] = value

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.answers import or_absent, outcome_of
-from activities.aws import AwsClients, Step
+from activities.answers import none_if_absent, outcome_of
+from activities.aws import ActivityContext, AwsClients
 from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
-from activities.heartbeat import note, recall
+from activities.heartbeat import load_from_previous_attempt, save_for_retry
 from byok.domain.access import organisation_of
-from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.iam.bucket_policy import probe_bucket_policy
-from byok.domain.models import Environment, KeyProof
+from byok.domain.models import Environment, KeyProbeResult
 from byok.domain.phases import Phase
 from byok.domain.planning import Platform
 from byok.domain.problems.aws_errors import Outcome
@@ -43,17 +43,17 @@ class KeyActivities:
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
-    def probe_s3_key(self, environment: Environment) -> KeyProof:
+    def probe_s3_key(self, environment: Environment) -> KeyProbeResult:
         """Write an object with the S3 key, read it back and remove it.
 
         Raises:
             ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's words; stops at once or after the grace.
         """
-        step = Step(environment, self.platform.vendor, Phase.VALIDATING_KEYS, WhichKey.S3)
+        step = ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
         s3, bucket = self.clients.s3(environment.region), environment.probe_bucket
         # A fresh object for every attempt, and no bucket key: what S3 remembers could hide a revocation (D13).
         key, content = f"{_PROBES}{environment.environment_id}/{uuid.uuid4()}", uuid.uuid4().bytes
-        with step.converted():
+        with step.translate_aws_errors():
             used = _put_probe(s3, environment, key, content)
             try:
                 answer = s3.get_object(Bucket=bucket, Key=key)
@@ -63,7 +63,7 @@ class KeyActivities:
         if not intact or used != environment.s3_key_arn:
             message = f"The probe was written with {environment.s3_key_arn}, and S3 reports {used} and other content."
             raise step.refuse("byok.ProbeMismatch", message, Remedy.UNPROVED)
-        return KeyProof(key=WhichKey.S3, key_arn=environment.s3_key_arn, at=datetime.now(UTC))
+        return KeyProbeResult(key=KeyPurpose.S3, key_arn=environment.s3_key_arn, at=datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class KeyClaims:
     """
 
     s3: "S3Client"
-    step: Step
+    step: ActivityContext
 
     def take(self) -> None:
         """Claim both keys for the environment; what it holds already it keeps.
@@ -82,17 +82,17 @@ class KeyClaims:
         Raises:
             ApplicationError: `byok.KeyInUse`, a stop: another environment holds one of them.
         """
-        for which in WhichKey:
+        for which in KeyPurpose:
             owner = self._claim(which)
             if owner != self._environment.environment_id:
                 arn = self._environment.key_arn(which)
-                step = Step(self._environment, self.step.vendor, self.step.phase, which)
+                step = ActivityContext(self._environment, self.step.vendor, self.step.phase, which)
                 message = f"{arn} is the {which.key_name} of {_named(owner, self._environment.environment_id)}."
                 raise step.refuse("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release(self) -> None:
         """Give both keys back; only those that are this environment's."""
-        for which in WhichKey:
+        for which in KeyPurpose:
             self.release_key(self._environment.key_arn(which))
 
     def release_key(self, key_arn: str) -> None:
@@ -105,7 +105,7 @@ class KeyClaims:
     def _environment(self) -> Environment:
         return self.step.environment
 
-    def _claim(self, which: WhichKey) -> str:
+    def _claim(self, which: KeyPurpose) -> str:
         name = _claim_on(self._environment.key_arn(which))
         body = json.dumps({"environment_id": self._environment.environment_id}).encode()
         try:
@@ -124,7 +124,7 @@ class KeyClaims:
         return self._environment.environment_id
 
     def _owner(self, name: str) -> str | None:
-        answer = or_absent(lambda: self.s3.get_object(Bucket=self._environment.probe_bucket, Key=name))
+        answer = none_if_absent(lambda: self.s3.get_object(Bucket=self._environment.probe_bucket, Key=name))
         if answer is None:
             return None
         owner: str = json.loads(answer["Body"].read())["environment_id"]
@@ -154,14 +154,14 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
         )
         return answer["SSEKMSKeyId"]
 
-    if recall(_UNFINISHED) is None:
+    if load_from_previous_attempt(_UNFINISHED) is None:
         try:
             return put()
         except ClientError as error:
             if outcome_of(error) is not Outcome.ABSENT:
                 raise
         # The next attempt finishes what this one may not: a bucket that is there does not tell that it is protected.
-        note(_UNFINISHED, environment.probe_bucket)
+        save_for_retry(_UNFINISHED, environment.probe_bucket)
     make_bucket(s3, environment.probe_bucket, environment.region, {})
     _protect(s3, environment.probe_bucket, environment.region)
     return put()

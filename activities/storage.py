@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.answers import or_absent
-from activities.aws import AwsClients, Step, having_made
+from activities.answers import none_if_absent
+from activities.aws import ActivityContext, AwsClients, with_partial_result
 from activities.buckets import (
     bucket_arn,
     default_encryption,
@@ -23,20 +23,20 @@ from activities.buckets import (
 )
 from activities.keys import KeyClaims
 from activities.ownership import is_ours, why_kept
-from byok.domain.arns import WhichKey, is_key_arn
+from byok.domain.arns import KeyPurpose, is_key_arn
 from byok.domain.blueprint import InitialObject
 from byok.domain.models import (
-    Belongings,
     BucketEvidence,
     BucketPlan,
     BucketRemoval,
     BucketResource,
     Environment,
     ObjectEvidence,
+    OwnedResources,
     Removal,
     StorageTask,
 )
-from byok.domain.phases import Phase, undertaking_of
+from byok.domain.phases import Phase, request_kind_of
 from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
 
@@ -69,7 +69,7 @@ class StorageActivities:
                 there by then, it is among the details.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
-        with step.converted():
+        with step.translate_aws_errors():
             made = not is_there(s3, task.bucket.name)
             if made:
                 make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
@@ -77,7 +77,7 @@ class StorageActivities:
                 _must_be_ours(s3, step, task)
         written: list[str] = []
         try:
-            with step.converted():
+            with step.translate_aws_errors():
                 for setting in settings(task.bucket.name, task.environment):
                     if made or not setting.is_set(s3, task.bucket.name):
                         setting.put(s3, task.bucket.name)
@@ -85,7 +85,7 @@ class StorageActivities:
                     _must_be_written(s3, task, item, empty=made)
                     written.append(item.key)
         except ApplicationError as refusal:
-            raise having_made(refusal, _resource(task, created=made, objects=written)) from refusal
+            raise with_partial_result(refusal, _resource(task, created=made, objects=written)) from refusal
         return _resource(task, created=made, objects=written)
 
     def read_back(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
@@ -95,7 +95,7 @@ class StorageActivities:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
         """
         step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
-        with step.converted():
+        with step.translate_aws_errors():
             found = _evidence(self._s3(environment), bucket)
         step.must_match(bucket.name, found, {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True})
         for item in found.objects:
@@ -111,7 +111,7 @@ class StorageActivities:
         """
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
-        with step.converted():
+        with step.translate_aws_errors():
             if not is_there(s3, name):
                 return Removal(resource=name, removed=True)
             why = why_kept(tags_of(s3, name), task.environment, task.phase)
@@ -127,7 +127,7 @@ class StorageActivities:
         return Removal(resource=name, removed=True)
 
     @activity.defn(no_thread_cancel_exception=True)
-    def list_buckets(self, environment: Environment) -> Belongings:
+    def list_buckets(self, environment: Environment) -> OwnedResources:
         """Every bucket that bears the environment's tag, whatever the blueprint says today.
 
         Raises:
@@ -135,13 +135,15 @@ class StorageActivities:
         """
         step, s3 = self._step(environment, Phase.DELETING), self._s3(environment)
         prefix = f"{self.platform.vendor.resource_prefix}-{environment.environment_id}-"
-        with step.converted():
+        with step.translate_aws_errors():
             pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix)
             names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
-            return Belongings(buckets=tuple(name for name in names if is_ours(tags_of(s3, name), environment)))
+            return OwnedResources(buckets=tuple(name for name in names if is_ours(tags_of(s3, name), environment)))
 
-    def _step(self, environment: Environment, phase: Phase) -> Step:
-        return Step(environment, self.platform.vendor, phase, WhichKey.S3, undertaking=undertaking_of(phase))
+    def _step(self, environment: Environment, phase: Phase) -> ActivityContext:
+        return ActivityContext(
+            environment, self.platform.vendor, phase, KeyPurpose.S3, request_kind=request_kind_of(phase)
+        )
 
     def _s3(self, environment: Environment) -> "S3Client":
         return self.clients.s3(environment.region)
@@ -154,7 +156,7 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
     same object has one.
     """
     try:
-        return or_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
+        return none_if_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
     except ClientError:
         s3.get_object(Bucket=bucket, Key=key)
         raise
@@ -180,7 +182,7 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
     return written, list(foreign)
 
 
-def _must_be_ours(s3: "S3Client", step: Step, task: StorageTask) -> None:
+def _must_be_ours(s3: "S3Client", step: ActivityContext, task: StorageTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
     if not is_ours(tags_of(s3, name), task.environment):

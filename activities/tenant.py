@@ -14,12 +14,12 @@ from temporalio import activity
 
 from activities.answers import outcome_of
 from activities.aurora import find_cluster, ours
-from activities.aws import AwsClients, Step
+from activities.aws import ActivityContext, AwsClients
 from activities.buckets import default_encryption, tags_of
 from activities.ownership import is_ours
-from byok.domain.arns import WhichKey, parse_key_arn
-from byok.domain.models import Environment, EnvironmentCheck, KeyMarks, KeyTenant, Problem, TenantTask
-from byok.domain.phases import AliasState, Phase, Undertaking
+from byok.domain.arns import KeyPurpose, parse_key_arn
+from byok.domain.models import Environment, EnvironmentCheck, KeyLabels, KeyTenant, Problem, TenantTask
+from byok.domain.phases import AliasState, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
 from byok.domain.problems.aws_errors import Outcome
 from byok.domain.problems.remediation import Remedy, alias_remediation
@@ -52,16 +52,16 @@ class TenantActivities:
         Raises:
             ApplicationError: What RDS or S3 refuses, as the table says.
         """
-        step = self._step(environment, WhichKey.RDS, Undertaking.TENANT)
-        with step.converted():
+        step = self._step(environment, KeyPurpose.RDS, RequestKind.TENANT)
+        with step.translate_aws_errors():
             plan = plan_cluster(environment.environment_id, self.platform)
             cluster = find_cluster(self.clients.rds(environment.region), plan.identifier)
             if cluster is None or not ours(cluster, environment):
                 return _not_there(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
             on = {plan.identifier: cluster.get("KmsKeyId")}
         findings = _other_keys(step, on)
-        step = self._step(environment, WhichKey.S3, Undertaking.TENANT)
-        with step.converted():
+        step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
+        with step.translate_aws_errors():
             s3 = self.clients.s3(environment.region)
             buckets = plan_buckets(environment.environment_id, environment.region, self.platform)
             names = [one.name for one in buckets if is_ours(tags_of(s3, one.name), environment)]
@@ -81,8 +81,8 @@ class TenantActivities:
             ApplicationError: `sts.AccessDenied` where the role cannot be taken on, `kms.…` with AWS's words.
         """
         marks = task.marks
-        step = self._step(task.environment, marks.key, task.undertaking)
-        with step.converted():
+        step = self._step(task.environment, marks.key, task.request_kind)
+        with step.translate_aws_errors():
             session = f"byok-{task.environment.environment_id}"
             kms = self.clients.kms_as(task.role, task.environment.region, session)
             present = _aliases_of(kms, marks)
@@ -102,16 +102,16 @@ class TenantActivities:
             ),
         )
 
-    def _step(self, environment: Environment, key: WhichKey, undertaking: Undertaking) -> Step:
-        return Step(environment, self.platform.vendor, Phase.RECONCILING_TENANT, key, undertaking)
+    def _step(self, environment: Environment, key: KeyPurpose, request_kind: RequestKind) -> ActivityContext:
+        return ActivityContext(environment, self.platform.vendor, Phase.RECONCILING_TENANT, key, request_kind)
 
 
-def _not_there(step: Step, why: str) -> EnvironmentCheck:
+def _not_there(step: ActivityContext, why: str) -> EnvironmentCheck:
     message = f"There is no environment {step.environment.environment_id} to give a name to: {why}."
     return EnvironmentCheck(findings=(step.problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),))
 
 
-def _other_keys(step: Step, on: dict[str, str | None]) -> tuple[Problem, ...]:
+def _other_keys(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
     """A finding where something of the environment is encrypted with another key than the one that was named."""
     key = step.environment.key_arn(step.key)
     others = [f"{name} is encrypted with {used or 'no key of a customer'}" for name, used in on.items() if used != key]
@@ -121,22 +121,24 @@ def _other_keys(step: Step, on: dict[str, str | None]) -> tuple[Problem, ...]:
     return (step.problem("byok.NotThisEnvironmentsKeys", message, Remedy.NOT_THESE_KEYS, customer_key=True),)
 
 
-def _what_to_do(step: Step, marks: KeyMarks, points_at: str) -> str:
+def _what_to_do(step: ActivityContext, marks: KeyLabels, points_at: str) -> str:
     ask_again = f"byok tenant {step.environment.environment_id} {shlex.quote(marks.tenant)}"
     within_reach = points_at in _pair(step.environment)
     return alias_remediation(step.subject, marks.alias, points_at, ask_again, within_reach=within_reach)
 
 
 def _pair(environment: Environment) -> set[str]:
-    return {parse_key_arn(environment.key_arn(which)).key_id for which in WhichKey}
+    return {parse_key_arn(environment.key_arn(which)).key_id for which in KeyPurpose}
 
 
-def _aliases_of(kms: "KMSClient", marks: KeyMarks) -> list[str]:
+def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
     pages = kms.get_paginator("list_aliases").paginate(KeyId=marks.key_arn)
     return [alias["AliasName"] for page in pages for alias in page["Aliases"]]
 
 
-def _settle_alias(kms: "KMSClient", step: Step, task: TenantTask, present: list[str]) -> tuple[AliasState, str | None]:
+def _settle_alias(
+    kms: "KMSClient", step: ActivityContext, task: TenantTask, present: list[str]
+) -> tuple[AliasState, str | None]:
     """What became of the alias, and where it points, or pointed before, if that is not this key."""
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
@@ -170,7 +172,7 @@ def _target(kms: "KMSClient", alias: str) -> str | None:
     return None
 
 
-def _write_tags(kms: "KMSClient", marks: KeyMarks) -> TagDifference:
+def _write_tags(kms: "KMSClient", marks: KeyLabels) -> TagDifference:
     """Write the tags that differ, and give what that was."""
     pages = kms.get_paginator("list_resource_tags").paginate(KeyId=marks.key_arn)
     present = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT
@@ -29,15 +29,15 @@ class Breakage:
     """
 
     name: str
-    make: Callable[[Aws, WhichKey], str]
+    make: Callable[[Aws, KeyPurpose], str]
     s3_code: str
     rds_code: str = NOT_ACCESSIBLE
     words: str = ""
     definite: bool = False
 
-    def code(self, which: WhichKey) -> str:
+    def code(self, which: KeyPurpose) -> str:
         """The problem's code."""
-        return self.s3_code if which is WhichKey.S3 else self.rds_code
+        return self.s3_code if which is KeyPurpose.S3 else self.rds_code
 
     @property
     def by_rule(self) -> bool:
@@ -45,85 +45,85 @@ class Breakage:
         return self.s3_code.startswith("arn.")
 
 
-def statements(which: WhichKey, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
+def statements(which: KeyPurpose, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
     """The statements that belong on a key."""
-    render = s3_key_statements if which is WhichKey.S3 else rds_key_statements
+    render = s3_key_statements if which is KeyPurpose.S3 else rds_key_statements
     return render(role, region, VENDOR)
 
 
-def good(aws: Aws, which: WhichKey) -> str:
+def good(aws: Aws, which: KeyPurpose) -> str:
     """A perfect key."""
     return aws.key(*statements(which))
 
 
-def _nonexistent(_: Aws, __: WhichKey) -> str:
+def _nonexistent(_: Aws, __: KeyPurpose) -> str:
     return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:key/{uuid.uuid4()}"
 
 
-def _alias(aws: Aws, which: WhichKey) -> str:
+def _alias(aws: Aws, which: KeyPurpose) -> str:
     name = f"alias/{uuid.uuid4()}"
     aws.customer("kms").create_alias(AliasName=name, TargetKeyId=good(aws, which))
     return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:{name}"
 
 
-def _of_other_region(aws: Aws, which: WhichKey) -> str:
+def _of_other_region(aws: Aws, which: KeyPurpose) -> str:
     return aws.key(*statements(which, region=OTHER_REGION), region=OTHER_REGION)
 
 
-def _replica_of_other_region(aws: Aws, which: WhichKey) -> str:
+def _replica_of_other_region(aws: Aws, which: KeyPurpose) -> str:
     primary = aws.key(*statements(which), MultiRegion=True)
     replica = aws.customer("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
     arn: str = replica["ReplicaKeyMetadata"]["Arn"]
     return arn
 
 
-def _disabled(aws: Aws, which: WhichKey) -> str:
+def _disabled(aws: Aws, which: KeyPurpose) -> str:
     arn = good(aws, which)
     aws.customer("kms").disable_key(KeyId=arn)
     return arn
 
 
-def _pending_deletion(aws: Aws, which: WhichKey) -> str:
+def _pending_deletion(aws: Aws, which: KeyPurpose) -> str:
     arn = good(aws, which)
     aws.customer("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     return arn
 
 
-def _pending_import(aws: Aws, which: WhichKey) -> str:
+def _pending_import(aws: Aws, which: KeyPurpose) -> str:
     return aws.key(*statements(which), Origin="EXTERNAL")
 
 
-def _rsa(aws: Aws, which: WhichKey) -> str:
+def _rsa(aws: Aws, which: KeyPurpose) -> str:
     return aws.key(*statements(which), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
 
 
-def _hmac(aws: Aws, which: WhichKey) -> str:
+def _hmac(aws: Aws, which: KeyPurpose) -> str:
     return aws.key(*statements(which), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
 
-def _no_statement(aws: Aws, _: WhichKey) -> str:
+def _no_statement(aws: Aws, _: KeyPurpose) -> str:
     return aws.key()
 
 
-def _wrong_principal(aws: Aws, which: WhichKey) -> str:
+def _wrong_principal(aws: Aws, which: KeyPurpose) -> str:
     # A role of an account that nobody models: the key policy may name it, and it is not the platform's.
     return aws.key(*statements(which, role="arn:aws:iam::999988887777:role/Somebody"))
 
 
-def _wrong_region_in_via_service(aws: Aws, which: WhichKey) -> str:
+def _wrong_region_in_via_service(aws: Aws, which: KeyPurpose) -> str:
     return aws.key(*statements(which, region=OTHER_REGION))
 
 
-def _without_last_statement(aws: Aws, which: WhichKey) -> str:
+def _without_last_statement(aws: Aws, which: KeyPurpose) -> str:
     """Of the Aurora key that is the one on grants for AWS resources; the S3 key has only the one."""
     return aws.key(*statements(which)[:-1])
 
 
-def _statement_of_the_other_key(aws: Aws, which: WhichKey) -> str:
-    return aws.key(*statements(WhichKey.RDS if which is WhichKey.S3 else WhichKey.S3))
+def _statement_of_the_other_key(aws: Aws, which: KeyPurpose) -> str:
+    return aws.key(*statements(KeyPurpose.RDS if which is KeyPurpose.S3 else KeyPurpose.S3))
 
 
-def _explicit_deny(aws: Aws, which: WhichKey) -> str:
+def _explicit_deny(aws: Aws, which: KeyPurpose) -> str:
     deny = {
         "Sid": "NobodyFromOutside",
         "Effect": "Deny",
@@ -135,7 +135,7 @@ def _explicit_deny(aws: Aws, which: WhichKey) -> str:
     return aws.key(*statements(which), deny)
 
 
-def _of_platform_account(aws: Aws, _: WhichKey) -> str:
+def _of_platform_account(aws: Aws, _: KeyPurpose) -> str:
     arn: str = aws.operator("kms").create_key()["KeyMetadata"]["Arn"]
     return arn
 

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey, account_of
+from byok.domain.arns import KeyPurpose, account_of
 from byok.domain.iam.statements import Grantee, Statement, key_statements, owner_statement
 from byok.domain.vendor import VendorProfile
 
-S3, RDS = WhichKey.S3, WhichKey.RDS
+S3, RDS = KeyPurpose.S3, KeyPurpose.RDS
 OTHER_REGION: Final = "eu-west-1"
 VENDOR: Final = VendorProfile()
 
@@ -29,7 +29,7 @@ class Place:
     region: str
     customer: str
 
-    def statements(self, which: WhichKey, *, role: str | None = None, region: str | None = None) -> Statements:
+    def statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
         """The right statements of a key, or those for another role or Region."""
         return key_statements(which, Grantee.of(role or self.role, region or self.region), VENDOR)
 
@@ -53,7 +53,7 @@ class Broken:
     """
 
     name: str
-    which: WhichKey
+    which: KeyPurpose
     change: Change
     first: str | None
     stops: bool | None = True

@@ -11,24 +11,24 @@ with workflow.unsafe.imports_passed_through():
     from activities.storage import StorageActivities
     from byok.contracts import DELETE_ENVIRONMENT, environment_workflow_id
     from byok.domain.models import (
-        Belongings,
         BucketPlan,
         DatabaseRemoval,
         DeleteRequest,
         Deletion,
         EnvironmentPlan,
+        OwnedResources,
         Problem,
         ProvisionRequest,
     )
-    from byok.domain.phases import Phase, Undertaking
+    from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import problem
-    from byok.domain.problems.remediation import Remedy, Subject
+    from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
 from workflows.execution import PLAN, READ_BACK
-from workflows.failures import PhaseStoppedError, ended_on_request, problem_of, stopped
-from workflows.identity import must_run_as
+from workflows.failures import PhaseStoppedError, is_cancellation, problem_of, stopped
+from workflows.identity import require_workflow_id
 from workflows.progress import ProgressRecord
-from workflows.removal import Left, remove
+from workflows.removal import Leftover, remove
 
 
 @workflow.defn(name=DELETE_ENVIRONMENT)
@@ -45,7 +45,7 @@ class DeleteEnvironment:
     async def run(self, request: DeleteRequest) -> Deletion:
         """List, remove in order, list again; the result is the proof."""
         expected = environment_workflow_id(request.environment_id)
-        must_run_as(expected, f"the workflow id of environment {request.environment_id}")
+        require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
         self._record = ProgressRecord(_provisioned_as(request))
         self._record.enter(Phase.DELETING)
@@ -77,7 +77,7 @@ class DeleteEnvironment:
     async def _plan(self) -> EnvironmentPlan:
         return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN)
 
-    async def _list(self, plan: EnvironmentPlan) -> Belongings:
+    async def _list(self, plan: EnvironmentPlan) -> OwnedResources:
         task = DatabaseRemoval(
             environment=plan.environment,
             cluster=plan.cluster,
@@ -88,7 +88,7 @@ class DeleteEnvironment:
         storage = await workflow.execute_activity_method(StorageActivities.list_buckets, plan.environment, **READ_BACK)
         return databases.model_copy(update={"buckets": storage.buckets})
 
-    def _must_be_gone(self, left: tuple[Left, ...], after: Belongings) -> None:
+    def _must_be_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
         """See that nothing is left (contract 98, of the end).
 
         Raises:
@@ -102,7 +102,7 @@ class DeleteEnvironment:
             raise PhaseStoppedError(problems or [self._left()])
 
     def _left(self) -> Problem:
-        subject = Subject(self._request.region, None, VendorProfile(), undertaking=Undertaking.DELETION)
+        subject = RemedyContext(self._request.region, None, VendorProfile(), request_kind=RequestKind.DELETION)
         message = f"{len(self._left_behind)} of it is left: {'; '.join(self._left_behind)}."
         return problem("byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now())
 
@@ -114,11 +114,11 @@ class DeleteEnvironment:
             problems, left = error.problems, self._left_behind
         else:
             problems, left = (problem_of(error, self._request, Phase.DELETING, workflow.now()),), ()
-        if ended_on_request(error):
+        if is_cancellation(error):
             belongings = await self._list(plan or await self._plan())
             left = tuple(f"{name}: not removed yet" for name in belongings.names)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
-        if ended_on_request(error):
+        if is_cancellation(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Deletion of environment {self._request.environment_id}", problems)
 

@@ -11,15 +11,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError,
 
 with workflow.unsafe.imports_passed_through():
     from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, Record, TenantRequest
-    from byok.domain.phases import Phase, Undertaking
+    from byok.domain.phases import Phase, RequestKind
     from byok.domain.problems.build import problem
-    from byok.domain.problems.remediation import Remedy, Subject
+    from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
-from workflows.settling import told_to_end
+from workflows.settling import is_cancelling
 
 _Made = TypeVar("_Made", bound=Record)
 
-_UNDERTAKINGS: Final = {TenantRequest: Undertaking.TENANT, DeleteRequest: Undertaking.DELETION}
+_UNDERTAKINGS: Final = {TenantRequest: RequestKind.TENANT, DeleteRequest: RequestKind.DELETION}
 
 
 class PhaseStoppedError(Exception):
@@ -41,7 +41,7 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
         phase: Where the workflow was; used only where the activity left no problem of its own.
         at: The workflow's time; likewise.
     """
-    if ended_on_request(error):
+    if is_cancellation(error):
         return _own("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
     cause = error.__cause__
     while cause is not None:
@@ -53,13 +53,15 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
     return _own("worker.Timeout", _ran_out_of_time(error), Remedy.WAIT, request, phase, at)
 
 
-def ended_on_request(error: BaseException) -> bool:
+def is_cancellation(error: BaseException) -> bool:
     """Whether something ended because somebody asked for it.
 
     An attempt that fails after the wish has come is not tried again, and the server reports its failure instead of a
     cancellation: without the wish it would have gone on.
     """
-    return is_cancelled_exception(error) or (told_to_end() and isinstance(error, ActivityError) and not is_final(error))
+    return is_cancelled_exception(error) or (
+        is_cancelling() and isinstance(error, ActivityError) and not is_final(error)
+    )
 
 
 def is_final(error: BaseException) -> bool:
@@ -67,7 +69,7 @@ def is_final(error: BaseException) -> bool:
     return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
 
 
-def made_by(error: ActivityError, kind: type[_Made]) -> _Made | None:
+def partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
     """What a failed activity had made by then, None where it does not say."""
     return _carried(error.__cause__, kind)
 
@@ -81,8 +83,8 @@ def _carried(error: BaseException | None, kind: type[_Made]) -> _Made | None:
 
 
 def _own(code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    undertaking = _UNDERTAKINGS.get(type(request), Undertaking.ENVIRONMENT)
-    subject = Subject(request.region, None, VendorProfile(), undertaking=undertaking)
+    request_kind = _UNDERTAKINGS.get(type(request), RequestKind.ENVIRONMENT)
+    subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind)
     return problem(code, message, remedy, subject, phase=phase, at=at)
 
 

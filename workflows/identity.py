@@ -6,7 +6,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.temporal import invalid_input
 
 
-def must_run_as(expected: str, what: str) -> None:
+def require_workflow_id(expected: str, what: str) -> None:
     """See that this workflow has the id that its input asks for.
 
     Args:

@@ -5,28 +5,28 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from activities.keys import KeyActivities
-    from byok.domain.arns import WhichKey
-    from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProof, Problem
+    from byok.domain.arns import KeyPurpose
+    from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProbeResult, Problem
     from byok.domain.phases import Phase
 from workflows.execution import PROBE, named
-from workflows.failures import ended_on_request, problem_of
-from workflows.settling import settled
+from workflows.failures import is_cancellation, problem_of
+from workflows.settling import shield_until_done
 
 
 async def validate_keys(
     request: CheckKeysRequest, plan: KeyCheckPlan
-) -> tuple[tuple[Problem, ...], tuple[KeyProof, ...]]:
+) -> tuple[tuple[Problem, ...], tuple[KeyProbeResult, ...]]:
     """What is wrong with the two keys and what is proved of them; all findings of both, not the first one.
 
     Only the S3 key can be proved without making anything: the platform may use a key through S3 and RDS alone, and
     RDS uses one only for a cluster (D2).
     """
     findings = list(plan.findings)
-    proofs: list[KeyProof] = []
-    if not any(finding.key is WhichKey.S3 for finding in findings):
+    proofs: list[KeyProbeResult] = []
+    if not any(finding.key is KeyPurpose.S3 for finding in findings):
         try:
             proofs.append(
-                await settled(
+                await shield_until_done(
                     workflow.start_activity_method(
                         KeyActivities.probe_s3_key,
                         plan.environment,
@@ -35,7 +35,7 @@ async def validate_keys(
                 )
             )
         except ActivityError as error:
-            if ended_on_request(error):
+            if is_cancellation(error):
                 raise
             findings.append(problem_of(error, request, Phase.VALIDATING_KEYS, workflow.now()))
     return tuple(findings), tuple(proofs)

@@ -6,8 +6,8 @@ from typing import TypeVar
 from temporalio.exceptions import FailureError
 from temporalio.workflow import ActivityHandle
 
-from workflows.failures import ended_on_request
-from workflows.settling import unless_cancelled
+from workflows.failures import is_cancellation
+from workflows.settling import raise_if_cancelled
 
 _T = TypeVar("_T")
 
@@ -30,7 +30,7 @@ async def at_once(look: ActivityHandle[_T], otherwise: Callable[[], Awaitable[_T
     try:
         return await look
     except FailureError as error:  # a local activity that is tried once fails with its own error, in no wrapper
-        if ended_on_request(error):
+        if is_cancellation(error):
             raise
-    unless_cancelled()  # the wish may come with the failure
+    raise_if_cancelled()  # the wish may come with the failure
     return await otherwise()

@@ -33,13 +33,13 @@ from workflows.execution import (
     WRITE,
     named,
 )
-from workflows.failures import PhaseStoppedError, ended_on_request, is_final, made_by, problem_of, stopped
-from workflows.identity import must_run_as
+from workflows.failures import PhaseStoppedError, is_cancellation, is_final, partial_result, problem_of, stopped
+from workflows.identity import require_workflow_id
 from workflows.key_validation import validate_keys
 from workflows.looks import at_once
 from workflows.progress import ProgressRecord
-from workflows.removal import Left, remove
-from workflows.settling import end, settled, unless_cancelled
+from workflows.removal import Leftover, remove
+from workflows.settling import end, raise_if_cancelled, shield_until_done
 from workflows.tenant_names import name_keys
 
 
@@ -67,7 +67,7 @@ class ProvisionEnvironment:
     async def run(self, request: ProvisionRequest) -> Evidence:
         """All phases in their order; the result is the evidence, read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
-        must_run_as(expected, f"the workflow id of environment {request.environment_id}")
+        require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._record = ProgressRecord(request)
         try:
             plan = await self._validate_keys(request)
@@ -91,7 +91,7 @@ class ProvisionEnvironment:
 
     async def _create_cluster(self, plan: EnvironmentPlan) -> None:
         self._begin(Phase.CREATING_CLUSTER)
-        cluster = await settled(
+        cluster = await shield_until_done(
             workflow.start_activity_method(
                 DatabaseActivities.ensure_cluster, _database(plan), **named(WRITE, plan.cluster.identifier)
             )
@@ -119,14 +119,14 @@ class ProvisionEnvironment:
             self._begin(Phase.AWAITING_DATABASE)
 
     async def _create_bucket(self, plan: EnvironmentPlan, bucket: BucketPlan) -> None:
-        unless_cancelled()
+        raise_if_cancelled()
         task = StorageTask(environment=plan.environment, bucket=bucket)
         try:
-            made = await settled(
+            made = await shield_until_done(
                 workflow.start_activity_method(StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name))
             )
         except ActivityError as error:
-            kept = made_by(error, BucketResource)
+            kept = partial_result(error, BucketResource)
             if kept is not None:
                 self._record.resources = self._record.resources.with_bucket(kept)
             raise
@@ -134,13 +134,13 @@ class ProvisionEnvironment:
 
     async def _await_database(self, plan: EnvironmentPlan) -> None:
         task, names = _database(plan), plan.cluster
-        writer = await settled(
+        writer = await shield_until_done(
             workflow.start_activity_method(
                 DatabaseActivities.ensure_writer, task, **named(MAKE_WRITER, names.writer_identifier)
             )
         )
         self._record.resources = self._record.resources.with_available_cluster().with_writer(writer)
-        unless_cancelled()
+        raise_if_cancelled()
         available = await workflow.execute_activity_method(
             DatabaseActivities.await_writer, task, **named(AWAIT_WRITER, names.writer_identifier)
         )
@@ -173,11 +173,11 @@ class ProvisionEnvironment:
             left_behind = tuple(item.what for item in left)
             self._record.resources = self._record.resources.only(item.name for item in left)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
-        if ended_on_request(error):
+        if is_cancellation(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Environment {self._record.request.environment_id}", problems)
 
-    async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Left, ...]:
+    async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
         """Remove everything; a wish to end that comes meanwhile is one that is being fulfilled."""
         removal = asyncio.create_task(remove(plan, self._record.request, phase=Phase.ROLLING_BACK))
         while not removal.done():
@@ -194,7 +194,7 @@ class ProvisionEnvironment:
         return [self._problem_of(error) for error in failures if not cut_short or is_final(error)]
 
     def _begin(self, phase: Phase) -> None:
-        unless_cancelled()
+        raise_if_cancelled()
         self._record.enter(phase, evidence=self._evidence)
 
 

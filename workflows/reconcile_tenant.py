@@ -12,8 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
     from byok.domain.phases import Phase
 from workflows.execution import PLAN, READ_BACK, named
-from workflows.failures import PhaseStoppedError, ended_on_request, problem_of, stopped
-from workflows.identity import must_run_as
+from workflows.failures import PhaseStoppedError, is_cancellation, problem_of, stopped
+from workflows.identity import require_workflow_id
 from workflows.progress import TenantRecord
 from workflows.tenant_names import name_keys
 
@@ -40,7 +40,7 @@ class ReconcileTenant:
     async def run(self, request: TenantRequest) -> TenantOutcome:
         """Plan, see whose keys they are, reconcile; what becomes of it is published as it comes."""
         expected = tenant_workflow_id(request.environment_id)
-        must_run_as(expected, f"the workflow id for the tenant of environment {request.environment_id}")
+        require_workflow_id(expected, f"the workflow id for the tenant of environment {request.environment_id}")
         self._record = TenantRecord(request)
         try:
             plan = await workflow.execute_activity_method(PlanActivities.plan_tenant, request, **PLAN)
@@ -76,6 +76,6 @@ class ReconcileTenant:
         else:
             problems = (problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()),)
         self._record.stop(problems)
-        if ended_on_request(error):
+        if is_cancellation(error):
             return asyncio.CancelledError("cancelled on request")
         return stopped(f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

@@ -21,10 +21,10 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.phases import Phase
 from workflows.execution import REMOVE, named
-from workflows.failures import ended_on_request, problem_of
+from workflows.failures import is_cancellation, problem_of
 
 
-class Left(NamedTuple):
+class Leftover(NamedTuple):
     """Something that could not be removed.
 
     Attributes:
@@ -50,7 +50,7 @@ async def remove(
     phase: Phase,
     buckets: Sequence[BucketPlan] | None = None,
     final_snapshot: str | None = None,
-) -> tuple[Left, ...]:
+) -> tuple[Leftover, ...]:
     """Remove the writer, the cluster and the buckets of an environment, in this order.
 
     Each activity removes only what bears the environment's own tag, and a rollback only what its own run made: what an
@@ -73,7 +73,7 @@ async def remove(
     database = DatabaseRemoval(
         environment=plan.environment, cluster=cluster, phase=phase, final_snapshot=final_snapshot
     )
-    left: list[Left | None] = []
+    left: list[Leftover | None] = []
 
     async def step(resource: str, removal: Awaitable[Removal]) -> None:
         left.append(await _left(resource, removal, request, phase, workflow.now()))
@@ -101,12 +101,12 @@ async def remove(
 
 async def _left(
     resource: str, removal: Awaitable[Removal], request: CheckKeysRequest, phase: Phase, at: datetime
-) -> Left | None:
+) -> Leftover | None:
     try:
         outcome = await removal
     except ActivityError as error:
-        if ended_on_request(error):
+        if is_cancellation(error):
             raise
         why = problem_of(error, request, phase, at)
-        return Left(resource, f"{why.code}: {why.message}", why)
-    return None if outcome.removed else Left(resource, str(outcome.why_kept))
+        return Leftover(resource, f"{why.code}: {why.message}", why)
+    return None if outcome.removed else Leftover(resource, str(outcome.why_kept))

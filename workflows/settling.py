@@ -10,12 +10,12 @@ from temporalio.workflow import ActivityHandle
 _T = TypeVar("_T")
 
 
-async def settled(write: ActivityHandle[_T]) -> _T:
+async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     """Wait until a write has ended, and give what it did.
 
     Told to end, it asks the activity to stop: one that is waiting for its next try ends at once, one that is at work
     finishes. The SDK alone would drop the result of a write that finishes in the same moment as the workflow is told
-    to end, and nobody would know of a cluster that is there. The wish to end is not lost: `unless_cancelled` finds it.
+    to end, and nobody would know of a cluster that is there. The wish to end stays: `raise_if_cancelled` finds it.
     """
     try:
         return await asyncio.shield(write)
@@ -37,17 +37,17 @@ async def end(branches: Sequence[asyncio.Task[Any]]) -> None:
     await workflow.wait(branches)
 
 
-def told_to_end() -> bool:
+def is_cancelling() -> bool:
     """Whether this task was told to end, whatever it has heard of that so far."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def unless_cancelled() -> None:
+def raise_if_cancelled() -> None:
     """Raise where this task was told to end while a write was being settled.
 
     Raises:
         asyncio.CancelledError: It was.
     """
-    if told_to_end():
+    if is_cancelling():
         raise asyncio.CancelledError

@@ -18,8 +18,8 @@ with workflow.unsafe.imports_passed_through():
     )
     from byok.domain.phases import Phase
 from workflows.execution import WRITE, named
-from workflows.failures import PhaseStoppedError, ended_on_request, problem_of
-from workflows.settling import settled, unless_cancelled
+from workflows.failures import PhaseStoppedError, is_cancellation, problem_of
+from workflows.settling import raise_if_cancelled, shield_until_done
 
 
 async def name_keys(
@@ -46,24 +46,24 @@ async def name_keys(
     keys: list[KeyTenant] = []
     problems: list[Problem] = []
     for marks in plan.marks:
-        unless_cancelled()
+        raise_if_cancelled()
         task = TenantTask(
             environment=environment,
             marks=marks,
             role=plan.role,
             repoint=plan.repoint,
-            undertaking=plan.undertaking,
+            request_kind=plan.request_kind,
         )
         try:
             keys.append(
-                await settled(
+                await shield_until_done(
                     workflow.start_activity_method(
                         TenantActivities.reconcile_key, task, **named(WRITE, f"{marks.key.label} {marks.key_arn}")
                     )
                 )
             )
         except ActivityError as error:
-            if ended_on_request(error):
+            if is_cancellation(error):
                 raise
             problems.append(problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()))
             if problems[-1].key is None:

@@ -22,7 +22,7 @@ from byok.domain.phases import Phase
 from byok.local.environment import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
-from byok.local.stack import REGION, LocalStack
+from byok.local.stack import REGION, DevStack
 
 CLIENTS: Final = 50
 ROUNDS: Final = 7
@@ -80,7 +80,7 @@ async def measure() -> dict[str, Measured]:
     """Start everything, and let the two take turns."""
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         ports = Ports.free()
-        async with LocalStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SETTINGS) as stack:
+        async with DevStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SETTINGS) as stack:
             ready = await ready_environment(stack)
             await stack.children["worker"].stop(30, stack.hurry)
             bare_port = Ports.free().web
@@ -96,7 +96,7 @@ async def measure() -> dict[str, Measured]:
                 await bare.stop(10, stack.hurry)
 
 
-async def rounds(stack: LocalStack, bare_port: int, ready: str) -> dict[str, Measured]:
+async def rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, Measured]:
     """Every kind of request, at the one and at the other, again and again."""
     kinds: dict[str, tuple[Requests, int]] = {
         "create": (lambda: [[created(stack) for _ in range(REQUESTS)] for _ in range(CLIENTS)], 202),
@@ -117,7 +117,7 @@ async def rounds(stack: LocalStack, bare_port: int, ready: str) -> dict[str, Mea
     return measured
 
 
-async def ready_environment(stack: LocalStack) -> str:
+async def ready_environment(stack: DevStack) -> str:
     """Provision one."""
     service = await stack.service()
     _, _, body = created(stack)
@@ -130,7 +130,7 @@ async def ready_environment(stack: LocalStack) -> str:
     return request.environment_id
 
 
-def created(stack: LocalStack) -> tuple[str, str, str]:
+def created(stack: DevStack) -> tuple[str, str, str]:
     """A request for an environment that nobody has asked for before."""
     body = {
         "environment_id": f"acme-{uuid.uuid4().hex[:12]}",

@@ -19,7 +19,7 @@ from bench.machine import ROOT, Usage, blueprint_file, run, worker_core
 from bench.runs import Run
 from byok.local.environment import children_environment
 from byok.local.ports import Ports
-from byok.local.stack import LocalStack
+from byok.local.stack import DevStack
 
 BYOK: Final = str(Path(sys.executable).with_name("byok"))
 _DATABASE_SECONDS: Final = 0.0
@@ -64,9 +64,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
         "BYOK_LOG_LEVEL": "WARNING",
         **worker_core(),
     }
-    async with LocalStack(
-        folder / "stack", Ports.free(), database_seconds=_DATABASE_SECONDS, settings=settings
-    ) as stack:
+    async with DevStack(folder / "stack", Ports.free(), database_seconds=_DATABASE_SECONDS, settings=settings) as stack:
         environment = {**stack.environment, **settings}
         # The first environment of all makes the bucket that keys are probed in.
         keys = await _keys(stack, folder, "first", 3)
@@ -100,11 +98,11 @@ def _note(
     found.temporal_cpu.append((after["temporal"].cpu - before["temporal"].cpu) / number)
 
 
-def _usage(stack: LocalStack) -> dict[str, Usage]:
+def _usage(stack: DevStack) -> dict[str, Usage]:
     return {name: Usage.of(stack.children[name].pid) for name in ("worker", "temporal")}
 
 
-async def _keys(stack: LocalStack, folder: Path, name: str, number: int) -> tuple[str, str]:
+async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[str, str]:
     """Pairs of keys that the local AWS has, in a file."""
     pairs = [await asyncio.to_thread(stack.customer.ensure_pair, f"{name}-{index}") for index in range(number)]
     file = folder / f"{name}.json"

@@ -63,7 +63,7 @@ class Authenticator(Protocol):
         ...
 
 
-class OpenAccess:
+class AnonymousAuth:
     """Everybody may do everything: for a server that only this machine reaches."""
 
     async def caller_of(self, token: str | None) -> Caller:  # noqa: ARG002 - there is none to look at
@@ -72,7 +72,7 @@ class OpenAccess:
 
 
 @dataclass(frozen=True)
-class KnownTokens:
+class StaticTokenAuth:
     """Tokens from the settings, which hold their hashes alone."""
 
     tokens: Sequence[AccessToken]
@@ -90,7 +90,7 @@ class KnownTokens:
 
 
 @dataclass(frozen=True)
-class FirstOf:
+class ChainedAuth:
     """Several authenticators: the first that knows the caller decides."""
 
     all: Sequence[Authenticator]

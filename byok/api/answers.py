@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.report import Verdict
 from byok.domain.iam.findings import Severity
 from byok.domain.models import Problem
@@ -39,7 +39,7 @@ class OnboardingValues(BaseModel):
     tenant_role_file: str
     stack_name: str
     external_id: str | None
-    statements: dict[WhichKey, list[dict[str, Any]]]
+    statements: dict[KeyPurpose, list[dict[str, Any]]]
     commands: OnboardingCommands
     prerequisites: list[str]
     warnings: list[str]
@@ -62,7 +62,7 @@ class PolicyFinding(BaseModel):
     """What is wrong with a key policy, and what to do and to paste."""
 
     code: str
-    key: WhichKey | None
+    key: KeyPurpose | None
     severity: Severity
     message: str
     remedy: str
@@ -78,7 +78,7 @@ class PolicyAnswer(BaseModel):
         usable: Whether provisioning could use the key, as far as its policy goes; None where only AWS can say that.
     """
 
-    key: WhichKey
+    key: KeyPurpose
     usable: bool | None
     permissions: list[Permission]
     findings: list[PolicyFinding]

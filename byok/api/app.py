@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from byok.api import problems
-from byok.api.access import Authenticator, FirstOf, KnownTokens, OpenAccess
+from byok.api.access import AnonymousAuth, Authenticator, ChainedAuth, StaticTokenAuth
 from byok.api.limits import BodyLimit, RateLimit
-from byok.api.oidc import SignedTokens
+from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOrigin
 from byok.api.routes import environments, events, health, keys, onboarding
 from byok.api.state import ApiState
@@ -65,8 +65,8 @@ def protected(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
 def access_of(settings: ApiSettings) -> Authenticator:
     """Who may call, as the settings say: everybody where they say nothing."""
     if settings.is_open:
-        return OpenAccess()
-    found: list[Authenticator] = [KnownTokens(settings.tokens)] if settings.tokens else []
+        return AnonymousAuth()
+    found: list[Authenticator] = [StaticTokenAuth(settings.tokens)] if settings.tokens else []
     if settings.issuer and settings.audience and settings.jwks_url:
-        found.append(SignedTokens(settings.issuer, settings.audience, settings.jwks_url, settings.organisation_claim))
-    return FirstOf(found)
+        found.append(OidcAuth(settings.issuer, settings.audience, settings.jwks_url, settings.organisation_claim))
+    return ChainedAuth(found)

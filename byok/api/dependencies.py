@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from byok.api.access import Caller
-from byok.api.following import Followers
+from byok.api.following import StatusBroadcaster
 from byok.api.problems import ProblemError, invalid
 from byok.api.state import ApiState
 from byok.domain.access import Scope
@@ -35,13 +35,13 @@ async def _service(request: Request) -> EnvironmentService:
     return _held(request).service
 
 
-async def _followers(request: Request) -> Followers:
+async def _followers(request: Request) -> StatusBroadcaster:
     return _held(request).followers
 
 
 State = Annotated[ApiState, Depends(_state)]
 Service = Annotated[EnvironmentService, Depends(_service)]
-Watching = Annotated[Followers, Depends(_followers)]
+Watching = Annotated[StatusBroadcaster, Depends(_followers)]
 Region = Annotated[
     str, Path(pattern=REGION_PATTERN, max_length=32, description="An AWS Region.", examples=["eu-central-1"])
 ]
@@ -119,7 +119,7 @@ WritableId = Annotated[str, Depends(_writable)]
 DeletableId = Annotated[str, Depends(_deletable)]
 
 
-def must_be_theirs(caller: Caller, environment_id: str) -> None:
+def require_own_prefix(caller: Caller, environment_id: str) -> None:
     """See that a new environment is called as its organisation's are.
 
     Raises:

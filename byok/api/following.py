@@ -55,7 +55,7 @@ class _Watched:
 
 
 @dataclass(frozen=True)
-class Followers:
+class StatusBroadcaster:
     """Those who watch environments.
 
     Attributes:

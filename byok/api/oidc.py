@@ -19,7 +19,7 @@ _AFTER_A_FAILURE_SECONDS: Final = 5.0
 
 
 @dataclass
-class SignedTokens:
+class OidcAuth:
     """Bearer tokens as JWTs.
 
     Attributes:

@@ -12,7 +12,7 @@ from itsdangerous import BadSignature, Signer
 from byok.api.problems import invalid
 
 
-class Pager:
+class PageTokenSigner:
     """Signs the ends of pages.
 
     Args:
@@ -22,19 +22,19 @@ class Pager:
     def __init__(self, secret: str) -> None:
         self._signer = Signer(secret, salt="byok.page")
 
-    def sealed(self, end: bytes | None) -> str | None:
+    def sign(self, end: bytes | None) -> str | None:
         """The end of a page for the caller; None where it was the last."""
         return self._signer.sign(base64.urlsafe_b64encode(end)).decode() if end else None
 
-    def opened(self, sealed: str | None) -> bytes | None:
+    def verify(self, sign: str | None) -> bytes | None:
         """What the caller was given.
 
         Raises:
             ProblemError: It did not come from here.
         """
-        if not sealed:
+        if not sign:
             return None
         try:
-            return base64.urlsafe_b64decode(self._signer.unsign(sealed))
+            return base64.urlsafe_b64decode(self._signer.unsign(sign))
         except (BadSignature, binascii.Error, UnicodeError) as error:
             raise invalid("after", "has to be what the page before gave as next") from error

@@ -181,7 +181,7 @@ def install(app: FastAPI) -> None:
         return answer(status, f"http.{status.value}", str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def mistake(_: Request, __: Exception) -> Response:
+    async def internal_error(_: Request, __: Exception) -> Response:
         return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", MISTAKE)
 
 

@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from byok.api.access import Authenticator
-from byok.api.following import Followers
-from byok.api.paging import Pager
+from byok.api.following import StatusBroadcaster
+from byok.api.paging import PageTokenSigner
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError, TemporalUnreachableError
@@ -42,7 +42,7 @@ class ApiState:
     most_streams: int
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
-    _followers: Followers | None = field(default=None, init=False)
+    _followers: StatusBroadcaster | None = field(default=None, init=False)
 
     @property
     def service(self) -> EnvironmentService:
@@ -56,20 +56,20 @@ class ApiState:
         return self._service
 
     @property
-    def followers(self) -> Followers:
+    def followers(self) -> StatusBroadcaster:
         """Those who watch environments.
 
         Raises:
             TemporalUnreachableError: As `service`.
         """
         if self._followers is None:
-            self._followers = Followers(self.service, self.most_streams)
+            self._followers = StatusBroadcaster(self.service, self.most_streams)
         return self._followers
 
     @property
-    def pager(self) -> Pager:
+    def pager(self) -> PageTokenSigner:
         """Signs the ends of pages."""
-        return Pager(self.secret)
+        return PageTokenSigner(self.secret)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

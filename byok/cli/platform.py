@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import UsageError
-from byok.domain.arns import REGION_PATTERN, WhichKey, account_of, partition_of
+from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_of, partition_of
 
 if TYPE_CHECKING:
     from byok.settings import Settings
@@ -54,13 +54,13 @@ def platform_role(option: str | None, settings: "Settings", region: str) -> str:
     return role
 
 
-def which_key(name: str) -> WhichKey:
+def which_key(name: str) -> KeyPurpose:
     """The key that a person means; `rds` is understood as well.
 
     Raises:
         UsageError: Neither of the two.
     """
-    names = {"s3": WhichKey.S3, "aurora": WhichKey.RDS, "rds": WhichKey.RDS}
+    names = {"s3": KeyPurpose.S3, "aurora": KeyPurpose.RDS, "rds": KeyPurpose.RDS}
     if name.lower() not in names:
         raise UsageError(f"{name!r} is neither of the two keys: give s3 or aurora.")
     return names[name.lower()]

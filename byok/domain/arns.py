@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class WhichKey(StrEnum):
+class KeyPurpose(StrEnum):
     """The two keys of an environment."""
 
     S3 = "s3"
@@ -20,17 +20,17 @@ class WhichKey(StrEnum):
     @property
     def label(self) -> str:
         """The name of the field a person pastes this key's ARN into (contract 28)."""
-        return "S3 key ARN" if self is WhichKey.S3 else "RDS key ARN"
+        return "S3 key ARN" if self is KeyPurpose.S3 else "RDS key ARN"
 
     @property
     def key_name(self) -> str:
         """What people call the key itself."""
-        return "S3 key" if self is WhichKey.S3 else "Aurora key"
+        return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
-    def other(self) -> "WhichKey":
+    def other(self) -> "KeyPurpose":
         """The other one of the two."""
-        return WhichKey.RDS if self is WhichKey.S3 else WhichKey.S3
+        return KeyPurpose.RDS if self is KeyPurpose.S3 else KeyPurpose.S3
 
 
 # Regions carry their partition in their first letters (botocore's partitions.json, `regionRegex`).
@@ -71,7 +71,7 @@ ROLE_ARN_PATTERN: Final = (
 """The same for fields of requests."""
 
 
-class ArnFault(StrEnum):
+class ArnErrorCode(StrEnum):
     """What can be wrong with a key ARN before AWS is asked. The value is the problem's code."""
 
     MALFORMED = "arn.Malformed"
@@ -89,7 +89,7 @@ class ArnFault(StrEnum):
 class ArnError(ValueError):
     """A text that is not a usable key ARN; `fault` says in which way."""
 
-    def __init__(self, fault: ArnFault, message: str) -> None:
+    def __init__(self, fault: ArnErrorCode, message: str) -> None:
         super().__init__(message)
         self.fault = fault
 
@@ -116,9 +116,9 @@ class KeyArn:
 class ArnFinding:
     """One broken rule: which field, in which way, in words for the person who pasted it."""
 
-    which: WhichKey
+    which: KeyPurpose
     arn: str
-    fault: ArnFault
+    fault: ArnErrorCode
     message: str
 
 
@@ -160,14 +160,14 @@ def parse_key_arn(text: str) -> KeyArn:
         raise ArnError(*_why_not_an_arn(text))
     resource = match["resource"]
     if match["service"] != "kms":
-        raise ArnError(ArnFault.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key.")
+        raise ArnError(ArnErrorCode.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key.")
     if resource.startswith("alias/"):
-        raise ArnError(ArnFault.ALIAS, f"{text} is the ARN of an alias. {_WHY_NO_ALIAS}")
+        raise ArnError(ArnErrorCode.ALIAS, f"{text} is the ARN of an alias. {_WHY_NO_ALIAS}")
     kind, _, key_id = resource.partition("/")
     if kind != "key" or not _KEY_ID.fullmatch(key_id) or not _ACCOUNT.fullmatch(match["account"]):
-        raise ArnError(ArnFault.MALFORMED, f"{text} is not a full key ARN. {_SHAPE}")
+        raise ArnError(ArnErrorCode.MALFORMED, f"{text} is not a full key ARN. {_SHAPE}")
     if not re.fullmatch(REGION_PATTERN, match["region"]):
-        raise ArnError(ArnFault.MALFORMED, f"{text} does not name a Region. {_SHAPE}")
+        raise ArnError(ArnErrorCode.MALFORMED, f"{text} does not name a Region. {_SHAPE}")
     return KeyArn(match["partition"], match["region"], match["account"], key_id)
 
 
@@ -189,8 +189,8 @@ def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None)
         platform_account: The vendor's account, whose keys are refused; None where the caller does not know it.
     """
     findings: list[ArnFinding] = []
-    keys: dict[WhichKey, KeyArn] = {}
-    for which, text in ((WhichKey.S3, s3), (WhichKey.RDS, rds)):
+    keys: dict[KeyPurpose, KeyArn] = {}
+    for which, text in ((KeyPurpose.S3, s3), (KeyPurpose.RDS, rds)):
         try:
             keys[which] = parse_key_arn(text)
         except ArnError as error:
@@ -203,59 +203,59 @@ def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None)
     return findings + list(_pair_faults(keys, platform_account))
 
 
-def _why_not_an_arn(text: str) -> tuple[ArnFault, str]:
+def _why_not_an_arn(text: str) -> tuple[ArnErrorCode, str]:
     shown = text if len(text) <= 120 else f"{text[:120]}…"  # noqa: PLR2004 - long enough for any ARN
     if not text.strip():
-        return ArnFault.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
+        return ArnErrorCode.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
     if _ALIAS_NAME.fullmatch(text):
-        return ArnFault.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
+        return ArnErrorCode.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
     if _KEY_ID.fullmatch(text):
-        return ArnFault.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
+        return ArnErrorCode.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
     if text.strip() != text and _ARN.fullmatch(text.strip()):
-        return ArnFault.MALFORMED, "The key ARN has white space around it: paste it without."
-    return ArnFault.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
+        return ArnErrorCode.MALFORMED, "The key ARN has white space around it: paste it without."
+    return ArnErrorCode.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
 
 
-def _place_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[ArnFault, str]]:
+def _place_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[ArnErrorCode, str]]:
     if key.partition != partition_of(region):
         yield (
-            ArnFault.OTHER_PARTITION,
+            ArnErrorCode.OTHER_PARTITION,
             f"{key} is in partition {key.partition}; the environment's Region {region} is in {partition_of(region)}.",
         )
     elif key.region != region and key.multi_region:
         yield (
-            ArnFault.OTHER_REGION_REPLICA,
+            ArnErrorCode.OTHER_REGION_REPLICA,
             f"{key} is a multi-Region key's copy in {key.region}; the environment is in {region}, "
             f"and S3 and Aurora use only a key of their own Region.",
         )
     elif key.region != region:
         yield (
-            ArnFault.OTHER_REGION,
+            ArnErrorCode.OTHER_REGION,
             f"{key} is a key of {key.region}; the environment is in {region}, "
             f"and S3 and Aurora use only a key of their own Region.",
         )
     if key.account == platform_account:
         yield (
-            ArnFault.PLATFORM_ACCOUNT,
+            ArnErrorCode.PLATFORM_ACCOUNT,
             f"{key} is in the platform's account {platform_account}; both keys have to be the customer's own.",
         )
 
 
-def _pair_faults(keys: dict[WhichKey, KeyArn], platform_account: str | None) -> Iterator[ArnFinding]:
-    if len(keys) < len(WhichKey):
+def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -> Iterator[ArnFinding]:
+    if len(keys) < len(KeyPurpose):
         return
-    s3, rds = keys[WhichKey.S3], keys[WhichKey.RDS]
+    s3, rds = keys[KeyPurpose.S3], keys[KeyPurpose.RDS]
     # Replicas of a multi-Region key share id and key material: in whatever Regions they are, they are one key.
     one_replicated = s3.multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
     if s3 == rds or one_replicated:
         message = f"{rds} is given for S3 and for Aurora; the two need a key each."
-        yield ArnFinding(WhichKey.RDS, str(rds), ArnFault.SAME_KEY, message)
+        yield ArnFinding(KeyPurpose.RDS, str(rds), ArnErrorCode.SAME_KEY, message)
     # A key in the platform's account is found already, and moving it settles this as well.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account} and the Aurora key in {rds.account}; both belong in one account."
         )
-        yield ArnFinding(WhichKey.RDS, str(rds), ArnFault.OTHER_ACCOUNT, message)
+        yield ArnFinding(KeyPurpose.RDS, str(rds), ArnErrorCode.OTHER_ACCOUNT, message)
 
 
 _SHAPE: Final = "A key ARN looks like arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab."

@@ -32,7 +32,7 @@ class OnFailure(StrEnum):
     ROLLBACK = "rollback"
 
 
-class Undertaking(StrEnum):
+class RequestKind(StrEnum):
     """What somebody asked for, and asks for again once a problem is solved. The value stands in sentences."""
 
     ENVIRONMENT = "the environment"
@@ -40,9 +40,9 @@ class Undertaking(StrEnum):
     DELETION = "the deletion"
 
 
-def undertaking_of(phase: Phase) -> Undertaking:
+def request_kind_of(phase: Phase) -> RequestKind:
     """What is being done with an environment's own resources in a phase."""
-    return Undertaking.DELETION if phase is Phase.DELETING else Undertaking.ENVIRONMENT
+    return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
 
 class AliasState(StrEnum):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from byok.domain import naming
-from byok.domain.arns import WhichKey, account_of
+from byok.domain.arns import KeyPurpose, account_of
 from byok.domain.blueprint import Blueprint
 from byok.domain.models import (
     BucketPlan,
@@ -15,7 +15,7 @@ from byok.domain.models import (
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
-    KeyMarks,
+    KeyLabels,
     Problem,
     ProvisionRequest,
     TenantCheckPlan,
@@ -24,9 +24,9 @@ from byok.domain.models import (
     TenantRole,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.phases import Undertaking
+from byok.domain.phases import RequestKind
 from byok.domain.problems.build import arn_problems, tenant_problems
-from byok.domain.tenant import TenantMarks
+from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
 KEY_CHECK: Final = "key-check"
@@ -120,7 +120,7 @@ def plan_tenant(request: TenantRequest, platform: Platform, at: datetime) -> Ten
         platform: The vendor's side.
         at: The time that findings carry.
     """
-    asked = Undertaking.TENANT
+    asked = RequestKind.TENANT
     role = None if request.commands_only else request.tenant_role
     findings = _findings(request, platform, at, asked)
     findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
@@ -138,7 +138,7 @@ def _tenant_findings(
     role: TenantRole | None,
     platform: Platform,
     at: datetime,
-    undertaking: Undertaking = Undertaking.ENVIRONMENT,
+    request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     return tenant_problems(
         tenant,
@@ -148,19 +148,19 @@ def _tenant_findings(
         platform_role_arn=platform.role_arn,
         vendor=platform.vendor,
         at=at,
-        undertaking=undertaking,
+        request_kind=request_kind,
     )
 
 
 def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform) -> TenantPlan:
     commands = CustomerCommands(platform.role_arn, request.region, platform.vendor)
-    arns = {WhichKey.S3: request.s3_key_arn, WhichKey.RDS: request.rds_key_arn}
-    marks = {which: TenantMarks.of(which, tenant, platform.vendor) for which in WhichKey}
+    arns = {KeyPurpose.S3: request.s3_key_arn, KeyPurpose.RDS: request.rds_key_arn}
+    marks = {which: TenantLabels.of(which, tenant, platform.vendor) for which in KeyPurpose}
     return TenantPlan(
         tenant=tenant,
         marks=tuple(
-            KeyMarks(tenant=tenant, key=which, key_arn=arns[which], alias=marks[which].alias, tags=marks[which].tags)
-            for which in WhichKey
+            KeyLabels(tenant=tenant, key=which, key_arn=arns[which], alias=marks[which].alias, tags=marks[which].tags)
+            for which in KeyPurpose
         ),
         role=role,
         commands=commands.name_keys(request.s3_key_arn, request.rds_key_arn, tenant),
@@ -188,7 +188,7 @@ def _findings(
     request: CheckKeysRequest,
     platform: Platform,
     at: datetime,
-    undertaking: Undertaking = Undertaking.ENVIRONMENT,
+    request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     return arn_problems(
         request.s3_key_arn,
@@ -198,5 +198,5 @@ def _findings(
         platform_role_arn=platform.role_arn,
         vendor=platform.vendor,
         at=at,
-        undertaking=undertaking,
+        request_kind=request_kind,
     )

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.phases import AliasState
 from byok.domain.vendor import VendorProfile
 
@@ -55,7 +55,7 @@ def check_tenant_name(tenant: str, vendor: VendorProfile) -> str:
 
 
 @dataclass(frozen=True)
-class TenantMarks:
+class TenantLabels:
     """What a key bears when it bears a tenant's name.
 
     Attributes:
@@ -67,7 +67,7 @@ class TenantMarks:
     tags: dict[str, str]
 
     @classmethod
-    def of(cls, which: WhichKey, tenant: str, vendor: VendorProfile) -> Self:
+    def of(cls, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> Self:
         """The marks of one of the two keys.
 
         Raises:
@@ -121,7 +121,7 @@ def alias_outcome(points_at: str, key_id: str, pair: Collection[str], *, repoint
     return AliasState.REPOINTED if repoint and points_at in pair else AliasState.CONFLICT
 
 
-def names_another_tenant(alias: str, which: WhichKey, tenant: str, vendor: VendorProfile) -> bool:
+def names_another_tenant(alias: str, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> bool:
     """Whether an alias is of this kind of key's pattern, for another tenant."""
     before, after = vendor.alias_pattern(which).split("{tenant}")
     fits = alias.startswith(before) and alias.endswith(after) and len(alias) > len(before) + len(after)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 
 TENANT: Final = "{tenant}"
 """Where the tenant's name stands in an alias pattern."""
@@ -144,10 +144,10 @@ class VendorProfile(BaseModel):
         """The most characters of a tenant's name: the longer alias has to hold it (contract 105)."""
         return _ALIAS_MAX - max(len(pattern) - len(TENANT) for pattern in (self.s3_alias, self.rds_alias))
 
-    def alias_pattern(self, which: WhichKey) -> str:
+    def alias_pattern(self, which: KeyPurpose) -> str:
         """The alias pattern of one of the two keys (contract 103, 104)."""
-        return self.s3_alias if which is WhichKey.S3 else self.rds_alias
+        return self.s3_alias if which is KeyPurpose.S3 else self.rds_alias
 
-    def alias(self, which: WhichKey, tenant: str) -> str:
+    def alias(self, which: KeyPurpose, tenant: str) -> str:
         """The alias of one of the two keys for a tenant."""
         return self.alias_pattern(which).replace(TENANT, tenant)

@@ -9,11 +9,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest, TenantOutcome
 from byok.domain.phases import AliasState, Phase
 from byok.local.customer_keys import KeyPair
-from byok.local.stack import REGION, LocalStack
+from byok.local.stack import REGION, DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 
@@ -42,7 +42,7 @@ class Outcome:
         (self.shown if held else self.missed).append(sentence)
 
 
-async def demonstrate(stack: LocalStack, follow: Follow, show: Show, headline: Say) -> Outcome:
+async def demonstrate(stack: DevStack, follow: Follow, show: Show, headline: Say) -> Outcome:
     """Show the whole story on a running stack.
 
     Args:
@@ -98,7 +98,7 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
 
 
 async def _named(
-    stack: LocalStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
+    stack: DevStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
 ) -> list[tuple[str, bool]]:
     """What the keys bear afterwards, and what is written when it is asked for again."""
     role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
@@ -106,7 +106,7 @@ async def _named(
     show(await service.reconcile_tenant(request))
     again = await service.reconcile_tenant(request)
     marks = await asyncio.to_thread(
-        lambda: {which: stack.customer.marks(arn) for which, arn in zip(WhichKey, keys.arns, strict=True)}
+        lambda: {which: stack.customer.marks(arn) for which, arn in zip(KeyPurpose, keys.arns, strict=True)}
     )
     vendor = stack.customer.vendor
     return [

@@ -6,7 +6,7 @@ import socket
 from dataclasses import dataclass, fields
 from typing import Final, Self
 
-from byok.local.processes import LocalStackError
+from byok.local.processes import DevStackError
 
 HOST: Final = "127.0.0.1"
 
@@ -34,11 +34,11 @@ class Ports:
         """Refuse to start beside somebody else.
 
         Raises:
-            LocalStackError: Two are the same, or one is taken; the text names the option that chooses another.
+            DevStackError: Two are the same, or one is taken; the text names the option that chooses another.
         """
         named = {f"--{one.name}-port": getattr(self, one.name) for one in fields(self)}
         if len(set(named.values())) < len(named):
-            raise LocalStackError(f"The ports have to differ: {', '.join(f'{n} {p}' for n, p in named.items())}.")
+            raise DevStackError(f"The ports have to differ: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():
             with socket.socket() as probe:
                 # What a server does, too: connections of an earlier run that are still fading are no obstacle.
@@ -46,7 +46,7 @@ class Ports:
                 try:
                     probe.bind((HOST, port))
                 except OSError as error:
-                    raise LocalStackError(
+                    raise DevStackError(
                         f"Port {port} is taken, perhaps by another `byok up`. Stop that, or choose another one with "
                         f"{option}."
                     ) from error

@@ -18,7 +18,7 @@ _LOOK_AGAIN_SECONDS: Final = 0.05
 _LAST_LINES: Final = 12
 
 
-class LocalStackError(Exception):
+class DevStackError(Exception):
     """Something of the local stack cannot be started or has ended; the text says what and what to do."""
 
 
@@ -94,7 +94,7 @@ class Child:
             seconds: How long to wait.
 
         Raises:
-            LocalStackError: The child has ended, or the fact does not come.
+            DevStackError: The child has ended, or the fact does not come.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
@@ -106,14 +106,14 @@ class Child:
             except (OSError, RuntimeError, RPCError, ServiceError):
                 pass  # not there yet
             if asyncio.get_running_loop().time() > deadline:
-                raise LocalStackError(f"{self.name} does not answer within {seconds:g} s.{self._last_lines()}")
+                raise DevStackError(f"{self.name} does not answer within {seconds:g} s.{self._last_lines()}")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    def ended(self) -> LocalStackError:
+    def ended(self) -> DevStackError:
         """The error that says that it has ended, with its own last words."""
         code = self.process.returncode or 0
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"has ended with code {code}"
-        return LocalStackError(f"{self.name} {how}.{self._last_lines()}")
+        return DevStackError(f"{self.name} {how}.{self._last_lines()}")
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
         """End it: SIGTERM, and SIGKILL after the grace or as soon as somebody hurries."""

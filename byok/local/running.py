@@ -6,12 +6,12 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from byok.local.stack import LocalStack
+from byok.local.stack import DevStack
 
 Result = TypeVar("Result")
 
 
-async def run_on(stack: LocalStack, work: Callable[[LocalStack], Awaitable[Result]]) -> Result | None:
+async def run_on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result | None:
     """Start the stack, do the work, end the stack.
 
     The first SIGINT or SIGTERM ends the work and lets the children tidy up, the second one kills them.
@@ -24,7 +24,7 @@ async def run_on(stack: LocalStack, work: Callable[[LocalStack], Awaitable[Resul
         What the work gave; None where it was interrupted.
 
     Raises:
-        LocalStackError: Something could not start, or has ended while the work went on.
+        DevStackError: Something could not start, or has ended while the work went on.
     """
     loop, task = asyncio.get_running_loop(), asyncio.create_task(_on(stack, work))
     interrupted = False
@@ -50,7 +50,7 @@ async def run_on(stack: LocalStack, work: Callable[[LocalStack], Awaitable[Resul
             loop.remove_signal_handler(name)
 
 
-async def _on(stack: LocalStack, work: Callable[[LocalStack], Awaitable[Result]]) -> Result:
+async def _on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result:
     async with stack:
         ended = asyncio.create_task(stack.until_something_ends())
         done = asyncio.ensure_future(work(stack))

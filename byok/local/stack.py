@@ -1,6 +1,6 @@
 """Starts, supervises and ends everything a machine needs to provision environments: Temporal, a local AWS, a worker.
 
-    async with LocalStack(Path(".byok"), Ports()) as stack:
+    async with DevStack(Path(".byok"), Ports()) as stack:
         service = await stack.service()
 
 What a child process is belongs to `byok.local.processes`, the customer's keys to `byok.local.customer_keys`.
@@ -32,7 +32,7 @@ from byok.local.environment import (
     write_exports,
 )
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child, LocalStackError
+from byok.local.processes import Child, DevStackError
 from byok.local.temporal_server import server_command
 from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
@@ -50,7 +50,7 @@ _SEEN_SECONDS: Final = 90.0
 Say = Callable[[str], None]
 
 
-class LocalStack:
+class DevStack:
     """Everything on one machine, as an async context manager.
 
     Args:
@@ -98,7 +98,7 @@ class LocalStack:
         """Start everything.
 
         Raises:
-            LocalStackError: A port or the folder is taken, or something does not start; nothing is left running.
+            DevStackError: A port or the folder is taken, or something does not start; nothing is left running.
         """
         try:
             await self._start()
@@ -132,7 +132,7 @@ class LocalStack:
     def customer(self) -> Customer:
         """The owner of the keys."""
         if self._customer is None:
-            raise LocalStackError("The local stack is not running.")
+            raise DevStackError("The local stack is not running.")
         return self._customer
 
     async def client(self) -> Client:
@@ -189,17 +189,17 @@ class LocalStack:
         """Start the local AWS again, where it was.
 
         Raises:
-            LocalStackError: It has lost its state.
+            DevStackError: It has lost its state.
         """
         lost = await self._start_aws()
         if lost:
-            raise LocalStackError(f"The local AWS has lost its state: {lost}.")
+            raise DevStackError(f"The local AWS has lost its state: {lost}.")
 
     async def until_something_ends(self) -> None:
         """Wait until a child ends that nobody told to.
 
         Raises:
-            LocalStackError: It has; the text has its last words.
+            DevStackError: It has; the text has its last words.
         """
         waiting = {asyncio.create_task(child.process.wait()): child for child in self.children.values()}
         try:
@@ -293,7 +293,7 @@ class LocalStack:
         caller = self.boto3_client("sts").get_caller_identity()["Arn"]
         role = role_of_session(caller)
         if role is None:
-            raise LocalStackError(f"The local AWS takes the profile {PLATFORM_PROFILE} for {caller}, which is no role.")
+            raise DevStackError(f"The local AWS takes the profile {PLATFORM_PROFILE} for {caller}, which is no role.")
         kms, stacks = (self.boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_pair(KEY_PAIR)
@@ -307,7 +307,7 @@ class LocalStack:
         """Make the folder ours, with empty logs.
 
         Raises:
-            LocalStackError: Another stack uses it.
+            DevStackError: Another stack uses it.
         """
         logs = self.data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -316,7 +316,7 @@ class LocalStack:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.close()
-            raise LocalStackError(f"The folder {self.data} is in use by another `byok up`; see --data.") from error
+            raise DevStackError(f"The folder {self.data} is in use by another `byok up`; see --data.") from error
         self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()

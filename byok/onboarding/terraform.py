@@ -8,15 +8,15 @@ import json
 import re
 from typing import Final
 
-from byok.domain.arns import WhichKey, partition_of
+from byok.domain.arns import KeyPurpose, partition_of
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.vendor import TENANT, VendorProfile
 
 TERRAFORM_FILE: Final = "byok-kms-keys.tf"
 
-_NAMES: Final = {WhichKey.S3: "s3", WhichKey.RDS: "rds"}
-_PURPOSES: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+_NAMES: Final = {KeyPurpose.S3: "s3", KeyPurpose.RDS: "rds"}
+_PURPOSES: Final = {KeyPurpose.S3: "objects in S3", KeyPurpose.RDS: "the Aurora cluster"}
 _ROOT: Final = "the owner of the keys"
 
 
@@ -27,7 +27,7 @@ def terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     widest = max(len(json.dumps(key)) for key in vendor.tenant_tags)
-    keys = "\n".join(_key(which, platform_role_arn, region, vendor) for which in WhichKey)
+    keys = "\n".join(_key(which, platform_role_arn, region, vendor) for which in KeyPurpose)
     return _FRAME.format(
         vendor=vendor.name,
         region=region,
@@ -41,7 +41,7 @@ def terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -
     )
 
 
-def _key(which: WhichKey, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
+def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
     ours = key_statements(which, Grantee.of(platform_role_arn, region), vendor)
     # In the form that `terraform fmt` gives it.
     policy = json.dumps(key_policy(owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))

@@ -33,23 +33,23 @@ from byok.service.errors import (
     NotReplayableError,
     TenantStoppedError,
 )
-from byok.service.histories import differences, problems_in, request_of
-from byok.service.lifecycle import Replay
+from byok.service.histories import diff_requests, problems_in, request_of
+from byok.service.lifecycle import ReplayResult
 from byok.service.reading import EnvironmentReader
 from byok.service.replay import (
-    goes_on_from_the_failed_step,
+    can_resume,
     must_be_replayable,
     must_not_change_a_key_in_use,
     reset_point,
 )
 from byok.service.start import start
-from byok.service.status import EnvironmentStatus, TenantRun, Waiting
+from byok.service.status import EnvironmentStatus, PendingStep, TenantRun
 from byok.service.temporal_errors import temporal_answers
 from byok.service.tenant_names import name_keys
 
 
 @dataclass(frozen=True)
-class Creation:
+class CreateResult:
     """What became of a request for an environment.
 
     Attributes:
@@ -65,7 +65,7 @@ class Creation:
 class EnvironmentService(EnvironmentReader):
     """Starts and changes environments, and observes them."""
 
-    async def create(self, request: ProvisionRequest, *, key: str | None = None) -> Creation:
+    async def create(self, request: ProvisionRequest, *, key: str | None = None) -> CreateResult:
         """Start an environment, or find the one that the same request started before.
 
         A stopped environment is started again, with any values; it adopts what is rightly its own. One that had stopped
@@ -167,7 +167,7 @@ class EnvironmentService(EnvironmentReader):
         )
 
     async def reconcile_tenant(
-        self, request: TenantRequest, waits_for: Callable[[Waiting], None] | None = None
+        self, request: TenantRequest, waits_for: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
         """Give both keys the tenant's name, or the commands to do so where there is no role to do it with.
 
@@ -193,7 +193,7 @@ class EnvironmentService(EnvironmentReader):
 
     async def replay(
         self, environment_id: str, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None
-    ) -> Replay:
+    ) -> ReplayResult:
         """Continue a stopped environment from the failed step; with other keys, or where that is not possible, anew.
 
         Finished steps are not done again; what starts anew takes over what is rightly its own.
@@ -213,7 +213,7 @@ class EnvironmentService(EnvironmentReader):
             request = await request_of(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(f"What {environment_id} was asked for with cannot be read: see its history.")
-            if not changes and goes_on_from_the_failed_step(status):
+            if not changes and can_resume(status):
                 point = await reset_point(handle.fetch_history_events())
                 if point is not None:
                     return await lifecycle.reset(self.client, status, point)
@@ -224,7 +224,7 @@ class EnvironmentService(EnvironmentReader):
             raise InvalidRequestError(f"These keys cannot be used: {words}") from error
         must_not_change_a_key_in_use(status, request)
         creation = await self.create(request)
-        return Replay(environment_id, creation.workflow_id, creation.run_id)
+        return ReplayResult(environment_id, creation.workflow_id, creation.run_id)
 
     async def cancel(self, environment_id: str) -> None:
         """Ask for the end of what is being done with an environment; its status says what becomes of it.
@@ -287,28 +287,28 @@ class EnvironmentService(EnvironmentReader):
 
     async def _start(
         self, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None = None
-    ) -> Creation:
+    ) -> CreateResult:
         handle = await start(self.client, self._task_queue, request, policy, key)
-        return Creation(request.environment_id, handle.id, handle.result_run_id or "", started=True)
+        return CreateResult(request.environment_id, handle.id, handle.result_run_id or "", started=True)
 
     async def _began_with(self, key: str, found: EnvironmentStatus) -> bool:
         """Whether it was a request of this name that started a run."""
         described = await self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
         return bool(await described.memo_value(contracts.REQUEST_KEY_MEMO, None) == key)
 
-    async def _same(self, request: ProvisionRequest, run_id: str) -> Creation:
+    async def _same(self, request: ProvisionRequest, run_id: str) -> CreateResult:
         """What a request of the same name has started before."""
         workflow_id = contracts.environment_workflow_id(request.environment_id)
         handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
-        differing = differences(await request_of(self.client, handle, ProvisionRequest), request)
+        differing = diff_requests(await request_of(self.client, handle, ProvisionRequest), request)
         if differing:
             raise IdempotencyError(
                 f"The same idempotency key came before with other values: {', '.join(differing.values())}. Another "
                 "request needs another key."
             )
-        return Creation(request.environment_id, workflow_id, run_id, started=False)
+        return CreateResult(request.environment_id, workflow_id, run_id, started=False)
 
-    async def _found(self, request: ProvisionRequest, run_id: str | None) -> Creation:
+    async def _found(self, request: ProvisionRequest, run_id: str | None) -> CreateResult:
         """The environment that has the id, if it is the one that is asked for."""
         workflow_id = contracts.environment_workflow_id(request.environment_id)
         handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
@@ -317,10 +317,10 @@ class EnvironmentService(EnvironmentReader):
                 f"{request.environment_id} is being deleted: ask again when `byok status {request.environment_id}` "
                 f"says {Phase.DELETED}."
             )
-        differing = differences(await request_of(self.client, handle, ProvisionRequest), request)
+        differing = diff_requests(await request_of(self.client, handle, ProvisionRequest), request)
         if differing:
             raise EnvironmentConflictError(_conflict(request.environment_id, differing))
-        return Creation(request.environment_id, workflow_id, run_id or "", started=False)
+        return CreateResult(request.environment_id, workflow_id, run_id or "", started=False)
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

@@ -59,7 +59,7 @@ async def failure_of(handle: WorkflowHandle[object, object], converter: DataConv
     return None
 
 
-def differences(found: Request | None, asked: Request) -> dict[str, str]:
+def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
     """The fields in which two requests differ, each with how, in words."""
     if found is None:
         return {"": "its input cannot be read"}

@@ -22,7 +22,7 @@ from byok.service.versions import to_a_build_that_is_there
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplayResult:
     """How a stopped environment goes on.
 
     Attributes:
@@ -36,7 +36,7 @@ class Replay:
     step: str | None = None
 
 
-async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) -> Replay:
+async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
     """Take a run up again just before a step; what was done before it stays done.
 
     Where its build gets no new work any more, it goes on with the current one.
@@ -53,7 +53,7 @@ async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) ->
             post_reset_operations=await to_a_build_that_is_there(client, described),
         )
     )
-    return Replay(status.environment_id, status.workflow_id, answer.run_id, point.step)
+    return ReplayResult(status.environment_id, status.workflow_id, answer.run_id, point.step)
 
 
 async def cancel(client: Client, status: EnvironmentStatus) -> None:

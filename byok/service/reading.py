@@ -17,7 +17,7 @@ from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import failure_of, task_failure_of
 from byok.service.polling import PollingWorker, polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, Waiting
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, PendingStep
 from byok.service.temporal_errors import no_namespace, temporal_answers
 from byok.service.tenant_names import batches_of, tenant_runs, with_names
 from byok.service.versions import Routing, routing_of, why_nobody_takes
@@ -158,7 +158,7 @@ class EnvironmentReader:
             raise NoWorkerError(f"{what}, and no worker takes it: {why.format(where=where)}")
 
     async def result_of(
-        self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[Waiting], None] | None = None
+        self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[PendingStep], None] | None = None
     ) -> Result:
         """The result of a short workflow.
 

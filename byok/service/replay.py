@@ -9,7 +9,7 @@ from typing import Final
 
 from temporalio.api.history.v1 import HistoryEvent
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.errors import KeyCannotChangeError, NotReplayableError
@@ -99,7 +99,7 @@ class Continuation:
     """
 
     same_keys: bool
-    other_keys: tuple[WhichKey, ...] = ()
+    other_keys: tuple[KeyPurpose, ...] = ()
 
 
 def continuation(status: EnvironmentStatus) -> Continuation | None:
@@ -107,12 +107,12 @@ def continuation(status: EnvironmentStatus) -> Continuation | None:
     if not _replayable(status, other_keys=True):
         return None
     at_fault = {problem.key for problem in status.problems} - _in_use(status).keys()
-    others = tuple(which for which in WhichKey if which in at_fault)
+    others = tuple(which for which in KeyPurpose if which in at_fault)
     same = _replayable(status, other_keys=False)
     return Continuation(same, others) if same or others else None
 
 
-def goes_on_from_the_failed_step(status: EnvironmentStatus) -> bool:
+def can_resume(status: EnvironmentStatus) -> bool:
     """Whether the steps before the failed one are still done: what was rolled back or changed has to be done anew."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in NOT_AS_ASKED_FOR for problem in status.problems)
@@ -124,7 +124,7 @@ def must_not_change_a_key_in_use(status: EnvironmentStatus, request: ProvisionRe
     Raises:
         KeyCannotChangeError: One would; it is named.
     """
-    asked = {WhichKey.RDS: request.rds_key_arn, WhichKey.S3: request.s3_key_arn}
+    asked = {KeyPurpose.RDS: request.rds_key_arn, KeyPurpose.S3: request.s3_key_arn}
     for which, uses in _in_use(status).items():
         for resource, key_arn in uses:
             if key_arn != asked[which]:
@@ -143,11 +143,11 @@ def _replayable(status: EnvironmentStatus, *, other_keys: bool) -> bool:
     return True
 
 
-def _in_use(status: EnvironmentStatus) -> dict[WhichKey, list[tuple[str, str]]]:
+def _in_use(status: EnvironmentStatus) -> dict[KeyPurpose, list[tuple[str, str]]]:
     """What is encrypted with which key, for each key that encrypts anything: a bucket without objects holds nothing."""
     cluster, buckets = status.resources.cluster, [one for one in status.resources.buckets if one.objects]
     found = {
-        WhichKey.RDS: [(f"The cluster {cluster.identifier}", cluster.key_arn)] if cluster else [],
-        WhichKey.S3: [(f"The bucket {bucket.name}", bucket.key_arn) for bucket in buckets],
+        KeyPurpose.RDS: [(f"The cluster {cluster.identifier}", cluster.key_arn)] if cluster else [],
+        KeyPurpose.S3: [(f"The bucket {bucket.name}", bucket.key_arn) for bucket in buckets],
     }
     return {which: uses for which, uses in found.items() if uses}

@@ -51,7 +51,7 @@ class Fetch:
     task_failure: Callable[[], Awaitable[str | None]]
 
 
-class Waiting(Record):
+class PendingStep(Record):
     """One thing that a running environment waits for.
 
     Attributes:
@@ -173,7 +173,7 @@ class EnvironmentStatus(Record):
     tenant_problems: tuple[Problem, ...] = ()
     deletion: Deletion | None = None
     tenant_role: TenantRole | None = None
-    pending: tuple[Waiting, ...] = ()
+    pending: tuple[PendingStep, ...] = ()
     workflow_id: str
     run_id: str
     started_at: datetime
@@ -309,7 +309,7 @@ def _ended(
     )
 
 
-async def _pending(described: WorkflowExecutionDescription, fetch: Fetch) -> tuple[Waiting, ...]:
+async def _pending(described: WorkflowExecutionDescription, fetch: Fetch) -> tuple[PendingStep, ...]:
     raw, now = described.raw_description, datetime.now(UTC)
     waiting = [await _activity(item, described.data_converter, now) for item in raw.pending_activities]
     if raw.HasField("pending_workflow_task"):
@@ -318,20 +318,20 @@ async def _pending(described: WorkflowExecutionDescription, fetch: Fetch) -> tup
         scheduled = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
         if task.attempt > 1:
             cause = await fetch.task_failure() or "no reason was given"
-            waiting.append(Waiting(activity=None, attempt=task.attempt, since=since, last_failure=cause))
+            waiting.append(PendingStep(activity=None, attempt=task.attempt, since=since, last_failure=cause))
         elif scheduled and now - since > WORKER_PATIENCE:
-            waiting.append(Waiting(activity=None, since=since, unclaimed=True))
+            waiting.append(PendingStep(activity=None, since=since, unclaimed=True))
     return tuple(waiting)
 
 
-async def _activity(item: PendingActivityInfo, converter: DataConverter, now: datetime) -> Waiting:
+async def _activity(item: PendingActivityInfo, converter: DataConverter, now: datetime) -> PendingStep:
     scheduled = item.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
     due = item.scheduled_time.ToDatetime(tzinfo=UTC)
     next_attempt: datetime | None = None
     if scheduled and item.HasField("next_attempt_schedule_time"):
         next_attempt = due = item.next_attempt_schedule_time.ToDatetime(tzinfo=UTC)
     failure = await converter.decode_failure(item.last_failure) if item.HasField("last_failure") else None
-    return Waiting(
+    return PendingStep(
         activity=item.activity_type.name,
         attempt=item.attempt,
         since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),

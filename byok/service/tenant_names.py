@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
 from byok.domain.models import TenantOutcome, TenantRequest
 from byok.service.errors import TenantConflictError
-from byok.service.histories import differences, request_of
+from byok.service.histories import diff_requests, request_of
 from byok.service.status import EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import no_namespace
 
@@ -37,7 +37,7 @@ async def name_keys(client: Client, task_queue: str, request: TenantRequest) -> 
         )
     except WorkflowAlreadyStartedError as error:
         handle = client.get_workflow_handle(workflow_id, run_id=error.run_id, result_type=TenantOutcome)
-        differing = differences(await request_of(client, handle, TenantRequest), request)
+        differing = diff_requests(await request_of(client, handle, TenantRequest), request)
         if differing:
             raise TenantConflictError(
                 f"The keys of {request.environment_id} are just being named, and that was asked for with other "

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from byok.api.access import IdentityUnreachableError, OpenAccess, UnauthenticatedError
+from byok.api.access import AnonymousAuth, IdentityUnreachableError, UnauthenticatedError
 from byok.api.following import TooManyStreamsError
 from byok.api.problems import MISTAKE, STATUSES, NothingMore, ProblemError
 from byok.api.state import ApiState
@@ -42,8 +42,8 @@ def make_wizard(state: ApiState) -> FastAPI:
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
-    app.state.sessions = Sessions(state.secret, everybody=isinstance(state.access, OpenAccess))
-    app.state.pages = Pages(state.vendor, signs_in=not isinstance(state.access, OpenAccess))
+    app.state.sessions = Sessions(state.secret, everybody=isinstance(state.access, AnonymousAuth))
+    app.state.pages = Pages(state.vendor, signs_in=not isinstance(state.access, AnonymousAuth))
     for routes in (sign_in, new_environment, environments):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
@@ -113,7 +113,7 @@ def _tell_errors_as_pages(app: FastAPI) -> None:
         return page(request, error.status_code, title, str(error.detail))
 
     @app.exception_handler(Exception)
-    async def mistake(request: Request, _: Exception) -> Response:
+    async def internal_error(request: Request, _: Exception) -> Response:
         answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", MISTAKE)
         answer.headers.update(HEADERS)  # this one goes out past everything else
         return answer

@@ -10,7 +10,7 @@ from localaws.accounts import authorize
 from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, rules, stacks
 from localaws.cloudformation.parameters import described, parameter_values
-from localaws.cloudformation.records import Change, Stack, Wish
+from localaws.cloudformation.records import Change, DesiredState, Stack
 from localaws.cloudformation.template import Template, invalid
 from localaws.state import WORLD
 
@@ -58,7 +58,7 @@ def find(call: Call, name: str) -> Stack:
     raise invalid(f"Stack with id {name} does not exist")
 
 
-def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) -> Wish:
+def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) -> DesiredState:
     """What the call wants the stack to be.
 
     Args:
@@ -76,15 +76,15 @@ def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) ->
         raise AwsError("NotImplemented", message, 501)
     template = _template(call, stack)
     if template_alone:
-        return Wish(template, {}, {})
+        return DesiredState(template, {}, {})
     capabilities.check(call, template)
-    previous = stack.wish if stack and stack.wish else Wish(template, {}, {})
+    previous = stack.wish if stack and stack.wish else DesiredState(template, {}, {})
     parameters = parameter_values(template, call.params.get("Parameters", []), previous.parameters)
     rules.check(call, template, parameters)
     tags = call.params.get("Tags")
     # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (botocore, UpdateStack).
     kept = previous.tags if tags is None else {tag["Key"]: tag["Value"] for tag in tags}
-    return Wish(
+    return DesiredState(
         template=template,
         parameters=parameters,
         tags=dict(kept),

@@ -10,7 +10,7 @@ from localaws.cloudformation.template import Template
 
 
 @dataclass
-class Wish:
+class DesiredState:
     """What a stack is to be: the input of CreateStack, UpdateStack or a change set, with every value known.
 
     Attributes:
@@ -41,7 +41,7 @@ class Stack:
     status: str
     reason: str = ""
     updated: datetime | None = None
-    wish: Wish | None = None
+    wish: DesiredState | None = None
     resources: dict[str, Resource] = field(default_factory=dict)
     outputs: list[dict[str, str]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)

@@ -13,7 +13,7 @@ from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call
 from localaws.cloudformation import rules
 from localaws.cloudformation.parameters import evaluated
-from localaws.cloudformation.records import Change, Stack, Wish
+from localaws.cloudformation.records import Change, DesiredState, Stack
 from localaws.cloudformation.resources import KINDS
 from localaws.cloudformation.resources.kind import Resource, Work
 from localaws.cloudformation.template import (
@@ -59,7 +59,7 @@ def new_stack(call: Call, name: str, status: str) -> Stack:
     return stack
 
 
-def scope_of(stack: Stack, wish: Wish) -> Scope:
+def scope_of(stack: Stack, wish: DesiredState) -> Scope:
     """What the template's functions see."""
     pseudo = {
         "AWS::AccountId": stack.account,
@@ -74,7 +74,7 @@ def scope_of(stack: Stack, wish: Wish) -> Scope:
     return Scope(wish.template, evaluated(wish.template, wish.parameters), pseudo, known)
 
 
-def planned(stack: Stack, wish: Wish) -> list[Change]:
+def planned(stack: Stack, wish: DesiredState) -> list[Change]:
     """What would have to be done, in order; the ids of what does not exist yet are the logical ones."""
     scope = scope_of(stack, wish)
     changes: list[Change] = []
@@ -94,7 +94,7 @@ def planned(stack: Stack, wish: Wish) -> list[Change]:
     return changes + [Change("Remove", resource, resource) for resource in gone]
 
 
-def is_unchanged(stack: Stack, wish: Wish) -> bool:
+def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
     """Whether carrying out the wish would change nothing at all."""
     if stack.wish is None or planned(stack, wish) or stack.wish.tags != wish.tags:
         return False
@@ -102,7 +102,7 @@ def is_unchanged(stack: Stack, wish: Wish) -> bool:
     return outputs[0] == outputs[1] and stack.outputs == _outputs(scope_of(stack, wish))
 
 
-def create(call: Call, stack: Stack, wish: Wish, on_failure: str = "ROLLBACK") -> None:
+def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLLBACK") -> None:
     """Make everything; where something is refused, do with the rest what `on_failure` says."""
     stack.wish = wish
     try:
@@ -121,7 +121,7 @@ def create(call: Call, stack: Stack, wish: Wish, on_failure: str = "ROLLBACK") -
         stack.enter("CREATE_COMPLETE")
 
 
-def update(call: Call, stack: Stack, wish: Wish) -> None:
+def update(call: Call, stack: Stack, wish: DesiredState) -> None:
     """Bring the stack to the wish, or back to what it was."""
     before = copy.deepcopy((stack.resources, stack.outputs, stack.wish))
     touched = {one.arn for one in stack.resources.values()}
@@ -155,7 +155,7 @@ def delete(call: Call, stack: Stack) -> None:
         stack.enter("DELETE_COMPLETE")
 
 
-def _carry_out(call: Call, stack: Stack, wish: Wish) -> None:
+def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
     scope = scope_of(stack, wish)
     old_tags = stack.wish.tags if stack.wish else {}
     work = Work(call, stack.name, wish.tags, old_tags)

@@ -18,7 +18,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
-from activities.describer import DatabaseDescriber
+from activities.describer import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.keys import KeyActivities
 from activities.storage import StorageActivities
@@ -40,7 +40,7 @@ PLATFORM = Platform(PLATFORM_ROLE_ARN, VENDOR, load_blueprint(None))
 _MOST_ATTEMPTS = 2000
 
 
-class Bench:
+class ActivityHarness:
     """Everything the activities need, for one environment on two keys of the local AWS.
 
     Args:
@@ -52,7 +52,7 @@ class Bench:
         self.aws = aws
         self.clients = clients or _shared_clients(aws.endpoint)
         self.keys = KeyActivities(self.clients, PLATFORM)
-        self.describer = DatabaseDescriber(self.clients, pace=timedelta(0))
+        self.describer = DescribeBatcher(self.clients, pace=timedelta(0))
         poll = timedelta(milliseconds=10)
         self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
         self.storage = StorageActivities(self.clients, PLATFORM)
@@ -158,7 +158,7 @@ def stop_of(error: ApplicationError) -> Problem:
 
 
 @pytest.fixture
-def bench(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
     """An environment on two perfect keys."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
-    return Bench(aws)
+    return ActivityHarness(aws)

@@ -5,16 +5,16 @@ from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import BucketResource, Problem
 from localaws.accounts import PLATFORM_ROLE
-from tests.activities.conftest import Bench, stop_of
+from tests.activities.conftest import ActivityHarness, stop_of
 
 
-def stopped(bench: Bench, activity: object, task: object) -> Problem:
+def stopped(bench: ActivityHarness, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         bench.settle(activity, task)  # type: ignore[arg-type]
     return stop_of(caught.value)
 
 
-def half_made(bench: Bench) -> BucketResource:
+def half_made(bench: ActivityHarness) -> BucketResource:
     """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
@@ -23,7 +23,7 @@ def half_made(bench: Bench) -> BucketResource:
     return BucketResource.model_validate(caught.value.details[1])
 
 
-def foreign_cluster(bench: Bench, tag: str, key_arn: str) -> None:
+def foreign_cluster(bench: ActivityHarness, tag: str, key_arn: str) -> None:
     bench.aws.platform("rds").create_db_cluster(
         DBClusterIdentifier=bench.plan.cluster.identifier,
         Engine="aurora-postgresql",
@@ -36,7 +36,7 @@ def foreign_cluster(bench: Bench, tag: str, key_arn: str) -> None:
     )
 
 
-def foreign_bucket(bench: Bench, tag: str) -> str:
+def foreign_bucket(bench: ActivityHarness, tag: str) -> str:
     name = bench.plan.buckets[0].name
     bench.aws.operator("s3").create_bucket(
         Bucket=name,
@@ -48,13 +48,13 @@ def foreign_bucket(bench: Bench, tag: str) -> str:
     return name
 
 
-def claimed(bench: Bench) -> set[str]:
+def claimed(bench: ActivityHarness) -> set[str]:
     """The ids of the keys that are claimed."""
     found = bench.aws.operator("s3").list_objects_v2(Bucket=bench.plan.environment.probe_bucket, Prefix="claims/")
     return {item["Key"].rpartition("/")[2] for item in found.get("Contents", [])}
 
 
-def test_cluster_of_another_environment_is_left_alone(bench: Bench) -> None:
+def test_cluster_of_another_environment_is_left_alone(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     foreign_cluster(bench, "somebody-else", bench.plan.environment.rds_key_arn)
 
@@ -65,7 +65,7 @@ def test_cluster_of_another_environment_is_left_alone(bench: Bench) -> None:
     assert claimed(bench) == set()
 
 
-def test_own_cluster_on_another_key_is_not_taken_over(bench: Bench) -> None:
+def test_own_cluster_on_another_key_is_not_taken_over(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     other = bench.aws.rds_key()
     foreign_cluster(bench, bench.plan.environment.environment_id, other)
@@ -77,14 +77,14 @@ def test_own_cluster_on_another_key_is_not_taken_over(bench: Bench) -> None:
     assert claimed(bench) == {bench.plan.environment.s3_key_arn.rpartition("/")[2]}
 
 
-def test_own_cluster_on_the_right_key_is_adopted(bench: Bench) -> None:
+def test_own_cluster_on_the_right_key_is_adopted(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     foreign_cluster(bench, bench.plan.environment.environment_id, bench.plan.environment.rds_key_arn)
 
     assert not bench.settle(bench.database.ensure_cluster, bench.database_task).created
 
 
-def test_bucket_of_another_environment_is_left_alone(bench: Bench) -> None:
+def test_bucket_of_another_environment_is_left_alone(bench: ActivityHarness) -> None:
     name = foreign_bucket(bench, "somebody-else")
 
     problem = stopped(bench, bench.storage.ensure_bucket, bench.storage_task())
@@ -95,7 +95,7 @@ def test_bucket_of_another_environment_is_left_alone(bench: Bench) -> None:
     assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
 
 
-def test_own_half_made_bucket_is_finished(bench: Bench) -> None:
+def test_own_half_made_bucket_is_finished(bench: ActivityHarness) -> None:
     name = foreign_bucket(bench, bench.plan.environment.environment_id)
 
     assert not bench.settle(bench.storage.ensure_bucket, bench.storage_task()).created
@@ -107,7 +107,7 @@ def test_own_half_made_bucket_is_finished(bench: Bench) -> None:
     assert default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": bench.plan.environment.s3_key_arn}
 
 
-def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(bench: Bench) -> None:
+def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(bench: ActivityHarness) -> None:
     first, name = bench.plan.environment, bench.plan.environment.environment_id
     bench.settle(bench.keys.probe_s3_key, first)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
@@ -121,7 +121,7 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(bench: 
     assert claimed(bench) == {arn.rpartition("/")[2] for arn in keys}
 
 
-def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: Bench) -> None:
+def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: ActivityHarness) -> None:
     bench.build()
     bench.plan = bench.planned(
         environment_id=bench.plan.environment.environment_id, rds_key_arn=bench.plan.environment.rds_key_arn
@@ -132,13 +132,13 @@ def test_own_bucket_with_objects_on_another_key_is_not_taken_over(bench: Bench) 
     assert problem.code == "byok.OtherKey"  # contract 8
 
 
-def test_bucket_that_was_made_before_a_refusal_is_told_with_it(bench: Bench) -> None:
+def test_bucket_that_was_made_before_a_refusal_is_told_with_it(bench: ActivityHarness) -> None:
     kept = half_made(bench)
 
     assert (kept.name, kept.created, kept.objects) == (bench.plan.buckets[0].name, True, ())  # D9
 
 
-def test_own_empty_bucket_gets_the_corrected_key(bench: Bench) -> None:
+def test_own_empty_bucket_gets_the_corrected_key(bench: ActivityHarness) -> None:
     half_made(bench)
     bench.plan = bench.planned(
         environment_id=bench.plan.environment.environment_id, rds_key_arn=bench.plan.environment.rds_key_arn
@@ -151,7 +151,7 @@ def test_own_empty_bucket_gets_the_corrected_key(bench: Bench) -> None:
     assert stored["SSEKMSKeyId"] == bench.plan.environment.s3_key_arn
 
 
-def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(bench: Bench) -> None:
+def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
     bench.await_cluster()
@@ -167,7 +167,7 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(bench: Be
     assert problem.code == "byok.NameTaken"  # it does not bear the tag
 
 
-def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench: Bench) -> None:
+def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
@@ -178,7 +178,7 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(bench
     assert problem.key_arn == bench.plan.environment.rds_key_arn
 
 
-def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: Bench) -> None:
+def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
     bench.await_cluster()
@@ -192,7 +192,7 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(bench: B
     assert problem.key_arn == bench.plan.environment.rds_key_arn
 
 
-def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: Bench) -> None:
+def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
     bench.await_cluster()
@@ -207,7 +207,7 @@ def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(be
     assert found["DbClusterResourceId"] != gone["DbClusterResourceId"]
 
 
-def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: Bench) -> None:
+def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(bench: ActivityHarness) -> None:
     bench.build()
     rds, name = bench.aws.operator("rds"), bench.plan.cluster.writer_identifier
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
@@ -216,13 +216,13 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ben
     assert bench.settle(bench.database.await_writer, bench.database_task).status == "available"
 
 
-def test_cluster_that_vanishes_is_said_to_have_vanished(bench: Bench) -> None:
+def test_cluster_that_vanishes_is_said_to_have_vanished(bench: ActivityHarness) -> None:
     problem = stopped(bench, bench.database.ensure_writer, bench.database_task)
 
     assert problem.code == "byok.Vanished"
 
 
-def test_evidence_that_does_not_hold_names_what_differs(bench: Bench) -> None:
+def test_evidence_that_does_not_hold_names_what_differs(bench: ActivityHarness) -> None:
     bench.build()
     bucket = bench.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
@@ -239,7 +239,7 @@ def test_evidence_that_does_not_hold_names_what_differs(bench: Bench) -> None:
     assert "deletion_protection is False and not True" in both.message, "always the same one of two"
 
 
-def test_reason_that_head_hides_is_asked_for(bench: Bench) -> None:
+def test_reason_that_head_hides_is_asked_for(bench: ActivityHarness) -> None:
     bench.build()
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.s3_key_arn)
 
@@ -249,7 +249,7 @@ def test_reason_that_head_hides_is_asked_for(bench: Bench) -> None:
     assert again.code == verifying.code == "s3.KMS.DisabledException"
 
 
-def test_role_without_the_permission_is_the_operators_problem(bench: Bench) -> None:
+def test_role_without_the_permission_is_the_operators_problem(bench: ActivityHarness) -> None:
     iam = bench.aws.operator("iam")
     iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
 
@@ -259,7 +259,7 @@ def test_role_without_the_permission_is_the_operators_problem(bench: Bench) -> N
     assert "customer has nothing to do" in problem.remediation.lower()
 
 
-def test_bucket_keeps_everybody_out_that_does_not_belong(bench: Bench) -> None:
+def test_bucket_keeps_everybody_out_that_does_not_belong(bench: ActivityHarness) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
 
     s3, name = bench.aws.operator("s3"), bench.plan.buckets[0].name

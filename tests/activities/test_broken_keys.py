@@ -3,10 +3,10 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from tests.activities.conftest import Bench, stop_of
+from tests.activities.conftest import ActivityHarness, stop_of
 from tests.breakages import BREAKAGES, Breakage
 from tests.localaws.server import Aws
 
@@ -18,13 +18,13 @@ def name(breakage: Breakage) -> str:
     return breakage.name
 
 
-def refused_by_s3(bench: Bench) -> Problem:
+def refused_by_s3(bench: ActivityHarness) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     return stop_of(caught.value)
 
 
-def refused_by_rds(bench: Bench) -> Problem:
+def refused_by_rds(bench: ActivityHarness) -> Problem:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.aws.control("DELETE", "calls")
     with pytest.raises(ApplicationError) as caught:
@@ -33,15 +33,15 @@ def refused_by_rds(bench: Bench) -> Problem:
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
-def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(bench: Bench, breakage: Breakage) -> None:
-    arn = breakage.make(bench.aws, WhichKey.S3)
+def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(bench: ActivityHarness, breakage: Breakage) -> None:
+    arn = breakage.make(bench.aws, KeyPurpose.S3)
     bench.plan = bench.planned(s3_key_arn=arn)
 
     problem = refused_by_s3(bench)  # contract 86-90
 
     assert problem.code == breakage.s3_code
     assert breakage.words in problem.message
-    assert (problem.key, problem.key_arn, problem.phase) == (WhichKey.S3, arn, Phase.VALIDATING_KEYS)
+    assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.S3, arn, Phase.VALIDATING_KEYS)
     assert problem.operation == "PutObject"
     assert problem.request_id
     assert arn in problem.remediation
@@ -51,15 +51,17 @@ def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(bench: Bench, breaka
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
-def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(bench: Bench, breakage: Breakage) -> None:
-    arn = breakage.make(bench.aws, WhichKey.RDS)
+def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
+    bench: ActivityHarness, breakage: Breakage
+) -> None:
+    arn = breakage.make(bench.aws, KeyPurpose.RDS)
     bench.plan = bench.planned(rds_key_arn=arn)
 
     problem = refused_by_rds(bench)  # contract 91, 93
 
     assert problem.code == "rds.KMSKeyNotAccessibleFault"
     assert f"[{arn}]" in problem.message
-    assert (problem.key, problem.key_arn, problem.phase) == (WhichKey.RDS, arn, Phase.CREATING_CLUSTER)
+    assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.RDS, arn, Phase.CREATING_CLUSTER)
     assert arn in problem.remediation
     assert "AllowAtaccamaPlatformRDSGrants" in problem.remediation
     assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
@@ -67,10 +69,10 @@ def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(bench: Be
     assert claims["KeyCount"] == 0  # the keys are free for another try
 
 
-@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BY_RULE, ids=name)
 def test_arn_that_cannot_be_right_is_found_without_asking_aws(
-    aws: Aws, bench: Bench, breakage: Breakage, which: WhichKey
+    aws: Aws, bench: ActivityHarness, breakage: Breakage, which: KeyPurpose
 ) -> None:
     arn = breakage.make(aws, which)
 
@@ -82,7 +84,7 @@ def test_arn_that_cannot_be_right_is_found_without_asking_aws(
     assert breakage.words in found[0].message
 
 
-def test_direct_describe_key_is_denied_on_a_perfect_key(bench: Bench) -> None:
+def test_direct_describe_key_is_denied_on_a_perfect_key(bench: ActivityHarness) -> None:
     bench.build()  # READY all the same: contract 74, D2
 
     for arn in (bench.plan.environment.s3_key_arn, bench.plan.environment.rds_key_arn):
@@ -91,7 +93,7 @@ def test_direct_describe_key_is_denied_on_a_perfect_key(bench: Bench) -> None:
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_one_environment_does_not_get_the_key_of_another(bench: Bench) -> None:
+def test_one_environment_does_not_get_the_key_of_another(bench: ActivityHarness) -> None:
     bench.build()
     first = bench.plan.environment
     bench.plan = bench.planned(s3_key_arn=first.s3_key_arn)
@@ -106,7 +108,7 @@ def test_one_environment_does_not_get_the_key_of_another(bench: Bench) -> None:
     assert len(bench.aws.operator("rds").describe_db_clusters()["DBClusters"]) == 1
 
 
-def test_whose_key_it_is_stays_with_the_organisation(bench: Bench) -> None:
+def test_whose_key_it_is_stays_with_the_organisation(bench: ActivityHarness) -> None:
     bench.build()
     first = bench.plan.environment
     bench.plan = bench.planned(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)

@@ -9,13 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 from temporalio.testing import ActivityEnvironment
 
-from activities.describer import DatabaseDescriber, together
+from activities.describer import DescribeBatcher, align_to_interval
 from byok.domain.models import Removal
-from tests.activities.conftest import Bench
+from tests.activities.conftest import ActivityHarness
 from tests.localaws.server import REGION
 
 
-def named(bench: Bench, number: int) -> list[str]:
+def named(bench: ActivityHarness, number: int) -> list[str]:
     """Clusters of the platform's."""
     names = [f"{bench.plan.environment.environment_id}-{index}" for index in range(number)]
     for name in names:
@@ -26,12 +26,12 @@ def named(bench: Bench, number: int) -> list[str]:
     return names
 
 
-async def look(describer: DatabaseDescriber, names: list[str]) -> list[str | None]:
+async def look(describer: DescribeBatcher, names: list[str]) -> list[str | None]:
     found = await asyncio.gather(*(describer.cluster(REGION, name) for name in names))
     return [one["DBClusterIdentifier"] if one else None for one in found]
 
 
-def test_everybody_who_asks_at_once_is_answered_by_one_call(bench: Bench) -> None:
+def test_everybody_who_asks_at_once_is_answered_by_one_call(bench: ActivityHarness) -> None:
     names = named(bench, 5)
 
     found = asyncio.run(look(bench.describer, [*names, "nobody", names[0]]))
@@ -40,7 +40,7 @@ def test_everybody_who_asks_at_once_is_answered_by_one_call(bench: Bench) -> Non
     assert Counter(bench.aws.calls()) == {"DescribeDBClusters": 1}
 
 
-def test_instances_are_looked_at_likewise(bench: Bench) -> None:
+def test_instances_are_looked_at_likewise(bench: ActivityHarness) -> None:
     bench.build()
     bench.aws.control("DELETE", "calls")
     writer = bench.plan.cluster.writer_identifier
@@ -55,7 +55,7 @@ def test_instances_are_looked_at_likewise(bench: Bench) -> None:
     assert Counter(bench.aws.calls()) == {"DescribeDBInstances": 1}
 
 
-def test_no_call_asks_for_more_than_a_page(bench: Bench) -> None:
+def test_no_call_asks_for_more_than_a_page(bench: ActivityHarness) -> None:
     bench.aws.control("DELETE", "calls")
     strangers = [f"nobody-{number}" for number in range(250)]
 
@@ -64,8 +64,8 @@ def test_no_call_asks_for_more_than_a_page(bench: Bench) -> None:
     assert Counter(bench.aws.calls()) == {"DescribeDBClusters": 3}
 
 
-def test_calls_keep_the_pace_after_the_first_few(bench: Bench) -> None:
-    describer = DatabaseDescriber(bench.clients, pace=timedelta(milliseconds=20))
+def test_calls_keep_the_pace_after_the_first_few(bench: ActivityHarness) -> None:
+    describer = DescribeBatcher(bench.clients, pace=timedelta(milliseconds=20))
 
     async def one_after_the_other() -> None:
         for number in range(75):
@@ -77,8 +77,8 @@ def test_calls_keep_the_pace_after_the_first_few(bench: Bench) -> None:
     assert time.monotonic() - began >= 0.45, "fifty in advance, and twenty-five at their pace"
 
 
-def test_call_waits_for_others_once_calls_are_scarce(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    describer = DatabaseDescriber(bench.clients, pace=timedelta(seconds=1))
+def test_call_waits_for_others_once_calls_are_scarce(bench: ActivityHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    describer = DescribeBatcher(bench.clients, pace=timedelta(seconds=1))
     waits: list[float] = []
 
     async def others_first(seconds: float) -> None:
@@ -105,14 +105,14 @@ def test_looks_of_one_moment_stay_together(seconds: float) -> None:
     interval, group = timedelta(seconds=seconds), seconds / 20
     times = [1_800_000_000 + seconds * step / 997 for step in range(997)]
 
-    delays = [together(interval, now).total_seconds() for now in times]
+    delays = [align_to_interval(interval, now).total_seconds() for now in times]
 
     assert all(abs(delay - seconds) <= group / 2 + 1e-5 for delay in delays), "early or late by half a group at most"
     moments = {round((now + delay) * 1e4) for now, delay in zip(times, delays, strict=True)}
     assert len(moments) <= 21
 
 
-def test_those_who_wait_for_a_deletion_share_its_looks(bench: Bench) -> None:
+def test_those_who_wait_for_a_deletion_share_its_looks(bench: ActivityHarness) -> None:
     bench.build()
     bench.settle(bench.database.remove_writer, bench.database_removal())
     bench.aws.control("DELETE", "calls")
@@ -126,7 +126,7 @@ def test_those_who_wait_for_a_deletion_share_its_looks(bench: Bench) -> None:
     assert Counter(bench.aws.calls()) == {"DescribeDBInstances": 1}
 
 
-def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(bench: Bench) -> None:
+def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(bench: ActivityHarness) -> None:
     names = named(bench, 2)
     bench.aws.control("POST", "faults", kind="throttle", service="rds", operation="DescribeDBClusters", times=1)
 
@@ -139,7 +139,7 @@ def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(bench: Bench)
     assert asyncio.run(look(bench.describer, names)) == names
 
 
-def test_who_gives_up_takes_no_answer_from_another(bench: Bench) -> None:
+def test_who_gives_up_takes_no_answer_from_another(bench: ActivityHarness) -> None:
     (name,) = named(bench, 1)
 
     async def two() -> str | None:

@@ -4,7 +4,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import Problem
-from tests.activities.conftest import Bench
+from tests.activities.conftest import ActivityHarness
 
 CALLS = [
     *("s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:HeadBucket", "s3:CreateBucket", "s3:HeadObject"),
@@ -14,7 +14,7 @@ CALLS = [
 ]
 
 
-def assert_exactly_as_planned(bench: Bench) -> None:
+def assert_exactly_as_planned(bench: ActivityHarness) -> None:
     """One cluster, one writer, the blueprint's buckets and objects, and all of it on the customer's keys."""
     plan = bench.plan
     rds, s3 = bench.aws.operator("rds"), bench.aws.operator("s3")
@@ -33,7 +33,7 @@ def assert_exactly_as_planned(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: Bench, call: str) -> None:
+def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: ActivityHarness, call: str) -> None:
     bench.fail_in_every_way(call)
 
     bench.build()
@@ -42,7 +42,7 @@ def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: Bench
     assert bench.aws.control("GET", "faults")["faults"] == []  # it did happen
 
 
-def test_network_that_fails_is_no_fault_of_the_key(bench: Bench) -> None:
+def test_network_that_fails_is_no_fault_of_the_key(bench: ActivityHarness) -> None:
     bench.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
 
@@ -55,7 +55,7 @@ def test_network_that_fails_is_no_fault_of_the_key(bench: Bench) -> None:
     assert problem.key is None
 
 
-def test_throttled_call_is_no_fault_of_the_key(bench: Bench) -> None:
+def test_throttled_call_is_no_fault_of_the_key(bench: ActivityHarness) -> None:
     bench.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as caught:

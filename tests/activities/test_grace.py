@@ -17,11 +17,11 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 with workflow.unsafe.imports_passed_through():
-    from activities.heartbeat import HeartbeatInterceptor, note, recall
-    from byok.domain.arns import WhichKey
+    from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attempt, save_for_retry
+    from byok.domain.arns import KeyPurpose
     from byok.domain.models import Problem
     from byok.temporal import plugin
-    from tests.activities.conftest import Bench, stop_of
+    from tests.activities.conftest import ActivityHarness, stop_of
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=1)
 
@@ -61,9 +61,9 @@ async def run(temporal: WorkflowEnvironment, function: Callable[[], Any]) -> Any
 async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     def noting() -> str:
-        earlier = recall("word")
+        earlier = load_from_previous_attempt("word")
         if earlier is None:
-            note("word", "kept")
+            save_for_retry("word", "kept")
             raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
         return earlier
 
@@ -73,9 +73,9 @@ async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEn
 async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     async def noting_at_last() -> str:
-        earlier = recall("word")
+        earlier = load_from_previous_attempt("word")
         if earlier is None and activity.info().attempt < 5:
-            note("word", "kept")
+            save_for_retry("word", "kept")
             raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
         return str(earlier)
 
@@ -85,14 +85,14 @@ async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(tem
 async def test_what_one_activity_noted_is_not_there_for_another(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     def noting_and_done() -> str:
-        earlier = recall("word")
-        note("word", "mine")
+        earlier = load_from_previous_attempt("word")
+        save_for_retry("word", "mine")
         return str(earlier)
 
     assert [await run(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
 
 
-async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, bench: Bench) -> None:
+async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, bench: ActivityHarness) -> None:
     bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 
@@ -107,13 +107,13 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
     assert isinstance(caught.value.cause, ActivityError)
     assert isinstance(caught.value.cause.cause, ApplicationError)
     problem = Problem.model_validate(caught.value.cause.cause.details[0])
-    assert (problem.code, problem.key) == ("s3.AccessDenied", WhichKey.S3)
+    assert (problem.code, problem.key) == ("s3.AccessDenied", KeyPurpose.S3)
     assert "AllowAtaccamaPlatformS3Access" in problem.remediation
     assert len(attempts) > 1
     assert timedelta(seconds=1) < attempts[-1] - attempts[0] < timedelta(seconds=5)
 
 
-def test_no_grace_stops_at_the_first_refusal(bench: Bench) -> None:
+def test_no_grace_stops_at_the_first_refusal(bench: ActivityHarness) -> None:
     bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=0)
 
     with pytest.raises(ApplicationError) as caught:
@@ -122,7 +122,7 @@ def test_no_grace_stops_at_the_first_refusal(bench: Bench) -> None:
     assert stop_of(caught.value).code == "s3.AccessDenied"
 
 
-def test_throttle_uses_none_of_the_grace_up(bench: Bench) -> None:
+def test_throttle_uses_none_of_the_grace_up(bench: ActivityHarness) -> None:
     bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=300)
     bench.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
@@ -136,7 +136,7 @@ def test_throttle_uses_none_of_the_grace_up(bench: Bench) -> None:
     assert "300 s more" in Problem.model_validate(refused.value.details[0]).remediation
 
 
-async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(bench: Bench) -> None:
+async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.plan = bench.planned(rds_key_arn=bench.aws.key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
@@ -149,7 +149,7 @@ async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(bench: Be
     assert not failure.stack_trace
     decoded = await connected_converter().decode_failure(failure)
     assert isinstance(decoded, ApplicationError)
-    assert Problem.model_validate(decoded.details[0]).key is WhichKey.RDS
+    assert Problem.model_validate(decoded.details[0]).key is KeyPurpose.RDS
 
 
 def connected_converter() -> DataConverter:

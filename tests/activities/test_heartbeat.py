@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
-from activities.heartbeat import HeartbeatInterceptor, finished, note, recall
+from activities.heartbeat import HeartbeatInterceptor, finished, load_from_previous_attempt, save_for_retry
 
 
 class Last(ActivityInboundInterceptor):
@@ -53,10 +53,10 @@ async def test_a_coroutine_beats_with_what_it_noted() -> None:
     beats: list[Any] = []
 
     async def work() -> str | None:
-        note("seen", "once")
+        save_for_retry("seen", "once")
         while len(beats) < 4:  # noqa: ASYNC110 - it is told to nobody
             await asyncio.sleep(0.005)
-        return recall("seen")
+        return load_from_previous_attempt("seen")
 
     assert await asyncio.wait_for(beaten(beats, work), 10) == "once"
     assert beats[-1] == ({"seen": "once"},)
@@ -68,7 +68,7 @@ async def test_what_a_thread_of_a_coroutine_notes_is_told_on_the_loop() -> None:
     environment.on_heartbeat = lambda *details: told.append((threading.get_ident(), details))
 
     async def work() -> None:
-        await asyncio.to_thread(note, "first-refusal", "now")
+        await asyncio.to_thread(save_for_retry, "first-refusal", "now")
 
     async def executed() -> None:
         beating = HeartbeatInterceptor(timedelta(seconds=60)).intercept_activity(Last())

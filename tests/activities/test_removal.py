@@ -3,22 +3,22 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import Belongings, BucketRemoval, DatabaseRemoval, DeleteRequest
+from byok.domain.models import BucketRemoval, DatabaseRemoval, DeleteRequest, OwnedResources
 from byok.domain.phases import Phase
 from byok.domain.planning import plan_deletion
 from localaws.state import WORLD
-from tests.activities.conftest import PLATFORM, Bench, stop_of
+from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
 from tests.localaws.server import REGION
 
 
-def remove_everything(bench: Bench) -> None:
+def remove_everything(bench: ActivityHarness) -> None:
     assert bench.settle(bench.database.remove_writer, bench.database_removal()).removed
     assert bench.settle(bench.database.remove_cluster, bench.database_removal()).removed
     for index in range(len(bench.plan.buckets)):
         assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal(index)).removed
 
 
-def assert_nothing_left(bench: Bench) -> None:
+def assert_nothing_left(bench: ActivityHarness) -> None:
     assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
     assert bench.aws.operator("rds").describe_db_instances()["DBInstances"] == []
     left = [bucket["Name"] for bucket in bench.aws.operator("s3").list_buckets()["Buckets"]]
@@ -26,7 +26,7 @@ def assert_nothing_left(bench: Bench) -> None:
     assert bench.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
 
 
-def test_removed_it_leaves_nothing(bench: Bench) -> None:
+def test_removed_it_leaves_nothing(bench: ActivityHarness) -> None:
     bench.build()
 
     remove_everything(bench)
@@ -43,7 +43,7 @@ def test_removed_it_leaves_nothing(bench: Bench) -> None:
         "s3:DeleteBucket",
     ],
 )
-def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: Bench, call: str) -> None:
+def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: ActivityHarness, call: str) -> None:
     bench.build()
     bench.fail_in_every_way(call)
 
@@ -53,7 +53,7 @@ def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: Bench
     assert bench.aws.control("GET", "faults")["faults"] == []  # it did happen
 
 
-def test_everything_is_removed_also_when_both_keys_are_disabled(bench: Bench) -> None:
+def test_everything_is_removed_also_when_both_keys_are_disabled(bench: ActivityHarness) -> None:
     bench.build()
     for arn in (bench.plan.environment.s3_key_arn, bench.plan.environment.rds_key_arn):
         bench.aws.customer("kms").disable_key(KeyId=arn)
@@ -63,7 +63,7 @@ def test_everything_is_removed_also_when_both_keys_are_disabled(bench: Bench) ->
     assert_nothing_left(bench)
 
 
-def test_rollback_leaves_what_an_earlier_run_made(bench: Bench) -> None:
+def test_rollback_leaves_what_an_earlier_run_made(bench: ActivityHarness) -> None:
     """It may have been handed over since: a complete environment that somebody starts again loses nothing."""
     bench.build()
     s3, mine = bench.aws.platform("s3"), bench.plan.buckets[-1].name
@@ -89,7 +89,7 @@ def test_rollback_leaves_what_an_earlier_run_made(bench: Bench) -> None:
     assert s3.list_object_versions(Bucket=bench.plan.buckets[0].name)["Versions"]
 
 
-def test_deletion_removes_what_any_run_made(bench: Bench) -> None:
+def test_deletion_removes_what_any_run_made(bench: ActivityHarness) -> None:
     bench.build()
     plan = plan_deletion(_deletion(bench), PLATFORM)
     database = DatabaseRemoval(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
@@ -103,7 +103,7 @@ def test_deletion_removes_what_any_run_made(bench: Bench) -> None:
     assert_nothing_left(bench)
 
 
-def _deletion(bench: Bench) -> DeleteRequest:
+def _deletion(bench: ActivityHarness) -> DeleteRequest:
     asked = bench.plan.environment
     return DeleteRequest(
         environment_id=asked.environment_id,
@@ -114,7 +114,7 @@ def _deletion(bench: Bench) -> DeleteRequest:
     )
 
 
-def test_objects_of_others_keep_their_bucket(bench: Bench) -> None:
+def test_objects_of_others_keep_their_bucket(bench: ActivityHarness) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
     name = bench.plan.buckets[0].name
     for key in "abcd":
@@ -129,7 +129,7 @@ def test_objects_of_others_keep_their_bucket(bench: Bench) -> None:
     assert {item["Key"] for item in kept} >= {item.key for item in bench.plan.buckets[0].objects}  # ours, too
 
 
-def test_another_version_of_an_initial_object_is_somebody_elses(bench: Bench) -> None:
+def test_another_version_of_an_initial_object_is_somebody_elses(bench: ActivityHarness) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
     name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
     bench.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
@@ -139,7 +139,7 @@ def test_another_version_of_an_initial_object_is_somebody_elses(bench: Bench) ->
     assert removal.why_kept == f"it holds objects that provisioning did not write: {item.key}"
 
 
-def test_deleted_initial_object_does_not_keep_its_bucket(bench: Bench) -> None:
+def test_deleted_initial_object_does_not_keep_its_bucket(bench: ActivityHarness) -> None:
     bench.settle(bench.storage.ensure_bucket, bench.storage_task())
     name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
     bench.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
@@ -147,7 +147,7 @@ def test_deleted_initial_object_does_not_keep_its_bucket(bench: Bench) -> None:
     assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal()).removed
 
 
-def test_final_snapshot_is_on_the_key_and_is_listed(bench: Bench) -> None:
+def test_final_snapshot_is_on_the_key_and_is_listed(bench: ActivityHarness) -> None:
     bench.build()
     removal = bench.database_removal("acme-final-1")
     bench.settle(bench.database.remove_writer, removal)
@@ -161,7 +161,7 @@ def test_final_snapshot_is_on_the_key_and_is_listed(bench: Bench) -> None:
     assert kept.final_snapshot.key_arn == bench.plan.environment.rds_key_arn  # contract 122
 
 
-def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: Bench) -> None:
+def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: ActivityHarness) -> None:
     bench.build()
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
     removal = bench.database_removal("acme-final-1")
@@ -176,7 +176,7 @@ def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: Bench) 
     assert len(WORLD.clusters) == 1  # nothing was deleted
 
 
-def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(bench: Bench) -> None:
+def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(bench: ActivityHarness) -> None:
     bench.build()
     bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
 
@@ -188,7 +188,7 @@ def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_
     assert len(listed.instances) == len(listed.clusters) == 1
 
 
-def test_what_bears_the_tag_is_listed_and_nothing_else(bench: Bench) -> None:
+def test_what_bears_the_tag_is_listed_and_nothing_else(bench: ActivityHarness) -> None:
     bench.build()
     environment = bench.plan.environment
     s3, place = bench.aws.operator("s3"), {"LocationConstraint": REGION}
@@ -201,5 +201,5 @@ def test_what_bears_the_tag_is_listed_and_nothing_else(bench: Bench) -> None:
     storage = bench.settle(bench.storage.list_buckets, environment)
 
     cluster = bench.plan.cluster
-    assert databases == Belongings(instances=(cluster.writer_identifier,), clusters=(cluster.identifier,))
+    assert databases == OwnedResources(instances=(cluster.writer_identifier,), clusters=(cluster.identifier,))
     assert set(storage.buckets) == {former, *(bucket.name for bucket in bench.plan.buckets)}

@@ -11,16 +11,16 @@ from temporalio.exceptions import ApplicationError
 
 from activities.aws import AwsClients
 from activities.tenant import TenantActivities
-from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.iam.statements import s3_key_statements
 from byok.domain.models import KeyTenant, TenantRole, TenantTask
 from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
-from byok.domain.phases import AliasState, Undertaking
+from byok.domain.phases import AliasState, RequestKind
 from byok.domain.planning import plan_tenant
 from byok.domain.problems.remediation import Remedy
 from byok.onboarding.tenant_role import tenant_role_template
 from localaws.kms import pages
-from tests.activities.conftest import PLATFORM, Bench, stop_of
+from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
 from tests.localaws.server import VENDOR, Aws
 from tests.workflows.scripted import naming
 
@@ -31,10 +31,10 @@ WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagReso
 class Tenant:
     """Two keys of one environment, the role of their owner's, and the activity."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: ActivityHarness) -> None:
         self.bench, self.aws = bench, bench.aws
         self.activities = TenantActivities(bench.clients, PLATFORM)
-        self.keys = {which: bench.plan.environment.key_arn(which) for which in WhichKey}
+        self.keys = {which: bench.plan.environment.key_arn(which) for which in KeyPurpose}
         self.role = TenantRole(role_arn=self._deploy_role(), external_id=EXTERNAL_ID)
         self.kms = self.aws.customer("kms")
 
@@ -42,8 +42,8 @@ class Tenant:
         stacks = self.aws.customer("cloudformation")
         given = {
             VENDOR.role_parameter: PLATFORM.role_arn,
-            "S3KmsKeyArn": self.keys[WhichKey.S3],
-            "RdsKmsKeyArn": self.keys[WhichKey.RDS],
+            "S3KmsKeyArn": self.keys[KeyPurpose.S3],
+            "RdsKmsKeyArn": self.keys[KeyPurpose.RDS],
             "ExternalId": EXTERNAL_ID,
         }
         stacks.create_stack(
@@ -56,7 +56,7 @@ class Tenant:
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
         return str(outputs[TENANT_ROLE_OUTPUT])
 
-    def task(self, which: WhichKey, tenant: str = "acme", *, repoint: bool = False, **role: str) -> TenantTask:
+    def task(self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **role: str) -> TenantTask:
         """The task for one of the keys."""
         environment = self.bench.plan.environment
         keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
@@ -67,12 +67,12 @@ class Tenant:
         chosen = self.role.model_copy(update=role)
         return TenantTask(environment=environment, marks=marks, role=chosen, repoint=repoint)
 
-    def reconcile(self, which: WhichKey, tenant: str = "acme", **more: Any) -> KeyTenant:
+    def reconcile(self, which: KeyPurpose, tenant: str = "acme", **more: Any) -> KeyTenant:
         """The activity, as Temporal runs it."""
         found: KeyTenant = self.bench.settle(self.activities.reconcile_key, self.task(which, tenant, **more))
         return found
 
-    def bears(self, which: WhichKey) -> tuple[dict[str, str], list[str]]:
+    def bears(self, which: KeyPurpose) -> tuple[dict[str, str], list[str]]:
         """The tags and aliases of a key."""
         arn = self.keys[which]
         tags = self.kms.list_resource_tags(KeyId=arn)["Tags"]
@@ -88,16 +88,16 @@ class Tenant:
 
 
 @pytest.fixture
-def tenant(bench: Bench) -> Tenant:
+def tenant(bench: ActivityHarness) -> Tenant:
     return Tenant(bench)
 
 
-def alias(which: WhichKey, name: str = "acme") -> str:
+def alias(which: KeyPurpose, name: str = "acme") -> str:
     return VENDOR.alias(which, name)
 
 
-@pytest.mark.parametrize("which", WhichKey)
-def test_key_gets_its_alias_and_both_tags(tenant: Tenant, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_key_gets_its_alias_and_both_tags(tenant: Tenant, which: KeyPurpose) -> None:
     found = tenant.reconcile(which)
 
     assert (found.alias_state, set(found.tags_written)) == (AliasState.CREATED, set(VENDOR.tenant_tags))
@@ -106,8 +106,8 @@ def test_key_gets_its_alias_and_both_tags(tenant: Tenant, which: WhichKey) -> No
     assert aliases == [alias(which)]  # contract 103, 104
 
 
-@pytest.mark.parametrize("which", WhichKey)
-def test_second_time_nothing_is_written(tenant: Tenant, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_second_time_nothing_is_written(tenant: Tenant, which: KeyPurpose) -> None:
     tenant.reconcile(which)
     tenant.forget_calls()
 
@@ -118,78 +118,78 @@ def test_second_time_nothing_is_written(tenant: Tenant, which: WhichKey) -> None
 
 
 def test_only_the_difference_is_written(tenant: Tenant) -> None:
-    arn = tenant.keys[WhichKey.S3]
+    arn = tenant.keys[KeyPurpose.S3]
     mine = [{"TagKey": "cost", "TagValue": "7"}, {"TagKey": "aatn", "TagValue": "acme"}]
     tenant.kms.tag_resource(KeyId=arn, Tags=mine)
     tenant.kms.create_alias(AliasName="alias/mine", TargetKeyId=arn)
 
-    found = tenant.reconcile(WhichKey.S3)
+    found = tenant.reconcile(KeyPurpose.S3)
 
     assert found.tags_written == ("ataccama:automation:TenantName",)
-    tags, aliases = tenant.bears(WhichKey.S3)
+    tags, aliases = tenant.bears(KeyPurpose.S3)
     assert tags == {"cost": "7", "aatn": "acme", "ataccama:automation:TenantName": "acme"}
-    assert sorted(aliases) == sorted(["alias/mine", alias(WhichKey.S3)])
+    assert sorted(aliases) == sorted(["alias/mine", alias(KeyPurpose.S3)])
 
 
 def test_another_name_is_put_beside_the_old_alias_which_is_told(tenant: Tenant) -> None:
-    tenant.reconcile(WhichKey.RDS, "old")
+    tenant.reconcile(KeyPurpose.RDS, "old")
 
-    found = tenant.reconcile(WhichKey.RDS, "new")
+    found = tenant.reconcile(KeyPurpose.RDS, "new")
 
-    assert found.other_aliases == (alias(WhichKey.RDS, "old"),)
-    tags, aliases = tenant.bears(WhichKey.RDS)
+    assert found.other_aliases == (alias(KeyPurpose.RDS, "old"),)
+    tags, aliases = tenant.bears(KeyPurpose.RDS)
     assert set(tags.values()) == {"new"}
-    assert set(aliases) == {alias(WhichKey.RDS, "old"), alias(WhichKey.RDS, "new")}
+    assert set(aliases) == {alias(KeyPurpose.RDS, "old"), alias(KeyPurpose.RDS, "new")}
 
 
 def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: Tenant) -> None:
     other = tenant.aws.key()
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=other)
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=other)
     tenant.forget_calls()
 
-    found = tenant.reconcile(WhichKey.S3)
+    found = tenant.reconcile(KeyPurpose.S3)
 
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(other).key_id)
     assert set(tenant.writes()) == {"CreateAlias"}, "it was refused, and no tag was written"
-    assert tenant.bears(WhichKey.S3) == ({}, [])
-    assert tenant.kms.describe_key(KeyId=alias(WhichKey.S3))["KeyMetadata"]["Arn"] == other
+    assert tenant.bears(KeyPurpose.S3) == ({}, [])
+    assert tenant.kms.describe_key(KeyId=alias(KeyPurpose.S3))["KeyMetadata"]["Arn"] == other
 
 
 def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(tenant: Tenant) -> None:
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=tenant.keys[WhichKey.RDS])
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=tenant.keys[KeyPurpose.RDS])
 
-    conflict = tenant.reconcile(WhichKey.S3)
-    found = tenant.reconcile(WhichKey.S3, repoint=True)
+    conflict = tenant.reconcile(KeyPurpose.S3)
+    found = tenant.reconcile(KeyPurpose.S3, repoint=True)
 
     assert conflict.alias_state is AliasState.CONFLICT
     assert conflict.remediation is not None
     assert conflict.remediation.endswith(f"byok tenant {tenant.bench.plan.environment.environment_id} acme --repoint")
     assert found.alias_state is AliasState.REPOINTED
     assert found.remediation is None
-    assert tenant.bears(WhichKey.S3) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(WhichKey.S3)])
+    assert tenant.bears(KeyPurpose.S3) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(KeyPurpose.S3)])
 
 
 @pytest.mark.parametrize("repoint", [False, True])
 def test_alias_of_a_third_key_is_beyond_the_role_and_its_owners_command_is_told(tenant: Tenant, repoint: bool) -> None:
     third = tenant.aws.key()
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=third)
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=third)
 
-    found = tenant.reconcile(WhichKey.S3, repoint=repoint)
+    found = tenant.reconcile(KeyPurpose.S3, repoint=repoint)
 
     assert (found.alias_state, found.tags_written) == (AliasState.CONFLICT, ())
     assert "UpdateAlias" not in tenant.aws.calls("kms"), "the role could not: that is not tried"
     (command,) = [line for line in (found.remediation or "").splitlines() if "update-alias" in line]
     options = dict(pairwise(shlex.split(command)))
-    assert options["--alias-name"] == alias(WhichKey.S3)
-    assert options["--target-key-id"] == tenant.keys[WhichKey.S3]
+    assert options["--alias-name"] == alias(KeyPurpose.S3)
+    assert options["--target-key-id"] == tenant.keys[KeyPurpose.S3]
     tenant.kms.update_alias(AliasName=options["--alias-name"], TargetKeyId=options["--target-key-id"])
-    assert tenant.reconcile(WhichKey.S3).alias_state is AliasState.IN_PLACE
+    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
 
 
 def test_what_a_replaced_tag_said_before_is_told(tenant: Tenant) -> None:
-    tenant.kms.tag_resource(KeyId=tenant.keys[WhichKey.S3], Tags=[{"TagKey": "aatn", "TagValue": "old"}])
+    tenant.kms.tag_resource(KeyId=tenant.keys[KeyPurpose.S3], Tags=[{"TagKey": "aatn", "TagValue": "old"}])
 
-    found = tenant.reconcile(WhichKey.S3)
+    found = tenant.reconcile(KeyPurpose.S3)
 
     assert set(found.tags_written) == set(VENDOR.tenant_tags)
     assert found.tags_replaced == {"aatn": "old"}
@@ -197,23 +197,23 @@ def test_what_a_replaced_tag_said_before_is_told(tenant: Tenant) -> None:
 
 @pytest.mark.parametrize("before", [49, 50, 99, 100])
 def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: Tenant, before: int) -> None:
-    arn = tenant.keys[WhichKey.S3]
+    arn = tenant.keys[KeyPurpose.S3]
     for number in range(before):
         tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=arn)
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=arn)
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=arn)
     tenant.forget_calls()
 
-    assert tenant.reconcile(WhichKey.S3).alias_state is AliasState.IN_PLACE
+    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
     assert tenant.writes() == ["TagResource"]
     assert len([call for call in tenant.aws.calls("kms") if call == "ListAliases"]) == before // 50 + 1
 
 
 def test_aliases_of_other_tenants_are_told_from_every_page(tenant: Tenant) -> None:
-    arn = tenant.keys[WhichKey.S3]
+    arn = tenant.keys[KeyPurpose.S3]
     for number in range(51):
-        tenant.kms.create_alias(AliasName=alias(WhichKey.S3, f"t-{number}"), TargetKeyId=arn)
+        tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3, f"t-{number}"), TargetKeyId=arn)
 
-    assert len(tenant.reconcile(WhichKey.S3).other_aliases) == 51
+    assert len(tenant.reconcile(KeyPurpose.S3).other_aliases) == 51
 
 
 @pytest.mark.parametrize("before", [49, 50])
@@ -221,9 +221,9 @@ def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant
     others = [tenant.aws.key() for _ in range(2)]
     for number in range(before):
         tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=others[0])
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=others[1])
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=others[1])
 
-    found = tenant.reconcile(WhichKey.S3)
+    found = tenant.reconcile(KeyPurpose.S3)
 
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(others[1]).key_id)
 
@@ -263,41 +263,41 @@ def entry(name: str, key_arn: str | None) -> dict[str, str]:
 def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
     tenant: Tenant, behind: Callable[..., None]
 ) -> None:
-    arn = tenant.keys[WhichKey.S3]
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=arn)
-    behind([], [entry("alias/aws/s3", None), entry(alias(WhichKey.S3), arn)])
+    arn = tenant.keys[KeyPurpose.S3]
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=arn)
+    behind([], [entry("alias/aws/s3", None), entry(alias(KeyPurpose.S3), arn)])
 
-    found = tenant.reconcile(WhichKey.S3)
+    found = tenant.reconcile(KeyPurpose.S3)
 
     assert (found.alias_state, found.points_at, found.remediation) == (AliasState.IN_PLACE, None, None)
     assert set(found.tags_written) == set(VENDOR.tenant_tags)
 
 
-@pytest.mark.parametrize("listed", [[], [entry(alias(WhichKey.S3), None)]])
+@pytest.mark.parametrize("listed", [[], [entry(alias(KeyPurpose.S3), None)]])
 @pytest.mark.parametrize("repoint", [False, True])
 def test_alias_of_which_no_key_is_told_is_looked_for_again(
     tenant: Tenant, behind: Callable[..., None], listed: list[Any], repoint: bool
 ) -> None:
-    other = tenant.keys[WhichKey.RDS]
-    tenant.kms.create_alias(AliasName=alias(WhichKey.S3), TargetKeyId=other)
+    other = tenant.keys[KeyPurpose.RDS]
+    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=other)
     behind([], listed)
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.bench.attempt(tenant.activities.reconcile_key, tenant.task(WhichKey.S3, repoint=repoint))
+        tenant.bench.attempt(tenant.activities.reconcile_key, tenant.task(KeyPurpose.S3, repoint=repoint))
 
     assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
-    behind([], listed, [], [entry(alias(WhichKey.S3), other)])
+    behind([], listed, [], [entry(alias(KeyPurpose.S3), other)])
     state = AliasState.REPOINTED if repoint else AliasState.CONFLICT
-    assert tenant.reconcile(WhichKey.S3, repoint=repoint).alias_state is state
+    assert tenant.reconcile(KeyPurpose.S3, repoint=repoint).alias_state is state
 
 
 def test_tag_on_a_later_page_is_not_written_again(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    tenant.reconcile(WhichKey.S3)
+    tenant.reconcile(KeyPurpose.S3)
     tenant.forget_calls()
     # Keys have at most 50 tags, and a page of the service has as many: it answers with fewer where it likes to.
     monkeypatch.setitem(pages._USUAL_AND_MOST, "ListResourceTags", (1, 50))
 
-    found = tenant.reconcile(WhichKey.S3)
+    found = tenant.reconcile(KeyPurpose.S3)
 
     assert found.tags_written == ()
     assert len([call for call in tenant.aws.calls("kms") if call == "ListResourceTags"]) == len(VENDOR.tenant_tags)
@@ -312,7 +312,7 @@ def test_tag_on_a_later_page_is_not_written_again(tenant: Tenant, monkeypatch: p
 )
 def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: Tenant, role: dict[str, str]) -> None:
     with pytest.raises(ApplicationError) as caught:
-        tenant.reconcile(WhichKey.S3, **role)
+        tenant.reconcile(KeyPurpose.S3, **role)
 
     problem = stop_of(caught.value)
     assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
@@ -320,19 +320,19 @@ def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: Tenant,
     assert "external id" in problem.remediation
 
 
-@pytest.mark.parametrize("undertaking", Undertaking)
-def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, undertaking: Undertaking) -> None:
-    task = tenant.task(WhichKey.S3, external_id="another").model_copy(update={"undertaking": undertaking})
+@pytest.mark.parametrize("undertaking", RequestKind)
+def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, request_kind: RequestKind) -> None:
+    task = tenant.task(KeyPurpose.S3, external_id="another").model_copy(update={"undertaking": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
         tenant.bench.settle(tenant.activities.reconcile_key, task)
 
-    assert f"start {undertaking} again" in stop_of(caught.value).remediation
+    assert f"start {request_kind} again" in stop_of(caught.value).remediation
 
 
 def test_role_can_do_nothing_else(tenant: Tenant) -> None:
     kms = tenant.aws.assumed("kms", tenant.role.role_arn, EXTERNAL_ID)
-    arn = tenant.keys[WhichKey.S3]
+    arn = tenant.keys[KeyPurpose.S3]
     attempts: tuple[Callable[[], Any], ...] = (
         lambda: kms.disable_key(KeyId=arn),
         lambda: kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7),
@@ -353,22 +353,22 @@ def test_role_can_do_nothing_else(tenant: Tenant) -> None:
 
 
 def test_key_that_is_waiting_for_its_deletion_stops_with_kms_words(tenant: Tenant) -> None:
-    tenant.kms.schedule_key_deletion(KeyId=tenant.keys[WhichKey.S3], PendingWindowInDays=7)
+    tenant.kms.schedule_key_deletion(KeyId=tenant.keys[KeyPurpose.S3], PendingWindowInDays=7)
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.reconcile(WhichKey.S3)
+        tenant.reconcile(KeyPurpose.S3)
 
     problem = stop_of(caught.value)
     assert problem.code == "kms.KMSInvalidStateException"
     assert "pending deletion" in problem.message
-    assert problem.key is WhichKey.S3
+    assert problem.key is KeyPurpose.S3
     assert Remedy.CANCEL_DELETION.value.split("-")[0] in problem.remediation.lower()
 
 
 def test_disabled_key_gets_its_name_all_the_same(tenant: Tenant) -> None:
-    tenant.kms.disable_key(KeyId=tenant.keys[WhichKey.S3])
+    tenant.kms.disable_key(KeyId=tenant.keys[KeyPurpose.S3])
 
-    assert tenant.reconcile(WhichKey.S3).alias_state is AliasState.CREATED
+    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.CREATED
 
 
 def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Tenant) -> None:
@@ -379,14 +379,14 @@ def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Ten
         "Statement": [alone, *s3_key_statements(PLATFORM.role_arn, "eu-central-1", VENDOR)],
     }
     tenant.kms.put_key_policy(
-        KeyId=tenant.keys[WhichKey.S3],
+        KeyId=tenant.keys[KeyPurpose.S3],
         PolicyName="default",
         Policy=json.dumps(policy),
         BypassPolicyLockoutSafetyCheck=True,
     )
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.reconcile(WhichKey.S3)
+        tenant.reconcile(KeyPurpose.S3)
 
     problem = stop_of(caught.value)
     assert problem.code == "kms.AccessDeniedException"
@@ -400,9 +400,9 @@ def test_cut_off_at_any_call_it_ends_in_the_same_state(
 ) -> None:
     aws.control("POST", "faults", service=service, operation="*", kind=kind, after_calls=calls_before)
 
-    tenant.reconcile(WhichKey.RDS)
+    tenant.reconcile(KeyPurpose.RDS)
 
-    assert tenant.bears(WhichKey.RDS) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(WhichKey.RDS)])
+    assert tenant.bears(KeyPurpose.RDS) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(KeyPurpose.RDS)])
     tenant.forget_calls()
-    assert tenant.reconcile(WhichKey.RDS).alias_state is AliasState.IN_PLACE
+    assert tenant.reconcile(KeyPurpose.RDS).alias_state is AliasState.IN_PLACE
     assert tenant.writes() == []

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from activities.tenant import TenantActivities
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem
-from tests.activities.conftest import PLATFORM, Bench
+from tests.activities.conftest import PLATFORM, ActivityHarness
 from tests.localaws.server import REGION
 
 
 @pytest.fixture
-def probe(bench: Bench) -> Callable[..., tuple[Problem, ...]]:
+def probe(bench: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
     activities = TenantActivities(bench.clients, PLATFORM)
 
     def probe(**changes: str) -> tuple[Problem, ...]:
@@ -27,7 +27,7 @@ def probe(bench: Bench) -> Callable[..., tuple[Problem, ...]]:
 Probe = Callable[..., tuple[Problem, ...]]
 
 
-def make_half(bench: Bench, buckets: int) -> None:
+def make_half(bench: ActivityHarness, buckets: int) -> None:
     """The cluster and the first buckets."""
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
     bench.settle(bench.database.ensure_cluster, bench.database_task)
@@ -35,18 +35,20 @@ def make_half(bench: Bench, buckets: int) -> None:
         bench.settle(bench.storage.ensure_bucket, bench.storage_task(index))
 
 
-def test_environment_on_its_keys_has_nothing_to_find(bench: Bench, probe: Probe) -> None:
+def test_environment_on_its_keys_has_nothing_to_find(bench: ActivityHarness, probe: Probe) -> None:
     bench.build()
     assert probe() == ()
 
 
-def test_bucket_that_came_into_the_blueprint_later_is_not_missed(bench: Bench, probe: Probe) -> None:
+def test_bucket_that_came_into_the_blueprint_later_is_not_missed(bench: ActivityHarness, probe: Probe) -> None:
     make_half(bench, buckets=1)
     assert probe() == ()
 
 
-@pytest.mark.parametrize("which", WhichKey)
-def test_another_key_is_found_with_the_one_that_is_right(bench: Bench, probe: Probe, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_another_key_is_found_with_the_one_that_is_right(
+    bench: ActivityHarness, probe: Probe, which: KeyPurpose
+) -> None:
     make_half(bench, buckets=2)
     other = bench.aws.key()
 
@@ -54,24 +56,24 @@ def test_another_key_is_found_with_the_one_that_is_right(bench: Bench, probe: Pr
 
     assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
     right = bench.plan.environment.key_arn(which)
-    assert problem.message.count(f"is encrypted with {right}") == (1 if which is WhichKey.RDS else 2)
+    assert problem.message.count(f"is encrypted with {right}") == (1 if which is KeyPurpose.RDS else 2)
     assert problem.remediation.endswith(f"Then start the tenant's name again with the right ARN as {which.label}.")
 
 
-def test_both_keys_of_another_environment_are_found_together(bench: Bench, probe: Probe) -> None:
+def test_both_keys_of_another_environment_are_found_together(bench: ActivityHarness, probe: Probe) -> None:
     make_half(bench, buckets=1)
     found = probe(s3_key_arn=bench.aws.s3_key(), rds_key_arn=bench.aws.rds_key())
-    assert [problem.key for problem in found] == list(WhichKey)
+    assert [problem.key for problem in found] == list(KeyPurpose)
 
 
-def test_environment_that_nobody_made_is_not_there(bench: Bench, probe: Probe) -> None:
+def test_environment_that_nobody_made_is_not_there(bench: ActivityHarness, probe: Probe) -> None:
     (problem,) = probe()
     assert (problem.code, problem.key) == ("byok.EnvironmentNotThere", None)
     assert f"no cluster byok-{bench.plan.environment.environment_id} in {REGION}" in problem.message
     assert "byok list" in problem.remediation
 
 
-def test_environment_without_a_bucket_is_not_there_yet(bench: Bench, probe: Probe) -> None:
+def test_environment_without_a_bucket_is_not_there_yet(bench: ActivityHarness, probe: Probe) -> None:
     make_half(bench, buckets=0)
     (problem,) = probe()
     assert problem.code == "byok.EnvironmentNotThere"
@@ -79,7 +81,9 @@ def test_environment_without_a_bucket_is_not_there_yet(bench: Bench, probe: Prob
         assert bucket.name in problem.message
 
 
-def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(bench: Bench, probe: Probe) -> None:
+def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(
+    bench: ActivityHarness, probe: Probe
+) -> None:
     make_half(bench, buckets=1)
     rds, s3 = bench.aws.operator("rds"), bench.aws.operator("s3")
     tag: Any = bench.plan.environment.environment_tag

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from tests.activities.conftest import Bench
+from tests.activities.conftest import ActivityHarness
 
 
-def test_happy_environment_reads_back_as_asked_for(bench: Bench) -> None:
+def test_happy_environment_reads_back_as_asked_for(bench: ActivityHarness) -> None:
     bench.build()
 
     found = bench.settle(bench.evidence.collect_evidence, bench.plan)
@@ -23,7 +23,7 @@ def test_happy_environment_reads_back_as_asked_for(bench: Bench) -> None:
     assert len(objects) == sum(len(bucket.objects) for bucket in bench.plan.buckets)  # contract 95
 
 
-def test_evidence_waits_for_a_writer_that_is_not_available_any_more(bench: Bench) -> None:
+def test_evidence_waits_for_a_writer_that_is_not_available_any_more(bench: ActivityHarness) -> None:
     bench.build()
     name = bench.plan.cluster.writer_identifier
     bench.aws.control("POST", "settings", database_seconds=3600)
@@ -35,7 +35,7 @@ def test_evidence_waits_for_a_writer_that_is_not_available_any_more(bench: Bench
     assert caught.value.type == "rds.deleting"  # it does not lead on: available counts when it is seen twice
 
 
-def test_happy_environment_calls_nothing_twice_without_need(bench: Bench) -> None:
+def test_happy_environment_calls_nothing_twice_without_need(bench: ActivityHarness) -> None:
     bench.settle(bench.keys.probe_s3_key, bench.plan.environment)  # makes the Region's probe bucket, once for ever
     bench.aws.control("DELETE", "calls")
 
@@ -61,7 +61,7 @@ def test_happy_environment_calls_nothing_twice_without_need(bench: Bench) -> Non
     assert min(polls.values()) >= 2
 
 
-def test_built_again_it_writes_nothing(bench: Bench) -> None:
+def test_built_again_it_writes_nothing(bench: ActivityHarness) -> None:
     bench.build()
     bench.aws.control("DELETE", "calls")
 

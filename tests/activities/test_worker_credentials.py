@@ -11,17 +11,17 @@ from temporalio.exceptions import ApplicationError
 from activities.aws import AwsClients
 from activities.keys import KeyActivities
 from activities.tenant import TenantActivities
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import TenantRole, TenantTask
 from byok.domain.planning import plan_tenant
-from byok.domain.problems.remediation import Remedy, Subject, remediation
+from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
 from localaws.accounts import OPERATOR_CREDENTIALS
-from tests.activities.conftest import PLATFORM, Bench, stop_of
+from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
 from tests.localaws.server import REGION, VENDOR
 from tests.workflows.scripted import naming
 
 NOBODY = "arn:aws:iam::111122223333:role/nobody"
-ADVICE = remediation(Remedy.PLATFORM_CREDENTIALS, Subject(REGION, PLATFORM.role_arn, VENDOR))
+ADVICE = remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
 
 
 def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ WAYS = [pytest.param(with_own_role, "AssumeRole"), pytest.param(with_web_identit
 
 @pytest.fixture
 def clients(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    bench: ActivityHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AwsClients:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -62,9 +62,9 @@ def clients(
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
-def test_it_is_not_taken_for_the_tenants_role(bench: Bench, clients: AwsClients, operation: str) -> None:
+def test_it_is_not_taken_for_the_tenants_role(bench: ActivityHarness, clients: AwsClients, operation: str) -> None:
     environment = bench.plan.environment
-    keys = {f"{which}_key_arn": environment.key_arn(which) for which in WhichKey}
+    keys = {f"{which}_key_arn": environment.key_arn(which) for which in KeyPurpose}
     plan = plan_tenant(naming(environment.environment_id, **keys), PLATFORM, bench.now)
     assert plan.tenant is not None
     role = TenantRole(role_arn="arn:aws:iam::444455556666:role/TenantRole", external_id="acme-1")
@@ -79,7 +79,7 @@ def test_it_is_not_taken_for_the_tenants_role(bench: Bench, clients: AwsClients,
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
-def test_a_step_on_a_key_says_so_too(bench: Bench, clients: AwsClients, operation: str) -> None:
+def test_a_step_on_a_key_says_so_too(bench: ActivityHarness, clients: AwsClients, operation: str) -> None:
     with pytest.raises(ApplicationError) as caught:
         bench.settle(KeyActivities(clients, PLATFORM).probe_s3_key, bench.plan.environment)
 

@@ -10,7 +10,7 @@ import httpx
 import pytest_asyncio
 from fastapi import FastAPI
 
-from byok.api.access import Authenticator, OpenAccess
+from byok.api.access import AnonymousAuth, Authenticator
 from byok.api.app import make_app, protected
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
@@ -69,7 +69,7 @@ async def opened(
         return door
 
     state = ApiState(
-        access or OpenAccess(), PLATFORM.role_arn, VendorProfile(), connect, "a secret of tests", settings.streams
+        access or AnonymousAuth(), PLATFORM.role_arn, VendorProfile(), connect, "a secret of tests", settings.streams
     )
     async with state.running():
         await state.opened.wait()

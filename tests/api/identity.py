@@ -12,7 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
-from byok.api.oidc import SignedTokens
+from byok.api.oidc import OidcAuth
 
 ISSUER = "https://login.example.com"
 AUDIENCE = "byok"
@@ -66,10 +66,10 @@ class Issuer:
         """Its public key as a JWK."""
         return {**RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True), "kid": self.name, "use": "sig"}
 
-    def access(self) -> SignedTokens:
+    def access(self) -> OidcAuth:
         """What verifies its tokens."""
         url = f"http://127.0.0.1:{self.server.server_port}/jwks"
-        return SignedTokens(ISSUER, AUDIENCE, url, "organisation")
+        return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
 
     def token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
         """A token that is good, but for what is said otherwise; a claim that is None is left out."""

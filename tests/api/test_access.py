@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from byok.api.access import KnownTokens, OpenAccess
+from byok.api.access import AnonymousAuth, StaticTokenAuth
 from byok.api.app import access_of
 from byok.settings import AccessToken, ApiSettings
 from byok.web import is_loopback
@@ -29,10 +29,10 @@ def issuer() -> Iterator[Issuer]:
     found.close()
 
 
-def known(organisation: str, *scopes: str) -> KnownTokens:
+def known(organisation: str, *scopes: str) -> StaticTokenAuth:
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken.model_validate({"sha256": digest, "organisation": organisation, "scopes": scopes})
-    return KnownTokens([entry])
+    return StaticTokenAuth([entry])
 
 
 async def test_good_tokens_get_in(serve: Serve, issuer: Issuer) -> None:
@@ -119,7 +119,7 @@ async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "", "http://evil.example.com"])
 async def test_pages_of_other_sites_change_nothing(serve: Serve, origin: str) -> None:
-    portal = await serve(OpenAccess())
+    portal = await serve(AnonymousAuth())
     answer = await portal.http.post(f"/v1/environments/{OURS}/cancellation", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["code"]) == (403, "byok.ForeignOrigin")
 
@@ -159,7 +159,7 @@ async def test_each_call_needs_its_scope(
 
 
 async def test_another_organisations_environment_looks_as_if_there_were_none(serve: Serve, issuer: Issuer) -> None:
-    operator = await serve(OpenAccess())
+    operator = await serve(AnonymousAuth())
     assert (await operator.http.post("/v1/environments", json=asked(THEIRS))).status_code in (200, 202)
     portal = await serve(issuer.access(), token=issuer.token("acme"))
 
@@ -205,10 +205,10 @@ async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: 
 
 
 def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
-    assert isinstance(access_of(ApiSettings()), OpenAccess)
+    assert isinstance(access_of(ApiSettings()), AnonymousAuth)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))
-    assert not isinstance(access_of(ApiSettings(tokens=(entry,))), OpenAccess)
+    assert not isinstance(access_of(ApiSettings(tokens=(entry,))), AnonymousAuth)
 
 
 @pytest.mark.parametrize(

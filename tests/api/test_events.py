@@ -8,7 +8,7 @@ from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.api.conftest import Portal, Serve, asked
 from tests.workflows.scripted import S3_KEY, refusal
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 from tests.workflows.watching import ended
 
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -54,7 +54,7 @@ async def test_who_has_heard_everything_need_not_come_back(
 
 
 async def test_after_a_replay_the_new_run_is_told(
-    portal: Portal, service: EnvironmentService, stage: Stage, environment_id: str
+    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["ensure_bucket"] = [DISABLED]
     await portal.http.post("/v1/environments", json=asked(environment_id))
@@ -87,7 +87,9 @@ class Counting(EnvironmentService):
         return await super().status(environment_id)
 
 
-async def test_two_hundred_listeners_cost_one_look_at_a_time(serve: Serve, stage: Stage, environment_id: str) -> None:
+async def test_two_hundred_listeners_cost_one_look_at_a_time(
+    serve: Serve, stage: WorkflowHarness, environment_id: str
+) -> None:
     def door() -> Counting:
         found = Counting(stage.client, stage.task_queue)
         found.looks = Counter()

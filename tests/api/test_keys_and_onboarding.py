@@ -5,20 +5,20 @@ import json
 import pytest
 import yaml
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Grantee, key_statements
 from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
 from localaws.kms.policies import default_policy
 from tests.api.conftest import Portal
 from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 KEYS = {"region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 GRANTEE = Grantee.of(PLATFORM.role_arn, REGION)
 
 
-def policy(which: WhichKey) -> str:
+def policy(which: KeyPurpose) -> str:
     document = default_policy("444455556666", REGION)
     document["Statement"] += key_statements(which, GRANTEE, VendorProfile())
     return json.dumps(document)
@@ -32,7 +32,7 @@ async def test_onboarding_values_are_filled_in(portal: Portal) -> None:
     assert "${" not in answer.text
     assert "--profile mine" in values["commands"]["deploy"]
     assert "--stack-name keys" in values["commands"]["deploy"]
-    assert values["statements"]["s3"] == key_statements(WhichKey.S3, GRANTEE, VendorProfile())
+    assert values["statements"]["s3"] == key_statements(KeyPurpose.S3, GRANTEE, VendorProfile())
 
 
 async def test_template_is_downloaded_under_its_name(portal: Portal) -> None:
@@ -43,8 +43,8 @@ async def test_template_is_downloaded_under_its_name(portal: Portal) -> None:
     assert yaml.compose(answer.text) is not None
 
 
-@pytest.mark.parametrize("which", WhichKey)
-async def test_statements_are_elements_of_a_statement_array(portal: Portal, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+async def test_statements_are_elements_of_a_statement_array(portal: Portal, which: KeyPurpose) -> None:
     answer = await portal.http.get(f"/v1/onboarding/{REGION}/statements/{which.value}")
     assert answer.json() == key_statements(which, GRANTEE, VendorProfile())  # contract 27
 
@@ -55,7 +55,7 @@ async def test_region_of_another_partition_is_refused_with_the_reason(portal: Po
     assert "aws-cn" in answer.json()["detail"]
 
 
-async def test_check_tells_all_findings_of_both_keys_at_once(portal: Portal, stage: Stage) -> None:
+async def test_check_tells_all_findings_of_both_keys_at_once(portal: Portal, stage: WorkflowHarness) -> None:
     stage.activities.script["probe_s3_key"] = [
         refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
@@ -72,7 +72,7 @@ async def test_good_keys_leave_no_finding(portal: Portal) -> None:
 
 
 async def test_policy_check_has_a_row_per_permission(portal: Portal) -> None:
-    for which in WhichKey:
+    for which in KeyPurpose:
         body = {"key": which.value, "region": REGION, "policy": policy(which)}
         right = (await portal.http.post("/v1/policy-checks", json=body)).json()
         wrong = (await portal.http.post("/v1/policy-checks", json={**body, "policy": policy(which.other)})).json()
@@ -87,7 +87,7 @@ async def test_policy_check_has_a_row_per_permission(portal: Portal) -> None:
     [
         ({"policy": "not json"}, "policy"),
         ({"policy": "{}", "key_arn": "alias/x"}, "key_arn"),
-        ({"policy": policy(WhichKey.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
+        ({"policy": policy(KeyPurpose.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
         ({"policy": "{}", "region": "nowhere"}, "region"),
         ({"policy": "{}", "key": "ebs"}, "key"),
         ({}, "policy"),

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from byok.api.access import Authenticator, Caller, OpenAccess
+from byok.api.access import AnonymousAuth, Authenticator, Caller
 from byok.api.state import ApiState
 from byok.domain.access import Scope
 from byok.domain.phases import Phase
@@ -74,7 +74,7 @@ async def serving(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIte
 
 @pytest.mark.parametrize("path", ["/v1/environments/acme/events", "/environments/acme/changes"])
 async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None:
-    state: Any = state_for(OpenAccess())
+    state: Any = state_for(AnonymousAuth())
     async with serving(state) as http:
         async with http.stream("GET", path) as staying, http.stream("GET", path) as leaving:
             await anext(staying.aiter_lines())
@@ -94,7 +94,7 @@ async def test_stream_ends_with_the_token_that_opened_it() -> None:
 
 async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended() -> None:
     path = "/v1/environments/acme/events"
-    async with serving(state_for(OpenAccess(), most_streams=1)) as http:
+    async with serving(state_for(AnonymousAuth(), most_streams=1)) as http:
         async with http.stream("GET", path) as only:
             lines = only.aiter_lines()  # kept: without it the stream would end
             await anext(lines)
@@ -113,12 +113,12 @@ async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended()
     ("host", "status"), [("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example.com", 400)]
 )
 async def test_an_open_server_answers_to_names_of_this_machine_alone(host: str, status: int) -> None:
-    async with serving(state_for(OpenAccess())) as http:
+    async with serving(state_for(AnonymousAuth())) as http:
         answer = await http.get("/health", headers={"Host": host})
     assert answer.status_code == status
 
 
 async def test_api_and_wizard_count_requests_together() -> None:
-    async with serving(state_for(OpenAccess()), ApiSettings(requests_per_minute=2)) as http:
+    async with serving(state_for(AnonymousAuth()), ApiSettings(requests_per_minute=2)) as http:
         answers = [await http.get(path) for path in ("/health", "/new", "/health", "/new")]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]

@@ -23,7 +23,7 @@ from botocore.response import StreamingBody
 
 import activities.keys
 from bench.stand_in.app import StandIn, serving
-from tests.activities.conftest import Bench, make_clients
+from tests.activities.conftest import ActivityHarness, make_clients
 from tests.localaws.server import REGION, Aws
 
 SECONDS = 0.05
@@ -86,7 +86,7 @@ def normal(value: Any) -> Any:
     return value
 
 
-class Recorded(Bench):
+class Recorded(ActivityHarness):
     """An environment's activities, and what boto3 makes of every answer to them."""
 
     def __init__(self, aws: Aws) -> None:

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
     KeyCheck,
-    KeyProof,
+    KeyProbeResult,
     Problem,
     ProvisionRequest,
     TenantOutcome,
@@ -18,11 +18,11 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Phase
-from byok.service.environments import Creation
+from byok.service.environments import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
-from byok.service.lifecycle import Replay
+from byok.service.lifecycle import ReplayResult
 from byok.service.polling import PollingWorker
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
 
 REGION = "eu-central-1"
 S3_KEY = f"arn:aws:kms:{REGION}:444455556666:key/11111111-1111-4111-8111-111111111111"
@@ -30,7 +30,7 @@ RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222
 BEGAN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def problem(key: WhichKey | None = WhichKey.S3) -> Problem:
+def problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
     """A stop, by a customer's key or by something else."""
     return Problem(
         code="s3.KMS.DisabledException" if key else "s3.TooManyBuckets",
@@ -46,7 +46,9 @@ def problem(key: WhichKey | None = WhichKey.S3) -> Problem:
     )
 
 
-def status(*phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[Waiting, ...] = ()) -> EnvironmentStatus:
+def status(
+    *phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[PendingStep, ...] = ()
+) -> EnvironmentStatus:
     """A status that went through these phases, two seconds each."""
     return EnvironmentStatus(
         environment_id="acme",
@@ -85,7 +87,7 @@ class FakeService:
     created: list[ProvisionRequest] = field(default_factory=list)
     tenant: TenantOutcome | None = None
     unnameable: tuple[Problem, ...] = ()
-    waiting: tuple[Waiting, ...] = ()
+    waiting: tuple[PendingStep, ...] = ()
     named: list[TenantRequest] = field(default_factory=list)
     checked: list[CheckKeysRequest] = field(default_factory=list)
     step: str | None = "ensure_bucket"
@@ -94,10 +96,10 @@ class FakeService:
     deleted: list[DeleteRequest] = field(default_factory=list)
     located: list[dict[str, str | None]] = field(default_factory=list)
 
-    async def create(self, request: ProvisionRequest) -> Creation:
+    async def create(self, request: ProvisionRequest) -> CreateResult:
         self._refuse()
         self.created.append(request)
-        return Creation(request.environment_id, "environment/acme", "run-1", started=self.started)
+        return CreateResult(request.environment_id, "environment/acme", "run-1", started=self.started)
 
     async def status(self, environment_id: str) -> EnvironmentStatus:
         self._refuse()
@@ -123,7 +125,7 @@ class FakeService:
     async def check(self, request: CheckKeysRequest) -> KeyCheck:
         self._refuse()
         self.checked.append(request)
-        proofs = () if self.findings else (KeyProof(key=WhichKey.S3, key_arn=S3_KEY, at=BEGAN),)
+        proofs = () if self.findings else (KeyProbeResult(key=KeyPurpose.S3, key_arn=S3_KEY, at=BEGAN),)
         return KeyCheck(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs)
 
     async def tenant_request(
@@ -150,7 +152,7 @@ class FakeService:
         )
 
     async def reconcile_tenant(
-        self, request: TenantRequest, waits_for: Callable[[Waiting], None] | None = None
+        self, request: TenantRequest, waits_for: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
         self.named.append(request)
         if waits_for is not None:
@@ -160,10 +162,10 @@ class FakeService:
             raise TenantStoppedError("Tenant acme on the keys of acme stopped", self.unnameable)
         return self.tenant or TenantOutcome(tenant=request.tenant, commands=("aws cloudformation deploy",))
 
-    async def replay(self, environment_id: str, **keys: str) -> Replay:
+    async def replay(self, environment_id: str, **keys: str) -> ReplayResult:
         self._refuse()
         self.replayed.append(keys)
-        return Replay(environment_id, "environment/acme", "run-2", self.step)
+        return ReplayResult(environment_id, "environment/acme", "run-2", self.step)
 
     async def cancel(self, environment_id: str) -> None:
         self._refuse()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.service.errors import CheckFailedError
 from tests.cli.conftest import Run
@@ -53,9 +53,9 @@ def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, serv
     assert "shows when a cluster is made" in ended.out
 
 
-@pytest.mark.parametrize(("key", "code"), [(WhichKey.S3, 3), (None, 1)])
+@pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])
 def test_check_with_findings_fails_by_whose_fault_it_is(
-    run: Run, service: FakeService, key: WhichKey | None, code: int
+    run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     service.findings = (problem(key),)
     assert run(*CHECK).code == code

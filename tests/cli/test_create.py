@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import OnFailure, Phase
 from byok.service.errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
-from byok.service.status import Waiting
+from byok.service.status import PendingStep
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
 
@@ -45,13 +45,13 @@ def test_a_file_is_the_workflows_own_input(run: Run, service: FakeService) -> No
     ("phases", "key", "code"),
     [
         ((Phase.VALIDATING_KEYS, Phase.READY), None, 0),
-        (STOPPED, WhichKey.S3, 3),
-        (STOPPED, WhichKey.RDS, 3),
+        (STOPPED, KeyPurpose.S3, 3),
+        (STOPPED, KeyPurpose.RDS, 3),
         (STOPPED, None, 1),
     ],
 )
 def test_the_exit_code_says_how_it_ended(
-    run: Run, service: FakeService, phases: tuple[Phase, ...], key: WhichKey | None, code: int
+    run: Run, service: FakeService, phases: tuple[Phase, ...], key: KeyPurpose | None, code: int
 ) -> None:
     found = (problem(key),) if phases is STOPPED else ()
     service.statuses = [status(phases[0]), status(*phases, problems=found)]
@@ -79,7 +79,7 @@ def test_a_stop_is_shown_with_awss_own_words_and_the_remedy(run: Run, service: F
 
 def test_what_is_waited_for_is_said_once(run: Run, service: FakeService) -> None:
     waiting = [
-        Waiting(activity="probe_s3_key", attempt=count, since=BEGAN, last_failure="no", last_problem=problem())
+        PendingStep(activity="probe_s3_key", attempt=count, since=BEGAN, last_failure="no", last_problem=problem())
         for count in (2, 3)
     ]
     service.statuses = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.onboarding.payload import payload_of
 from byok.onboarding.template import keys_template
 from tests.catalogue import BROKEN, VENDOR, Place
@@ -33,7 +33,7 @@ def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run)
 def test_onboarding_for_programs_has_the_same(run: Run) -> None:
     kit = run("onboarding", *WHERE, "--stack-name", "mine", "--profile", "keys", "--json").json
 
-    assert kit["statements"]["s3"] == PLACE.statements(WhichKey.S3)
+    assert kit["statements"]["s3"] == PLACE.statements(KeyPurpose.S3)
     assert kit["platform_account"] == "111122223333"  # D3
     assert "--profile keys" in kit["commands"]["deploy"]
     assert "--stack-name mine" in kit["commands"]["payload"]
@@ -123,8 +123,10 @@ def test_template_that_cannot_be_made_or_written_is_refused(run: Run, tmp_path: 
     assert "cannot be written" in ended.err
 
 
-@pytest.mark.parametrize(("name", "which"), [("s3", WhichKey.S3), ("aurora", WhichKey.RDS), ("RDS", WhichKey.RDS)])
-def test_statements_are_rendered_as_elements_of_an_array(run: Run, name: str, which: WhichKey) -> None:
+@pytest.mark.parametrize(
+    ("name", "which"), [("s3", KeyPurpose.S3), ("aurora", KeyPurpose.RDS), ("RDS", KeyPurpose.RDS)]
+)
+def test_statements_are_rendered_as_elements_of_an_array(run: Run, name: str, which: KeyPurpose) -> None:
     ended = run("policy", "render", name, *WHERE)
     assert json.loads(f"[{ended.out}]") == PLACE.statements(which)  # contract 27
 
@@ -159,7 +161,7 @@ def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
     assert "policy.StatementMissing" in ended.out
     pasted = re.search(r"^\{\n.*?^\}", ended.out, re.DOTALL | re.MULTILINE)
     assert pasted is not None
-    assert json.loads(pasted[0]) == PLACE.statements(WhichKey.S3)[0]
+    assert json.loads(pasted[0]) == PLACE.statements(KeyPurpose.S3)[0]
 
 
 def test_check_for_programs(run: Run) -> None:
@@ -200,7 +202,7 @@ def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) 
 
     assert ended.code == 0
     assert "Appended: AllowAtaccamaPlatformS3Access" in ended.err
-    assert json.loads(after.read_text())["Statement"] == [PLACE.owner, *PLACE.statements(WhichKey.S3)]
+    assert json.loads(after.read_text())["Statement"] == [PLACE.owner, *PLACE.statements(KeyPurpose.S3)]
     told = run("policy", "merge", "s3", str(before), *WHERE, "--out", str(after), "--key-arn", KEYS[0]).err
     assert f"aws kms put-key-policy --profile byok --region eu-central-1 --key-id {KEYS[0]}" in told
     assert f"--policy file://{after}" in told
@@ -210,7 +212,7 @@ def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) 
 
 
 def test_merge_that_would_lock_the_owner_out_is_refused(run: Run) -> None:
-    ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps({"Statement": PLACE.statements(WhichKey.S3)}))
+    ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps({"Statement": PLACE.statements(KeyPurpose.S3)}))
     assert ended.code == 2
     assert ended.out == ""
     assert "could change it again" in ended.err
@@ -234,7 +236,7 @@ def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
 
 def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(collection(s3=metadata(KeyState="Disabled")(right(WhichKey.S3))).model_dump_json())
+    file.write_text(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))).model_dump_json())
 
     ended = run("diagnose", str(file))
 
@@ -254,7 +256,7 @@ def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
 @pytest.mark.parametrize("unseen", [{"error": "Unable to locate credentials"}, {}])
 def test_diagnosis_that_saw_nothing_is_3_and_calls_nothing_right(run: Run, unseen: dict[str, str]) -> None:
     nothing = dict.fromkeys(("describe_key", "key_policy", "rotation", "aliases", "tags"), unseen)
-    keys = {which.value: {"arn": right(which)["arn"], **nothing} for which in WhichKey}
+    keys = {which.value: {"arn": right(which)["arn"], **nothing} for which in KeyPurpose}
     sent = collection(caller=unseen, **keys).model_dump_json()
 
     ended = run("diagnose", "-", stdin=sent)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import BucketResource, ClusterResource, Deletion, Problem, Resources
 from byok.domain.models.resources import Snapshot
 from byok.domain.phases import Phase
@@ -48,7 +48,7 @@ def deleted(snapshot: Snapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("b
     return status(Phase.DELETING, Phase.DELETED).model_copy(update={"deletion": done})
 
 
-def with_code(code: str, key: WhichKey | None = None) -> Problem:
+def with_code(code: str, key: KeyPurpose | None = None) -> Problem:
     return problem(key).model_copy(update={"code": code})
 
 
@@ -105,7 +105,7 @@ def test_replay_with_unusable_keys_asks_nobody(
     ("last", "code"),
     [
         (status(Phase.VALIDATING_KEYS, Phase.READY), 0),
-        (stopped(problem(WhichKey.S3)), 3),
+        (stopped(problem(KeyPurpose.S3)), 3),
         (stopped(problem(None)), 1),
     ],
 )
@@ -220,9 +220,9 @@ def test_deleted_environment_without_anything_says_that_too(run: Run, service: F
     assert "No snapshot of the database was taken this time." in shown
 
 
-@pytest.mark.parametrize(("key", "code"), [(None, 1), (WhichKey.RDS, 3)])
+@pytest.mark.parametrize(("key", "code"), [(None, 1), (KeyPurpose.RDS, 3)])
 def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
-    run: Run, service: FakeService, key: WhichKey | None, code: int
+    run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     left = ("byok-acme-catalog: it holds 3 objects that provisioning did not write",)
     service.statuses = [stopped(with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)]
@@ -258,21 +258,24 @@ def test_stop_says_that_nothing_is_there_and_why(
     [
         (stopped(problem(None)), ["byok replay acme"]),
         (
-            stopped(problem(WhichKey.S3)),
+            stopped(problem(KeyPurpose.S3)),
             ["byok replay acme", "byok replay acme --s3-key-arn <S3 key ARN>  with another key"],
         ),
         (
-            stopped(problem(WhichKey.RDS), problem(WhichKey.S3)),
+            stopped(problem(KeyPurpose.RDS), problem(KeyPurpose.S3)),
             [
                 "byok replay acme",
                 "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
             ],
         ),
         # What encrypts something already cannot be exchanged.
-        (stopped(problem(WhichKey.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))), ["byok replay acme"]),
+        (
+            stopped(problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
+            ["byok replay acme"],
+        ),
         # The same ARN would be refused again.
         (
-            stopped(with_code("arn.AliasNotAllowed", WhichKey.RDS)),
+            stopped(with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],
         ),
         (stopped(with_code("byok.InvalidInput")), []),

@@ -2,11 +2,11 @@
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import KeyTenant, TenantOutcome
 from byok.domain.phases import AliasState, Phase
 from byok.service.errors import EnvironmentNotReadyError
-from byok.service.status import Waiting
+from byok.service.status import PendingStep
 from tests.cli.conftest import Run
 from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
 
@@ -17,7 +17,7 @@ ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
 def outcome(state: AliasState) -> TenantOutcome:
     key = KeyTenant(
-        key=WhichKey.S3,
+        key=KeyPurpose.S3,
         key_arn=S3_KEY,
         alias=ALIAS,
         alias_state=state,
@@ -56,9 +56,9 @@ def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> 
     assert "tags left as they are" in ended.out
 
 
-@pytest.mark.parametrize(("key", "code"), [(WhichKey.S3, 3), (None, 1)])
+@pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])
 def test_key_that_cannot_be_named_fails_with_the_problem(
-    run: Run, service: FakeService, key: WhichKey | None, code: int
+    run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     service.unnameable = (problem(key),)
     ended = run("tenant", "acme", "acme", *ROLE)
@@ -131,7 +131,7 @@ def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService,
 
 def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
     found = status(Phase.READY).model_copy(
-        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (problem(WhichKey.S3),)}
+        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (problem(KeyPurpose.S3),)}
     )
     service.statuses = [found]
     ended = run("status", "acme")
@@ -153,8 +153,8 @@ def test_commands_alone_and_the_grace_are_asked_for(run: Run, service: FakeServi
 
 
 def test_what_is_waited_for_is_told_once_and_is_no_part_of_the_result(run: Run, service: FakeService) -> None:
-    refused = Waiting(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
-    service.waiting = (Waiting(activity="reconcile_key", since=BEGAN), refused, refused)
+    refused = PendingStep(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
+    service.waiting = (PendingStep(activity="reconcile_key", since=BEGAN), refused, refused)
     service.tenant = outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--json")
     assert ended.json["tenant"] == "acme"

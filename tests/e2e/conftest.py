@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
 from byok.local.ports import HOST, Ports
-from byok.local.stack import LocalStack
+from byok.local.stack import DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.breakages import good
@@ -52,7 +52,7 @@ class Finished:
 class Machine:
     """The running stack as its users see it."""
 
-    stack: LocalStack
+    stack: DevStack
     service: EnvironmentService
     aws: Aws
 
@@ -72,7 +72,7 @@ class Machine:
     def request(self, **changes: Any) -> ProvisionRequest:
         """A request for a new environment, on two perfect keys but for what is said otherwise."""
         values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
-        keys = {"s3_key_arn": WhichKey.S3, "rds_key_arn": WhichKey.RDS}
+        keys = {"s3_key_arn": KeyPurpose.S3, "rds_key_arn": KeyPurpose.RDS}
         values |= {name: good(self.aws, which) for name, which in keys.items() if name not in changes} | changes
         return ProvisionRequest.model_validate(values)
 
@@ -119,7 +119,7 @@ async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine
     """Another stack, with the server for portals and browsers."""
     settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
     data = tmp_path_factory.mktemp("web")
-    async with LocalStack(data, Ports.free(), web=True, database_seconds=0.5, settings=settings) as stack:
+    async with DevStack(data, Ports.free(), web=True, database_seconds=0.5, settings=settings) as stack:
         yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
 
 
@@ -127,5 +127,5 @@ async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine
 async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
     """One stack for the end-to-end tests of a process; each has environments and keys of its own."""
     data = tmp_path_factory.mktemp("stack")
-    async with LocalStack(data, Ports.free(), database_seconds=0.3, settings=SETTINGS) as stack:
+    async with DevStack(data, Ports.free(), database_seconds=0.3, settings=SETTINGS) as stack:
         yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))

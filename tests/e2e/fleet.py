@@ -11,7 +11,7 @@ import pytest_asyncio
 from byok.local.environment import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
-from byok.local.stack import ROOT, LocalStack
+from byok.local.stack import ROOT, DevStack
 from tests.e2e.conftest import SETTINGS, Machine
 from tests.localaws.server import Aws
 
@@ -61,7 +61,7 @@ class Fleet:
 @pytest_asyncio.fixture
 async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
     data = tmp_path_factory.mktemp("versions")
-    async with LocalStack(data, Ports.free(), worker=False, database_seconds=0.3, settings=SETTINGS) as stack:
+    async with DevStack(data, Ports.free(), worker=False, database_seconds=0.3, settings=SETTINGS) as stack:
         found = Fleet(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")))
         try:
             yield found

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import check_policy
 from byok.domain.phases import Phase
@@ -43,7 +43,7 @@ async def _disagreement(machine: Machine, case: Broken) -> str | None:
     """What a provisioning made of a case, where that is not what the check says; None where they agree."""
     policy, kms = case.policy(PLACE), machine.aws.customer("kms")
     made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])
-    other = WhichKey.RDS if case.which is WhichKey.S3 else WhichKey.S3
+    other = KeyPurpose.RDS if case.which is KeyPurpose.S3 else KeyPurpose.S3
     right = await asyncio.to_thread(good, machine.aws, other)
     request = machine.request(**{f"{case.which}_key_arn": made, f"{other}_key_arn": right})
     usable = check_policy(policy, case.which, PlatformSide(PLACE.role, REGION, made), VENDOR).usable

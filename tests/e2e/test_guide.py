@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
 from byok.onboarding.collection import collection_script
@@ -140,7 +140,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
 
     assert (await shell.succeeds(filled(PAYLOAD, stack))).rstrip("\n") == payload  # contract 109, 110
     named = dict.fromkeys(VENDOR.tenant_tags, tenant)
-    for which, arn in zip(WhichKey, keys.values(), strict=True):
+    for which, arn in zip(KeyPurpose, keys.values(), strict=True):
         assert marks(machine, arn) == ([VENDOR.alias(which, tenant)], named)  # contract 101-104, 106
     ready = await machine.run("byok", "status", environment, "--json")
     assert ready.json["phase"] == Phase.READY  # contract 107
@@ -173,7 +173,7 @@ async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed
     assert handed.code == 0, handed.err
     assert handed.json["keys"] == []  # D11
     await shell.succeeds(handed.json["commands"][1])  # D10
-    for which, arn in zip(WhichKey, json.loads(payload).values(), strict=True):
+    for which, arn in zip(KeyPurpose, json.loads(payload).values(), strict=True):
         aliases, tags = marks(machine, arn)
         assert aliases == [VENDOR.alias(which, tenant)]
         assert set(tags.values()) == {tenant}

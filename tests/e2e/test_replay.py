@@ -15,7 +15,7 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 
 from byok.contracts import environment_workflow_id
-from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.local.stack import ROOT
@@ -117,7 +117,7 @@ class Case:
     """A key that breaks when the work is nearly done."""
 
     name: str
-    which: WhichKey
+    which: KeyPurpose
     code: str
     break_it: Callable[[Any, str], object]
     mend_it: Callable[[Any, str, str], object]
@@ -131,21 +131,21 @@ def without_statement(kms: Any, arn: str) -> None:
 CASES = [
     Case(
         "disabled S3 key",
-        WhichKey.S3,
+        KeyPurpose.S3,
         "s3.KMS.DisabledException",
         lambda kms, arn: kms.disable_key(KeyId=arn),
         lambda kms, arn, _: kms.enable_key(KeyId=arn),
     ),
     Case(
         "policy without its statement",
-        WhichKey.S3,
+        KeyPurpose.S3,
         "s3.AccessDenied",
         without_statement,
         lambda kms, arn, policy: kms.put_key_policy(KeyId=arn, Policy=policy),
     ),
     Case(
         "disabled Aurora key",
-        WhichKey.RDS,
+        KeyPurpose.RDS,
         "rds.inaccessible-encryption-credentials-recoverable",
         lambda kms, arn: kms.disable_key(KeyId=arn),
         lambda kms, arn, _: kms.enable_key(KeyId=arn),
@@ -156,17 +156,17 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machine, case: Case) -> None:
     request, kms = machine.request(), machine.aws.customer("kms")
-    arn = request.s3_key_arn if case.which is WhichKey.S3 else request.rds_key_arn
+    arn = request.s3_key_arn if case.which is KeyPurpose.S3 else request.rds_key_arn
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
-    fault = late_object(request) if case.which is WhichKey.S3 else looked
+    fault = late_object(request) if case.which is KeyPurpose.S3 else looked
     stopped = await stopped_at(machine, request, lambda: case.break_it(kms, arn), **fault)
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.key_arn) == (case.code, arn)
     before = writes(machine, request)
 
     case.mend_it(kms, arn, policy)
-    if case.which is WhichKey.RDS:  # what the remedy tells the operator
+    if case.which is KeyPurpose.RDS:  # what the remedy tells the operator
         machine.aws.operator("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
     finished = await machine.run("byok", "replay", request.environment_id, "--wait", "--json")
 
@@ -178,7 +178,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machi
     assert left
     assert not set(left) & set(before), "a write that had succeeded was made again"
     took, waited = await seconds_of(machine, request.environment_id)
-    assert took - (waited if case.which is WhichKey.RDS else 0) < WRITTEN_FOR_NOTHING
+    assert took - (waited if case.which is KeyPurpose.RDS else 0) < WRITTEN_FOR_NOTHING
     assert len(machine.clusters(request.environment_id)) == len(machine.writers(request.environment_id)) == 1
 
 
@@ -186,17 +186,17 @@ async def test_replay_with_corrected_arns_goes_on_with_them(machine: Machine) ->
     request = machine.request(s3_key_arn=machine.aws.key(), rds_key_arn=machine.aws.key())  # no statement at all
     stopped = await machine.provision(request)
     assert stopped.phase is Phase.STOPPED
-    right = {which: good(machine.aws, which) for which in WhichKey}
+    right = {which: good(machine.aws, which) for which in KeyPurpose}
 
-    half = await machine.run("byok", "replay", request.environment_id, "--s3-key-arn", right[WhichKey.S3], "--wait")
+    half = await machine.run("byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait")
     assert half.code == 3, half  # the S3 key is right now, and the Aurora key is not
     assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
-    payload = json.dumps({"S3KmsKeyArn": right[WhichKey.S3], "RdsKmsKeyArn": right[WhichKey.RDS]})
+    payload = json.dumps({"S3KmsKeyArn": right[KeyPurpose.S3], "RdsKmsKeyArn": right[KeyPurpose.RDS]})
     whole = await machine.run("byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json")
 
     assert whole.code == 0, whole
-    assert {bucket["key_arn"] for bucket in whole.json["evidence"]["buckets"]} == {right[WhichKey.S3]}
-    assert [one["KmsKeyId"] for one in machine.clusters(request.environment_id)] == [right[WhichKey.RDS]]
+    assert {bucket["key_arn"] for bucket in whole.json["evidence"]["buckets"]} == {right[KeyPurpose.S3]}
+    assert [one["KmsKeyId"] for one in machine.clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
     again = await machine.run("byok", "replay", request.environment_id, "--json")
     assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
     assert "is ready: there is nothing to replay" in again.err
@@ -211,14 +211,14 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     name = request.environment_id
     await stopped_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
 
-    other = good(machine.aws, WhichKey.RDS)
+    other = good(machine.aws, KeyPurpose.RDS)
     refused = await machine.run("byok", "replay", name, "--rds-key-arn", other, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "byok.KeyCannotChange")
     assert refused.json["error"]["message"].startswith(
         f"The cluster byok-{name} is encrypted with {request.rds_key_arn}"
     )
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
-        await machine.service.replay(name, s3_key_arn=good(machine.aws, WhichKey.S3))
+        await machine.service.replay(name, s3_key_arn=good(machine.aws, KeyPurpose.S3))
 
     # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)

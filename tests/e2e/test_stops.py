@@ -8,7 +8,7 @@ from temporalio.common import WorkflowIDReusePolicy
 from byok.cli.following import exit_code
 from byok.cli.requests import content
 from byok.contracts import TASK_QUEUE, environment_workflow_id
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from tests.breakages import BREAKAGES, Breakage, good
@@ -16,7 +16,7 @@ from tests.e2e.conftest import Finished, Machine
 from tests.localaws.server import REGION
 from workflows.provision_environment import ProvisionEnvironment
 
-CASES = [(breakage, which) for breakage in BREAKAGES for which in WhichKey]
+CASES = [(breakage, which) for breakage in BREAKAGES for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
@@ -33,7 +33,7 @@ async def create(machine: Machine, environment_id: str, s3_key_arn: str, rds_key
         )
 
 
-def assert_told(problem: dict[str, str], breakage: Breakage, which: WhichKey, arn: str) -> None:
+def assert_told(problem: dict[str, str], breakage: Breakage, which: KeyPurpose, arn: str) -> None:
     assert problem["code"] == breakage.code(which)
     assert problem["message"]
     assert (problem["key"], problem["key_arn"]) == (which, arn)
@@ -45,16 +45,18 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Mach
     """What the rules refuse is typed, and one of the others; all others are asked for as the command line does it."""
     assert TYPED in {breakage.name for breakage, _ in CASES}
 
-    async def case(number: int, breakage: Breakage, which: WhichKey) -> None:
-        keys = {other: good(machine.aws, other) for other in WhichKey}
+    async def case(number: int, breakage: Breakage, which: KeyPurpose) -> None:
+        keys = {other: good(machine.aws, other) for other in KeyPurpose}
         keys[which] = breakage.make(machine.aws, which)
         name = f"stop-{number}"
 
         if breakage.by_rule or breakage.name == TYPED:
-            finished = await create(machine, name, keys[WhichKey.S3], keys[WhichKey.RDS])
+            finished = await create(machine, name, keys[KeyPurpose.S3], keys[KeyPurpose.RDS])
             code, answer = finished.code, finished.json
         else:
-            request = machine.request(environment_id=name, s3_key_arn=keys[WhichKey.S3], rds_key_arn=keys[WhichKey.RDS])
+            request = machine.request(
+                environment_id=name, s3_key_arn=keys[KeyPurpose.S3], rds_key_arn=keys[KeyPurpose.RDS]
+            )
             status = await machine.provision(request)
             code, answer = exit_code(status), content(status)
 
@@ -76,7 +78,7 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Mach
 async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: Machine) -> None:
     cases = [(breakage, which) for breakage, which in CASES if breakage.by_rule]
 
-    async def case(breakage: Breakage, which: WhichKey) -> None:
+    async def case(breakage: Breakage, which: KeyPurpose) -> None:
         arn = breakage.make(machine.aws, which)
         status = await machine.provision(machine.request(**{f"{which}_key_arn": arn}))
 
@@ -89,7 +91,7 @@ async def test_what_the_rules_find_stops_an_environment_started_from_temporal(ma
 
 
 async def test_one_key_for_both_is_refused(machine: Machine) -> None:
-    key = good(machine.aws, WhichKey.S3)
+    key = good(machine.aws, KeyPurpose.S3)
 
     finished = await create(machine, "same-key", key, key)
     status = await machine.provision(machine.request(s3_key_arn=key, rds_key_arn=key))
@@ -100,7 +102,7 @@ async def test_one_key_for_both_is_refused(machine: Machine) -> None:
 
 
 async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machine) -> None:
-    key = good(machine.aws, WhichKey.S3)
+    key = good(machine.aws, KeyPurpose.S3)
     machine.aws.customer("kms").disable_key(KeyId=key)
     request = machine.request(s3_key_arn=key, key_grace_seconds=300)
 
@@ -115,8 +117,8 @@ async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machin
     assert [call["outcome"] for call in refused if call["outcome"] != "404"] == ["KMS.DisabledException"]
 
 
-@pytest.mark.parametrize("which", WhichKey)
-async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: KeyPurpose) -> None:
     request = machine.request(**{f"{which}_key_arn": machine.aws.key()}, key_grace_seconds=2)
 
     status = await machine.provision(request)
@@ -128,8 +130,8 @@ async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: W
     assert 2 <= took < 20, "neither less than the grace that was asked for, nor the 30 s of the default"
 
 
-@pytest.mark.parametrize("which", WhichKey)
-async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machine, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machine, which: KeyPurpose) -> None:
     arn = good(machine.aws, which)
     kms = machine.aws.customer("kms")
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
@@ -146,7 +148,7 @@ async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machi
 
 
 async def test_status_tells_the_same_problem_and_exits_alike(machine: Machine) -> None:
-    arn = good(machine.aws, WhichKey.S3)
+    arn = good(machine.aws, KeyPurpose.S3)
     machine.aws.customer("kms").disable_key(KeyId=arn)
     request = machine.request(s3_key_arn=arn)
     stopped = await machine.provision(request)
@@ -158,7 +160,7 @@ async def test_status_tells_the_same_problem_and_exits_alike(machine: Machine) -
 
 
 async def test_stopped_environment_continues_once_the_key_is_fixed(machine: Machine) -> None:
-    arn = good(machine.aws, WhichKey.RDS)
+    arn = good(machine.aws, KeyPurpose.RDS)
     kms = machine.aws.customer("kms")
     kms.disable_key(KeyId=arn)
     request = machine.request(rds_key_arn=arn)

@@ -11,7 +11,7 @@ from temporalio.api.enums.v1 import TimeoutType
 from activities.aurora import cluster_settings
 from activities.buckets import make_bucket
 from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, TenantRole
 from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import plan_environment
@@ -61,7 +61,7 @@ class Named:
 
     def assert_named(self) -> None:
         """Both keys bear the tenant's alias and tags, once."""
-        for which, arn in zip(WhichKey, self.pair.arns, strict=True):
+        for which, arn in zip(KeyPurpose, self.pair.arns, strict=True):
             tenant = self.request.tenant
             expected = ([VENDOR.alias(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
             assert self.machine.stack.customer.marks(arn) == expected
@@ -136,13 +136,13 @@ class Cut:
 
         def prepare() -> Named:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
-            pair = KeyPair(good(aws, WhichKey.S3), good(aws, WhichKey.RDS))
+            pair = KeyPair(good(aws, KeyPurpose.S3), good(aws, KeyPurpose.RDS))
             _make(aws, name, pair)
             keys = {"s3_key_arn": pair.s3_key_arn, "rds_key_arn": pair.rds_key_arn, "tenant_role": role}
             more = {"tenant": f"tenant-{name}", "repoint": self.path is CROSSED, "key_grace_seconds": 0}
             request = naming(name, **keys, **more)
             if self.path is CROSSED:
-                for which, other in zip(WhichKey, reversed(pair.arns), strict=True):
+                for which, other in zip(KeyPurpose, reversed(pair.arns), strict=True):
                     alias = VENDOR.alias(which, request.tenant)
                     aws.customer("kms").create_alias(AliasName=alias, TargetKeyId=other)
             return Named(machine, pair, role, request)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from byok.blueprints import load_blueprint
 from byok.contracts import environment_workflow_id, tenant_workflow_id
-from byok.domain.arns import WhichKey, parse_key_arn
+from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
@@ -63,7 +63,7 @@ async def ready(machine: Machine, request: ProvisionRequest, status: Environment
 
 
 async def stopped(
-    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: WhichKey | None
+    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
 ) -> Verdict:
     """What is wrong with an environment that has to be STOPPED with one of these problems, and told truly."""
     verdict = Verdict()
@@ -102,11 +102,11 @@ def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> 
     for bucket in BLUEPRINT.buckets:
         if bucket.purpose in buckets:
             _filled(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
-    verdict.expect("the claims", claims(machine, request), dict.fromkeys(WhichKey, name))
+    verdict.expect("the claims", claims(machine, request), dict.fromkeys(KeyPurpose, name))
     nothing_twice(machine, request, verdict)
     if request.tenant is not None:
-        for which in WhichKey:
-            arn = request.s3_key_arn if which is WhichKey.S3 else request.rds_key_arn
+        for which in KeyPurpose:
+            arn = request.s3_key_arn if which is KeyPurpose.S3 else request.rds_key_arn
             named = ([VENDOR.alias(which, request.tenant)], dict.fromkeys(VENDOR.tenant_tags, request.tenant))
             verdict.expect(f"the name on the {which.key_name}", machine.stack.customer.marks(arn), named)
 
@@ -125,11 +125,11 @@ def _filled(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, v
     verdict.expect(f"versioning of {bucket}", s3.get_bucket_versioning(Bucket=bucket).get("Status"), "Enabled")
 
 
-def claims(machine: Machine, request: ProvisionRequest) -> dict[WhichKey, str]:
+def claims(machine: Machine, request: ProvisionRequest) -> dict[KeyPurpose, str]:
     """The environments that the two keys are claimed for."""
     s3, found = machine.aws.operator("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
-    for which, arn in zip(WhichKey, (request.s3_key_arn, request.rds_key_arn), strict=True):
+    for which, arn in zip(KeyPurpose, (request.s3_key_arn, request.rds_key_arn), strict=True):
         key = parse_key_arn(arn)
         name = f"claims/{key.account}/{key.key_id}"
         with suppress(s3.exceptions.NoSuchKey):  # there is none, or it goes at this very moment

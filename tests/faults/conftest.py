@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 
 from byok.local.ports import HOST, Ports
-from byok.local.stack import LocalStack
+from byok.local.stack import DevStack
 from tests.e2e.conftest import Machine
 from tests.faults import report
-from tests.faults.courses import Course
+from tests.faults.courses import Scenario
 from tests.faults.rig import FULL, HASTY, Rig
 from tests.faults.wire import Line
 from tests.localaws.server import Aws
@@ -40,9 +40,9 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
             "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",
         }
         data = tmp_path_factory.mktemp("stack")
-        async with LocalStack(data, ports, database_seconds=0.5, settings=settings) as stack:
+        async with DevStack(data, ports, database_seconds=0.5, settings=settings) as stack:
             rig = Rig(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")), line)
-            await rig.places(Course.PROVISION)  # the first one in a Region makes the probe bucket, too
+            await rig.places(Scenario.PROVISION)  # the first one in a Region makes the probe bucket, too
             yield rig
     sys.stdout.write("\n".join(["", *report.table(rig.results), *report.failures(rig.results), ""]))
     if "BYOK_TEST_FAULTS_REPORT" in os.environ:

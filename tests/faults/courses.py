@@ -25,7 +25,7 @@ _LAST_WRITE: Final = ("s3", "PutObject", "{env}-quality-", 1)
 """After it a bucket with an object and a cluster are there: a rollback that begins there has all kinds of work."""
 
 
-class Course(StrEnum):
+class Scenario(StrEnum):
     """What is done with an environment."""
 
     PROVISION = "provision, with a tenant's name"
@@ -34,7 +34,7 @@ class Course(StrEnum):
 
 
 @dataclass(frozen=True)
-class Place:
+class CallSite:
     """A call in a course.
 
     Attributes:
@@ -71,12 +71,12 @@ class Run:
     """
 
     machine: Machine
-    course: Course
+    course: Scenario
     request: ProvisionRequest
     since: int = 0
 
     @classmethod
-    async def prepare(cls, machine: Machine, course: Course) -> "Run":
+    async def prepare(cls, machine: Machine, course: Scenario) -> "Run":
         """Keys of its own, and what has to be there before the course begins."""
         name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_pair, name)
@@ -87,13 +87,13 @@ class Run:
             "rds_key_arn": pair.rds_key_arn,
             "key_grace_seconds": 0,
         }
-        if course is Course.PROVISION:
+        if course is Scenario.PROVISION:
             role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
             values |= {"tenant": f"tenant-{name}", "tenant_role": role}
-        if course is Course.ROLL_BACK:
+        if course is Scenario.ROLL_BACK:
             values["on_failure"] = "rollback"
         run = cls(machine, course, ProvisionRequest.model_validate(values))
-        if course is Course.DELETE:
+        if course is Scenario.DELETE:
             await machine.provision(run.request)
             calls = run.control("GET", "calls")["calls"]
             run.since = calls[-1]["number"] if calls else 0
@@ -102,12 +102,12 @@ class Run:
     async def begin(self) -> None:
         """Ask for it."""
         service = self.machine.service
-        if self.course is Course.DELETE:
+        if self.course is Scenario.DELETE:
             await service.delete(await service.delete_request(self.request.environment_id))
             return
-        if self.course is Course.ROLL_BACK:
+        if self.course is Scenario.ROLL_BACK:
             disabled = {"code": "KMS.DisabledException", "message": f"{self.request.s3_key_arn} is disabled."}
-            self.control("POST", "faults", **Place(*_LAST_WRITE).fault(self, "refuse"), **disabled)
+            self.control("POST", "faults", **CallSite(*_LAST_WRITE).fault(self, "refuse"), **disabled)
         await service.create(self.request)
 
     async def end(self, seconds: float = 300) -> EnvironmentStatus:
@@ -116,9 +116,9 @@ class Run:
 
     async def verdict(self, status: EnvironmentStatus) -> Verdict:
         """What is wrong at its end."""
-        if self.course is Course.PROVISION:
+        if self.course is Scenario.PROVISION:
             return await checker.ready(self.machine, self.request, status)
-        if self.course is Course.DELETE:
+        if self.course is Scenario.DELETE:
             return await checker.gone(self.machine, self.request, status, Phase.DELETED, snapshots=1)
         return await checker.gone(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
 
@@ -137,7 +137,7 @@ class Run:
     def _key(self, which: str) -> str:
         return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
 
-    def places(self, *, reads: bool = False) -> list[Place]:
+    def places(self, *, reads: bool = False) -> list[CallSite]:
         """Its calls so far, in their order; those that only read where they are asked for."""
         found, counts = [], Counter[tuple[str, str, str]]()
         for call in self.control("GET", "calls")["calls"]:
@@ -149,6 +149,6 @@ class Run:
             if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):
                 continue
             kind = (call["service"], call["operation"], about)
-            found.append(Place(*kind, counts[kind]))
+            found.append(CallSite(*kind, counts[kind]))
             counts[kind] += 1
         return found

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
@@ -36,7 +36,7 @@ class Past:
 
     deletes: bool
     cancelled: bool
-    suspects: frozenset[WhichKey]
+    suspects: frozenset[KeyPurpose]
     readable: bool
     snapshots: int | None
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import ProvisionRequest
-from byok.domain.phases import Phase, Undertaking
+from byok.domain.phases import Phase, RequestKind
 from byok.service.errors import (
     EnvironmentBusyError,
     EnvironmentNotFoundError,
@@ -44,7 +44,7 @@ class Breaking(StrEnum):
 
 
 @dataclass
-class Life:
+class EnvironmentModel:
     """One environment.
 
     Attributes:
@@ -59,9 +59,9 @@ class Life:
     machine: Machine
     request: ProvisionRequest
     verdict: Verdict
-    broken: set[WhichKey] = field(default_factory=set)
-    suspects: set[WhichKey] = field(default_factory=set)
-    doing: Undertaking | None = None
+    broken: set[KeyPurpose] = field(default_factory=set)
+    suspects: set[KeyPurpose] = field(default_factory=set)
+    doing: RequestKind | None = None
     cancelled: bool = False
     snapshots: int | None = None
 
@@ -76,15 +76,15 @@ class Life:
         try:
             creation = await self.machine.service.create(self.request)
         except EnvironmentBusyError:
-            self._refused("create", before, as_it_should=_runs(before) and self.doing is Undertaking.DELETION)
+            self._refused("create", before, as_it_should=_runs(before) and self.doing is RequestKind.DELETION)
             return
         if creation.started:
-            await self._begun(Undertaking.ENVIRONMENT)
+            await self._begun(RequestKind.ENVIRONMENT)
 
     async def replay(self) -> None:
         """Replay it: refused unless it is a provisioning that has stopped."""
         before = await self.status()
-        stopped = before is not None and before.phase is Phase.STOPPED and self.doing is Undertaking.ENVIRONMENT
+        stopped = before is not None and before.phase is Phase.STOPPED and self.doing is RequestKind.ENVIRONMENT
         try:
             await self.machine.service.replay(self.name)
         except EnvironmentNotFoundError:
@@ -94,7 +94,7 @@ class Life:
         else:
             if not (stopped or _runs(before)):  # it may have stopped meanwhile
                 self.verdict.lost.append(f"it was replayed, although it was {before and before.phase}")
-            await self._begun(Undertaking.ENVIRONMENT)
+            await self._begun(RequestKind.ENVIRONMENT)
 
     async def cancel(self) -> None:
         """Ask for the end of what is being done: refused where nothing is."""
@@ -123,13 +123,13 @@ class Life:
             deleted = after is not None and after.phase is Phase.DELETED
             self._refused(f"delete ({error})", before, as_it_should=untold or deleted)
         except EnvironmentBusyError:
-            self._refused("delete", before, as_it_should=_runs(before) and self.doing is Undertaking.ENVIRONMENT)
+            self._refused("delete", before, as_it_should=_runs(before) and self.doing is RequestKind.ENVIRONMENT)
         else:
             if started:
-                await self._begun(Undertaking.DELETION)
+                await self._begun(RequestKind.DELETION)
                 self.snapshots = None if _runs(before) else snapshots
 
-    async def break_key(self, which: WhichKey, how: Breaking) -> None:
+    async def break_key(self, which: KeyPurpose, how: Breaking) -> None:
         """Make a key unusable."""
         kms = self.machine.aws.customer("kms")
         if how is Breaking.DISABLED:
@@ -139,7 +139,7 @@ class Life:
         self.broken.add(which)
         self.suspects.add(which)
 
-    async def repair_key(self, which: WhichKey) -> None:
+    async def repair_key(self, which: KeyPurpose) -> None:
         """Make it usable again."""
         await asyncio.to_thread(self.machine.aws.customer("kms").enable_key, KeyId=self.arn(which))
         await asyncio.to_thread(self._put_policy, which, statements(which))
@@ -173,12 +173,12 @@ class Life:
             self.verdict.lost.append(f"it never came to rest: {await self.status()}")
             return None
         if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
-            self.suspects.add(WhichKey.RDS)
+            self.suspects.add(KeyPurpose.RDS)
         past = Past(
-            deletes=self.doing is Undertaking.DELETION,
+            deletes=self.doing is RequestKind.DELETION,
             cancelled=self.cancelled,
             suspects=frozenset(self.suspects),
-            readable=WhichKey.S3 not in self.broken,
+            readable=KeyPurpose.S3 not in self.broken,
             snapshots=self.snapshots,
         )
         self._add(await invariants.at_rest(self.machine, self.request, status, past))
@@ -187,7 +187,7 @@ class Life:
     async def put_right(self) -> None:
         """Repair what is broken as the remedies say, and ask again for what had stopped: it is finished now."""
         await self.rest()
-        for which in WhichKey:
+        for which in KeyPurpose:
             await self.repair_key(which)
         if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):  # Remedy.CLUSTER_LOST_KEY
             rds = self.machine.aws.operator("rds")
@@ -196,7 +196,7 @@ class Life:
         status = await self.status()
         if status is None or status.phase is not Phase.STOPPED or not self.verdict.survived:
             return
-        if self.doing is Undertaking.DELETION:
+        if self.doing is RequestKind.DELETION:
             await self.delete(final_snapshot=True)
             wanted = Phase.DELETED
         else:
@@ -212,15 +212,15 @@ class Life:
         except EnvironmentNotFoundError:
             return None
 
-    def arn(self, which: WhichKey) -> str:
+    def arn(self, which: KeyPurpose) -> str:
         """One of its keys."""
-        return self.request.s3_key_arn if which is WhichKey.S3 else self.request.rds_key_arn
+        return self.request.s3_key_arn if which is KeyPurpose.S3 else self.request.rds_key_arn
 
-    async def _begun(self, what: Undertaking) -> None:
+    async def _begun(self, what: RequestKind) -> None:
         self.doing, self.cancelled, self.snapshots = what, False, None
         self.suspects = set(self.broken)
         if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
-            self.suspects.add(WhichKey.RDS)
+            self.suspects.add(KeyPurpose.RDS)
 
     async def _calls(self) -> int:
         """How many calls the platform has made for it."""
@@ -234,7 +234,7 @@ class Life:
         there = [one for one in self.machine.clusters(self.name) if one["Status"] != "deleting"]
         return kept + (1 if final_snapshot and there else 0)
 
-    def _put_policy(self, which: WhichKey, own: list[dict[str, Any]]) -> None:
+    def _put_policy(self, which: KeyPurpose, own: list[dict[str, Any]]) -> None:
         policy = default_policy(CUSTOMER_ACCOUNT, REGION)
         policy["Statement"] += own
         self.machine.aws.customer("kms").put_key_policy(KeyId=self.arn(which), Policy=json.dumps(policy))

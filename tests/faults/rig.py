@@ -11,7 +11,7 @@ from typing import Any, Final
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.faults.checker import Verdict
-from tests.faults.courses import Course, Place, Run
+from tests.faults.courses import CallSite, Run, Scenario
 from tests.faults.wire import Line
 
 FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
@@ -66,8 +66,8 @@ _TOGETHER: Final = (
 class Case:
     """One thing that goes wrong in one course."""
 
-    course: Course
-    place: Place
+    course: Scenario
+    place: CallSite
     kind: Kind
 
     def __str__(self) -> str:
@@ -86,7 +86,7 @@ class Rig:
     line: Line
     results: list[tuple[str, str, Verdict]] = field(default_factory=list)
 
-    async def places(self, course: Course) -> list[Place]:
+    async def places(self, course: Scenario) -> list[CallSite]:
         """The writes of a course that nothing disturbs.
 
         Raises:
@@ -97,7 +97,7 @@ class Rig:
         verdict = await run.verdict(await run.end())
         assert verdict.survived, verdict
         found = run.places()
-        if course is Course.ROLL_BACK:  # what comes before is a provisioning's
+        if course is Scenario.ROLL_BACK:  # what comes before is a provisioning's
             found = [place for place in found if place.operation.startswith(("Delete", "Modify"))]
         return found
 
@@ -176,10 +176,12 @@ class Rig:
             assert time.monotonic() < deadline, f"it did not come to pass; held: {self.held()}, to come: {waiting}"
             await asyncio.sleep(0.1)
 
-    async def meanwhile(self, what: str, places: Sequence[Place], happening: Callable[[], Awaitable[object]]) -> None:
+    async def meanwhile(
+        self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
+    ) -> None:
         """Something happens to all environments at once, while each of them is at another call of a provisioning."""
         await self.with_patience(PATIENT)
-        runs = await asyncio.gather(*(Run.prepare(self.machine, Course.PROVISION) for _ in places))
+        runs = await asyncio.gather(*(Run.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):
             run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
         await asyncio.gather(*(run.begin() for run in runs))

@@ -4,13 +4,13 @@
 """
 
 from tests.faults.conftest import assert_survived, chosen
-from tests.faults.courses import Course
+from tests.faults.courses import Scenario
 from tests.faults.rig import Case, Kind, Rig
 
 
 async def test_fault_at_any_write_leaves_nothing_lost_and_nothing_doubled(rig: Rig) -> None:
     before, cases = len(rig.results), list[Case]()
-    for course, sample in {Course.PROVISION: 1, Course.ROLL_BACK: 1, Course.DELETE: 1}.items():
+    for course, sample in {Scenario.PROVISION: 1, Scenario.ROLL_BACK: 1, Scenario.DELETE: 1}.items():
         places = await rig.places(course)
         for number, kind in enumerate(Kind):
             turned = [*places[number:], *places[:number]]  # so that the samples of two kinds are not the same

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from tests.faults.checker import Verdict
-from tests.faults.lives import Breaking, Life
+from tests.faults.lives import Breaking, EnvironmentModel
 from tests.faults.report import failures
 from tests.faults.rig import FULL, HASTY, Rig
 
@@ -58,7 +58,7 @@ class Chosen:
     environment: int
     calls: int
     final_snapshot: bool
-    which: WhichKey
+    which: KeyPurpose
     how: Breaking
     loss: tuple[str, str]
 
@@ -68,7 +68,7 @@ choices = st.builds(
     environment=st.sampled_from([0, 0, 0, 1]),
     calls=st.integers(0, 12) | st.integers(0, 60),
     final_snapshot=st.booleans(),
-    which=st.sampled_from(WhichKey),
+    which=st.sampled_from(KeyPurpose),
     how=st.sampled_from(Breaking),
     loss=st.sampled_from(LOSSES),
 )
@@ -87,7 +87,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._verdict, self._steps, self._lives = Verdict(), list[str](), list[Life]()
+        self._verdict, self._steps, self._lives = Verdict(), list[str](), list[EnvironmentModel]()
         self._worker = True
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
@@ -99,7 +99,7 @@ class Interleaving(RuleBasedStateMachine):
         machine.aws.control("DELETE", "calls")
         machine.aws.control("POST", "settings", database_seconds=database_seconds)
         for number, on_failure in enumerate(ON_FAILURE):
-            self._lives.append(Life(machine, machine.request(on_failure=on_failure), self._verdict))
+            self._lives.append(EnvironmentModel(machine, machine.request(on_failure=on_failure), self._verdict))
             self._step(f"create {number}", self._lives[number].create)
         self.go_on(chosen)
 
@@ -108,19 +108,19 @@ class Interleaving(RuleBasedStateMachine):
         getattr(self, deed)(chosen)
 
     def create(self, chosen: Chosen) -> None:
-        self._do(f"create {chosen.environment}", chosen, Life.create)
+        self._do(f"create {chosen.environment}", chosen, EnvironmentModel.create)
         self.go_on(chosen)
 
     def replay(self, chosen: Chosen) -> None:
-        self._do(f"replay {chosen.environment}", chosen, Life.replay)
+        self._do(f"replay {chosen.environment}", chosen, EnvironmentModel.replay)
         self.go_on(chosen)
 
     def cancel(self, chosen: Chosen) -> None:
-        self._do(f"cancel {chosen.environment}", chosen, Life.cancel)
+        self._do(f"cancel {chosen.environment}", chosen, EnvironmentModel.cancel)
 
     def delete(self, chosen: Chosen) -> None:
         what = f"delete {chosen.environment} {'with' if chosen.final_snapshot else 'without'} a snapshot"
-        self._do(what, chosen, partial(Life.delete, final_snapshot=chosen.final_snapshot))
+        self._do(what, chosen, partial(EnvironmentModel.delete, final_snapshot=chosen.final_snapshot))
         self.go_on(chosen)
 
     def delete_and_think_better_of_it(self, chosen: Chosen) -> None:
@@ -129,7 +129,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def break_key(self, chosen: Chosen) -> None:
         what = f"{chosen.which.key_name} of {chosen.environment}: {chosen.how}"
-        self._do(what, chosen, partial(Life.break_key, which=chosen.which, how=chosen.how))
+        self._do(what, chosen, partial(EnvironmentModel.break_key, which=chosen.which, how=chosen.how))
 
     def repair_keys(self, _: Chosen) -> None:
         for number, life in enumerate(self._lives):
@@ -139,12 +139,12 @@ class Interleaving(RuleBasedStateMachine):
     def lose_answer(self, chosen: Chosen) -> None:
         service, operation = chosen.loss
         what = f"the answer to the next {operation} for {chosen.environment} will be lost"
-        self._do(what, chosen, partial(Life.lose_answer, service=service, operation=operation))
+        self._do(what, chosen, partial(EnvironmentModel.lose_answer, service=service, operation=operation))
 
     def go_on(self, chosen: Chosen) -> None:
         if self._worker and chosen.calls:
             what = f"{chosen.environment} goes on for {chosen.calls} calls"
-            self._do(what, chosen, partial(Life.go_on, calls=chosen.calls))
+            self._do(what, chosen, partial(EnvironmentModel.go_on, calls=chosen.calls))
 
     def worker_dies_or_comes(self, _: Chosen) -> None:
         self._worker = not self._worker
@@ -155,11 +155,11 @@ class Interleaving(RuleBasedStateMachine):
 
     def rest(self, chosen: Chosen) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} comes to rest", chosen, Life.rest)
+        self._do(f"{chosen.environment} comes to rest", chosen, EnvironmentModel.rest)
 
     def put_right(self, chosen: Chosen) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} is put right", chosen, Life.put_right)
+        self._do(f"{chosen.environment} is put right", chosen, EnvironmentModel.put_right)
 
     @invariant()
     def nothing_is_wrong(self) -> None:
@@ -178,7 +178,7 @@ class Interleaving(RuleBasedStateMachine):
             where = ", ".join(f"{number} is {life.name}" for number, life in enumerate(self._lives))
             self.rig.results.append((WHAT, f"{'; '.join(self._steps)} ({where})", self._verdict))
 
-    def _do(self, what: str, chosen: Chosen, do: Callable[[Life], Awaitable[object]]) -> None:
+    def _do(self, what: str, chosen: Chosen, do: Callable[[EnvironmentModel], Awaitable[object]]) -> None:
         if self._lives:
             self._step(what, partial(do, self._lives[chosen.environment]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from byok.contracts import PROVISION_ENVIRONMENT, TASK_QUEUE, environment_workflow_id
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from localaws.kms.policies import default_policy
@@ -15,20 +15,20 @@ from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.fleet import Fleet, fleet
 from tests.faults import checker
 from tests.faults.conftest import assert_survived, chosen
-from tests.faults.courses import Course, Place, Run
+from tests.faults.courses import CallSite, Run, Scenario
 from tests.faults.rig import AT_ONCE, FULL, HASTY, PATIENT, Rig
 from tests.localaws.server import REGION
 
 __all__ = ["fleet"]
 
 KEY_CODES = {
-    WhichKey.S3: ("s3.KMS.DisabledException", "s3.AccessDenied"),
-    WhichKey.RDS: ("rds.KMSKeyNotAccessibleFault", "rds.inaccessible-encryption-credentials-recoverable"),
+    KeyPurpose.S3: ("s3.KMS.DisabledException", "s3.AccessDenied"),
+    KeyPurpose.RDS: ("rds.KMSKeyNotAccessibleFault", "rds.inaccessible-encryption-credentials-recoverable"),
 }
 
 
 async def test_temporal_is_killed_and_starts_again(rig: Rig) -> None:
-    before, places = len(rig.results), chosen(await rig.places(Course.PROVISION), 2)
+    before, places = len(rig.results), chosen(await rig.places(Scenario.PROVISION), 2)
 
     async def kill() -> None:
         await rig.machine.stack.restart_temporal(kill=True)
@@ -40,7 +40,7 @@ async def test_temporal_is_killed_and_starts_again(rig: Rig) -> None:
 
 
 async def test_aws_is_out_of_reach_for_a_while(rig: Rig) -> None:
-    before, places = len(rig.results), chosen(await rig.places(Course.PROVISION), 2)
+    before, places = len(rig.results), chosen(await rig.places(Scenario.PROVISION), 2)
     seconds = 60 if FULL else 3
 
     async def away() -> None:
@@ -55,7 +55,7 @@ async def test_aws_is_out_of_reach_for_a_while(rig: Rig) -> None:
 
 
 async def test_of_two_workers_one_is_killed(rig: Rig) -> None:
-    before, places = len(rig.results), chosen(await rig.places(Course.PROVISION), 2)
+    before, places = len(rig.results), chosen(await rig.places(Scenario.PROVISION), 2)
     await rig.machine.stack.start_worker("worker-2")
 
     async def kill_one() -> None:
@@ -70,10 +70,10 @@ async def test_of_two_workers_one_is_killed(rig: Rig) -> None:
 async def test_worker_of_the_previous_version_beside_the_new_one(rig: Rig, fleet: Fleet) -> None:
     """It is killed in the middle of its work, and what it has begun goes on with it, and not with the new one."""
     before, machine = len(rig.results), fleet.machine
-    places = chosen(await rig.places(Course.PROVISION), 1)[:AT_ONCE]
+    places = chosen(await rig.places(Scenario.PROVISION), 1)[:AT_ONCE]
     await fleet.start("1")
     await fleet.make_current("1")
-    old = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in places))
+    old = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in places))
     for place, run in zip(places, old, strict=True):
         run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
     await asyncio.gather(*(run.begin() for run in old))
@@ -81,7 +81,7 @@ async def test_worker_of_the_previous_version_beside_the_new_one(rig: Rig, fleet
 
     await fleet.start("2")
     await fleet.make_current("2")
-    new = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in places))
+    new = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in places))
     await asyncio.gather(*(run.begin() for run in new))
     await fleet.workers.pop("1").kill()
     machine.aws.control("DELETE", "held")
@@ -99,7 +99,7 @@ async def test_worker_of_the_previous_version_beside_the_new_one(rig: Rig, fleet
 async def test_asked_for_at_two_doors_at_once_it_is_made_once(rig: Rig, tmp_path: Path) -> None:
     before = len(rig.results)
     await rig.with_patience(HASTY)
-    runs = [await Run.prepare(rig.machine, Course.PROVISION) for _ in range(10 if FULL else 2)]
+    runs = [await Run.prepare(rig.machine, Scenario.PROVISION) for _ in range(10 if FULL else 2)]
 
     async def twice(run: Run) -> None:
         file, request = tmp_path / f"{run.request.environment_id}.json", run.request
@@ -125,16 +125,16 @@ async def test_asked_for_at_two_doors_at_once_it_is_made_once(rig: Rig, tmp_path
 class Change:
     """A key that changes at a call of a provisioning, and is put right after the stop."""
 
-    place: Place
-    key: WhichKey
+    place: CallSite
+    key: KeyPurpose
 
     def __str__(self) -> str:
         return f"{self.key.key_name} disabled before {self.place}"
 
 
 async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes_it(rig: Rig) -> None:
-    before, places = len(rig.results), await rig.places(Course.PROVISION)
-    changes = chosen([Change(place, key) for key in WhichKey for place in places], 4)
+    before, places = len(rig.results), await rig.places(Scenario.PROVISION)
+    changes = chosen([Change(place, key) for key in KeyPurpose for place in places], 4)
     for first in range(0, len(changes), AT_ONCE):
         await _change(rig, changes[first : first + AT_ONCE])
 
@@ -144,7 +144,7 @@ async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes
 async def _change(rig: Rig, changes: Any) -> None:
     machine, kms = rig.machine, rig.machine.aws.customer("kms")
     await rig.with_patience(PATIENT)
-    runs = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in changes))
+    runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in changes))
     for change, run in zip(changes, runs, strict=True):
         run.control("POST", "faults", **change.place.fault(run, kind="hold_call"))
     await asyncio.gather(*(run.begin() for run in runs))
@@ -166,7 +166,7 @@ async def _change(rig: Rig, changes: Any) -> None:
     await rig.note([(*name, run) for name, run in zip(named, runs, strict=True)])
 
 
-async def _recovered(run: Run, key: WhichKey) -> None:
+async def _recovered(run: Run, key: KeyPurpose) -> None:
     """A cluster that had lost its key is started again, as the remedy says."""
     rds, name = run.machine.aws.operator("rds"), f"byok-{run.request.environment_id}"
 
@@ -174,23 +174,23 @@ async def _recovered(run: Run, key: WhichKey) -> None:
         found = run.machine.clusters(run.request.environment_id)
         return str(found[0]["Status"]) if found else None
 
-    if key is WhichKey.RDS and await asyncio.to_thread(status) == "inaccessible-encryption-credentials-recoverable":
+    if key is KeyPurpose.RDS and await asyncio.to_thread(status) == "inaccessible-encryption-credentials-recoverable":
         await asyncio.to_thread(lambda: rds.start_db_cluster(DBClusterIdentifier=name))
 
 
-def _arn(run: Run, key: WhichKey) -> str:
-    return run.request.s3_key_arn if key is WhichKey.S3 else run.request.rds_key_arn
+def _arn(run: Run, key: KeyPurpose) -> str:
+    return run.request.s3_key_arn if key is KeyPurpose.S3 else run.request.rds_key_arn
 
 
 async def test_policy_removed_while_aurora_is_being_made(rig: Rig) -> None:
     before, machine = len(rig.results), rig.machine
     await rig.with_patience(HASTY)
     machine.aws.control("POST", "settings", database_seconds=4)
-    runs = await asyncio.gather(*(Run.prepare(machine, Course.PROVISION) for _ in range(4 if FULL else 2)))
+    runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in range(4 if FULL else 2)))
     bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))
 
     async def disturbed(number: int, run: Run) -> EnvironmentStatus:
-        key, kms = list(WhichKey)[number % 2], machine.aws.customer("kms")
+        key, kms = list(KeyPurpose)[number % 2], machine.aws.customer("kms")
         policy = kms.get_key_policy(KeyId=_arn(run, key))["Policy"]
         await run.begin()
         async for status in machine.service.watch(run.request.environment_id):

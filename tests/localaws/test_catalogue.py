@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import check_policy
 from localaws.accounts import PLATFORM_ROLE_ARN
@@ -78,7 +78,7 @@ def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: 
     aws.operator("iam").create_role(RoleName=ANOTHER_ROLE, AssumeRolePolicyDocument=document)
     arn = key_with(aws, case)
 
-    if case.which is WhichKey.S3:
+    if case.which is KeyPurpose.S3:
         answer, refusal = through_s3(aws, arn), "AccessDenied"
     else:
         answer, refusal = through_rds(aws, arn), "KMSKeyNotAccessibleFault"

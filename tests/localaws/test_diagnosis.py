@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.diagnosis.diagnose import diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Finding, Severity
@@ -59,7 +59,7 @@ def seen(aws: Aws, arn: str) -> dict[str, Any]:
 
 
 def diagnosed(aws: Aws, **arns: str) -> tuple[Finding, ...]:
-    keys = {which.value: seen(aws, arns.get(which.value) or good(aws, which)) for which in WhichKey}
+    keys = {which.value: seen(aws, arns.get(which.value) or good(aws, which)) for which in KeyPurpose}
     found = {"format": FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
     return diagnose(Collection.model_validate(found), VENDOR)
 
@@ -68,9 +68,9 @@ def test_nothing_stands_in_the_way_of_two_right_keys(aws: Aws) -> None:
     assert {finding.severity for finding in diagnosed(aws)} <= {Severity.NOTE}
 
 
-@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
-def test_broken_key_is_named_first(aws: Aws, breakage: Breakage, which: WhichKey) -> None:
+def test_broken_key_is_named_first(aws: Aws, breakage: Breakage, which: KeyPurpose) -> None:
     first = diagnosed(aws, **{which.value: breakage.make(aws, which)})[0]
 
     assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
 from tests.localaws.server import REGION, VENDOR, Aws
@@ -112,8 +112,8 @@ def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks
     assert customer.payload() == keys
     names = {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
     assert names == {
-        VENDOR.alias(WhichKey.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
-        VENDOR.alias(WhichKey.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias(KeyPurpose.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias(KeyPurpose.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
     }
     for arn in keys.values():
         tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=arn)["Tags"]}

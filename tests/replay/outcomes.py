@@ -10,64 +10,64 @@ from typing import Any, Final
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import Belongings, Removal
+from byok.domain.models import OwnedResources, Removal
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, deletion, naming, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 _NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 _NOT_THE_KEY: Final = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on …")
 
 Handle = WorkflowHandle[Any, Any]
-Outcome = Callable[[Stage], Awaitable[Handle]]
+Outcome = Callable[[WorkflowHarness], Awaitable[Handle]]
 
 _DISABLED: Final = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
 _NOT_ACCESSIBLE: Final = ("rds", "KMSKeyNotAccessibleFault", f"The specified KMS key [{RDS_KEY}] isn't accessible.")
 
-_EVERYTHING: Final = Belongings(
+_EVERYTHING: Final = OwnedResources(
     instances=("byok-acme-writer",), clusters=("byok-acme",), buckets=("byok-acme-files-1", "byok-acme-former-2")
 )
 
 
-async def ready(stage: Stage) -> Handle:
+async def ready(stage: WorkflowHarness) -> Handle:
     """Everything goes well; started through our door, which publishes the first phase with the start."""
     created = await EnvironmentService(stage.client, stage.task_queue).create(request("ready"))
     return stage.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
 
-async def stopped_by_the_s3_key(stage: Stage) -> Handle:
+async def stopped_by_the_s3_key(stage: WorkflowHarness) -> Handle:
     """The probe is refused."""
     stage.activities.script["probe_s3_key"] = [refusal(*_DISABLED, Phase.VALIDATING_KEYS)]
     return await stage.start(request("stopped-by-s3-key"))
 
 
-async def stopped_by_an_arn(stage: Stage) -> Handle:
+async def stopped_by_an_arn(stage: WorkflowHarness) -> Handle:
     """A pure rule refuses both ARNs."""
     return await stage.start(request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db"))
 
 
-async def stopped_by_the_aurora_key(stage: Stage) -> Handle:
+async def stopped_by_the_aurora_key(stage: WorkflowHarness) -> Handle:
     """CreateDBCluster is refused."""
     stage.activities.script["ensure_cluster"] = [refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
     return await stage.start(request("stopped-by-aurora-key"))
 
 
-async def stopped_while_writing(stage: Stage) -> Handle:
+async def stopped_while_writing(stage: WorkflowHarness) -> Handle:
     """A write is refused while the database is being awaited."""
     _keep_waiting(stage)
     stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
     return await stage.start(request("stopped-while-writing"))
 
 
-async def rolled_back(stage: Stage) -> Handle:
+async def rolled_back(stage: WorkflowHarness) -> Handle:
     """The same, and everything is removed."""
     _keep_waiting(stage)
     stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
     return await stage.start(request("rolled-back", on_failure="rollback"))
 
 
-async def cancelled(stage: Stage) -> Handle:
+async def cancelled(stage: WorkflowHarness) -> Handle:
     """Cancelled while the database is being awaited."""
     begun = _keep_waiting(stage)
     handle = await stage.start(request("cancelled"))
@@ -76,52 +76,52 @@ async def cancelled(stage: Stage) -> Handle:
     return handle
 
 
-async def malformed_input(stage: Stage) -> Handle:
+async def malformed_input(stage: WorkflowHarness) -> Handle:
     """An input that nobody can use."""
     return await stage.client.start_workflow(
         "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=stage.task_queue
     )
 
 
-async def ready_with_a_tenant(stage: Stage) -> Handle:
+async def ready_with_a_tenant(stage: WorkflowHarness) -> Handle:
     """Both keys get the tenant's name at the end."""
     return await stage.start(request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE))
 
 
-async def ready_with_commands_for_the_tenant(stage: Stage) -> Handle:
+async def ready_with_commands_for_the_tenant(stage: WorkflowHarness) -> Handle:
     """There is no role: the commands are handed over."""
     return await stage.start(request("ready-with-commands", tenant="acme"))
 
 
-async def stopped_while_naming_the_keys(stage: Stage) -> Handle:
+async def stopped_while_naming_the_keys(stage: WorkflowHarness) -> Handle:
     """Everything is there, and a key cannot be named."""
     stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await stage.start(request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback"))
 
 
-async def tenant_named(stage: Stage) -> Handle:
+async def tenant_named(stage: WorkflowHarness) -> Handle:
     """A tenant's name by itself."""
     return await stage.name(naming("tenant-named"))
 
 
-async def tenant_stopped(stage: Stage) -> Handle:
+async def tenant_stopped(stage: WorkflowHarness) -> Handle:
     """The same, where the role may not."""
     stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await stage.name(naming("tenant-stopped"))
 
 
-async def tenant_named_in_part(stage: Stage) -> Handle:
+async def tenant_named_in_part(stage: WorkflowHarness) -> Handle:
     """One of the two keys cannot be named."""
     stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
     return await stage.name(naming("tenant-in-part"))
 
 
-async def tenant_commands(stage: Stage) -> Handle:
+async def tenant_commands(stage: WorkflowHarness) -> Handle:
     """There is no role: the commands are handed over."""
     return await stage.name(naming("tenant-commands", tenant_role=None))
 
 
-async def replayed(stage: Stage) -> Handle:
+async def replayed(stage: WorkflowHarness) -> Handle:
     """Stopped at a late step, and continued from there: the history of the reset run."""
     _keep_waiting(stage)
     stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
@@ -133,14 +133,14 @@ async def replayed(stage: Stage) -> Handle:
     return stage.client.get_workflow_handle(again.workflow_id, run_id=again.run_id)
 
 
-async def stopped_by_a_timeout(stage: Stage) -> Handle:
+async def stopped_by_a_timeout(stage: WorkflowHarness) -> Handle:
     """AWS refuses in a way that may pass until the time for the step has run out."""
     again = refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     stage.activities.script["ensure_cluster"] = [again] * 99
     return await stage.start(request("stopped-by-a-timeout"))
 
 
-async def cancelled_and_rolled_back(stage: Stage) -> Handle:
+async def cancelled_and_rolled_back(stage: WorkflowHarness) -> Handle:
     """Cancelled while the database is being awaited, and everything is removed."""
     begun = _keep_waiting(stage)
     handle = await stage.start(request("cancelled-and-rolled-back", on_failure="rollback"))
@@ -149,21 +149,21 @@ async def cancelled_and_rolled_back(stage: Stage) -> Handle:
     return handle
 
 
-async def deleted(stage: Stage) -> Handle:
+async def deleted(stage: WorkflowHarness) -> Handle:
     """Everything is removed; one of the buckets is known to the blueprint no more."""
     stage.activities.listed = [_EVERYTHING]
     return await stage.delete(deletion("deleted"))
 
 
-async def deletion_stopped(stage: Stage) -> Handle:
+async def deletion_stopped(stage: WorkflowHarness) -> Handle:
     """A bucket with somebody's data is kept."""
-    stage.activities.listed = [_EVERYTHING, Belongings(buckets=_EVERYTHING.buckets)]
+    stage.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
     kept = Removal(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
     stage.activities.removals["remove_bucket"] = kept
     return await stage.delete(deletion("deletion-stopped"))
 
 
-async def deletion_cancelled(stage: Stage) -> Handle:
+async def deletion_cancelled(stage: WorkflowHarness) -> Handle:
     """Cancelled while the cluster is being deleted."""
     begun = _keep_waiting(stage, "remove_cluster")
     stage.activities.listed = [_EVERYTHING, _EVERYTHING]
@@ -198,7 +198,7 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 )
 
 
-def _keep_waiting(stage: Stage, step: str = "ensure_writer") -> threading.Event:
+def _keep_waiting(stage: WorkflowHarness, step: str = "ensure_writer") -> threading.Event:
     begun = threading.Event()
 
     def wait() -> None:

@@ -18,7 +18,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.replay.live import failures, replayer
 from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 HISTORIES = Path(__file__).with_name("histories")
 
@@ -35,7 +35,7 @@ def history(text: str) -> WorkflowHistory:
 if "BYOK_TEST_RECORD" in os.environ:
 
     @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
-    async def test_record(outcome: Outcome, stage: Stage) -> None:
+    async def test_record(outcome: Outcome, stage: WorkflowHarness) -> None:
         handle = await outcome(stage)
         with contextlib.suppress(WorkflowFailureError):
             await handle.result()
@@ -65,7 +65,7 @@ async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, ot
         await replayer().replay_workflow(history(swapped))
 
 
-async def test_histories_of_a_running_temporal_are_replayed(stage: Stage) -> None:
+async def test_histories_of_a_running_temporal_are_replayed(stage: WorkflowHarness) -> None:
     stopped = await stopped_by_the_aurora_key(stage)
     with pytest.raises(WorkflowFailureError):
         await stopped.result()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from byok.domain.arns import (
     REGION_PATTERN,
     ArnError,
-    ArnFault,
+    ArnErrorCode,
     KeyArn,
-    WhichKey,
+    KeyPurpose,
     account_of,
     check_key_arns,
     parse_key_arn,
@@ -90,31 +90,31 @@ def test_a_printed_key_arn_reads_as_itself(key: KeyArn) -> None:
 @pytest.mark.parametrize(
     ("text", "fault", "said"),
     [
-        ("", ArnFault.NOT_AN_ARN, "empty"),
-        ("  \n", ArnFault.NOT_AN_ARN, "empty"),
-        (UUID_1, ArnFault.NOT_AN_ARN, "is a key id"),
-        (MRK, ArnFault.NOT_AN_ARN, "is a key id"),
-        ("alias/payments", ArnFault.ALIAS, "silently change what encrypts"),
-        (arn("payments", kind="alias"), ArnFault.ALIAS, "silently change what encrypts"),
-        (arn("aws/s3", kind="alias"), ArnFault.ALIAS, "silently change what encrypts"),
-        ("arn:aws:s3:::bucket", ArnFault.NOT_A_KEY, "ARN of s3"),
-        ("arn:aws:iam::111122223333:role/x", ArnFault.NOT_A_KEY, "ARN of iam"),
-        (arn(f"{UUID_1}0"), ArnFault.MALFORMED, "not a full key ARN"),
-        (arn(UUID_1.upper()), ArnFault.MALFORMED, "not a full key ARN"),
-        (arn("mrk-1234"), ArnFault.MALFORMED, "not a full key ARN"),
-        (arn(account="12345"), ArnFault.MALFORMED, "not a full key ARN"),
-        (arn(kind="grant"), ArnFault.MALFORMED, "not a full key ARN"),
-        (arn(region=""), ArnFault.MALFORMED, "does not name a Region"),
-        (arn(region="frankfurt"), ArnFault.MALFORMED, "does not name a Region"),
-        (f" {S3}", ArnFault.MALFORMED, "white space"),
-        (f"{S3}\n", ArnFault.MALFORMED, "white space"),
-        (f'"{S3}"', ArnFault.MALFORMED, "is not an ARN"),
-        (f"{S3},{RDS}", ArnFault.MALFORMED, "not a full key ARN"),
-        ("alias/\x1b[31m", ArnFault.MALFORMED, r"\x1b"),
-        ("arn:aws:kms", ArnFault.MALFORMED, "is not an ARN"),
+        ("", ArnErrorCode.NOT_AN_ARN, "empty"),
+        ("  \n", ArnErrorCode.NOT_AN_ARN, "empty"),
+        (UUID_1, ArnErrorCode.NOT_AN_ARN, "is a key id"),
+        (MRK, ArnErrorCode.NOT_AN_ARN, "is a key id"),
+        ("alias/payments", ArnErrorCode.ALIAS, "silently change what encrypts"),
+        (arn("payments", kind="alias"), ArnErrorCode.ALIAS, "silently change what encrypts"),
+        (arn("aws/s3", kind="alias"), ArnErrorCode.ALIAS, "silently change what encrypts"),
+        ("arn:aws:s3:::bucket", ArnErrorCode.NOT_A_KEY, "ARN of s3"),
+        ("arn:aws:iam::111122223333:role/x", ArnErrorCode.NOT_A_KEY, "ARN of iam"),
+        (arn(f"{UUID_1}0"), ArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(UUID_1.upper()), ArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn("mrk-1234"), ArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(account="12345"), ArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(kind="grant"), ArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(region=""), ArnErrorCode.MALFORMED, "does not name a Region"),
+        (arn(region="frankfurt"), ArnErrorCode.MALFORMED, "does not name a Region"),
+        (f" {S3}", ArnErrorCode.MALFORMED, "white space"),
+        (f"{S3}\n", ArnErrorCode.MALFORMED, "white space"),
+        (f'"{S3}"', ArnErrorCode.MALFORMED, "is not an ARN"),
+        (f"{S3},{RDS}", ArnErrorCode.MALFORMED, "not a full key ARN"),
+        ("alias/\x1b[31m", ArnErrorCode.MALFORMED, r"\x1b"),
+        ("arn:aws:kms", ArnErrorCode.MALFORMED, "is not an ARN"),
     ],
 )
-def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: ArnFault, said: str) -> None:
+def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: ArnErrorCode, said: str) -> None:
     with pytest.raises(ArnError) as refusal:  # contract 82, 83
         parse_key_arn(text)
     assert refusal.value.fault is fault
@@ -138,7 +138,7 @@ ANYTHING = st.one_of(st.text(), ALMOST)
 def test_no_text_makes_the_rules_raise(s3: str, rds: str, region: str) -> None:
     for finding in check_key_arns(s3, rds, region, PLATFORM):
         assert finding.message.isprintable(), "what a person pasted is shown, and never acts on a terminal"
-        assert finding.arn == (s3 if finding.which is WhichKey.S3 else rds)
+        assert finding.arn == (s3 if finding.which is KeyPurpose.S3 else rds)
 
 
 @given(ANYTHING)
@@ -168,20 +168,22 @@ def test_a_multi_region_key_of_the_environments_region_passes() -> None:
 @pytest.mark.parametrize(
     ("bad", "fault"),
     [
-        (arn("x", kind="alias"), ArnFault.ALIAS),  # contract 82
-        (UUID_1, ArnFault.NOT_AN_ARN),  # contract 83
-        ("arn:aws:s3:::bucket", ArnFault.NOT_A_KEY),  # contract 83
-        (arn(region="eu-west-1"), ArnFault.OTHER_REGION),  # contract 115
-        (arn(MRK, region="eu-west-1"), ArnFault.OTHER_REGION_REPLICA),  # contract 117
-        (arn(partition="aws-cn", region="cn-north-1"), ArnFault.OTHER_PARTITION),  # contract D6
-        (arn(partition="aws-cn"), ArnFault.OTHER_PARTITION),  # contract D6
-        (arn(account=PLATFORM), ArnFault.PLATFORM_ACCOUNT),  # contract 124
+        (arn("x", kind="alias"), ArnErrorCode.ALIAS),  # contract 82
+        (UUID_1, ArnErrorCode.NOT_AN_ARN),  # contract 83
+        ("arn:aws:s3:::bucket", ArnErrorCode.NOT_A_KEY),  # contract 83
+        (arn(region="eu-west-1"), ArnErrorCode.OTHER_REGION),  # contract 115
+        (arn(MRK, region="eu-west-1"), ArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
+        (arn(partition="aws-cn", region="cn-north-1"), ArnErrorCode.OTHER_PARTITION),  # contract D6
+        (arn(partition="aws-cn"), ArnErrorCode.OTHER_PARTITION),  # contract D6
+        (arn(account=PLATFORM), ArnErrorCode.PLATFORM_ACCOUNT),  # contract 124
     ],
 )
-@pytest.mark.parametrize("which", WhichKey)
-def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(bad: str, fault: ArnFault, which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(
+    bad: str, fault: ArnErrorCode, which: KeyPurpose
+) -> None:
     good = arn(UUID_2)
-    found = findings(bad, good) if which is WhichKey.S3 else findings(good, bad)
+    found = findings(bad, good) if which is KeyPurpose.S3 else findings(good, bad)
     assert found == [(which.value, fault.value)]
 
 
@@ -263,4 +265,4 @@ def test_any_other_caller_has_no_role(caller: str) -> None:
 
 
 def test_the_fields_have_the_names_of_the_wizard() -> None:
-    assert [which.label for which in WhichKey] == ["S3 key ARN", "RDS key ARN"]  # contract 28
+    assert [which.label for which in KeyPurpose] == ["S3 key ARN", "RDS key ARN"]  # contract 28

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.diagnosis.diagnose import diagnose, usable
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Severity
@@ -15,13 +15,13 @@ from tests.catalogue import BROKEN, VENDOR, Broken, Place
 
 PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
 KEYS = {
-    WhichKey.S3: "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111",
-    WhichKey.RDS: "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222",
+    KeyPurpose.S3: "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111",
+    KeyPurpose.RDS: "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222",
 }
 Facts = dict[str, Any]
 
 
-def right(which: WhichKey) -> Facts:
+def right(which: KeyPurpose) -> Facts:
     policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}
     metadata = {
         "Arn": KEYS[which],
@@ -42,7 +42,7 @@ def right(which: WhichKey) -> Facts:
 def collection(caller: Facts | None = None, **keys: Facts) -> Collection:
     facts: Facts = {"format": FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
     facts["caller"] = caller if caller is not None else {"Account": PLACE.customer}
-    keys = {which.value: keys.get(which.value, right(which)) for which in WhichKey}
+    keys = {which.value: keys.get(which.value, right(which)) for which in KeyPurpose}
     return Collection.read(json.dumps({**facts, **keys}))
 
 
@@ -105,9 +105,9 @@ def test_nothing_is_said_of_two_right_keys() -> None:
     assert diagnose(collection(), VENDOR) == ()
 
 
-@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("name", BROKEN_KEYS)
-def test_broken_key_is_named_first(name: str, which: WhichKey) -> None:
+def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
     change, code = BROKEN_KEYS[name]
 
     first = diagnose(collection(**{which.value: change(right(which))}), VENDOR)[0]
@@ -127,9 +127,9 @@ def test_broken_policy_is_named_as_by_the_check(case: Broken) -> None:
 
 
 def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
-    twice = diagnose(collection(rds=right(WhichKey.RDS) | {"arn": KEYS[WhichKey.S3]}), VENDOR)
+    twice = diagnose(collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR)
     apart = diagnose(
-        collection(rds=right(WhichKey.RDS) | {"arn": KEYS[WhichKey.RDS].replace("444455556666", "777788889999")}),
+        collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.RDS].replace("444455556666", "777788889999")}),
         VENDOR,
     )
 
@@ -139,17 +139,17 @@ def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
 
 def test_exchanged_arns_are_told_as_what_they_are() -> None:
     exchanged = {
-        which.value: right(other) for which, other in ((WhichKey.S3, WhichKey.RDS), (WhichKey.RDS, WhichKey.S3))
+        which.value: right(other) for which, other in ((KeyPurpose.S3, KeyPurpose.RDS), (KeyPurpose.RDS, KeyPurpose.S3))
     }
 
     found = diagnose(collection(**exchanged), VENDOR)
 
     assert [one.code for one in found] == ["arn.Exchanged"]
-    assert KEYS[WhichKey.S3] in found[0].remedy
+    assert KEYS[KeyPurpose.S3] in found[0].remedy
 
 
 def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
-    facts = metadata(KeyState="Disabled")(right(WhichKey.S3)) | {
+    facts = metadata(KeyState="Disabled")(right(KeyPurpose.S3)) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}
     }
     assert [one.code for one in diagnose(collection(s3=facts), VENDOR)] == ["key.Disabled", "policy.StatementMissing"]
@@ -159,13 +159,13 @@ DENIED = {"error": "An error occurred (AccessDeniedException) when calling the o
 
 
 def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
-    facts = right(WhichKey.S3) | {"describe_key": DENIED, "key_policy": DENIED}
+    facts = right(KeyPurpose.S3) | {"describe_key": DENIED, "key_policy": DENIED}
 
     (found,) = diagnose(collection(s3=facts), VENDOR)
 
     assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
     assert "kms:DescribeKey" in found.remedy
-    policy_only = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": DENIED}), VENDOR)
+    policy_only = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR)
     assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
     assert usable(policy_only) is None
 
@@ -175,7 +175,7 @@ def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
     ("answer_to", "code"), [("describe_key", "key.NotReadable"), ("key_policy", "key.PolicyNotReadable")]
 )
 def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, answer_to: str, code: str) -> None:
-    for facts in (right(WhichKey.S3) | {answer_to: absent}, without(answer_to)):
+    for facts in (right(KeyPurpose.S3) | {answer_to: absent}, without(answer_to)):
         (found,) = diagnose(collection(s3=facts), VENDOR)
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
@@ -184,15 +184,15 @@ def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, 
 
 
 def without(answer_to: str) -> Facts:
-    return {name: value for name, value in right(WhichKey.S3).items() if name != answer_to}
+    return {name: value for name, value in right(KeyPurpose.S3).items() if name != answer_to}
 
 
 def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
     assert usable(diagnose(collection(), VENDOR)) is True
-    assert usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(WhichKey.S3))), VENDOR)) is False
+    assert usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))), VENDOR)) is False
 
 
-def unseen(which: WhichKey, words: str = "denied") -> Facts:
+def unseen(which: KeyPurpose, words: str = "denied") -> Facts:
     return right(which) | {
         name: {"error": words} for name in ("describe_key", "key_policy", "rotation", "aliases", "tags")
     }
@@ -201,7 +201,7 @@ def unseen(which: WhichKey, words: str = "denied") -> Facts:
 def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts() -> None:
     caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
 
-    found = diagnose(collection(caller, s3=unseen(WhichKey.S3), rds=unseen(WhichKey.RDS)), VENDOR)
+    found = diagnose(collection(caller, s3=unseen(KeyPurpose.S3), rds=unseen(KeyPurpose.RDS)), VENDOR)
 
     assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
     assert "777788889999" in found[0].message
@@ -210,13 +210,13 @@ def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts(
 
 
 def test_what_another_account_may_see_is_examined_all_the_same() -> None:
-    facts = metadata(KeyState="Disabled")(right(WhichKey.S3)) | {"key_policy": DENIED}
+    facts = metadata(KeyState="Disabled")(right(KeyPurpose.S3)) | {"key_policy": DENIED}
 
     found = diagnose(collection({"Account": "777788889999"}, s3=facts), VENDOR)
 
     assert [(one.code, one.key) for one in found] == [
-        ("key.Disabled", WhichKey.S3),
-        ("caller.OtherAccount", WhichKey.S3),
+        ("key.Disabled", KeyPurpose.S3),
+        ("caller.OtherAccount", KeyPurpose.S3),
     ]
     assert diagnose(collection({"Account": "777788889999"}), VENDOR) == ()
 
@@ -227,7 +227,7 @@ def test_what_another_account_may_see_is_examined_all_the_same() -> None:
 )
 def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> None:
     found = diagnose(
-        collection({"error": words}, s3=unseen(WhichKey.S3, words), rds=unseen(WhichKey.RDS, words)), VENDOR
+        collection({"error": words}, s3=unseen(KeyPurpose.S3, words), rds=unseen(KeyPurpose.RDS, words)), VENDOR
     )
 
     assert [(one.code, one.severity) for one in found] == [("caller.NotSignedIn", Severity.UNKNOWN)]
@@ -247,7 +247,7 @@ def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> Non
     ],
 )
 def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[[Facts], Facts]) -> None:
-    facts = change(right(WhichKey.RDS)) | {
+    facts = change(right(KeyPurpose.RDS)) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})},
         "rotation": {"KeyRotationEnabled": False},
     }
@@ -255,25 +255,25 @@ def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[
 
 
 def test_one_key_for_both_is_told_without_a_word_on_its_policy() -> None:
-    twice = diagnose(collection(rds=right(WhichKey.S3)), VENDOR)
+    twice = diagnose(collection(rds=right(KeyPurpose.S3)), VENDOR)
     assert [one.code for one in twice] == ["arn.SameKeyTwice"]
 
 
 def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
-    (found,) = diagnose(collection(s3=metadata(KeyManager="AWS")(right(WhichKey.S3))), VENDOR)
+    (found,) = diagnose(collection(s3=metadata(KeyManager="AWS")(right(KeyPurpose.S3))), VENDOR)
     assert "one that you make yourself" in found.remedy
     assert "is not a symmetric key" not in found.remedy
 
 
 def test_answer_about_another_key_is_noticed() -> None:
-    (found,) = diagnose(collection(s3=metadata(Arn=KEYS[WhichKey.RDS])(right(WhichKey.S3))), VENDOR)
+    (found,) = diagnose(collection(s3=metadata(Arn=KEYS[KeyPurpose.RDS])(right(KeyPurpose.S3))), VENDOR)
     assert (found.code, found.severity) == ("key.OfAnotherArn", Severity.UNKNOWN)
-    assert KEYS[WhichKey.RDS] in found.message
+    assert KEYS[KeyPurpose.RDS] in found.message
 
 
 @pytest.mark.parametrize("moment", [1796172279.92, "2026-12-02T01:24:39.920000+00:00", "2026-12-02 01:24:39+01:00"])
 def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> None:
-    facts = metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(right(WhichKey.S3))
+    facts = metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(right(KeyPurpose.S3))
 
     deleted, expires = diagnose(collection(s3=facts), VENDOR)
 
@@ -283,34 +283,34 @@ def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> Non
 
 def test_words_of_aws_are_on_one_line() -> None:
     words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
-    (found,) = diagnose(collection(s3=right(WhichKey.S3) | {"describe_key": {"error": words}}), VENDOR)
+    (found,) = diagnose(collection(s3=right(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR)
     assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
 
 
 def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
-    facts = right(WhichKey.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
+    facts = right(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
 
     (found,) = diagnose(collection(rds=facts), VENDOR)
 
-    assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", WhichKey.RDS, Severity.NOTE)
+    assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", KeyPurpose.RDS, Severity.NOTE)
     assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
     assert diagnose(collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
 
 
 def test_tag_that_is_no_tenants_name_gets_into_no_command() -> None:
-    facts = right(WhichKey.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
+    facts = right(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
     assert diagnose(collection(rds=facts), VENDOR) == ()
 
 
 @pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
 def test_policy_that_no_parser_takes_is_a_finding(policy: str) -> None:
-    (found,) = diagnose(collection(s3=right(WhichKey.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
+    (found,) = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
     assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
 
 
 def test_what_does_no_harm_is_a_note() -> None:
-    pattern = VENDOR.alias(WhichKey.S3, "acme")
-    facts = right(WhichKey.S3) | {
+    pattern = VENDOR.alias(KeyPurpose.S3, "acme")
+    facts = right(KeyPurpose.S3) | {
         "rotation": {"KeyRotationEnabled": False},
         "aliases": {"Aliases": [{"AliasName": pattern}, {"AliasName": "alias/mine"}]},
         "tags": {"Tags": [{"TagKey": "aatn", "TagValue": "globex"}]},
@@ -327,6 +327,6 @@ def test_what_does_no_harm_is_a_note() -> None:
 def test_names_are_the_vendors() -> None:
     found = diagnose(collection(), VendorProfile(name="Globex"))
     assert [one for one in found if one.paste] == []  # the right ones, under other Sids
-    empty = right(WhichKey.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
+    empty = right(KeyPurpose.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
     missing = diagnose(collection(s3=empty), VendorProfile(name="Globex"))[0]
     assert "AllowGlobexPlatformS3Access" in missing.message

@@ -8,9 +8,9 @@ import pytest
 from botocore import xform_name
 from botocore.model import Shape
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.problems.aws_errors import OPERATIONS, TABLE, Outcome, classify
-from byok.domain.problems.remediation import Remedy, Subject, remediation
+from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
 from byok.domain.vendor import VendorProfile
 
 ROOT = Path(__file__).parents[2]
@@ -71,7 +71,7 @@ def test_operations_are_exactly_those_that_the_activities_call() -> None:
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.service}.{row.code}")
 def test_every_row_has_advice(row: object) -> None:
     remedy = row.remedy  # type: ignore[attr-defined]
-    subject = Subject("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), WhichKey.S3, KEY)
+    subject = RemedyContext("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), KeyPurpose.S3, KEY)
     assert remediation(remedy, subject).strip()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.vendor import VendorProfile
@@ -85,7 +85,7 @@ def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: She
     for number in range(len(MADE)):
         assert (shell.option(number, "--profile"), shell.option(number, "--region")) == ("my profile", REGION)
     owner = owner_statement("arn:aws:iam::444455556666:root")
-    for call, which in ((1, WhichKey.S3), (2, WhichKey.RDS)):
+    for call, which in ((1, KeyPurpose.S3), (2, KeyPurpose.RDS)):
         expected = key_policy(owner, key_statements(which, Grantee.of(ROLE, REGION), VENDOR))  # contract 56-58
         assert json.loads(shell.option(call, "--policy")) == expected
 

@@ -15,7 +15,7 @@ import pytest
 from byok.local import leash
 from byok.local.environment import children_environment, client_environment, write_exports
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child, LocalStackError
+from byok.local.processes import Child, DevStackError
 
 
 async def never() -> bool:
@@ -31,7 +31,7 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(LocalStackError, match=rf"Port {port} is taken.*--ui-port"):
+        with pytest.raises(DevStackError, match=rf"Port {port} is taken.*--ui-port"):
             replace(Ports.free(), ui=port).must_be_free()
 
 
@@ -45,13 +45,13 @@ def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
 
 
 def test_two_equal_ports_are_refused() -> None:
-    with pytest.raises(LocalStackError, match="have to differ: --temporal-port 7000, --ui-port 7000"):
+    with pytest.raises(DevStackError, match="have to differ: --temporal-port 7000, --ui-port 7000"):
         Ports(7000, 7000, 7001, 7002).must_be_free()
 
 
 async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
     child = await start(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
-    with pytest.raises(LocalStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
+    with pytest.raises(DevStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
         await child.answers(never, 20)
 
 
@@ -65,7 +65,7 @@ async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_
 
 async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
     child = await start(tmp_path, "import time; time.sleep(60)")
-    with pytest.raises(LocalStackError, match=r"does not answer within 0\.1 s"):
+    with pytest.raises(DevStackError, match=r"does not answer within 0\.1 s"):
         await child.answers(never, 0.1)
     await child.kill()
 

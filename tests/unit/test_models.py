@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     BucketResource,
     CheckKeysRequest,
     ClusterResource,
-    KeyProof,
+    KeyProbeResult,
     Problem,
     Progress,
     ProvisionRequest,
@@ -71,8 +71,8 @@ def test_a_provision_request_is_also_one_for_a_check() -> None:
 
 
 def test_a_record_of_a_newer_worker_can_be_read() -> None:
-    proof = KeyProof(key=WhichKey.S3, key_arn=S3, at=AT)
-    assert KeyProof.model_validate({**proof.model_dump(mode="json"), "of_tomorrow": 1}) == proof
+    proof = KeyProbeResult(key=KeyPurpose.S3, key_arn=S3, at=AT)
+    assert KeyProbeResult.model_validate({**proof.model_dump(mode="json"), "of_tomorrow": 1}) == proof
 
 
 def test_nothing_that_crosses_temporal_can_be_changed_in_place() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import WhichKey, partition_of
+from byok.domain.arns import KeyPurpose, partition_of
 from byok.domain.iam.evaluator import Access, Caller, evaluate
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.customer_commands import CustomerCommands
@@ -22,7 +22,7 @@ from localaws.cloudformation.template import Scope, read_template
 CUSTOMER = "444455556666"
 REGIONS = ("eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1")
 VENDORS = (VendorProfile(), VendorProfile(name="Globex", resource_prefix="globex", tag_prefix="globex"))
-Policies = dict[WhichKey, dict[str, Any]]
+Policies = dict[KeyPurpose, dict[str, Any]]
 
 
 def role(region: str) -> str:
@@ -35,7 +35,7 @@ def by_template(region: str, vendor: VendorProfile) -> Policies:
     pseudo = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::Partition": partition_of(region)}
     resources = template.section("Resources")
     scope = Scope(template, parameters, pseudo)
-    names = {WhichKey.S3: "S3Key", WhichKey.RDS: "RdsKey"}
+    names = {KeyPurpose.S3: "S3Key", KeyPurpose.RDS: "RdsKey"}
     return {which: scope.value(resources[name]["Properties"]["KeyPolicy"]) for which, name in names.items()}
 
 
@@ -45,7 +45,7 @@ def by_terraform(region: str, vendor: VendorProfile) -> Policies:
         r'resource "aws_kms_key" "(\w+)".*?jsonencode\((\{.*?\n  \})\)', text, re.DOTALL
     )
     account = re.compile(r'format\("([^"]*)%s([^"]*)", data\.aws_caller_identity\.owner\.account_id\)')
-    return {WhichKey(name): json.loads(account.sub(rf'"\g<1>{CUSTOMER}\g<2>"', policy)) for name, policy in policies}
+    return {KeyPurpose(name): json.loads(account.sub(rf'"\g<1>{CUSTOMER}\g<2>"', policy)) for name, policy in policies}
 
 
 def by_commands(region: str, vendor: VendorProfile) -> Policies:
@@ -53,7 +53,7 @@ def by_commands(region: str, vendor: VendorProfile) -> Policies:
     documents = [
         json.loads(text) for text in re.findall(r"--policy '(.*?)'\)", text.replace(INSERTED, CUSTOMER), re.DOTALL)
     ]
-    return dict(zip(WhichKey, documents, strict=True))
+    return dict(zip(KeyPurpose, documents, strict=True))
 
 
 INSERTED = "'\"$ACCOUNT\"'"
@@ -62,7 +62,7 @@ INSERTED = "'\"$ACCOUNT\"'"
 def by_statements(region: str, vendor: VendorProfile) -> Policies:
     owner = owner_statement(f"arn:{partition_of(region)}:iam::{CUSTOMER}:root")
     grantee = Grantee.of(role(region), region)
-    return {which: key_policy(owner, key_statements(which, grantee, vendor)) for which in WhichKey}
+    return {which: key_policy(owner, key_statements(which, grantee, vendor)) for which in KeyPurpose}
 
 
 def calls(region: str) -> list[Access]:
@@ -102,9 +102,9 @@ def test_every_artefact_allows_and_denies_the_same_calls(
 ) -> None:
     made, meant = artefact(region, vendor), by_statements(region, vendor)  # contract 33, 74-80
 
-    assert set(made) == set(WhichKey)
+    assert set(made) == set(KeyPurpose)
     allowed = 0
-    for which in WhichKey:
+    for which in KeyPurpose:
         for access in calls(region):
             expected = evaluate(meant[which], access)
             assert evaluate(made[which], access) == expected
@@ -123,7 +123,7 @@ def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
         commands.deploy("acme"),
         commands.payload(),
         commands.create_keys(),
-        commands.name_key(WhichKey.S3, keys[0], "acme"),
+        commands.name_key(KeyPurpose.S3, keys[0], "acme"),
         commands.deploy_tenant_role(keys[0], keys[1], "external-id"),
         *commands.name_keys(keys[0], keys[1], "acme"),
     ]
@@ -167,7 +167,7 @@ def test_another_vendor_changes_every_name_in_every_artefact(template: Callable[
         commands.create_keys(),
         commands.deploy("acme"),
         commands.payload(),
-        commands.name_key(WhichKey.RDS, "arn:aws:kms:eu-central-1:444455556666:key/1", "acme"),
+        commands.name_key(KeyPurpose.RDS, "arn:aws:kms:eu-central-1:444455556666:key/1", "acme"),
     ]
     for text in artefacts:
         assert "globex" in text.lower()

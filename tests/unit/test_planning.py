@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import Blueprint, BucketBlueprint, InitialObject
 from byok.domain.models import CheckKeysRequest, EnvironmentPlan, ProvisionRequest
 from byok.domain.planning import Platform, plan_environment, plan_key_check
@@ -54,7 +54,7 @@ def test_two_environments_share_no_name() -> None:
 def test_the_plan_carries_what_the_activities_need_of_the_request() -> None:
     environment = plan_environment(request(), PLATFORM, AT, RUN).environment
     assert (environment.s3_key_arn, environment.rds_key_arn) == (S3, RDS)  # contract 84
-    assert (environment.key_arn(WhichKey.S3), environment.key_arn(WhichKey.RDS)) == (S3, RDS)
+    assert (environment.key_arn(KeyPurpose.S3), environment.key_arn(KeyPurpose.RDS)) == (S3, RDS)
     assert environment.key_grace_seconds == 7  # contract D14
     assert environment.tags[environment.environment_tag] == "acme"
     assert environment.tags[environment.run_tag] == environment.run_id == RUN

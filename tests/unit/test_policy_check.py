@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.document import PolicyDocumentError, decode, read_policy
 from byok.domain.iam.check.report import PolicyReport, Verdict, check_policy
@@ -19,7 +19,7 @@ SIDE = PlatformSide(PLACE.role, PLACE.region)
 ARN = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 
 
-def check(policy: dict[str, Any], which: WhichKey, vendor: VendorProfile = VENDOR) -> PolicyReport:
+def check(policy: dict[str, Any], which: KeyPurpose, vendor: VendorProfile = VENDOR) -> PolicyReport:
     return check_policy(policy, which, SIDE, vendor)
 
 
@@ -61,8 +61,8 @@ def test_what_is_to_be_pasted_puts_the_policy_right(case: Broken) -> None:
     raise AssertionError("the remedies do not end")
 
 
-@pytest.mark.parametrize("which", WhichKey)
-def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it(which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it(which: KeyPurpose) -> None:
     report = check({"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}, which)
 
     permissions = {action for statement in PLACE.statements(which) for action in statement["Action"]}
@@ -72,11 +72,11 @@ def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it
 
 
 def test_both_statements_are_given_where_both_are_missing() -> None:
-    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(WhichKey.S3)]}
+    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(KeyPurpose.S3)]}
 
-    (finding,) = check(policy, WhichKey.RDS).findings
+    (finding,) = check(policy, KeyPurpose.RDS).findings
 
-    assert list(finding.paste) == PLACE.statements(WhichKey.RDS)
+    assert list(finding.paste) == PLACE.statements(KeyPurpose.RDS)
     assert "these statements" in finding.remedy
 
 
@@ -85,7 +85,7 @@ def test_findings_that_stop_come_before_those_that_do_not() -> None:
     del policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"]
     policy["Statement"][2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"] = "false"
 
-    found = check(policy, WhichKey.RDS).findings
+    found = check(policy, KeyPurpose.RDS).findings
 
     assert [finding.severity for finding in found] == [Severity.STOPS, Severity.TOO_WIDE]
     assert "directly" in found[1].message
@@ -95,15 +95,15 @@ def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
     policy = BROKEN[0].policy(PLACE)
     policy["Statement"][1]["Resource"] = ARN
 
-    assert check(policy, WhichKey.S3).usable is None
-    known = check_policy(policy, WhichKey.S3, PlatformSide(PLACE.role, PLACE.region, ARN), VENDOR)
+    assert check(policy, KeyPurpose.S3).usable is None
+    known = check_policy(policy, KeyPurpose.S3, PlatformSide(PLACE.role, PLACE.region, ARN), VENDOR)
     assert known.usable is True
 
 
 def test_names_are_the_vendors() -> None:
     globex = VendorProfile(name="Globex")
 
-    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner]}, WhichKey.S3, globex)
+    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner]}, KeyPurpose.S3, globex)
 
     assert [one["Sid"] for one in report.findings[0].paste] == ["AllowGlobexPlatformS3Access"]
 
@@ -188,7 +188,7 @@ def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None
     for condition in ({"StringIs": {"aws:PrincipalTag/a": "b"}}, {"NumericEquals": {"aws:PrincipalAccount": "many"}}):
         policy["Statement"].insert(1, {**strange, "Condition": condition})
 
-    assert check(read_policy(json.dumps(policy)), WhichKey.S3).usable is True
+    assert check(read_policy(json.dumps(policy)), KeyPurpose.S3).usable is True
 
 
 @pytest.mark.parametrize("statement", [{"Effect": "Deny", "Resource": ARN}, {"Effect": "Deny", "NotResource": ARN}])
@@ -196,8 +196,8 @@ def test_which_key_a_deny_names_cannot_be_said_unless_the_key_is_known(statement
     policy = BROKEN[0].policy(PLACE)
     policy["Statement"].append({"Sid": "Guard", "Principal": "*", "Action": "kms:*", **statement})
 
-    assert check(policy, WhichKey.S3).usable is None
-    known = check_policy(policy, WhichKey.S3, PlatformSide(PLACE.role, PLACE.region, ARN), VENDOR)
+    assert check(policy, KeyPurpose.S3).usable is None
+    known = check_policy(policy, KeyPurpose.S3, PlatformSide(PLACE.role, PLACE.region, ARN), VENDOR)
     assert known.usable is ("NotResource" in statement)
 
 
@@ -205,11 +205,11 @@ def test_doubt_about_what_allows_comes_with_what_to_paste() -> None:
     condition = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
     perhaps = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": condition}
 
-    (finding,) = check({"Statement": [PLACE.owner, perhaps]}, WhichKey.S3).findings
+    (finding,) = check({"Statement": [PLACE.owner, perhaps]}, KeyPurpose.S3).findings
 
     assert (finding.code, finding.severity) == ("policy.CannotBeSaid", Severity.UNKNOWN)
     assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID wants o-1")
-    assert list(finding.paste) == PLACE.statements(WhichKey.S3)
+    assert list(finding.paste) == PLACE.statements(KeyPurpose.S3)
 
 
 @pytest.mark.parametrize("case", [case for case in BROKEN if "nothing but" in case.name], ids=name)
@@ -232,17 +232,17 @@ def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effe
     policy = BROKEN[0].policy(PLACE)
     del policy["Statement"][1][element]
 
-    first = check(read_policy(json.dumps(policy), on_a_key=True), WhichKey.S3).findings[0]
+    first = check(read_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
 
     assert f"It has no {element}, and so no effect" in first.message
-    assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.statements(WhichKey.S3))
+    assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.statements(KeyPurpose.S3))
 
 
 def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
     policy = BROKEN[0].policy(PLACE)
     policy["Statement"].append({"Sid": "Old", "Effect": "Deny", "Principal": "*", "Action": "kms:*"})
 
-    report = check(read_policy(json.dumps(policy), on_a_key=True), WhichKey.S3)
+    report = check(read_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
 
     assert (report.usable, report.findings) == (True, ())
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import check_policy
@@ -20,11 +20,11 @@ KEY = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-1111111
 OWNED: dict[str, Any] = {"Version": "2012-10-17", "Id": "key-consolepolicy-3", "Statement": [PLACE.owner]}
 
 
-def merge(text: str, which: WhichKey = WhichKey.RDS) -> Any:
+def merge(text: str, which: KeyPurpose = KeyPurpose.RDS) -> Any:
     return merge_policy(text, which, PLACE.role, PLACE.region, VENDOR)
 
 
-@pytest.mark.parametrize("which", WhichKey)
+@pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize(
     "text",
     [
@@ -39,7 +39,7 @@ def merge(text: str, which: WhichKey = WhichKey.RDS) -> Any:
         json.dumps({"Version": "2012-10-17", "Statement": PLACE.owner}, indent=2),
     ],
 )
-def test_statements_are_appended_and_nothing_else_changes(text: str, which: WhichKey) -> None:
+def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyPurpose) -> None:
     merged = merge(text, which)
 
     ours = PLACE.statements(which)
@@ -56,13 +56,13 @@ def test_statements_are_appended_and_nothing_else_changes(text: str, which: Whic
 
 
 def test_appended_statement_looks_like_its_neighbours() -> None:
-    assert merge(json.dumps(OWNED, indent=3), WhichKey.S3).text == json.dumps(
-        {**OWNED, "Statement": [PLACE.owner, *PLACE.statements(WhichKey.S3)]}, indent=3
+    assert merge(json.dumps(OWNED, indent=3), KeyPurpose.S3).text == json.dumps(
+        {**OWNED, "Statement": [PLACE.owner, *PLACE.statements(KeyPurpose.S3)]}, indent=3
     )
 
 
-@pytest.mark.parametrize("which", WhichKey)
-def test_policy_that_has_them_is_returned_to_the_byte(which: WhichKey) -> None:
+@pytest.mark.parametrize("which", KeyPurpose)
+def test_policy_that_has_them_is_returned_to_the_byte(which: KeyPurpose) -> None:
     once = merge(json.dumps(OWNED, indent=2), which)
 
     twice = merge(once.text, which)
@@ -91,25 +91,25 @@ def test_merged_policy_is_usable_unless_somebody_denies(case: Broken) -> None:
 
 
 def test_outdated_statement_is_replaced_where_it_stands() -> None:
-    old = json.loads(json.dumps(PLACE.statements(WhichKey.S3)[0]).replace("eu-central-1", "eu-west-1"))
+    old = json.loads(json.dumps(PLACE.statements(KeyPurpose.S3)[0]).replace("eu-central-1", "eu-west-1"))
     last = {"Sid": "Auditors", "Effect": "Allow", "Principal": "*", "Action": "kms:ListGrants", "Resource": "*"}
 
-    merged = merge(json.dumps({**OWNED, "Statement": [PLACE.owner, old, last]}, indent=2), WhichKey.S3)
+    merged = merge(json.dumps({**OWNED, "Statement": [PLACE.owner, old, last]}, indent=2), KeyPurpose.S3)
 
-    assert json.loads(merged.text)["Statement"] == [PLACE.owner, *PLACE.statements(WhichKey.S3), last]
+    assert json.loads(merged.text)["Statement"] == [PLACE.owner, *PLACE.statements(KeyPurpose.S3), last]
     assert (merged.added, merged.replaced) == ((), ("AllowAtaccamaPlatformS3Access",))
 
 
 def test_answer_of_get_key_policy_becomes_the_document() -> None:
     answer = json.dumps({"Policy": json.dumps(OWNED, indent=2), "PolicyName": "default"})
 
-    assert json.loads(merge(answer).text)["Statement"] == [PLACE.owner, *PLACE.statements(WhichKey.RDS)]
+    assert json.loads(merge(answer).text)["Statement"] == [PLACE.owner, *PLACE.statements(KeyPurpose.RDS)]
 
 
 @pytest.mark.parametrize(
     "statements",
     [
-        PLACE.statements(WhichKey.S3),  # nobody but the platform
+        PLACE.statements(KeyPurpose.S3),  # nobody but the platform
         [{**PLACE.owner, "Action": "kms:Decrypt"}],
         [{**PLACE.owner, "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}],
         [PLACE.owner, {**PLACE.owner, "Sid": "No", "Effect": "Deny"}],
@@ -134,7 +134,7 @@ def test_answer_of_get_key_policy_becomes_the_document() -> None:
 )
 def test_result_that_locks_the_owner_out_is_refused(statements: list[Any]) -> None:
     with pytest.raises(PolicyMergeError, match="nobody in the key's own account") as caught:
-        merge(json.dumps({"Version": "2012-10-17", "Statement": statements}), WhichKey.S3)
+        merge(json.dumps({"Version": "2012-10-17", "Statement": statements}), KeyPurpose.S3)
     assert caught.value.code == "policy.LockedOut"
 
 
@@ -154,9 +154,9 @@ def test_deny_that_excepts_the_key_leaves_control() -> None:
 def test_another_accounts_control_is_none_where_the_key_is_known() -> None:
     text = json.dumps({**OWNED, "Statement": [{**PLACE.owner, "Principal": {"AWS": "999988887777"}}]})
 
-    assert merge(text, WhichKey.S3).changed  # for all that is known, it may be that account's key
+    assert merge(text, KeyPurpose.S3).changed  # for all that is known, it may be that account's key
     with pytest.raises(PolicyMergeError, match="nobody in the key's own account"):
-        merge_policy(text, WhichKey.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
+        merge_policy(text, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_another_accounts_control_is_none_where_the_key_is_known() -> None:
     ],
 )
 def test_what_is_the_owners_own_under_a_sid_of_ours_is_not_lost(change: dict[str, Any], words: str) -> None:
-    theirs = PLACE.statements(WhichKey.S3)[0] | change
+    theirs = PLACE.statements(KeyPurpose.S3)[0] | change
     with pytest.raises(PolicyMergeError, match=words) as caught:
-        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, theirs]}), WhichKey.S3)
+        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, theirs]}), KeyPurpose.S3)
     assert caught.value.code == "policy.SidTaken"
 
 
 def test_statement_that_means_the_same_is_left_as_it_is_written() -> None:
-    describe, grants = PLACE.statements(WhichKey.RDS)
+    describe, grants = PLACE.statements(KeyPurpose.RDS)
     same = {
         **grants,
         "Principal": {"AWS": [PLACE.role]},
@@ -202,9 +202,9 @@ def test_policy_wrapped_more_than_once_is_refused(text: str) -> None:
 
 
 def test_sid_of_ours_that_is_there_twice_is_refused() -> None:
-    ours = PLACE.statements(WhichKey.S3)
+    ours = PLACE.statements(KeyPurpose.S3)
     with pytest.raises(PolicyMergeError, match="leave one"):
-        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, *ours, *ours]}), WhichKey.S3)
+        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, *ours, *ours]}), KeyPurpose.S3)
 
 
 def test_policy_that_would_be_too_large_is_refused() -> None:
@@ -225,9 +225,9 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
     sids=st.lists(_TEXT, max_size=4),
     indent=st.sampled_from([None, 0, 1, 2, 4, "\t"]),
     ascii_only=st.booleans(),
-    which=st.sampled_from(WhichKey),
+    which=st.sampled_from(KeyPurpose),
 )
-def test_any_policy_keeps_what_it_had(sids: list[str], indent: Any, ascii_only: bool, which: WhichKey) -> None:
+def test_any_policy_keeps_what_it_had(sids: list[str], indent: Any, ascii_only: bool, which: KeyPurpose) -> None:
     others = [{**PLACE.owner, "Sid": sid} for sid in sids]
     policy = {"Id": ']}"[{', "Statement": [PLACE.owner, *others], "Version": "2012-10-17"}
     text = json.dumps(policy, indent=indent, ensure_ascii=ascii_only)

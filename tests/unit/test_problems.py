@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from byok.domain.arns import ArnFault, WhichKey
+from byok.domain.arns import ArnErrorCode, KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from byok.domain.problems.build import arn_problems, problem
-from byok.domain.problems.remediation import Remedy, Subject, remediation
+from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
 from byok.domain.vendor import VendorProfile
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -35,8 +35,8 @@ def test_two_good_keys_make_no_problem() -> None:
 
 def test_all_findings_of_both_keys_come_as_problems() -> None:
     first, second = found("alias/payments", RDS.replace("eu-central-1", "eu-west-1"))  # contract 7, 82, 115
-    assert (first.code, first.key, first.key_arn) == ("arn.AliasNotAllowed", WhichKey.S3, "alias/payments")
-    assert (second.code, second.key) == ("arn.OtherRegion", WhichKey.RDS)
+    assert (first.code, first.key, first.key_arn) == ("arn.AliasNotAllowed", KeyPurpose.S3, "alias/payments")
+    assert (second.code, second.key) == ("arn.OtherRegion", KeyPurpose.RDS)
     assert {item.phase for item in (first, second)} == {Phase.VALIDATING_KEYS}
     assert {item.operation for item in (first, second)} == {None}, "AWS was not asked"
     assert {item.at for item in (first, second)} == {AT}
@@ -44,14 +44,14 @@ def test_all_findings_of_both_keys_come_as_problems() -> None:
 
 def test_where_the_platform_role_is_not_known_the_rest_is_still_found() -> None:
     (only,) = found("nonsense", RDS, role=None)
-    assert only.code == ArnFault.MALFORMED
+    assert only.code == ArnErrorCode.MALFORMED
     assert "S3 key ARN" in only.remediation
 
 
-@pytest.mark.parametrize("key", [*WhichKey, None])
-def test_what_aws_said_reaches_the_problem_unchanged(key: WhichKey | None) -> None:
+@pytest.mark.parametrize("key", [*KeyPurpose, None])
+def test_what_aws_said_reaches_the_problem_unchanged(key: KeyPurpose | None) -> None:
     message = "arn:… is disabled. {not} a ${placeholder}"  # contract 30, 89
-    subject = Subject("eu-central-1", ROLE, VendorProfile(), key, S3 if key else None)
+    subject = RemedyContext("eu-central-1", ROLE, VendorProfile(), key, S3 if key else None)
     one = problem(
         "s3.KMS.DisabledException",
         message,

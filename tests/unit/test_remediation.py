@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byok.domain.arns import ArnFault, WhichKey
+from byok.domain.arns import ArnErrorCode, KeyPurpose
 from byok.domain.iam.statements import rds_key_statements, s3_key_statements
-from byok.domain.phases import Undertaking
-from byok.domain.problems.remediation import Remedy, Subject, alias_remediation, arn_remediation, remediation
+from byok.domain.phases import RequestKind
+from byok.domain.problems.remediation import Remedy, RemedyContext, alias_remediation, arn_remediation, remediation
 from byok.domain.vendor import VendorProfile
 
 BOTOCORE = botocore.session.get_session()
@@ -54,27 +54,27 @@ ASKERS = {
 
 
 def subject(
-    key: WhichKey | None, partition: str = "aws", region: str = "eu-central-1", *, known_role: bool = True
-) -> Subject:
+    key: KeyPurpose | None, partition: str = "aws", region: str = "eu-central-1", *, known_role: bool = True
+) -> RemedyContext:
     role = f"arn:{partition}:iam::111122223333:role/platform" if known_role else None
     arn = f"arn:{partition}:kms:{region}:444455556666:key/{KEY_ID}" if key else None
-    return Subject(region, role, VendorProfile(), key, arn)
+    return RemedyContext(region, role, VendorProfile(), key, arn)
 
 
-def every_text(known_role: bool) -> list[tuple[str, Subject, str]]:
+def every_text(known_role: bool) -> list[tuple[str, RemedyContext, str]]:
     subjects = [
         subject(key, partition, region, known_role=known_role)
-        for key, (partition, region) in product([*WhichKey, None], PLACES)
+        for key, (partition, region) in product([*KeyPurpose, None], PLACES)
     ]
-    subjects += [replace(one, undertaking=Undertaking.TENANT) for one in subjects if one.region == "eu-central-1"]
+    subjects += [replace(one, request_kind=RequestKind.TENANT) for one in subjects if one.region == "eu-central-1"]
     return [
         *((remedy.value, one, remediation(remedy, one)) for remedy, one in product(Remedy, subjects)),
-        *((fault.value, one, arn_remediation(fault, one)) for fault, one in product(ArnFault, subjects) if one.key),
+        *((fault.value, one, arn_remediation(fault, one)) for fault, one in product(ArnErrorCode, subjects) if one.key),
     ]
 
 
-def case_id(name: str, one: Subject) -> str:
-    return f"{name}-{one.key}-{one.region}-{one.undertaking.name.lower()}"
+def case_id(name: str, one: RemedyContext) -> str:
+    return f"{name}-{one.key}-{one.region}-{one.request_kind.name.lower()}"
 
 
 ALL = [pytest.param(*case, id=case_id(*case[:2])) for case in every_text(known_role=True)]
@@ -82,7 +82,7 @@ ROLELESS = [pytest.param(*case, id=f"{case_id(*case[:2])}-no-role") for case in 
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_no_placeholder_is_left(name: str, one: Subject, text: str) -> None:
+def test_no_placeholder_is_left(name: str, one: RemedyContext, text: str) -> None:
     assert "None" not in text
     assert "${" not in text
     assert re.search(r"\{\w*\}", text) is None
@@ -91,20 +91,20 @@ def test_no_placeholder_is_left(name: str, one: Subject, text: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_the_last_line_says_what_to_do_next(name: str, one: Subject, text: str) -> None:
+def test_the_last_line_says_what_to_do_next(name: str, one: RemedyContext, text: str) -> None:
     last = text.splitlines()[-1]
     assert "start" in last
     assert "again" in last
     assert last.endswith(".")
 
 
-@pytest.mark.parametrize("undertaking", Undertaking)
-def test_what_is_started_again_is_what_was_asked_for(undertaking: Undertaking) -> None:
-    one = replace(subject(WhichKey.S3), undertaking=undertaking)
-    others = set(Undertaking) - {undertaking}
+@pytest.mark.parametrize("undertaking", RequestKind)
+def test_what_is_started_again_is_what_was_asked_for(request_kind: RequestKind) -> None:
+    one = replace(subject(KeyPurpose.S3), request_kind=request_kind)
+    others = set(RequestKind) - {request_kind}
     for text in (
         *(remediation(remedy, one) for remedy in Remedy),
-        *(arn_remediation(fault, one) for fault in ArnFault),
+        *(arn_remediation(fault, one) for fault in ArnErrorCode),
     ):
         assert not [other for other in others if f"tart {other} again" in text]
 
@@ -112,14 +112,14 @@ def test_what_is_started_again_is_what_was_asked_for(undertaking: Undertaking) -
 @pytest.mark.parametrize(
     ("undertaking", "command"),
     [
-        (Undertaking.ENVIRONMENT, "byok replay"),
-        (Undertaking.TENANT, "byok tenant"),
-        (Undertaking.DELETION, "byok delete"),
+        (RequestKind.ENVIRONMENT, "byok replay"),
+        (RequestKind.TENANT, "byok tenant"),
+        (RequestKind.DELETION, "byok delete"),
     ],
 )
-def test_the_last_line_names_the_command_that_goes_on(undertaking: Undertaking, command: str) -> None:
-    text = remediation(Remedy.ENABLE_KEY, replace(subject(WhichKey.S3), undertaking=undertaking))
-    assert f"Then start {undertaking} again with the same values (`{command}`)" in text.splitlines()[-1]
+def test_the_last_line_names_the_command_that_goes_on(request_kind: RequestKind, command: str) -> None:
+    text = remediation(Remedy.ENABLE_KEY, replace(subject(KeyPurpose.S3), request_kind=request_kind))
+    assert f"Then start {request_kind} again with the same values (`{command}`)" in text.splitlines()[-1]
 
 
 @pytest.mark.parametrize("within_reach", [True, False])
@@ -127,7 +127,7 @@ def test_the_last_line_names_the_command_that_goes_on(undertaking: Undertaking, 
 def test_alias_that_points_elsewhere_is_answered_with_who_can_change_it(
     within_reach: bool, partition: str, region: str
 ) -> None:
-    one = subject(WhichKey.RDS, partition, region)
+    one = subject(KeyPurpose.RDS, partition, region)
     text = alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
 
     if within_reach:
@@ -149,7 +149,7 @@ def commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL)
-def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: Subject, text: str) -> None:
+def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: RemedyContext, text: str) -> None:
     for aws, service, operation, *options in commands(text):
         assert aws == "aws"
         model = BOTOCORE.get_service_model(service)
@@ -166,24 +166,26 @@ def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: Su
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: Subject, text: str) -> None:
+def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: RemedyContext, text: str) -> None:
     assert bool(commands(text)) == ("byok stands for your AWS CLI profile" in text)  # contract 40
 
 
 @pytest.mark.parametrize("remedy", Remedy)
 def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
-    text = remediation(remedy, subject(WhichKey.S3))
+    text = remediation(remedy, subject(KeyPurpose.S3))
     whoever_asked = remedy in ASKERS
     assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
 
 
-@pytest.mark.parametrize("key", WhichKey)
+@pytest.mark.parametrize("key", KeyPurpose)
 @pytest.mark.parametrize(("partition", "region"), PLACES)
 @pytest.mark.parametrize("remedy", [Remedy.S3_KEY_POLICY, Remedy.RDS_KEY, Remedy.SYMMETRIC_KEY, Remedy.KEY_IN_USE])
-def test_the_statements_shown_are_those_of_that_key(remedy: Remedy, key: WhichKey, partition: str, region: str) -> None:
+def test_the_statements_shown_are_those_of_that_key(
+    remedy: Remedy, key: KeyPurpose, partition: str, region: str
+) -> None:
     one = subject(key, partition, region)
     assert one.platform_role_arn
-    render = s3_key_statements if key is WhichKey.S3 else rds_key_statements
+    render = s3_key_statements if key is KeyPurpose.S3 else rds_key_statements
     statements = render(one.platform_role_arn, region, one.vendor)
     assert one.statements in remediation(remedy, one)
     # Verbatim elements of a Statement array (contract 27).
@@ -192,12 +194,12 @@ def test_the_statements_shown_are_those_of_that_key(remedy: Remedy, key: WhichKe
 
 def test_the_aurora_key_is_never_advised_to_take_the_s3_statement() -> None:
     for remedy in Remedy:
-        assert "PlatformS3Access" not in remediation(remedy, subject(WhichKey.RDS))  # contract 80
+        assert "PlatformS3Access" not in remediation(remedy, subject(KeyPurpose.RDS))  # contract 80
 
 
 def test_a_key_that_is_pending_deletion_is_cancelled_before_it_is_enabled() -> None:
     for remedy in (Remedy.CANCEL_DELETION, Remedy.RDS_KEY, Remedy.CLUSTER_LOST_KEY):
-        operations = [command[2] for command in commands(remediation(remedy, subject(WhichKey.RDS)))]
+        operations = [command[2] for command in commands(remediation(remedy, subject(KeyPurpose.RDS)))]
         assert operations.index("cancel-key-deletion") < operations.index("enable-key")  # contract 112
 
 
@@ -205,8 +207,8 @@ def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
     mrk = "mrk-1234abcd12ab34cd56ef1234567890ab"
     far = f"arn:aws:kms:us-east-1:444455556666:key/{mrk}"
     near = f"arn:aws:kms:eu-central-1:444455556666:key/{mrk}"
-    one = Subject("eu-central-1", subject(WhichKey.S3).platform_role_arn, VendorProfile(), WhichKey.S3, far)
-    text = arn_remediation(ArnFault.OTHER_REGION_REPLICA, one)
+    one = RemedyContext("eu-central-1", subject(KeyPurpose.S3).platform_role_arn, VendorProfile(), KeyPurpose.S3, far)
+    text = arn_remediation(ArnErrorCode.OTHER_REGION_REPLICA, one)
     assert commands(text)[0][-6:-4] == ["--key-id", near]  # contract 117
     assert "key policy of its own" in text
     assert "AllowAtaccamaPlatformS3Access" in text
@@ -214,19 +216,19 @@ def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
 
 def test_an_alias_is_answered_with_the_command_that_prints_its_key() -> None:
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/payments"
-    one = Subject("eu-central-1", None, VendorProfile(), WhichKey.RDS, alias)
-    (command,) = commands(arn_remediation(ArnFault.ALIAS, one))
+    one = RemedyContext("eu-central-1", None, VendorProfile(), KeyPurpose.RDS, alias)
+    (command,) = commands(arn_remediation(ArnErrorCode.ALIAS, one))
     assert command == [  # contract 82
         *("aws", "kms", "describe-key", "--profile", "byok", "--region", "eu-central-1"),
         *("--key-id", alias, "--query", "KeyMetadata.Arn", "--output", "text"),
     ]
 
 
-@given(st.text(min_size=1), st.sampled_from(ArnFault), st.sampled_from(Remedy), st.sampled_from(WhichKey))
+@given(st.text(min_size=1), st.sampled_from(ArnErrorCode), st.sampled_from(Remedy), st.sampled_from(KeyPurpose))
 def test_what_was_pasted_stays_one_word_of_the_command(
-    pasted: str, fault: ArnFault, remedy: Remedy, key: WhichKey
+    pasted: str, fault: ArnErrorCode, remedy: Remedy, key: KeyPurpose
 ) -> None:
-    one = Subject("eu-central-1", None, VendorProfile(), key, pasted)
+    one = RemedyContext("eu-central-1", None, VendorProfile(), key, pasted)
     assert shlex.split(one.kms, posix=True)[-1] == pasted
     for text in (remediation(remedy, one), arn_remediation(fault, one)):
         assert text.endswith(".")

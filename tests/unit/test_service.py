@@ -27,7 +27,7 @@ from byok.service.errors import (
 )
 from byok.temporal import plugin, register_search_attributes
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 from tests.workflows.watching import ended, until, until_called
 
 DISABLED = f"{S3_KEY} is disabled."
@@ -78,7 +78,7 @@ async def test_another_request_under_a_ready_id_says_what_differs(
 
 
 async def test_another_request_under_a_running_id_says_what_differs(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
     stage.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
@@ -91,7 +91,7 @@ async def test_another_request_under_a_running_id_says_what_differs(
 
 
 async def test_a_stopped_environment_says_why_and_starts_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
     first = await service.create(request(environment_id))
@@ -111,7 +111,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
 
 
 async def test_a_running_environment_says_what_it_waits_for(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     again, release = timedelta(milliseconds=1), threading.Event()
     stage.activities.script["probe_s3_key"] = [
@@ -129,7 +129,7 @@ async def test_a_running_environment_says_what_it_waits_for(
 
 
 async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     workflow_id = environment_workflow_id(environment_id)
     await stage.client.start_workflow(
@@ -147,7 +147,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
 
 
 async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
     stage.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
@@ -163,7 +163,7 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
 
 
 async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
     stage.activities.script["list_databases"] = [lambda: hold.wait(20)]
@@ -202,7 +202,7 @@ async def test_a_worker_in_a_namespace_that_is_not_there_says_so(temporal: Workf
 
 
 async def test_the_list_has_each_environment_once_with_its_latest_run(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
     await service.create(request(environment_id))
@@ -225,13 +225,15 @@ async def _listed(service: EnvironmentService, environment_id: str, phase: Phase
     await asyncio.wait_for(found(), 20)
 
 
-async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, stage: Stage) -> None:
+async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, stage: WorkflowHarness) -> None:
     asked = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
     found = await service.check(asked)
     assert (found.findings, [proof.key_arn for proof in found.proofs]) == ((), [S3_KEY])
 
 
-async def test_workers_are_those_that_poll_for_both_kinds_of_work(service: EnvironmentService, stage: Stage) -> None:
+async def test_workers_are_those_that_poll_for_both_kinds_of_work(
+    service: EnvironmentService, stage: WorkflowHarness
+) -> None:
     async def found() -> None:
         while not await service.workers():
             pass

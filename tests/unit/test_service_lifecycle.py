@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
-from byok.domain.models import Belongings
+from byok.domain.models import OwnedResources
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
@@ -21,7 +21,7 @@ from byok.service.errors import (
 from byok.service.status import EnvironmentStatus
 from byok.service.waiting import waiting
 from tests.workflows.scripted import RDS_KEY, S3_KEY, Step, deletion, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 from tests.workflows.watching import ended, until, until_called
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
@@ -50,7 +50,7 @@ async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
     ],
 )
 async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
-    service: EnvironmentService, stage: Stage, environment_id: str, failed: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, failed: str
 ) -> None:
     stage.activities.script[failed] = [DISABLED]
     stopped = await provision(service, environment_id)
@@ -70,7 +70,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
 
 
 async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
     await provision(service, environment_id)
@@ -86,7 +86,7 @@ async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
 
 
 async def test_replay_that_stops_again_can_be_replayed_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["ensure_cluster"] = [DISABLED, DISABLED]
     await provision(service, environment_id)
@@ -96,7 +96,9 @@ async def test_replay_that_stops_again_can_be_replayed_again(
     assert stage.activities.calls.count("probe_s3_key") == 1
 
 
-async def test_what_was_rolled_back_starts_anew(service: EnvironmentService, stage: Stage, environment_id: str) -> None:
+async def test_what_was_rolled_back_starts_anew(
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+) -> None:
     stage.activities.script["ensure_bucket"] = [DISABLED]
     await provision(service, environment_id, on_failure="rollback")
 
@@ -109,7 +111,7 @@ async def test_what_was_rolled_back_starts_anew(service: EnvironmentService, sta
 
 @pytest.mark.parametrize("code", ["byok.VerificationFailed", "byok.Vanished", "rds.deleting"])
 async def test_what_is_not_as_asked_for_starts_anew(
-    service: EnvironmentService, stage: Stage, environment_id: str, code: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, code: str
 ) -> None:
     problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
     wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
@@ -122,7 +124,7 @@ async def test_what_is_not_as_asked_for_starts_anew(
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["probe_s3_key"] = [DISABLED]
     await provision(service, environment_id)
@@ -135,7 +137,7 @@ async def test_replay_with_another_key_starts_anew_with_it(
 
 
 async def test_the_same_keys_named_once_more_are_no_other_keys(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["ensure_cluster"] = [DISABLED]
     await provision(service, environment_id)
@@ -153,7 +155,7 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
 )
 async def test_key_that_encrypts_something_is_not_changed(
     service: EnvironmentService,
-    stage: Stage,
+    stage: WorkflowHarness,
     environment_id: str,
     failed: str,
     keys: dict[str, str],
@@ -166,7 +168,9 @@ async def test_key_that_encrypts_something_is_not_changed(
         await service.replay(environment_id, **keys)
 
 
-async def test_what_cannot_be_replayed_says_why(service: EnvironmentService, stage: Stage, environment_id: str) -> None:
+async def test_what_cannot_be_replayed_says_why(
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+) -> None:
     hold = threading.Event()
     stage.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
     await service.create(request(environment_id))
@@ -211,7 +215,7 @@ def forever() -> Step:
 
 @pytest.mark.parametrize(("on_failure", "removed"), [("keep", False), ("rollback", True)])
 async def test_cancel_ends_in_a_stated_state(
-    service: EnvironmentService, stage: Stage, environment_id: str, on_failure: str, removed: bool
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
 ) -> None:
     stage.activities.script["ensure_writer"] = [forever()] * 99
     await service.create(request(environment_id, on_failure=on_failure))
@@ -233,10 +237,10 @@ async def test_cancel_ends_in_a_stated_state(
 
 
 async def test_deleted_environment_is_gone_and_can_be_made_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
-    stage.activities.listed = [Belongings(clusters=(f"byok-{environment_id}",))]
+    stage.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
     asked = await service.delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
@@ -255,7 +259,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
 
 
 async def test_nothing_else_is_done_while_it_is_being_deleted(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
     hold = threading.Event()
@@ -278,7 +282,7 @@ async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnv
 
 
 async def test_what_is_being_made_is_not_deleted(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
     stage.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
@@ -292,10 +296,10 @@ async def test_what_is_being_made_is_not_deleted(
 
 
 async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
-    stage.activities.listed = [Belongings(), Belongings(buckets=("theirs",))]
+    stage.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
     await service.delete(deletion(environment_id))
     stopped = await ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
@@ -307,7 +311,7 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
 
 
 async def test_deleted_environments_are_listed_as_such(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
     await service.delete(deletion(environment_id))
@@ -325,7 +329,7 @@ async def test_deleted_environments_are_listed_as_such(
 
 
 async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     # A result that does not decode is a mistake of ours: the workflow waits for a mended worker.
     stage.activities.garbled = True
@@ -335,6 +339,6 @@ async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
 
     (stuck,) = status.pending
     assert (stuck.activity, stuck.unclaimed) == (None, False)
-    assert "KeyProof" in str(stuck.last_failure)
+    assert "KeyProbeResult" in str(stuck.last_failure)
     assert waiting(stuck).startswith("the worker cannot make progress, attempt ")
     await service.client.get_workflow_handle(status.workflow_id).terminate()

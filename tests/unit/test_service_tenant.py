@@ -13,9 +13,9 @@ from byok.service import histories, tenant_names
 from byok.service import reading as door
 from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, Waiting
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
 from tests.workflows.scripted import ROLE, naming, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
@@ -90,7 +90,7 @@ async def test_later_name_wins_over_that_of_the_provisioning(service: Environmen
 
 
 async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     await ended(service, environment_id)
     await named(service, environment_id, "acme", role=TenantRole(**ROLE))
@@ -114,7 +114,7 @@ async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
 
 
 async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_one(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     stopped = await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
@@ -136,7 +136,7 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
 
 @pytest.mark.parametrize("step", ["probe_s3_key", "collect_evidence"])
 async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
-    service: EnvironmentService, stage: Stage, environment_id: str, step: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, step: str
 ) -> None:
     stage.activities.script[step] = [refusal("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
     await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
@@ -146,7 +146,7 @@ async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
 
 
 async def test_role_that_named_the_keys_last_is_asked_for_again(
-    service: EnvironmentService, stage: Stage, environment_id: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
 ) -> None:
     role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
     await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
@@ -178,7 +178,7 @@ async def test_grace_is_that_of_the_request(service: EnvironmentService, environ
 
 
 async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
-    service: EnvironmentService, stage: Stage, environment_id: str, monkeypatch: pytest.MonkeyPatch
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold, found = Hold(), asyncio.Event()
 
@@ -208,7 +208,7 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
     ],
 )
 async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this_one(
-    service: EnvironmentService, stage: Stage, environment_id: str, changes: dict[str, Any], words: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, changes: dict[str, Any], words: str
 ) -> None:
     hold = Hold()
     stage.activities.script["reconcile_key"] = [hold]
@@ -225,7 +225,7 @@ async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this
 
 @pytest.mark.parametrize(("way", "code"), [("cancel", "byok.Cancelled"), ("terminate", "byok.Ended")])
 async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
-    service: EnvironmentService, stage: Stage, environment_id: str, way: str, code: str
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, way: str, code: str
 ) -> None:
     await ended(service, environment_id)
     hold = Hold()
@@ -244,12 +244,12 @@ async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
 
 
 async def test_what_is_waited_for_is_told_while_it_takes_long(
-    service: EnvironmentService, stage: Stage, environment_id: str, monkeypatch: pytest.MonkeyPatch
+    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "POLL", door.POLL / 100)
-    hold, told = Hold(), list[Waiting]()
+    hold, told = Hold(), list[PendingStep]()
 
-    def waits_for(item: Waiting) -> None:
+    def waits_for(item: PendingStep) -> None:
         told.append(item)
         if item.activity == "reconcile_key":
             hold.let_go()

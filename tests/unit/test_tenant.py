@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.phases import AliasState
 from byok.domain.tenant import (
     TagDifference,
-    TenantMarks,
+    TenantLabels,
     TenantNameError,
     alias_outcome,
     check_tenant_name,
@@ -22,7 +22,7 @@ GLOBEX = VendorProfile(name="Globex", s3_alias="alias/{tenant}", rds_alias="alia
 
 
 def test_marks_are_exactly_the_reference_vendors() -> None:
-    s3, rds = (TenantMarks.of(which, "acme", VENDOR) for which in WhichKey)
+    s3, rds = (TenantLabels.of(which, "acme", VENDOR) for which in KeyPurpose)
 
     assert s3.alias == "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"  # contract 103
     assert rds.alias == "alias/ataccama-database-byok-db-key-alias-acme"  # contract 104
@@ -32,7 +32,7 @@ def test_marks_are_exactly_the_reference_vendors() -> None:
 def test_limit_follows_from_the_longer_alias() -> None:
     assert VENDOR.tenant_name_max == 197  # contract 105
     assert GLOBEX.tenant_name_max == 256 - len("alias/db-")
-    assert len(TenantMarks.of(WhichKey.S3, "x" * 197, VENDOR).alias) == 256
+    assert len(TenantLabels.of(KeyPurpose.S3, "x" * 197, VENDOR).alias) == 256
 
 
 @pytest.mark.parametrize(
@@ -54,18 +54,18 @@ def test_name_that_no_alias_takes_is_refused_in_words(tenant: str, words: str) -
 
 @given(st.from_regex(r"[A-Za-z0-9/_-]{1,197}", fullmatch=True))
 def test_every_legal_name_gives_aliases_that_kms_takes(tenant: str) -> None:
-    for which in WhichKey:
-        alias = TenantMarks.of(which, tenant, VENDOR).alias
+    for which in KeyPurpose:
+        alias = TenantLabels.of(which, tenant, VENDOR).alias
         assert len(alias) <= 256
         assert alias.removeprefix("alias/").replace("/", "").replace("-", "").replace("_", "").isalnum()
 
 
 def test_alias_of_another_tenant_is_known_by_its_pattern() -> None:
-    other = VENDOR.alias(WhichKey.RDS, "globex")
-    assert names_another_tenant(other, WhichKey.RDS, "acme", VENDOR)
-    assert not names_another_tenant(other, WhichKey.RDS, "globex", VENDOR)
-    assert not names_another_tenant(other, WhichKey.S3, "acme", VENDOR)
-    assert not names_another_tenant("alias/ataccama-database-byok-db-key-alias-", WhichKey.RDS, "acme", VENDOR)
+    other = VENDOR.alias(KeyPurpose.RDS, "globex")
+    assert names_another_tenant(other, KeyPurpose.RDS, "acme", VENDOR)
+    assert not names_another_tenant(other, KeyPurpose.RDS, "globex", VENDOR)
+    assert not names_another_tenant(other, KeyPurpose.S3, "acme", VENDOR)
+    assert not names_another_tenant("alias/ataccama-database-byok-db-key-alias-", KeyPurpose.RDS, "acme", VENDOR)
 
 
 TAGS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz"))
@@ -105,7 +105,7 @@ def test_names_of_another_vendor_follow_its_name() -> None:
     assert vendor.role_parameter == "GlobexPlatformRoleArn"
     assert vendor.payload_output == "GlobexOnboardingPayload"
     assert vendor.tenant_tags == ("globex:automation:TenantName", "gatn")
-    assert vendor.alias(WhichKey.S3, "t") == "alias/globex-objectstorage-byok-encryption-key-alias-for-t"
+    assert vendor.alias(KeyPurpose.S3, "t") == "alias/globex-objectstorage-byok-encryption-key-alias-for-t"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from html import unescape
 
 import pytest
 
-from byok.api.access import Caller, OpenAccess
+from byok.api.access import AnonymousAuth, Caller
 from byok.domain.access import Scope
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -130,7 +130,7 @@ async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
 
 
 async def test_forms_of_other_sites_do_nothing(visit: Open, service: EnvironmentService) -> None:
-    for browser in (await signed_in(visit), await visit(OpenAccess())):
+    for browser in (await signed_in(visit), await visit(AnonymousAuth())):
         for path in ("/new/review", "/new/encryption", "/environments/acme-x/retry", "/sign-out"):
             await browser.go("/environments")
             sent = {**DRAFT, "confirmed": "1", "do": "validate"}

@@ -9,9 +9,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from byok.blueprints import load_blueprint
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
-    Belongings,
     BucketEvidence,
     BucketRemoval,
     BucketResource,
@@ -26,9 +25,10 @@ from byok.domain.models import (
     EnvironmentPlan,
     Evidence,
     KeyCheckPlan,
-    KeyProof,
+    KeyProbeResult,
     KeyTenant,
     ObjectEvidence,
+    OwnedResources,
     Problem,
     ProvisionRequest,
     Removal,
@@ -42,7 +42,7 @@ from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
 from byok.domain.problems.aws_errors import classify
 from byok.domain.problems.build import problem
-from byok.domain.problems.remediation import Subject
+from byok.domain.problems.remediation import RemedyContext
 from byok.domain.vendor import VendorProfile
 
 REGION = "eu-central-1"
@@ -78,11 +78,11 @@ def refusal(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
     """The failure the converter makes of an answer of AWS; final, unless it may be tried again after a time."""
-    key = {"s3": WhichKey.S3, "rds": WhichKey.RDS, "kms": WhichKey.S3, "sts": WhichKey.S3}[service]
-    arn = S3_KEY if key is WhichKey.S3 else RDS_KEY
+    key = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS, "kms": KeyPurpose.S3, "sts": KeyPurpose.S3}[service]
+    arn = S3_KEY if key is KeyPurpose.S3 else RDS_KEY
     row = classify(service, code, message, arn)
     at_fault = (key, arn) if row.customer_key else (None, None)
-    subject = Subject(REGION, PLATFORM.role_arn, PLATFORM.vendor, *at_fault)
+    subject = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, *at_fault)
     why = problem(f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X")
     return ApplicationError(
         why.message, why, type=why.code, non_retryable=retry_after is None, next_retry_delay=retry_after
@@ -90,7 +90,7 @@ def refusal(
 
 
 @dataclass
-class ScriptedActivities:
+class FakeActivities:
     """Succeeds at everything, but for what the script says.
 
     Attributes:
@@ -109,7 +109,7 @@ class ScriptedActivities:
     inputs: dict[str, list[Any]] = field(default_factory=dict)
     removals: dict[str, Removal] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
-    listed: list[Belongings] = field(default_factory=list)
+    listed: list[OwnedResources] = field(default_factory=list)
     garbled: bool = False
     _buckets: tuple[str, ...] = ()
 
@@ -147,16 +147,16 @@ class ScriptedActivities:
         return plan_deletion(given, PLATFORM)
 
     @activity.defn
-    def list_databases(self, given: DatabaseRemoval) -> Belongings:
+    def list_databases(self, given: DatabaseRemoval) -> OwnedResources:
         self._attempt(given)
-        found = self.listed.pop(0) if self.listed else Belongings()
+        found = self.listed.pop(0) if self.listed else OwnedResources()
         self._buckets = found.buckets
         return found.model_copy(update={"buckets": ()})
 
     @activity.defn
-    def list_buckets(self, given: Environment) -> Belongings:
+    def list_buckets(self, given: Environment) -> OwnedResources:
         self._attempt(given)
-        return Belongings(buckets=self._buckets)
+        return OwnedResources(buckets=self._buckets)
 
     @activity.defn
     def plan_tenant(self, given: TenantRequest) -> TenantCheckPlan:
@@ -180,11 +180,11 @@ class ScriptedActivities:
         )
 
     @activity.defn
-    def probe_s3_key(self, given: Environment) -> KeyProof:
+    def probe_s3_key(self, given: Environment) -> KeyProbeResult:
         self._attempt(given)
         if self.garbled:
-            return "no KeyProof"  # type: ignore[return-value]
-        return KeyProof(key=WhichKey.S3, key_arn=given.s3_key_arn, at=datetime.now(UTC))
+            return "no KeyProbeResult"  # type: ignore[return-value]
+        return KeyProbeResult(key=KeyPurpose.S3, key_arn=given.s3_key_arn, at=datetime.now(UTC))
 
     @activity.defn
     def ensure_cluster(self, given: DatabaseTask) -> ClusterResource:

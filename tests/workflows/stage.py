@@ -37,7 +37,7 @@ from byok.domain.models import (
 )
 from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
-from tests.workflows.scripted import ScriptedActivities
+from tests.workflows.scripted import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
@@ -65,12 +65,12 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
 
 
 @dataclass
-class Stage:
+class WorkflowHarness:
     """A worker on a task queue of its own, and the client to start workflows on it."""
 
     client: Client
     task_queue: str
-    activities: ScriptedActivities
+    activities: FakeActivities
 
     async def start(self, request: ProvisionRequest) -> WorkflowHandle[ProvisionEnvironment, Evidence]:
         """Start the provisioning of an environment."""
@@ -116,12 +116,12 @@ class Stage:
 @asynccontextmanager
 async def stage_for(
     temporal: WorkflowEnvironment,
-    activities: ScriptedActivities,
+    activities: FakeActivities,
     task_queue: str,
     deployment: WorkerDeploymentConfig | None = None,
     *,
     sandbox: bool = False,
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[WorkflowHarness]:
     """A worker on a task queue, versioned where a deployment is given; workflows run in the sandbox if asked."""
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
@@ -134,7 +134,7 @@ async def stage_for(
             deployment_config=deployment,
             workflow_runner=SandboxedWorkflowRunner() if sandbox else UnsandboxedWorkflowRunner(),
         ):
-            yield Stage(temporal.client, task_queue, activities)
+            yield WorkflowHarness(temporal.client, task_queue, activities)
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def environment_id() -> str:
 
 
 @pytest.fixture
-def service(stage: Stage) -> EnvironmentService:
+def service(stage: WorkflowHarness) -> EnvironmentService:
     """The door to Temporal."""
     return EnvironmentService(stage.client, stage.task_queue)
 
 
 @pytest_asyncio.fixture
-async def stage(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+async def stage(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[WorkflowHarness]:
     """A worker with activities that the test scripts.
 
     The sandbox finds workflow code that is not deterministic, so the tests of workflows run in it. It loads the code
@@ -158,5 +158,5 @@ async def stage(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -
     """
     sandbox = "tests/workflows/" in request.node.nodeid
     queue = f"queue-{uuid.uuid4().hex}"
-    async with stage_for(temporal, ScriptedActivities(), queue, sandbox=sandbox) as ready:
+    async with stage_for(temporal, FakeActivities(), queue, sandbox=sandbox) as ready:
         yield ready

@@ -7,18 +7,20 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from byok.domain.models import Belongings, Removal, Snapshot
+from byok.domain.models import OwnedResources, Removal, Snapshot
 from byok.domain.phases import Phase
 from tests.workflows.scripted import PLATFORM, RDS_KEY, deletion, problems_in, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 CLUSTER, WRITER, BUCKET, FORMER = "byok-acme", "byok-acme-writer", "byok-acme-files-1", "byok-acme-former-2"
-EVERYTHING = Belongings(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
+EVERYTHING = OwnedResources(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
 SNAPSHOT = Snapshot(identifier="final", arn="arn:aws:rds:…:cluster-snapshot:final", status="available", key_arn=RDS_KEY)
 
 
-async def test_everything_is_removed_in_order_and_the_result_proves_it(stage: Stage, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING, Belongings(final_snapshot=SNAPSHOT)]
+async def test_everything_is_removed_in_order_and_the_result_proves_it(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
+    stage.activities.listed = [EVERYTHING, OwnedResources(final_snapshot=SNAPSHOT)]
 
     result = await (await stage.delete(deletion(environment_id))).result()
 
@@ -35,7 +37,7 @@ async def test_everything_is_removed_in_order_and_the_result_proves_it(stage: St
 
 
 async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
-    stage: Stage, environment_id: str
+    stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.listed = [EVERYTHING]
     await (await stage.delete(deletion(environment_id))).result()
@@ -47,19 +49,21 @@ async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
     assert stage.activities.inputs["remove_cluster"][-1].final_snapshot is None
 
 
-async def test_bucket_that_the_blueprint_knows_no_more_is_removed_as_well(stage: Stage, environment_id: str) -> None:
+async def test_bucket_that_the_blueprint_knows_no_more_is_removed_as_well(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     stage.activities.listed = [EVERYTHING]
     await (await stage.delete(deletion(environment_id))).result()
     assert [task.bucket.name for task in stage.activities.inputs["remove_bucket"]] == [BUCKET, FORMER]
 
 
-async def test_what_is_not_there_is_deleted(stage: Stage, environment_id: str) -> None:
+async def test_what_is_not_there_is_deleted(stage: WorkflowHarness, environment_id: str) -> None:
     result = await (await stage.delete(deletion(environment_id))).result()
     assert (result.removed, result.final_snapshot) == ((), None)
 
 
-async def test_bucket_with_data_of_others_is_kept_and_told(stage: Stage, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING, Belongings(buckets=(BUCKET, FORMER))]
+async def test_bucket_with_data_of_others_is_kept_and_told(stage: WorkflowHarness, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING, OwnedResources(buckets=(BUCKET, FORMER))]
     why = "it holds objects that provisioning did not write: theirs"
     stage.activities.removals["remove_bucket"] = Removal(resource=BUCKET, removed=False, why_kept=why)
 
@@ -74,8 +78,10 @@ async def test_bucket_with_data_of_others_is_kept_and_told(stage: Stage, environ
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, (f"{BUCKET}: {why}", f"{FORMER}: {why}"))
 
 
-async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(stage: Stage, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING, Belongings(clusters=(f"byok-{environment_id}",))]
+async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
+    stage.activities.listed = [EVERYTHING, OwnedResources(clusters=(f"byok-{environment_id}",))]
     denied = refusal("rds", "AccessDenied", "not authorized to perform: rds:DeleteDBCluster", Phase.DELETING)
     stage.activities.script["remove_cluster"] = [denied]
 
@@ -89,8 +95,8 @@ async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(stage
     assert left.startswith(f"byok-{environment_id}: rds.AccessDenied")
 
 
-async def test_what_aws_still_lists_is_not_called_gone(stage: Stage, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING, Belongings(instances=("a-reader",))]
+async def test_what_aws_still_lists_is_not_called_gone(stage: WorkflowHarness, environment_id: str) -> None:
+    stage.activities.listed = [EVERYTHING, OwnedResources(instances=("a-reader",))]
 
     with pytest.raises(WorkflowFailureError) as caught:
         await (await stage.delete(deletion(environment_id))).result()
@@ -99,14 +105,14 @@ async def test_what_aws_still_lists_is_not_called_gone(stage: Stage, environment
     assert "a-reader: AWS still lists it" in problems_in(caught.value.cause)[0].message
 
 
-async def test_cancelled_it_says_what_is_still_there(stage: Stage, environment_id: str) -> None:
+async def test_cancelled_it_says_what_is_still_there(stage: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
 
     def wait() -> None:
         begun.set()
         raise ApplicationError("deleting", type="rds.NotReady")
 
-    stage.activities.listed = [EVERYTHING, Belongings(clusters=(CLUSTER,), buckets=(BUCKET,))]
+    stage.activities.listed = [EVERYTHING, OwnedResources(clusters=(CLUSTER,), buckets=(BUCKET,))]
     stage.activities.script["remove_cluster"] = [wait] * 99
     handle = await stage.delete(deletion(environment_id))
     await asyncio.to_thread(begun.wait, 10)
@@ -123,7 +129,9 @@ async def test_cancelled_it_says_what_is_still_there(stage: Stage, environment_i
     assert "remove_bucket" not in stage.activities.calls
 
 
-async def test_cancelled_at_its_beginning_it_says_what_is_there_too(stage: Stage, environment_id: str) -> None:
+async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly() -> None:
@@ -148,7 +156,9 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(stage: Stage
 
 
 @pytest.mark.parametrize("confirm", ["", "acme-2"])
-async def test_deletion_that_is_not_confirmed_is_refused(stage: Stage, environment_id: str, confirm: str) -> None:
+async def test_deletion_that_is_not_confirmed_is_refused(
+    stage: WorkflowHarness, environment_id: str, confirm: str
+) -> None:
     asked = deletion(environment_id).model_dump() | {"confirm": confirm}
     handle = await stage.client.start_workflow(
         "DeleteEnvironment", asked, id=f"environment/{environment_id}", task_queue=stage.task_queue
@@ -163,7 +173,7 @@ async def test_deletion_that_is_not_confirmed_is_refused(stage: Stage, environme
     assert stage.activities.calls == []
 
 
-async def test_deletion_under_another_id_is_refused(stage: Stage, environment_id: str) -> None:
+async def test_deletion_under_another_id_is_refused(stage: WorkflowHarness, environment_id: str) -> None:
     handle = await stage.client.start_workflow(
         "DeleteEnvironment", deletion(environment_id), id=f"delete/{environment_id}", task_queue=stage.task_queue
     )
@@ -172,7 +182,7 @@ async def test_deletion_under_another_id_is_refused(stage: Stage, environment_id
     assert stage.activities.calls == []
 
 
-async def test_wish_to_end_does_not_cut_a_rollback_off(stage: Stage, environment_id: str) -> None:
+async def test_wish_to_end_does_not_cut_a_rollback_off(stage: WorkflowHarness, environment_id: str) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly() -> None:
@@ -206,7 +216,7 @@ BOUNDS = {
 """Of each step in seconds: one attempt, all attempts, and the silence after which its worker counts as gone."""
 
 
-async def test_every_step_is_bounded_beats_and_is_tried_again(stage: Stage, environment_id: str) -> None:
+async def test_every_step_is_bounded_beats_and_is_tried_again(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.listed = [EVERYTHING]
     handle = await stage.delete(deletion(environment_id))
     await handle.result()

@@ -10,14 +10,14 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from activities.aws import having_made
+from activities.aws import with_partial_result
 from byok.contracts import PHASE, PROBLEM_CODE, environment_workflow_id
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem, Removal
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, bucket_of, problems_in, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 BUCKETS = len(PLATFORM.blueprint.buckets)
 DISABLED = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
@@ -39,7 +39,7 @@ async def stopped_with(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
     return problems_in(await failure_of(handle))
 
 
-async def test_all_phases_lead_to_ready_with_evidence(stage: Stage, environment_id: str) -> None:
+async def test_all_phases_lead_to_ready_with_evidence(stage: WorkflowHarness, environment_id: str) -> None:
     handle = await stage.start(request(environment_id))
 
     evidence = await handle.result()
@@ -59,14 +59,14 @@ async def test_all_phases_lead_to_ready_with_evidence(stage: Stage, environment_
     assert described.typed_search_attributes[PHASE] == "READY"
 
 
-async def test_cluster_is_created_before_any_bucket(stage: Stage, environment_id: str) -> None:
+async def test_cluster_is_created_before_any_bucket(stage: WorkflowHarness, environment_id: str) -> None:
     await (await stage.start(request(environment_id))).result()  # contract 91, 93
 
     calls = stage.activities.calls
     assert calls.index("probe_s3_key") < calls.index("ensure_cluster") < calls.index("ensure_bucket")
 
 
-async def test_happy_environment_costs_what_it_always_cost(stage: Stage, environment_id: str) -> None:
+async def test_happy_environment_costs_what_it_always_cost(stage: WorkflowHarness, environment_id: str) -> None:
     await EnvironmentService(stage.client, stage.task_queue).create(request(environment_id))
     handle = stage.client.get_workflow_handle(environment_workflow_id(environment_id))
     await handle.result()
@@ -83,7 +83,7 @@ async def test_happy_environment_costs_what_it_always_cost(stage: Stage, environ
     assert len(workflow_tasks) <= 3 * (steps + 1)
 
 
-async def test_disabled_s3_key_stops_before_the_cluster(stage: Stage, environment_id: str) -> None:
+async def test_disabled_s3_key_stops_before_the_cluster(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
 
     failure = await failure_of(await stage.start(request(environment_id)))
@@ -95,11 +95,11 @@ async def test_disabled_s3_key_stops_before_the_cluster(stage: Stage, environmen
     assert progress.phase is Phase.STOPPED
     assert progress.problem is not None
     assert progress.problem.message == f"{S3_KEY} is disabled."
-    assert progress.problem.key is WhichKey.S3
+    assert progress.problem.key is KeyPurpose.S3
     assert S3_KEY in progress.problem.remediation
 
 
-async def test_problem_code_can_be_searched(stage: Stage, environment_id: str) -> None:
+async def test_problem_code_can_be_searched(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
     handle = await stage.start(request(environment_id))
     await failure_of(handle)
@@ -110,26 +110,26 @@ async def test_problem_code_can_be_searched(stage: Stage, environment_id: str) -
     assert described.typed_search_attributes[PROBLEM_CODE] == "s3.KMS.DisabledException"
 
 
-async def test_findings_of_both_keys_are_reported_together(stage: Stage, environment_id: str) -> None:
+async def test_findings_of_both_keys_are_reported_together(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
 
     problems = await stopped_with(await stage.start(request(environment_id, rds_key_arn=alias)))
 
     assert {(problem.key, problem.code) for problem in problems} == {
-        (WhichKey.RDS, "arn.AliasNotAllowed"),  # contract 82
-        (WhichKey.S3, "s3.KMS.DisabledException"),
+        (KeyPurpose.RDS, "arn.AliasNotAllowed"),  # contract 82
+        (KeyPurpose.S3, "s3.KMS.DisabledException"),
     }
 
 
-async def test_malformed_s3_arn_is_not_probed(stage: Stage, environment_id: str) -> None:
+async def test_malformed_s3_arn_is_not_probed(stage: WorkflowHarness, environment_id: str) -> None:
     problems = await stopped_with(await stage.start(request(environment_id, s3_key_arn="nonsense")))
 
     assert [problem.code for problem in problems] == ["arn.Malformed"]
     assert stage.activities.calls == ["plan_environment"]
 
 
-async def test_refused_cluster_stops_before_storage(stage: Stage, environment_id: str) -> None:
+async def test_refused_cluster_stops_before_storage(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["ensure_cluster"] = [refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
 
     problems = await stopped_with(await stage.start(request(environment_id)))
@@ -138,7 +138,7 @@ async def test_refused_cluster_stops_before_storage(stage: Stage, environment_id
     assert "ensure_bucket" not in stage.activities.calls  # contract 93
 
 
-async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, environment_id: str) -> None:
+async def test_refused_write_cancels_the_wait_for_the_database(stage: WorkflowHarness, environment_id: str) -> None:
     waiting = threading.Event()
     not_ready: Exception = ApplicationError("creating", type="rds.NotReady")
 
@@ -149,7 +149,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, env
     def refuse() -> None:
         assert waiting.wait(10)
         made = bucket_of(stage.activities.inputs["ensure_bucket"][0], created=True)
-        raise having_made(refusal(*DISABLED, Phase.CREATING_STORAGE), made)
+        raise with_partial_result(refusal(*DISABLED, Phase.CREATING_STORAGE), made)
 
     stage.activities.script["ensure_writer"] = [wait, *[not_ready] * 50]
     stage.activities.script["ensure_bucket"] = [refuse]
@@ -166,7 +166,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: Stage, env
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
 
 
-async def test_lost_key_of_the_cluster_stops_the_buckets(stage: Stage, environment_id: str) -> None:
+async def test_lost_key_of_the_cluster_stops_the_buckets(stage: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
     stage.activities.script["ensure_writer"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     stage.activities.script["ensure_bucket"] = [begun.set]
@@ -176,7 +176,7 @@ async def test_lost_key_of_the_cluster_stops_the_buckets(stage: Stage, environme
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_problems_of_both_sides_are_reported(stage: Stage, environment_id: str) -> None:
+async def test_problems_of_both_sides_are_reported(stage: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     stage.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     stage.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
@@ -188,7 +188,7 @@ async def test_problems_of_both_sides_are_reported(stage: Stage, environment_id:
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 
 
-async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: Stage, environment_id: str) -> None:
+async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
     stage.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
@@ -199,7 +199,7 @@ async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: Stage, env
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_stop_keeps_what_was_made_by_default(stage: Stage, environment_id: str) -> None:
+async def test_stop_keeps_what_was_made_by_default(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
 
     await failure_of(await stage.start(request(environment_id)))
@@ -207,7 +207,9 @@ async def test_stop_keeps_what_was_made_by_default(stage: Stage, environment_id:
     assert not [call for call in stage.activities.calls if call.startswith("remove_")]
 
 
-async def test_rollback_removes_writer_cluster_and_buckets_in_order(stage: Stage, environment_id: str) -> None:
+async def test_rollback_removes_writer_cluster_and_buckets_in_order(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
 
     failure = await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
@@ -220,7 +222,9 @@ async def test_rollback_removes_writer_cluster_and_buckets_in_order(stage: Stage
     assert progress.left_behind == ()
 
 
-async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(stage: Stage, environment_id: str) -> None:
+async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
     stage.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
 
@@ -232,7 +236,7 @@ async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(stag
     assert stage.activities.calls.count("remove_bucket") == BUCKETS
 
 
-async def test_nothing_is_rolled_back_where_nothing_was_made(stage: Stage, environment_id: str) -> None:
+async def test_nothing_is_rolled_back_where_nothing_was_made(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
 
     await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
@@ -240,7 +244,7 @@ async def test_nothing_is_rolled_back_where_nothing_was_made(stage: Stage, envir
     assert stage.activities.calls == ["plan_environment", "probe_s3_key"]
 
 
-async def test_retryable_refusals_do_not_stop(stage: Stage, environment_id: str) -> None:
+async def test_retryable_refusals_do_not_stop(stage: WorkflowHarness, environment_id: str) -> None:
     slow_down = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
     stage.activities.script["ensure_bucket"] = [slow_down, slow_down]
 
@@ -249,7 +253,9 @@ async def test_retryable_refusals_do_not_stop(stage: Stage, environment_id: str)
     assert stage.activities.calls.count("ensure_bucket") == BUCKETS + 2
 
 
-async def test_what_aws_said_last_is_the_problem_when_time_runs_out(stage: Stage, environment_id: str) -> None:
+async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     again = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     stage.activities.script["ensure_cluster"] = [again] * 99
 
@@ -258,7 +264,7 @@ async def test_what_aws_said_last_is_the_problem_when_time_runs_out(stage: Stage
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_cancelled_environment_settles_its_write_and_says_so(stage: Stage, environment_id: str) -> None:
+async def test_cancelled_environment_settles_its_write_and_says_so(stage: WorkflowHarness, environment_id: str) -> None:
     begun, finish = threading.Event(), threading.Event()
 
     def write() -> None:
@@ -284,7 +290,7 @@ async def test_cancelled_environment_settles_its_write_and_says_so(stage: Stage,
     assert "ensure_bucket" not in stage.activities.calls
 
 
-async def test_cancelled_environment_is_rolled_back_where_asked(stage: Stage, environment_id: str) -> None:
+async def test_cancelled_environment_is_rolled_back_where_asked(stage: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
     stage.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
     handle = await stage.start(request(environment_id, on_failure="rollback"))
@@ -298,7 +304,7 @@ async def test_cancelled_environment_is_rolled_back_where_asked(stage: Stage, en
     assert (await stage.progress(environment_id)).resources.cluster is None
 
 
-async def test_proof_that_fails_at_once_is_taken_again_as_a_step(stage: Stage, environment_id: str) -> None:
+async def test_proof_that_fails_at_once_is_taken_again_as_a_step(stage: WorkflowHarness, environment_id: str) -> None:
     def once() -> None:
         raise ApplicationError("throttled", type="rds.ThrottlingException")
 
@@ -313,7 +319,7 @@ async def test_proof_that_fails_at_once_is_taken_again_as_a_step(stage: Stage, e
 
 @pytest.mark.parametrize(("tenant", "steps"), [(None, 0), ("acme", 1)])
 async def test_proof_takes_a_step_only_where_something_follows_it(
-    stage: Stage, environment_id: str, tenant: str | None, steps: int
+    stage: WorkflowHarness, environment_id: str, tenant: str | None, steps: int
 ) -> None:
     handle = await stage.start(request(environment_id, tenant=tenant))
 
@@ -323,7 +329,7 @@ async def test_proof_takes_a_step_only_where_something_follows_it(
     assert await _steps(handle) == steps  # a replay from a later step finds it done
 
 
-async def test_bucket_that_had_to_be_kept_is_listed(stage: Stage, environment_id: str) -> None:
+async def test_bucket_that_had_to_be_kept_is_listed(stage: WorkflowHarness, environment_id: str) -> None:
     stage.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
     kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
     stage.activities.removals["remove_bucket"] = kept
@@ -357,7 +363,7 @@ def _then(fact: threading.Event, error: Exception) -> Callable[[], None]:
     return step
 
 
-async def test_every_step_is_bounded_and_beats(stage: Stage, environment_id: str) -> None:
+async def test_every_step_is_bounded_and_beats(stage: WorkflowHarness, environment_id: str) -> None:
     handle = await stage.start(request(environment_id))
     await handle.result()
 

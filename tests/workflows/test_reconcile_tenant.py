@@ -10,10 +10,10 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
@@ -26,15 +26,15 @@ async def failure_of(handle: Any) -> ApplicationError:
     return caught.value.cause
 
 
-async def test_each_key_is_reconciled_by_an_activity_of_its_own(stage: Stage, environment_id: str) -> None:
+async def test_each_key_is_reconciled_by_an_activity_of_its_own(stage: WorkflowHarness, environment_id: str) -> None:
     handle = await stage.name(naming(environment_id, repoint=True))
 
     outcome = await handle.result()
 
     assert stage.activities.calls == ["plan_tenant", "probe_environment", "reconcile_key", "reconcile_key"]
     assert [(key.key, key.alias) for key in outcome.keys] == [
-        (WhichKey.S3, "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"),
-        (WhichKey.RDS, "alias/ataccama-database-byok-db-key-alias-acme"),
+        (KeyPurpose.S3, "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"),
+        (KeyPurpose.RDS, "alias/ataccama-database-byok-db-key-alias-acme"),
     ]
     assert all(task.repoint for task in stage.activities.inputs["reconcile_key"])
     described = await handle.describe()
@@ -42,7 +42,7 @@ async def test_each_key_is_reconciled_by_an_activity_of_its_own(stage: Stage, en
 
 
 async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_over(
-    stage: Stage, environment_id: str
+    stage: WorkflowHarness, environment_id: str
 ) -> None:
     outcome = await (await stage.name(naming(environment_id, tenant_role=None))).result()
 
@@ -54,7 +54,7 @@ async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_ove
         assert part in by_hand
 
 
-async def test_it_can_be_done_as_often_as_wanted(stage: Stage, environment_id: str) -> None:
+async def test_it_can_be_done_as_often_as_wanted(stage: WorkflowHarness, environment_id: str) -> None:
     for tenant in ("acme", "acme", "globex"):
         outcome = await (await stage.name(naming(environment_id, tenant=tenant))).result()
         assert outcome.tenant == tenant
@@ -72,7 +72,7 @@ async def test_it_can_be_done_as_often_as_wanted(stage: Stage, environment_id: s
     ],
 )
 async def test_what_can_never_work_stops_it_before_aws_is_asked(
-    stage: Stage, environment_id: str, changes: dict[str, Any], code: str
+    stage: WorkflowHarness, environment_id: str, changes: dict[str, Any], code: str
 ) -> None:
     failure = await failure_of(await stage.name(naming(environment_id, **changes)))
 
@@ -83,7 +83,9 @@ async def test_what_can_never_work_stops_it_before_aws_is_asked(
     assert "environment" not in last
 
 
-async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(stage: Stage, environment_id: str) -> None:
+async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
     handle = await stage.name(naming(environment_id))
 
@@ -97,10 +99,12 @@ async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(stag
     told = await stage.tenant(environment_id)
     assert told.problems == (problem,)
     assert told.outcome is not None
-    assert [key.key for key in told.outcome.keys] == [WhichKey.RDS]
+    assert [key.key for key in told.outcome.keys] == [KeyPurpose.RDS]
 
 
-async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(stage: Stage, environment_id: str) -> None:
+async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
 
     (problem,) = problems_in(await failure_of(await stage.name(naming(environment_id))))
@@ -109,7 +113,7 @@ async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(stag
     assert stage.activities.calls.count("reconcile_key") == 1
 
 
-async def test_keys_of_another_environment_are_not_touched(stage: Stage, environment_id: str) -> None:
+async def test_keys_of_another_environment_are_not_touched(stage: WorkflowHarness, environment_id: str) -> None:
     (found,) = problems_in(refusal(*DENIED, Phase.RECONCILING_TENANT))
     stage.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
 
@@ -119,7 +123,9 @@ async def test_keys_of_another_environment_are_not_touched(stage: Stage, environ
     assert stage.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
 
 
-async def test_commands_are_handed_over_on_request_although_there_is_a_role(stage: Stage, environment_id: str) -> None:
+async def test_commands_are_handed_over_on_request_although_there_is_a_role(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     outcome = await (await stage.name(naming(environment_id, commands_only=True))).result()
 
     assert stage.activities.calls == ["plan_tenant"]
@@ -130,7 +136,7 @@ async def test_commands_are_handed_over_on_request_although_there_is_a_role(stag
 
 @pytest.mark.parametrize("step", ["plan_tenant", "probe_environment", "reconcile_key"])
 async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
-    stage: Stage, environment_id: str, step: str
+    stage: WorkflowHarness, environment_id: str, step: str
 ) -> None:
     stage.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
 
@@ -142,7 +148,7 @@ async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
     assert (await stage.tenant(environment_id)).problems == (problem,)
 
 
-async def test_cancelled_it_keeps_what_was_done_and_says_so(stage: Stage, environment_id: str) -> None:
+async def test_cancelled_it_keeps_what_was_done_and_says_so(stage: WorkflowHarness, environment_id: str) -> None:
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -163,10 +169,12 @@ async def test_cancelled_it_keeps_what_was_done_and_says_so(stage: Stage, enviro
     told = await stage.tenant(environment_id)
     assert [problem.code for problem in told.problems] == ["byok.Cancelled"]
     assert told.outcome is not None
-    assert [key.key for key in told.outcome.keys] == [WhichKey.S3]
+    assert [key.key for key in told.outcome.keys] == [KeyPurpose.S3]
 
 
-async def test_what_becomes_of_it_is_published_for_people_and_programs(stage: Stage, environment_id: str) -> None:
+async def test_what_becomes_of_it_is_published_for_people_and_programs(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     handle = await stage.name(naming(environment_id))
     outcome = await handle.result()
 
@@ -177,7 +185,7 @@ async def test_what_becomes_of_it_is_published_for_people_and_programs(stage: St
         assert key.alias in shown.current_details
 
 
-async def test_typed_under_another_workflow_id_it_is_refused(stage: Stage, environment_id: str) -> None:
+async def test_typed_under_another_workflow_id_it_is_refused(stage: WorkflowHarness, environment_id: str) -> None:
     handle = await stage.client.start_workflow(
         RECONCILE_TENANT, naming(environment_id), id=f"my/{environment_id}", task_queue=stage.task_queue
     )
@@ -187,14 +195,14 @@ async def test_typed_under_another_workflow_id_it_is_refused(stage: Stage, envir
 
 
 @pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role": "x"}])
-async def test_typed_wrongly_it_fails_at_once(stage: Stage, environment_id: str, given: Any) -> None:
+async def test_typed_wrongly_it_fails_at_once(stage: WorkflowHarness, environment_id: str, given: Any) -> None:
     handle = await stage.client.start_workflow(
         RECONCILE_TENANT, given, id=f"tenant/{environment_id}", task_queue=stage.task_queue
     )
     assert (await failure_of(handle)).type == "InvalidInput"
 
 
-async def test_provisioning_ends_with_it_where_a_tenant_is_given(stage: Stage, environment_id: str) -> None:
+async def test_provisioning_ends_with_it_where_a_tenant_is_given(stage: WorkflowHarness, environment_id: str) -> None:
     handle = await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE))
 
     evidence = await handle.result()
@@ -208,7 +216,9 @@ async def test_provisioning_ends_with_it_where_a_tenant_is_given(stage: Stage, e
     assert stage.activities.calls[-2:] == ["reconcile_key", "reconcile_key"]
 
 
-async def test_provisioning_without_a_role_is_ready_with_the_commands(stage: Stage, environment_id: str) -> None:
+async def test_provisioning_without_a_role_is_ready_with_the_commands(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     await (await stage.start(request(environment_id, tenant="acme"))).result()
 
     progress = await stage.progress(environment_id)
@@ -218,7 +228,9 @@ async def test_provisioning_without_a_role_is_ready_with_the_commands(stage: Sta
     assert "reconcile_key" not in stage.activities.calls
 
 
-async def test_illegal_name_stops_a_provisioning_before_anything_is_made(stage: Stage, environment_id: str) -> None:
+async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
+    stage: WorkflowHarness, environment_id: str
+) -> None:
     failure = await failure_of(await stage.start(request(environment_id, tenant="a b")))
 
     assert failure.type == "tenant.IllegalName"  # contract 105
@@ -226,7 +238,7 @@ async def test_illegal_name_stops_a_provisioning_before_anything_is_made(stage: 
 
 
 async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
-    stage: Stage, environment_id: str
+    stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)]
     handle = await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
@@ -243,7 +255,7 @@ async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
 
 
 async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key(
-    stage: Stage, environment_id: str
+    stage: WorkflowHarness, environment_id: str
 ) -> None:
     stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
 
@@ -251,4 +263,4 @@ async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key
 
     progress = await stage.progress(environment_id)
     assert progress.tenant is not None
-    assert [key.key for key in progress.tenant.keys] == [WhichKey.RDS]
+    assert [key.key for key in progress.tenant.keys] == [KeyPurpose.RDS]

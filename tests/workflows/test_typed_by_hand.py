@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from byok.contracts import CHECK_KEYS, INVALID_INPUT, PROVISION_ENVIRONMENT
 from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 GOOD = {"environment_id": "acme", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 
@@ -51,7 +51,9 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), MALFORMED)
-async def test_malformed_input_fails_and_names_the_field(stage: Stage, arguments: list[RawValue], message: str) -> None:
+async def test_malformed_input_fails_and_names_the_field(
+    stage: WorkflowHarness, arguments: list[RawValue], message: str
+) -> None:
     handle = await stage.client.start_workflow(
         PROVISION_ENVIRONMENT, args=arguments, id=f"environment/{uuid.uuid4().hex}", task_queue=stage.task_queue
     )
@@ -65,7 +67,7 @@ async def test_malformed_input_fails_and_names_the_field(stage: Stage, arguments
     assert stage.activities.calls == []
 
 
-async def test_no_value_of_a_malformed_input_is_repeated(stage: Stage) -> None:
+async def test_no_value_of_a_malformed_input_is_repeated(stage: WorkflowHarness) -> None:
     secret = "a-value-that-was-pasted-by-mistake"
     handle = await stage.client.start_workflow(
         PROVISION_ENVIRONMENT,
@@ -81,7 +83,7 @@ async def test_no_value_of_a_malformed_input_is_repeated(stage: Stage) -> None:
     assert secret not in str(caught.value.cause.details)
 
 
-async def test_environment_under_another_workflow_id_is_refused(stage: Stage) -> None:
+async def test_environment_under_another_workflow_id_is_refused(stage: WorkflowHarness) -> None:
     handle = await stage.client.start_workflow(
         PROVISION_ENVIRONMENT, args=[typed(GOOD)], id=f"by-hand-{uuid.uuid4().hex}", task_queue=stage.task_queue
     )
@@ -95,7 +97,7 @@ async def test_environment_under_another_workflow_id_is_refused(stage: Stage) ->
     )
 
 
-async def test_malformed_check_fails_and_names_the_field(stage: Stage) -> None:
+async def test_malformed_check_fails_and_names_the_field(stage: WorkflowHarness) -> None:
     handle = await stage.client.start_workflow(
         CHECK_KEYS, args=[typed({"region": REGION})], id=f"keys/{uuid.uuid4().hex}", task_queue=stage.task_queue
     )

@@ -23,8 +23,8 @@ from byok.service import polling, reading, status
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
-from tests.workflows.scripted import S3_KEY, ScriptedActivities, deletion, refusal, request
-from tests.workflows.stage import Stage, stage_for
+from tests.workflows.scripted import S3_KEY, FakeActivities, deletion, refusal, request
+from tests.workflows.stage import WorkflowHarness, stage_for
 from worker import deployment
 
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -36,19 +36,19 @@ class Builds:
 
     temporal: WorkflowEnvironment
     name: str = field(default_factory=lambda: f"byok-{uuid.uuid4().hex[:8]}")
-    stages: dict[str | None, Stage] = field(default_factory=dict)
+    stages: dict[str | None, WorkflowHarness] = field(default_factory=dict)
     _running: dict[str | None, AsyncExitStack] = field(default_factory=dict)
 
     @property
     def service(self) -> EnvironmentService:
         return EnvironmentService(self.temporal.client, self.name)
 
-    async def start(self, build: str | None, *, current: bool = True) -> Stage:
+    async def start(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
         """A worker of a build, or one that is not versioned."""
         config = deployment(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
         running = self._running[build] = AsyncExitStack()
         self.stages[build] = await running.enter_async_context(
-            stage_for(self.temporal, ScriptedActivities(), self.name, config, sandbox=True)
+            stage_for(self.temporal, FakeActivities(), self.name, config, sandbox=True)
         )
         await asyncio.wait_for(self._polls(build), 20)
         if current:
@@ -116,7 +116,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[Builds]:
     await found.end_all()
 
 
-def held(stage: Stage, step: str) -> tuple[threading.Event, Callable[[], None]]:
+def held(stage: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
     """Holds a step; gives what is set when it has begun, and what lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from tests.workflows.stage import Stage
+from tests.workflows.stage import WorkflowHarness
 
 _DEADLINE = 30
 
@@ -37,7 +37,7 @@ async def until(
     return await asyncio.wait_for(found(), _DEADLINE)
 
 
-async def until_called(stage: Stage, step: str) -> None:
+async def until_called(stage: WorkflowHarness, step: str) -> None:
     """Wait until a worker has begun a step: that alone changes no status, so `until` would miss it."""
 
     async def called() -> None:

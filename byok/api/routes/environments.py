@@ -16,13 +16,13 @@ from byok.api.dependencies import (
     State,
     WritableId,
     Writer,
-    must_be_theirs,
+    require_own_prefix,
 )
 from byok.api.problems import documented, invalid
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
-from byok.domain.models.base import Request
+from byok.domain.models.base import RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
@@ -38,14 +38,14 @@ EXISTING = documented(HTTPStatus.NOT_FOUND)
 CHANGEABLE = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
-class ReplayRequest(Request):
+class ReplayRequest(RequestModel):
     """With what a stopped environment goes on; the keys stay the same where nothing is said."""
 
     s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX)
     rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX)
 
 
-class NameRequest(Request):
+class NameRequest(RequestModel):
     """The tenant's name, and how it is to be put on both keys."""
 
     tenant: str = Field(max_length=1024)
@@ -77,7 +77,7 @@ async def create(
     The same request again finds the same environment, another one under the same id is a conflict. With an
     `Idempotency-Key` a repeated request does not start again what has stopped since.
     """
-    must_be_theirs(caller, request.environment_id)
+    require_own_prefix(caller, request.environment_id)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
     creation = await service.create(request, key=key)
     response.headers["Location"] = f"/v1/environments/{request.environment_id}"
@@ -110,9 +110,9 @@ async def list_environments(
     elif not start.startswith(prefix):  # nothing of theirs begins so
         return EnvironmentPage(environments=[])
     found, end = await service.page_of_environments(
-        prefix=start, phase=phase, size=size, after=state.pager.opened(after)
+        prefix=start, phase=phase, size=size, after=state.pager.verify(after)
     )
-    return EnvironmentPage(environments=found, next=state.pager.sealed(end))
+    return EnvironmentPage(environments=found, next=state.pager.sign(end))
 
 
 @router.get("/{environment_id}", responses=EXISTING)

@@ -18,7 +18,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from byok.api.access import Caller
 from byok.api.answers import StreamProblem
 from byok.api.dependencies import ReadableId, Reader, Service, Watching
-from byok.api.following import Followers
+from byok.api.following import StatusBroadcaster
 from byok.api.problems import NothingMore, documented
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
@@ -60,7 +60,11 @@ class Seen:
 
 
 async def begin_after(
-    last_event_id: str | None, environment_id: str, caller: Caller, service: EnvironmentService, followers: Followers
+    last_event_id: str | None,
+    environment_id: str,
+    caller: Caller,
+    service: EnvironmentService,
+    followers: StatusBroadcaster,
 ) -> Seen:
     """Where to begin, told before a stream does: an environment that is not there is an error and no stream.
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from byok.api.answers import PolicyAnswer
 from byok.api.dependencies import Reader, Service, State, Writer
 from byok.api.problems import documented, invalid
-from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, WhichKey, parse_key_arn
+from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, KeyPurpose, parse_key_arn
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import examine
 from byok.domain.models import CheckKeysRequest, KeyCheck
@@ -30,7 +30,7 @@ class PolicyCheckRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    key: WhichKey
+    key: KeyPurpose
     region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=32)]
     policy: Annotated[str, Field(max_length=65_536)]
     key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX)] = None

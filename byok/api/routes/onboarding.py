@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from byok.api.answers import OnboardingValues
 from byok.api.dependencies import Reader, Region, State
 from byok.api.problems import ProblemError, documented
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
 from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME, TEMPLATE_FILE
 from byok.onboarding.kit import OnboardingKit
@@ -65,6 +65,6 @@ async def template(_: Reader, state: State, region: Region) -> Response:
 
 
 @router.get("/{region}/statements/{key}")
-async def statements(_: Reader, state: State, region: Region, key: WhichKey) -> list[Statement]:
+async def statements(_: Reader, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
     """The statements to append to one key's policy."""
     return kit(state, region).statements(key)

@@ -10,7 +10,7 @@ from byok.cli.output import FAILED, INTERRUPTED, READY, console, fail, reported
 
 if TYPE_CHECKING:
     from byok.local.demo import Outcome
-    from byok.local.stack import LocalStack
+    from byok.local.stack import DevStack
 
 _DATABASE_SECONDS: Final = 0.4
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
@@ -28,13 +28,13 @@ def demo() -> None:
     import asyncio
 
     with reported():
-        from byok.local.processes import LocalStackError
+        from byok.local.processes import DevStackError
 
         try:
             with tempfile.TemporaryDirectory(prefix="byok-demo-") as folder:
                 code = asyncio.run(_demo(Path(folder)))
-        except LocalStackError as error:
-            fail(str(error), "byok.LocalStack", FAILED, as_json=False)
+        except DevStackError as error:
+            fail(str(error), "byok.DevStack", FAILED, as_json=False)
     raise typer.Exit(code)
 
 
@@ -44,7 +44,7 @@ async def _demo(folder: Path) -> int:
     from byok.local.demo import demonstrate
     from byok.local.ports import Ports
     from byok.local.running import run_on
-    from byok.local.stack import LocalStack
+    from byok.local.stack import DevStack
 
     out = console()
     out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
@@ -52,7 +52,7 @@ async def _demo(folder: Path) -> int:
     def headline(text: str) -> None:
         out.print(f"\n{text}\n", style="bold")
 
-    async def work(stack: "LocalStack") -> "Outcome":
+    async def work(stack: "DevStack") -> "Outcome":
         out.print(f"They are ready; until the demo ends, Temporal's UI is at {stack.ui_url}.", style="dim")
         outcome = await demonstrate(
             stack,
@@ -63,7 +63,7 @@ async def _demo(folder: Path) -> int:
         stack.hurry.set()  # nothing of it is kept: no child needs time to save its state
         return outcome
 
-    stack = LocalStack(folder, Ports.free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
+    stack = DevStack(folder, Ports.free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
     outcome = await run_on(stack, work)
     if outcome is None:
         return INTERRUPTED

@@ -137,7 +137,7 @@ def _show(kit: "OnboardingKit") -> None:
     import json
     import textwrap
 
-    from byok.domain.arns import WhichKey
+    from byok.domain.arns import KeyPurpose
     from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
     from byok.onboarding.kit import PREREQUISITES, WARNINGS
 
@@ -170,7 +170,7 @@ def _show(kit: "OnboardingKit") -> None:
     print_text(f"\n{kit.commands.payload()}\n")
     heading("B. By hand: one key for S3 and one for Aurora, both symmetric, Encrypt and decrypt, in this Region")
     block("Append to the Statement array of each key's policy, and leave what is there as it is.")
-    for which in WhichKey:
+    for which in KeyPurpose:
         block(f"\n{which.key_name}:")
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements(which)) + "\n")
     print_text("\n")

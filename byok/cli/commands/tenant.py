@@ -9,7 +9,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, pr
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
-    from byok.service.status import Waiting
+    from byok.service.status import PendingStep
 
 RoleArn = Annotated[
     str | None,
@@ -119,16 +119,16 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
     return CUSTOMER_KEY if outcome.conflicts else READY
 
 
-def _told_once() -> "Callable[[Waiting], None]":
+def _told_once() -> "Callable[[PendingStep], None]":
     """Tells what is being waited for: what AWS said, once, and not the count of every try."""
     from byok.service.waiting import waiting
 
     told: set[str] = set()
 
-    def tell(item: "Waiting") -> None:
+    def tell(item: "PendingStep") -> None:
         what = f"{item.activity}{item.last_failure}{item.unclaimed}"
         if (item.last_failure or item.unclaimed) and what not in told:
             told.add(what)
-            say(f"Waiting for {waiting(item)}")
+            say(f"PendingStep for {waiting(item)}")
 
     return tell

@@ -11,7 +11,7 @@ import typer
 from byok.cli.output import FAILED, READY, console, fail, reported, say
 
 if TYPE_CHECKING:
-    from byok.local.stack import LocalStack
+    from byok.local.stack import DevStack
 
 
 def up(
@@ -40,8 +40,8 @@ def up(
 
     with reported():
         from byok.local.ports import Ports
-        from byok.local.processes import LocalStackError
-        from byok.local.stack import LocalStack
+        from byok.local.processes import DevStackError
+        from byok.local.stack import DevStack
         from byok.settings import Settings
 
         env_file = env_file or data / "env"
@@ -50,7 +50,7 @@ def up(
             ports = Ports(temporal_port, ui_port, aws_port, web_port)
             code = asyncio.run(
                 _up(
-                    lambda: LocalStack(
+                    lambda: DevStack(
                         data,
                         ports,
                         worker=worker,
@@ -63,12 +63,12 @@ def up(
                     env_file,
                 )
             )
-        except (LocalStackError, OSError) as error:
-            fail(str(error), "byok.LocalStack", FAILED, as_json=False)
+        except (DevStackError, OSError) as error:
+            fail(str(error), "byok.DevStack", FAILED, as_json=False)
     raise typer.Exit(code)
 
 
-async def _up(make_stack: "Callable[[], LocalStack]", env_file: Path) -> int:
+async def _up(make_stack: "Callable[[], DevStack]", env_file: Path) -> int:
     from byok.local.running import run_on
 
     await run_on(make_stack(), lambda stack: _stay(stack, env_file))
@@ -76,7 +76,7 @@ async def _up(make_stack: "Callable[[], LocalStack]", env_file: Path) -> int:
     return READY
 
 
-async def _stay(stack: "LocalStack", env_file: Path) -> None:
+async def _stay(stack: "DevStack", env_file: Path) -> None:
     import asyncio
 
     out, facts = console(), stack.environment

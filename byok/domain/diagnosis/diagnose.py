@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from byok.domain.arns import ArnError, WhichKey, account_of, check_key_arns, parse_key_arn
+from byok.domain.arns import ArnError, KeyPurpose, account_of, check_key_arns, parse_key_arn
 from byok.domain.diagnosis.key_facts import CollectedKey, Collection, KeyMetadata
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.document import PolicyDocumentError, read_policy
 from byok.domain.iam.check.near_misses import Cause
 from byok.domain.iam.check.report import check_policy, document_report
 from byok.domain.iam.findings import Finding, Severity
-from byok.domain.problems.remediation import Remedy, Subject, arn_remediation, remediation
-from byok.domain.tenant import TenantMarks, TenantNameError
+from byok.domain.problems.remediation import Remedy, RemedyContext, arn_remediation, remediation
+from byok.domain.tenant import TenantLabels, TenantNameError
 from byok.domain.vendor import TENANT, VendorProfile
 
 
@@ -26,15 +26,15 @@ from byok.domain.vendor import TENANT, VendorProfile
 class _Examined:
     """One key with what is needed to speak of it."""
 
-    which: WhichKey
+    which: KeyPurpose
     facts: CollectedKey
     collection: Collection
     vendor: VendorProfile
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> RemedyContext:
         """Whom an advice is about."""
-        return Subject(
+        return RemedyContext(
             self.collection.region, self.collection.platform_role_arn, self.vendor, self.which, self.facts.arn
         )
 
@@ -62,7 +62,9 @@ def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ..
     findings = list(_of_arns(collection, vendor))
     # Of a key that has to be replaced, nothing else is worth saying.
     replaced = {finding.key for finding in findings}
-    keys = [_Examined(which, collection.key(which), collection, vendor) for which in WhichKey if which not in replaced]
+    keys = [
+        _Examined(which, collection.key(which), collection, vendor) for which in KeyPurpose if which not in replaced
+    ]
     unseen = [key for key in keys if not key.seen]
     findings += _of_caller(collection, unseen)
     explained = {key.which for key in unseen if _seen_from_elsewhere(collection, key)}
@@ -89,7 +91,7 @@ _OF_EXCHANGE: Final = {Cause.OTHER_KEYS_STATEMENT.value}
 
 def _exchanged(findings: list[Finding]) -> bool:
     """Whether each key has the other one's statements: then it is the ARNs that are wrong, and not the policies."""
-    return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(WhichKey)
+    return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(KeyPurpose)
 
 
 def _of_exchange(collection: Collection) -> Finding:
@@ -98,14 +100,14 @@ def _of_exchange(collection: Collection) -> Finding:
         None,
         Severity.STOPS,
         "Each of the two keys has the statements of the other one: the two ARNs seem to be exchanged.",
-        f"Give {collection.rds.arn} as {WhichKey.S3.label}, and {collection.s3.arn} as {WhichKey.RDS.label}.",
+        f"Give {collection.rds.arn} as {KeyPurpose.S3.label}, and {collection.s3.arn} as {KeyPurpose.RDS.label}.",
     )
 
 
 def _of_arns(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
     role = collection.platform_role_arn
     for found in check_key_arns(collection.s3.arn, collection.rds.arn, collection.region, account_of(role)):
-        subject = Subject(collection.region, role, vendor, found.which, found.arn)
+        subject = RemedyContext(collection.region, role, vendor, found.which, found.arn)
         yield Finding(
             found.fault.value, found.which, Severity.STOPS, found.message, arn_remediation(found.fault, subject)
         )
@@ -265,8 +267,8 @@ def _can_be_rotated(facts: KeyMetadata) -> bool:
 
 def _of_tenant(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
     """Both keys bear the same tenant's name, as alias and as tags, or none does: all else is somebody's mistake."""
-    named: set[tuple[WhichKey, str]] = set()
-    for which in WhichKey:
+    named: set[tuple[KeyPurpose, str]] = set()
+    for which in KeyPurpose:
         key = collection.key(which)
         by_alias, by_tag = set(_by_alias(which, key, vendor)), set(_by_tag(key, vendor))
         named |= {(which, tenant) for tenant in by_alias | by_tag}
@@ -285,9 +287,9 @@ def _of_tenant(collection: Collection, vendor: VendorProfile) -> Iterator[Findin
         )
 
 
-def _of_lone_tag(which: WhichKey, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
+def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
-        alias = TenantMarks.of(which, tenant, vendor).alias
+        alias = TenantLabels.of(which, tenant, vendor).alias
     except TenantNameError:  # not put there by these commands, and not to be put into one
         return
     yield Finding(
@@ -303,7 +305,7 @@ def _of_lone_tag(which: WhichKey, tenant: str, region: str, vendor: VendorProfil
     )
 
 
-def _by_alias(which: WhichKey, key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
+def _by_alias(which: KeyPurpose, key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
     before, after = vendor.alias_pattern(which).split(TENANT)
     for name in (alias.alias_name for alias in key.aliases.aliases or ()):
         if name.startswith(before) and name.endswith(after):

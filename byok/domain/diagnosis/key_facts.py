@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_pascal
 
-from byok.domain.arns import REGION_PATTERN, WhichKey, account_of
+from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_of
 
 FORMAT: Final = "byok-keys/1"
 """Says which script made a collection."""
@@ -188,9 +188,9 @@ class Collection(_Collected):
             raise CollectionError(f"This is not what the script prints: {error}.") from error
         return collection
 
-    def key(self, which: WhichKey) -> CollectedKey:
+    def key(self, which: KeyPurpose) -> CollectedKey:
         """One of the two keys."""
-        return self.s3 if which is WhichKey.S3 else self.rds
+        return self.s3 if which is KeyPurpose.S3 else self.rds
 
 
 def _content(text: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
 
 
@@ -39,7 +39,7 @@ class Finding:
     """
 
     code: str
-    key: WhichKey | None
+    key: KeyPurpose | None
     severity: Severity
     message: str
     remedy: str

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey, account_of
+from byok.domain.arns import KeyPurpose, account_of
 from byok.domain.iam.check.control import somebody_controls
 from byok.domain.iam.check.document import LARGEST, policy_text, read_document
 from byok.domain.iam.evaluator import statements_of
@@ -53,7 +53,7 @@ class Merged:
 
 def merge_policy(
     text: str,
-    which: WhichKey,
+    which: KeyPurpose,
     platform_role_arn: str,
     region: str,
     vendor: VendorProfile,

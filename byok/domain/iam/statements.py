@@ -7,7 +7,7 @@ they stand in a template. What a policy *means* is in `byok.domain.iam.evaluator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from byok.domain.arns import WhichKey, account_of
+from byok.domain.arns import KeyPurpose, account_of
 from byok.domain.vendor import VendorProfile
 
 Statement = dict[str, Any]
@@ -52,9 +52,9 @@ class Grantee:
         return cls(platform_role_arn, account, via_service("s3", region), via_service("rds", region))
 
 
-def key_statements(which: WhichKey, grantee: Grantee, vendor: VendorProfile) -> list[Statement]:
+def key_statements(which: KeyPurpose, grantee: Grantee, vendor: VendorProfile) -> list[Statement]:
     """The statements of one of the two keys: one for S3, two for Aurora, where RDS works through grants."""
-    if which is WhichKey.S3:
+    if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_ACTIONS, grantee, grantee.via_s3)]
     describe = _statement(vendor.rds_describe_key_sid, RDS_DESCRIBE_ACTIONS, grantee, grantee.via_rds)
     grants = _statement(vendor.rds_grants_sid, RDS_GRANT_ACTIONS, grantee, grantee.via_rds)
@@ -68,7 +68,7 @@ def s3_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    return key_statements(WhichKey.S3, Grantee.of(platform_role_arn, region), vendor)
+    return key_statements(KeyPurpose.S3, Grantee.of(platform_role_arn, region), vendor)
 
 
 def rds_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
@@ -77,7 +77,7 @@ def rds_key_statements(platform_role_arn: str, region: str, vendor: VendorProfil
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    return key_statements(WhichKey.RDS, Grantee.of(platform_role_arn, region), vendor)
+    return key_statements(KeyPurpose.RDS, Grantee.of(platform_role_arn, region), vendor)
 
 
 def owner_statement(root: Any) -> Statement:

@@ -4,7 +4,7 @@ One frozen model per input and result. Requests refuse unknown fields, because p
 them, so that a worker of yesterday can read what a worker of tomorrow wrote.
 """
 
-from byok.domain.models.base import Record, Request
+from byok.domain.models.base import Record, RequestModel
 from byok.domain.models.plans import (
     BucketPlan,
     BucketRemoval,
@@ -14,7 +14,7 @@ from byok.domain.models.plans import (
     Environment,
     EnvironmentPlan,
     KeyCheckPlan,
-    KeyMarks,
+    KeyLabels,
     StorageTask,
     TenantCheckPlan,
     TenantPlan,
@@ -23,7 +23,7 @@ from byok.domain.models.plans import (
 from byok.domain.models.progress import (
     EnvironmentCheck,
     KeyCheck,
-    KeyProof,
+    KeyProbeResult,
     KeyTenant,
     Problem,
     Progress,
@@ -33,7 +33,6 @@ from byok.domain.models.progress import (
 )
 from byok.domain.models.requests import CheckKeysRequest, DeleteRequest, ProvisionRequest, TenantRequest, TenantRole
 from byok.domain.models.resources import (
-    Belongings,
     BucketEvidence,
     BucketResource,
     ClusterResource,
@@ -41,6 +40,7 @@ from byok.domain.models.resources import (
     Deletion,
     Evidence,
     ObjectEvidence,
+    OwnedResources,
     Removal,
     Resources,
     Snapshot,
@@ -48,7 +48,6 @@ from byok.domain.models.resources import (
 )
 
 __all__ = [
-    "Belongings",
     "BucketEvidence",
     "BucketPlan",
     "BucketRemoval",
@@ -67,16 +66,17 @@ __all__ = [
     "Evidence",
     "KeyCheck",
     "KeyCheckPlan",
-    "KeyMarks",
-    "KeyProof",
+    "KeyLabels",
+    "KeyProbeResult",
     "KeyTenant",
     "ObjectEvidence",
+    "OwnedResources",
     "Problem",
     "Progress",
     "ProvisionRequest",
     "Record",
     "Removal",
-    "Request",
+    "RequestModel",
     "Resources",
     "Snapshot",
     "StorageTask",

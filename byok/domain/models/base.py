@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """Base of what people type: strict about names, silent about values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

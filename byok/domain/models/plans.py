@@ -1,11 +1,11 @@
 """What is decided before AWS is asked, and what the activities are told."""
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
 from byok.domain.models.base import Record
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
-from byok.domain.phases import Phase, Undertaking
+from byok.domain.phases import Phase, RequestKind
 
 
 class Environment(Record):
@@ -32,9 +32,9 @@ class Environment(Record):
     run_tag: str = ""
     run_id: str = ""
 
-    def key_arn(self, which: WhichKey) -> str:
+    def key_arn(self, which: KeyPurpose) -> str:
         """The ARN given for one of the two keys."""
-        return self.s3_key_arn if which is WhichKey.S3 else self.rds_key_arn
+        return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
 
 
 class ClusterPlan(Record):
@@ -64,11 +64,11 @@ class KeyCheckPlan(Record):
     findings: tuple[Problem, ...] = ()
 
 
-class KeyMarks(Record):
+class KeyLabels(Record):
     """What one key is to bear for a tenant: its alias and its tags (contract 101-104)."""
 
     tenant: str
-    key: WhichKey
+    key: KeyPurpose
     key_arn: str
     alias: str
     tags: dict[str, str]
@@ -84,11 +84,11 @@ class TenantPlan(Record):
     """
 
     tenant: str
-    marks: tuple[KeyMarks, ...]
+    marks: tuple[KeyLabels, ...]
     role: TenantRole | None = None
     repoint: bool = False
     commands: tuple[str, ...] = ()
-    undertaking: Undertaking = Undertaking.ENVIRONMENT
+    request_kind: RequestKind = RequestKind.ENVIRONMENT
 
 
 class TenantCheckPlan(KeyCheckPlan):
@@ -141,7 +141,7 @@ class TenantTask(Record):
     """Input of the activity that gives one key its tenant's name."""
 
     environment: Environment
-    marks: KeyMarks
+    marks: KeyLabels
     role: TenantRole
     repoint: bool
-    undertaking: Undertaking = Undertaking.ENVIRONMENT
+    request_kind: RequestKind = RequestKind.ENVIRONMENT

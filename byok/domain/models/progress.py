@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import Record
 from byok.domain.models.requests import ProvisionRequest, TenantRequest, TenantRole
 from byok.domain.models.resources import Deletion, Evidence, Resources
@@ -30,7 +30,7 @@ class Problem(Record):
     code: str
     message: str
     operation: str | None = None
-    key: WhichKey | None = None
+    key: KeyPurpose | None = None
     key_arn: str | None = None
     phase: Phase
     request_id: str | None = None
@@ -39,10 +39,10 @@ class Problem(Record):
     remediation: str
 
 
-class KeyProof(Record):
+class KeyProbeResult(Record):
     """A probe that passed: S3 wrote and read an object with the key."""
 
-    key: WhichKey
+    key: KeyPurpose
     key_arn: str
     at: datetime
 
@@ -59,7 +59,7 @@ class KeyCheck(Record):
     s3_key_arn: str
     rds_key_arn: str
     findings: tuple[Problem, ...] = ()
-    proofs: tuple[KeyProof, ...] = ()
+    proofs: tuple[KeyProbeResult, ...] = ()
 
 
 class KeyTenant(Record):
@@ -74,7 +74,7 @@ class KeyTenant(Record):
         other_aliases: Aliases of the same pattern on this key, for other tenants: they are left as they are.
     """
 
-    key: WhichKey
+    key: KeyPurpose
     key_arn: str
     alias: str
     alias_state: AliasState

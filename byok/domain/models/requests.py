@@ -5,14 +5,14 @@ from typing import Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ROLE_ARN_PATTERN
-from byok.domain.models.base import Request
+from byok.domain.models.base import RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import with_payload_expanded
 from byok.domain.phases import OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
-class CheckKeysRequest(Request):
+class CheckKeysRequest(RequestModel):
     """Input of `CheckKeys`.
 
     The ARNs are not validated here: a bad one is a finding with a remedy, not a malformed request. The onboarding
@@ -36,7 +36,7 @@ class CheckKeysRequest(Request):
         return with_payload_expanded(values) if isinstance(values, dict) else values
 
 
-class TenantRole(Request):
+class TenantRole(RequestModel):
     """The role in the customer's account through which the keys get a tenant's name (D11).
 
     Attributes:

@@ -142,7 +142,7 @@ class Snapshot(Record):
     key_arn: str
 
 
-class Belongings(Record):
+class OwnedResources(Record):
     """Everything that bears an environment's tag, as AWS lists it.
 
     Attributes:

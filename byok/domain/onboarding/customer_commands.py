@@ -9,10 +9,10 @@ import textwrap
 from dataclasses import dataclass
 from typing import Final
 
-from byok.domain.arns import WhichKey, partition_of
+from byok.domain.arns import KeyPurpose, partition_of
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
-from byok.domain.tenant import TenantMarks, external_id_of
+from byok.domain.tenant import TenantLabels, external_id_of
 from byok.domain.vendor import VendorProfile
 
 TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
@@ -30,7 +30,7 @@ STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
 PROFILE: Final = "byok"
 """Stands for the customer's own AWS CLI profile (contract 40)."""
 
-DESCRIPTIONS: Final = {WhichKey.S3: "objects in S3", WhichKey.RDS: "the Aurora cluster"}
+DESCRIPTIONS: Final = {KeyPurpose.S3: "objects in S3", KeyPurpose.RDS: "the Aurora cluster"}
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ class CustomerCommands:
             f"--policy file://{shlex.quote(file)}"
         )
 
-    def name_key(self, which: WhichKey, key_arn: str, tenant: str) -> str:
+    def name_key(self, which: KeyPurpose, key_arn: str, tenant: str) -> str:
         """Give a hand-made key its alias, and where that is done, its tags (D10).
 
         Raises:
             TenantNameError: The name cannot be put on a key.
         """
-        marks = TenantMarks.of(which, tenant, self.vendor)
+        marks = TenantLabels.of(which, tenant, self.vendor)
         tags = " ".join(shlex.quote(f"TagKey={key},TagValue={value}") for key, value in marks.tags.items())
         key = shlex.quote(key_arn)
         return _JOINT.join(
@@ -137,7 +137,7 @@ class CustomerCommands:
         Raises:
             TenantNameError: The name cannot be put on a key.
         """
-        keys = {WhichKey.S3: s3_key_arn, WhichKey.RDS: rds_key_arn}
+        keys = {KeyPurpose.S3: s3_key_arn, KeyPurpose.RDS: rds_key_arn}
         external_id = external_id_of(s3_key_arn, rds_key_arn)
         return (
             _comment(f"If a CloudFormation stack made the keys, here called {self.stack_name}: deploy it again.")
@@ -192,7 +192,7 @@ class CustomerCommands:
             "--output text",
         )
 
-    def _policy(self, which: WhichKey) -> dict[str, object]:
+    def _policy(self, which: KeyPurpose) -> dict[str, object]:
         root = f"arn:{partition_of(self.region)}:iam::{_ACCOUNT}:root"
         ours = key_statements(which, Grantee.of(self.platform_role_arn, self.region), self.vendor)
         return key_policy(owner_statement(root), ours)
@@ -210,7 +210,7 @@ class CustomerCommands:
         return shlex.quote(self.stack_name)
 
 
-_VARIABLES: Final = {WhichKey.S3: "S3_KEY_ARN", WhichKey.RDS: "RDS_KEY_ARN"}
+_VARIABLES: Final = {KeyPurpose.S3: "S3_KEY_ARN", KeyPurpose.RDS: "RDS_KEY_ARN"}
 _ACCOUNT: Final = "$ACCOUNT"
 _JOINT: Final = " &&\n"
 """Between two commands, the second of which is run only if the first has succeeded."""

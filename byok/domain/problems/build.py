@@ -7,15 +7,15 @@ from datetime import datetime
 from byok.domain.arns import (
     ArnError,
     ArnFinding,
-    WhichKey,
+    KeyPurpose,
     account_of,
     check_key_arns,
     parse_key_arn,
     partition_of,
 )
 from byok.domain.models import Problem
-from byok.domain.phases import Phase, Undertaking
-from byok.domain.problems.remediation import Remedy, Subject, arn_remediation, remediation
+from byok.domain.phases import Phase, RequestKind
+from byok.domain.problems.remediation import Remedy, RemedyContext, arn_remediation, remediation
 from byok.domain.tenant import TenantNameError, check_tenant_name
 from byok.domain.vendor import VendorProfile
 
@@ -24,7 +24,7 @@ def problem(
     code: str,
     message: str,
     remedy: Remedy,
-    subject: Subject,
+    subject: RemedyContext,
     *,
     phase: Phase,
     at: datetime,
@@ -66,11 +66,11 @@ def arn_problems(
     platform_role_arn: str | None,
     vendor: VendorProfile,
     at: datetime,
-    undertaking: Undertaking = Undertaking.ENVIRONMENT,
+    request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7)."""
     findings = check_key_arns(s3_key_arn, rds_key_arn, region, platform_account)
-    subject = Subject(region, platform_role_arn, vendor, undertaking=undertaking)
+    subject = RemedyContext(region, platform_role_arn, vendor, request_kind=request_kind)
     return tuple(_arn_problem(finding, subject, at) for finding in findings)
 
 
@@ -83,10 +83,10 @@ def tenant_problems(
     platform_role_arn: str | None,
     vendor: VendorProfile,
     at: datetime,
-    undertaking: Undertaking = Undertaking.ENVIRONMENT,
+    request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     """What the pure rules say about a tenant's name and the role that is to write it (contract 105, D11)."""
-    subject = Subject(region, platform_role_arn, vendor, undertaking=undertaking)
+    subject = RemedyContext(region, platform_role_arn, vendor, request_kind=request_kind)
     found: list[tuple[str, str, Remedy]] = []
     try:
         check_tenant_name(tenant, vendor)
@@ -108,8 +108,8 @@ def tenant_problems(
     )
 
 
-def _arn_problem(finding: ArnFinding, subject: Subject, at: datetime) -> Problem:
-    which: WhichKey = finding.which
+def _arn_problem(finding: ArnFinding, subject: RemedyContext, at: datetime) -> Problem:
+    which: KeyPurpose = finding.which
     subject = replace(subject, key=which, key_arn=finding.arn)
     return Problem(
         code=finding.fault.value,

@@ -10,17 +10,17 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
-from byok.domain.arns import ArnError, ArnFault, WhichKey, account_of, parse_key_arn
+from byok.domain.arns import ArnError, ArnErrorCode, KeyPurpose, account_of, parse_key_arn
 from byok.domain.iam.statements import rds_key_statements, s3_key_statements
-from byok.domain.phases import Undertaking
+from byok.domain.phases import RequestKind
 from byok.domain.problems.remedy_texts import ARN_TEXTS, TEXTS, Remedy
 from byok.domain.vendor import VendorProfile
 
-__all__ = ["Remedy", "Subject", "alias_remediation", "arn_remediation", "remediation"]
+__all__ = ["Remedy", "RemedyContext", "alias_remediation", "arn_remediation", "remediation"]
 
 
 @dataclass(frozen=True)
-class Subject:
+class RemedyContext:
     """Whom and what an advice is about.
 
     Attributes:
@@ -32,9 +32,9 @@ class Subject:
     region: str
     platform_role_arn: str | None
     vendor: VendorProfile
-    key: WhichKey | None = None
+    key: KeyPurpose | None = None
     key_arn: str | None = None
-    undertaking: Undertaking = Undertaking.ENVIRONMENT
+    request_kind: RequestKind = RequestKind.ENVIRONMENT
 
     @property
     def account_options(self) -> str:
@@ -56,7 +56,7 @@ class Subject:
         """The statements that belong on this key, ready to paste; nothing where the platform role is not known."""
         if self.platform_role_arn is None:
             return ""
-        render = rds_key_statements if self.key is WhichKey.RDS else s3_key_statements
+        render = rds_key_statements if self.key is KeyPurpose.RDS else s3_key_statements
         rendered = render(self.platform_role_arn, self.region, self.vendor)
         return ",\n".join(json.dumps(statement, indent=2) for statement in rendered)
 
@@ -70,30 +70,30 @@ class Subject:
 
 
 _CONTINUES: Final = {
-    Undertaking.ENVIRONMENT: "it continues where it stopped",
-    Undertaking.TENANT: "what is there is not written twice",
-    Undertaking.DELETION: "what is gone stays gone",
+    RequestKind.ENVIRONMENT: "it continues where it stopped",
+    RequestKind.TENANT: "what is there is not written twice",
+    RequestKind.DELETION: "what is gone stays gone",
 }
 _COMMANDS: Final = {
-    Undertaking.ENVIRONMENT: "byok replay",
-    Undertaking.TENANT: "byok tenant",
-    Undertaking.DELETION: "byok delete",
+    RequestKind.ENVIRONMENT: "byok replay",
+    RequestKind.TENANT: "byok tenant",
+    RequestKind.DELETION: "byok delete",
 }
 _ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a change is seen everywhere."
 _PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"
 
 
-def remediation(remedy: Remedy, subject: Subject) -> str:
+def remediation(remedy: Remedy, subject: RemedyContext) -> str:
     """The advice, one step per line."""
     return TEXTS[remedy].format_map(_values(subject))
 
 
-def arn_remediation(fault: ArnFault, subject: Subject) -> str:
+def arn_remediation(fault: ArnErrorCode, subject: RemedyContext) -> str:
     """The advice for a finding of the pure rules."""
     return ARN_TEXTS[fault].format_map(_values(subject))
 
 
-def alias_remediation(subject: Subject, alias: str, points_at: str, ask_again: str, *, within_reach: bool) -> str:
+def alias_remediation(subject: RemedyContext, alias: str, points_at: str, ask_again: str, *, within_reach: bool) -> str:
     """The advice for a tenant's alias that points at another key than it is to.
 
     Args:
@@ -120,11 +120,11 @@ def alias_remediation(subject: Subject, alias: str, points_at: str, ask_again: s
     return text.format_map(_values(subject) | given)
 
 
-def _values(subject: Subject) -> dict[str, str]:
+def _values(subject: RemedyContext) -> dict[str, str]:
     """What the texts are filled with. A value is put in once and never read for placeholders of its own."""
     key = subject.key.key_name if subject.key else "key"
     field = subject.key.label if subject.key else "the key's ARN"
-    append, asked = _append(subject), subject.undertaking
+    append, asked = _append(subject), subject.request_kind
     create = (
         f"Make a new key in {subject.region}, key type Symmetric, key usage Encrypt and decrypt, in the AWS KMS "
         f"console or with this command ({_PROFILE}):\n"
@@ -151,12 +151,12 @@ def _values(subject: Subject) -> dict[str, str]:
     }
 
 
-def _append(subject: Subject) -> str:
+def _append(subject: RemedyContext) -> str:
     where = (
         "to the Statement array of the key's policy, and leave the statements that are there as they are "
         f"(AWS KMS console of {subject.region} > Customer managed keys > the key > Key policy > Edit)"
     )
     if not subject.statements or subject.key is None:
         return f"Append the statements that the vendor shows for this key {where}."
-    what = "both of these statements" if subject.key is WhichKey.RDS else "this statement"
+    what = "both of these statements" if subject.key is KeyPurpose.RDS else "this statement"
     return f"Append {what} {where}:\n{subject.statements}"

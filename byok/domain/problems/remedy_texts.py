@@ -6,7 +6,7 @@
 from enum import StrEnum
 from typing import Final
 
-from byok.domain.arns import ArnFault
+from byok.domain.arns import ArnErrorCode
 
 
 class Remedy(StrEnum):
@@ -195,32 +195,34 @@ _COPY: Final = (
     '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n{again_with_arn}'
 )
 
-ARN_TEXTS: Final[dict[ArnFault, str]] = {
-    ArnFault.MALFORMED: _COPY,
-    ArnFault.NOT_AN_ARN: _COPY,
-    ArnFault.NOT_A_KEY: _COPY,
-    ArnFault.ALIAS: (
+ARN_TEXTS: Final[dict[ArnErrorCode, str]] = {
+    ArnErrorCode.MALFORMED: _COPY,
+    ArnErrorCode.NOT_AN_ARN: _COPY,
+    ArnErrorCode.NOT_A_KEY: _COPY,
+    ArnErrorCode.ALIAS: (
         "Give the ARN of the key that the alias points at. This prints it ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.Arn --output text\n"
         "If AWS does not find it, the alias is not one of {region}; and a key behind alias/aws/… belongs to AWS and "
         "cannot be shared. In both cases make a key of your own in {region}.\n{again_with_arn}"
     ),
-    ArnFault.OTHER_PARTITION: ("A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"),
-    ArnFault.OTHER_REGION: (
+    ArnErrorCode.OTHER_PARTITION: (
+        "A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"
+    ),
+    ArnErrorCode.OTHER_REGION: (
         "If the {key} exists in {region} too, copy its ARN from the AWS KMS console of that Region. If not, make it "
         "there.\n{create}\n{again_with_arn}"
     ),
-    ArnFault.OTHER_REGION_REPLICA: (
+    ArnErrorCode.OTHER_REGION_REPLICA: (
         "Use the replica of this key in {region}. If there is one, this prints its ARN, {replica} ({profile}):\n"
         "  aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text\n"
         "If there is none, make it in the AWS KMS console of the primary key's Region (the key > Regionality > Create "
         "new replica keys).\nA replica has a key policy of its own. {append}\n{again_with_arn}"
     ),
-    ArnFault.PLATFORM_ACCOUNT: (
+    ArnErrorCode.PLATFORM_ACCOUNT: (
         "{account} is the platform's account: the {key} has to be in the customer's own.\n{create}\n{again_with_arn}"
     ),
-    ArnFault.SAME_KEY: "S3 and Aurora need a key each. Make a second one.\n{create}\n{again_with_arn}",
-    ArnFault.OTHER_ACCOUNT: (
+    ArnErrorCode.SAME_KEY: "S3 and Aurora need a key each. Make a second one.\n{create}\n{again_with_arn}",
+    ArnErrorCode.OTHER_ACCOUNT: (
         "Use the {key} of the account that the S3 key is in. If there is none, make it there.\n{create}\n"
         "{again_with_arn}"
     ),

@@ -32,9 +32,9 @@ async def list_environments(
 ) -> Response:
     """The visitor's environments."""
     found, end = await state.service.page_of_environments(
-        prefix=session.caller.prefix, size=_PAGE, after=state.pager.opened(after)
+        prefix=session.caller.prefix, size=_PAGE, after=state.pager.verify(after)
     )
-    following = state.pager.sealed(end)
+    following = state.pager.sign(end)
     return pages.render(
         request, "environments.html", session=session, environments=found, first=after is None, following=following
     )

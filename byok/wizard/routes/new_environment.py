@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from byok.api.dependencies import State
 from byok.api.routes.onboarding import template_file
-from byok.domain.arns import WhichKey, account_of
+from byok.domain.arns import KeyPurpose, account_of
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import PolicyReport, document_report
@@ -66,7 +66,7 @@ async def examine(request: Request, pages: Shown, state: State, session: Writing
         return RedirectResponse(draft.address(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
     if form.get("do") == "policy":
         policy = str(form.get("policy", ""))
-        which = WhichKey.RDS if form.get("policy_key") == WhichKey.RDS else WhichKey.S3
+        which = KeyPurpose.RDS if form.get("policy_key") == KeyPurpose.RDS else KeyPurpose.S3
         examined = _examined(policy, which, draft, state)
         return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
     faults = draft.faults(session.caller.prefix, "s3_key_arn", "rds_key_arn")
@@ -84,7 +84,7 @@ async def rules(request: Request, state: State, session: Writing) -> Response:
     draft = Draft.of(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
     findings = () if draft.faults(session.caller.prefix, "region") else _findings(draft, state)
-    filled = {WhichKey.S3: draft.s3_key_arn, WhichKey.RDS: draft.rds_key_arn}
+    filled = {KeyPurpose.S3: draft.s3_key_arn, KeyPurpose.RDS: draft.rds_key_arn}
     told = [one for one in findings if not partly or (one.key is not None and filled[one.key])]
     return JSONResponse(
         {
@@ -136,7 +136,7 @@ def _findings(draft: Draft, state: State) -> tuple[Problem, ...]:
     return draft.findings(role, account_of(role), state.vendor, datetime.now(UTC))
 
 
-def _examined(policy: str, which: WhichKey, draft: Draft, state: State) -> PolicyReport:
+def _examined(policy: str, which: KeyPurpose, draft: Draft, state: State) -> PolicyReport:
     """The report on a policy, or on what is none: on the page it is told in the same place."""
     side = PlatformSide(state.platform_role_arn, draft.region, None)
     try:
@@ -156,7 +156,7 @@ def _encryption_page(
     findings: tuple[Problem, ...] = (),
     checked: KeyCheck | None = None,
     policy: str = "",
-    which: WhichKey = WhichKey.S3,
+    which: KeyPurpose = KeyPurpose.S3,
     examined: PolicyReport | None = None,
 ) -> Response:
     fault: str | None = None
@@ -180,7 +180,7 @@ def _encryption_page(
         policy=policy,
         which=which,
         examined=examined,
-        keys=WhichKey,
+        keys=KeyPurpose,
         tabs=Tab,
         template_text=keys_template(state.vendor),
         template_file=TEMPLATE_FILE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from byok.domain.arns import WhichKey, account_of, partition_of
+from byok.domain.arns import KeyPurpose, account_of, partition_of
 from byok.domain.iam.evaluator import Access, Caller
 from byok.domain.iam.statements import via_service
 
@@ -45,8 +45,8 @@ class PlatformCall:
 
 _PROVISIONING, _OPERATION = Need.PROVISIONING, Need.OPERATION
 
-CALLS: Final[dict[WhichKey, tuple[PlatformCall, ...]]] = {
-    WhichKey.S3: (
+CALLS: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
+    KeyPurpose.S3: (
         PlatformCall("kms:GenerateDataKey*", "kms:GenerateDataKey", "s3", _PROVISIONING, "S3 encrypts what is written"),
         PlatformCall("kms:Decrypt", "kms:Decrypt", "s3", _PROVISIONING, "S3 decrypts what is read"),
         PlatformCall("kms:Encrypt", "kms:Encrypt", "s3", _OPERATION, "S3 encrypts small data directly"),
@@ -61,7 +61,7 @@ CALLS: Final[dict[WhichKey, tuple[PlatformCall, ...]]] = {
         ),
         PlatformCall("kms:DescribeKey", "kms:DescribeKey", "s3", _OPERATION, "S3 looks at the key"),
     ),
-    WhichKey.RDS: (
+    KeyPurpose.RDS: (
         PlatformCall("kms:DescribeKey", "kms:DescribeKey", "rds", _PROVISIONING, "RDS looks at the key"),
         PlatformCall(
             "kms:CreateGrant", "kms:CreateGrant", "rds", _PROVISIONING, "RDS gets its own access for the cluster", True
@@ -75,14 +75,14 @@ _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
 # What would turn one key into the other, or let the platform do itself what only a service has to do.
-_NEVER: Final[dict[WhichKey, tuple[tuple[str, str | None], ...]]] = {
-    WhichKey.S3: (
+_NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
+    KeyPurpose.S3: (
         *_ADMINISTRATION,
         ("kms:CreateGrant", None),
         ("kms:CreateGrant", "rds"),
         ("kms:DescribeKey", "rds"),
     ),
-    WhichKey.RDS: (
+    KeyPurpose.RDS: (
         *_ADMINISTRATION,
         *(
             (f"kms:{action}", service)
@@ -121,7 +121,7 @@ class PlatformSide:
         """The call as KMS sees it."""
         return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
 
-    def too_wide(self, which: WhichKey) -> Iterator[tuple[str, Access]]:
+    def too_wide(self, which: KeyPurpose) -> Iterator[tuple[str, Access]]:
         """Calls that the policy has to deny, each with what it would mean to allow it (contract 74-79)."""
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")

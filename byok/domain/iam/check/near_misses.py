@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.bearing import doubt_of, resource_in_doubt, unknowable
 from byok.domain.iam.check.calls import PlatformCall, PlatformSide
 from byok.domain.iam.conditions import Tested
@@ -79,22 +79,22 @@ class NearMiss:
     misfits: tuple[Misfit, ...]
 
 
-def own_sids(which: WhichKey, vendor: VendorProfile) -> set[str]:
+def own_sids(which: KeyPurpose, vendor: VendorProfile) -> set[str]:
     """The Sids of the statements that belong on a key."""
-    if which is WhichKey.S3:
+    if which is KeyPurpose.S3:
         return {vendor.s3_access_sid}
     return {vendor.rds_describe_key_sid, vendor.rds_grants_sid}
 
 
-def sid_for(which: WhichKey, call: PlatformCall, vendor: VendorProfile) -> str:
+def sid_for(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -> str:
     """The Sid of the statement that is to allow a call."""
-    if which is WhichKey.S3:
+    if which is KeyPurpose.S3:
         return vendor.s3_access_sid
     return vendor.rds_describe_key_sid if call.action == "kms:DescribeKey" else vendor.rds_grants_sid
 
 
 def why_denied(
-    policy: Policy, which: WhichKey, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile
+    policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile
 ) -> NearMiss:
     """The statement that nearly allows a call that no statement denies, and what does not fit in it."""
     access = platform.access(call)
@@ -123,7 +123,7 @@ def why_denied(
 
 
 def _is_meant_for_us(one: Examination, platform: PlatformSide, vendor: VendorProfile) -> bool:
-    if one.sid in own_sids(WhichKey.S3, vendor) | own_sids(WhichKey.RDS, vendor):
+    if one.sid in own_sids(KeyPurpose.S3, vendor) | own_sids(KeyPurpose.RDS, vendor):
         return True
     entries = list(_principals(one.statement))
     if any(_account_in(entry) == platform.account for entry in entries):
@@ -151,7 +151,7 @@ def _is_about(one: Examination, call: PlatformCall, wanted: str, vendor: VendorP
     """Whether a statement is the one that should have allowed the call, or could be taken for it."""
     if one.sid == wanted:
         return True
-    if one.sid in own_sids(WhichKey.S3, vendor) | own_sids(WhichKey.RDS, vendor):
+    if one.sid in own_sids(KeyPurpose.S3, vendor) | own_sids(KeyPurpose.RDS, vendor):
         return False
     through = [value for test in one.conditions if test.key.lower() == "kms:viaservice" for value in test.wanted]
     return one.action and (not through or any(value.startswith(f"{call.service}.") for value in through))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.arns import WhichKey
+from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.bearing import Bearing, bearings
 from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformSide
 from byok.domain.iam.check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
@@ -50,7 +50,7 @@ class PolicyReport:
         findings: What is wrong, most likely cause first; empty where all is right.
     """
 
-    which: WhichKey
+    which: KeyPurpose
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
 
@@ -84,7 +84,7 @@ class PolicyReport:
         }
 
 
-def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
     """Hold a key policy against every call that the platform makes with the key.
 
     Args:
@@ -104,7 +104,7 @@ def check_policy(policy: Policy, which: WhichKey, platform: PlatformSide, vendor
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
 
-def examine(content: bytes, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+def examine(content: bytes, which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
     """The report on a text: of a policy what it means, of one that KMS would not take what is wrong with it.
 
     Args:
@@ -124,7 +124,7 @@ def examine(content: bytes, which: WhichKey, platform: PlatformSide, vendor: Ven
         return document_report(error, which)
 
 
-def document_report(error: PolicyDocumentError, which: WhichKey) -> PolicyReport:
+def document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyReport:
     """The report on a text that KMS would not take as a key policy."""
     finding = Finding(
         code=error.code,
@@ -137,7 +137,7 @@ def document_report(error: PolicyDocumentError, which: WhichKey) -> PolicyReport
     return PolicyReport(which, (), (finding,))
 
 
-def _row(policy: Policy, which: WhichKey, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
+def _row(policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
     found = bearings(policy, platform.access(call), platform)
     denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
     if denying is not None:
@@ -167,7 +167,7 @@ def _doubtful(call: PlatformCall, bears: Bearing, cause: Cause) -> Row:
     return Row(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
 
 
-def _denials(rows: tuple[Row, ...], which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+def _denials(rows: tuple[Row, ...], which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
     """A finding per cause and statement, whatever the number of permissions it costs."""
     together: dict[tuple[Cause, str | None, str], list[Row]] = {}
     for row in rows:
@@ -190,7 +190,7 @@ _THEIRS: Final = {Cause.EXPLICIT_DENY, Cause.DENY_UNKNOWABLE}
 
 
 def _denial(
-    cause: Cause, rows: list[Row], which: WhichKey, ours: dict[str, Statement], vendor: VendorProfile
+    cause: Cause, rows: list[Row], which: KeyPurpose, ours: dict[str, Statement], vendor: VendorProfile
 ) -> Finding:
     first = rows[0]
     stops = any(row.call.need is Need.PROVISIONING and row.verdict is Verdict.DENIED for row in rows)
@@ -239,7 +239,7 @@ def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
     return f"Append {these} to the Statement array, and leave the others as they are."
 
 
-def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
     """What the policy allows although it should not; a finding per statement that does."""
     found: dict[str, list[str]] = {}
     for meaning, access in platform.too_wide(which):
@@ -263,7 +263,7 @@ def _too_wide(policy: Policy, which: WhichKey, platform: PlatformSide, vendor: V
     ]
 
 
-def _narrower(sid: str, which: WhichKey, of_this_key: bool, vendor: VendorProfile) -> str:
+def _narrower(sid: str, which: KeyPurpose, of_this_key: bool, vendor: VendorProfile) -> str:
     if of_this_key:
         return f"Replace the statement {sid} by this one."
     if sid in own_sids(which.other, vendor):

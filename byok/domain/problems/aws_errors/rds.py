@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, Outcome, Row, key_row, rows
+from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, ErrorRule, Outcome, key_row, rows
 from byok.domain.problems.remediation import Remedy
 
 # RDS has one fault for everything that can be wrong with a key. Brackets in its message name the key: `[null]` and
@@ -31,7 +31,9 @@ ROWS: Final = (
         "DBInstanceNotFound",
     ),
     # A role made a moment ago is not yet seen by RDS (Terraform's AWS provider waits on the same text).
-    Row("rds", "InvalidParameterValue", GRACE, Remedy.PLATFORM_PERMISSION, message=re.compile(r"IAM role ARN value")),
+    ErrorRule(
+        "rds", "InvalidParameterValue", GRACE, Remedy.PLATFORM_PERMISSION, message=re.compile(r"IAM role ARN value")
+    ),
     *rows(
         "rds",
         RETRY,

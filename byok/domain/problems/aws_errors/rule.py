@@ -19,7 +19,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class ErrorRule:
     """One line of the table.
 
     Attributes:
@@ -39,14 +39,14 @@ class Row:
     message: re.Pattern[str] | None = None
 
 
-def rows(service: str, outcome: Outcome, remedy: Remedy, *codes: str) -> tuple[Row, ...]:
+def rows(service: str, outcome: Outcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
     """Codes that mean the same, and are no fault of a customer's key."""
-    return tuple(Row(service, code, outcome, remedy) for code in codes)
+    return tuple(ErrorRule(service, code, outcome, remedy) for code in codes)
 
 
 def key_row(
     service: str, code: str, outcome: Outcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
-) -> Row:
+) -> ErrorRule:
     """A code that is about a key: the customer's, unless it is said otherwise.
 
     Args:
@@ -57,7 +57,7 @@ def key_row(
         message: What the message has to contain, as a regular expression.
         customer: Whether it is a customer's key that AWS refused.
     """
-    return Row(service, code, outcome, remedy, customer, re.compile(message) if message else None)
+    return ErrorRule(service, code, outcome, remedy, customer, re.compile(message) if message else None)
 
 
 STOP: Final = Outcome.STOP

@@ -10,10 +10,10 @@ import re
 from typing import Final
 
 from byok.domain.problems.aws_errors import kms, rds, s3
-from byok.domain.problems.aws_errors.rule import Outcome, Row
+from byok.domain.problems.aws_errors.rule import ErrorRule, Outcome
 from byok.domain.problems.remediation import Remedy
 
-TABLE: Final[tuple[Row, ...]] = (*s3.KEY_ROWS, *s3.ROWS, *rds.KEY_ROWS, *rds.ROWS, *kms.KMS_ROWS, *kms.STS_ROWS)
+TABLE: Final[tuple[ErrorRule, ...]] = (*s3.KEY_ROWS, *s3.ROWS, *rds.KEY_ROWS, *rds.ROWS, *kms.KMS_ROWS, *kms.STS_ROWS)
 
 OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
     "kms": ("CreateAlias", "ListAliases", "ListResourceTags", "TagResource", "UpdateAlias"),
@@ -56,7 +56,7 @@ OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
 """Every operation the activities call: the table is proved complete for these, and the platform role needs no other."""
 
 
-def classify(service: str, code: str, message: str, key_arn: str | None = None) -> Row:
+def classify(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
     """What an error of AWS means.
 
     An unknown code counts as ambiguous: tried again for the grace, then a stop, never without end.
@@ -76,10 +76,10 @@ def classify(service: str, code: str, message: str, key_arn: str | None = None) 
             and row.code == code
             and (row.message is None or row.message.search(message) is not None)
         ),
-        Row(service, code, Outcome.STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR),
+        ErrorRule(service, code, Outcome.STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR),
     )
     if row.remedy is Remedy.RDS_KEY and key_arn is not None:
         named = re.search(r"\[(arn:[^\]]+)\]", message)
         if named is not None and named[1] != key_arn:
-            return Row(service, code, Outcome.STOP, Remedy.PLATFORM_KEY)
+            return ErrorRule(service, code, Outcome.STOP, Remedy.PLATFORM_KEY)
     return row
