@@ -35,7 +35,7 @@ $(AWS_CLI): requirements/awscli.lock $(DEV)
 	@touch $(AWS_CLI)
 
 # Another evaluator of policies, which ours is compared with. Without node and npm its tests say that they were skipped.
-$(ORACLE): tests/oracle/package.json tests/oracle/package-lock.json
+$(ORACLE): tests/policy_simulator/package.json tests/policy_simulator/package-lock.json
 	@mkdir -p $(TOOLS)/oracle
 	cp $^ $(TOOLS)/oracle
 	if command -v node > /dev/null && command -v npm > /dev/null; then \
@@ -99,7 +99,7 @@ lock: setup ## Resolve the dependencies again, with hashes, for every platform.
 	$(COMPILE) --output-file requirements/installer.lock --group installer --constraint requirements/dev.lock
 	$(COMPILE) --upgrade --output-file requirements/awscli.lock requirements/awscli.in
 	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in
-	npm install --prefix tests/oracle --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
+	npm install --prefix tests/policy_simulator --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
 clean: ## Remove the virtual environment, the tests' programs, caches and local data.
 	rm -rf $(VENV) $(TOOLS) .byok .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -20,7 +20,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
-from activities.describer import DescribeBatcher
+from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.heartbeat import INTERVAL, HeartbeatInterceptor
 from activities.keys import KeyActivities

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.answers import TenantRoleError, code_of, message_of, rule_for
+from activities.aws_errors import TenantRoleError, code_of, message_of, rule_for
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem, TenantRole
@@ -168,7 +168,7 @@ class ActivityContext:
 
     Attributes:
         key: The customer's key that the step's calls use.
-        undertaking: What is asked for again once a problem is solved.
+        request_kind: What is asked for again once a problem is solved.
     """
 
     environment: Environment

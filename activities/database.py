@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.aurora import (
+from activities.aws import ActivityContext, AwsClients
+from activities.describe_batcher import DescribeBatcher, align_to_interval
+from activities.heartbeat import finished
+from activities.keys import KeyClaims
+from activities.ownership import why_kept
+from activities.rds_resources import (
     cluster_resource,
     cluster_settings,
     evidence,
@@ -20,11 +25,6 @@ from activities.aurora import (
     writer_resource,
     writer_settings,
 )
-from activities.aws import ActivityContext, AwsClients
-from activities.describer import DescribeBatcher, align_to_interval
-from activities.heartbeat import finished
-from activities.keys import KeyClaims
-from activities.ownership import why_kept
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     ClusterResource,

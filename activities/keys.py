@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.answers import none_if_absent, outcome_of
 from activities.aws import ActivityContext, AwsClients
-from activities.buckets import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
+from activities.aws_errors import none_if_absent, outcome_of
+from activities.bucket_settings import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
 from byok.domain.access import organisation_of
 from byok.domain.arns import KeyPurpose, parse_key_arn

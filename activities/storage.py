@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.answers import none_if_absent
 from activities.aws import ActivityContext, AwsClients, with_partial_result
-from activities.buckets import (
+from activities.aws_errors import none_if_absent
+from activities.bucket_settings import (
     bucket_arn,
     default_encryption,
     is_there,

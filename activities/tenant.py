@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.answers import outcome_of
-from activities.aurora import find_cluster, ours
 from activities.aws import ActivityContext, AwsClients
-from activities.buckets import default_encryption, tags_of
+from activities.aws_errors import outcome_of
+from activities.bucket_settings import default_encryption, tags_of
 from activities.ownership import is_ours
+from activities.rds_resources import find_cluster, ours
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment, EnvironmentCheck, KeyLabels, KeyTenant, Problem, TenantTask
 from byok.domain.phases import AliasState, Phase, RequestKind

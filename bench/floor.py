@@ -21,8 +21,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from activities.aurora import cluster_settings, writer_settings
-from activities.buckets import settings
+from activities.bucket_settings import settings
+from activities.rds_resources import cluster_settings, writer_settings
 from bench.asking import Asking
 from bench.runs import Clock
 from byok.blueprints import load_blueprint

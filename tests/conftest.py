@@ -10,9 +10,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.localaws.parity import accounts
 from tests.localaws.server import aws, aws_server
-from tests.oracle.simulator import simulator
+from tests.policy_simulator.simulator import simulator
 from tests.programs import aws_cli, node, terraform
-from tests.workflows.stage import environment_id, service, stage, temporal
+from tests.workflows.temporal_env import environment_id, harness, service, temporal
 
 # How long an example takes depends on what else this machine does.
 hypothesis.settings.register_profile("byok", deadline=None)
@@ -55,10 +55,10 @@ __all__ = [
     "aws_cli",
     "aws_server",
     "environment_id",
+    "harness",
     "node",
     "service",
     "simulator",
-    "stage",
     "temporal",
     "terraform",
 ]

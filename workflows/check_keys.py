@@ -6,7 +6,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.planning import PlanActivities
     from byok.contracts import CHECK_KEYS
     from byok.domain.models import CheckKeysRequest, KeyCheck
-from workflows.execution import PLAN
+from workflows.activity_options import PLAN
 from workflows.key_validation import validate_keys
 
 

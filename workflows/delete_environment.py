@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.problems.build import problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
-from workflows.execution import PLAN, READ_BACK
+from workflows.activity_options import PLAN, READ_BACK
 from workflows.failures import PhaseStoppedError, is_cancellation, problem_of, stopped
 from workflows.identity import require_workflow_id
 from workflows.progress import ProgressRecord

@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.problems.build import problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
-from workflows.settling import is_cancelling
+from workflows.cancellation import is_cancelling
 
 _Made = TypeVar("_Made", bound=Record)
 

@@ -8,9 +8,9 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProbeResult, Problem
     from byok.domain.phases import Phase
-from workflows.execution import PROBE, named
+from workflows.activity_options import PROBE, named
+from workflows.cancellation import shield_until_done
 from workflows.failures import is_cancellation, problem_of
-from workflows.settling import shield_until_done
 
 
 async def validate_keys(

@@ -6,8 +6,8 @@ from typing import TypeVar
 from temporalio.exceptions import FailureError
 from temporalio.workflow import ActivityHandle
 
+from workflows.cancellation import raise_if_cancelled
 from workflows.failures import is_cancellation
-from workflows.settling import raise_if_cancelled
 
 _T = TypeVar("_T")
 

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
         StorageTask,
     )
     from byok.domain.phases import OnFailure, Phase
-from workflows.execution import (
+from workflows.activity_options import (
     AWAIT_WRITER,
     LOOK_AT_ONCE,
     MAKE_WRITER,
@@ -33,13 +33,13 @@ from workflows.execution import (
     WRITE,
     named,
 )
+from workflows.cancellation import end, raise_if_cancelled, shield_until_done
 from workflows.failures import PhaseStoppedError, is_cancellation, is_final, partial_result, problem_of, stopped
 from workflows.identity import require_workflow_id
 from workflows.key_validation import validate_keys
 from workflows.looks import at_once
 from workflows.progress import ProgressRecord
 from workflows.removal import Leftover, remove
-from workflows.settling import end, raise_if_cancelled, shield_until_done
 from workflows.tenant_names import name_keys
 
 

@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
     from byok.domain.phases import Phase
-from workflows.execution import PLAN, READ_BACK, named
+from workflows.activity_options import PLAN, READ_BACK, named
 from workflows.failures import PhaseStoppedError, is_cancellation, problem_of, stopped
 from workflows.identity import require_workflow_id
 from workflows.progress import TenantRecord

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
         Removal,
     )
     from byok.domain.phases import Phase
-from workflows.execution import REMOVE, named
+from workflows.activity_options import REMOVE, named
 from workflows.failures import is_cancellation, problem_of
 
 

@@ -17,9 +17,9 @@ with workflow.unsafe.imports_passed_through():
         TenantTask,
     )
     from byok.domain.phases import Phase
-from workflows.execution import WRITE, named
+from workflows.activity_options import WRITE, named
+from workflows.cancellation import raise_if_cancelled, shield_until_done
 from workflows.failures import PhaseStoppedError, is_cancellation, problem_of
-from workflows.settling import raise_if_cancelled, shield_until_done
 
 
 async def name_keys(

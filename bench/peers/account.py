@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from bench.peers.counted_moto import COUNT_PATH
 from bench.peers.driver import HOST, Environment
-from byok.local import leash
+from byok.local import parent_death_signal
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REGION: Final = "eu-central-1"
@@ -137,10 +137,10 @@ def client(service: str, url: str) -> Any:
 @contextmanager
 def fresh_account(folder: Path) -> Iterator[Account]:
     """A moto server that nobody has asked anything yet."""
-    leashed = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
+    wrapped = (sys.executable, "-I", "-S", parent_death_signal.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
     with (folder / "moto.log").open("wb") as log:
         server = subprocess.Popen(
-            [*leashed, sys.executable, "-m", "bench.peers.counted_moto"],
+            [*wrapped, sys.executable, "-m", "bench.peers.counted_moto"],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

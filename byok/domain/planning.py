@@ -128,7 +128,7 @@ def plan_tenant(request: TenantRequest, platform: Platform, at: datetime) -> Ten
     return TenantCheckPlan(
         environment=_environment(request, request.environment_id, platform),
         findings=findings,
-        tenant=plan and plan.model_copy(update={"repoint": request.repoint, "undertaking": asked}),
+        tenant=plan and plan.model_copy(update={"repoint": request.repoint, "request_kind": asked}),
     )
 
 

@@ -1,4 +1,4 @@
-"""One child process: started on a leash, waited for until it answers, ended by its own id."""
+"""One child process: ends with its parent, is waited for until it answers, and is stopped by its own id."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from temporalio.service import RPCError
 
-from byok.local import leash
+from byok.local import parent_death_signal
 from byok.service.errors import ServiceError
 
 _LOOK_AGAIN_SECONDS: Final = 0.05
@@ -56,11 +56,19 @@ class Child:
             environment: Its whole environment.
             when_orphaned: What it gets should this process be killed (Linux).
         """
-        leashed = [sys.executable, "-I", "-S", leash.__file__, str(os.getpid()), str(int(when_orphaned)), *command]
+        wrapped = [
+            sys.executable,
+            "-I",
+            "-S",
+            parent_death_signal.__file__,
+            str(os.getpid()),
+            str(int(when_orphaned)),
+            *command,
+        ]
         with log.open("ab") as output:
             begins_at = output.tell()
             process = await asyncio.create_subprocess_exec(
-                *leashed,
+                *wrapped,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -71,7 +79,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id; the leash becomes the command and keeps the id."""
+        """Its process id; the wrapper becomes the command and keeps the id."""
         return self.process.pid
 
     @property

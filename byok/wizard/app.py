@@ -16,10 +16,10 @@ from byok.api.following import TooManyStreamsError
 from byok.api.problems import MISTAKE, STATUSES, NothingMore, ProblemError
 from byok.api.state import ApiState
 from byok.service.errors import ServiceError
+from byok.wizard.dependencies import ForbiddenError, ForeignFormError, NotSignedInError
 from byok.wizard.pages import Pages
 from byok.wizard.routes import environments, new_environment, sign_in
 from byok.wizard.sessions import Sessions
-from byok.wizard.visit import ForbiddenError, ForeignFormError, NotSignedInError
 
 HEADERS: Final = {
     # Nothing from anywhere else, nothing inline, and in no one's frame.

@@ -18,7 +18,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.aws import AwsClients
 from activities.database import DatabaseActivities
-from activities.describer import DescribeBatcher
+from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
 from activities.keys import KeyActivities
 from activities.storage import StorageActivities
@@ -158,7 +158,7 @@ def stop_of(error: ApplicationError) -> Problem:
 
 
 @pytest.fixture
-def bench(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
+def harness(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
     """An environment on two perfect keys."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     return ActivityHarness(aws)

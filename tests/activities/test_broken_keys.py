@@ -7,7 +7,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, stop_of
-from tests.breakages import BREAKAGES, Breakage
+from tests.key_faults import BREAKAGES, Breakage
 from tests.localaws.server import Aws
 
 AT_AWS = [breakage for breakage in BREAKAGES if not breakage.by_rule]
@@ -18,26 +18,26 @@ def name(breakage: Breakage) -> str:
     return breakage.name
 
 
-def refused_by_s3(bench: ActivityHarness) -> Problem:
+def refused_by_s3(harness: ActivityHarness) -> Problem:
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+        harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
     return stop_of(caught.value)
 
 
-def refused_by_rds(bench: ActivityHarness) -> Problem:
-    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
-    bench.aws.control("DELETE", "calls")
+def refused_by_rds(harness: ActivityHarness) -> Problem:
+    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.aws.control("DELETE", "calls")
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(bench.database.ensure_cluster, bench.database_task)
+        harness.settle(harness.database.ensure_cluster, harness.database_task)
     return stop_of(caught.value)
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
-def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(bench: ActivityHarness, breakage: Breakage) -> None:
-    arn = breakage.make(bench.aws, KeyPurpose.S3)
-    bench.plan = bench.planned(s3_key_arn=arn)
+def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: Breakage) -> None:
+    arn = breakage.make(harness.aws, KeyPurpose.S3)
+    harness.plan = harness.planned(s3_key_arn=arn)
 
-    problem = refused_by_s3(bench)  # contract 86-90
+    problem = refused_by_s3(harness)  # contract 86-90
 
     assert problem.code == breakage.s3_code
     assert breakage.words in problem.message
@@ -47,36 +47,36 @@ def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(bench: ActivityHarne
     assert arn in problem.remediation
     if breakage.definite:
         # The first one found no bucket yet.
-        assert [call for call in bench.aws.calls() if call == "PutObject"] == ["PutObject", "PutObject"]
+        assert [call for call in harness.aws.calls() if call == "PutObject"] == ["PutObject", "PutObject"]
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
 def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
-    bench: ActivityHarness, breakage: Breakage
+    harness: ActivityHarness, breakage: Breakage
 ) -> None:
-    arn = breakage.make(bench.aws, KeyPurpose.RDS)
-    bench.plan = bench.planned(rds_key_arn=arn)
+    arn = breakage.make(harness.aws, KeyPurpose.RDS)
+    harness.plan = harness.planned(rds_key_arn=arn)
 
-    problem = refused_by_rds(bench)  # contract 91, 93
+    problem = refused_by_rds(harness)  # contract 91, 93
 
     assert problem.code == "rds.KMSKeyNotAccessibleFault"
     assert f"[{arn}]" in problem.message
     assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.RDS, arn, Phase.CREATING_CLUSTER)
     assert arn in problem.remediation
     assert "AllowAtaccamaPlatformRDSGrants" in problem.remediation
-    assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
-    claims = bench.aws.operator("s3").list_objects_v2(Bucket=bench.plan.environment.probe_bucket, Prefix="claims/")
+    assert harness.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
+    claims = harness.aws.operator("s3").list_objects_v2(Bucket=harness.plan.environment.probe_bucket, Prefix="claims/")
     assert claims["KeyCount"] == 0  # the keys are free for another try
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BY_RULE, ids=name)
 def test_arn_that_cannot_be_right_is_found_without_asking_aws(
-    aws: Aws, bench: ActivityHarness, breakage: Breakage, which: KeyPurpose
+    aws: Aws, harness: ActivityHarness, breakage: Breakage, which: KeyPurpose
 ) -> None:
     arn = breakage.make(aws, which)
 
-    plan = bench.planned(**{f"{which}_key_arn": arn})
+    plan = harness.planned(**{f"{which}_key_arn": arn})
 
     found = [problem for problem in plan.findings if problem.key is which]
     assert breakage.code(which) in {problem.code for problem in found}
@@ -84,37 +84,37 @@ def test_arn_that_cannot_be_right_is_found_without_asking_aws(
     assert breakage.words in found[0].message
 
 
-def test_direct_describe_key_is_denied_on_a_perfect_key(bench: ActivityHarness) -> None:
-    bench.build()  # READY all the same: contract 74, D2
+def test_direct_describe_key_is_denied_on_a_perfect_key(harness: ActivityHarness) -> None:
+    harness.build()  # READY all the same: contract 74, D2
 
-    for arn in (bench.plan.environment.s3_key_arn, bench.plan.environment.rds_key_arn):
-        with pytest.raises(bench.aws.platform("kms").exceptions.ClientError) as caught:
-            bench.aws.platform("kms").describe_key(KeyId=arn)
+    for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
+        with pytest.raises(harness.aws.platform("kms").exceptions.ClientError) as caught:
+            harness.aws.platform("kms").describe_key(KeyId=arn)
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_one_environment_does_not_get_the_key_of_another(bench: ActivityHarness) -> None:
-    bench.build()
-    first = bench.plan.environment
-    bench.plan = bench.planned(s3_key_arn=first.s3_key_arn)
-    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarness) -> None:
+    harness.build()
+    first = harness.plan.environment
+    harness.plan = harness.planned(s3_key_arn=first.s3_key_arn)
+    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(bench.database.ensure_cluster, bench.database_task)
+        harness.settle(harness.database.ensure_cluster, harness.database_task)
 
     problem = stop_of(caught.value)  # contract 123
     assert problem.code == "byok.KeyInUse"
     assert first.environment_id in problem.message
-    assert len(bench.aws.operator("rds").describe_db_clusters()["DBClusters"]) == 1
+    assert len(harness.aws.operator("rds").describe_db_clusters()["DBClusters"]) == 1
 
 
-def test_whose_key_it_is_stays_with_the_organisation(bench: ActivityHarness) -> None:
-    bench.build()
-    first = bench.plan.environment
-    bench.plan = bench.planned(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
+def test_whose_key_it_is_stays_with_the_organisation(harness: ActivityHarness) -> None:
+    harness.build()
+    first = harness.plan.environment
+    harness.plan = harness.planned(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(bench.database.ensure_cluster, bench.database_task)
+        harness.settle(harness.database.ensure_cluster, harness.database_task)
 
     message = stop_of(caught.value).message
     assert "of another environment" in message

@@ -14,10 +14,10 @@ CALLS = [
 ]
 
 
-def assert_exactly_as_planned(bench: ActivityHarness) -> None:
+def assert_exactly_as_planned(harness: ActivityHarness) -> None:
     """One cluster, one writer, the blueprint's buckets and objects, and all of it on the customer's keys."""
-    plan = bench.plan
-    rds, s3 = bench.aws.operator("rds"), bench.aws.operator("s3")
+    plan = harness.plan
+    rds, s3 = harness.aws.operator("rds"), harness.aws.operator("s3")
     clusters = rds.describe_db_clusters()["DBClusters"]
     assert [(c["DBClusterIdentifier"], c["KmsKeyId"]) for c in clusters] == [
         (plan.cluster.identifier, plan.environment.rds_key_arn)
@@ -29,25 +29,25 @@ def assert_exactly_as_planned(bench: ActivityHarness) -> None:
     for bucket in plan.buckets:
         versions = s3.list_object_versions(Bucket=bucket.name).get("Versions", [])
         assert {version["Key"] for version in versions} == {item.key for item in bucket.objects}
-    bench.settle(bench.evidence.collect_evidence, plan)
+    harness.settle(harness.evidence.collect_evidence, plan)
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: ActivityHarness, call: str) -> None:
-    bench.fail_in_every_way(call)
+def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(harness: ActivityHarness, call: str) -> None:
+    harness.fail_in_every_way(call)
 
-    bench.build()
+    harness.build()
 
-    assert_exactly_as_planned(bench)
-    assert bench.aws.control("GET", "faults")["faults"] == []  # it did happen
+    assert_exactly_as_planned(harness)
+    assert harness.aws.control("GET", "faults")["faults"] == []  # it did happen
 
 
-def test_network_that_fails_is_no_fault_of_the_key(bench: ActivityHarness) -> None:
-    bench.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
-    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
+def test_network_that_fails_is_no_fault_of_the_key(harness: ActivityHarness) -> None:
+    harness.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
+    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.attempt(bench.database.ensure_cluster, bench.database_task)
+        harness.attempt(harness.database.ensure_cluster, harness.database_task)
 
     assert not caught.value.non_retryable
     problem = Problem.model_validate(caught.value.details[0])
@@ -55,11 +55,11 @@ def test_network_that_fails_is_no_fault_of_the_key(bench: ActivityHarness) -> No
     assert problem.key is None
 
 
-def test_throttled_call_is_no_fault_of_the_key(bench: ActivityHarness) -> None:
-    bench.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+def test_throttled_call_is_no_fault_of_the_key(harness: ActivityHarness) -> None:
+    harness.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as caught:
-        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
 
     assert (caught.value.type, caught.value.non_retryable) == ("s3.SlowDown", False)
     assert Problem.model_validate(caught.value.details[0]).key is None

@@ -92,14 +92,14 @@ async def test_what_one_activity_noted_is_not_there_for_another(temporal: Workfl
     assert [await run(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
 
 
-async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, bench: ActivityHarness) -> None:
-    bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=2)
+async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
+    harness.plan = harness.planned(s3_key_arn=harness.aws.key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 
     @activity.defn
     def probing() -> str:
         attempts.append(datetime.now(UTC))
-        return bench.keys.probe_s3_key(bench.plan.environment).key_arn
+        return harness.keys.probe_s3_key(harness.plan.environment).key_arn
 
     with pytest.raises(WorkflowFailureError) as caught:
         await run(temporal, probing)
@@ -113,34 +113,34 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
     assert timedelta(seconds=1) < attempts[-1] - attempts[0] < timedelta(seconds=5)
 
 
-def test_no_grace_stops_at_the_first_refusal(bench: ActivityHarness) -> None:
-    bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=0)
+def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
+    harness.plan = harness.planned(s3_key_arn=harness.aws.key(), key_grace_seconds=0)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
 
     assert stop_of(caught.value).code == "s3.AccessDenied"
 
 
-def test_throttle_uses_none_of_the_grace_up(bench: ActivityHarness) -> None:
-    bench.plan = bench.planned(s3_key_arn=bench.aws.key(), key_grace_seconds=300)
-    bench.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
+    harness.plan = harness.planned(s3_key_arn=harness.aws.key(), key_grace_seconds=300)
+    harness.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as throttled:
-        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
     with pytest.raises(ApplicationError) as refused:
-        bench.attempt(bench.keys.probe_s3_key, bench.plan.environment)
+        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
 
     assert throttled.value.type == "s3.SlowDown"
     assert not refused.value.non_retryable
     assert "300 s more" in Problem.model_validate(refused.value.details[0]).remediation
 
 
-async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(bench: ActivityHarness) -> None:
-    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
-    bench.plan = bench.planned(rds_key_arn=bench.aws.key(), key_grace_seconds=300)
+async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: ActivityHarness) -> None:
+    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.plan = harness.planned(rds_key_arn=harness.aws.key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
-        bench.attempt(bench.database.ensure_cluster, bench.database_task)
+        harness.attempt(harness.database.ensure_cluster, harness.database_task)
 
     failure = Failure()
     await connected_converter().encode_failure(caught.value, failure)

@@ -11,28 +11,28 @@ from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
 from tests.localaws.server import REGION
 
 
-def remove_everything(bench: ActivityHarness) -> None:
-    assert bench.settle(bench.database.remove_writer, bench.database_removal()).removed
-    assert bench.settle(bench.database.remove_cluster, bench.database_removal()).removed
-    for index in range(len(bench.plan.buckets)):
-        assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal(index)).removed
+def remove_everything(harness: ActivityHarness) -> None:
+    assert harness.settle(harness.database.remove_writer, harness.database_removal()).removed
+    assert harness.settle(harness.database.remove_cluster, harness.database_removal()).removed
+    for index in range(len(harness.plan.buckets)):
+        assert harness.settle(harness.storage.remove_bucket, harness.bucket_removal(index)).removed
 
 
-def assert_nothing_left(bench: ActivityHarness) -> None:
-    assert bench.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
-    assert bench.aws.operator("rds").describe_db_instances()["DBInstances"] == []
-    left = [bucket["Name"] for bucket in bench.aws.operator("s3").list_buckets()["Buckets"]]
-    assert left == [bench.plan.environment.probe_bucket]
-    assert bench.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
+def assert_nothing_left(harness: ActivityHarness) -> None:
+    assert harness.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
+    assert harness.aws.operator("rds").describe_db_instances()["DBInstances"] == []
+    left = [bucket["Name"] for bucket in harness.aws.operator("s3").list_buckets()["Buckets"]]
+    assert left == [harness.plan.environment.probe_bucket]
+    assert harness.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
 
 
-def test_removed_it_leaves_nothing(bench: ActivityHarness) -> None:
-    bench.build()
+def test_removed_it_leaves_nothing(harness: ActivityHarness) -> None:
+    harness.build()
 
-    remove_everything(bench)
+    remove_everything(harness)
 
-    assert_nothing_left(bench)
-    remove_everything(bench)  # what is gone counts as removed
+    assert_nothing_left(harness)
+    remove_everything(harness)  # what is gone counts as removed
 
 
 @pytest.mark.parametrize(
@@ -43,68 +43,68 @@ def test_removed_it_leaves_nothing(bench: ActivityHarness) -> None:
         "s3:DeleteBucket",
     ],
 )
-def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(bench: ActivityHarness, call: str) -> None:
-    bench.build()
-    bench.fail_in_every_way(call)
+def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(harness: ActivityHarness, call: str) -> None:
+    harness.build()
+    harness.fail_in_every_way(call)
 
-    remove_everything(bench)
+    remove_everything(harness)
 
-    assert_nothing_left(bench)
-    assert bench.aws.control("GET", "faults")["faults"] == []  # it did happen
-
-
-def test_everything_is_removed_also_when_both_keys_are_disabled(bench: ActivityHarness) -> None:
-    bench.build()
-    for arn in (bench.plan.environment.s3_key_arn, bench.plan.environment.rds_key_arn):
-        bench.aws.customer("kms").disable_key(KeyId=arn)
-
-    remove_everything(bench)
-
-    assert_nothing_left(bench)
+    assert_nothing_left(harness)
+    assert harness.aws.control("GET", "faults")["faults"] == []  # it did happen
 
 
-def test_rollback_leaves_what_an_earlier_run_made(bench: ActivityHarness) -> None:
+def test_everything_is_removed_also_when_both_keys_are_disabled(harness: ActivityHarness) -> None:
+    harness.build()
+    for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
+        harness.aws.customer("kms").disable_key(KeyId=arn)
+
+    remove_everything(harness)
+
+    assert_nothing_left(harness)
+
+
+def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> None:
     """It may have been handed over since: a complete environment that somebody starts again loses nothing."""
-    bench.build()
-    s3, mine = bench.aws.platform("s3"), bench.plan.buckets[-1].name
+    harness.build()
+    s3, mine = harness.aws.platform("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)
-    asked = bench.plan.environment
-    bench.plan = bench.planned(
+    asked = harness.plan.environment
+    harness.plan = harness.planned(
         "another-run",
         environment_id=asked.environment_id,
         s3_key_arn=asked.s3_key_arn,
         rds_key_arn=asked.rds_key_arn,
     )
-    bench.build()
+    harness.build()
 
-    writer = bench.settle(bench.database.remove_writer, bench.database_removal())
-    cluster = bench.settle(bench.database.remove_cluster, bench.database_removal())
-    buckets = [bench.settle(bench.storage.remove_bucket, bench.bucket_removal(index)) for index in (0, -1)]
+    writer = harness.settle(harness.database.remove_writer, harness.database_removal())
+    cluster = harness.settle(harness.database.remove_cluster, harness.database_removal())
+    buckets = [harness.settle(harness.storage.remove_bucket, harness.bucket_removal(index)) for index in (0, -1)]
 
     assert [item.removed for item in (writer, cluster, *buckets)] == [False, False, False, True]
     assert {item.why_kept for item in (writer, cluster, buckets[0])} == {
         "an earlier run of this environment made it, and it may be in use; `byok delete` removes it"
     }
     assert len(WORLD.clusters) == len(WORLD.instances) == 1
-    assert s3.list_object_versions(Bucket=bench.plan.buckets[0].name)["Versions"]
+    assert s3.list_object_versions(Bucket=harness.plan.buckets[0].name)["Versions"]
 
 
-def test_deletion_removes_what_any_run_made(bench: ActivityHarness) -> None:
-    bench.build()
-    plan = plan_deletion(_deletion(bench), PLATFORM)
+def test_deletion_removes_what_any_run_made(harness: ActivityHarness) -> None:
+    harness.build()
+    plan = plan_deletion(_deletion(harness), PLATFORM)
     database = DatabaseRemoval(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
 
-    bench.settle(bench.database.remove_writer, database)
-    bench.settle(bench.database.remove_cluster, database)
+    harness.settle(harness.database.remove_writer, database)
+    harness.settle(harness.database.remove_cluster, database)
     for bucket in plan.buckets:
         task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
-        bench.settle(bench.storage.remove_bucket, task)
+        harness.settle(harness.storage.remove_bucket, task)
 
-    assert_nothing_left(bench)
+    assert_nothing_left(harness)
 
 
-def _deletion(bench: ActivityHarness) -> DeleteRequest:
-    asked = bench.plan.environment
+def _deletion(harness: ActivityHarness) -> DeleteRequest:
+    asked = harness.plan.environment
     return DeleteRequest(
         environment_id=asked.environment_id,
         confirm=asked.environment_id,
@@ -114,61 +114,61 @@ def _deletion(bench: ActivityHarness) -> DeleteRequest:
     )
 
 
-def test_objects_of_others_keep_their_bucket(bench: ActivityHarness) -> None:
-    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    name = bench.plan.buckets[0].name
+def test_objects_of_others_keep_their_bucket(harness: ActivityHarness) -> None:
+    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    name = harness.plan.buckets[0].name
     for key in "abcd":
-        bench.aws.platform("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
+        harness.aws.platform("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
 
-    removal = bench.settle(bench.storage.remove_bucket, bench.bucket_removal())
+    removal = harness.settle(harness.storage.remove_bucket, harness.bucket_removal())
 
     assert not removal.removed
     why = "it holds objects that provisioning did not write: of-a-user/a, of-a-user/b, of-a-user/c"
     assert removal.why_kept == why
-    kept = bench.aws.operator("s3").list_object_versions(Bucket=name)["Versions"]
-    assert {item["Key"] for item in kept} >= {item.key for item in bench.plan.buckets[0].objects}  # ours, too
+    kept = harness.aws.operator("s3").list_object_versions(Bucket=name)["Versions"]
+    assert {item["Key"] for item in kept} >= {item.key for item in harness.plan.buckets[0].objects}  # ours, too
 
 
-def test_another_version_of_an_initial_object_is_somebody_elses(bench: ActivityHarness) -> None:
-    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
-    bench.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
+def test_another_version_of_an_initial_object_is_somebody_elses(harness: ActivityHarness) -> None:
+    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
+    harness.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
 
-    removal = bench.settle(bench.storage.remove_bucket, bench.bucket_removal())
+    removal = harness.settle(harness.storage.remove_bucket, harness.bucket_removal())
 
     assert removal.why_kept == f"it holds objects that provisioning did not write: {item.key}"
 
 
-def test_deleted_initial_object_does_not_keep_its_bucket(bench: ActivityHarness) -> None:
-    bench.settle(bench.storage.ensure_bucket, bench.storage_task())
-    name, item = bench.plan.buckets[0].name, bench.plan.buckets[0].objects[0]
-    bench.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
+def test_deleted_initial_object_does_not_keep_its_bucket(harness: ActivityHarness) -> None:
+    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
+    harness.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
 
-    assert bench.settle(bench.storage.remove_bucket, bench.bucket_removal()).removed
+    assert harness.settle(harness.storage.remove_bucket, harness.bucket_removal()).removed
 
 
-def test_final_snapshot_is_on_the_key_and_is_listed(bench: ActivityHarness) -> None:
-    bench.build()
-    removal = bench.database_removal("acme-final-1")
-    bench.settle(bench.database.remove_writer, removal)
+def test_final_snapshot_is_on_the_key_and_is_listed(harness: ActivityHarness) -> None:
+    harness.build()
+    removal = harness.database_removal("acme-final-1")
+    harness.settle(harness.database.remove_writer, removal)
 
-    bench.settle(bench.database.remove_cluster, removal)
+    harness.settle(harness.database.remove_cluster, removal)
 
-    kept = bench.settle(bench.database.list_databases, removal)
+    kept = harness.settle(harness.database.list_databases, removal)
     assert (kept.clusters, kept.instances) == ((), ())
     assert kept.final_snapshot is not None
     assert kept.final_snapshot.identifier == "acme-final-1"
-    assert kept.final_snapshot.key_arn == bench.plan.environment.rds_key_arn  # contract 122
+    assert kept.final_snapshot.key_arn == harness.plan.environment.rds_key_arn  # contract 122
 
 
-def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: ActivityHarness) -> None:
-    bench.build()
-    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
-    removal = bench.database_removal("acme-final-1")
-    bench.settle(bench.database.remove_writer, removal)
+def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(harness: ActivityHarness) -> None:
+    harness.build()
+    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    removal = harness.database_removal("acme-final-1")
+    harness.settle(harness.database.remove_writer, removal)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(bench.database.remove_cluster, removal)
+        harness.settle(harness.database.remove_cluster, removal)
 
     problem = stop_of(caught.value)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
@@ -176,30 +176,32 @@ def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(bench: Activit
     assert len(WORLD.clusters) == 1  # nothing was deleted
 
 
-def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(bench: ActivityHarness) -> None:
-    bench.build()
-    bench.aws.customer("kms").disable_key(KeyId=bench.plan.environment.rds_key_arn)
+def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(
+    harness: ActivityHarness,
+) -> None:
+    harness.build()
+    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(bench.database.list_databases, bench.database_removal("acme-final-1"))
+        harness.settle(harness.database.list_databases, harness.database_removal("acme-final-1"))
 
     assert "--no-final-snapshot" in stop_of(caught.value).remediation
-    listed = bench.settle(bench.database.list_databases, bench.database_removal())
+    listed = harness.settle(harness.database.list_databases, harness.database_removal())
     assert len(listed.instances) == len(listed.clusters) == 1
 
 
-def test_what_bears_the_tag_is_listed_and_nothing_else(bench: ActivityHarness) -> None:
-    bench.build()
-    environment = bench.plan.environment
-    s3, place = bench.aws.operator("s3"), {"LocationConstraint": REGION}
+def test_what_bears_the_tag_is_listed_and_nothing_else(harness: ActivityHarness) -> None:
+    harness.build()
+    environment = harness.plan.environment
+    s3, place = harness.aws.operator("s3"), {"LocationConstraint": REGION}
     former = f"byok-{environment.environment_id}-former-1a2b3c4d"
     tags = [{"Key": name, "Value": value} for name, value in environment.tags.items()]
     s3.create_bucket(Bucket=former, CreateBucketConfiguration={**place, "Tags": tags})
     s3.create_bucket(Bucket=f"byok-{environment.environment_id}-of-somebody", CreateBucketConfiguration=place)
 
-    databases = bench.settle(bench.database.list_databases, bench.database_removal())
-    storage = bench.settle(bench.storage.list_buckets, environment)
+    databases = harness.settle(harness.database.list_databases, harness.database_removal())
+    storage = harness.settle(harness.storage.list_buckets, environment)
 
-    cluster = bench.plan.cluster
+    cluster = harness.plan.cluster
     assert databases == OwnedResources(instances=(cluster.writer_identifier,), clusters=(cluster.identifier,))
-    assert set(storage.buckets) == {former, *(bucket.name for bucket in bench.plan.buckets)}
+    assert set(storage.buckets) == {former, *(bucket.name for bucket in harness.plan.buckets)}

@@ -22,7 +22,7 @@ from byok.onboarding.tenant_role import tenant_role_template
 from localaws.kms import pages
 from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
 from tests.localaws.server import VENDOR, Aws
-from tests.workflows.scripted import naming
+from tests.workflows.fake_activities import naming
 
 EXTERNAL_ID = "acme-4711"
 WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagResource"}
@@ -31,10 +31,10 @@ WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagReso
 class Tenant:
     """Two keys of one environment, the role of their owner's, and the activity."""
 
-    def __init__(self, bench: ActivityHarness) -> None:
-        self.bench, self.aws = bench, bench.aws
-        self.activities = TenantActivities(bench.clients, PLATFORM)
-        self.keys = {which: bench.plan.environment.key_arn(which) for which in KeyPurpose}
+    def __init__(self, harness: ActivityHarness) -> None:
+        self.harness, self.aws = harness, harness.aws
+        self.activities = TenantActivities(harness.clients, PLATFORM)
+        self.keys = {which: harness.plan.environment.key_arn(which) for which in KeyPurpose}
         self.role = TenantRole(role_arn=self._deploy_role(), external_id=EXTERNAL_ID)
         self.kms = self.aws.customer("kms")
 
@@ -58,10 +58,10 @@ class Tenant:
 
     def task(self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **role: str) -> TenantTask:
         """The task for one of the keys."""
-        environment = self.bench.plan.environment
+        environment = self.harness.plan.environment
         keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
         asked = naming(environment.environment_id, tenant=tenant, **keys)
-        plan = plan_tenant(asked, PLATFORM, self.bench.now)
+        plan = plan_tenant(asked, PLATFORM, self.harness.now)
         assert plan.tenant is not None, plan.findings
         marks = next(one for one in plan.tenant.marks if one.key is which)
         chosen = self.role.model_copy(update=role)
@@ -69,7 +69,7 @@ class Tenant:
 
     def reconcile(self, which: KeyPurpose, tenant: str = "acme", **more: Any) -> KeyTenant:
         """The activity, as Temporal runs it."""
-        found: KeyTenant = self.bench.settle(self.activities.reconcile_key, self.task(which, tenant, **more))
+        found: KeyTenant = self.harness.settle(self.activities.reconcile_key, self.task(which, tenant, **more))
         return found
 
     def bears(self, which: KeyPurpose) -> tuple[dict[str, str], list[str]]:
@@ -88,8 +88,8 @@ class Tenant:
 
 
 @pytest.fixture
-def tenant(bench: ActivityHarness) -> Tenant:
-    return Tenant(bench)
+def tenant(harness: ActivityHarness) -> Tenant:
+    return Tenant(harness)
 
 
 def alias(which: KeyPurpose, name: str = "acme") -> str:
@@ -163,7 +163,7 @@ def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(t
 
     assert conflict.alias_state is AliasState.CONFLICT
     assert conflict.remediation is not None
-    assert conflict.remediation.endswith(f"byok tenant {tenant.bench.plan.environment.environment_id} acme --repoint")
+    assert conflict.remediation.endswith(f"byok tenant {tenant.harness.plan.environment.environment_id} acme --repoint")
     assert found.alias_state is AliasState.REPOINTED
     assert found.remediation is None
     assert tenant.bears(KeyPurpose.S3) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(KeyPurpose.S3)])
@@ -283,7 +283,7 @@ def test_alias_of_which_no_key_is_told_is_looked_for_again(
     behind([], listed)
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.bench.attempt(tenant.activities.reconcile_key, tenant.task(KeyPurpose.S3, repoint=repoint))
+        tenant.harness.attempt(tenant.activities.reconcile_key, tenant.task(KeyPurpose.S3, repoint=repoint))
 
     assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
     behind([], listed, [], [entry(alias(KeyPurpose.S3), other)])
@@ -320,12 +320,12 @@ def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: Tenant,
     assert "external id" in problem.remediation
 
 
-@pytest.mark.parametrize("undertaking", RequestKind)
+@pytest.mark.parametrize("request_kind", RequestKind)
 def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, request_kind: RequestKind) -> None:
-    task = tenant.task(KeyPurpose.S3, external_id="another").model_copy(update={"undertaking": request_kind})
+    task = tenant.task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.bench.settle(tenant.activities.reconcile_key, task)
+        tenant.harness.settle(tenant.activities.reconcile_key, task)
 
     assert f"start {request_kind} again" in stop_of(caught.value).remediation
 

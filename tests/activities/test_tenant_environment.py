@@ -13,12 +13,12 @@ from tests.localaws.server import REGION
 
 
 @pytest.fixture
-def probe(bench: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
-    activities = TenantActivities(bench.clients, PLATFORM)
+def probe(harness: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
+    activities = TenantActivities(harness.clients, PLATFORM)
 
     def probe(**changes: str) -> tuple[Problem, ...]:
-        environment: Environment = bench.plan.environment.model_copy(update=changes)
-        findings: tuple[Problem, ...] = bench.settle(activities.probe_environment, environment).findings
+        environment: Environment = harness.plan.environment.model_copy(update=changes)
+        findings: tuple[Problem, ...] = harness.settle(activities.probe_environment, environment).findings
         return findings
 
     return probe
@@ -27,69 +27,69 @@ def probe(bench: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
 Probe = Callable[..., tuple[Problem, ...]]
 
 
-def make_half(bench: ActivityHarness, buckets: int) -> None:
+def make_half(harness: ActivityHarness, buckets: int) -> None:
     """The cluster and the first buckets."""
-    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)
-    bench.settle(bench.database.ensure_cluster, bench.database_task)
+    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.settle(harness.database.ensure_cluster, harness.database_task)
     for index in range(buckets):
-        bench.settle(bench.storage.ensure_bucket, bench.storage_task(index))
+        harness.settle(harness.storage.ensure_bucket, harness.storage_task(index))
 
 
-def test_environment_on_its_keys_has_nothing_to_find(bench: ActivityHarness, probe: Probe) -> None:
-    bench.build()
+def test_environment_on_its_keys_has_nothing_to_find(harness: ActivityHarness, probe: Probe) -> None:
+    harness.build()
     assert probe() == ()
 
 
-def test_bucket_that_came_into_the_blueprint_later_is_not_missed(bench: ActivityHarness, probe: Probe) -> None:
-    make_half(bench, buckets=1)
+def test_bucket_that_came_into_the_blueprint_later_is_not_missed(harness: ActivityHarness, probe: Probe) -> None:
+    make_half(harness, buckets=1)
     assert probe() == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_another_key_is_found_with_the_one_that_is_right(
-    bench: ActivityHarness, probe: Probe, which: KeyPurpose
+    harness: ActivityHarness, probe: Probe, which: KeyPurpose
 ) -> None:
-    make_half(bench, buckets=2)
-    other = bench.aws.key()
+    make_half(harness, buckets=2)
+    other = harness.aws.key()
 
     (problem,) = probe(**{f"{which}_key_arn": other})
 
     assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
-    right = bench.plan.environment.key_arn(which)
+    right = harness.plan.environment.key_arn(which)
     assert problem.message.count(f"is encrypted with {right}") == (1 if which is KeyPurpose.RDS else 2)
     assert problem.remediation.endswith(f"Then start the tenant's name again with the right ARN as {which.label}.")
 
 
-def test_both_keys_of_another_environment_are_found_together(bench: ActivityHarness, probe: Probe) -> None:
-    make_half(bench, buckets=1)
-    found = probe(s3_key_arn=bench.aws.s3_key(), rds_key_arn=bench.aws.rds_key())
+def test_both_keys_of_another_environment_are_found_together(harness: ActivityHarness, probe: Probe) -> None:
+    make_half(harness, buckets=1)
+    found = probe(s3_key_arn=harness.aws.s3_key(), rds_key_arn=harness.aws.rds_key())
     assert [problem.key for problem in found] == list(KeyPurpose)
 
 
-def test_environment_that_nobody_made_is_not_there(bench: ActivityHarness, probe: Probe) -> None:
+def test_environment_that_nobody_made_is_not_there(harness: ActivityHarness, probe: Probe) -> None:
     (problem,) = probe()
     assert (problem.code, problem.key) == ("byok.EnvironmentNotThere", None)
-    assert f"no cluster byok-{bench.plan.environment.environment_id} in {REGION}" in problem.message
+    assert f"no cluster byok-{harness.plan.environment.environment_id} in {REGION}" in problem.message
     assert "byok list" in problem.remediation
 
 
-def test_environment_without_a_bucket_is_not_there_yet(bench: ActivityHarness, probe: Probe) -> None:
-    make_half(bench, buckets=0)
+def test_environment_without_a_bucket_is_not_there_yet(harness: ActivityHarness, probe: Probe) -> None:
+    make_half(harness, buckets=0)
     (problem,) = probe()
     assert problem.code == "byok.EnvironmentNotThere"
-    for bucket in bench.plan.buckets:
+    for bucket in harness.plan.buckets:
         assert bucket.name in problem.message
 
 
 def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(
-    bench: ActivityHarness, probe: Probe
+    harness: ActivityHarness, probe: Probe
 ) -> None:
-    make_half(bench, buckets=1)
-    rds, s3 = bench.aws.operator("rds"), bench.aws.operator("s3")
-    tag: Any = bench.plan.environment.environment_tag
-    s3.delete_bucket_tagging(Bucket=bench.plan.buckets[0].name)
+    make_half(harness, buckets=1)
+    rds, s3 = harness.aws.operator("rds"), harness.aws.operator("s3")
+    tag: Any = harness.plan.environment.environment_tag
+    s3.delete_bucket_tagging(Bucket=harness.plan.buckets[0].name)
     assert [problem.code for problem in probe()] == ["byok.EnvironmentNotThere"]
 
-    (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=bench.plan.cluster.identifier)["DBClusters"]
+    (cluster,) = rds.describe_db_clusters(DBClusterIdentifier=harness.plan.cluster.identifier)["DBClusters"]
     rds.remove_tags_from_resource(ResourceName=cluster["DBClusterArn"], TagKeys=[tag])
     assert "no cluster" in probe()[0].message

@@ -8,41 +8,43 @@ from temporalio.exceptions import ApplicationError
 from tests.activities.conftest import ActivityHarness
 
 
-def test_happy_environment_reads_back_as_asked_for(bench: ActivityHarness) -> None:
-    bench.build()
+def test_happy_environment_reads_back_as_asked_for(harness: ActivityHarness) -> None:
+    harness.build()
 
-    found = bench.settle(bench.evidence.collect_evidence, bench.plan)
+    found = harness.settle(harness.evidence.collect_evidence, harness.plan)
 
     database = found.database
-    assert database.key_arn == bench.plan.environment.rds_key_arn  # contract 85, 98
+    assert database.key_arn == harness.plan.environment.rds_key_arn  # contract 85, 98
     assert database.storage_encryption_type == "sse-kms"
-    assert database.writer_key_arn == bench.plan.environment.rds_key_arn
-    assert {bucket.key_arn for bucket in found.buckets} == {bench.plan.environment.s3_key_arn}  # contract 119
+    assert database.writer_key_arn == harness.plan.environment.rds_key_arn
+    assert {bucket.key_arn for bucket in found.buckets} == {harness.plan.environment.s3_key_arn}  # contract 119
     objects = [item for bucket in found.buckets for item in bucket.objects]
-    assert {item.key_arn for item in objects} == {bench.plan.environment.s3_key_arn}
-    assert len(objects) == sum(len(bucket.objects) for bucket in bench.plan.buckets)  # contract 95
+    assert {item.key_arn for item in objects} == {harness.plan.environment.s3_key_arn}
+    assert len(objects) == sum(len(bucket.objects) for bucket in harness.plan.buckets)  # contract 95
 
 
-def test_evidence_waits_for_a_writer_that_is_not_available_any_more(bench: ActivityHarness) -> None:
-    bench.build()
-    name = bench.plan.cluster.writer_identifier
-    bench.aws.control("POST", "settings", database_seconds=3600)
-    bench.aws.operator("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+def test_evidence_waits_for_a_writer_that_is_not_available_any_more(harness: ActivityHarness) -> None:
+    harness.build()
+    name = harness.plan.cluster.writer_identifier
+    harness.aws.control("POST", "settings", database_seconds=3600)
+    harness.aws.operator("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.attempt(bench.evidence.collect_evidence, bench.plan)
+        harness.attempt(harness.evidence.collect_evidence, harness.plan)
 
     assert caught.value.type == "rds.deleting"  # it does not lead on: available counts when it is seen twice
 
 
-def test_happy_environment_calls_nothing_twice_without_need(bench: ActivityHarness) -> None:
-    bench.settle(bench.keys.probe_s3_key, bench.plan.environment)  # makes the Region's probe bucket, once for ever
-    bench.aws.control("DELETE", "calls")
+def test_happy_environment_calls_nothing_twice_without_need(harness: ActivityHarness) -> None:
+    harness.settle(
+        harness.keys.probe_s3_key, harness.plan.environment
+    )  # makes the Region's probe bucket, once for ever
+    harness.aws.control("DELETE", "calls")
 
-    bench.build()
+    harness.build()
 
-    calls = Counter(bench.aws.calls())
-    buckets, objects = len(bench.plan.buckets), sum(len(bucket.objects) for bucket in bench.plan.buckets)
+    calls = Counter(harness.aws.calls())
+    buckets, objects = len(harness.plan.buckets), sum(len(bucket.objects) for bucket in harness.plan.buckets)
     polls = {name: calls.pop(name) for name in ("DescribeDBClusters", "DescribeDBInstances")}
     assert calls == {
         "CreateDBCluster": 1,
@@ -61,14 +63,14 @@ def test_happy_environment_calls_nothing_twice_without_need(bench: ActivityHarne
     assert min(polls.values()) >= 2
 
 
-def test_built_again_it_writes_nothing(bench: ActivityHarness) -> None:
-    bench.build()
-    bench.aws.control("DELETE", "calls")
+def test_built_again_it_writes_nothing(harness: ActivityHarness) -> None:
+    harness.build()
+    harness.aws.control("DELETE", "calls")
 
-    for index in range(len(bench.plan.buckets)):
-        assert not bench.settle(bench.storage.ensure_bucket, bench.storage_task(index)).created
-    assert not bench.settle(bench.database.ensure_cluster, bench.database_task).created
-    assert not bench.settle(bench.database.ensure_writer, bench.database_task).created
+    for index in range(len(harness.plan.buckets)):
+        assert not harness.settle(harness.storage.ensure_bucket, harness.storage_task(index)).created
+    assert not harness.settle(harness.database.ensure_cluster, harness.database_task).created
+    assert not harness.settle(harness.database.ensure_writer, harness.database_task).created
 
-    writes = [call for call in bench.aws.calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
+    writes = [call for call in harness.aws.calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
     assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they are held already

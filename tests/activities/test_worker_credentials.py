@@ -18,7 +18,7 @@ from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
 from localaws.accounts import OPERATOR_CREDENTIALS
 from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
 from tests.localaws.server import REGION, VENDOR
-from tests.workflows.scripted import naming
+from tests.workflows.fake_activities import naming
 
 NOBODY = "arn:aws:iam::111122223333:role/nobody"
 ADVICE = remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
@@ -51,7 +51,7 @@ WAYS = [pytest.param(with_own_role, "AssumeRole"), pytest.param(with_web_identit
 
 @pytest.fixture
 def clients(
-    bench: ActivityHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    harness: ActivityHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AwsClients:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -62,16 +62,16 @@ def clients(
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
-def test_it_is_not_taken_for_the_tenants_role(bench: ActivityHarness, clients: AwsClients, operation: str) -> None:
-    environment = bench.plan.environment
+def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
+    environment = harness.plan.environment
     keys = {f"{which}_key_arn": environment.key_arn(which) for which in KeyPurpose}
-    plan = plan_tenant(naming(environment.environment_id, **keys), PLATFORM, bench.now)
+    plan = plan_tenant(naming(environment.environment_id, **keys), PLATFORM, harness.now)
     assert plan.tenant is not None
     role = TenantRole(role_arn="arn:aws:iam::444455556666:role/TenantRole", external_id="acme-1")
     task = TenantTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
 
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(TenantActivities(clients, PLATFORM).reconcile_key, task)
+        harness.settle(TenantActivities(clients, PLATFORM).reconcile_key, task)
 
     problem = stop_of(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)
@@ -79,9 +79,9 @@ def test_it_is_not_taken_for_the_tenants_role(bench: ActivityHarness, clients: A
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
-def test_a_step_on_a_key_says_so_too(bench: ActivityHarness, clients: AwsClients, operation: str) -> None:
+def test_a_step_on_a_key_says_so_too(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
     with pytest.raises(ApplicationError) as caught:
-        bench.settle(KeyActivities(clients, PLATFORM).probe_s3_key, bench.plan.environment)
+        harness.settle(KeyActivities(clients, PLATFORM).probe_s3_key, harness.plan.environment)
 
     problem = stop_of(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)

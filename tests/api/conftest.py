@@ -16,7 +16,7 @@ from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
-from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY
 
 SETTINGS = ApiSettings(requests_per_minute=100_000)
 Serve = Callable[..., Any]

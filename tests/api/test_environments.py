@@ -9,8 +9,8 @@ from temporalio.exceptions import ApplicationError
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.api.conftest import Portal, asked
-from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, refusal
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, refusal
+from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import ended, until
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
@@ -70,9 +70,9 @@ async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: Portal,
 
 
 async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [DISABLED]
+    harness.activities.script["ensure_bucket"] = [DISABLED]
     named = {"Idempotency-Key": "7c0e4f"}
     first = await portal.http.post("/v1/environments", json=asked(environment_id), headers=named)
     assert (await ended(service, environment_id)).phase is Phase.STOPPED
@@ -87,9 +87,9 @@ async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
 
 
 async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_is_told_so(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [DISABLED]
+    harness.activities.script["ensure_bucket"] = [DISABLED]
     await portal.http.post("/v1/environments", json=asked(environment_id))
     assert (await ended(service, environment_id)).phase is Phase.STOPPED
     bodies = [asked(environment_id), asked(environment_id, on_failure="rollback")]
@@ -102,9 +102,9 @@ async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_i
 
 
 async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [DISABLED]
+    harness.activities.script["ensure_bucket"] = [DISABLED]
     await portal.http.post("/v1/environments", json=asked(environment_id))
     status = await ended(service, environment_id)
 
@@ -118,9 +118,9 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["probe_s3_key"] = [DISABLED]
+    harness.activities.script["probe_s3_key"] = [DISABLED]
     await portal.http.post("/v1/environments", json=asked(environment_id))
     await ended(service, environment_id)
 
@@ -132,9 +132,9 @@ async def test_replay_with_another_key_starts_anew_with_it(
 
 @pytest.mark.parametrize("arn", ["{", "[" * 2000, '{"S3KmsKeyArn":"x"}'])
 async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str, arn: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str, arn: str
 ) -> None:
-    stage.activities.script["probe_s3_key"] = [DISABLED]
+    harness.activities.script["probe_s3_key"] = [DISABLED]
     await portal.http.post("/v1/environments", json=asked(environment_id))
     before = await ended(service, environment_id)
 
@@ -204,9 +204,9 @@ async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentS
 
 
 async def test_cancelled_it_stops_in_a_stated_state(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_writer"] = [ApplicationError("creating", type="rds.NotReady")] * 99
+    harness.activities.script["ensure_writer"] = [ApplicationError("creating", type="rds.NotReady")] * 99
     await portal.http.post("/v1/environments", json=asked(environment_id))
 
     await until(service, environment_id, lambda status: status.resources.cluster is not None)
@@ -219,13 +219,13 @@ async def test_cancelled_it_stops_in_a_stated_state(
 
 
 async def test_the_list_is_paged_and_filtered(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     names = [f"{environment_id}-{letter}" for letter in "abc"]
     for name in names:
         await portal.http.post("/v1/environments", json=asked(name))
         await ended(service, name)
-    stage.activities.script["probe_s3_key"] = [DISABLED]
+    harness.activities.script["probe_s3_key"] = [DISABLED]
     stopped = f"{environment_id}-stopped"
     await portal.http.post("/v1/environments", json=asked(stopped))
     await ended(service, stopped)

@@ -7,8 +7,8 @@ from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.api.conftest import Portal, Serve, asked
-from tests.workflows.scripted import S3_KEY, refusal
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import S3_KEY, refusal
+from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import ended
 
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -54,9 +54,9 @@ async def test_who_has_heard_everything_need_not_come_back(
 
 
 async def test_after_a_replay_the_new_run_is_told(
-    portal: Portal, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [DISABLED]
+    harness.activities.script["ensure_bucket"] = [DISABLED]
     await portal.http.post("/v1/environments", json=asked(environment_id))
     stopped = await portal.events(environment_id)
     await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
@@ -88,10 +88,10 @@ class Counting(EnvironmentService):
 
 
 async def test_two_hundred_listeners_cost_one_look_at_a_time(
-    serve: Serve, stage: WorkflowHarness, environment_id: str
+    serve: Serve, harness: WorkflowHarness, environment_id: str
 ) -> None:
     def door() -> Counting:
-        found = Counting(stage.client, stage.task_queue)
+        found = Counting(harness.client, harness.task_queue)
         found.looks = Counter()
         return found
 

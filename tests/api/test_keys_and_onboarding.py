@@ -11,8 +11,8 @@ from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
 from localaws.kms.policies import default_policy
 from tests.api.conftest import Portal
-from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
+from tests.workflows.temporal_env import WorkflowHarness
 
 KEYS = {"region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 GRANTEE = Grantee.of(PLATFORM.role_arn, REGION)
@@ -55,8 +55,8 @@ async def test_region_of_another_partition_is_refused_with_the_reason(portal: Po
     assert "aws-cn" in answer.json()["detail"]
 
 
-async def test_check_tells_all_findings_of_both_keys_at_once(portal: Portal, stage: WorkflowHarness) -> None:
-    stage.activities.script["probe_s3_key"] = [
+async def test_check_tells_all_findings_of_both_keys_at_once(portal: Portal, harness: WorkflowHarness) -> None:
+    harness.activities.script["probe_s3_key"] = [
         refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
     answer = await portal.http.post("/v1/key-checks", json={**KEYS, "key_grace_seconds": 0})

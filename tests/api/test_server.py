@@ -22,7 +22,7 @@ from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from byok.settings import ApiSettings
 from byok.web import make_server
-from tests.workflows.scripted import PLATFORM
+from tests.workflows.fake_activities import PLATFORM
 
 
 class Waiting:

@@ -19,7 +19,7 @@ from byok.local.ports import HOST, Ports
 from byok.local.stack import DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from tests.breakages import good
+from tests.key_faults import good
 from tests.localaws.server import REGION, Aws
 
 BIN = Path(sys.executable).parent

@@ -21,8 +21,8 @@ from byok.domain.phases import Phase
 from byok.local.stack import ROOT
 from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus
-from tests.breakages import good
 from tests.e2e.conftest import BIN, Machine
+from tests.key_faults import good
 
 README = (ROOT / "README.md").read_text()
 READS = ("Describe", "Get", "Head", "List")

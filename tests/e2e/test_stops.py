@@ -11,8 +11,8 @@ from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from tests.breakages import BREAKAGES, Breakage, good
 from tests.e2e.conftest import Finished, Machine
+from tests.key_faults import BREAKAGES, Breakage, good
 from tests.localaws.server import REGION
 from workflows.provision_environment import ProvisionEnvironment
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from temporalio.api.enums.v1 import TimeoutType
 
-from activities.aurora import cluster_settings
-from activities.buckets import make_bucket
+from activities.bucket_settings import make_bucket
+from activities.rds_resources import cluster_settings
 from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, TenantRole
@@ -18,11 +18,11 @@ from byok.domain.planning import plan_environment
 from byok.local.customer_keys import KeyPair
 from byok.service.errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
 from tests.activities.conftest import PLATFORM
-from tests.breakages import good
 from tests.e2e.conftest import Machine
+from tests.key_faults import good
 from tests.localaws.server import VENDOR, Aws
-from tests.workflows.scripted import naming
-from tests.workflows.scripted import request as request_for
+from tests.workflows.fake_activities import naming
+from tests.workflows.fake_activities import request as request_for
 
 WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 

@@ -7,7 +7,7 @@ import sys
 
 from byok.domain.phases import Phase
 from byok.local.stack import ROOT
-from tests.e2e.fleet import Fleet, fleet
+from tests.e2e.workers import Fleet, fleet
 
 __all__ = ["fleet"]
 

@@ -13,8 +13,8 @@ from byok.local.ports import HOST, Ports
 from byok.local.stack import DevStack
 from tests.e2e.conftest import Machine
 from tests.faults import report
-from tests.faults.courses import Scenario
-from tests.faults.rig import FULL, HASTY, Rig
+from tests.faults.harness import FULL, HASTY, FaultHarness
+from tests.faults.scenarios import Scenario
 from tests.faults.wire import Line
 from tests.localaws.server import Aws
 
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
     """One stack for all of them, and the table once they are done."""
     ports = Ports.free()
     async with Line(ports.temporal) as line:
@@ -41,12 +41,12 @@ async def rig(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
         }
         data = tmp_path_factory.mktemp("stack")
         async with DevStack(data, ports, database_seconds=0.5, settings=settings) as stack:
-            rig = Rig(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")), line)
-            await rig.places(Scenario.PROVISION)  # the first one in a Region makes the probe bucket, too
-            yield rig
-    sys.stdout.write("\n".join(["", *report.table(rig.results), *report.failures(rig.results), ""]))
+            harness = FaultHarness(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")), line)
+            await harness.places(Scenario.PROVISION)  # the first one in a Region makes the probe bucket, too
+            yield harness
+    sys.stdout.write("\n".join(["", *report.table(harness.results), *report.failures(harness.results), ""]))
     if "BYOK_TEST_FAULTS_REPORT" in os.environ:
-        report.write(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), rig.results)
+        report.write(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), harness.results)
 
 
 def chosen(cases: Sequence[_T], sample: int) -> Sequence[_T]:
@@ -57,12 +57,12 @@ def chosen(cases: Sequence[_T], sample: int) -> Sequence[_T]:
     return [cases[int(number * step)] for number in range(sample)]
 
 
-def assert_survived(rig: Rig, before: int) -> None:
+def assert_survived(harness: FaultHarness, before: int) -> None:
     """See that there were cases, and that all of them ended well.
 
     Args:
-        rig: With the results.
+        harness: With the results.
         before: How many there were before.
     """
-    assert report.failures(rig.results[before:]) == []
-    assert len(rig.results) > before
+    assert report.failures(harness.results[before:]) == []
+    assert len(harness.results) > before

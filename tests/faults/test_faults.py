@@ -4,18 +4,18 @@
 """
 
 from tests.faults.conftest import assert_survived, chosen
-from tests.faults.courses import Scenario
-from tests.faults.rig import Case, Kind, Rig
+from tests.faults.harness import Case, FaultHarness, Kind
+from tests.faults.scenarios import Scenario
 
 
-async def test_fault_at_any_write_leaves_nothing_lost_and_nothing_doubled(rig: Rig) -> None:
-    before, cases = len(rig.results), list[Case]()
+async def test_fault_at_any_write_leaves_nothing_lost_and_nothing_doubled(harness: FaultHarness) -> None:
+    before, cases = len(harness.results), list[Case]()
     for course, sample in {Scenario.PROVISION: 1, Scenario.ROLL_BACK: 1, Scenario.DELETE: 1}.items():
-        places = await rig.places(course)
+        places = await harness.places(course)
         for number, kind in enumerate(Kind):
             turned = [*places[number:], *places[:number]]  # so that the samples of two kinds are not the same
             cases += [Case(course, place, kind) for place in chosen(turned, sample)]
 
-    await rig.put(cases)
+    await harness.put(cases)
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)

@@ -19,16 +19,16 @@ from hypothesis.stateful import run_state_machine_as_test as run
 
 from byok.domain.arns import KeyPurpose
 from tests.faults.checker import Verdict
-from tests.faults.lives import Breaking, EnvironmentModel
+from tests.faults.harness import FULL, HASTY, FaultHarness
+from tests.faults.model import Breaking, EnvironmentModel
 from tests.faults.report import failures
-from tests.faults.rig import FULL, HASTY, Rig
 
 EXAMPLES, STEPS = (range(25), 15) if FULL else (range(2), 8)
 """The numbers of the examples, and how many steps each has: all of them by `make faults`, else a sample."""
 
 STEP_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""What the rig has begun with."""
+"""What the harness has begun with."""
 
 WHAT: Final = "generated: anything done with two environments, in any order"
 
@@ -77,12 +77,12 @@ choices = st.builds(
 class Interleaving(RuleBasedStateMachine):
     """Two environments, a worker, and anything that may be done with them.
 
-    The steps run in a thread, what they do in the event loop of the rig. Which steps may come depends on those before
-    and never on how far an environment is, which is not the same in every run. What is found wrong ends an example
-    without an exception: hypothesis would try the same steps again, and they would meet something else.
+    The steps run in a thread, what they do in the event loop of the harness. Which steps may come depends on those
+    before and never on how far an environment is, which is not the same in every run. What is found wrong ends an
+    example without an exception: hypothesis would try the same steps again, and they would meet something else.
     """
 
-    rig: ClassVar[Rig]
+    harness: ClassVar[FaultHarness]
     loop: ClassVar[asyncio.AbstractEventLoop]
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Interleaving(RuleBasedStateMachine):
         # hypothesis tries the simplest of all examples first: in that one nothing happens at all.
         if anything == 0:
             return
-        machine = self.rig.machine
+        machine = self.harness.machine
         machine.aws.control("DELETE", "calls")
         machine.aws.control("POST", "settings", database_seconds=database_seconds)
         for number, on_failure in enumerate(ON_FAILURE):
@@ -172,11 +172,11 @@ class Interleaving(RuleBasedStateMachine):
         for number, life in enumerate(self._lives):
             self._step(f"{number} is put right", life.put_right)
         self._in_loop(self._worker_runs())
-        self.rig.machine.aws.control("DELETE", "faults")
-        self.rig.machine.aws.control("POST", "settings", database_seconds=DATABASE_SECONDS)
+        self.harness.machine.aws.control("DELETE", "faults")
+        self.harness.machine.aws.control("POST", "settings", database_seconds=DATABASE_SECONDS)
         if self._steps:
             where = ", ".join(f"{number} is {life.name}" for number, life in enumerate(self._lives))
-            self.rig.results.append((WHAT, f"{'; '.join(self._steps)} ({where})", self._verdict))
+            self.harness.results.append((WHAT, f"{'; '.join(self._steps)} ({where})", self._verdict))
 
     def _do(self, what: str, chosen: Chosen, do: Callable[[EnvironmentModel], Awaitable[object]]) -> None:
         if self._lives:
@@ -202,10 +202,10 @@ class Interleaving(RuleBasedStateMachine):
         await do()
 
     async def _worker_dies(self) -> None:
-        await self.rig.machine.stack.children["worker"].kill()
+        await self.harness.machine.stack.children["worker"].kill()
 
     async def _worker_runs(self) -> None:
-        stack = self.rig.machine.stack
+        stack = self.harness.machine.stack
         if not stack.children["worker"].running:
             await stack.start_worker()
 
@@ -216,14 +216,14 @@ class Interleaving(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("number", EXAMPLES)
 async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_told_wrongly(
-    rig: Rig, number: int
+    harness: FaultHarness, number: int
 ) -> None:
     class Example(Interleaving):
         pass
 
-    Example.rig, Example.loop = rig, asyncio.get_running_loop()
-    before = len(rig.results)
-    await rig.with_patience(HASTY)
+    Example.harness, Example.loop = harness, asyncio.get_running_loop()
+    before = len(harness.results)
+    await harness.with_patience(HASTY)
     chosen = settings(
         derandomize=True,
         database=None,
@@ -235,5 +235,5 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
 
     await asyncio.to_thread(run, seed(number)(Example), settings=chosen)
 
-    assert failures(rig.results[before:]) == []
-    assert len(rig.results) == before + 1
+    assert failures(harness.results[before:]) == []
+    assert len(harness.results) == before + 1

@@ -12,11 +12,11 @@ from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
 from localaws.kms.policies import default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.e2e.fleet import Fleet, fleet
+from tests.e2e.workers import Fleet, fleet
 from tests.faults import checker
 from tests.faults.conftest import assert_survived, chosen
-from tests.faults.courses import CallSite, Run, Scenario
-from tests.faults.rig import AT_ONCE, FULL, HASTY, PATIENT, Rig
+from tests.faults.harness import AT_ONCE, FULL, HASTY, PATIENT, FaultHarness
+from tests.faults.scenarios import CallSite, Run, Scenario
 from tests.localaws.server import REGION
 
 __all__ = ["fleet"]
@@ -27,57 +27,57 @@ KEY_CODES = {
 }
 
 
-async def test_temporal_is_killed_and_starts_again(rig: Rig) -> None:
-    before, places = len(rig.results), chosen(await rig.places(Scenario.PROVISION), 2)
+async def test_temporal_is_killed_and_starts_again(harness: FaultHarness) -> None:
+    before, places = len(harness.results), chosen(await harness.places(Scenario.PROVISION), 2)
 
     async def kill() -> None:
-        await rig.machine.stack.restart_temporal(kill=True)
-        rig.machine.aws.control("DELETE", "held")
+        await harness.machine.stack.restart_temporal(kill=True)
+        harness.machine.aws.control("DELETE", "held")
 
-    await rig.meanwhile("Temporal killed and started again", places, kill)
+    await harness.meanwhile("Temporal killed and started again", places, kill)
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)
 
 
-async def test_aws_is_out_of_reach_for_a_while(rig: Rig) -> None:
-    before, places = len(rig.results), chosen(await rig.places(Scenario.PROVISION), 2)
+async def test_aws_is_out_of_reach_for_a_while(harness: FaultHarness) -> None:
+    before, places = len(harness.results), chosen(await harness.places(Scenario.PROVISION), 2)
     seconds = 60 if FULL else 3
 
     async def away() -> None:
-        rig.machine.aws.control("DELETE", "held")
-        await rig.machine.stack.stop_aws()
+        harness.machine.aws.control("DELETE", "held")
+        await harness.machine.stack.stop_aws()
         await asyncio.sleep(seconds)  # the outage itself
-        await rig.machine.stack.start_aws()
+        await harness.machine.stack.start_aws()
 
-    await rig.meanwhile("AWS out of reach for a minute" if FULL else "AWS out of reach", places, away)
+    await harness.meanwhile("AWS out of reach for a minute" if FULL else "AWS out of reach", places, away)
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)
 
 
-async def test_of_two_workers_one_is_killed(rig: Rig) -> None:
-    before, places = len(rig.results), chosen(await rig.places(Scenario.PROVISION), 2)
-    await rig.machine.stack.start_worker("worker-2")
+async def test_of_two_workers_one_is_killed(harness: FaultHarness) -> None:
+    before, places = len(harness.results), chosen(await harness.places(Scenario.PROVISION), 2)
+    await harness.machine.stack.start_worker("worker-2")
 
     async def kill_one() -> None:
-        await rig.machine.stack.children.pop("worker-2").kill()
-        rig.machine.aws.control("DELETE", "held")
+        await harness.machine.stack.children.pop("worker-2").kill()
+        harness.machine.aws.control("DELETE", "held")
 
-    await rig.meanwhile("two workers, one of them killed", places, kill_one)
+    await harness.meanwhile("two workers, one of them killed", places, kill_one)
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)
 
 
-async def test_worker_of_the_previous_version_beside_the_new_one(rig: Rig, fleet: Fleet) -> None:
+async def test_worker_of_the_previous_version_beside_the_new_one(harness: FaultHarness, fleet: Fleet) -> None:
     """It is killed in the middle of its work, and what it has begun goes on with it, and not with the new one."""
-    before, machine = len(rig.results), fleet.machine
-    places = chosen(await rig.places(Scenario.PROVISION), 1)[:AT_ONCE]
+    before, machine = len(harness.results), fleet.machine
+    places = chosen(await harness.places(Scenario.PROVISION), 1)[:AT_ONCE]
     await fleet.start("1")
     await fleet.make_current("1")
     old = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in places))
     for place, run in zip(places, old, strict=True):
         run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
     await asyncio.gather(*(run.begin() for run in old))
-    await rig.until(lambda: len(machine.aws.control("GET", "held")["held"]) == len(old))
+    await harness.until(lambda: len(machine.aws.control("GET", "held")["held"]) == len(old))
 
     await fleet.start("2")
     await fleet.make_current("2")
@@ -88,25 +88,25 @@ async def test_worker_of_the_previous_version_beside_the_new_one(rig: Rig, fleet
     await fleet.start("1")
 
     what = "a worker of the previous version, killed beside the new one"
-    await rig.note(
+    await harness.note(
         [(what, f"{what}, at {place}", run) for place, run in zip([*places, *places], [*old, *new], strict=True)]
     )
     for build, runs in {"1": old, "2": new}.items():
         assert {await fleet.build_of(run.request.environment_id) for run in runs} == {build}
-    assert_survived(rig, before)
+    assert_survived(harness, before)
 
 
-async def test_asked_for_at_two_doors_at_once_it_is_made_once(rig: Rig, tmp_path: Path) -> None:
-    before = len(rig.results)
-    await rig.with_patience(HASTY)
-    runs = [await Run.prepare(rig.machine, Scenario.PROVISION) for _ in range(10 if FULL else 2)]
+async def test_asked_for_at_two_doors_at_once_it_is_made_once(harness: FaultHarness, tmp_path: Path) -> None:
+    before = len(harness.results)
+    await harness.with_patience(HASTY)
+    runs = [await Run.prepare(harness.machine, Scenario.PROVISION) for _ in range(10 if FULL else 2)]
 
     async def twice(run: Run) -> None:
         file, request = tmp_path / f"{run.request.environment_id}.json", run.request
         file.write_text(request.model_dump_json())
         ended = await asyncio.gather(
-            rig.machine.run("byok", "create", "--file", str(file)),
-            rig.machine.run(
+            harness.machine.run("byok", "create", "--file", str(file)),
+            harness.machine.run(
                 *("temporal", "workflow", "start", "--type", PROVISION_ENVIRONMENT, "--task-queue", TASK_QUEUE),
                 *("--workflow-id", environment_workflow_id(request.environment_id), "--input-file", str(file)),
             ),
@@ -116,9 +116,9 @@ async def test_asked_for_at_two_doors_at_once_it_is_made_once(rig: Rig, tmp_path
     for run in runs:
         await twice(run)
     what = "asked for through the command line and Temporal at once"
-    await rig.note([(what, what, run) for run in runs])
+    await harness.note([(what, what, run) for run in runs])
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)
 
 
 @dataclass(frozen=True)
@@ -132,23 +132,23 @@ class Change:
         return f"{self.key.key_name} disabled before {self.place}"
 
 
-async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes_it(rig: Rig) -> None:
-    before, places = len(rig.results), await rig.places(Scenario.PROVISION)
+async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes_it(harness: FaultHarness) -> None:
+    before, places = len(harness.results), await harness.places(Scenario.PROVISION)
     changes = chosen([Change(place, key) for key in KeyPurpose for place in places], 4)
     for first in range(0, len(changes), AT_ONCE):
-        await _change(rig, changes[first : first + AT_ONCE])
+        await _change(harness, changes[first : first + AT_ONCE])
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)
 
 
-async def _change(rig: Rig, changes: Any) -> None:
-    machine, kms = rig.machine, rig.machine.aws.customer("kms")
-    await rig.with_patience(PATIENT)
+async def _change(harness: FaultHarness, changes: Any) -> None:
+    machine, kms = harness.machine, harness.machine.aws.customer("kms")
+    await harness.with_patience(PATIENT)
     runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in changes))
     for change, run in zip(changes, runs, strict=True):
         run.control("POST", "faults", **change.place.fault(run, kind="hold_call"))
     await asyncio.gather(*(run.begin() for run in runs))
-    await rig.until(lambda: len(rig.held()) == len(runs))
+    await harness.until(lambda: len(harness.held()) == len(runs))
     for change, run in zip(changes, runs, strict=True):
         kms.disable_key(KeyId=_arn(run, change.key))
     machine.aws.control("DELETE", "held")
@@ -159,11 +159,11 @@ async def _change(rig: Rig, changes: Any) -> None:
         if status.phase is not Phase.STOPPED:  # the key was not needed any more
             continue
         verdict = await checker.stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
-        rig.results.append((f"{change.key.key_name} disabled between two steps: told", str(change), verdict))
+        harness.results.append((f"{change.key.key_name} disabled between two steps: told", str(change), verdict))
         await _recovered(run, change.key)
         await machine.service.replay(run.request.environment_id)
     named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
-    await rig.note([(*name, run) for name, run in zip(named, runs, strict=True)])
+    await harness.note([(*name, run) for name, run in zip(named, runs, strict=True)])
 
 
 async def _recovered(run: Run, key: KeyPurpose) -> None:
@@ -182,9 +182,9 @@ def _arn(run: Run, key: KeyPurpose) -> str:
     return run.request.s3_key_arn if key is KeyPurpose.S3 else run.request.rds_key_arn
 
 
-async def test_policy_removed_while_aurora_is_being_made(rig: Rig) -> None:
-    before, machine = len(rig.results), rig.machine
-    await rig.with_patience(HASTY)
+async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) -> None:
+    before, machine = len(harness.results), harness.machine
+    await harness.with_patience(HASTY)
     machine.aws.control("POST", "settings", database_seconds=4)
     runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in range(4 if FULL else 2)))
     bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))
@@ -201,13 +201,13 @@ async def test_policy_removed_while_aurora_is_being_made(rig: Rig) -> None:
         kms.put_key_policy(KeyId=_arn(run, key), Policy=policy)
         if status.phase is Phase.STOPPED:
             verdict = await checker.stopped(machine, run.request, status, *KEY_CODES[key], key=key)
-            rig.results.append((f"{key.key_name}'s policy removed: told", str(run.request.environment_id), verdict))
+            harness.results.append((f"{key.key_name}'s policy removed: told", str(run.request.environment_id), verdict))
             await machine.service.replay(run.request.environment_id)
         return status
 
     await asyncio.gather(*(disturbed(number, run) for number, run in enumerate(runs)))
     machine.aws.control("POST", "settings", database_seconds=0.5)
     what = "a key's policy removed while Aurora is being made, put back"
-    await rig.note([(what, what, run) for run in runs])
+    await harness.note([(what, what, run) for run in runs])
 
-    assert_survived(rig, before)
+    assert_survived(harness, before)

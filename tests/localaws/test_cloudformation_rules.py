@@ -126,7 +126,7 @@ def test_rule_whose_condition_is_false_asks_for_nothing(aws: Aws) -> None:
     template = asserting(never, RuleCondition={"Fn::Equals": [{"Ref": "Stage"}, "prod"]})
 
     cloudformation.create_stack(StackName=STACK, TemplateBody=template)
-    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": given(WorkflowHarness="prod")}
+    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": given(Stage="prod")}
 
     assert "It has to be so." in refused(cloudformation.update_stack, **again)[1]
 

@@ -11,7 +11,7 @@ from byok.domain.diagnosis.diagnose import diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Finding, Severity
 from localaws.accounts import PLATFORM_ROLE_ARN
-from tests.breakages import BREAKAGES, Breakage, good
+from tests.key_faults import BREAKAGES, Breakage, good
 from tests.localaws.server import REGION, VENDOR, Aws
 
 FIRST = {

@@ -13,8 +13,8 @@ from temporalio.exceptions import ApplicationError
 from byok.domain.models import OwnedResources, Removal
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, deletion, naming, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, deletion, naming, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 
 _NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 _NOT_THE_KEY: Final = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on …")
@@ -30,144 +30,144 @@ _EVERYTHING: Final = OwnedResources(
 )
 
 
-async def ready(stage: WorkflowHarness) -> Handle:
+async def ready(harness: WorkflowHarness) -> Handle:
     """Everything goes well; started through our door, which publishes the first phase with the start."""
-    created = await EnvironmentService(stage.client, stage.task_queue).create(request("ready"))
-    return stage.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
+    created = await EnvironmentService(harness.client, harness.task_queue).create(request("ready"))
+    return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
 
-async def stopped_by_the_s3_key(stage: WorkflowHarness) -> Handle:
+async def stopped_by_the_s3_key(harness: WorkflowHarness) -> Handle:
     """The probe is refused."""
-    stage.activities.script["probe_s3_key"] = [refusal(*_DISABLED, Phase.VALIDATING_KEYS)]
-    return await stage.start(request("stopped-by-s3-key"))
+    harness.activities.script["probe_s3_key"] = [refusal(*_DISABLED, Phase.VALIDATING_KEYS)]
+    return await harness.start(request("stopped-by-s3-key"))
 
 
-async def stopped_by_an_arn(stage: WorkflowHarness) -> Handle:
+async def stopped_by_an_arn(harness: WorkflowHarness) -> Handle:
     """A pure rule refuses both ARNs."""
-    return await stage.start(request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db"))
+    return await harness.start(request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db"))
 
 
-async def stopped_by_the_aurora_key(stage: WorkflowHarness) -> Handle:
+async def stopped_by_the_aurora_key(harness: WorkflowHarness) -> Handle:
     """CreateDBCluster is refused."""
-    stage.activities.script["ensure_cluster"] = [refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
-    return await stage.start(request("stopped-by-aurora-key"))
+    harness.activities.script["ensure_cluster"] = [refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+    return await harness.start(request("stopped-by-aurora-key"))
 
 
-async def stopped_while_writing(stage: WorkflowHarness) -> Handle:
+async def stopped_while_writing(harness: WorkflowHarness) -> Handle:
     """A write is refused while the database is being awaited."""
-    _keep_waiting(stage)
-    stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
-    return await stage.start(request("stopped-while-writing"))
+    _keep_waiting(harness)
+    harness.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    return await harness.start(request("stopped-while-writing"))
 
 
-async def rolled_back(stage: WorkflowHarness) -> Handle:
+async def rolled_back(harness: WorkflowHarness) -> Handle:
     """The same, and everything is removed."""
-    _keep_waiting(stage)
-    stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
-    return await stage.start(request("rolled-back", on_failure="rollback"))
+    _keep_waiting(harness)
+    harness.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    return await harness.start(request("rolled-back", on_failure="rollback"))
 
 
-async def cancelled(stage: WorkflowHarness) -> Handle:
+async def cancelled(harness: WorkflowHarness) -> Handle:
     """Cancelled while the database is being awaited."""
-    begun = _keep_waiting(stage)
-    handle = await stage.start(request("cancelled"))
+    begun = _keep_waiting(harness)
+    handle = await harness.start(request("cancelled"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     return handle
 
 
-async def malformed_input(stage: WorkflowHarness) -> Handle:
+async def malformed_input(harness: WorkflowHarness) -> Handle:
     """An input that nobody can use."""
-    return await stage.client.start_workflow(
-        "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=stage.task_queue
+    return await harness.client.start_workflow(
+        "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=harness.task_queue
     )
 
 
-async def ready_with_a_tenant(stage: WorkflowHarness) -> Handle:
+async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
     """Both keys get the tenant's name at the end."""
-    return await stage.start(request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE))
+    return await harness.start(request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE))
 
 
-async def ready_with_commands_for_the_tenant(stage: WorkflowHarness) -> Handle:
+async def ready_with_commands_for_the_tenant(harness: WorkflowHarness) -> Handle:
     """There is no role: the commands are handed over."""
-    return await stage.start(request("ready-with-commands", tenant="acme"))
+    return await harness.start(request("ready-with-commands", tenant="acme"))
 
 
-async def stopped_while_naming_the_keys(stage: WorkflowHarness) -> Handle:
+async def stopped_while_naming_the_keys(harness: WorkflowHarness) -> Handle:
     """Everything is there, and a key cannot be named."""
-    stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    return await stage.start(request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+    harness.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    return await harness.start(request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback"))
 
 
-async def tenant_named(stage: WorkflowHarness) -> Handle:
+async def tenant_named(harness: WorkflowHarness) -> Handle:
     """A tenant's name by itself."""
-    return await stage.name(naming("tenant-named"))
+    return await harness.name(naming("tenant-named"))
 
 
-async def tenant_stopped(stage: WorkflowHarness) -> Handle:
+async def tenant_stopped(harness: WorkflowHarness) -> Handle:
     """The same, where the role may not."""
-    stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    return await stage.name(naming("tenant-stopped"))
+    harness.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    return await harness.name(naming("tenant-stopped"))
 
 
-async def tenant_named_in_part(stage: WorkflowHarness) -> Handle:
+async def tenant_named_in_part(harness: WorkflowHarness) -> Handle:
     """One of the two keys cannot be named."""
-    stage.activities.script["reconcile_key"] = [refusal(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
-    return await stage.name(naming("tenant-in-part"))
+    harness.activities.script["reconcile_key"] = [refusal(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
+    return await harness.name(naming("tenant-in-part"))
 
 
-async def tenant_commands(stage: WorkflowHarness) -> Handle:
+async def tenant_commands(harness: WorkflowHarness) -> Handle:
     """There is no role: the commands are handed over."""
-    return await stage.name(naming("tenant-commands", tenant_role=None))
+    return await harness.name(naming("tenant-commands", tenant_role=None))
 
 
-async def replayed(stage: WorkflowHarness) -> Handle:
+async def replayed(harness: WorkflowHarness) -> Handle:
     """Stopped at a late step, and continued from there: the history of the reset run."""
-    _keep_waiting(stage)
-    stage.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
-    stopped = await stage.start(request("replayed"))
+    _keep_waiting(harness)
+    harness.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
+    stopped = await harness.start(request("replayed"))
     with contextlib.suppress(WorkflowFailureError):
         await stopped.result()
-    stage.activities.script.clear()
-    again = await EnvironmentService(stage.client, stage.task_queue).replay("replayed")
-    return stage.client.get_workflow_handle(again.workflow_id, run_id=again.run_id)
+    harness.activities.script.clear()
+    again = await EnvironmentService(harness.client, harness.task_queue).replay("replayed")
+    return harness.client.get_workflow_handle(again.workflow_id, run_id=again.run_id)
 
 
-async def stopped_by_a_timeout(stage: WorkflowHarness) -> Handle:
+async def stopped_by_a_timeout(harness: WorkflowHarness) -> Handle:
     """AWS refuses in a way that may pass until the time for the step has run out."""
     again = refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
-    stage.activities.script["ensure_cluster"] = [again] * 99
-    return await stage.start(request("stopped-by-a-timeout"))
+    harness.activities.script["ensure_cluster"] = [again] * 99
+    return await harness.start(request("stopped-by-a-timeout"))
 
 
-async def cancelled_and_rolled_back(stage: WorkflowHarness) -> Handle:
+async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
     """Cancelled while the database is being awaited, and everything is removed."""
-    begun = _keep_waiting(stage)
-    handle = await stage.start(request("cancelled-and-rolled-back", on_failure="rollback"))
+    begun = _keep_waiting(harness)
+    handle = await harness.start(request("cancelled-and-rolled-back", on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     return handle
 
 
-async def deleted(stage: WorkflowHarness) -> Handle:
+async def deleted(harness: WorkflowHarness) -> Handle:
     """Everything is removed; one of the buckets is known to the blueprint no more."""
-    stage.activities.listed = [_EVERYTHING]
-    return await stage.delete(deletion("deleted"))
+    harness.activities.listed = [_EVERYTHING]
+    return await harness.delete(deletion("deleted"))
 
 
-async def deletion_stopped(stage: WorkflowHarness) -> Handle:
+async def deletion_stopped(harness: WorkflowHarness) -> Handle:
     """A bucket with somebody's data is kept."""
-    stage.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
+    harness.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
     kept = Removal(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
-    stage.activities.removals["remove_bucket"] = kept
-    return await stage.delete(deletion("deletion-stopped"))
+    harness.activities.removals["remove_bucket"] = kept
+    return await harness.delete(deletion("deletion-stopped"))
 
 
-async def deletion_cancelled(stage: WorkflowHarness) -> Handle:
+async def deletion_cancelled(harness: WorkflowHarness) -> Handle:
     """Cancelled while the cluster is being deleted."""
-    begun = _keep_waiting(stage, "remove_cluster")
-    stage.activities.listed = [_EVERYTHING, _EVERYTHING]
-    handle = await stage.delete(deletion("deletion-cancelled"))
+    begun = _keep_waiting(harness, "remove_cluster")
+    harness.activities.listed = [_EVERYTHING, _EVERYTHING]
+    handle = await harness.delete(deletion("deletion-cancelled"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     return handle
@@ -198,12 +198,12 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 )
 
 
-def _keep_waiting(stage: WorkflowHarness, step: str = "ensure_writer") -> threading.Event:
+def _keep_waiting(harness: WorkflowHarness, step: str = "ensure_writer") -> threading.Event:
     begun = threading.Event()
 
     def wait() -> None:
         begun.set()
         raise ApplicationError("creating", type="rds.NotReady")
 
-    stage.activities.script[step] = [wait] * 99
+    harness.activities.script[step] = [wait] * 99
     return begun

@@ -18,7 +18,7 @@ from temporalio.workflow import NondeterminismError
 
 from tests.replay.live import failures, replayer
 from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.temporal_env import WorkflowHarness
 
 HISTORIES = Path(__file__).with_name("histories")
 
@@ -35,8 +35,8 @@ def history(text: str) -> WorkflowHistory:
 if "BYOK_TEST_RECORD" in os.environ:
 
     @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
-    async def test_record(outcome: Outcome, stage: WorkflowHarness) -> None:
-        handle = await outcome(stage)
+    async def test_record(outcome: Outcome, harness: WorkflowHarness) -> None:
+        handle = await outcome(harness)
         with contextlib.suppress(WorkflowFailureError):
             await handle.result()
         events = json.loads((await handle.fetch_history()).to_json())
@@ -65,13 +65,13 @@ async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, ot
         await replayer().replay_workflow(history(swapped))
 
 
-async def test_histories_of_a_running_temporal_are_replayed(stage: WorkflowHarness) -> None:
-    stopped = await stopped_by_the_aurora_key(stage)
+async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHarness) -> None:
+    stopped = await stopped_by_the_aurora_key(harness)
     with pytest.raises(WorkflowFailureError):
         await stopped.result()
 
     async def listed() -> dict[str, Exception | None]:
-        while not (found := await failures(stage.client, stage.task_queue)):  # noqa: ASYNC110
+        while not (found := await failures(harness.client, harness.task_queue)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return found
 

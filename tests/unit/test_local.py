@@ -1,4 +1,4 @@
-"""The local stack's parts: ports, children on a leash, and the environment they get."""
+"""The local stack's parts: ports, children that end with their parent, and the environment they get."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from byok.local import leash
+from byok.local import parent_death_signal
 from byok.local.environment import children_environment, client_environment, write_exports
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child, DevStackError
@@ -105,7 +105,7 @@ def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
             sys.executable,
             "-c",
             program,
-            leash.__file__,
+            parent_death_signal.__file__,
             str(write),
         ],
         stdout=subprocess.PIPE,

@@ -98,7 +98,7 @@ def test_the_last_line_says_what_to_do_next(name: str, one: RemedyContext, text:
     assert last.endswith(".")
 
 
-@pytest.mark.parametrize("undertaking", RequestKind)
+@pytest.mark.parametrize("request_kind", RequestKind)
 def test_what_is_started_again_is_what_was_asked_for(request_kind: RequestKind) -> None:
     one = replace(subject(KeyPurpose.S3), request_kind=request_kind)
     others = set(RequestKind) - {request_kind}
@@ -110,7 +110,7 @@ def test_what_is_started_again_is_what_was_asked_for(request_kind: RequestKind) 
 
 
 @pytest.mark.parametrize(
-    ("undertaking", "command"),
+    ("request_kind", "command"),
     [
         (RequestKind.ENVIRONMENT, "byok replay"),
         (RequestKind.TENANT, "byok tenant"),

@@ -26,8 +26,8 @@ from byok.service.errors import (
     TemporalUnreachableError,
 )
 from byok.temporal import plugin, register_search_attributes
-from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import ended, until, until_called
 
 DISABLED = f"{S3_KEY} is disabled."
@@ -78,10 +78,10 @@ async def test_another_request_under_a_ready_id_says_what_differs(
 
 
 async def test_another_request_under_a_running_id_says_what_differs(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
-    stage.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
     await service.create(request(environment_id))
     await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
     with pytest.raises(EnvironmentConflictError, match=f"s3_key_arn is {S3_KEY}, not {RDS_KEY}"):
@@ -91,9 +91,11 @@ async def test_another_request_under_a_running_id_says_what_differs(
 
 
 async def test_a_stopped_environment_says_why_and_starts_again(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["probe_s3_key"] = [
+        refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
+    ]
     first = await service.create(request(environment_id))
     stopped = await ended(service, environment_id)
     assert stopped.phase is Phase.STOPPED
@@ -111,10 +113,10 @@ async def test_a_stopped_environment_says_why_and_starts_again(
 
 
 async def test_a_running_environment_says_what_it_waits_for(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     again, release = timedelta(milliseconds=1), threading.Event()
-    stage.activities.script["probe_s3_key"] = [
+    harness.activities.script["probe_s3_key"] = [
         refusal("s3", "AccessDenied", "no kms:GenerateDataKey", Phase.VALIDATING_KEYS, retry_after=again),
         lambda: release.wait(20),
     ]
@@ -129,11 +131,11 @@ async def test_a_running_environment_says_what_it_waits_for(
 
 
 async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     workflow_id = environment_workflow_id(environment_id)
-    await stage.client.start_workflow(
-        PROVISION_ENVIRONMENT, {"environment_id": environment_id}, id=workflow_id, task_queue=stage.task_queue
+    await harness.client.start_workflow(
+        PROVISION_ENVIRONMENT, {"environment_id": environment_id}, id=workflow_id, task_queue=harness.task_queue
     )
     status = await ended(service, environment_id)
     assert status.phase is Phase.STOPPED
@@ -147,13 +149,15 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
 
 
 async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
-    stage.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
     await service.create(request(environment_id))
     await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
-    await stage.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(reason="by the operator")
+    await harness.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(
+        reason="by the operator"
+    )
     release.set()
     status = await ended(service, environment_id)
     assert status.phase is Phase.STOPPED
@@ -163,12 +167,12 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
 
 
 async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    stage.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
     await service.delete(deletion(environment_id))
-    await until_called(stage, "list_databases")
+    await until_called(harness, "list_databases")
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
     status = await ended(service, environment_id)
@@ -202,9 +206,11 @@ async def test_a_worker_in_a_namespace_that_is_not_there_says_so(temporal: Workf
 
 
 async def test_the_list_has_each_environment_once_with_its_latest_run(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["probe_s3_key"] = [refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["probe_s3_key"] = [
+        refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
+    ]
     await service.create(request(environment_id))
     await ended(service, environment_id)
     await _listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
@@ -225,14 +231,14 @@ async def _listed(service: EnvironmentService, environment_id: str, phase: Phase
     await asyncio.wait_for(found(), 20)
 
 
-async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, stage: WorkflowHarness) -> None:
+async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, harness: WorkflowHarness) -> None:
     asked = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
     found = await service.check(asked)
     assert (found.findings, [proof.key_arn for proof in found.proofs]) == ((), [S3_KEY])
 
 
 async def test_workers_are_those_that_poll_for_both_kinds_of_work(
-    service: EnvironmentService, stage: WorkflowHarness
+    service: EnvironmentService, harness: WorkflowHarness
 ) -> None:
     async def found() -> None:
         while not await service.workers():
@@ -240,7 +246,7 @@ async def test_workers_are_those_that_poll_for_both_kinds_of_work(
 
     await asyncio.wait_for(found(), 20)
     (worker,) = await service.workers()
-    assert worker.identity == stage.client.identity
+    assert worker.identity == harness.client.identity
 
 
 async def test_who_waits_for_work_that_nobody_takes_is_told(

@@ -20,8 +20,8 @@ from byok.service.errors import (
 )
 from byok.service.status import EnvironmentStatus
 from byok.service.waiting import waiting
-from tests.workflows.scripted import RDS_KEY, S3_KEY, Step, deletion, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, S3_KEY, Step, deletion, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import ended, until, until_called
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
@@ -50,18 +50,18 @@ async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
     ],
 )
 async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, failed: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, failed: str
 ) -> None:
-    stage.activities.script[failed] = [DISABLED]
+    harness.activities.script[failed] = [DISABLED]
     stopped = await provision(service, environment_id)
     assert stopped.phase is Phase.STOPPED
-    before = len(stage.activities.calls)
+    before = len(harness.activities.calls)
 
     replayed = await service.replay(environment_id)
     ready = await ended(service, environment_id)
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
-    again = stage.activities.calls[before:]
+    again = harness.activities.calls[before:]
     assert again[0] == failed or failed in again[:2]  # what runs side by side may be looked at once more
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
@@ -70,63 +70,63 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
 
 
 async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
+    harness.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
     await provision(service, environment_id)
-    before = len(stage.activities.inputs["ensure_bucket"])
+    before = len(harness.activities.inputs["ensure_bucket"])
 
     await service.replay(environment_id)
     ready = await ended(service, environment_id)
 
     assert ready.phase is Phase.READY
-    made = [task.bucket.purpose for task in stage.activities.inputs["ensure_bucket"]]
+    made = [task.bucket.purpose for task in harness.activities.inputs["ensure_bucket"]]
     assert made[before:] == ["quality", "exports"]
     assert [bucket.purpose for bucket in ready.resources.buckets] == ["catalog", "quality", "exports"]
 
 
 async def test_replay_that_stops_again_can_be_replayed_again(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_cluster"] = [DISABLED, DISABLED]
+    harness.activities.script["ensure_cluster"] = [DISABLED, DISABLED]
     await provision(service, environment_id)
     for phase in (Phase.STOPPED, Phase.READY):
         assert (await service.replay(environment_id)).step == "ensure_cluster"
         assert (await ended(service, environment_id)).phase is phase
-    assert stage.activities.calls.count("probe_s3_key") == 1
+    assert harness.activities.calls.count("probe_s3_key") == 1
 
 
 async def test_what_was_rolled_back_starts_anew(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [DISABLED]
+    harness.activities.script["ensure_bucket"] = [DISABLED]
     await provision(service, environment_id, on_failure="rollback")
 
     replayed = await service.replay(environment_id)
 
     assert replayed.step is None
     assert (await ended(service, environment_id)).phase is Phase.READY
-    assert stage.activities.calls.count("ensure_cluster") == 2
+    assert harness.activities.calls.count("ensure_cluster") == 2
 
 
 @pytest.mark.parametrize("code", ["byok.VerificationFailed", "byok.Vanished", "rds.deleting"])
 async def test_what_is_not_as_asked_for_starts_anew(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, code: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, code: str
 ) -> None:
     problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
     wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
-    stage.activities.script["collect_evidence"] = [wrong]
+    harness.activities.script["collect_evidence"] = [wrong]
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
     assert (await ended(service, environment_id)).phase is Phase.READY
-    assert stage.activities.calls.count("ensure_bucket") == 6
+    assert harness.activities.calls.count("ensure_bucket") == 6
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["probe_s3_key"] = [DISABLED]
+    harness.activities.script["probe_s3_key"] = [DISABLED]
     await provision(service, environment_id)
 
     replayed = await service.replay(environment_id, s3_key_arn=OTHER_KEY)
@@ -137,9 +137,9 @@ async def test_replay_with_another_key_starts_anew_with_it(
 
 
 async def test_the_same_keys_named_once_more_are_no_other_keys(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_cluster"] = [DISABLED]
+    harness.activities.script["ensure_cluster"] = [DISABLED]
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)).step == "ensure_cluster"
@@ -155,13 +155,13 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
 )
 async def test_key_that_encrypts_something_is_not_changed(
     service: EnvironmentService,
-    stage: WorkflowHarness,
+    harness: WorkflowHarness,
     environment_id: str,
     failed: str,
     keys: dict[str, str],
     words: str,
 ) -> None:
-    stage.activities.script[failed] = [DISABLED]
+    harness.activities.script[failed] = [DISABLED]
     await provision(service, environment_id)
 
     with pytest.raises(KeyCannotChangeError, match=words):
@@ -169,10 +169,10 @@ async def test_key_that_encrypts_something_is_not_changed(
 
 
 async def test_what_cannot_be_replayed_says_why(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    stage.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
     await service.create(request(environment_id))
     with pytest.raises(NotReplayableError, match="goes on by itself"):
         await service.replay(environment_id)
@@ -215,32 +215,32 @@ def forever() -> Step:
 
 @pytest.mark.parametrize(("on_failure", "removed"), [("keep", False), ("rollback", True)])
 async def test_cancel_ends_in_a_stated_state(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
 ) -> None:
-    stage.activities.script["ensure_writer"] = [forever()] * 99
+    harness.activities.script["ensure_writer"] = [forever()] * 99
     await service.create(request(environment_id, on_failure=on_failure))
-    await asyncio.wait_for(until_called(stage, "ensure_writer"), 20)
+    await asyncio.wait_for(until_called(harness, "ensure_writer"), 20)
 
     await service.cancel(environment_id)
     status = await ended(service, environment_id)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
-    assert ("remove_cluster" in stage.activities.calls) is removed
+    assert ("remove_cluster" in harness.activities.calls) is removed
     assert (status.resources.cluster is None) is removed
     assert status.left_behind == ()
     with pytest.raises(NotRunningError, match="nothing to cancel"):
         await service.cancel(environment_id)
-    stage.activities.script.clear()
+    harness.activities.script.clear()
     await service.replay(environment_id)
     assert (await ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_deleted_environment_is_gone_and_can_be_made_again(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
-    stage.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
+    harness.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
     asked = await service.delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
@@ -259,11 +259,11 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
 
 
 async def test_nothing_else_is_done_while_it_is_being_deleted(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
     hold = threading.Event()
-    stage.activities.script["list_databases"] = [lambda: hold.wait(20)]
+    harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
     await service.delete(deletion(environment_id))
 
     assert not await service.delete(deletion(environment_id))
@@ -282,10 +282,10 @@ async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnv
 
 
 async def test_what_is_being_made_is_not_deleted(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
-    stage.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
+    harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
     await service.create(request(environment_id))
 
     with pytest.raises(EnvironmentBusyError, match="`byok cancel"):
@@ -296,10 +296,10 @@ async def test_what_is_being_made_is_not_deleted(
 
 
 async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
-    stage.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
+    harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
     await service.delete(deletion(environment_id))
     stopped = await ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
@@ -311,7 +311,7 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
 
 
 async def test_deleted_environments_are_listed_as_such(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
     await service.delete(deletion(environment_id))
@@ -329,10 +329,10 @@ async def test_deleted_environments_are_listed_as_such(
 
 
 async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     # A result that does not decode is a mistake of ours: the workflow waits for a mended worker.
-    stage.activities.garbled = True
+    harness.activities.garbled = True
     await service.create(request(environment_id))
 
     status = await until(service, environment_id, lambda status: any(item.last_failure for item in status.pending))

@@ -14,8 +14,8 @@ from byok.service import reading as door
 from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
-from tests.workflows.scripted import ROLE, naming, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import ROLE, naming, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 
 NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
@@ -90,11 +90,11 @@ async def test_later_name_wins_over_that_of_the_provisioning(service: Environmen
 
 
 async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await ended(service, environment_id)
     await named(service, environment_id, "acme", role=TenantRole(**ROLE))
-    stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     other = TenantRole(role_arn=ROLE["role_arn"], external_id="another")
     with pytest.raises(TenantStoppedError):
         await named(service, environment_id, "globex", role=other)
@@ -114,9 +114,9 @@ async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
 
 
 async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_one(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     stopped = await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
     assert stopped.phase is Phase.STOPPED
     await listed(service, environment_id, Phase.STOPPED)
@@ -136,9 +136,9 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
 
 @pytest.mark.parametrize("step", ["probe_s3_key", "collect_evidence"])
 async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, step: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
-    stage.activities.script[step] = [refusal("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
+    harness.activities.script[step] = [refusal("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
     await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
     await service.reconcile_tenant(naming(environment_id))  # typed by hand: the service would not start it
 
@@ -146,7 +146,7 @@ async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
 
 
 async def test_role_that_named_the_keys_last_is_asked_for_again(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
     await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
@@ -163,7 +163,7 @@ async def test_role_that_named_the_keys_last_is_asked_for_again(
     assert (await service.tenant_request(environment_id, "acme")).tenant_role == role
 
     # A key that was refused says that the role was given.
-    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)] * 2
+    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(TenantStoppedError):
         await named(service, environment_id, "acme", role=third)
@@ -178,7 +178,7 @@ async def test_grace_is_that_of_the_request(service: EnvironmentService, environ
 
 
 async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold, found = Hold(), asyncio.Event()
 
@@ -187,7 +187,7 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
         return await histories.request_of(*arguments)
 
     monkeypatch.setattr(tenant_names, "request_of", request_of)
-    stage.activities.script["reconcile_key"] = [hold]
+    harness.activities.script["reconcile_key"] = [hold]
     first = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
     await hold.until_begun()
     second = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
@@ -195,7 +195,7 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
     hold.let_go()
 
     assert await first == await second
-    assert stage.activities.calls.count("reconcile_key") == 2
+    assert harness.activities.calls.count("reconcile_key") == 2
 
 
 @pytest.mark.parametrize(
@@ -208,10 +208,10 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
     ],
 )
 async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this_one(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, changes: dict[str, Any], words: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], words: str
 ) -> None:
     hold = Hold()
-    stage.activities.script["reconcile_key"] = [hold]
+    harness.activities.script["reconcile_key"] = [hold]
     first = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
     await hold.until_begun()
 
@@ -225,14 +225,14 @@ async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this
 
 @pytest.mark.parametrize(("way", "code"), [("cancel", "byok.Cancelled"), ("terminate", "byok.Ended")])
 async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, way: str, code: str
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, way: str, code: str
 ) -> None:
     await ended(service, environment_id)
     hold = Hold()
-    stage.activities.script["reconcile_key"] = [hold]
+    harness.activities.script["reconcile_key"] = [hold]
     asked = asyncio.create_task(named(service, environment_id, "acme", role=TenantRole(**ROLE)))
     await hold.until_begun()
-    handle = stage.client.get_workflow_handle(tenant_workflow_id(environment_id))
+    handle = harness.client.get_workflow_handle(tenant_workflow_id(environment_id))
     await getattr(handle, way)()
     hold.let_go()
 
@@ -244,7 +244,7 @@ async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
 
 
 async def test_what_is_waited_for_is_told_while_it_takes_long(
-    service: EnvironmentService, stage: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
+    service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "POLL", door.POLL / 100)
     hold, told = Hold(), list[PendingStep]()
@@ -254,7 +254,7 @@ async def test_what_is_waited_for_is_told_while_it_takes_long(
         if item.activity == "reconcile_key":
             hold.let_go()
 
-    stage.activities.script["reconcile_key"] = [hold]
+    harness.activities.script["reconcile_key"] = [hold]
     await service.reconcile_tenant(naming(environment_id), waits_for)
 
     assert told[-1].activity == "reconcile_key"

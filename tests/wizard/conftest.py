@@ -15,7 +15,7 @@ from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.web import make_server
 from tests.api.conftest import opened
-from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY
+from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 
 DRAFT = {"name": "prod", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 SETTINGS = ApiSettings(requests_per_minute=100_000)

@@ -3,8 +3,8 @@
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
-from tests.workflows.scripted import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
+from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import ended
 
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
@@ -83,8 +83,8 @@ async def test_both_bad_arns_are_told_at_once_and_stay_in_their_fields(browser: 
     assert "nonsense" in browser.page.text
 
 
-async def test_validating_shows_what_aws_said_and_what_to_do(browser: Browser, stage: WorkflowHarness) -> None:
-    stage.activities.script["probe_s3_key"] = [DISABLED]
+async def test_validating_shows_what_aws_said_and_what_to_do(browser: Browser, harness: WorkflowHarness) -> None:
+    harness.activities.script["probe_s3_key"] = [DISABLED]
     await browser.go("/new/encryption", **DRAFT)
     await browser.send("/new/encryption", {**DRAFT, "do": "validate"})
     assert "These keys cannot be used yet" in browser.text
@@ -138,9 +138,9 @@ async def test_environment_is_created_shown_ready_and_named(
 
 
 async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
-    browser: Browser, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [
+    harness.activities.script["ensure_bucket"] = [
         refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
     ]
     draft = {**DRAFT, "name": environment_id}
@@ -155,7 +155,7 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
 
 
 async def test_running_page_refreshes_itself_without_javascript(
-    browser: Browser, service: EnvironmentService, stage: WorkflowHarness, environment_id: str
+    browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await browser.go("/new/review", **DRAFT | {"name": environment_id})
     await browser.send("/new/review", {**DRAFT, "name": environment_id, "confirmed": "1"})

@@ -15,7 +15,7 @@ from byok.wizard.routes import environments
 from byok.wizard.sessions import COOKIE, LIFETIME_SECONDS, Session, Sessions
 from tests.api.test_access import TOKEN, known
 from tests.wizard.conftest import DRAFT, Browser, Open
-from tests.workflows.scripted import request
+from tests.workflows.fake_activities import request
 from tests.workflows.watching import ended
 
 ALL = tuple(Scope)

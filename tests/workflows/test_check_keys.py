@@ -6,41 +6,41 @@ from byok.contracts import CHECK_KEYS
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import CheckKeysRequest, KeyCheck
 from byok.domain.phases import Phase
-from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY, refusal
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, refusal
+from tests.workflows.temporal_env import WorkflowHarness
 
 
-async def check(stage: WorkflowHarness, s3_key_arn: str = S3_KEY, rds_key_arn: str = RDS_KEY) -> KeyCheck:
-    answer: KeyCheck = await stage.client.execute_workflow(
+async def check(harness: WorkflowHarness, s3_key_arn: str = S3_KEY, rds_key_arn: str = RDS_KEY) -> KeyCheck:
+    answer: KeyCheck = await harness.client.execute_workflow(
         CHECK_KEYS,
         CheckKeysRequest(region=REGION, s3_key_arn=s3_key_arn, rds_key_arn=rds_key_arn),
         id=f"keys/{uuid.uuid4().hex}",
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
         result_type=KeyCheck,
     )
     return answer
 
 
-async def test_good_keys_are_proved_through_s3_alone(stage: WorkflowHarness) -> None:
-    answer = await check(stage)
+async def test_good_keys_are_proved_through_s3_alone(harness: WorkflowHarness) -> None:
+    answer = await check(harness)
 
     assert answer.findings == ()
     assert [proof.key for proof in answer.proofs] == [KeyPurpose.S3]
-    assert stage.activities.calls == ["plan_key_check", "probe_s3_key"]
+    assert harness.activities.calls == ["plan_key_check", "probe_s3_key"]
 
 
-async def test_refused_key_is_the_answer(stage: WorkflowHarness) -> None:
-    stage.activities.script["probe_s3_key"] = [
+async def test_refused_key_is_the_answer(harness: WorkflowHarness) -> None:
+    harness.activities.script["probe_s3_key"] = [
         refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
 
-    answer = await check(stage)
+    answer = await check(harness)
 
     assert [(finding.key, finding.code) for finding in answer.findings] == [(KeyPurpose.S3, "s3.KMS.DisabledException")]
     assert answer.proofs == ()
 
 
-async def test_one_key_given_twice_is_found(stage: WorkflowHarness) -> None:
-    answer = await check(stage, rds_key_arn=S3_KEY)
+async def test_one_key_given_twice_is_found(harness: WorkflowHarness) -> None:
+    answer = await check(harness, rds_key_arn=S3_KEY)
 
     assert [(finding.key, finding.code) for finding in answer.findings] == [(KeyPurpose.RDS, "arn.SameKeyTwice")]  # D7

@@ -9,8 +9,8 @@ from temporalio.exceptions import ApplicationError, CancelledError
 
 from byok.domain.models import OwnedResources, Removal, Snapshot
 from byok.domain.phases import Phase
-from tests.workflows.scripted import PLATFORM, RDS_KEY, deletion, problems_in, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, deletion, problems_in, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 
 CLUSTER, WRITER, BUCKET, FORMER = "byok-acme", "byok-acme-writer", "byok-acme-files-1", "byok-acme-former-2"
 EVERYTHING = OwnedResources(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
@@ -18,103 +18,103 @@ SNAPSHOT = Snapshot(identifier="final", arn="arn:aws:rds:…:cluster-snapshot:fi
 
 
 async def test_everything_is_removed_in_order_and_the_result_proves_it(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.listed = [EVERYTHING, OwnedResources(final_snapshot=SNAPSHOT)]
+    harness.activities.listed = [EVERYTHING, OwnedResources(final_snapshot=SNAPSHOT)]
 
-    result = await (await stage.delete(deletion(environment_id))).result()
+    result = await (await harness.delete(deletion(environment_id))).result()
 
-    calls = stage.activities.calls
+    calls = harness.activities.calls
     assert calls[0] == "plan_deletion"
     assert [call for call in calls if call.startswith("remove")] == [
         *("remove_writer", "remove_cluster", "remove_bucket", "remove_bucket"),
     ]
     assert result.removed == (WRITER, CLUSTER, BUCKET, FORMER)
     assert result.final_snapshot == SNAPSHOT
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert [entry.phase for entry in progress.timeline] == [Phase.DELETING, Phase.DELETED]
     assert progress.deletion == result
 
 
 async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.listed = [EVERYTHING]
-    await (await stage.delete(deletion(environment_id))).result()
-    (named,) = {task.final_snapshot for task in stage.activities.inputs["remove_cluster"]}
+    harness.activities.listed = [EVERYTHING]
+    await (await harness.delete(deletion(environment_id))).result()
+    (named,) = {task.final_snapshot for task in harness.activities.inputs["remove_cluster"]}
     assert named.startswith(f"{environment_id}-final-2")
 
-    stage.activities.listed = [EVERYTHING]
-    await (await stage.delete(deletion(environment_id, final_snapshot=False))).result()
-    assert stage.activities.inputs["remove_cluster"][-1].final_snapshot is None
+    harness.activities.listed = [EVERYTHING]
+    await (await harness.delete(deletion(environment_id, final_snapshot=False))).result()
+    assert harness.activities.inputs["remove_cluster"][-1].final_snapshot is None
 
 
 async def test_bucket_that_the_blueprint_knows_no_more_is_removed_as_well(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.listed = [EVERYTHING]
-    await (await stage.delete(deletion(environment_id))).result()
-    assert [task.bucket.name for task in stage.activities.inputs["remove_bucket"]] == [BUCKET, FORMER]
+    harness.activities.listed = [EVERYTHING]
+    await (await harness.delete(deletion(environment_id))).result()
+    assert [task.bucket.name for task in harness.activities.inputs["remove_bucket"]] == [BUCKET, FORMER]
 
 
-async def test_what_is_not_there_is_deleted(stage: WorkflowHarness, environment_id: str) -> None:
-    result = await (await stage.delete(deletion(environment_id))).result()
+async def test_what_is_not_there_is_deleted(harness: WorkflowHarness, environment_id: str) -> None:
+    result = await (await harness.delete(deletion(environment_id))).result()
     assert (result.removed, result.final_snapshot) == ((), None)
 
 
-async def test_bucket_with_data_of_others_is_kept_and_told(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING, OwnedResources(buckets=(BUCKET, FORMER))]
+async def test_bucket_with_data_of_others_is_kept_and_told(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.listed = [EVERYTHING, OwnedResources(buckets=(BUCKET, FORMER))]
     why = "it holds objects that provisioning did not write: theirs"
-    stage.activities.removals["remove_bucket"] = Removal(resource=BUCKET, removed=False, why_kept=why)
+    harness.activities.removals["remove_bucket"] = Removal(resource=BUCKET, removed=False, why_kept=why)
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await (await stage.delete(deletion(environment_id))).result()
+        await (await harness.delete(deletion(environment_id))).result()
 
     assert isinstance(caught.value.cause, ApplicationError)
     (problem,) = problems_in(caught.value.cause)
     assert problem.code == "byok.LeftBehind"
     assert f"{BUCKET}: {why}" in problem.message
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, (f"{BUCKET}: {why}", f"{FORMER}: {why}"))
 
 
 async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.listed = [EVERYTHING, OwnedResources(clusters=(f"byok-{environment_id}",))]
+    harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(f"byok-{environment_id}",))]
     denied = refusal("rds", "AccessDenied", "not authorized to perform: rds:DeleteDBCluster", Phase.DELETING)
-    stage.activities.script["remove_cluster"] = [denied]
+    harness.activities.script["remove_cluster"] = [denied]
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await (await stage.delete(deletion(environment_id))).result()
+        await (await harness.delete(deletion(environment_id))).result()
 
     assert isinstance(caught.value.cause, ApplicationError)
     assert [problem.code for problem in problems_in(caught.value.cause)] == ["rds.AccessDenied"]
-    assert stage.activities.calls.count("remove_bucket") == 2
-    (left,) = (await stage.progress(environment_id)).left_behind
+    assert harness.activities.calls.count("remove_bucket") == 2
+    (left,) = (await harness.progress(environment_id)).left_behind
     assert left.startswith(f"byok-{environment_id}: rds.AccessDenied")
 
 
-async def test_what_aws_still_lists_is_not_called_gone(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING, OwnedResources(instances=("a-reader",))]
+async def test_what_aws_still_lists_is_not_called_gone(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.listed = [EVERYTHING, OwnedResources(instances=("a-reader",))]
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await (await stage.delete(deletion(environment_id))).result()
+        await (await harness.delete(deletion(environment_id))).result()
 
     assert isinstance(caught.value.cause, ApplicationError)
     assert "a-reader: AWS still lists it" in problems_in(caught.value.cause)[0].message
 
 
-async def test_cancelled_it_says_what_is_still_there(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_it_says_what_is_still_there(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
 
     def wait() -> None:
         begun.set()
         raise ApplicationError("deleting", type="rds.NotReady")
 
-    stage.activities.listed = [EVERYTHING, OwnedResources(clusters=(CLUSTER,), buckets=(BUCKET,))]
-    stage.activities.script["remove_cluster"] = [wait] * 99
-    handle = await stage.delete(deletion(environment_id))
+    harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(CLUSTER,), buckets=(BUCKET,))]
+    harness.activities.script["remove_cluster"] = [wait] * 99
+    handle = await harness.delete(deletion(environment_id))
     await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -122,15 +122,15 @@ async def test_cancelled_it_says_what_is_still_there(stage: WorkflowHarness, env
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, CancelledError)
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.problem is not None
     assert (progress.phase, progress.problem.code) == (Phase.STOPPED, "byok.Cancelled")
     assert progress.left_behind == (f"{CLUSTER}: not removed yet", f"{BUCKET}: not removed yet")
-    assert "remove_bucket" not in stage.activities.calls
+    assert "remove_bucket" not in harness.activities.calls
 
 
 async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -138,9 +138,9 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
         begun.set()
         go_on.wait(10)
 
-    stage.activities.listed = [EVERYTHING]
-    stage.activities.script["plan_deletion"] = [slowly]
-    handle = await stage.delete(deletion(environment_id))
+    harness.activities.listed = [EVERYTHING]
+    harness.activities.script["plan_deletion"] = [slowly]
+    handle = await harness.delete(deletion(environment_id))
     await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -148,20 +148,20 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
     with pytest.raises(WorkflowFailureError):
         await handle.result()
     go_on.set()
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.problem is not None
     assert (progress.phase, progress.problem.code) == (Phase.STOPPED, "byok.Cancelled")
     assert progress.left_behind == tuple(f"{name}: not removed yet" for name in EVERYTHING.names)
-    assert not any(call.startswith("remove") for call in stage.activities.calls)
+    assert not any(call.startswith("remove") for call in harness.activities.calls)
 
 
 @pytest.mark.parametrize("confirm", ["", "acme-2"])
 async def test_deletion_that_is_not_confirmed_is_refused(
-    stage: WorkflowHarness, environment_id: str, confirm: str
+    harness: WorkflowHarness, environment_id: str, confirm: str
 ) -> None:
     asked = deletion(environment_id).model_dump() | {"confirm": confirm}
-    handle = await stage.client.start_workflow(
-        "DeleteEnvironment", asked, id=f"environment/{environment_id}", task_queue=stage.task_queue
+    handle = await harness.client.start_workflow(
+        "DeleteEnvironment", asked, id=f"environment/{environment_id}", task_queue=harness.task_queue
     )
 
     with pytest.raises(WorkflowFailureError) as caught:
@@ -170,19 +170,19 @@ async def test_deletion_that_is_not_confirmed_is_refused(
     assert isinstance(caught.value.cause, ApplicationError)
     assert "confirm: " in caught.value.cause.message
     assert "the environment's id once more" in caught.value.cause.message
-    assert stage.activities.calls == []
+    assert harness.activities.calls == []
 
 
-async def test_deletion_under_another_id_is_refused(stage: WorkflowHarness, environment_id: str) -> None:
-    handle = await stage.client.start_workflow(
-        "DeleteEnvironment", deletion(environment_id), id=f"delete/{environment_id}", task_queue=stage.task_queue
+async def test_deletion_under_another_id_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
+    handle = await harness.client.start_workflow(
+        "DeleteEnvironment", deletion(environment_id), id=f"delete/{environment_id}", task_queue=harness.task_queue
     )
     with pytest.raises(WorkflowFailureError):
         await handle.result()
-    assert stage.activities.calls == []
+    assert harness.activities.calls == []
 
 
-async def test_wish_to_end_does_not_cut_a_rollback_off(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_wish_to_end_does_not_cut_a_rollback_off(harness: WorkflowHarness, environment_id: str) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly() -> None:
@@ -190,8 +190,8 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(stage: WorkflowHarness, e
         go_on.wait(10)
 
     disabled = refusal("s3", "KMS.DisabledException", "… is disabled.", Phase.CREATING_STORAGE)
-    stage.activities.script |= {"ensure_bucket": [disabled], "remove_cluster": [slowly]}
-    handle = await stage.start(request(environment_id, on_failure="rollback"))
+    harness.activities.script |= {"ensure_bucket": [disabled], "remove_cluster": [slowly]}
+    handle = await harness.start(request(environment_id, on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     go_on.set()
@@ -199,9 +199,9 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(stage: WorkflowHarness, e
     with pytest.raises(WorkflowFailureError):
         await handle.result()
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, ())
-    assert stage.activities.calls.count("remove_bucket") == len(PLATFORM.blueprint.buckets)
+    assert harness.activities.calls.count("remove_bucket") == len(PLATFORM.blueprint.buckets)
 
 
 MINUTE = 60
@@ -216,9 +216,9 @@ BOUNDS = {
 """Of each step in seconds: one attempt, all attempts, and the silence after which its worker counts as gone."""
 
 
-async def test_every_step_is_bounded_beats_and_is_tried_again(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.listed = [EVERYTHING]
-    handle = await stage.delete(deletion(environment_id))
+async def test_every_step_is_bounded_beats_and_is_tried_again(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.listed = [EVERYTHING]
+    handle = await harness.delete(deletion(environment_id))
     await handle.result()
 
     steps = [

@@ -16,8 +16,8 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem, Removal
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.workflows.scripted import PLATFORM, RDS_KEY, S3_KEY, bucket_of, problems_in, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, S3_KEY, bucket_of, problems_in, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 
 BUCKETS = len(PLATFORM.blueprint.buckets)
 DISABLED = ("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.")
@@ -39,12 +39,12 @@ async def stopped_with(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
     return problems_in(await failure_of(handle))
 
 
-async def test_all_phases_lead_to_ready_with_evidence(stage: WorkflowHarness, environment_id: str) -> None:
-    handle = await stage.start(request(environment_id))
+async def test_all_phases_lead_to_ready_with_evidence(harness: WorkflowHarness, environment_id: str) -> None:
+    handle = await harness.start(request(environment_id))
 
     evidence = await handle.result()
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.phase is Phase.READY
     entered = [entry.phase for entry in progress.timeline]
     assert entered[:3] == [Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.CREATING_STORAGE]
@@ -59,39 +59,39 @@ async def test_all_phases_lead_to_ready_with_evidence(stage: WorkflowHarness, en
     assert described.typed_search_attributes[PHASE] == "READY"
 
 
-async def test_cluster_is_created_before_any_bucket(stage: WorkflowHarness, environment_id: str) -> None:
-    await (await stage.start(request(environment_id))).result()  # contract 91, 93
+async def test_cluster_is_created_before_any_bucket(harness: WorkflowHarness, environment_id: str) -> None:
+    await (await harness.start(request(environment_id))).result()  # contract 91, 93
 
-    calls = stage.activities.calls
+    calls = harness.activities.calls
     assert calls.index("probe_s3_key") < calls.index("ensure_cluster") < calls.index("ensure_bucket")
 
 
-async def test_happy_environment_costs_what_it_always_cost(stage: WorkflowHarness, environment_id: str) -> None:
-    await EnvironmentService(stage.client, stage.task_queue).create(request(environment_id))
-    handle = stage.client.get_workflow_handle(environment_workflow_id(environment_id))
+async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarness, environment_id: str) -> None:
+    await EnvironmentService(harness.client, harness.task_queue).create(request(environment_id))
+    handle = harness.client.get_workflow_handle(environment_workflow_id(environment_id))
     await handle.result()
 
-    assert len(stage.activities.calls) == 6 + BUCKETS
+    assert len(harness.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
     # Start and completion, one each for the plan and the proof, three for each other activity, two for each phase but
     # the one that was published with the start; what is left are workflow tasks, whose number depends on which of two
     # answers comes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
-    steps, phases = len(stage.activities.calls) - 2, len((await stage.progress(environment_id)).timeline) - 1
+    steps, phases = len(harness.activities.calls) - 2, len((await harness.progress(environment_id)).timeline) - 1
     assert len(kinds) - len(workflow_tasks) == 2 + 2 + 3 * steps + 2 * phases
     assert len(workflow_tasks) <= 3 * (steps + 1)
 
 
-async def test_disabled_s3_key_stops_before_the_cluster(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
 
-    failure = await failure_of(await stage.start(request(environment_id)))
+    failure = await failure_of(await harness.start(request(environment_id)))
 
     assert failure.type == "s3.KMS.DisabledException"
     assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
-    assert stage.activities.calls == ["plan_environment", "probe_s3_key"]
-    progress = await stage.progress(environment_id)
+    assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
+    progress = await harness.progress(environment_id)
     assert progress.phase is Phase.STOPPED
     assert progress.problem is not None
     assert progress.problem.message == f"{S3_KEY} is disabled."
@@ -99,9 +99,9 @@ async def test_disabled_s3_key_stops_before_the_cluster(stage: WorkflowHarness, 
     assert S3_KEY in progress.problem.remediation
 
 
-async def test_problem_code_can_be_searched(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
-    handle = await stage.start(request(environment_id))
+async def test_problem_code_can_be_searched(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+    handle = await harness.start(request(environment_id))
     await failure_of(handle)
 
     described = await handle.describe()
@@ -110,11 +110,11 @@ async def test_problem_code_can_be_searched(stage: WorkflowHarness, environment_
     assert described.typed_search_attributes[PROBLEM_CODE] == "s3.KMS.DisabledException"
 
 
-async def test_findings_of_both_keys_are_reported_together(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
 
-    problems = await stopped_with(await stage.start(request(environment_id, rds_key_arn=alias)))
+    problems = await stopped_with(await harness.start(request(environment_id, rds_key_arn=alias)))
 
     assert {(problem.key, problem.code) for problem in problems} == {
         (KeyPurpose.RDS, "arn.AliasNotAllowed"),  # contract 82
@@ -122,23 +122,23 @@ async def test_findings_of_both_keys_are_reported_together(stage: WorkflowHarnes
     }
 
 
-async def test_malformed_s3_arn_is_not_probed(stage: WorkflowHarness, environment_id: str) -> None:
-    problems = await stopped_with(await stage.start(request(environment_id, s3_key_arn="nonsense")))
+async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environment_id: str) -> None:
+    problems = await stopped_with(await harness.start(request(environment_id, s3_key_arn="nonsense")))
 
     assert [problem.code for problem in problems] == ["arn.Malformed"]
-    assert stage.activities.calls == ["plan_environment"]
+    assert harness.activities.calls == ["plan_environment"]
 
 
-async def test_refused_cluster_stops_before_storage(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["ensure_cluster"] = [refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+async def test_refused_cluster_stops_before_storage(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["ensure_cluster"] = [refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
 
-    problems = await stopped_with(await stage.start(request(environment_id)))
+    problems = await stopped_with(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
-    assert "ensure_bucket" not in stage.activities.calls  # contract 93
+    assert "ensure_bucket" not in harness.activities.calls  # contract 93
 
 
-async def test_refused_write_cancels_the_wait_for_the_database(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_refused_write_cancels_the_wait_for_the_database(harness: WorkflowHarness, environment_id: str) -> None:
     waiting = threading.Event()
     not_ready: Exception = ApplicationError("creating", type="rds.NotReady")
 
@@ -148,131 +148,133 @@ async def test_refused_write_cancels_the_wait_for_the_database(stage: WorkflowHa
 
     def refuse() -> None:
         assert waiting.wait(10)
-        made = bucket_of(stage.activities.inputs["ensure_bucket"][0], created=True)
+        made = bucket_of(harness.activities.inputs["ensure_bucket"][0], created=True)
         raise with_partial_result(refusal(*DISABLED, Phase.CREATING_STORAGE), made)
 
-    stage.activities.script["ensure_writer"] = [wait, *[not_ready] * 50]
-    stage.activities.script["ensure_bucket"] = [refuse]
-    handle = await stage.start(request(environment_id))
+    harness.activities.script["ensure_writer"] = [wait, *[not_ready] * 50]
+    harness.activities.script["ensure_bucket"] = [refuse]
+    handle = await harness.start(request(environment_id))
 
     problems = await stopped_with(handle)
 
     assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
     kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
     assert "activity_task_cancel_requested_event_attributes" in kinds
-    assert "await_writer" not in stage.activities.calls
-    progress = await stage.progress(environment_id)
+    assert "await_writer" not in harness.activities.calls
+    progress = await harness.progress(environment_id)
     assert progress.resources.cluster is not None  # what was kept is shown (D9)
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
 
 
-async def test_lost_key_of_the_cluster_stops_the_buckets(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_lost_key_of_the_cluster_stops_the_buckets(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
-    stage.activities.script["ensure_writer"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
-    stage.activities.script["ensure_bucket"] = [begun.set]
+    harness.activities.script["ensure_writer"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    harness.activities.script["ensure_bucket"] = [begun.set]
 
-    problems = await stopped_with(await stage.start(request(environment_id)))
+    problems = await stopped_with(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_problems_of_both_sides_are_reported(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
-    stage.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
-    stage.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
+    harness.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    harness.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
 
-    problems = await stopped_with(await stage.start(request(environment_id)))
+    problems = await stopped_with(await harness.start(request(environment_id)))
 
     # A wait is given up at once; a write is settled, so that what it was refused with is always told.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 
 
-async def test_retry_cut_short_on_the_other_side_is_no_problem(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
-    stage.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
-    stage.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
+    harness.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    harness.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
 
-    problems = await stopped_with(await stage.start(request(environment_id)))
+    problems = await stopped_with(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_stop_keeps_what_was_made_by_default(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+async def test_stop_keeps_what_was_made_by_default(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
 
-    await failure_of(await stage.start(request(environment_id)))
+    await failure_of(await harness.start(request(environment_id)))
 
-    assert not [call for call in stage.activities.calls if call.startswith("remove_")]
+    assert not [call for call in harness.activities.calls if call.startswith("remove_")]
 
 
 async def test_rollback_removes_writer_cluster_and_buckets_in_order(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
 
-    failure = await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+    failure = await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
 
     assert failure.type == "s3.KMS.DisabledException"
-    removals = [call for call in stage.activities.calls if call.startswith("remove_")]
+    removals = [call for call in harness.activities.calls if call.startswith("remove_")]
     assert removals == ["remove_writer", "remove_cluster", *["remove_bucket"] * BUCKETS]
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert [entry.phase for entry in progress.timeline][-2:] == [Phase.ROLLING_BACK, Phase.STOPPED]
     assert progress.left_behind == ()
 
 
 async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
-    stage.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
+    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    harness.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
 
-    await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert len(progress.left_behind) == 1
     assert progress.left_behind[0].startswith(f"byok-{environment_id}: ")
-    assert stage.activities.calls.count("remove_bucket") == BUCKETS
+    assert harness.activities.calls.count("remove_bucket") == BUCKETS
 
 
-async def test_nothing_is_rolled_back_where_nothing_was_made(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+async def test_nothing_is_rolled_back_where_nothing_was_made(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
 
-    await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
 
-    assert stage.activities.calls == ["plan_environment", "probe_s3_key"]
+    assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
 
 
-async def test_retryable_refusals_do_not_stop(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_retryable_refusals_do_not_stop(harness: WorkflowHarness, environment_id: str) -> None:
     slow_down = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
-    stage.activities.script["ensure_bucket"] = [slow_down, slow_down]
+    harness.activities.script["ensure_bucket"] = [slow_down, slow_down]
 
-    await (await stage.start(request(environment_id))).result()
+    await (await harness.start(request(environment_id))).result()
 
-    assert stage.activities.calls.count("ensure_bucket") == BUCKETS + 2
+    assert harness.activities.calls.count("ensure_bucket") == BUCKETS + 2
 
 
 async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
     again = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
-    stage.activities.script["ensure_cluster"] = [again] * 99
+    harness.activities.script["ensure_cluster"] = [again] * 99
 
-    problems = await stopped_with(await stage.start(request(environment_id)))
+    problems = await stopped_with(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_cancelled_environment_settles_its_write_and_says_so(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_environment_settles_its_write_and_says_so(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
     begun, finish = threading.Event(), threading.Event()
 
     def write() -> None:
         begun.set()
         assert finish.wait(10)
 
-    stage.activities.script["ensure_cluster"] = [write]
-    handle = await stage.start(request(environment_id))
+    harness.activities.script["ensure_cluster"] = [write]
+    handle = await harness.start(request(environment_id))
     assert await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -282,61 +284,61 @@ async def test_cancelled_environment_settles_its_write_and_says_so(stage: Workfl
         await handle.result()
     assert isinstance(caught.value.cause, CancelledError)
     assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.phase is Phase.STOPPED
     assert progress.problem is not None
     assert progress.problem.code == "byok.Cancelled"
     assert progress.resources.cluster is not None
-    assert "ensure_bucket" not in stage.activities.calls
+    assert "ensure_bucket" not in harness.activities.calls
 
 
-async def test_cancelled_environment_is_rolled_back_where_asked(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_environment_is_rolled_back_where_asked(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
-    stage.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
-    handle = await stage.start(request(environment_id, on_failure="rollback"))
+    harness.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
+    handle = await harness.start(request(environment_id, on_failure="rollback"))
     assert await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
 
     with pytest.raises(WorkflowFailureError):
         await handle.result()
-    assert "remove_cluster" in stage.activities.calls
-    assert (await stage.progress(environment_id)).resources.cluster is None
+    assert "remove_cluster" in harness.activities.calls
+    assert (await harness.progress(environment_id)).resources.cluster is None
 
 
-async def test_proof_that_fails_at_once_is_taken_again_as_a_step(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_proof_that_fails_at_once_is_taken_again_as_a_step(harness: WorkflowHarness, environment_id: str) -> None:
     def once() -> None:
         raise ApplicationError("throttled", type="rds.ThrottlingException")
 
-    stage.activities.script["collect_evidence"] = [once]
-    handle = await stage.start(request(environment_id))
+    harness.activities.script["collect_evidence"] = [once]
+    handle = await harness.start(request(environment_id))
 
     await handle.result()
 
-    assert stage.activities.calls.count("collect_evidence") == 2
+    assert harness.activities.calls.count("collect_evidence") == 2
     assert await _steps(handle) == 1
 
 
 @pytest.mark.parametrize(("tenant", "steps"), [(None, 0), ("acme", 1)])
 async def test_proof_takes_a_step_only_where_something_follows_it(
-    stage: WorkflowHarness, environment_id: str, tenant: str | None, steps: int
+    harness: WorkflowHarness, environment_id: str, tenant: str | None, steps: int
 ) -> None:
-    handle = await stage.start(request(environment_id, tenant=tenant))
+    handle = await harness.start(request(environment_id, tenant=tenant))
 
     await handle.result()
 
-    assert stage.activities.calls.count("collect_evidence") == 1
+    assert harness.activities.calls.count("collect_evidence") == 1
     assert await _steps(handle) == steps  # a replay from a later step finds it done
 
 
-async def test_bucket_that_had_to_be_kept_is_listed(stage: WorkflowHarness, environment_id: str) -> None:
-    stage.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
+async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
     kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
-    stage.activities.removals["remove_bucket"] = kept
+    harness.activities.removals["remove_bucket"] = kept
 
-    await failure_of(await stage.start(request(environment_id, on_failure="rollback")))
+    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS
 
 
@@ -363,8 +365,8 @@ def _then(fact: threading.Event, error: Exception) -> Callable[[], None]:
     return step
 
 
-async def test_every_step_is_bounded_and_beats(stage: WorkflowHarness, environment_id: str) -> None:
-    handle = await stage.start(request(environment_id))
+async def test_every_step_is_bounded_and_beats(harness: WorkflowHarness, environment_id: str) -> None:
+    handle = await harness.start(request(environment_id))
     await handle.result()
 
     history = await handle.fetch_history()

@@ -12,8 +12,8 @@ from temporalio.exceptions import ApplicationError, CancelledError
 from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
-from tests.workflows.scripted import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
 
 NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
@@ -26,27 +26,27 @@ async def failure_of(handle: Any) -> ApplicationError:
     return caught.value.cause
 
 
-async def test_each_key_is_reconciled_by_an_activity_of_its_own(stage: WorkflowHarness, environment_id: str) -> None:
-    handle = await stage.name(naming(environment_id, repoint=True))
+async def test_each_key_is_reconciled_by_an_activity_of_its_own(harness: WorkflowHarness, environment_id: str) -> None:
+    handle = await harness.name(naming(environment_id, repoint=True))
 
     outcome = await handle.result()
 
-    assert stage.activities.calls == ["plan_tenant", "probe_environment", "reconcile_key", "reconcile_key"]
+    assert harness.activities.calls == ["plan_tenant", "probe_environment", "reconcile_key", "reconcile_key"]
     assert [(key.key, key.alias) for key in outcome.keys] == [
         (KeyPurpose.S3, "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"),
         (KeyPurpose.RDS, "alias/ataccama-database-byok-db-key-alias-acme"),
     ]
-    assert all(task.repoint for task in stage.activities.inputs["reconcile_key"])
+    assert all(task.repoint for task in harness.activities.inputs["reconcile_key"])
     described = await handle.describe()
     assert described.typed_search_attributes[ENVIRONMENT_ID] == environment_id
 
 
 async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_over(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    outcome = await (await stage.name(naming(environment_id, tenant_role=None))).result()
+    outcome = await (await harness.name(naming(environment_id, tenant_role=None))).result()
 
-    assert stage.activities.calls == ["plan_tenant"]  # D11
+    assert harness.activities.calls == ["plan_tenant"]  # D11
     assert outcome.keys == ()
     by_stack, by_hand, _, _ = outcome.commands
     assert "TenantName=acme" in by_stack  # contract 108
@@ -54,9 +54,9 @@ async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_ove
         assert part in by_hand
 
 
-async def test_it_can_be_done_as_often_as_wanted(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_it_can_be_done_as_often_as_wanted(harness: WorkflowHarness, environment_id: str) -> None:
     for tenant in ("acme", "acme", "globex"):
-        outcome = await (await stage.name(naming(environment_id, tenant=tenant))).result()
+        outcome = await (await harness.name(naming(environment_id, tenant=tenant))).result()
         assert outcome.tenant == tenant
 
 
@@ -72,11 +72,11 @@ async def test_it_can_be_done_as_often_as_wanted(stage: WorkflowHarness, environ
     ],
 )
 async def test_what_can_never_work_stops_it_before_aws_is_asked(
-    stage: WorkflowHarness, environment_id: str, changes: dict[str, Any], code: str
+    harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], code: str
 ) -> None:
-    failure = await failure_of(await stage.name(naming(environment_id, **changes)))
+    failure = await failure_of(await harness.name(naming(environment_id, **changes)))
 
-    assert stage.activities.calls == ["plan_tenant"]
+    assert harness.activities.calls == ["plan_tenant"]
     assert problems_in(failure)[0].code == failure.type == code
     last = problems_in(failure)[0].remediation.splitlines()[-1]
     assert "again" in last
@@ -84,79 +84,79 @@ async def test_what_can_never_work_stops_it_before_aws_is_asked(
 
 
 async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
-    handle = await stage.name(naming(environment_id))
+    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
+    handle = await harness.name(naming(environment_id))
 
     (problem,) = problems_in(await failure_of(handle))
 
     assert problem.code == "kms.AccessDeniedException"
     assert problem.phase is Phase.RECONCILING_TENANT
-    assert stage.activities.calls.count("reconcile_key") == 2
+    assert harness.activities.calls.count("reconcile_key") == 2
     described = await handle.describe()
     assert described.typed_search_attributes[PROBLEM_CODE] == "kms.AccessDeniedException"
-    told = await stage.tenant(environment_id)
+    told = await harness.tenant(environment_id)
     assert told.problems == (problem,)
     assert told.outcome is not None
     assert [key.key for key in told.outcome.keys] == [KeyPurpose.RDS]
 
 
 async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
 
-    (problem,) = problems_in(await failure_of(await stage.name(naming(environment_id))))
+    (problem,) = problems_in(await failure_of(await harness.name(naming(environment_id))))
 
     assert (problem.code, problem.key) == ("sts.AccessDenied", None)
-    assert stage.activities.calls.count("reconcile_key") == 1
+    assert harness.activities.calls.count("reconcile_key") == 1
 
 
-async def test_keys_of_another_environment_are_not_touched(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_keys_of_another_environment_are_not_touched(harness: WorkflowHarness, environment_id: str) -> None:
     (found,) = problems_in(refusal(*DENIED, Phase.RECONCILING_TENANT))
-    stage.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
+    harness.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
 
-    failure = await failure_of(await stage.name(naming(environment_id)))
+    failure = await failure_of(await harness.name(naming(environment_id)))
 
     assert failure.type == "byok.NotThisEnvironmentsKeys"
-    assert stage.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
+    assert harness.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
 
 
 async def test_commands_are_handed_over_on_request_although_there_is_a_role(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    outcome = await (await stage.name(naming(environment_id, commands_only=True))).result()
+    outcome = await (await harness.name(naming(environment_id, commands_only=True))).result()
 
-    assert stage.activities.calls == ["plan_tenant"]
+    assert harness.activities.calls == ["plan_tenant"]
     assert "TenantName=acme" in outcome.commands[0]
-    told = await stage.tenant(environment_id)
+    told = await harness.tenant(environment_id)
     assert told.role == told.request.tenant_role is not None
 
 
 @pytest.mark.parametrize("step", ["plan_tenant", "probe_environment", "reconcile_key"])
 async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
-    stage: WorkflowHarness, environment_id: str, step: str
+    harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
-    stage.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
+    harness.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
 
-    failure = await failure_of(await stage.name(naming(environment_id)))
+    failure = await failure_of(await harness.name(naming(environment_id)))
 
     (problem,) = problems_in(failure)
     assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a mistake of ours")
     assert problem.remediation.endswith("what is there is not written twice.")
-    assert (await stage.tenant(environment_id)).problems == (problem,)
+    assert (await harness.tenant(environment_id)).problems == (problem,)
 
 
-async def test_cancelled_it_keeps_what_was_done_and_says_so(stage: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHarness, environment_id: str) -> None:
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         begun.set()
         release.wait(10)
 
-    stage.activities.script["reconcile_key"] = [hold]
-    handle = await stage.name(naming(environment_id))
+    harness.activities.script["reconcile_key"] = [hold]
+    handle = await harness.name(naming(environment_id))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     release.set()
@@ -165,29 +165,29 @@ async def test_cancelled_it_keeps_what_was_done_and_says_so(stage: WorkflowHarne
         await handle.result()
 
     assert isinstance(caught.value.cause, CancelledError)
-    assert stage.activities.calls.count("reconcile_key") == 1
-    told = await stage.tenant(environment_id)
+    assert harness.activities.calls.count("reconcile_key") == 1
+    told = await harness.tenant(environment_id)
     assert [problem.code for problem in told.problems] == ["byok.Cancelled"]
     assert told.outcome is not None
     assert [key.key for key in told.outcome.keys] == [KeyPurpose.S3]
 
 
 async def test_what_becomes_of_it_is_published_for_people_and_programs(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    handle = await stage.name(naming(environment_id))
+    handle = await harness.name(naming(environment_id))
     outcome = await handle.result()
 
-    told = await stage.tenant(environment_id)
+    told = await harness.tenant(environment_id)
     assert (told.outcome, told.problems) == (outcome, ())
     shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     for key in outcome.keys:
         assert key.alias in shown.current_details
 
 
-async def test_typed_under_another_workflow_id_it_is_refused(stage: WorkflowHarness, environment_id: str) -> None:
-    handle = await stage.client.start_workflow(
-        RECONCILE_TENANT, naming(environment_id), id=f"my/{environment_id}", task_queue=stage.task_queue
+async def test_typed_under_another_workflow_id_it_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
+    handle = await harness.client.start_workflow(
+        RECONCILE_TENANT, naming(environment_id), id=f"my/{environment_id}", task_queue=harness.task_queue
     )
     failure = await failure_of(handle)
     assert failure.type == "InvalidInput"
@@ -195,72 +195,72 @@ async def test_typed_under_another_workflow_id_it_is_refused(stage: WorkflowHarn
 
 
 @pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role": "x"}])
-async def test_typed_wrongly_it_fails_at_once(stage: WorkflowHarness, environment_id: str, given: Any) -> None:
-    handle = await stage.client.start_workflow(
-        RECONCILE_TENANT, given, id=f"tenant/{environment_id}", task_queue=stage.task_queue
+async def test_typed_wrongly_it_fails_at_once(harness: WorkflowHarness, environment_id: str, given: Any) -> None:
+    handle = await harness.client.start_workflow(
+        RECONCILE_TENANT, given, id=f"tenant/{environment_id}", task_queue=harness.task_queue
     )
     assert (await failure_of(handle)).type == "InvalidInput"
 
 
-async def test_provisioning_ends_with_it_where_a_tenant_is_given(stage: WorkflowHarness, environment_id: str) -> None:
-    handle = await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE))
+async def test_provisioning_ends_with_it_where_a_tenant_is_given(harness: WorkflowHarness, environment_id: str) -> None:
+    handle = await harness.start(request(environment_id, tenant="acme", tenant_role=ROLE))
 
     evidence = await handle.result()
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     entered = [entry.phase for entry in progress.timeline]
     assert entered[-3:] == [Phase.VERIFYING, Phase.RECONCILING_TENANT, Phase.READY]
     assert progress.tenant is not None
     assert len(progress.tenant.keys) == 2
     assert progress.evidence == evidence
-    assert stage.activities.calls[-2:] == ["reconcile_key", "reconcile_key"]
+    assert harness.activities.calls[-2:] == ["reconcile_key", "reconcile_key"]
 
 
 async def test_provisioning_without_a_role_is_ready_with_the_commands(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await (await stage.start(request(environment_id, tenant="acme"))).result()
+    await (await harness.start(request(environment_id, tenant="acme"))).result()
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.phase is Phase.READY
     assert progress.tenant is not None
     assert "TenantName=acme" in progress.tenant.commands[0]
-    assert "reconcile_key" not in stage.activities.calls
+    assert "reconcile_key" not in harness.activities.calls
 
 
 async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    failure = await failure_of(await stage.start(request(environment_id, tenant="a b")))
+    failure = await failure_of(await harness.start(request(environment_id, tenant="a b")))
 
     assert failure.type == "tenant.IllegalName"  # contract 105
-    assert "ensure_cluster" not in stage.activities.calls
+    assert "ensure_cluster" not in harness.activities.calls
 
 
 async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)]
-    handle = await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)]
+    handle = await harness.start(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
 
     failure = await failure_of(handle)
 
     assert [problem.code for problem in problems_in(failure)] == ["kms.AccessDeniedException"] * 2
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.phase is Phase.STOPPED
     assert all("start the environment again" in problem.remediation for problem in progress.problems)
     assert progress.evidence is not None  # contract 11: it works without a name
     assert progress.resources.cluster is not None
-    assert not [call for call in stage.activities.calls if call.startswith("remove")]
+    assert not [call for call in harness.activities.calls if call.startswith("remove")]
 
 
 async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key(
-    stage: WorkflowHarness, environment_id: str
+    harness: WorkflowHarness, environment_id: str
 ) -> None:
-    stage.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
 
-    await failure_of(await stage.start(request(environment_id, tenant="acme", tenant_role=ROLE)))
+    await failure_of(await harness.start(request(environment_id, tenant="acme", tenant_role=ROLE)))
 
-    progress = await stage.progress(environment_id)
+    progress = await harness.progress(environment_id)
     assert progress.tenant is not None
     assert [key.key for key in progress.tenant.keys] == [KeyPurpose.RDS]

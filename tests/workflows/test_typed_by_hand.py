@@ -11,8 +11,8 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from byok.contracts import CHECK_KEYS, INVALID_INPUT, PROVISION_ENVIRONMENT
-from tests.workflows.scripted import RDS_KEY, REGION, S3_KEY
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
+from tests.workflows.temporal_env import WorkflowHarness
 
 GOOD = {"environment_id": "acme", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 
@@ -52,10 +52,10 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("arguments", "message"), MALFORMED)
 async def test_malformed_input_fails_and_names_the_field(
-    stage: WorkflowHarness, arguments: list[RawValue], message: str
+    harness: WorkflowHarness, arguments: list[RawValue], message: str
 ) -> None:
-    handle = await stage.client.start_workflow(
-        PROVISION_ENVIRONMENT, args=arguments, id=f"environment/{uuid.uuid4().hex}", task_queue=stage.task_queue
+    handle = await harness.client.start_workflow(
+        PROVISION_ENVIRONMENT, args=arguments, id=f"environment/{uuid.uuid4().hex}", task_queue=harness.task_queue
     )
 
     with pytest.raises(WorkflowFailureError) as caught:
@@ -64,16 +64,16 @@ async def test_malformed_input_fails_and_names_the_field(
     assert isinstance(caught.value.cause, ApplicationError)
     assert caught.value.cause.type == INVALID_INPUT
     assert message in caught.value.cause.message
-    assert stage.activities.calls == []
+    assert harness.activities.calls == []
 
 
-async def test_no_value_of_a_malformed_input_is_repeated(stage: WorkflowHarness) -> None:
+async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarness) -> None:
     secret = "a-value-that-was-pasted-by-mistake"
-    handle = await stage.client.start_workflow(
+    handle = await harness.client.start_workflow(
         PROVISION_ENVIRONMENT,
         args=[typed({**GOOD, "region": secret, "key_grace_seconds": secret})],
         id=f"environment/{uuid.uuid4().hex}",
-        task_queue=stage.task_queue,
+        task_queue=harness.task_queue,
     )
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
@@ -83,9 +83,9 @@ async def test_no_value_of_a_malformed_input_is_repeated(stage: WorkflowHarness)
     assert secret not in str(caught.value.cause.details)
 
 
-async def test_environment_under_another_workflow_id_is_refused(stage: WorkflowHarness) -> None:
-    handle = await stage.client.start_workflow(
-        PROVISION_ENVIRONMENT, args=[typed(GOOD)], id=f"by-hand-{uuid.uuid4().hex}", task_queue=stage.task_queue
+async def test_environment_under_another_workflow_id_is_refused(harness: WorkflowHarness) -> None:
+    handle = await harness.client.start_workflow(
+        PROVISION_ENVIRONMENT, args=[typed(GOOD)], id=f"by-hand-{uuid.uuid4().hex}", task_queue=harness.task_queue
     )
 
     with pytest.raises(WorkflowFailureError) as caught:
@@ -97,9 +97,9 @@ async def test_environment_under_another_workflow_id_is_refused(stage: WorkflowH
     )
 
 
-async def test_malformed_check_fails_and_names_the_field(stage: WorkflowHarness) -> None:
-    handle = await stage.client.start_workflow(
-        CHECK_KEYS, args=[typed({"region": REGION})], id=f"keys/{uuid.uuid4().hex}", task_queue=stage.task_queue
+async def test_malformed_check_fails_and_names_the_field(harness: WorkflowHarness) -> None:
+    handle = await harness.client.start_workflow(
+        CHECK_KEYS, args=[typed({"region": REGION})], id=f"keys/{uuid.uuid4().hex}", task_queue=harness.task_queue
     )
 
     with pytest.raises(WorkflowFailureError) as caught:

@@ -23,8 +23,8 @@ from byok.service import polling, reading, status
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
-from tests.workflows.scripted import S3_KEY, FakeActivities, deletion, refusal, request
-from tests.workflows.stage import WorkflowHarness, stage_for
+from tests.workflows.fake_activities import S3_KEY, FakeActivities, deletion, refusal, request
+from tests.workflows.temporal_env import WorkflowHarness, harness_for
 from worker import deployment
 
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -48,7 +48,7 @@ class Builds:
         config = deployment(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
         running = self._running[build] = AsyncExitStack()
         self.stages[build] = await running.enter_async_context(
-            stage_for(self.temporal, FakeActivities(), self.name, config, sandbox=True)
+            harness_for(self.temporal, FakeActivities(), self.name, config, sandbox=True)
         )
         await asyncio.wait_for(self._polls(build), 20)
         if current:
@@ -116,7 +116,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[Builds]:
     await found.end_all()
 
 
-def held(stage: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
+def held(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
     """Holds a step; gives what is set when it has begun, and what lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -124,7 +124,7 @@ def held(stage: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[
         begun.set()
         go_on.wait(20)
 
-    stage.activities.script[step] = [hold]
+    harness.activities.script[step] = [hold]
     return begun, go_on.set
 
 

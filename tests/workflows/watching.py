@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from tests.workflows.stage import WorkflowHarness
+from tests.workflows.temporal_env import WorkflowHarness
 
 _DEADLINE = 30
 
@@ -37,11 +37,11 @@ async def until(
     return await asyncio.wait_for(found(), _DEADLINE)
 
 
-async def until_called(stage: WorkflowHarness, step: str) -> None:
+async def until_called(harness: WorkflowHarness, step: str) -> None:
     """Wait until a worker has begun a step: that alone changes no status, so `until` would miss it."""
 
     async def called() -> None:
-        while step not in stage.activities.calls:  # noqa: ASYNC110 - another thread counts
+        while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread counts
             await asyncio.sleep(0.01)
 
     await asyncio.wait_for(called(), _DEADLINE)

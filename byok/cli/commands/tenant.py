@@ -129,6 +129,6 @@ def _told_once() -> "Callable[[PendingStep], None]":
         what = f"{item.activity}{item.last_failure}{item.unclaimed}"
         if (item.last_failure or item.unclaimed) and what not in told:
             told.add(what)
-            say(f"PendingStep for {waiting(item)}")
+            say(f"Waiting for {waiting(item)}")
 
     return tell

@@ -80,7 +80,7 @@ class TenantPlan(Record):
     Attributes:
         role: Through which role; None where the customer does it.
         commands: What the customer runs, where there is no role.
-        undertaking: Of which it is a part: a provisioning, or a workflow of its own.
+        request_kind: Of which it is a part: a provisioning, or a workflow of its own.
     """
 
     tenant: str

@@ -26,7 +26,7 @@ class RemedyContext:
     Attributes:
         key: Which key, None where no customer's key is at fault.
         key_arn: That key's ARN as it was given.
-        undertaking: What was asked for: the last step of an advice is to ask for it again.
+        request_kind: What was asked for: the last step of an advice is to ask for it again.
     """
 
     region: str

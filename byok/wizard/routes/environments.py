@@ -17,10 +17,10 @@ from byok.domain.tenant import TenantNameError, check_tenant_name
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
+from byok.wizard.dependencies import Form, OwnId, Reading, Shown, Writing
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session
 from byok.wizard.views import View
-from byok.wizard.visit import Form, OwnId, Reading, Shown, Writing
 
 router = APIRouter(prefix="/environments")
 _PAGE: Final = 50

@@ -19,10 +19,10 @@ from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import keys_template
 from byok.service.errors import ServiceError
+from byok.wizard.dependencies import Form, Shown, Writing
 from byok.wizard.draft import Draft, Encryption, Tab
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session
-from byok.wizard.visit import Form, Shown, Writing
 
 router = APIRouter(prefix="/new")
 ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from byok.api.access import UnauthenticatedError
 from byok.api.dependencies import State
-from byok.wizard.visit import Form, Shown, Visits
+from byok.wizard.dependencies import Form, Shown, Visits
 
 router = APIRouter()
 _HOME = "/environments"

@@ -1,4 +1,4 @@
-"""Becomes a command that does not outlive the process that started it: `leash.py PARENT SIGNAL COMMAND…`.
+"""Becomes a command that does not outlive the process that started it: `parent_death_signal.py PARENT SIGNAL COMMAND…`.
 
 On Linux the kernel sends the signal when the parent dies, even where it was killed and could tidy nothing up. Elsewhere
 the command just runs. It is a program of its own because code between fork and exec is not safe in a process with

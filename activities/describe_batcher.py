@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from activities.answers import none_if_absent
-from activities.aurora import find_cluster, find_instance
 from activities.aws import AwsClients
+from activities.aws_errors import none_if_absent
+from activities.rds_resources import find_cluster, find_instance
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient

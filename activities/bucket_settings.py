@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.answers import none_if_absent, outcome_of
+from activities.aws_errors import none_if_absent, outcome_of
 from byok.domain.arns import partition_of
 from byok.domain.iam.bucket_policy import bucket_policy
 from byok.domain.models import Environment

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
-from activities.answers import none_if_absent
+from activities.aws_errors import none_if_absent
 from activities.ownership import is_ours
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.models import (

@@ -8,8 +8,8 @@ from typing import Any, Final
 from hypothesis import given, settings
 
 from byok.domain.iam.evaluator import Effect, Policy, decide
-from tests.oracle.generated import CALLS, CUSTOMER, IDENTITY_POLICIES, KEY_POLICIES
-from tests.oracle.simulator import Simulator
+from tests.policy_simulator.generated import CALLS, CUSTOMER, IDENTITY_POLICIES, KEY_POLICIES
+from tests.policy_simulator.simulator import Simulator
 
 # The same policies in every run, so that none fails for what it did not change; more of them search longer.
 EXAMPLES: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))

@@ -1,4 +1,4 @@
-"""A real Temporal server with a virtual clock, and a worker with scripted activities."""
+"""A real Temporal server with a virtual clock, and a worker with fake activities."""
 
 import sys
 import uuid
@@ -37,7 +37,7 @@ from byok.domain.models import (
 )
 from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
-from tests.workflows.scripted import FakeActivities
+from tests.workflows.fake_activities import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
@@ -114,7 +114,7 @@ class WorkflowHarness:
 
 
 @asynccontextmanager
-async def stage_for(
+async def harness_for(
     temporal: WorkflowEnvironment,
     activities: FakeActivities,
     task_queue: str,
@@ -144,13 +144,13 @@ def environment_id() -> str:
 
 
 @pytest.fixture
-def service(stage: WorkflowHarness) -> EnvironmentService:
+def service(harness: WorkflowHarness) -> EnvironmentService:
     """The door to Temporal."""
-    return EnvironmentService(stage.client, stage.task_queue)
+    return EnvironmentService(harness.client, harness.task_queue)
 
 
 @pytest_asyncio.fixture
-async def stage(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[WorkflowHarness]:
+async def harness(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[WorkflowHarness]:
     """A worker with activities that the test scripts.
 
     The sandbox finds workflow code that is not deterministic, so the tests of workflows run in it. It loads the code
@@ -158,5 +158,5 @@ async def stage(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -
     """
     sandbox = "tests/workflows/" in request.node.nodeid
     queue = f"queue-{uuid.uuid4().hex}"
-    async with stage_for(temporal, FakeActivities(), queue, sandbox=sandbox) as ready:
+    async with harness_for(temporal, FakeActivities(), queue, sandbox=sandbox) as ready:
         yield ready

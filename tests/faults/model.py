@@ -24,11 +24,11 @@ from byok.service.errors import (
 from byok.service.status import EnvironmentStatus
 from localaws.kms.policies import default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.breakages import statements
 from tests.e2e.conftest import Machine
 from tests.faults import invariants
 from tests.faults.checker import Verdict
 from tests.faults.invariants import Past
+from tests.key_faults import statements
 from tests.localaws.server import REGION
 
 COMES_TO_REST_SECONDS: Final = 120.0

@@ -11,7 +11,7 @@ from typing import Any, Final
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.faults.checker import Verdict
-from tests.faults.courses import CallSite, Run, Scenario
+from tests.faults.scenarios import CallSite, Run, Scenario
 from tests.faults.wire import Line
 
 FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
@@ -75,7 +75,7 @@ class Case:
 
 
 @dataclass
-class Rig:
+class FaultHarness:
     """The stack, with a line to Temporal that can be cut.
 
     Attributes:
