@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import boto3
@@ -28,6 +27,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.aws_errors import TenantRoleError, code_of, message_of, rule_for
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
+from byok import __version__
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem, TenantRole
 from byok.domain.phases import Phase, RequestKind
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts import STSClient
 
-_USER_AGENT: Final = f"byok/{version('byok')} Boto3/{boto3.__version__}"
+_USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
 """Shown by the customer's CloudTrail. Botocore, which adds itself, puts its own together for each call
 anew: a tenth of what that takes."""
 

@@ -12,6 +12,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.service import RPCError
 
+from byok import __version__
 from byok.blueprints import DEFAULT, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES
 from byok.domain.arns import account_of, role_of_session
@@ -45,7 +46,7 @@ class Check:
 async def examine(settings: Settings) -> list[Check]:
     """Look at everything; what cannot be looked at is not as it has to be."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
-    return [*temporal, *aws, _blueprint(settings)]
+    return [Check("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
 
 
 async def _temporal() -> list[Check]:

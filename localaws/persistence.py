@@ -20,6 +20,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
+from byok import __version__
 from localaws.state import WORLD
 
 FORMAT: Final = 2
@@ -141,7 +142,7 @@ def _identity() -> dict[str, Any]:
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {
         "format": FORMAT,
-        "byok": version("byok"),
+        "byok": __version__,
         "code": code,
         "moto": version("moto"),
         "python": platform.python_version(),

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from byok import __version__
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.report import Verdict
 from byok.domain.iam.findings import Severity
@@ -114,6 +115,7 @@ class Health(BaseModel):
     """How the server is."""
 
     status: Literal["ok"] = "ok"
+    version: str = __version__
     workers: int | None = Field(default=None, description="How many workers take work; told by /ready alone.")
 
 

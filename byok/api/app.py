@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from byok import __version__
 from byok.api import problems
 from byok.api.access import AnonymousAuth, Authenticator, ChainedAuth, StaticTokenAuth
 from byok.api.limits import BodyLimit, RateLimit
@@ -36,7 +36,7 @@ def make_app(state: ApiState) -> FastAPI:
 
     app = FastAPI(
         title="byok",
-        version=version("byok"),
+        version=__version__,
         description=_ABOUT,
         openapi_url="/v1/openapi.json",
         docs_url=None,  # its pages would load scripts from a third party

@@ -3,9 +3,11 @@
 import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from byok import __version__
 from byok.cli.commands.check import check
 from byok.cli.commands.create import create
 from byok.cli.commands.demo import demo
@@ -16,16 +18,33 @@ from byok.cli.commands.policy import policy
 from byok.cli.commands.status import list_environments, status
 from byok.cli.commands.tenant import tenant
 from byok.cli.commands.up import up
+from byok.cli.output import print_text
 
 app = typer.Typer(
     name="byok",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,  # plain help appears in half the time
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_text(f"byok {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Accept what belongs to no command."""
+
+
 app.command()(create)
 app.command()(status)
 app.command("list")(list_environments)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from byok import __version__
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.service.errors import CheckFailedError
@@ -105,6 +106,21 @@ def test_the_list_of_commands_says_of_each_what_it_does_in_one_line() -> None:
     for line in commands.splitlines():
         assert line.endswith("."), line
         assert not line.endswith("..."), f"too long: {line}"
+
+
+def test_the_version_is_that_of_the_source() -> None:
+    ended = byok("--version")
+    assert (ended.returncode, ended.stdout) == (0, f"byok {__version__}\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands(shell: str) -> None:
+    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # what bash says, and then what zsh and fish do
+    typed |= {"_TYPER_COMPLETE_ARGS": "byok dia", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    ended = byok(_BYOK_COMPLETE=f"complete_{shell}", **typed)
+    assert ended.returncode == 0
+    assert "diagnose" in ended.stdout
+    assert "doctor" not in ended.stdout
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -174,6 +174,22 @@ def test_a_document_links_to_files_that_are_there(name: str) -> None:
         assert (ROOT / target).exists(), target
 
 
+CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
+
+
+def cited(text: str) -> set[str]:
+    """The statements of docs/requirements.md that a text names: `contract 43, 61-73` or `D9`."""
+    spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
+    found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
+    return found | set(re.findall(r"\bD\d{1,2}\b", text))
+
+
+@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=shown)
+def test_a_requirement_that_is_cited_is_stated(file: Path) -> None:
+    stated = set(re.findall(r"\*\*(D?\d+)\*\*", (ROOT / "docs" / "requirements.md").read_text()))
+    assert cited(file.read_text()) <= stated
+
+
 def steps() -> set[str]:
     """The activities, which are the steps that status, errors and documents speak of."""
     return {
