@@ -18,7 +18,7 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
-from activities.aws import AwsClients
+from activities.clients import AwsClients
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities

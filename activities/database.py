@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.aws import ActivityContext, AwsClients
+from activities.clients import AwsClients
 from activities.describe_batcher import DescribeBatcher, align_to_interval
+from activities.failures import ActivityContext
 from activities.heartbeat import finished
-from activities.keys import KeyClaims
+from activities.key_claims import KeyClaims
 from activities.ownership import why_kept
 from activities.rds_resources import (
     cluster_resource,

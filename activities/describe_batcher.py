@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from activities.aws import AwsClients
 from activities.aws_errors import none_if_absent
+from activities.clients import AwsClients
 from activities.rds_resources import find_cluster, find_instance
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.aws import ActivityContext, AwsClients, with_partial_result
 from activities.aws_errors import none_if_absent
 from activities.bucket_settings import (
     bucket_arn,
@@ -21,7 +20,9 @@ from activities.bucket_settings import (
     settings,
     tags_of,
 )
-from activities.keys import KeyClaims
+from activities.clients import AwsClients
+from activities.failures import ActivityContext, with_partial_result
+from activities.key_claims import KeyClaims
 from activities.ownership import is_ours, why_kept
 from byok.domain.arns import KeyPurpose, is_key_arn
 from byok.domain.blueprint import InitialObject

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws import ActivityContext, AwsClients
 from activities.aws_errors import outcome_of
 from activities.bucket_settings import default_encryption, tags_of
+from activities.clients import AwsClients
+from activities.failures import ActivityContext
 from activities.ownership import is_ours
 from activities.rds_resources import find_cluster, ours
 from byok.domain.arns import KeyPurpose, parse_key_arn

@@ -16,7 +16,7 @@ from botocore.config import Config
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.aws import AwsClients
+from activities.clients import AwsClients
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities

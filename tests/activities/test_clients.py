@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from activities.aws import AwsClients
+from activities.clients import AwsClients
 
 
 @pytest.fixture

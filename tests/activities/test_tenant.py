@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.aws import AwsClients
+from activities.clients import AwsClients
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.iam.statements import s3_key_statements

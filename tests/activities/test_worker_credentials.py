@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from temporalio.exceptions import ApplicationError
 
-from activities.aws import AwsClients
+from activities.clients import AwsClients
 from activities.keys import KeyActivities
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose

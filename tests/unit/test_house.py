@@ -53,7 +53,7 @@ def test_every_room_is_there(room: str) -> None:
     [
         *(".dockerignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE"),
         *("Makefile", "README.md", "SECURITY.md", "docker-compose.yml", "pyproject.toml", "requirements/dev.lock"),
-        *("activities/aws.py", "byok/contracts.py", "byok/domain/problems/aws_errors/table.py", "byok/log.py"),
+        *("activities/failures.py", "byok/contracts.py", "byok/domain/problems/aws_errors/table.py", "byok/log.py"),
         *("byok/settings.py", "byok/temporal.py", "worker.py", "workflows/activity_options.py"),
         *("workflows/check_keys.py", "workflows/provision_environment.py"),
     ],

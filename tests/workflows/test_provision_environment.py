@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from activities.aws import with_partial_result
+from activities.failures import with_partial_result
 from byok.contracts import PHASE, PROBLEM_CODE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem, Removal

@@ -1,14 +1,11 @@
-"""The AWS clients, and the one converter from what AWS says to what Temporal does about it."""
+"""Turns what AWS answers into the failure that Temporal sees: the one place that does."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Final
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,11 +22,10 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.aws_errors import TenantRoleError, code_of, message_of, rule_for
+from activities.aws_errors import code_of, message_of, rule_for
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
-from byok import __version__
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import Environment, Problem, TenantRole
+from byok.domain.models import Environment, Problem
 from byok.domain.phases import Phase, RequestKind
 from byok.domain.problems.aws_errors import Outcome
 from byok.domain.problems.build import problem
@@ -37,17 +33,7 @@ from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
 
 if TYPE_CHECKING:
-    from mypy_boto3_kms import KMSClient
-    from mypy_boto3_rds import RDSClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_sts import STSClient
-
-_USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
-"""Shown by the customer's CloudTrail. Botocore, which adds itself, puts its own together for each call
-anew: a tenth of what that takes."""
-
-_SHORTEST_SESSION: Final = 900
-"""Seconds; STS knows no shorter session (AssumeRole, DurationSeconds)."""
+    pass
 
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
@@ -63,103 +49,6 @@ _NO_CREDENTIALS: Final = (
     TokenRetrievalError,
 )
 _BENIGN: Final = ApplicationErrorCategory.BENIGN
-
-
-@dataclass(frozen=True)
-class AwsClients:
-    """boto3 clients, made once per service and Region: a client may be used by many threads, its making may not.
-
-    Botocore makes one attempt per call. Temporal does all retrying, where it can be seen.
-    """
-
-    session: boto3.Session
-    config: Config
-    _made: dict[tuple[str, str | None], Any] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    @classmethod
-    def from_settings(cls, *, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Self:
-        """Clients by the standard chain of boto3: environment, config files, container or instance role.
-
-        Args:
-            connect_timeout: How long a connection may take.
-            read_timeout: How long AWS may be silent.
-            connections: Calls at once, the number of activity threads.
-        """
-        config = Config(
-            connect_timeout=connect_timeout.total_seconds(),
-            read_timeout=read_timeout.total_seconds(),
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=connections,
-            user_agent=_USER_AGENT,
-        )
-        return cls(boto3.Session(), config)
-
-    def s3(self, region: str) -> "S3Client":
-        """The S3 client of a Region."""
-        return cast("S3Client", self._client("s3", region))
-
-    def rds(self, region: str) -> "RDSClient":
-        """The RDS client of a Region."""
-        return cast("RDSClient", self._client("rds", region))
-
-    def sts(self, region: str | None = None) -> "STSClient":
-        """The STS client of a Region, or of the session's own."""
-        return cast("STSClient", self._client("sts", region or self.session.region_name))
-
-    def kms_as(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
-        """A KMS client in the customer's account, for one step: its credentials are new, and end with it.
-
-        Args:
-            role: The role there, and its external id.
-            region: Where the keys are.
-            session_name: What the customer's CloudTrail shows.
-
-        Raises:
-            TenantRoleError: STS does not give the role; whatever concerns the worker's own credentials is raised as it
-                comes.
-        """
-        sts, own = self.sts(region), self.session.get_credentials()
-        if own is not None:
-            own.get_frozen_credentials()  # renewed now where they are due, so that what follows is about the role alone
-        try:
-            taken = sts.assume_role(
-                RoleArn=role.role_arn,
-                RoleSessionName=session_name,
-                ExternalId=role.external_id,
-                DurationSeconds=_SHORTEST_SESSION,
-            )["Credentials"]
-        except ClientError as error:
-            raise TenantRoleError.of(error) from error
-        with self._lock:  # the making of a client is not safe among threads
-            return self.session.client(
-                "kms",
-                region_name=region,
-                config=self.config,
-                aws_access_key_id=taken["AccessKeyId"],
-                aws_secret_access_key=taken["SecretAccessKey"],
-                aws_session_token=taken["SessionToken"],
-            )
-
-    def _client(self, service: str, region: str | None) -> Any:
-        with self._lock:
-            if (service, region) not in self._made:
-                made = self.session.client(
-                    service,  # type: ignore[call-overload]
-                    region_name=region,
-                    config=self.config,
-                )
-                made.meta.events.register_last("before-call.s3", _send_at_once)
-                self._made[service, region] = made
-            return self._made[service, region]
-
-
-def _send_at_once(params: "dict[str, Any]", **_: object) -> None:
-    """Botocore asks S3 for leave before it sends an object (`Expect: 100-continue`), which takes a round trip for each.
-
-    That saves the sending of what is refused; ours have 64 KiB at the most.
-    """
-    params["headers"].pop("Expect", None)
 
 
 @dataclass(frozen=True)
