@@ -127,7 +127,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         workflow_runner=UnsandboxedWorkflowRunner(),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
-        max_cached_workflows=settings.cached_workflows,
+        max_cached_workflows=settings.max_cached_workflows,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
         deployment_config=deployment(settings),
         # Without it the SDK sends a beat only when four fifths of the timeout are over: too late, where one gets lost.

@@ -86,8 +86,8 @@ class ApiSettings(BaseModel):
         session_secret: What the wizard's cookies and the ends of pages are signed with: the same for all processes
             behind one address. Without it each process makes one up, and visits end with it.
         requests_per_minute: How many one address may make.
-        body_bytes: The most that a request may carry.
-        streams: How many streams of events one organisation may have open, in each process.
+        max_body_bytes: The most that a request may carry.
+        max_streams: How many streams of events one organisation may have open, in each process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -99,8 +99,8 @@ class ApiSettings(BaseModel):
     tokens: tuple[AccessToken, ...] = ()
     session_secret: SecretStr | None = Field(default=None, min_length=32)
     requests_per_minute: int = Field(default=600, ge=1)
-    body_bytes: int = Field(default=262_144, ge=1024)
-    streams: int = Field(default=500, ge=1)
+    max_body_bytes: int = Field(default=262_144, ge=1024)
+    max_streams: int = Field(default=500, ge=1)
 
     @model_validator(mode="after")
     def _issuer_is_whole(self) -> Self:
@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         activity_threads: AWS calls that one worker makes at once.
         worker_core: The core of the machine that a worker keeps to, from 0, where each worker has its own; without it
             the system moves its threads about, which costs a quarter more of the processor (Linux).
-        cached_workflows: Environments in flight that one worker keeps in memory, an eighth of a MiB each. The others it
+        max_cached_workflows: Environments in flight that one worker keeps in memory, an eighth of a MiB each. The others it
             reads again when they go on, which takes a third more of the processor.
         worker_deployment: Name of the worker deployment, with which the worker is versioned; it takes new work once its
             build is made the current one.
@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
     activity_threads: int = Field(default=50, ge=1, le=500)
     worker_core: int | None = Field(default=None, ge=0)
-    cached_workflows: int = Field(default=300, ge=1, le=100_000)
+    max_cached_workflows: int = Field(default=300, ge=1, le=100_000)
     worker_deployment: _Deployment | None = None
     worker_build_id: _BuildId | None = None
     api: ApiSettings = ApiSettings()

@@ -92,7 +92,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         settings.vendor,
         connect_service,
         secret.get_secret_value() if secret else secrets.token_urlsafe(32),
-        settings.api.streams,
+        settings.api.max_streams,
     )
     config = uvicorn.Config(
         make_server(state, settings.api),

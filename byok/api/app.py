@@ -59,7 +59,7 @@ def make_app(state: ApiState) -> FastAPI:
 
 def protected(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """An application behind what stands before everything that browsers and programs reach."""
-    return RateLimit(SameOrigin(BodyLimit(app, settings.body_bytes)), settings.requests_per_minute)
+    return RateLimit(SameOrigin(BodyLimit(app, settings.max_body_bytes)), settings.requests_per_minute)
 
 
 def access_of(settings: ApiSettings) -> Authenticator:

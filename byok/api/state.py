@@ -30,7 +30,7 @@ class ApiState:
         vendor: The vendor's names.
         connect: Opens the door to Temporal.
         secret: What is handed out and has to come back unchanged is signed with.
-        most_streams: How many streams one organisation may have open.
+        max_streams: How many streams one organisation may have open.
         opened: Set as soon as it is open.
     """
 
@@ -39,7 +39,7 @@ class ApiState:
     vendor: VendorProfile
     connect: Callable[[], Awaitable[EnvironmentService]]
     secret: str = field(repr=False)
-    most_streams: int
+    max_streams: int
     opened: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _service: EnvironmentService | None = field(default=None, init=False)
     _followers: StatusBroadcaster | None = field(default=None, init=False)
@@ -63,7 +63,7 @@ class ApiState:
             TemporalUnreachableError: As `service`.
         """
         if self._followers is None:
-            self._followers = StatusBroadcaster(self.service, self.most_streams)
+            self._followers = StatusBroadcaster(self.service, self.max_streams)
         return self._followers
 
     @property

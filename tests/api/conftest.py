@@ -69,7 +69,12 @@ async def opened(
         return door
 
     state = ApiState(
-        access or AnonymousAuth(), PLATFORM.role_arn, VendorProfile(), connect, "a secret of tests", settings.streams
+        access or AnonymousAuth(),
+        PLATFORM.role_arn,
+        VendorProfile(),
+        connect,
+        "a secret of tests",
+        settings.max_streams,
     )
     async with state.running():
         await state.opened.wait()

@@ -42,8 +42,8 @@ async def waiting() -> EnvironmentService:
     return cast(EnvironmentService, Waiting())
 
 
-def state_for(access: Authenticator, most_streams: int = 500) -> ApiState:
-    return ApiState(access, PLATFORM.role_arn, VendorProfile(), waiting, "a secret of tests", most_streams)
+def state_for(access: Authenticator, max_streams: int = 500) -> ApiState:
+    return ApiState(access, PLATFORM.role_arn, VendorProfile(), waiting, "a secret of tests", max_streams)
 
 
 class Briefly:
@@ -94,7 +94,7 @@ async def test_stream_ends_with_the_token_that_opened_it() -> None:
 
 async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended() -> None:
     path = "/v1/environments/acme/events"
-    async with serving(state_for(AnonymousAuth(), most_streams=1)) as http:
+    async with serving(state_for(AnonymousAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
             lines = only.aiter_lines()  # kept: without it the stream would end
             await anext(lines)
