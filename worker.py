@@ -137,24 +137,6 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
     )
 
 
-def keep_to(core: int) -> None:
-    """Keep this process, and every thread it will start, to one core of the machine.
-
-    Python runs one thread at a time. Where the next one is on another core, that core is woken and has nothing of what
-    the last one worked on in its caches: at fifty steps at once that is a quarter of what a worker takes.
-
-    Raises:
-        RuntimeError: The system knows no such thing, or the process may not run there.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        raise RuntimeError("BYOK_WORKER_CORE is set, and this system cannot keep a process to a core: unset it.")
-    allowed = os.sched_getaffinity(0)
-    if core not in allowed:
-        names = ", ".join(str(one) for one in sorted(allowed))
-        raise RuntimeError(f"BYOK_WORKER_CORE is {core}, and this worker may run on {names}: set it to one of these.")
-    os.sched_setaffinity(0, {core})
-
-
 async def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish what was begun."""
     stop = asyncio.Event()
@@ -188,8 +170,6 @@ def main() -> int:
     try:
         settings = Settings()
         configure_logging(settings)
-        if settings.worker_core is not None:
-            keep_to(settings.worker_core)
         asyncio.run(run(settings))
     except (ValidationError, SettingsError) as error:
         sys.stderr.write(f"The worker's settings are wrong: {faults(error)}\n")

@@ -7,7 +7,6 @@ after the other. Prints a `Run` as JSON.
 
 import argparse
 import json
-import os
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -138,12 +137,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--branches", action="store_true")
     parser.add_argument("--cold", action="store_true", help="do not warm up")
-    parser.add_argument("--one-core", action="store_true", help="keep to the core that a worker keeps to")
     asking, chosen = Asking.from_arguments(parser)
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=2 * chosen.concurrency)
     configured = Settings()
-    if chosen.one_core and configured.worker_core is not None:
-        os.sched_setaffinity(0, {configured.worker_core})
     blueprint: Path | None = configured.blueprint
     platform = Platform(configured.platform_role_arn or "", VendorProfile(), load_blueprint(blueprint))
     clock = Clock()

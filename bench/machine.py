@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,9 +33,18 @@ _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
 
 
-def worker_core() -> dict[str, str]:
-    """The setting that keeps a worker to one core, as README advises; nothing where the system knows no such thing."""
-    return {"BYOK_WORKER_CORE": str(max(os.sched_getaffinity(0)))} if hasattr(os, "sched_getaffinity") else {}
+@contextlib.contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keep each process that is started meanwhile to one core, as `taskset` and `cpuset` do; Linux alone can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @dataclass(frozen=True)
@@ -77,18 +86,19 @@ class Machine:
     environment: dict[str, str]
     children: dict[str, Child] = field(default_factory=dict)
 
-    async def start(self, name: str, *command: str, settings: Mapping[str, str] | None = None) -> Child:
+    async def start(self, name: str, *command: str) -> Child:
         """Start a program of the project, in the environment of this machine."""
-        environment = {**children_environment(self.environment, settings or {}), "PYTHONPATH": str(ROOT)}
+        environment = {**children_environment(self.environment, {}), "PYTHONPATH": str(ROOT)}
         child = await Child.start(name, [sys.executable, *command], self.folder / f"{name}.log", environment)
         self.children[name] = child
         return child
 
     async def start_worker(
-        self, command: Sequence[str] = OURS, name: str = "worker", settings: Mapping[str, str] | None = None
+        self, command: Sequence[str] = OURS, name: str = "worker", *, one_core: bool = True
     ) -> Child:
-        """Start a worker and wait until the server lists it."""
-        worker = await self.start(name, *command, settings=settings)
+        """Start a worker, on one core or on any, and wait until the server lists it."""
+        with on_one_core() if one_core else contextlib.nullcontext():
+            worker = await self.start(name, *command)
         service = await self.service()
 
         async def polls() -> bool:
@@ -97,9 +107,10 @@ class Machine:
         await worker.answers(polls, 90)
         return worker
 
-    async def run(self, *command: str) -> Run:
-        """Run a program that makes environments; see `run`."""
-        return await run(self.environment, *command)
+    async def run(self, *command: str, one_core: bool = False) -> Run:
+        """Run a program that makes environments, on any core or on one; see `run`."""
+        with on_one_core() if one_core else contextlib.nullcontext():
+            return await run(self.environment, *command)
 
     async def service(self) -> EnvironmentService:
         """The door to this Temporal."""
@@ -166,7 +177,6 @@ async def machine(
             "BYOK_BLUEPRINT": str(blueprint),
             "BYOK_DATABASE_POLL_SECONDS": str(poll_seconds),
             "BYOK_LOG_LEVEL": "WARNING",
-            **worker_core(),
         },
     )
     try:

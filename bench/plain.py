@@ -130,9 +130,6 @@ async def _connected() -> Client:
 async def work(*, clients_once: bool) -> None:
     """Take work until the process is ended."""
     client = await _connected()
-    core = Settings().worker_core
-    if clients_once and core is not None:
-        os.sched_setaffinity(0, {core})
     making = threading.Lock()  # the default session is not safe to make clients with in several threads
 
     def new(service: str) -> Any:

@@ -129,9 +129,7 @@ class Settings(BaseSettings):
         aws_connect_timeout_seconds: How long a connection to AWS may take.
         aws_read_timeout_seconds: How long AWS may be silent within a call.
         activity_threads: AWS calls that one worker makes at once.
-        worker_core: The core of the machine that a worker keeps to, from 0, where each worker has its own; without it
-            the system moves its threads about, which costs a quarter more of the processor (Linux).
-        max_cached_workflows: Environments in flight that one worker keeps in memory, an eighth of a MiB each. The others it
+        max_cached_workflows: Environments in flight that one worker keeps in memory, an eighth of a MiB each. Others it
             reads again when they go on, which takes a third more of the processor.
         worker_deployment: Name of the worker deployment, with which the worker is versioned; it takes new work once its
             build is made the current one.
@@ -152,7 +150,6 @@ class Settings(BaseSettings):
     aws_connect_timeout_seconds: float = Field(default=5, gt=0, le=60)
     aws_read_timeout_seconds: float = Field(default=20, gt=0, le=120)
     activity_threads: int = Field(default=50, ge=1, le=500)
-    worker_core: int | None = Field(default=None, ge=0)
     max_cached_workflows: int = Field(default=300, ge=1, le=100_000)
     worker_deployment: _Deployment | None = None
     worker_build_id: _BuildId | None = None

@@ -5,8 +5,7 @@ the tutorial writes it, and with clients that are made once. Workers keep to one
 floor runs on any, and on one as well.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,27 +22,27 @@ class Kind:
         name: What the tables call it.
         command: The program that makes them, without how many.
         worker: The worker it needs, if any.
-        settings: What the worker has of its own.
+        one_core: Whether its worker, or where it has none the program itself, keeps to one core.
         up_to: How many at a time it is measured with: the slow ones would take long.
     """
 
     name: str
     command: tuple[str, ...]
     worker: tuple[str, ...] = ()
-    settings: Mapping[str, str] = field(default_factory=dict)
+    one_core: bool = False
     up_to: int = 200
 
 
 _CLIENT: Final = ("-m", "bench.client")
 _FLOOR: Final = ("-m", "bench.floor")
 KINDS: Final = (
-    Kind("byok", _CLIENT, OURS),
-    Kind("byok, on any core", _CLIENT, OURS, {"BYOK_WORKER_CORE": ""}, up_to=50),
+    Kind("byok", _CLIENT, OURS, one_core=True),
+    Kind("byok, on any core", _CLIENT, OURS, up_to=50),
     Kind("plain Temporal", PLAIN, PLAIN, up_to=50),
-    Kind("plain Temporal, clients made once", PLAIN, (*PLAIN, "--clients-once"), up_to=50),
+    Kind("plain Temporal, clients made once", PLAIN, (*PLAIN, "--clients-once"), one_core=True, up_to=50),
     Kind("floor", _FLOOR),
     Kind("floor, two branches", (*_FLOOR, "--branches"), up_to=50),
-    Kind("floor, on one core", (*_FLOOR, "--one-core")),
+    Kind("floor, on one core", _FLOOR, one_core=True),
 )
 
 
@@ -100,11 +99,12 @@ async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> li
 
 async def _turn(one: Machine, kind: Kind, environments: int, concurrency: int) -> Throughput:
     if kind.worker:
-        await one.start_worker(kind.worker, settings=kind.settings)
+        await one.start_worker(kind.worker, one_core=kind.one_core)
         await one.run(*kind.command, "--environments", "3", "--concurrency", "3")
     one.aws("DELETE", "calls")
     before = one.usage()
-    made = await one.run(*kind.command, "--environments", str(environments), "--concurrency", str(concurrency))
+    asked = ("--environments", str(environments), "--concurrency", str(concurrency))
+    made = await one.run(*kind.command, *asked, one_core=kind.one_core and not kind.worker)
     after = one.usage()
     number = environments + 1  # the one that warms up is worked on, too
     found = Throughput(

@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from bench.asking import REGION
-from bench.machine import ROOT, Usage, blueprint_file, run, worker_core
+from bench.machine import ROOT, Usage, blueprint_file, on_one_core, run
 from bench.runs import Run
 from byok.local.environment import children_environment
 from byok.local.ports import Ports
@@ -62,9 +62,12 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
         "BYOK_BLUEPRINT": str(blueprint_file(folder, 2)),
         "BYOK_DATABASE_POLL_SECONDS": "0.01",
         "BYOK_LOG_LEVEL": "WARNING",
-        **worker_core(),
     }
-    async with DevStack(folder / "stack", Ports.free(), database_seconds=_DATABASE_SECONDS, settings=settings) as stack:
+    async with DevStack(
+        folder / "stack", Ports.free(), worker=False, database_seconds=_DATABASE_SECONDS, settings=settings
+    ) as stack:
+        with on_one_core():
+            await stack.start_worker()
         environment = {**stack.environment, **settings}
         # The first environment of all makes the bucket that keys are probed in.
         keys = await _keys(stack, folder, "first", 3)

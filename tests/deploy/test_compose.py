@@ -180,8 +180,6 @@ def test_without_temporal_the_worker_says_so_and_ends() -> None:
     ("name", "value", "told"),
     [
         ("BYOK_ACTIVITY_THREADS", "none", "BYOK_ACTIVITY_THREADS"),
-        ("BYOK_WORKER_CORE", "-1", "BYOK_WORKER_CORE"),
-        ("BYOK_WORKER_CORE", "99999", "BYOK_WORKER_CORE is 99999, and this worker may run on"),
     ],
 )
 def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str, told: str) -> None:
@@ -192,15 +190,6 @@ def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str
     assert ended.returncode == 1
     assert told in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no process to a core")
-def test_worker_and_its_threads_keep_to_their_core() -> None:
-    core = max(os.sched_getaffinity(0))
-    shown = "import os, threading, worker; worker.keep_to({0}); seen = []; "
-    shown += "one = threading.Thread(target=lambda: seen.append(os.sched_getaffinity(0))); one.start(); one.join(); "
-    shown += "assert seen == [{{{0}}}], seen"
-    subprocess.run([sys.executable, "-c", shown.format(core)], cwd=ROOT, check=True, timeout=60)
 
 
 def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
