@@ -1,33 +1,33 @@
 """What an answer of AWS's means: its service, its code, and the row of the one table that decides."""
 
 from collections.abc import Callable
-from typing import Any, Final, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
 
-from byok.domain.problems.aws_errors import OPERATIONS, ErrorRule, Outcome, classify
+from byok.domain.problems.aws_errors import ErrorRule, Outcome, classify
 from byok.domain.problems.remediation import Remedy
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from botocore.model import OperationModel
 
 _T = TypeVar("_T")
 
-# Botocore does not say which service an error came from; the operations we call have names of their own. Before any of
-# them it may call others by itself, for the worker's own credentials: STS among them, as we do for the tenant's role.
-_SERVICE_OF: Final = {
-    operation: service for service, operations in OPERATIONS.items() for operation in operations if service != "sts"
-}
+_SERVICE: Final = "byok-service"
 
 
-class TenantRoleError(ClientError):
-    """What STS answers about the role in the customer's account, and not about the worker's own credentials.
+def name_service(client: "BaseClient") -> None:
+    """Have every answer to this client carry the name of its service, which botocore's errors do not say.
 
-    Botocore calls AssumeRole, too, where the worker's profile names a role: by the operation the two cannot be told
-    apart.
+    An answer without one is not to a client of ours: botocore gets the worker's credentials with clients of its own,
+    by STS among others, before any of our calls.
     """
 
-    @classmethod
-    def of(cls, answer: ClientError) -> Self:
-        """The same answer, marked."""
-        return cls(cast("Any", answer.response), answer.operation_name)
+    def note(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
+        parsed.setdefault("ResponseMetadata", {})[_SERVICE] = model.service_model.service_name
+
+    client.meta.events.register_last("after-call", note)
 
 
 def outcome_of(error: ClientError) -> Outcome:
@@ -48,11 +48,12 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
 def rule_for(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
     """The service that answered, as a problem's code begins with it, and the table's row.
 
-    What none of our own calls was answered concerns the worker's credentials, which botocore gets before any of them:
-    whatever it says, no customer can do anything about it.
+    What was not answered to a client of ours concerns the worker's credentials: whatever it says, no customer can do
+    anything about it.
     """
     code, message = code_of(error), message_of(error)
-    service = "sts" if isinstance(error, TenantRoleError) else _SERVICE_OF.get(error.operation_name)
+    answer: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
+    service: str | None = answer.get(_SERVICE)
     if service is not None:
         return service, classify(service, code, message, key_arn)
     row = classify("sts", code, message)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from activities.aws_errors import TenantRoleError
+from activities.aws_errors import name_service
 from byok import __version__
 from byok.domain.models import TenantRole
 
@@ -78,23 +77,16 @@ class AwsClients:
             session_name: What the customer's CloudTrail shows.
 
         Raises:
-            TenantRoleError: STS does not give the role; whatever concerns the worker's own credentials is raised as it
-                comes.
+            ClientError: STS does not give the role.
         """
-        sts, own = self.sts(region), self.session.get_credentials()
-        if own is not None:
-            own.get_frozen_credentials()  # renewed now where they are due, so that what follows is about the role alone
-        try:
-            taken = sts.assume_role(
-                RoleArn=role.role_arn,
-                RoleSessionName=session_name,
-                ExternalId=role.external_id,
-                DurationSeconds=_SHORTEST_SESSION,
-            )["Credentials"]
-        except ClientError as error:
-            raise TenantRoleError.of(error) from error
+        taken = self.sts(region).assume_role(
+            RoleArn=role.role_arn,
+            RoleSessionName=session_name,
+            ExternalId=role.external_id,
+            DurationSeconds=_SHORTEST_SESSION,
+        )["Credentials"]
         with self._lock:  # the making of a client is not safe among threads
-            return self.session.client(
+            made = self.session.client(
                 "kms",
                 region_name=region,
                 config=self.config,
@@ -102,6 +94,8 @@ class AwsClients:
                 aws_secret_access_key=taken["SecretAccessKey"],
                 aws_session_token=taken["SessionToken"],
             )
+        name_service(made)
+        return made
 
     def _client(self, service: str, region: str | None) -> Any:
         with self._lock:
@@ -111,6 +105,7 @@ class AwsClients:
                     region_name=region,
                     config=self.config,
                 )
+                name_service(made)
                 made.meta.events.register_last("before-call.s3", _send_at_once)
                 self._made[service, region] = made
             return self._made[service, region]

@@ -231,9 +231,9 @@ def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant
 class KmsBehind:
     """A KMS client whose lists are behind: the alias is there, and what the lists say of it is given."""
 
-    def __init__(self, tenant: Tenant, of_the_key: list[Any], *of_all: list[Any]) -> None:
-        self._answers = [of_the_key, *of_all]
-        self._real = tenant.aws.assumed("kms", tenant.role.role_arn, EXTERNAL_ID)
+    def __init__(self, real: Any, answers: list[list[Any]]) -> None:
+        self._answers = answers
+        self._real = real
 
     def get_paginator(self, operation: str) -> Any:
         return self if operation == "list_aliases" else self._real.get_paginator(operation)
@@ -248,9 +248,11 @@ class KmsBehind:
 
 @pytest.fixture
 def behind(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    kms_as = AwsClients.kms_as
+
     def install(*answers: list[Any]) -> None:
-        client = KmsBehind(tenant, *answers)
-        monkeypatch.setattr(AwsClients, "kms_as", lambda *_: client)
+        left = list(answers)
+        monkeypatch.setattr(AwsClients, "kms_as", lambda *given: KmsBehind(kms_as(*given), left))
 
     return install
 
