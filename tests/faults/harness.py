@@ -22,7 +22,7 @@ AT_ONCE: Final = 40
 
 PATIENT: Final = "110"
 """Seconds that a worker waits for an answer of AWS: longer than any call is held."""
-HASTY: Final = "10" if FULL else "4"
+HASTY: Final = "30" if FULL else "4"
 """Likewise where nothing is held: shorter than a call that is not answered, and longer than one that is slow because
 many list everything in a Region at once."""
 
