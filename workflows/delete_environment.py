@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
 from workflows.activity_options import PLAN, READ_BACK
-from workflows.failures import PhaseStoppedError, is_cancellation, problem_of, stopped
+from workflows.failures import PhaseStoppedError, end_of_workflow, is_cancellation, problems_of
 from workflows.identity import require_workflow_id
 from workflows.progress import ProgressRecord
 from workflows.removal import Leftover, remove
@@ -110,17 +110,13 @@ class DeleteEnvironment:
         self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan | None
     ) -> BaseException:
         """Say truthfully what is left, and give the failure to end with."""
-        if isinstance(error, PhaseStoppedError):
-            problems, left = error.problems, self._left_behind
-        else:
-            problems, left = (problem_of(error, self._request, Phase.DELETING, workflow.now()),), ()
+        problems = problems_of(error, self._request, Phase.DELETING, workflow.now())
+        left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):
             belongings = await self._list(plan or await self._plan())
             left = tuple(f"{name}: not removed yet" for name in belongings.names)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
-        if is_cancellation(error):
-            return asyncio.CancelledError("cancelled on request")
-        return stopped(f"Deletion of environment {self._request.environment_id}", problems)
+        return end_of_workflow(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 
 def _provisioned_as(request: DeleteRequest) -> ProvisionRequest:

@@ -1,5 +1,6 @@
 """Reads the `Problem` out of a failed activity, and ends a workflow with it."""
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -53,6 +54,11 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
     return _own("worker.Timeout", _ran_out_of_time(error), Remedy.WAIT, request, phase, at)
 
 
+def problems_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
+    """Every problem that something ended with; see `problem_of`."""
+    return error.problems if isinstance(error, PhaseStoppedError) else (problem_of(error, request, phase, at),)
+
+
 def is_cancellation(error: BaseException) -> bool:
     """Whether something ended because somebody asked for it.
 
@@ -95,8 +101,18 @@ def _ran_out_of_time(error: BaseException) -> str:
     return f"{what} was not finished in time ({kind}), and AWS had not said why."
 
 
-def stopped(what: str, problems: Sequence[Problem]) -> ApplicationError:
-    """The failure a workflow ends with: a headline for Temporal's UI, and every problem in the details."""
+def end_of_workflow(error: BaseException, what: str, problems: Sequence[Problem]) -> BaseException:
+    """What a workflow that stopped is to raise: its cancellation, or a failure.
+
+    The failure has a headline for Temporal's UI, and every problem in its details.
+
+    Args:
+        error: What stopped it.
+        what: What stopped, for the headline.
+        problems: What was published of it.
+    """
+    if is_cancellation(error):
+        return asyncio.CancelledError("cancelled on request")
     first, *others = problems
     more = f" (and {len(others)} more)" if others else ""
     headline = f"{what} stopped in {first.phase}: {first.code}: {first.message}{more}"

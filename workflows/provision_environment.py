@@ -34,7 +34,14 @@ from workflows.activity_options import (
     named,
 )
 from workflows.cancellation import end, raise_if_cancelled, shield_until_done
-from workflows.failures import PhaseStoppedError, is_cancellation, is_final, partial_result, problem_of, stopped
+from workflows.failures import (
+    PhaseStoppedError,
+    end_of_workflow,
+    is_final,
+    partial_result,
+    problem_of,
+    problems_of,
+)
 from workflows.identity import require_workflow_id
 from workflows.key_validation import validate_keys
 from workflows.looks import at_once
@@ -163,7 +170,7 @@ class ProvisionEnvironment:
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
         """Settle the environment and give the failure to end with."""
-        problems = error.problems if isinstance(error, PhaseStoppedError) else (self._problem_of(error),)
+        problems = problems_of(error, self._record.request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
         # A plan is known once the keys are valid: before that nothing was made, and there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
@@ -173,9 +180,7 @@ class ProvisionEnvironment:
             left_behind = tuple(item.what for item in left)
             self._record.resources = self._record.resources.only(item.name for item in left)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
-        if is_cancellation(error):
-            return asyncio.CancelledError("cancelled on request")
-        return stopped(f"Environment {self._record.request.environment_id}", problems)
+        return end_of_workflow(error, f"Environment {self._record.request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
         """Remove everything; a wish to end that comes meanwhile is one that is being fulfilled."""

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
     from byok.domain.phases import Phase
 from workflows.activity_options import PLAN, READ_BACK, named
-from workflows.failures import PhaseStoppedError, is_cancellation, problem_of, stopped
+from workflows.failures import PhaseStoppedError, end_of_workflow, problems_of
 from workflows.identity import require_workflow_id
 from workflows.progress import TenantRecord
 from workflows.tenant_names import name_keys
@@ -71,11 +71,6 @@ class ReconcileTenant:
         self, request: TenantRequest, error: PhaseStoppedError | ActivityError | asyncio.CancelledError
     ) -> BaseException:
         """Publish why, and give the failure to end with."""
-        if isinstance(error, PhaseStoppedError):
-            problems = error.problems
-        else:
-            problems = (problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()),)
+        problems = problems_of(error, request, Phase.RECONCILING_TENANT, workflow.now())
         self._record.stop(problems)
-        if is_cancellation(error):
-            return asyncio.CancelledError("cancelled on request")
-        return stopped(f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)
+        return end_of_workflow(error, f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)
