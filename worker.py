@@ -32,7 +32,7 @@ from byok.contracts import TASK_QUEUE
 from byok.domain.arns import role_of_session
 from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
-from byok.settings import Settings, faults
+from byok.settings import Settings, format_settings_error
 from byok.temporal import connect, register_search_attributes
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
@@ -172,7 +172,7 @@ def main() -> int:
         configure_logging(settings)
         asyncio.run(run(settings))
     except (ValidationError, SettingsError) as error:
-        sys.stderr.write(f"The worker's settings are wrong: {faults(error)}\n")
+        sys.stderr.write(f"The worker's settings are wrong: {format_settings_error(error)}\n")
         return 1
     except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")

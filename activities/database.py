@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.clients import AwsClients
 from activities.describe_batcher import DescribeBatcher, align_to_interval
 from activities.failures import ActivityContext
-from activities.heartbeat import finished
+from activities.heartbeat import run_to_completion
 from activities.key_claims import KeyClaims
 from activities.ownership import why_kept
 from activities.rds_resources import (
@@ -103,7 +103,7 @@ class DatabaseActivities:
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._available_cluster(step, task)
-        return await finished(lambda: self._adopt_or_make_writer(step, task))
+        return await run_to_completion(lambda: self._adopt_or_make_writer(step, task))
 
     @activity.defn
     async def await_writer(self, task: DatabaseTask) -> WriterResource:
@@ -154,7 +154,7 @@ class DatabaseActivities:
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
             found = await self.describer.instance(task.environment.region, task.cluster.writer_identifier)
-        return await finished(lambda: self._delete_writer(step, task, found))
+        return await run_to_completion(lambda: self._delete_writer(step, task, found))
 
     @activity.defn
     async def remove_cluster(self, task: DatabaseRemoval) -> Removal:
@@ -168,7 +168,7 @@ class DatabaseActivities:
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
             found = await self.describer.cluster(task.environment.region, task.cluster.identifier)
-        return await finished(lambda: self._delete_cluster(step, task, found))
+        return await run_to_completion(lambda: self._delete_cluster(step, task, found))
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_databases(self, task: DatabaseRemoval) -> OwnedResources:

@@ -66,7 +66,7 @@ def _notes() -> dict[str, str]:
     return notes
 
 
-async def finished(write: Callable[[], _T]) -> _T:
+async def run_to_completion(write: Callable[[], _T]) -> _T:
     """What a blocking write does, in a thread: one that has begun is finished, also where the activity is to end."""
     done = asyncio.ensure_future(asyncio.to_thread(write))
     try:

@@ -184,7 +184,7 @@ class Settings(BaseSettings):
         return self
 
 
-def faults(error: ValidationError | SettingsError) -> str:
+def format_settings_error(error: ValidationError | SettingsError) -> str:
     """What is wrong with the settings, each fault with its variable, for whoever has set it.
 
     What is wrong only because something else is (a name that follows from another) is left out.

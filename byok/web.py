@@ -28,7 +28,7 @@ from byok.api.state import ApiState
 from byok.domain import access as organisations
 from byok.log import configure_logging
 from byok.service.connection import connect_service
-from byok.settings import ApiSettings, Settings, faults
+from byok.settings import ApiSettings, Settings, format_settings_error
 from byok.wizard.app import make_wizard
 
 _USAGE: Final = 2
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _token(chosen.organisation, read_only=chosen.read_only)
         return _serve(settings, chosen.host, chosen.port)
     except (ValidationError, SettingsError) as error:
-        return _refuse(f"The settings are wrong: {faults(error)}.")
+        return _refuse(f"The settings are wrong: {format_settings_error(error)}.")
 
 
 def _serve(settings: Settings, host: str, port: int) -> int:

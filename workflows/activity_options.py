@@ -101,6 +101,6 @@ REMOVE: Final = ActivityConfig(
 )
 
 
-def named(config: ActivityConfig, summary: str) -> ActivityConfig:
+def with_summary(config: ActivityConfig, summary: str) -> ActivityConfig:
     """The same configuration with what the step is about, which Temporal's UI shows beside the activity."""
     return {**config, "summary": summary}

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProbeResult, Problem
     from byok.domain.phases import Phase
-from workflows.activity_options import PROBE, named
+from workflows.activity_options import PROBE, with_summary
 from workflows.cancellation import shield_until_done
 from workflows.failures import is_cancellation, problem_of
 
@@ -30,7 +30,7 @@ async def validate_keys(
                     workflow.start_activity_method(
                         KeyActivities.probe_s3_key,
                         plan.environment,
-                        **named(PROBE, f"S3 key {plan.environment.s3_key_arn}"),
+                        **with_summary(PROBE, f"S3 key {plan.environment.s3_key_arn}"),
                     )
                 )
             )

@@ -31,7 +31,7 @@ from workflows.activity_options import (
     PLAN_LOCALLY,
     READ_BACK,
     WRITE,
-    named,
+    with_summary,
 )
 from workflows.cancellation import end, raise_if_cancelled, shield_until_done
 from workflows.failures import (
@@ -100,7 +100,7 @@ class ProvisionEnvironment:
         self._begin(Phase.CREATING_CLUSTER)
         cluster = await shield_until_done(
             workflow.start_activity_method(
-                DatabaseActivities.ensure_cluster, _database(plan), **named(WRITE, plan.cluster.identifier)
+                DatabaseActivities.ensure_cluster, _database(plan), **with_summary(WRITE, plan.cluster.identifier)
             )
         )
         self._record.resources = self._record.resources.with_cluster(cluster)
@@ -130,7 +130,9 @@ class ProvisionEnvironment:
         task = StorageTask(environment=plan.environment, bucket=bucket)
         try:
             made = await shield_until_done(
-                workflow.start_activity_method(StorageActivities.ensure_bucket, task, **named(WRITE, bucket.name))
+                workflow.start_activity_method(
+                    StorageActivities.ensure_bucket, task, **with_summary(WRITE, bucket.name)
+                )
             )
         except ActivityError as error:
             kept = partial_result(error, BucketResource)
@@ -143,13 +145,13 @@ class ProvisionEnvironment:
         task, names = _database(plan), plan.cluster
         writer = await shield_until_done(
             workflow.start_activity_method(
-                DatabaseActivities.ensure_writer, task, **named(MAKE_WRITER, names.writer_identifier)
+                DatabaseActivities.ensure_writer, task, **with_summary(MAKE_WRITER, names.writer_identifier)
             )
         )
         self._record.resources = self._record.resources.with_available_cluster().with_writer(writer)
         raise_if_cancelled()
         available = await workflow.execute_activity_method(
-            DatabaseActivities.await_writer, task, **named(AWAIT_WRITER, names.writer_identifier)
+            DatabaseActivities.await_writer, task, **with_summary(AWAIT_WRITER, names.writer_identifier)
         )
         self._record.resources = self._record.resources.with_writer(available)
         self._database_available = True

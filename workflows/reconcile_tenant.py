@@ -11,7 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
     from byok.domain.phases import Phase
-from workflows.activity_options import PLAN, READ_BACK, named
+from workflows.activity_options import PLAN, READ_BACK, with_summary
 from workflows.failures import PhaseStoppedError, end_of_workflow, problems_of
 from workflows.identity import require_workflow_id
 from workflows.progress import TenantRecord
@@ -58,7 +58,7 @@ class ReconcileTenant:
 
     async def _probe(self, environment: Environment) -> None:
         check = await workflow.execute_activity_method(
-            TenantActivities.probe_environment, environment, **named(READ_BACK, environment.environment_id)
+            TenantActivities.probe_environment, environment, **with_summary(READ_BACK, environment.environment_id)
         )
         if check.findings:
             raise PhaseStoppedError(check.findings)

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
         Removal,
     )
     from byok.domain.phases import Phase
-from workflows.activity_options import REMOVE, named
+from workflows.activity_options import REMOVE, with_summary
 from workflows.failures import is_cancellation, problem_of
 
 
@@ -81,20 +81,22 @@ async def remove(
     await step(
         cluster.writer_identifier,
         workflow.execute_activity_method(
-            DatabaseActivities.remove_writer, database, **named(REMOVE, cluster.writer_identifier)
+            DatabaseActivities.remove_writer, database, **with_summary(REMOVE, cluster.writer_identifier)
         ),
     )
     await step(
         cluster.identifier,
         workflow.execute_activity_method(
-            DatabaseActivities.remove_cluster, database, **named(REMOVE, cluster.identifier)
+            DatabaseActivities.remove_cluster, database, **with_summary(REMOVE, cluster.identifier)
         ),
     )
     for bucket in plan.buckets if buckets is None else buckets:
         task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=phase)
         await step(
             bucket.name,
-            workflow.execute_activity_method(StorageActivities.remove_bucket, task, **named(REMOVE, bucket.name)),
+            workflow.execute_activity_method(
+                StorageActivities.remove_bucket, task, **with_summary(REMOVE, bucket.name)
+            ),
         )
     return tuple(item for item in left if item is not None)
 

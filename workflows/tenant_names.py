@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
         TenantTask,
     )
     from byok.domain.phases import Phase
-from workflows.activity_options import WRITE, named
+from workflows.activity_options import WRITE, with_summary
 from workflows.cancellation import raise_if_cancelled, shield_until_done
 from workflows.failures import PhaseStoppedError, is_cancellation, problem_of
 
@@ -58,7 +58,9 @@ async def name_keys(
             keys.append(
                 await shield_until_done(
                     workflow.start_activity_method(
-                        TenantActivities.reconcile_key, task, **named(WRITE, f"{marks.key.label} {marks.key_arn}")
+                        TenantActivities.reconcile_key,
+                        task,
+                        **with_summary(WRITE, f"{marks.key.label} {marks.key_arn}"),
                     )
                 )
             )

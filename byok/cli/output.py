@@ -58,13 +58,13 @@ def fail(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
 
 
 @contextmanager
-def reported(*, as_json: bool = False) -> Iterator[None]:
+def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
     """Turn whatever a command may meet into a message and an exit code: nobody is shown a traceback for it."""
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
     from byok.service.errors import ServiceError
-    from byok.settings import faults
+    from byok.settings import format_settings_error
 
     try:
         yield
@@ -75,9 +75,9 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
     except ValidationError as error:
         if error.title != "Settings":
             raise
-        fail(f"The settings are wrong: {faults(error)}.", "byok.Settings", USAGE, as_json=as_json)
+        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", USAGE, as_json=as_json)
     except SettingsError as error:
-        fail(f"The settings are wrong: {faults(error)}.", "byok.Settings", USAGE, as_json=as_json)
+        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", USAGE, as_json=as_json)
     except KeyboardInterrupt:
         say("Interrupted. An environment that was accepted goes on: see `byok status`.")
         raise typer.Exit(INTERRUPTED) from None

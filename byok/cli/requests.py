@@ -29,7 +29,7 @@ OPTIONS: Final = {
 }
 
 
-def typed(model: type[Request], values: dict[str, object]) -> Request:
+def request_from_options(model: type[Request], values: dict[str, object]) -> Request:
     """A request from options; those that were not given are left to the model.
 
     Raises:

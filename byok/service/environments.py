@@ -44,7 +44,7 @@ from byok.service.replay import (
 )
 from byok.service.start import start
 from byok.service.status import EnvironmentStatus, PendingStep, TenantRun
-from byok.service.temporal_errors import temporal_answers
+from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import name_keys
 
 
@@ -81,7 +81,7 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentBusyError: It is being deleted.
             IdempotencyError: The key stood for a request with other values.
         """
-        with temporal_answers():
+        with translate_temporal_errors():
             try:
                 return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
             except WorkflowAlreadyStartedError:
@@ -109,7 +109,7 @@ class EnvironmentService(EnvironmentReader):
             NoWorkerError: Nobody takes the work.
             CheckFailedError: The check itself went wrong.
         """
-        with temporal_answers():
+        with translate_temporal_errors():
             handle = await self.client.start_workflow(
                 contracts.CHECK_KEYS,
                 request,
@@ -180,7 +180,7 @@ class EnvironmentService(EnvironmentReader):
             TenantConflictError: Something else is being done with the names of these keys at this moment.
             TenantStoppedError: A key could not be named.
         """
-        with temporal_answers():
+        with translate_temporal_errors():
             handle = await name_keys(self.client, self._task_queue, request)
             try:
                 return await self.result_of(handle, "The tenant's name is accepted", waits_for)
@@ -209,7 +209,7 @@ class EnvironmentService(EnvironmentReader):
         changes = {name: arn for name, arn in changes.items() if arn is not None and arn != getattr(status, name)}
         must_be_replayable(status, other_keys=bool(changes))
         handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
-        with temporal_answers():
+        with translate_temporal_errors():
             request = await request_of(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(f"What {environment_id} was asked for with cannot be read: see its history.")
@@ -234,7 +234,7 @@ class EnvironmentService(EnvironmentReader):
             NotRunningError: Nothing is being done with it.
         """
         status = await self.status(environment_id)
-        with temporal_answers():
+        with translate_temporal_errors():
             await lifecycle.cancel(self.client, status)
 
     async def delete_request(
@@ -282,7 +282,7 @@ class EnvironmentService(EnvironmentReader):
         Raises:
             EnvironmentBusyError: It is just being made.
         """
-        with temporal_answers():
+        with translate_temporal_errors():
             return await lifecycle.delete(self.client, self._task_queue, request)
 
     async def _start(

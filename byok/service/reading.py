@@ -18,7 +18,7 @@ from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import failure_of, task_failure_of
 from byok.service.polling import PollingWorker, polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, PendingStep
-from byok.service.temporal_errors import no_namespace, temporal_answers
+from byok.service.temporal_errors import no_namespace, translate_temporal_errors
 from byok.service.tenant_names import batches_of, tenant_runs, with_names
 from byok.service.versions import Routing, routing_of, why_nobody_takes
 
@@ -55,7 +55,7 @@ class EnvironmentReader:
             EnvironmentNotFoundError: There is none of this id.
         """
         handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
-        with temporal_answers():
+        with translate_temporal_errors():
             try:
                 described = await handle.describe()
             except RPCError as error:
@@ -69,7 +69,7 @@ class EnvironmentReader:
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
         """Environments, those that run first, then the last ended; of one started several times the latest run."""
         found: dict[str, EnvironmentSummary] = {}
-        with temporal_answers():
+        with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
                 if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
                     continue
@@ -98,7 +98,7 @@ class EnvironmentReader:
             # One that had stopped at its tenant's name is ready once it has one, and visibility says still STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += f" AND {contracts.PHASE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
-        with temporal_answers():
+        with translate_temporal_errors():
             pages = self.client.list_workflows(query, page_size=size, next_page_token=after)
             await pages.fetch_next_page()
             executions = list(pages.current_page or ())
@@ -138,12 +138,12 @@ class EnvironmentReader:
 
     async def workers(self) -> list[PollingWorker]:
         """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
-        with temporal_answers():
+        with translate_temporal_errors():
             return await polling_workers(self.client, self._task_queue)
 
     async def routing(self) -> Routing:
         """Where the task queue sends new work."""
-        with temporal_answers():
+        with translate_temporal_errors():
             return await routing_of(self.client, self._task_queue)
 
     async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:

@@ -14,7 +14,7 @@ _DOWN: Final = TRANSIENT | {RPCStatusCode.DEADLINE_EXCEEDED}
 
 
 @contextmanager
-def temporal_answers() -> Iterator[None]:
+def translate_temporal_errors() -> Iterator[None]:
     """Turn what Temporal's client raises into what the door says.
 
     Raises:

@@ -10,7 +10,7 @@ from temporalio import activity
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
-from activities.heartbeat import HeartbeatInterceptor, finished, load_from_previous_attempt, save_for_retry
+from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attempt, run_to_completion, save_for_retry
 
 
 class Last(ActivityInboundInterceptor):
@@ -100,7 +100,7 @@ async def test_a_write_that_has_begun_is_finished_where_the_activity_is_to_end()
         assert go_on.wait(10)
         return "written"
 
-    writing = asyncio.create_task(finished(write))
+    writing = asyncio.create_task(run_to_completion(write))
     assert await asyncio.to_thread(begun.wait, 10)
     writing.cancel()
     await asyncio.sleep(0)
@@ -113,4 +113,4 @@ async def test_a_write_that_fails_says_so() -> None:
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):
-        await finished(write)
+        await run_to_completion(write)

@@ -66,9 +66,9 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
             return RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
 
         async def workers(self) -> list[object]:  # type: ignore[override]
-            from byok.service.temporal_errors import temporal_answers
+            from byok.service.temporal_errors import translate_temporal_errors
 
-            with temporal_answers():
+            with translate_temporal_errors():
                 raise self.down
 
     up: Portal = await serve()

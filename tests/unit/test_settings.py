@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from byok.settings import LogFormat, Settings, faults
+from byok.settings import LogFormat, Settings, format_settings_error
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +121,6 @@ def test_fault_is_told_once_with_its_variable_and_in_words(
     with pytest.raises((ValidationError, SettingsError)) as caught:
         Settings()
     assert isinstance(caught.value, ValidationError | SettingsError)
-    words = faults(caught.value)
+    words = format_settings_error(caught.value)
     assert words.startswith(told)
     assert words.count("BYOK_VENDOR__") <= 1

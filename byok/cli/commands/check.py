@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, USAGE, console, print_json, reported, say
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, USAGE, console, exit_on_error, print_json, say
 
 if TYPE_CHECKING:
     from byok.domain.models import CheckKeysRequest, KeyCheck
@@ -28,7 +28,7 @@ def check(
     Exit codes: 0 nothing was found; 1 the check could not be made; 2 wrong usage or a key ARN that can never work; 3 a
     key cannot be used.
     """
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         code = _check(
             {
                 "region": region,
@@ -46,11 +46,11 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     import asyncio
 
     from byok.cli import views
-    from byok.cli.requests import content, refused, typed
+    from byok.cli.requests import content, refused, request_from_options
     from byok.domain.models import CheckKeysRequest, KeyCheck
     from byok.settings import Settings
 
-    request = typed(CheckKeysRequest, options)
+    request = request_from_options(CheckKeysRequest, options)
     impossible = refused(request, Settings())
     if impossible:
         found = KeyCheck(

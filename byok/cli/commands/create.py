@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role
-from byok.cli.output import USAGE, UsageError, console, print_json, reported, say
+from byok.cli.output import USAGE, UsageError, console, exit_on_error, print_json, say
 from byok.domain.phases import OnFailure
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def create(
         "key_grace_seconds": key_grace_seconds,
         "tenant": tenant,
     }
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         options["tenant_role"] = tenant_role(tenant_role_arn, external_id)
         request = _request(file, options)
         _refuse_impossible_keys(request, as_json=as_json)
@@ -67,11 +67,11 @@ def create(
 
 
 def _request(file: Path | None, options: dict[str, object]) -> "ProvisionRequest":
-    from byok.cli.requests import OPTIONS, from_file, typed
+    from byok.cli.requests import OPTIONS, from_file, request_from_options
     from byok.domain.models import ProvisionRequest
 
     if file is None:
-        return typed(ProvisionRequest, options)
+        return request_from_options(ProvisionRequest, options)
     both = [OPTIONS[option] for option, value in options.items() if value is not None]
     if both:
         raise UsageError(f"--file holds the whole request: leave out {', '.join(both)}.")

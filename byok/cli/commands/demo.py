@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from byok.cli.output import FAILED, INTERRUPTED, READY, console, fail, reported
+from byok.cli.output import FAILED, INTERRUPTED, READY, console, exit_on_error, fail
 
 if TYPE_CHECKING:
     from byok.local.demo import Outcome
@@ -27,7 +27,7 @@ def demo() -> None:
     """
     import asyncio
 
-    with reported():
+    with exit_on_error():
         from byok.local.processes import DevStackError
 
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, print_json, print_text, reported
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, exit_on_error, print_json, print_text
 from byok.cli.platform import PlatformRole, known_region, platform_role
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def doctor(
 
     Exit codes: 0 nothing is missing; 1 something is; 2 wrong usage.
     """
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         if customer:
             _print_script(region, platform_role_arn, s3_key_arn, rds_key_arn)
             raise typer.Exit(READY)
@@ -54,7 +54,7 @@ def diagnose(
     Exit codes: 0 nothing stands in the way of provisioning; 2 the file cannot be used; 3 something does, or that cannot
     be said because not everything was seen.
     """
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         from byok.cli import key_views
         from byok.domain.diagnosis.diagnose import usable
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import UsageError, print_json, reported, say
+from byok.cli.output import UsageError, exit_on_error, print_json, say
 
 if TYPE_CHECKING:
     from byok.service.status import EnvironmentStatus
@@ -32,7 +32,7 @@ def replay(
     """
     import asyncio
 
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         keys = _keys(s3_key_arn, rds_key_arn, payload)
         code = asyncio.run(_replay(name, keys, wait=wait, as_json=as_json))
     raise typer.Exit(code)
@@ -48,7 +48,7 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     """
     import asyncio
 
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         asyncio.run(_cancel(name, wait=wait, as_json=as_json))
 
 
@@ -77,7 +77,7 @@ def delete(
     """
     import asyncio
 
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         keys = _keys(None, None, payload)
         _confirm(name, confirm, final_snapshot=final_snapshot)
         code = asyncio.run(_delete(name, keys, region, final_snapshot=final_snapshot, wait=wait, as_json=as_json))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import UsageError, console, print_json, print_text, reported, say
+from byok.cli.output import UsageError, console, exit_on_error, print_json, print_text, say
 from byok.cli.platform import PlatformRole, Region, known_region, platform_role
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def onboarding(
 
     Exit codes: 0 printed; 2 wrong usage.
     """
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME
         from byok.onboarding.kit import OnboardingKit
         from byok.settings import Settings
@@ -101,7 +101,7 @@ def template(
 
     Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
     """
-    with reported():
+    with exit_on_error():
         name, text = _template(kind, region, platform_role_arn)
         if out is None or str(out) == "-":
             print_text(text)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, READY, UsageError, console, print_json, print_text, reported, say
+from byok.cli.output import CUSTOMER_KEY, READY, UsageError, console, exit_on_error, print_json, print_text, say
 from byok.cli.platform import KeyName, PlatformRole, Region, known_region, platform_role, which_key
 
 policy = typer.Typer(
@@ -27,7 +27,7 @@ def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None)
 
     Exit codes: 0 printed; 2 wrong usage.
     """
-    with reported():
+    with exit_on_error():
         import json
 
         from byok.domain.iam.statements import Grantee, key_statements
@@ -57,7 +57,7 @@ def check(
     Exit codes: 0 the platform can use the key, as far as its policy goes; 2 wrong usage, or the file is no policy; 3 it
     cannot, or that hangs on what only AWS sees.
     """
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         from byok.cli import key_views
         from byok.domain.iam.check.calls import PlatformSide
         from byok.domain.iam.check.document import PolicyDocumentError
@@ -100,7 +100,7 @@ def merge(
 
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
     """
-    with reported():
+    with exit_on_error():
         from byok.domain.iam.check.document import PolicyDocumentError, decode
         from byok.domain.iam.merge import PolicyMergeError, merge_policy
         from byok.settings import Settings

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from byok.cli.output import console, print_json, reported, say
+from byok.cli.output import console, exit_on_error, print_json, say
 from byok.domain.phases import Phase
 
 
@@ -22,7 +22,7 @@ def status(
     """
     import asyncio
 
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         code = asyncio.run(_status(name, wait=wait, as_json=as_json))
     raise typer.Exit(code)
 
@@ -35,7 +35,7 @@ def list_environments(
     """List environments: those under way first, then the last ended."""
     import asyncio
 
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         asyncio.run(_list(phase, limit, as_json=as_json))
 
 

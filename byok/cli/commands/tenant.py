@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, print_json, reported, say
+from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, exit_on_error, print_json, say
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
@@ -47,7 +47,7 @@ def tenant(
     """
     import asyncio
 
-    with reported(as_json=as_json):
+    with exit_on_error(as_json=as_json):
         options: dict[str, Any] = {
             "role": tenant_role(role_arn, external_id),
             "repoint": repoint,

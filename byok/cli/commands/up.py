@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import FAILED, READY, console, fail, reported, say
+from byok.cli.output import FAILED, READY, console, exit_on_error, fail, say
 
 if TYPE_CHECKING:
     from byok.local.stack import DevStack
@@ -38,7 +38,7 @@ def up(
     """
     import asyncio
 
-    with reported():
+    with exit_on_error():
         from byok.local.ports import Ports
         from byok.local.processes import DevStackError
         from byok.local.stack import DevStack
