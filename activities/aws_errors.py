@@ -1,7 +1,7 @@
 """What an answer of AWS's means: its service, its code, and the row of the one table that decides."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
@@ -18,10 +18,10 @@ _SERVICE: Final = "byok-service"
 
 
 def name_service(client: "BaseClient") -> None:
-    """Have every answer to this client carry the name of its service, which botocore's errors do not say.
+    """Add the service's name to every answer that this client gets: botocore's errors do not carry it.
 
-    An answer without one is not to a client of ours: botocore gets the worker's credentials with clients of its own,
-    by STS among others, before any of our calls.
+    An answer without it went to one of botocore's own clients, which fetch the worker's credentials, from STS among
+    others, before any of our calls.
     """
 
     def note(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
@@ -48,12 +48,10 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
 def rule_for(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
     """The service that answered, as a problem's code begins with it, and the table's row.
 
-    What was not answered to a client of ours concerns the worker's credentials: whatever it says, no customer can do
-    anything about it.
+    An error of one of botocore's own clients is about the worker's credentials: the customer can do nothing about it.
     """
     code, message = code_of(error), message_of(error)
-    answer: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
-    service: str | None = answer.get(_SERVICE)
+    service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
     if service is not None:
         return service, classify(service, code, message, key_arn)
     row = classify("sts", code, message)

@@ -91,6 +91,6 @@ def _claim_on(key_arn: str) -> str:
 
 
 def _named(owner: str, environment_id: str) -> str:
-    """An environment by its id, but for one of another organisation: nobody learns what those are called."""
+    """Name an environment by its id, unless it is another organisation's: its id stays hidden."""
     same = organisation_of(owner) == organisation_of(environment_id)
     return f"environment {owner}" if same else "another environment"

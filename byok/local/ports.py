@@ -11,8 +11,8 @@ from byok.local.processes import DevStackError
 HOST: Final = "127.0.0.1"
 
 _CHOOSABLE: Final = range(20_000, 32_000)
-"""Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections and to whoever binds to
-port 0: one of those may be taken again before the server that it was chosen for has started."""
+"""Below the ephemeral ports of Linux (from 32768) and macOS (from 49152), which the system assigns to outgoing
+connections and to sockets bound to port 0: another process could get such a port before our server starts."""
 
 
 @dataclass(frozen=True)

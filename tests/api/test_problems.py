@@ -77,7 +77,8 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
         while (answer := await up.http.get("/ready")).status_code != HTTPStatus.OK:  # the server has not seen it yet
             assert answer.json()["code"] == "byok.NoWorker"
     assert answer.json()["workers"] == 1
-    assert (await down.http.get("/health")).json()["version"] == __version__
+    health = (await down.http.get("/health")).json()
+    assert (health["status"], health["version"]) == ("ok", __version__)
     answer = await down.http.get("/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "byok.TemporalUnreachable")
     assert answer.headers["retry-after"]

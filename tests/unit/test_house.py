@@ -124,7 +124,7 @@ def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -
         for contract in contracts()
         if contract["type"] == "forbidden" and contract["source_modules"] == [importer]
     ]
-    assert rooms_of_byok() - {"byok.domain", "localaws"} <= forbidden
+    assert rooms_of_byok() - {"byok.domain"} <= forbidden
 
 
 def test_the_local_aws_is_closed_to_every_room() -> None:
@@ -133,7 +133,7 @@ def test_the_local_aws_is_closed_to_every_room() -> None:
         for contract in contracts()
         if contract.get("forbidden_modules") == ["localaws", "moto"]
     ]
-    assert sources == (rooms_of_byok() | {"activities", "workflows"}) - {"localaws"}
+    assert sources == rooms_of_byok() | {"activities", "workflows"}
 
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))

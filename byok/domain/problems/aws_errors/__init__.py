@@ -1,4 +1,4 @@
-"""What AWS's errors mean: one table, a module of rows per service, and nobody else who decides."""
+"""What AWS's errors mean: one table decides, with a module of rules for each service."""
 
 from byok.domain.problems.aws_errors.rule import ErrorRule, Outcome
 from byok.domain.problems.aws_errors.table import OPERATIONS, TABLE, classify
