@@ -52,7 +52,7 @@ def make_bucket(s3: "S3Client", name: str, region: str, tags: dict[str, str]) ->
             raise
 
 
-def is_there(s3: "S3Client", bucket: str) -> bool:
+def bucket_exists(s3: "S3Client", bucket: str) -> bool:
     """Whether there is a bucket of this name that the platform may see."""
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 

@@ -110,13 +110,4 @@ class AwsClients:
             **credentials,
         )
         name_service(made)
-        made.meta.events.register_last("before-call.s3", _send_at_once)
         return made
-
-
-def _send_at_once(params: "dict[str, Any]", **_: object) -> None:
-    """Botocore asks S3 for leave before it sends an object (`Expect: 100-continue`), which takes a round trip for each.
-
-    That saves the sending of what is refused; ours have 64 KiB at the most.
-    """
-    params["headers"].pop("Expect", None)

@@ -9,20 +9,20 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.clients import AwsClients
-from activities.describe_batcher import DescribeBatcher, align_to_interval
+from activities.describe_batcher import DescribeBatcher
 from activities.failures import ActivityContext
 from activities.heartbeat import run_to_completion
 from activities.key_claims import KeyClaims
-from activities.ownership import why_kept
+from activities.ownership import reason_to_keep
 from activities.rds_resources import (
     cluster_resource,
     cluster_settings,
     evidence,
-    expected,
+    expected_evidence,
     find_cluster,
     find_instance,
     find_snapshot,
-    ours,
+    is_tagged,
     writer_resource,
     writer_settings,
 )
@@ -55,8 +55,8 @@ class DatabaseActivities:
     """Everything that is done with RDS.
 
     Attributes:
-        poll: How often it is looked whether something is there.
-        describer: Looks for everybody who waits.
+        poll: How often the status of a database is polled.
+        describer: Describes the databases that are waited for.
     """
 
     clients: AwsClients
@@ -77,13 +77,13 @@ class DatabaseActivities:
         with step.translate_aws_errors():
             claims.take()
             found = find_cluster(rds, task.cluster.identifier)
-        if found is not None and found.get("Status") == DELETING and ours(found, task.environment):
-            raise self._on_its_way_out(step, task.cluster.identifier)
+        if found is not None and found.get("Status") == DELETING and is_tagged(found, task.environment):
+            raise self._still_deleting_error(step, task.cluster.identifier)
         if found is None:
             made = self._create_cluster(step, claims, task)
-            return cluster_resource(_checked(step, made, task), created=True)
+            return cluster_resource(_require_own_cluster(step, made, task), created=True)
         try:
-            return cluster_resource(_checked(step, found, task))
+            return cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
             with step.translate_aws_errors():  # what the environment will not use is free for another one
                 if refusal.type == "byok.NameTaken":
@@ -102,7 +102,7 @@ class DatabaseActivities:
                 `byok.NameTaken` stops; what RDS refuses, as the table says.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
-        await self._available_cluster(step, task)
+        await self._find_available_cluster(step, task)
         return await run_to_completion(lambda: self._adopt_or_make_writer(step, task))
 
     @activity.defn
@@ -113,7 +113,7 @@ class DatabaseActivities:
             ApplicationError: As `ensure_writer` while it waits for the cluster.
         """
         step, name = self._step(task, Phase.AWAITING_DATABASE), task.cluster.writer_identifier
-        found = await self._available(
+        found = await self._find_available(
             step,
             name,
             self.describer.instance(task.environment.region, name),
@@ -137,11 +137,11 @@ class DatabaseActivities:
             missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
             raise step.refuse("byok.VerificationFailed", f"{missing} does not exist any more.", Remedy.UNPROVED)
         # Available counts when it is seen twice: what was waited for may have been the answer of a reader behind.
-        self._must_be_available(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
+        self._require_available(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
         instance = writer.get("DBInstanceStatus", "")
-        self._must_be_available(step, task.cluster.writer_identifier, instance, INSTANCE_PENDING)
+        self._require_available(step, task.cluster.writer_identifier, instance, INSTANCE_PENDING)
         proof = evidence(cluster, writer)
-        step.must_match(task.cluster.identifier, proof, expected(task))
+        step.require_match(task.cluster.identifier, proof, expected_evidence(task))
         return proof
 
     @activity.defn
@@ -182,15 +182,15 @@ class DatabaseActivities:
         with step.translate_aws_errors():
             instances = rds.get_paginator("describe_db_instances").paginate()
             pages = rds.get_paginator("describe_db_clusters").paginate()
-            clusters = [one for page in pages for one in page["DBClusters"] if ours(one, environment)]
+            clusters = [one for page in pages for one in page["DBClusters"] if is_tagged(one, environment)]
             for one in clusters:
-                _must_be_readable(step, one, task.final_snapshot)
+                _require_snapshot_possible(step, one, task.final_snapshot)
             return OwnedResources(
                 instances=tuple(
                     one["DBInstanceIdentifier"]
                     for page in instances
                     for one in page["DBInstances"]
-                    if ours(one, environment)
+                    if is_tagged(one, environment)
                 ),
                 clusters=tuple(one["DBClusterIdentifier"] for one in clusters),
                 final_snapshot=find_snapshot(rds, task.final_snapshot) if task.final_snapshot else None,
@@ -218,13 +218,13 @@ class DatabaseActivities:
         rds, name = self._rds(task), task.cluster.writer_identifier
         with step.translate_aws_errors():
             found = find_instance(rds, name)
-        if found is not None and found.get("DBInstanceStatus") == DELETING and ours(found, task.environment):
-            raise self._on_its_way_out(step, name)
+        if found is not None and found.get("DBInstanceStatus") == DELETING and is_tagged(found, task.environment):
+            raise self._still_deleting_error(step, name)
         if found is None:
             with step.translate_aws_errors():
                 made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
             return writer_resource(made, created=True)
-        if not ours(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
+        if not is_tagged(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
             raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
         return writer_resource(found)
 
@@ -234,13 +234,13 @@ class DatabaseActivities:
         name = task.cluster.writer_identifier
         if found is None:
             return Removal(resource=name, removed=True)
-        why = why_kept(found.get("TagList", []), task.environment, task.phase)
+        why = reason_to_keep(found.get("TagList", []), task.environment, task.phase)
         if why is not None:
             return Removal(resource=name, removed=False, why_kept=why)
         if found.get("DBInstanceStatus") != DELETING:
             with step.translate_aws_errors():
                 self._rds(task).delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
-        raise self._not_ready(step, f"{name} is being deleted.")
+        raise self._not_ready_error(step, f"{name} is being deleted.")
 
     def _delete_cluster(
         self, step: ActivityContext, task: DatabaseRemoval, found: "DBClusterTypeDef | None"
@@ -250,19 +250,19 @@ class DatabaseActivities:
             if found is None:
                 KeyClaims(self.clients.s3(task.environment.region), step).release()
                 return Removal(resource=name, removed=True)
-            why = why_kept(found.get("TagList", []), task.environment, task.phase)
+            why = reason_to_keep(found.get("TagList", []), task.environment, task.phase)
             if why is not None:
                 return Removal(resource=name, removed=False, why_kept=why)
             if found.get("Status") != DELETING:
-                _must_be_readable(step, found, task.final_snapshot)
+                _require_snapshot_possible(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-                rds.delete_db_cluster(DBClusterIdentifier=name, **_last_picture(task.final_snapshot))
-        raise self._not_ready(step, f"{name} is being deleted.")
+                rds.delete_db_cluster(DBClusterIdentifier=name, **_final_snapshot_options(task.final_snapshot))
+        raise self._not_ready_error(step, f"{name} is being deleted.")
 
-    async def _available_cluster(self, step: ActivityContext, task: DatabaseTask) -> "DBClusterTypeDef":
+    async def _find_available_cluster(self, step: ActivityContext, task: DatabaseTask) -> "DBClusterTypeDef":
         name = task.cluster.identifier
-        return await self._available(
+        return await self._find_available(
             step,
             name,
             self.describer.cluster(task.environment.region, name),
@@ -270,7 +270,7 @@ class DatabaseActivities:
             CLUSTER_PENDING,
         )
 
-    async def _available(
+    async def _find_available(
         self,
         step: ActivityContext,
         name: str,
@@ -282,31 +282,31 @@ class DatabaseActivities:
         with step.translate_aws_errors():
             database = await found
         if database is None:
-            raise self._vanished(step, name)
-        self._must_be_available(step, name, status_of(database), pending)
+            raise self._missing_error(step, name)
+        self._require_available(step, name, status_of(database), pending)
         return database
 
-    def _must_be_available(self, step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
+    def _require_available(self, step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
         if status == AVAILABLE:
             return
-        _must_lead_on(step, name, status, pending)
-        raise self._not_ready(step, f"{name} is {status}.")
+        _require_pending(step, name, status, pending)
+        raise self._not_ready_error(step, f"{name} is {status}.")
 
-    def _on_its_way_out(self, step: ActivityContext, name: str) -> ApplicationError:
+    def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
         """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
-        return self._not_ready(step, f"{name} is still being deleted; it is made anew after that.")
+        return self._not_ready_error(step, f"{name} is still being deleted; it is made anew after that.")
 
-    def _not_ready(self, step: ActivityContext, message: str) -> ApplicationError:
-        return step.wait("rds.NotReady", message, align_to_interval(self.poll))
+    def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
+        return step.wait("rds.NotReady", message, self.poll)
 
-    def _vanished(self, step: ActivityContext, name: str) -> ApplicationError:
+    def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SOON)
         return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
 
 
-def _must_lead_on(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
+def _require_pending(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
     """Refuse a status that is neither available nor leads there by itself."""
     if status == AVAILABLE or status in pending:
         return
@@ -316,26 +316,26 @@ def _must_lead_on(step: ActivityContext, name: str, status: str, pending: frozen
     raise step.refuse(f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR)
 
 
-def _must_be_readable(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
+def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
     if final_snapshot is not None and found.get("Status", "") in KEY_LOST:
         message = f"{found['DBClusterIdentifier']} is {found['Status']}: no final snapshot can be taken of it."
         raise step.refuse(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
 
-def _last_picture(final_snapshot: str | None) -> dict[str, Any]:
+def _final_snapshot_options(final_snapshot: str | None) -> dict[str, Any]:
     if final_snapshot is None:
         return {"SkipFinalSnapshot": True}
     return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
 
 
-def _checked(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
+def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
     """The cluster, if it is this environment's and on its key; by tag and key, and never by name alone.
 
     Since February 2026 a cluster without a key of its own is encrypted with one of AWS's, and says StorageEncrypted
     false and `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     name, environment = task.cluster.identifier, task.environment
-    if not ours(found, environment):
+    if not is_tagged(found, environment):
         raise step.refuse("byok.NameTaken", f"The cluster {name} is not this environment's.", Remedy.NAME_TAKEN)
     on = (found.get("StorageEncrypted"), found.get("StorageEncryptionType"), found.get("KmsKeyId"))
     if on != (True, "sse-kms", environment.rds_key_arn):

@@ -85,7 +85,7 @@ class ActivityContext:
         try:
             yield
         except ClientError as error:
-            raise self._answered(error) from error
+            raise self._failure_of_answer(error) from error
         except (ConnectionError, ConnectionClosedError, HTTPClientError) as error:
             code = f"network.{type(error).__name__}"
             raise _failure(self.problem(code, str(error), Remedy.WAIT), retry=True) from error
@@ -105,7 +105,7 @@ class ActivityContext:
         why = self.problem(code, message, Remedy.WAIT)
         return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
 
-    def must_match(self, name: str, found: BaseModel, expected: dict[str, object]) -> None:
+    def require_match(self, name: str, found: BaseModel, expected: dict[str, object]) -> None:
         """Compare what AWS reports with what was asked for (contract 98).
 
         Args:
@@ -147,7 +147,7 @@ class ActivityContext:
             request_id=request_id,
         )
 
-    def _answered(self, error: ClientError) -> ApplicationError:
+    def _failure_of_answer(self, error: ClientError) -> ApplicationError:
         service, row = rule_for(error, self.environment.key_arn(self.key))
         code = code_of(error)
         message = message_of(error) or f"{service} answered {code} and gave no reason."
@@ -162,10 +162,10 @@ class ActivityContext:
         if row.outcome is Outcome.STOP:
             return _failure(why)
         if row.outcome is Outcome.STOP_AFTER_GRACE:
-            return self._ambiguous(why)
+            return self._retry_within_grace(why)
         return _failure(why, retry=True)
 
-    def _ambiguous(self, why: Problem) -> ApplicationError:
+    def _retry_within_grace(self, why: Problem) -> ApplicationError:
         """A refusal that a policy on its way would explain: tried again until the grace is over (D14).
 
         The grace begins with the first such refusal and not with the activity: a worker that comes late, or a throttle

@@ -40,8 +40,6 @@ def save_for_retry(name: str, value: str) -> None:
     """Leave something to the attempts that follow this one."""
     notes = _notes()
     notes[name] = value
-    if activity.info().is_local:
-        return  # it has neither beats nor a next attempt
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
         # At once: an attempt that fails now ends before anything else that waits for the loop.

@@ -41,7 +41,9 @@ class KeyClaims:
             if owner != self._environment.environment_id:
                 arn = self._environment.key_arn(which)
                 step = ActivityContext(self._environment, self.step.vendor, self.step.phase, which)
-                message = f"{arn} is the {which.key_name} of {_named(owner, self._environment.environment_id)}."
+                message = (
+                    f"{arn} is the {which.key_name} of {_describe_owner(owner, self._environment.environment_id)}."
+                )
                 raise step.refuse("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release(self) -> None:
@@ -90,7 +92,7 @@ def _claim_on(key_arn: str) -> str:
     return f"{_CLAIMS}{arn.account}/{arn.key_id}"
 
 
-def _named(owner: str, environment_id: str) -> str:
+def _describe_owner(owner: str, environment_id: str) -> str:
     """Name an environment by its id, unless it is another organisation's: its id stays hidden."""
     same = organisation_of(owner) == organisation_of(environment_id)
     return f"environment {owner}" if same else "another environment"

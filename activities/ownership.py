@@ -12,7 +12,7 @@ def is_ours(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool
     return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
 
 
-def why_kept(tags: Iterable[Mapping[str, Any]], environment: Environment, phase: Phase) -> str | None:
+def reason_to_keep(tags: Iterable[Mapping[str, Any]], environment: Environment, phase: Phase) -> str | None:
     """Why a resource is not to be removed, None where it is.
 
     A rollback undoes its own run alone: what an earlier one made may have been handed over since.

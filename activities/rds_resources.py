@@ -46,7 +46,7 @@ def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
     )
 
 
-def ours(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
+def is_tagged(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
     """Whether it bears the environment's tag."""
     return is_ours(found.get("TagList", []), environment)
 
@@ -154,7 +154,7 @@ def evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> Databa
     )
 
 
-def expected(task: DatabaseTask) -> dict[str, object]:
+def expected_evidence(task: DatabaseTask) -> dict[str, object]:
     """What the evidence has to say."""
     settings = task.cluster.settings
     return {

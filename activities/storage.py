@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from activities.aws_errors import none_if_absent
 from activities.bucket_settings import (
     bucket_arn,
+    bucket_exists,
     default_encryption,
-    is_there,
     make_bucket,
     settings,
     tags_of,
@@ -23,7 +23,7 @@ from activities.bucket_settings import (
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, with_partial_result
 from activities.key_claims import KeyClaims
-from activities.ownership import is_ours, why_kept
+from activities.ownership import is_ours, reason_to_keep
 from byok.domain.arns import KeyPurpose, is_key_arn
 from byok.domain.blueprint import InitialObject
 from byok.domain.models import (
@@ -71,11 +71,11 @@ class StorageActivities:
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.translate_aws_errors():
-            made = not is_there(s3, task.bucket.name)
+            made = not bucket_exists(s3, task.bucket.name)
             if made:
                 make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
             else:
-                _must_be_ours(s3, step, task)
+                _require_own(s3, step, task)
         written: list[str] = []
         try:
             with step.translate_aws_errors():
@@ -83,7 +83,7 @@ class StorageActivities:
                     if made or not setting.is_set(s3, task.bucket.name):
                         setting.put(s3, task.bucket.name)
                 for item in task.bucket.objects:
-                    _must_be_written(s3, task, item, empty=made)
+                    _require_writable(s3, task, item, empty=made)
                     written.append(item.key)
         except ApplicationError as refusal:
             raise with_partial_result(refusal, _resource(task, created=made, objects=written)) from refusal
@@ -98,9 +98,9 @@ class StorageActivities:
         step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
         with step.translate_aws_errors():
             found = _evidence(self._s3(environment), bucket)
-        step.must_match(bucket.name, found, {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True})
+        step.require_match(bucket.name, found, {"algorithm": "aws:kms", "key_arn": key, "bucket_key_enabled": True})
         for item in found.objects:
-            step.must_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
+            step.require_match(f"{bucket.name}/{item.key}", item, {"algorithm": "aws:kms", "key_arn": key})
         return found
 
     @activity.defn(no_thread_cancel_exception=True)
@@ -113,9 +113,9 @@ class StorageActivities:
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
         with step.translate_aws_errors():
-            if not is_there(s3, name):
+            if not bucket_exists(s3, name):
                 return Removal(resource=name, removed=True)
-            why = why_kept(tags_of(s3, name), task.environment, task.phase)
+            why = reason_to_keep(tags_of(s3, name), task.environment, task.phase)
             if why is not None:
                 return Removal(resource=name, removed=False, why_kept=why)
             written, foreign = _contents(s3, task)
@@ -183,7 +183,7 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
     return written, list(foreign)
 
 
-def _must_be_ours(s3: "S3Client", step: ActivityContext, task: StorageTask) -> None:
+def _require_own(s3: "S3Client", step: ActivityContext, task: StorageTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
     if not is_ours(tags_of(s3, name), task.environment):
@@ -213,7 +213,7 @@ def _checksum(item: InitialObject) -> str:
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 
 
-def _must_be_written(s3: "S3Client", task: StorageTask, item: InitialObject, *, empty: bool = False) -> None:
+def _require_writable(s3: "S3Client", task: StorageTask, item: InitialObject, *, empty: bool = False) -> None:
     """Write an object where it is not there yet, and read it.
 
     Reading takes another permission than writing: without it the services could not start.

@@ -17,7 +17,7 @@ from activities.bucket_settings import default_encryption, tags_of
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
 from activities.ownership import is_ours
-from activities.rds_resources import find_cluster, ours
+from activities.rds_resources import find_cluster, is_tagged
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment, EnvironmentCheck, KeyLabels, KeyTenant, Problem, TenantTask
 from byok.domain.phases import AliasState, Phase, RequestKind
@@ -57,19 +57,21 @@ class TenantActivities:
         with step.translate_aws_errors():
             plan = plan_cluster(environment.environment_id, self.platform)
             cluster = find_cluster(self.clients.rds(environment.region), plan.identifier)
-            if cluster is None or not ours(cluster, environment):
-                return _not_there(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
+            if cluster is None or not is_tagged(cluster, environment):
+                return _missing_findings(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
             on = {plan.identifier: cluster.get("KmsKeyId")}
-        findings = _other_keys(step, on)
+        findings = _other_key_findings(step, on)
         step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
         with step.translate_aws_errors():
             s3 = self.clients.s3(environment.region)
             buckets = plan_buckets(environment.environment_id, environment.region, self.platform)
             names = [one.name for one in buckets if is_ours(tags_of(s3, one.name), environment)]
             if not names:
-                return _not_there(step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}")
+                return _missing_findings(
+                    step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}"
+                )
             on = {name: default_encryption(s3, name)[1] for name in names}
-        return EnvironmentCheck(findings=(*_other_keys(step, on), *findings))
+        return EnvironmentCheck(findings=(*_other_key_findings(step, on), *findings))
 
     @activity.defn(no_thread_cancel_exception=True)
     def reconcile_key(self, task: TenantTask) -> KeyTenant:
@@ -87,7 +89,7 @@ class TenantActivities:
             session = f"byok-{task.environment.environment_id}"
             kms = self.clients.kms_as(task.role, task.environment.region, session)
             present = _aliases_of(kms, marks)
-            state, points_at = _settle_alias(kms, step, task, present)
+            state, points_at = _reconcile_alias(kms, step, task, present)
             tags = _NOTHING if state is AliasState.CONFLICT else _write_tags(kms, marks)
         return KeyTenant(
             key=marks.key,
@@ -95,7 +97,9 @@ class TenantActivities:
             alias=marks.alias,
             alias_state=state,
             points_at=points_at,
-            remediation=_what_to_do(step, marks, points_at) if points_at and state is AliasState.CONFLICT else None,
+            remediation=_alias_remediation(step, marks, points_at)
+            if points_at and state is AliasState.CONFLICT
+            else None,
             tags_written=tuple(tags.missing),
             tags_replaced=tags.replaced,
             other_aliases=tuple(
@@ -107,12 +111,12 @@ class TenantActivities:
         return ActivityContext(environment, self.platform.vendor, Phase.RECONCILING_TENANT, key, request_kind)
 
 
-def _not_there(step: ActivityContext, why: str) -> EnvironmentCheck:
+def _missing_findings(step: ActivityContext, why: str) -> EnvironmentCheck:
     message = f"There is no environment {step.environment.environment_id} to give a name to: {why}."
     return EnvironmentCheck(findings=(step.problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),))
 
 
-def _other_keys(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
+def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
     """A finding where something of the environment is encrypted with another key than the one that was named."""
     key = step.environment.key_arn(step.key)
     others = [f"{name} is encrypted with {used or 'no key of a customer'}" for name, used in on.items() if used != key]
@@ -122,13 +126,13 @@ def _other_keys(step: ActivityContext, on: dict[str, str | None]) -> tuple[Probl
     return (step.problem("byok.NotThisEnvironmentsKeys", message, Remedy.NOT_THESE_KEYS, customer_key=True),)
 
 
-def _what_to_do(step: ActivityContext, marks: KeyLabels, points_at: str) -> str:
+def _alias_remediation(step: ActivityContext, marks: KeyLabels, points_at: str) -> str:
     ask_again = f"byok tenant {step.environment.environment_id} {shlex.quote(marks.tenant)}"
-    within_reach = points_at in _pair(step.environment)
+    within_reach = points_at in _key_ids(step.environment)
     return alias_remediation(step.subject, marks.alias, points_at, ask_again, within_reach=within_reach)
 
 
-def _pair(environment: Environment) -> set[str]:
+def _key_ids(environment: Environment) -> set[str]:
     return {parse_key_arn(environment.key_arn(which)).key_id for which in KeyPurpose}
 
 
@@ -137,7 +141,7 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
     return [alias["AliasName"] for page in pages for alias in page["Aliases"]]
 
 
-def _settle_alias(
+def _reconcile_alias(
     kms: "KMSClient", step: ActivityContext, task: TenantTask, present: list[str]
 ) -> tuple[AliasState, str | None]:
     """What became of the alias, and where it points, or pointed before, if that is not this key."""
@@ -151,17 +155,17 @@ def _settle_alias(
             raise
     else:
         return AliasState.CREATED, None
-    points_at = _target(kms, marks.alias)
+    points_at = _alias_target(kms, marks.alias)
     if points_at is None:
         raise step.wait("kms.AliasInMotion", f"{marks.alias} exists, and no key is told for it yet.", _LOOK_AGAIN)
     # In place: an earlier attempt whose answer was lost has made it, and the key's own list did not show it yet.
-    state = alias_outcome(points_at, key_id, _pair(task.environment), repoint=task.repoint)
+    state = alias_outcome(points_at, key_id, _key_ids(task.environment), repoint=task.repoint)
     if state is AliasState.REPOINTED:
         kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
     return state, None if state is AliasState.IN_PLACE else points_at
 
 
-def _target(kms: "KMSClient", alias: str) -> str | None:
+def _alias_target(kms: "KMSClient", alias: str) -> str | None:
     """The key id that an alias points at.
 
     None where it is gone again, or where the list is behind. AWS's own aliases may have no key (KMS, AliasListEntry).

@@ -26,7 +26,7 @@ class Asking:
     _next: Iterator[tuple[str, str]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._next = iter(self.pairs if self.pairs is not None else iter(_made_up, None))
+        self._next = iter(self.pairs if self.pairs is not None else iter(_invent_keys, None))
 
     @classmethod
     def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
@@ -44,7 +44,7 @@ class Asking:
         return ProvisionRequest(environment_id=name, region=REGION, s3_key_arn=s3, rds_key_arn=rds)
 
 
-def _made_up() -> tuple[str, str]:
+def _invent_keys() -> tuple[str, str]:
     return _key(), _key()
 
 

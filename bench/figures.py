@@ -24,7 +24,7 @@ class Spread:
         return cls(min(figures), statistics.median(figures), max(figures))
 
     def __str__(self) -> str:
-        return " / ".join(rounded(figure) for figure in (self.least, self.median, self.most))
+        return " / ".join(round_figure(figure) for figure in (self.least, self.median, self.most))
 
 
 def ratios(figures: Sequence[float], of: Sequence[float]) -> Spread:
@@ -38,7 +38,7 @@ def percentile(figures: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def rounded(figure: float) -> str:
+def round_figure(figure: float) -> str:
     """A figure with as many digits as mean something."""
     if figure == 0:
         return "0"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.figures import Spread, ratios, rounded
+from bench.figures import Spread, ratios, round_figure
 from bench.results import Results
 
 BEST_PEER = 7.4
@@ -32,7 +32,7 @@ class Mark:
 def at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Mark:
     """A mark that is not to be exceeded."""
     middle = found.median if isinstance(found, Spread) else found
-    shown = str(found) if isinstance(found, Spread) else rounded(found)
+    shown = str(found) if isinstance(found, Spread) else round_figure(found)
     return Mark(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
 
 
@@ -43,20 +43,17 @@ def at_least(what: str, limit: float, found: Spread) -> Mark:
 
 def marks(results: Results) -> Iterator[Mark]:
     """All that can be said from what was measured."""
-    yield from _one(results)
-    yield from _many(results)
+    yield from _one_environment(results)
+    yield from _many_environments(results)
     yield from _waiting(results)
     if results.interruptions is not None:
         yield at_most("seconds from a refusal to STOPPED", 1, Spread.of(results.interruptions.refusals))
-        for where, crashes in (
-            ("", results.interruptions.crashes),
-            (", within the proof", results.interruptions.crashes_in_proof),
-        ):
-            yield at_most(f"seconds from kill -9{where} to another worker's call", 10, Spread.of(crashes))
+        crashes = Spread.of(results.interruptions.crashes)
+        yield at_most("seconds from kill -9 to another worker's call", 10, crashes)
     yield from _costs(results)
 
 
-def _one(results: Results) -> Iterator[Mark]:
+def _one_environment(results: Results) -> Iterator[Mark]:
     one = results.one
     if one is None:
         return
@@ -65,7 +62,7 @@ def _one(results: Results) -> Iterator[Mark]:
     yield at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
 
 
-def _many(results: Results) -> Iterator[Mark]:
+def _many_environments(results: Results) -> Iterator[Mark]:
     ours, floor, on_one = (results.turns(kind, 50) for kind in ("byok", "floor", "floor, on one core"))
     if not ours or not floor:
         return

@@ -122,14 +122,14 @@ def _database(plan: EnvironmentPlan) -> DatabaseTask:
     return DatabaseTask(environment=plan.environment, cluster=plan.cluster)
 
 
-async def _connected() -> Client:
+async def _connect() -> Client:
     config = ClientConfig.load_client_connect_config()
     return await Client.connect(**config, data_converter=pydantic_data_converter)
 
 
 async def work(*, clients_once: bool) -> None:
     """Take work until the process is ended."""
-    client = await _connected()
+    client = await _connect()
     making = threading.Lock()  # the default session is not safe to make clients with in several threads
 
     def new(service: str) -> Any:
@@ -158,10 +158,10 @@ async def work(*, clients_once: bool) -> None:
 
 async def make(asking: Asking, environments: int, concurrency: int) -> None:
     """Make one to warm up, then all."""
-    client, turn = await _connected(), asyncio.Semaphore(concurrency)
+    client, turn = await _connect(), asyncio.Semaphore(concurrency)
     platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(Settings().blueprint))
 
-    async def one() -> float:
+    async def run_one() -> float:
         async with turn:
             plan = plan_environment(asking.request("plain"), platform, datetime.now(UTC), "")
             began = time.perf_counter()
@@ -170,9 +170,9 @@ async def make(asking: Asking, environments: int, concurrency: int) -> None:
             )
             return time.perf_counter() - began
 
-    await one()
+    await run_one()
     clock = Clock()
-    print(clock.run(await asyncio.gather(*(one() for _ in range(environments)))).model_dump_json())
+    print(clock.run(await asyncio.gather(*(run_one() for _ in range(environments)))).model_dump_json())
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.figures import Spread, ratios, rounded
+from bench.figures import Spread, ratios, round_figure
 from bench.marks import marks
 from bench.measures.many import KINDS, Throughput
 from bench.results import Results
@@ -50,7 +50,7 @@ def _parts(results: Results) -> Iterator[Iterable[str]]:
     yield from _section("Marks", ("mark", "limit", "measured", "reached"), _marks(results))
     if results.one is not None:
         yield from _section(
-            "One environment, on the local AWS", ("", "seconds", "over the parallel floor"), _one(results)
+            "One environment, on the local AWS", ("", "seconds", "over the parallel floor"), _one_environment(results)
         )
     if results.many:
         costs = ("CPU ms each", "client", "worker", "Temporal", "MiB worker")
@@ -78,7 +78,6 @@ def _interruptions(results: Results) -> Iterator[Sequence[str]]:
     assert found is not None
     yield "from AWS's refusal of a write to a status that says STOPPED", str(Spread.of(found.refusals))
     yield "from kill -9 of the worker in the midst of a call to another worker's call", str(Spread.of(found.crashes))
-    yield "the same within the proof, which no heartbeat covers", str(Spread.of(found.crashes_in_proof))
 
 
 def _marks(results: Results) -> Iterator[Sequence[str]]:
@@ -86,7 +85,7 @@ def _marks(results: Results) -> Iterator[Sequence[str]]:
         yield mark.what, mark.limit, mark.shown, "yes" if mark.reached else "**no**"
 
 
-def _one(results: Results) -> Iterator[Sequence[str]]:
+def _one_environment(results: Results) -> Iterator[Sequence[str]]:
     one = results.one
     assert one is not None
     for name, seconds in (
@@ -129,15 +128,15 @@ def _waiting(results: Results) -> Iterator[Sequence[str]]:
     for one in results.waiting:
         yield (
             f"{one.environments:,}",
-            rounded(one.memory),
-            rounded(one.memory - one.idle_memory),
-            rounded(one.temporal_memory),
+            round_figure(one.memory),
+            round_figure(one.memory - one.idle_memory),
+            round_figure(one.temporal_memory),
             f"{one.worker_cpu:.1f} %",
             f"{one.temporal_cpu:.1f} %",
             f"{one.attempts_running} of {one.looked_at}",
-            rounded(one.cluster_calls),
-            rounded(one.instance_calls),
-            rounded(one.start_seconds),
+            round_figure(one.cluster_calls),
+            round_figure(one.instance_calls),
+            round_figure(one.start_seconds),
         )
 
 
@@ -151,4 +150,4 @@ def _costs(results: Results) -> Iterator[Sequence[str]]:
             round(cost.history_bytes / 1024),
             cost.actions,
         )
-        yield (*map(str, numbers), rounded(cost.seconds))
+        yield (*map(str, numbers), round_figure(cost.seconds))

@@ -50,7 +50,7 @@ class Clock:
         )
 
 
-async def timed(work: Callable[[], Awaitable[object]]) -> float:
+async def measure_seconds(work: Callable[[], Awaitable[object]]) -> float:
     """Seconds that something takes."""
     began = time.perf_counter()
     await work()

@@ -123,14 +123,14 @@ def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str])
         for commit in commits if number % 2 else reversed(commits):
             folder = Path(tempfile.mkdtemp(prefix="byok-waits-"))
             try:
-                for part, seconds, cpu in _one(commit, folder, parts):
+                for part, seconds, cpu in _measure_parts(commit, folder, parts):
                     now = f"{datetime.now(UTC):%Y-%m-%d}"
                     yield Figure(part, commit, number, seconds, cpu, now, _machine())
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _one(commit: str, folder: Path, parts: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+def _measure_parts(commit: str, folder: Path, parts: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     if DEMO in parts:
         fresh = Checkout(commit, folder / "demo")
         yield DEMO, *fresh.run("make demo")

@@ -20,7 +20,7 @@ from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.polling import PollingWorker
-from byok.service.versions import how_to_make_current
+from byok.service.versions import set_current_command
 from byok.settings import Settings
 
 _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
@@ -105,7 +105,7 @@ async def _workers(service: EnvironmentService) -> Check:
     current = (
         f"build {routing.current.build_id} is the current one" if routing.current else "no build is the current one"
     )
-    return Check("workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=how_to_make_current(workers))
+    return Check("workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=set_current_command(workers))
 
 
 def _with_build(worker: PollingWorker) -> str:

@@ -87,7 +87,7 @@ class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
         except ValidationError as error:
             if not self._of_workflow:
                 raise
-            raise invalid_input(*_explained(error)) from None
+            raise invalid_input(*_format_validation_error(error)) from None
 
 
 _CONVERTERS: Final = tuple(
@@ -231,7 +231,7 @@ def _with_shared_modules(runner: WorkflowRunner | None) -> WorkflowRunner:
     return replace(runner, restrictions=runner.restrictions.with_passthrough_modules(*_SHARED_WITH_WORKFLOWS))
 
 
-def _explained(error: ValidationError) -> tuple[str, list[dict[str, str]]]:
+def _format_validation_error(error: ValidationError) -> tuple[str, list[dict[str, str]]]:
     faults = [
         {"field": ".".join(map(str, fault["loc"])) or "input", "message": fault["msg"], "kind": fault["type"]}
         for fault in error.errors(include_url=False, include_context=False, include_input=False)

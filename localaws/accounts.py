@@ -86,7 +86,7 @@ def platform_role_policy() -> dict[str, Any]:
     }
 
 
-def found_accounts() -> None:
+def create_platform_role() -> None:
     """Make the platform's role as it is on a fresh start."""
     trust = {
         "Version": "2012-10-17",

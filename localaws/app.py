@@ -11,7 +11,7 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from localaws import faults, recorder, s3, sts
-from localaws.accounts import caller_of, found_accounts, has_expired
+from localaws.accounts import caller_of, create_platform_role, has_expired
 from localaws.call import Answer, AwsError, Call, Handler
 from localaws.cloudformation import operations as cloudformation
 from localaws.control import PREFIX, Control
@@ -43,7 +43,7 @@ class LocalAws:
         self._control = Control(self.reset, health if health is not None else {})
         s3.silence_moto()
         if not WORLD.roles:
-            found_accounts()
+            create_platform_role()
 
     def reset(self) -> None:
         """Everything as on a fresh start; the times that were set stay."""
@@ -53,7 +53,7 @@ class LocalAws:
             fresh = World(database_seconds=WORLD.database_seconds, propagation_seconds=WORLD.propagation_seconds)
             WORLD.__dict__.update(fresh.__dict__)
             s3_backends.reset()
-            found_accounts()
+            create_platform_role()
             faults.clear()
             recorder.forget()
 
@@ -79,13 +79,13 @@ class LocalAws:
         request_id = new_request_id(service)
         head = environ["REQUEST_METHOD"] == "HEAD"
         try:
-            call = self._decoded(environ, body, service, request_id)
+            call = self._decode(environ, body, service, request_id)
         except AwsError as error:
             return refusal(service, error, request_id, head=head)
         outcome, lose_answer = "ok", False
         try:
             with faults.struck(call) as fault, self._lock:
-                answer = self._carried_out(call)
+                answer = self._carry_out(call)
             lose_answer = faults.after(fault, call)
         except AwsError as error:
             outcome = error.code
@@ -103,7 +103,7 @@ class LocalAws:
             raise faults.ConnectionCut
         return answer
 
-    def _decoded(self, environ: dict[str, Any], body: bytes, service: str, request_id: str) -> Call:
+    def _decode(self, environ: dict[str, Any], body: bytes, service: str, request_id: str) -> Call:
         scope = scope_of(environ)
         if service not in SERVICES:
             raise AwsError("NotImplemented", f"The local AWS models {', '.join(SERVICES)}, and not {service}.", 501)
@@ -121,7 +121,7 @@ class LocalAws:
         params = params_of(service, operation, environ, body)
         return Call(service, operation, params, caller, scope.region, request_id, environ, body)
 
-    def _carried_out(self, call: Call) -> Answer:
+    def _carry_out(self, call: Call) -> Answer:
         if call.service != "s3":
             return output(call, HANDLERS[call.service][call.operation](call))
         s3.check(call)

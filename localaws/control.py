@@ -74,7 +74,7 @@ class Control:
         return {"status": "ok", "services": list(SERVICES), **self.health}
 
     def _get_calls(self, _: object) -> dict[str, Any]:
-        return recorder.recorded()
+        return recorder.as_json()
 
     def _delete_calls(self, _: object) -> dict[str, Any]:
         recorder.forget()
@@ -93,7 +93,7 @@ class Control:
         return {}
 
     def _get_held(self, _: object) -> dict[str, Any]:
-        return {"held": [asdict(one) for one in faults.held()]}
+        return {"held": [asdict(one) for one in faults.held_calls()]}
 
     def _delete_held(self, _: object) -> dict[str, Any]:
         faults.let_go()

@@ -146,7 +146,7 @@ def waiting() -> list[Fault]:
         return list(_FAULTS)
 
 
-def held() -> list[Held]:
+def held_calls() -> list[Held]:
     """The calls that are held."""
     with _LOCK:
         return list(_HELD.values())

@@ -57,7 +57,7 @@ def record(call: Call, outcome: str) -> None:
         )
 
 
-def recorded() -> dict[str, Any]:
+def as_json() -> dict[str, Any]:
     """Every call that is remembered, and how many are not any more."""
     with _LOCK:
         return {"calls": [asdict(call) for call in _CALLS], "dropped": max(0, _COUNT[0] - len(_CALLS))}

@@ -73,21 +73,21 @@ def _set(index: int, path: str, value: Any) -> Change:
         *way, last = path.split("/")
         for step in way:
             part = part[step]
-        part[last] = _filled(value, place)
+        part[last] = _fill(value, place)
         return ours
 
     return change
 
 
-def _filled(value: Any, place: Place) -> Any:
+def _fill(value: Any, place: Place) -> Any:
     if isinstance(value, str):
         names = {"{customer}": place.customer, "{platform}": account_of(place.role), "{region}": place.region}
         for name, text in {**names, "{role}": place.role}.items():
             value = value.replace(name, text)
         return value
     if isinstance(value, list):
-        return [_filled(item, place) for item in value]
-    return {key: _filled(item, place) for key, item in value.items()} if isinstance(value, dict) else value
+        return [_fill(item, place) for item in value]
+    return {key: _fill(item, place) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _without(index: int, path: str) -> Change:
@@ -120,7 +120,7 @@ def _of_region(region: str) -> Change:
 
 
 def _with(statement: Statement) -> Change:
-    return lambda ours, place: [*ours, _filled(statement, place)]
+    return lambda ours, place: [*ours, _fill(statement, place)]
 
 
 def _of_the_other_key(ours: Statements, place: Place) -> Statements:
@@ -138,7 +138,7 @@ def _for_everybody(place: Place, condition: dict[str, Any]) -> Statement:
         "Principal": {"AWS": "*"},
         "Action": "kms:*",
         "Resource": "*",
-        "Condition": _filled(condition, place),
+        "Condition": _fill(condition, place),
     }
 
 

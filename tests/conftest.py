@@ -19,6 +19,22 @@ hypothesis.settings.register_profile("byok", deadline=None)
 hypothesis.settings.load_profile("byok")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The servers under test."""
+    group = parser.getgroup("byok", "servers under test")
+    group.addoption(
+        "--temporal",
+        metavar="ADDRESS",
+        help="run workflows on this Temporal server (namespace default) and not on one with a virtual clock",
+    )
+    group.addoption(
+        "--aws",
+        choices=["local", "real"],
+        default="local",
+        help="real: ask AWS itself in tests/localaws/*_recorded.py, with the profiles platform and byok",
+    )
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: the tests of real processes wait more than they compute."""
     return (os.cpu_count() or 1) + 1

@@ -77,7 +77,7 @@ def _replica_of_other_region(aws: Aws, which: KeyPurpose) -> str:
     return arn
 
 
-def _disabled(aws: Aws, which: KeyPurpose) -> str:
+def _disable(aws: Aws, which: KeyPurpose) -> str:
     arn = good(aws, which)
     aws.customer("kms").disable_key(KeyId=arn)
     return arn
@@ -151,7 +151,7 @@ BREAKAGES: Final = (
         "arn.ReplicaOfOtherRegion",
         words="multi-Region",
     ),
-    Breakage("disabled", _disabled, "s3.KMS.DisabledException", words="isabled", definite=True),
+    Breakage("disabled", _disable, "s3.KMS.DisabledException", words="isabled", definite=True),
     Breakage("pending deletion", _pending_deletion, "s3.KMS.KMSInvalidStateException", definite=True),
     Breakage("pending import", _pending_import, "s3.KMS.KMSInvalidStateException", definite=True),
     Breakage("RSA", _rsa, "s3.KMS.InvalidKeyUsageException", definite=True),

@@ -76,14 +76,6 @@ AWAIT_WRITER: Final = ActivityConfig(
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 
-LOOK_AT_ONCE: Final = LocalActivityConfig(
-    # It fits into one workflow task of 8 s, which the SDK would have to renew after four fifths of them. What AWS
-    # answers later than that is read by a step.
-    start_to_close_timeout=timedelta(seconds=5),
-    schedule_to_close_timeout=timedelta(seconds=6),
-    retry_policy=RetryPolicy(maximum_attempts=1),
-)
-
 READ_BACK: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=timedelta(minutes=15),

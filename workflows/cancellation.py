@@ -26,7 +26,7 @@ async def shield_until_done(write: ActivityHandle[_T]) -> _T:
         return await write
 
 
-async def end(branches: Sequence[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
     """Tell branches to end, and wait until each has: it begins nothing more, and what it has begun is settled.
 
     It belongs behind `except asyncio.CancelledError`, never into `finally`: a worker that drops a workflow from its

@@ -47,7 +47,7 @@ class DeleteEnvironment:
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
-        self._record = ProgressRecord(_provisioned_as(request))
+        self._record = ProgressRecord(_as_provision_request(request))
         self._record.enter(Phase.DELETING)
         self._final_snapshot = _snapshot_name(request) if request.final_snapshot else None
         plan: EnvironmentPlan | None = None
@@ -62,7 +62,7 @@ class DeleteEnvironment:
                 final_snapshot=self._final_snapshot if before.clusters else None,
             )
             after = await self._list(plan)
-            self._must_be_gone(left, after)
+            self._require_gone(left, after)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error, plan) from error
         deletion = Deletion(
@@ -88,7 +88,7 @@ class DeleteEnvironment:
         storage = await workflow.execute_activity_method(StorageActivities.list_buckets, plan.environment, **READ_BACK)
         return databases.model_copy(update={"buckets": storage.buckets})
 
-    def _must_be_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
+    def _require_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
         """See that nothing is left (contract 98, of the end).
 
         Raises:
@@ -96,12 +96,12 @@ class DeleteEnvironment:
         """
         told = {item.name for item in left}
         untold = (f"{name}: AWS still lists it" for name in after.names if name not in told)
-        self._left_behind = (*(item.what for item in left), *untold)
+        self._left_behind = (*(item.description for item in left), *untold)
         problems = [item.problem for item in left if item.problem is not None]
         if problems or self._left_behind:
-            raise PhaseStoppedError(problems or [self._left()])
+            raise PhaseStoppedError(problems or [self._leftover_problem()])
 
-    def _left(self) -> Problem:
+    def _leftover_problem(self) -> Problem:
         subject = RemedyContext(self._request.region, None, VendorProfile(), request_kind=RequestKind.DELETION)
         message = f"{len(self._left_behind)} of it is left: {'; '.join(self._left_behind)}."
         return problem("byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now())
@@ -119,7 +119,7 @@ class DeleteEnvironment:
         return end_of_workflow(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 
-def _provisioned_as(request: DeleteRequest) -> ProvisionRequest:
+def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
     """What a status shows of the environment."""
     return ProvisionRequest(
         environment_id=request.environment_id,

@@ -20,7 +20,7 @@ from workflows.cancellation import is_cancelling
 
 _Made = TypeVar("_Made", bound=Record)
 
-_UNDERTAKINGS: Final = {TenantRequest: RequestKind.TENANT, DeleteRequest: RequestKind.DELETION}
+_REQUEST_KINDS: Final = {TenantRequest: RequestKind.TENANT, DeleteRequest: RequestKind.DELETION}
 
 
 class PhaseStoppedError(Exception):
@@ -43,15 +43,15 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
         at: The workflow's time; likewise.
     """
     if is_cancellation(error):
-        return _own("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
+        return _own_problem("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
     cause = error.__cause__
     while cause is not None:
         if isinstance(cause, ApplicationError):
-            return _carried(cause, Problem) or _own(
+            return _detail_of(cause, Problem) or _own_problem(
                 f"worker.{cause.type or 'Error'}", str(cause), Remedy.PLATFORM_OPERATOR, request, phase, at
             )
         cause = cause.__cause__
-    return _own("worker.Timeout", _ran_out_of_time(error), Remedy.WAIT, request, phase, at)
+    return _own_problem("worker.Timeout", _timeout_message(error), Remedy.WAIT, request, phase, at)
 
 
 def problems_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
@@ -77,10 +77,10 @@ def is_final(error: BaseException) -> bool:
 
 def partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
     """What a failed activity had made by then, None where it does not say."""
-    return _carried(error.__cause__, kind)
+    return _detail_of(error.__cause__, kind)
 
 
-def _carried(error: BaseException | None, kind: type[_Made]) -> _Made | None:
+def _detail_of(error: BaseException | None, kind: type[_Made]) -> _Made | None:
     """What a failure has among its details."""
     for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
@@ -88,13 +88,15 @@ def _carried(error: BaseException | None, kind: type[_Made]) -> _Made | None:
     return None
 
 
-def _own(code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    request_kind = _UNDERTAKINGS.get(type(request), RequestKind.ENVIRONMENT)
+def _own_problem(
+    code: str, message: str, remedy: Remedy, request: CheckKeysRequest, phase: Phase, at: datetime
+) -> Problem:
+    request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
     subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind)
     return problem(code, message, remedy, subject, phase=phase, at=at)
 
 
-def _ran_out_of_time(error: BaseException) -> str:
+def _timeout_message(error: BaseException) -> str:
     what = error.activity_type if isinstance(error, ActivityError) else "The step"
     why = error.__cause__
     kind = why.type.name.lower().replace("_", " ") if isinstance(why, TimeoutError) and why.type else "timeout"

@@ -30,7 +30,9 @@ class ProgressRecord:
 
     def __init__(self, request: ProvisionRequest) -> None:
         self.request = request
-        self._progress = _begun(request) or Progress(request=request, phase=Phase.VALIDATING_KEYS, timeline=())
+        self._progress = _published_progress(request) or Progress(
+            request=request, phase=Phase.VALIDATING_KEYS, timeline=()
+        )
         self.resources = Resources()
         self._tenant: TenantOutcome | None = None
 
@@ -39,7 +41,7 @@ class ProgressRecord:
         """The phase entered last."""
         return self._progress.phase
 
-    def tell_tenant(self, outcome: TenantOutcome) -> None:
+    def record_tenant(self, outcome: TenantOutcome) -> None:
         """Keep what became of the tenant's name; it is published with the next phase."""
         self._tenant = outcome
 
@@ -95,7 +97,7 @@ class TenantRecord:
         workflow.upsert_search_attributes([ENVIRONMENT_ID.value_set(request.environment_id)])
         self._publish()
 
-    def tell(self, outcome: TenantOutcome) -> None:
+    def publish(self, outcome: TenantOutcome) -> None:
         """Publish what became of the name so far."""
         self._progress = self._progress.model_copy(update={"outcome": outcome})
         self._publish()
@@ -114,7 +116,7 @@ class TenantRecord:
         workflow.set_current_details("\n".join(lines))
 
 
-def _begun(request: ProvisionRequest) -> Progress | None:
+def _published_progress(request: ProvisionRequest) -> Progress | None:
     """What was published with the start of the workflow; None where it was started by hand."""
     try:
         begun: Progress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=Progress)

@@ -26,14 +26,13 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.phases import OnFailure, Phase
 from workflows.activity_options import (
     AWAIT_WRITER,
-    LOOK_AT_ONCE,
     MAKE_WRITER,
     PLAN_LOCALLY,
     READ_BACK,
     WRITE,
     with_summary,
 )
-from workflows.cancellation import end, raise_if_cancelled, shield_until_done
+from workflows.cancellation import cancel_and_wait, raise_if_cancelled, shield_until_done
 from workflows.failures import (
     PhaseStoppedError,
     end_of_workflow,
@@ -44,7 +43,6 @@ from workflows.failures import (
 )
 from workflows.identity import require_workflow_id
 from workflows.key_validation import validate_keys
-from workflows.looks import at_once
 from workflows.progress import ProgressRecord
 from workflows.removal import Leftover, remove
 from workflows.tenant_names import name_keys
@@ -111,9 +109,9 @@ class ProvisionEnvironment:
         try:
             first, _ = await workflow.wait(branches, return_when=asyncio.FIRST_EXCEPTION)
         except asyncio.CancelledError:
-            await end(branches)
+            await cancel_and_wait(branches)
             raise
-        await end(branches)
+        await cancel_and_wait(branches)
         problems = self._problems_of(first)
         if problems:
             others = [branch for branch in branches if branch not in first]
@@ -158,17 +156,13 @@ class ProvisionEnvironment:
 
     async def _verify(self, plan: EnvironmentPlan) -> Evidence:
         self._begin(Phase.VERIFYING)
-        # Only where nothing follows it: a replay from a later step would look again.
-        if plan.tenant is None:
-            look = workflow.start_local_activity_method(EvidenceActivities.collect_evidence, plan, **LOOK_AT_ONCE)
-            return await at_once(look, lambda: _evidence(plan))
-        return await _evidence(plan)
+        return await workflow.execute_activity_method(EvidenceActivities.collect_evidence, plan, **READ_BACK)
 
     async def _name_keys(self, plan: EnvironmentPlan) -> None:
         if plan.tenant is None:
             return
         self._begin(Phase.RECONCILING_TENANT)
-        await name_keys(self._record.request, plan.environment, plan.tenant, self._record.tell_tenant)
+        await name_keys(self._record.request, plan.environment, plan.tenant, self._record.record_tenant)
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
         """Settle the environment and give the failure to end with."""
@@ -179,7 +173,7 @@ class ProvisionEnvironment:
         if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
             self._record.enter(Phase.ROLLING_BACK, problems=problems)
             left = await self._roll_back(unfinished)
-            left_behind = tuple(item.what for item in left)
+            left_behind = tuple(item.description for item in left)
             self._record.resources = self._record.resources.only(item.name for item in left)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
         return end_of_workflow(error, f"Environment {self._record.request.environment_id}", problems)
@@ -211,10 +205,6 @@ def _failure(branch: asyncio.Task[None]) -> BaseException | None:
         return None
     error = branch.exception()
     return None if error is None or is_cancelled_exception(error) else error
-
-
-async def _evidence(plan: EnvironmentPlan) -> Evidence:
-    return await workflow.execute_activity_method(EvidenceActivities.collect_evidence, plan, **READ_BACK)
 
 
 def _database(plan: EnvironmentPlan) -> DatabaseTask:

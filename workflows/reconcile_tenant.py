@@ -54,7 +54,7 @@ class ReconcileTenant:
             raise PhaseStoppedError(plan.findings)
         if plan.tenant.role is not None:
             await self._probe(plan.environment)
-        await name_keys(request, plan.environment, plan.tenant, self._tell)
+        await name_keys(request, plan.environment, plan.tenant, self._publish)
 
     async def _probe(self, environment: Environment) -> None:
         check = await workflow.execute_activity_method(
@@ -63,9 +63,9 @@ class ReconcileTenant:
         if check.findings:
             raise PhaseStoppedError(check.findings)
 
-    def _tell(self, outcome: TenantOutcome) -> None:
+    def _publish(self, outcome: TenantOutcome) -> None:
         self._outcome = outcome
-        self._record.tell(outcome)
+        self._record.publish(outcome)
 
     def _stop(
         self, request: TenantRequest, error: PhaseStoppedError | ActivityError | asyncio.CancelledError

@@ -38,7 +38,7 @@ class Leftover(NamedTuple):
     problem: Problem | None = None
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         """Both, as people are told."""
         return f"{self.name}: {self.why}"
 
@@ -76,7 +76,7 @@ async def remove(
     left: list[Leftover | None] = []
 
     async def step(resource: str, removal: Awaitable[Removal]) -> None:
-        left.append(await _left(resource, removal, request, phase, workflow.now()))
+        left.append(await _remove_or_report(resource, removal, request, phase, workflow.now()))
 
     await step(
         cluster.writer_identifier,
@@ -101,7 +101,7 @@ async def remove(
     return tuple(item for item in left if item is not None)
 
 
-async def _left(
+async def _remove_or_report(
     resource: str, removal: Awaitable[Removal], request: CheckKeysRequest, phase: Phase, at: datetime
 ) -> Leftover | None:
     try:

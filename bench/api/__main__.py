@@ -99,11 +99,11 @@ async def measure() -> dict[str, Measured]:
 async def rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, Measured]:
     """Every kind of request, at the one and at the other, again and again."""
     kinds: dict[str, tuple[Requests, int]] = {
-        "create": (lambda: [[created(stack) for _ in range(REQUESTS)] for _ in range(CLIENTS)], 202),
+        "create": (lambda: [[new_creation(stack) for _ in range(REQUESTS)] for _ in range(CLIENTS)], 202),
         "get, running": (lambda: [[seen(name)] * REQUESTS for name in running], 200),
         "get, READY": (lambda: [[seen(ready)] * REQUESTS for _ in range(CLIENTS)], 200),
     }
-    first = [created(stack) for _ in range(CLIENTS)]
+    first = [new_creation(stack) for _ in range(CLIENTS)]
     running = [str(json.loads(body)["environment_id"]) for _, _, body in first]
     for port in (stack.ports.web, bare_port):  # warm up: the first requests build what later ones use
         await latencies(port, kinds["create"][0], 202)
@@ -120,7 +120,7 @@ async def rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, Measu
 async def ready_environment(stack: DevStack) -> str:
     """Provision one."""
     service = await stack.service()
-    _, _, body = created(stack)
+    _, _, body = new_creation(stack)
     request = ProvisionRequest.model_validate_json(body)
     await service.create(request)
     async for status in service.watch(request.environment_id):
@@ -130,7 +130,7 @@ async def ready_environment(stack: DevStack) -> str:
     return request.environment_id
 
 
-def created(stack: DevStack) -> tuple[str, str, str]:
+def new_creation(stack: DevStack) -> tuple[str, str, str]:
     """A request for an environment that nobody has asked for before."""
     body = {
         "environment_id": f"acme-{uuid.uuid4().hex[:12]}",

@@ -28,12 +28,12 @@ class Asked(BaseModel):
 
 
 @contextlib.asynccontextmanager
-async def connected(app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.temporal = await connect()
     yield
 
 
-app = FastAPI(lifespan=connected)
+app = FastAPI(lifespan=lifespan)
 
 
 @app.post("/v1/environments", status_code=202)

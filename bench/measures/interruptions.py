@@ -3,7 +3,6 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel
 
@@ -13,9 +12,6 @@ from byok.contracts import environment_workflow_id
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 
-_PROOF_ALONE: Final = "GetBucketEncryption"
-"""An operation that nothing but the proof calls for buckets that are made anew."""
-
 
 class Interruptions(BaseModel):
     """Seconds of each try.
@@ -23,12 +19,10 @@ class Interruptions(BaseModel):
     Attributes:
         refusals: From the refusal of a write, which names a disabled key, to a status that says STOPPED.
         crashes: From SIGKILL of the worker in the midst of an AWS call to another worker's call for the environment.
-        crashes_in_proof: The same where the call is one of the proof's, which is read within a workflow task.
     """
 
     refusals: list[float]
     crashes: list[float]
-    crashes_in_proof: list[float]
 
 
 async def measure(folder: Path, rounds: int) -> Interruptions:
@@ -36,13 +30,12 @@ async def measure(folder: Path, rounds: int) -> Interruptions:
     async with machine(folder / "interruptions", database_seconds=0, poll_seconds=0.5) as one:
         await one.start_worker()
         await one.run("-m", "bench.client", "--environments", "3", "--concurrency", "3")
-        refusals = [await _refused(one) for _ in range(rounds)]
-        crashes = [await _killed(one, f"worker-{number}", "CreateDBCluster") for number in range(rounds)]
-        in_proof = [await _killed(one, f"other-{number}", _PROOF_ALONE) for number in range(rounds)]
-    return Interruptions(refusals=refusals, crashes=crashes, crashes_in_proof=in_proof)
+        refusals = [await _time_to_stopped(one) for _ in range(rounds)]
+        crashes = [await _time_to_takeover(one, f"worker-{number}") for number in range(rounds)]
+    return Interruptions(refusals=refusals, crashes=crashes)
 
 
-async def _refused(one: Machine) -> float:
+async def _time_to_stopped(one: Machine) -> float:
     service, request = await one.service(), Asking().request("refused")
     message = f"{request.s3_key_arn} is disabled."
     one.aws("DELETE", "calls")
@@ -57,11 +50,11 @@ async def _refused(one: Machine) -> float:
         one.aws("DELETE", "refuse")
 
 
-async def _killed(one: Machine, other: str, operation: str) -> float:
+async def _time_to_takeover(one: Machine, other: str) -> float:
     """Kill the worker that has a call under way: one that is held back until the worker is dead."""
     service, request = await one.service(), Asking().request("killed")
     await one.start_worker(name=other)
-    one.aws("POST", "hold", operation=operation)
+    one.aws("POST", "hold", operation="CreateDBCluster")
     try:
         await service.create(request)
         while not one.aws("GET", "calls")["held"]:
@@ -82,10 +75,6 @@ async def _killed(one: Machine, other: str, operation: str) -> float:
 
 
 async def _holder(service: EnvironmentService, environment_id: str) -> str:
-    """The worker that has the step, or the workflow task, in its hands."""
+    """The worker that runs the environment's activity."""
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
-    pending = (await handle.describe()).raw_description.pending_activities
-    if pending:
-        return pending[0].last_worker_identity
-    last = (await handle.fetch_history()).events[-1]
-    return last.workflow_task_started_event_attributes.identity
+    return (await handle.describe()).raw_description.pending_activities[0].last_worker_identity

@@ -71,11 +71,11 @@ async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waitin
             idle = warm.usage()["worker"].memory
         async with machine(folder / f"waiting-{size}-for-ever", database_seconds=_NEVER, poll_seconds=60) as one:
             await one.start_worker()
-            found.append(await _watched(one, size, seconds, idle))
+            found.append(await _watch(one, size, seconds, idle))
     return found
 
 
-async def _watched(one: Machine, size: int, seconds: float, idle: float) -> Waiting:
+async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waiting:
     service, asking = await one.service(), Asking()
     requests = [asking.request("waiting") for _ in range(size)]
     began = time.perf_counter()

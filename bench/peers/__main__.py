@@ -14,7 +14,7 @@ from bench.peers.measure import Limits, PeerError, measure
 from bench.peers.report import Figures, Row, as_json, table
 
 
-def measured(peer: Peer, folder: Path, limits: Limits) -> Row:
+def measure_peer(peer: Peer, folder: Path, limits: Limits) -> Row:
     """A peer's row; the floor is measured just before, so that both meet the same machine."""
     print(f"{peer.title}: measuring", file=sys.stderr, flush=True)
     floor: Figures | None = None
@@ -58,7 +58,7 @@ def main() -> None:
     try:
         for peer in PEERS:
             if not given.names or peer.name in {FLOOR, *given.names}:
-                rows.append(measured(peer, folder, limits))
+                rows.append(measure_peer(peer, folder, limits))
     except (KeyboardInterrupt, SystemExit):
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit("ended before its time")

@@ -34,13 +34,13 @@ class Counted:
             start_response("200 OK", [("Content-Type", "application/json")])
             with self._lock:
                 return [json.dumps(self._calls).encode()]
-        service = signed_for(environ.get("HTTP_AUTHORIZATION", ""))
+        service = service_of(environ.get("HTTP_AUTHORIZATION", ""))
         with self._lock:
             self._calls[service] += 1
         return self._application(environ, start_response)
 
 
-def signed_for(authorization: str) -> str:
+def service_of(authorization: str) -> str:
     """The service in the credential's scope: `…Credential=ID/20260101/eu-central-1/kms/aws4_request, …`."""
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     return scope[3] if len(scope) == 5 else "unsigned"

@@ -113,7 +113,7 @@ def install(peer: Peer, seconds: float) -> Path:
 
 
 @contextmanager
-def started(peer: Peer, python: Path, account: Account, folder: Path, limits: Limits) -> Iterator[Driver]:
+def start(peer: Peer, python: Path, account: Account, folder: Path, limits: Limits) -> Iterator[Driver]:
     """A peer's driver in a folder of its own, which is its home, too; in the end all of its processes are ended."""
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
@@ -159,7 +159,7 @@ def measure(peer: Peer, folder: Path, limits: Limits) -> tuple[Figures, dict[str
         asked = account.environments(1 + limits.environments)
         calls_before = account.calls()
         began, cpu_before = time.monotonic(), processes.cpu_seconds([account.pid])
-        with started(peer, python, account, folder, limits) as driver:
+        with start(peer, python, account, folder, limits) as driver:
             driver.provision(asked[:1])
             warm, cpu_warm = time.monotonic(), processes.cpu_seconds([account.pid])
             driver.provision(asked[1:])

@@ -29,7 +29,7 @@ class Process:
     cpu_seconds: float
 
     @classmethod
-    def parsed(cls, stat: str) -> Self:
+    def parse(cls, stat: str) -> Self:
         """Read a line of `stat`, in which the name stands in brackets and may contain anything."""
         before, _, after = stat.rpartition(")")
         fields = after.split()
@@ -93,7 +93,7 @@ def _all() -> Iterator[Process]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
-                yield Process.parsed((entry / "stat").read_text(errors="replace"))
+                yield Process.parse((entry / "stat").read_text(errors="replace"))
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile
 

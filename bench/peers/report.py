@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bench.figures import rounded
+from bench.figures import round_figure
 from bench.peers.catalogue import Peer
 
 
@@ -74,7 +74,7 @@ def _cells(row: Row) -> list[str]:
     own = asdict(row.figures)
     of_floor = row.figures.ratios(row.floor) if row.floor else {}
     return [
-        rounded(own[name]) + (f" (×{rounded(of_floor[name])})" if name in of_floor else "")  # noqa: RUF001
+        round_figure(own[name]) + (f" (×{round_figure(of_floor[name])})" if name in of_floor else "")  # noqa: RUF001
         for name in HEADINGS
     ]
 
@@ -84,11 +84,11 @@ def as_json(rows: Sequence[Row], environments: int, concurrency: int) -> dict[st
     return {
         "environments": environments,
         "concurrency": concurrency,
-        "peers": {row.peer.name: _one_as_json(row) for row in rows},
+        "peers": {row.peer.name: _row_as_json(row) for row in rows},
     }
 
 
-def _one_as_json(row: Row) -> dict[str, Any]:
+def _row_as_json(row: Row) -> dict[str, Any]:
     if row.figures is None:
         return {"why_not": row.why_not}
     return {

@@ -38,7 +38,7 @@ class StandIn:
     def answer(self, request: Request) -> Answer | None:
         """Answer one request; None where it is held back."""
         if request.path.startswith(CONTROL):
-            return self._controlled(request)
+            return self._control(request)
         service = "s3"
         try:
             service, region = _scope(request)
@@ -67,13 +67,13 @@ class StandIn:
         self.calls.count(service, operation)
         return query_answer(namespace, operation, handler(region, params))
 
-    def _controlled(self, request: Request) -> Answer:
+    def _control(self, request: Request) -> Answer:
         """GET health, GET and DELETE calls, POST and DELETE refuse and hold."""
         match request.method, request.path.removeprefix(CONTROL):
             case "GET", "health":
                 return _json({"ready": True})
             case "GET", "calls":
-                return _json(self.calls.shown())
+                return _json(self.calls.as_json())
             case "DELETE", "calls":
                 self.calls.forget()
             case "POST", "refuse":

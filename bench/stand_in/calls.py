@@ -56,7 +56,7 @@ class Calls:
         """Count a call of what the stand-in does not answer."""
         self._not_modelled[message] += 1
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Counts per operation, per second and operation, refusals, and the processor's time that all of it took."""
         recently = time.time() - _SECONDS
         return {

@@ -62,8 +62,8 @@ def cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
     """A new cluster by what CreateDBCluster was given."""
     key, now = params.get("KmsKeyId"), _now()
     host = f"{secrets.token_hex(6)}.{region}.rds.amazonaws.com"
-    logs, scaling = _listed(params, "EnableCloudwatchLogsExports.member"), "ServerlessV2ScalingConfiguration"
-    groups = _listed(params, "VpcSecurityGroupIds.VpcSecurityGroupId")
+    logs, scaling = _read_list(params, "EnableCloudwatchLogsExports.member"), "ServerlessV2ScalingConfiguration"
+    groups = _read_list(params, "VpcSecurityGroupIds.VpcSecurityGroupId")
     capacity = {bound: params.get(f"{scaling}.{bound}") for bound in ("MinCapacity", "MaxCapacity")}
     return {
         "AllocatedStorage": 1,
@@ -148,7 +148,7 @@ def snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]
     }
 
 
-def shown_cluster(cluster: Database) -> str:
+def render_cluster(cluster: Database) -> str:
     """DBCluster as it is now; the first of its instances is the writer."""
     now = time.time()
     members = "".join(
@@ -164,7 +164,7 @@ def shown_cluster(cluster: Database) -> str:
     )
 
 
-def shown_instance(instance: Database) -> str:
+def render_instance(instance: Database) -> str:
     """DBInstance as it is now. It has an address only once it was created."""
     status, address = instance.status(time.time()), ""
     if status != "creating" and instance.cluster is not None:
@@ -174,7 +174,7 @@ def shown_instance(instance: Database) -> str:
     return f"<DBInstance>{instance.written}<DBInstanceStatus>{status}</DBInstanceStatus>{address}</DBInstance>"
 
 
-def shown_snapshot(snapshot: Database) -> str:
+def render_snapshot(snapshot: Database) -> str:
     """DBClusterSnapshot as it is now."""
     status = snapshot.status(time.time())
     changing = xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})
@@ -195,7 +195,7 @@ def _resource_id(prefix: str) -> str:
     return f"{prefix}-{''.join(secrets.choice(letters) for _ in range(26))}"
 
 
-def _listed(params: _Params, prefix: str) -> list[str]:
+def _read_list(params: _Params, prefix: str) -> list[str]:
     """The items of a list, in their order: prefix.1, prefix.2, …."""
     found: list[str] = []
     while (item := params.get(f"{prefix}.{len(found) + 1}")) is not None:

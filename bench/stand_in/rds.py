@@ -10,9 +10,9 @@ from bench.stand_in.databases import (
     Database,
     cluster_fields,
     instance_fields,
-    shown_cluster,
-    shown_instance,
-    shown_snapshot,
+    render_cluster,
+    render_instance,
+    render_snapshot,
     snapshot_fields,
 )
 from bench.stand_in.messages import Refused, not_modelled, xml
@@ -70,18 +70,18 @@ class Databases:
         fields = cluster_fields(region, name, params)
         made = self._new(name, fields, protected=params.get("DeletionProtection") == "true")
         table[name] = made
-        return shown_cluster(made)
+        return render_cluster(made)
 
     def describe_clusters(self, region: str, params: _Params) -> str:
         """DescribeDBClusters: one by name, some by filter, or all, page by page."""
         _only("DescribeDBClusters", params)
         table, name = self._clusters[region], params.get("DBClusterIdentifier")
         if name:
-            return f"<DBClusters>{shown_cluster(_cluster_named(table, name))}</DBClusters>"
+            return f"<DBClusters>{render_cluster(_cluster_named(table, name))}</DBClusters>"
         names = _filter(params, "db-cluster-id")
         found = list(table.values()) if names is None else _those(table, names)
-        shown, marker = self._paged(table, found, params)
-        return f"<DBClusters>{''.join(map(shown_cluster, shown))}</DBClusters>{marker}"
+        shown, marker = self._page_of(table, found, params)
+        return f"<DBClusters>{''.join(map(render_cluster, shown))}</DBClusters>{marker}"
 
     def modify_cluster(self, region: str, params: _Params) -> str:
         """ModifyDBCluster: whether it is protected from deletion."""
@@ -89,7 +89,7 @@ class Databases:
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if "DeletionProtection" in params:
             cluster.protected = params["DeletionProtection"] == "true"
-        return shown_cluster(cluster)
+        return render_cluster(cluster)
 
     def delete_cluster(self, region: str, params: _Params) -> str:
         """DeleteDBCluster: not while it is protected, inhabited or on its way."""
@@ -110,7 +110,7 @@ class Databases:
             fields = snapshot_fields(region, snapshot.lower(), cluster)
             self._snapshots[region][snapshot.lower()] = self._new(snapshot.lower(), fields)
         self._delete(cluster)
-        return shown_cluster(cluster)
+        return render_cluster(cluster)
 
     def create_instance(self, region: str, params: _Params) -> str:
         """CreateDBInstance in a cluster, whose encryption it inherits."""
@@ -121,18 +121,18 @@ class Databases:
         cluster = _cluster_named(self._clusters[region], params.get("DBClusterIdentifier", ""))
         made = table[name] = self._new(name, instance_fields(region, name, params, cluster), cluster=cluster)
         cluster.members[name] = made
-        return shown_instance(made)
+        return render_instance(made)
 
     def describe_instances(self, region: str, params: _Params) -> str:
         """DescribeDBInstances: one by name, some by filter, or all, page by page."""
         _only("DescribeDBInstances", params)
         table, name = self._instances[region], params.get("DBInstanceIdentifier")
         if name:
-            return f"<DBInstances>{shown_instance(_instance_named(table, name))}</DBInstances>"
+            return f"<DBInstances>{render_instance(_instance_named(table, name))}</DBInstances>"
         names = _filter(params, "db-instance-id")
         found = list(table.values()) if names is None else _those(table, names)
-        shown, marker = self._paged(table, found, params)
-        return f"<DBInstances>{''.join(map(shown_instance, shown))}</DBInstances>{marker}"
+        shown, marker = self._page_of(table, found, params)
+        return f"<DBInstances>{''.join(map(render_instance, shown))}</DBInstances>{marker}"
 
     def delete_instance(self, region: str, params: _Params) -> str:
         """DeleteDBInstance."""
@@ -143,7 +143,7 @@ class Databases:
             message = f"Instance {instance.name} is {status} and cannot be deleted now."
             raise Refused("InvalidDBInstanceState", message)
         self._delete(instance)
-        return shown_instance(instance)
+        return render_instance(instance)
 
     def describe_snapshots(self, region: str, params: _Params) -> str:
         """DescribeDBClusterSnapshots: one by name."""
@@ -154,7 +154,7 @@ class Databases:
         found = _living(self._snapshots[region], name)
         if found is None:
             raise Refused("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
-        return f"<DBClusterSnapshots>{shown_snapshot(found)}</DBClusterSnapshots>"
+        return f"<DBClusterSnapshots>{render_snapshot(found)}</DBClusterSnapshots>"
 
     def _new(self, name: str, fields: dict[str, Any], **more: Any) -> Database:
         self._made += 1
@@ -163,7 +163,7 @@ class Databases:
     def _delete(self, database: Database) -> None:
         database.deleting, database.until = True, time.time() + self._seconds
 
-    def _paged(self, table: _Table, found: list[Database], params: _Params) -> tuple[list[Database], str]:
+    def _page_of(self, table: _Table, found: list[Database], params: _Params) -> tuple[list[Database], str]:
         """A page of what is found, and the marker of the next; drops from the table what is gone by now."""
         begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
         end = begin + int(params.get("MaxRecords", self._page))

@@ -47,7 +47,7 @@ class Caller:
         return environment_id.startswith(self.prefix)
 
 
-ANYBODY: Final = Caller(None, frozenset(Scope))
+ANONYMOUS: Final = Caller(None, frozenset(Scope))
 
 
 class Authenticator(Protocol):
@@ -68,7 +68,7 @@ class AnonymousAuth:
 
     async def caller_of(self, token: str | None) -> Caller:  # noqa: ARG002 - there is none to look at
         """See `Authenticator`."""
-        return ANYBODY
+        return ANONYMOUS
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def make_app(state: ApiState) -> FastAPI:
         docs_url=None,  # its pages would load scripts from a third party
         redoc_url=None,
         lifespan=running,
-        responses=problems.documented(
+        responses=problems.openapi_responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -57,7 +57,7 @@ def make_app(state: ApiState) -> FastAPI:
     return app
 
 
-def protected(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
+def protect(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """An application behind what stands before everything that browsers and programs reach."""
     return RateLimit(SameOrigin(BodyLimit(app, settings.max_body_bytes)), settings.requests_per_minute)
 

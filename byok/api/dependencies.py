@@ -21,27 +21,27 @@ from byok.service.environments import EnvironmentService
 _bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")
 
 
-def _held(request: Request) -> ApiState:
+def _api_state(request: Request) -> ApiState:
     """What the application holds."""
     found: ApiState = request.app.state.byok
     return found
 
 
 async def _state(request: Request) -> ApiState:
-    return _held(request)
+    return _api_state(request)
 
 
 async def _service(request: Request) -> EnvironmentService:
-    return _held(request).service
+    return _api_state(request).service
 
 
 async def _followers(request: Request) -> StatusBroadcaster:
-    return _held(request).followers
+    return _api_state(request).followers
 
 
 State = Annotated[ApiState, Depends(_state)]
 Service = Annotated[EnvironmentService, Depends(_service)]
-Watching = Annotated[StatusBroadcaster, Depends(_followers)]
+Broadcaster = Annotated[StatusBroadcaster, Depends(_followers)]
 Region = Annotated[
     str, Path(pattern=REGION_PATTERN, max_length=32, description="An AWS Region.", examples=["eu-central-1"])
 ]
@@ -62,7 +62,7 @@ class Requires:
             UnauthenticatedError: It is not known.
             ProblemError: It is, and may not.
         """
-        caller = await _held(request).access.caller_of(credentials.credentials if credentials else None)
+        caller = await _api_state(request).access.caller_of(credentials.credentials if credentials else None)
         if self._scope not in caller.scopes:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
@@ -73,9 +73,9 @@ class Requires:
         return caller
 
 
-Reader = Annotated[Caller, Depends(Requires(Scope.READ))]
-Writer = Annotated[Caller, Depends(Requires(Scope.WRITE))]
-Deleter = Annotated[Caller, Depends(Requires(Scope.DELETE))]
+ReadCaller = Annotated[Caller, Depends(Requires(Scope.READ))]
+WriteCaller = Annotated[Caller, Depends(Requires(Scope.WRITE))]
+DeleteCaller = Annotated[Caller, Depends(Requires(Scope.DELETE))]
 
 EnvironmentId = Annotated[
     str,
@@ -89,7 +89,7 @@ EnvironmentId = Annotated[
 ]
 
 
-def owned(caller: Caller, environment_id: str) -> str:
+def require_own(caller: Caller, environment_id: str) -> str:
     """The id, if such an environment would be the caller's: nobody learns whether another organisation has one.
 
     Raises:
@@ -102,16 +102,16 @@ def owned(caller: Caller, environment_id: str) -> str:
     return environment_id
 
 
-async def _readable(caller: Reader, environment_id: EnvironmentId) -> str:
-    return owned(caller, environment_id)
+async def _readable(caller: ReadCaller, environment_id: EnvironmentId) -> str:
+    return require_own(caller, environment_id)
 
 
-async def _writable(caller: Writer, environment_id: EnvironmentId) -> str:
-    return owned(caller, environment_id)
+async def _writable(caller: WriteCaller, environment_id: EnvironmentId) -> str:
+    return require_own(caller, environment_id)
 
 
-async def _deletable(caller: Deleter, environment_id: EnvironmentId) -> str:
-    return owned(caller, environment_id)
+async def _deletable(caller: DeleteCaller, environment_id: EnvironmentId) -> str:
+    return require_own(caller, environment_id)
 
 
 ReadableId = Annotated[str, Depends(_readable)]

@@ -14,7 +14,7 @@ from byok.service.reading import POLL
 from byok.service.status import EnvironmentStatus
 
 
-class Reader(Protocol):
+class StatusReader(Protocol):
     """Whoever knows where an environment is."""
 
     async def status(self, environment_id: str) -> EnvironmentStatus:
@@ -31,7 +31,7 @@ class TooManyStreamsError(Exception):
 
 
 @dataclass
-class _Watched:
+class _WatchedEnvironment:
     """An environment that somebody watches.
 
     Attributes:
@@ -47,7 +47,7 @@ class _Watched:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     poller: asyncio.Task[None] | None = None
 
-    def tell(self, *, status: EnvironmentStatus | None = None, error: Exception | None = None) -> None:
+    def publish(self, *, status: EnvironmentStatus | None = None, error: Exception | None = None) -> None:
         """Let all watchers know."""
         self.status, self.error, self.number = status, error, self.number + 1
         self.changed.set()
@@ -63,13 +63,13 @@ class StatusBroadcaster:
         poll: How often an environment is looked at.
     """
 
-    reader: Reader
+    reader: StatusReader
     most: int
     poll: timedelta = POLL
-    _watched: dict[str, _Watched] = field(default_factory=dict, repr=False)
+    _watched: dict[str, _WatchedEnvironment] = field(default_factory=dict, repr=False)
     _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
-    def must_have_room(self, caller: Caller) -> None:
+    def require_room(self, caller: Caller) -> None:
         """See that one more stream may be opened, before it is.
 
         Raises:
@@ -89,15 +89,15 @@ class StatusBroadcaster:
         Raises:
             ServiceError: What the first look met. What a later one meets is looked over, and it is looked again.
         """
-        watched = self._watched.setdefault(environment_id, _Watched())
+        watched = self._watched.setdefault(environment_id, _WatchedEnvironment())
         watched.watchers += 1
         self._open[caller.organisation] += 1
         if watched.poller is None:
-            watched.poller = asyncio.create_task(self._look(environment_id, watched))
+            watched.poller = asyncio.create_task(self._poll(environment_id, watched))
         seen = 0
         try:
             while True:
-                if watched.number == seen and not await _changes(watched, caller.until):
+                if watched.number == seen and not await _wait_for_change(watched, caller.until):
                     return
                 seen, status = watched.number, watched.status
                 if watched.error is not None:
@@ -117,14 +117,14 @@ class StatusBroadcaster:
         for name, watched in list(self._watched.items()):
             self._forget(name, watched)
 
-    def _forget(self, environment_id: str, watched: _Watched) -> None:
+    def _forget(self, environment_id: str, watched: _WatchedEnvironment) -> None:
         # Whoever comes later begins a look of their own: it may have been replayed by then.
         if self._watched.get(environment_id) is watched:
             del self._watched[environment_id]
         if watched.poller is not None:
             watched.poller.cancel()
 
-    async def _look(self, environment_id: str, watched: _Watched) -> None:
+    async def _poll(self, environment_id: str, watched: _WatchedEnvironment) -> None:
         try:
             while watched.status is None or not watched.status.phase.final:
                 wait = self.poll
@@ -136,15 +136,15 @@ class StatusBroadcaster:
                     wait = AFTER_AN_ERROR
                 else:
                     if status != watched.status:
-                        watched.tell(status=status)
+                        watched.publish(status=status)
                 await asyncio.sleep(wait.total_seconds())
         except Exception as error:  # nobody is left waiting for what does not come
-            watched.tell(error=error)
+            watched.publish(error=error)
         finally:
             self._forget(environment_id, watched)
 
 
-async def _changes(watched: _Watched, until: float | None) -> bool:
+async def _wait_for_change(watched: _WatchedEnvironment, until: float | None) -> bool:
     """Wait for the next change; False where the time was up before it came (seconds since 1970)."""
     try:
         async with asyncio.timeout(None if until is None else until - time.time()):

@@ -39,14 +39,14 @@ class BodyLimit:
                 return
         handed_over = False
 
-        async def replayed() -> Message:
+        async def receive_body() -> Message:
             nonlocal handed_over
             if handed_over:
                 return await receive()  # tells when the caller goes away
             handed_over = True
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
-        await self.app(scope, replayed, send)
+        await self.app(scope, receive_body, send)
 
 
 @dataclass

@@ -45,7 +45,7 @@ class OidcAuth:
         """See `Authenticator`."""
         if token is None:
             raise UnauthenticatedError("A bearer token is needed.")
-        claims = self._verified(token, await self._key_of(token))
+        claims = self._verify(token, await self._key_of(token))
         organisation, scopes = claims.get(self.organisation_claim), claims.get("scope", claims.get("scp", ""))
         if not isinstance(organisation, str):
             raise UnauthenticatedError(f"The token has no claim {self.organisation_claim} that names an organisation.")
@@ -55,7 +55,7 @@ class OidcAuth:
             raise UnauthenticatedError("The token's scopes are none.")
         return caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
 
-    def _verified(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+    def _verify(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
@@ -78,12 +78,12 @@ class OidcAuth:
         except jwt.InvalidTokenError as error:
             raise UnauthenticatedError("The token is none: a signed JWT is expected.") from error
         for refresh in (False, True):
-            for key in await self._known(refresh=refresh):
+            for key in await self._signing_keys(refresh=refresh):
                 if key.key_id == name:
                     return key
         raise UnauthenticatedError("The token is signed with a key that its issuer does not have.")
 
-    async def _known(self, *, refresh: bool) -> list[jwt.PyJWK]:
+    async def _signing_keys(self, *, refresh: bool) -> list[jwt.PyJWK]:
         async with self._asking:
             if refresh and time.monotonic() - self._asked_at < _ASK_AGAIN_SECONDS:
                 return []

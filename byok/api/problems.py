@@ -92,7 +92,7 @@ def invalid(field: str, message: str) -> ProblemError:
     )
 
 
-class NothingMore(Exception):  # noqa: N818 - what is the case, and no mistake
+class NoMoreEvents(Exception):  # noqa: N818 - what is the case, and no mistake
     """There is nothing to send, and nothing will come: whoever listens need not come back."""
 
 
@@ -118,7 +118,7 @@ def answer(
     return JSONResponse(details.model_dump(mode="json"), status, headers, MEDIA_TYPE)
 
 
-def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+def openapi_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer with, for the OpenAPI document."""
     content = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)}}}
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
@@ -151,7 +151,7 @@ def install(app: FastAPI) -> None:
         return answer(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
 
     @app.exception_handler(UnauthenticatedError)
-    async def unauthenticated(_: Request, error: UnauthenticatedError) -> Response:
+    async def handle_unauthenticated(_: Request, error: UnauthenticatedError) -> Response:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return answer(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
 
@@ -165,18 +165,18 @@ def install(app: FastAPI) -> None:
         again = {"Retry-After": "5"}
         return answer(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
 
-    @app.exception_handler(NothingMore)
-    async def nothing_more(_: Request, __: NothingMore) -> Response:
+    @app.exception_handler(NoMoreEvents)
+    async def nothing_more(_: Request, __: NoMoreEvents) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(_: Request, error: RequestValidationError) -> Response:
+    async def handle_invalid_request(_: Request, error: RequestValidationError) -> Response:
         faults = [FieldFault(field=_name(one["loc"]), message=one["msg"]) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" for one in faults)
         return answer(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
+    async def handle_http_error(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         return answer(status, f"http.{status.value}", str(error.detail), headers=error.headers)
 

@@ -8,7 +8,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from byok.service.waiting import waiting
+from byok.service.waiting import describe_pending
 
 
 async def follow(
@@ -59,7 +59,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             key = f"{item.activity}{item.last_failure}{item.unclaimed}"
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
-                out.print(f"          {waiting(item)}", markup=False)
+                out.print(f"          {describe_pending(item)}", markup=False)
     return _last(status)
 
 

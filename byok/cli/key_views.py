@@ -6,8 +6,8 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import folded, stacked
-from byok.domain.diagnosis.diagnose import usable
+from byok.cli.text import fold, stack
+from byok.domain.diagnosis.diagnose import are_usable
 from byok.domain.iam.check.report import PolicyReport, Verdict
 from byok.domain.iam.findings import Finding, Severity
 
@@ -24,7 +24,7 @@ def policy_report(report: PolicyReport) -> Text:
         False: Text(f"The platform cannot use the {name}.", "bold red"),
         None: Text(f"Whether the platform can use the {name} hangs on what only AWS sees.", "bold yellow"),
     }[report.usable]
-    return stacked([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
+    return stack([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
 
 
 def diagnosis(found: Sequence[Finding]) -> Text:
@@ -33,8 +33,8 @@ def diagnosis(found: Sequence[Finding]) -> Text:
         True: Text("Nothing that can be seen stands in the way of these keys.", "bold green"),
         False: Text("These keys cannot be used as they are.", "bold red"),
         None: Text("Whether these keys can be used cannot be said: not everything could be seen.", "bold yellow"),
-    }[usable(found)]
-    return stacked([head, *(finding(one, named=True) for one in found)])
+    }[are_usable(found)]
+    return stack([head, *(finding(one, named=True) for one in found)])
 
 
 def finding(one: Finding, *, named: bool = False) -> Text:
@@ -43,15 +43,15 @@ def finding(one: Finding, *, named: bool = False) -> Text:
     parts = [
         Text(),
         Text(f"{whose}{one.code}, {one.severity}", _COLOURS.get(one.severity, "bold")),
-        Text(f"  {folded(one.message, 2)}"),
+        Text(f"  {fold(one.message, 2)}"),
     ]
     if one.permissions:
         missing = ", ".join(one.permissions)
-        parts.append(Text(f"  {folded(f'Missing for it: {missing}.', 2)}"))
-    parts += [Text(f"  {folded(line, 2)}") for line in one.remedy.splitlines()]
+        parts.append(Text(f"  {fold(f'Missing for it: {missing}.', 2)}"))
+    parts += [Text(f"  {fold(line, 2)}") for line in one.remedy.splitlines()]
     if one.paste:
         parts.append(Text(",\n".join(json.dumps(statement, indent=2) for statement in one.paste)))
-    return stacked(parts)
+    return stack(parts)
 
 
 def _row(report: PolicyReport, index: int) -> Text:

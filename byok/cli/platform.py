@@ -19,7 +19,7 @@ PlatformRole = Annotated[
 ]
 
 
-def known_region(region: str) -> str:
+def require_region(region: str) -> str:
     """The Region, if it can be one.
 
     Raises:

@@ -8,10 +8,10 @@ from typing import Final, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
-from byok.domain.arns import account_of
 from byok.domain.models import CheckKeysRequest, Problem, ProvisionRequest, Resources
 from byok.domain.onboarding.payload import PayloadError, read_payload, with_payload_expanded
 from byok.domain.problems.build import arn_problems, tenant_problems
+from byok.domain.problems.remediation import RemedyContext
 from byok.settings import Settings
 
 Request = TypeVar("Request", bound=CheckKeysRequest)
@@ -42,7 +42,7 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise UsageError(_explained(error, OPTIONS)) from error
+        raise UsageError(_format_validation_error(error, OPTIONS)) from error
 
 
 def with_keys(given: dict[str, object]) -> dict[str, object]:
@@ -76,44 +76,28 @@ def from_file(model: type[Request], path: Path) -> Request:
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        raise UsageError(f"{path}: {_explained(error, {})}") from error
+        raise UsageError(f"{path}: {_format_validation_error(error, {})}") from error
 
 
-def refused(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
+def find_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
     """What the pure rules find wrong with the two ARNs: the same problems that a worker would report.
 
     Where the platform's role is not set here, what depends on it is left to the worker.
     """
-    role = settings.platform_role_arn
-    at = datetime.now(UTC)
-    found = arn_problems(
-        request.s3_key_arn,
-        request.rds_key_arn,
-        request.region,
-        platform_account=account_of(role) if role else None,
-        platform_role_arn=role,
-        vendor=settings.vendor,
-        at=at,
-    )
+    context, at = RemedyContext(request.region, settings.platform_role_arn, settings.vendor), datetime.now(UTC)
+    found = arn_problems(request.keys, context, at)
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found
-    return found + tenant_problems(
-        request.tenant,
-        request.tenant_role.role_arn if request.tenant_role else None,
-        request.s3_key_arn,
-        request.region,
-        platform_role_arn=role,
-        vendor=settings.vendor,
-        at=at,
-    )
+    role = request.tenant_role.role_arn if request.tenant_role else None
+    return found + tenant_problems(request.tenant, role, request.s3_key_arn, context, at)
 
 
-def refusal(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
+def refusal_as_json(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
     """A refusal as JSON, with the fields of a status: nothing was started."""
-    found = [content(item) for item in problems]
+    found = [as_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],
-        "resources": content(Resources()),
+        "resources": as_dict(Resources()),
         "evidence": None,
         "workflow_id": None,
         "run_id": None,
@@ -121,7 +105,7 @@ def refusal(problems: tuple[Problem, ...], **values: object) -> dict[str, object
     return {**values, "phase": None, "problem": found[0], "problems": found, **nothing}
 
 
-def content(model: BaseModel) -> dict[str, object]:
+def as_dict(model: BaseModel) -> dict[str, object]:
     """A model as JSON."""
     return model.model_dump(mode="json")
 
@@ -134,7 +118,7 @@ _SHAPES: Final = {
 """What a pattern means, for people."""
 
 
-def _explained(error: ValidationError, names: dict[str, str]) -> str:
+def _format_validation_error(error: ValidationError, names: dict[str, str]) -> str:
     faults = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(map(str, fault["loc"]))

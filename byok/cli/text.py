@@ -8,7 +8,7 @@ from rich.text import Text
 from byok.cli.output import console
 
 
-def folded(text: str, indent: int) -> str:
+def fold(text: str, indent: int) -> str:
     """Prose folded between words where the screen ends; commands, policy statements and files get no line breaks."""
     out = console()
     if not out.is_terminal or not text[:1].isalnum():
@@ -17,6 +17,6 @@ def folded(text: str, indent: int) -> str:
     return f"\n{' ' * indent}".join(folds.wrap(text))
 
 
-def stacked(parts: Iterable[Text]) -> Text:
+def stack(parts: Iterable[Text]) -> Text:
     """One below the other."""
     return Text("\n").join(parts)

@@ -11,12 +11,12 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import folded, stacked
+from byok.cli.text import fold, stack
 from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
 from byok.domain.phases import AliasState, Phase
 from byok.service.replay import continuation
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
-from byok.service.waiting import waiting
+from byok.service.waiting import describe_pending
 
 _COLOURS: Final = {
     Phase.READY: "green",
@@ -33,7 +33,7 @@ def environment(status: EnvironmentStatus) -> Text:
     parts = [progress(status)]
     if status.phase.final:
         parts += [Text(), outcome(status)]
-    return stacked(parts)
+    return stack(parts)
 
 
 def progress(status: EnvironmentStatus) -> Text:
@@ -54,8 +54,8 @@ def progress(status: EnvironmentStatus) -> Text:
                 (f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<{_WIDEST}}", colour), (took, "dim")
             )
         )
-    waits = [Text(f"            … {waiting(item)}", "dim") for item in status.pending]
-    text = stacked([title, *(rows or [Text("  accepted")]), *waits])
+    waits = [Text(f"            … {describe_pending(item)}", "dim") for item in status.pending]
+    text = stack([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
@@ -77,15 +77,15 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         if status.tenant_problems:
             parts += [Text(), Text("The last attempt to name the keys was stopped:", "bold yellow")]
             parts.append(problems(status.tenant_problems))
-        return stacked(parts)
+        return stack(parts)
     if status.phase is Phase.DELETED:
         deleted = Text(f"{status.environment_id} is deleted.", "bold green")
-        return stacked([deleted, *([deletion(status.deletion)] if status.deletion else [])])
+        return stack([deleted, *([deletion(status.deletion)] if status.deletion else [])])
     where = status.problem.phase if status.problem else status.phase
     parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), problems(status.problems)]
     if status.tenant:
         parts += [Text(), tenant(status.tenant)]
-    return stacked([*parts, Text(), _what_is_left(status), *_what_continues_it(status)])
+    return stack([*parts, Text(), _leftovers(status), *_next_command(status)])
 
 
 def deletion(done: Deletion) -> Text:
@@ -97,14 +97,14 @@ def deletion(done: Deletion) -> Text:
         if snapshot
         else [Text("  No snapshot of the database was taken this time.", "dim")]
     )
-    return stacked([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
+    return stack([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
 
 
 def tenant(found: TenantOutcome) -> Text:
     """What both keys bear, or the commands that make them bear it."""
     if found.commands:
         told = Text(f"To give both keys the name {found.tenant}, their owner runs one of these:", "bold")
-        return stacked([told, *(Text(f"\n{command}") for command in found.commands)])
+        return stack([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
         name = key.key.key_name
@@ -116,7 +116,7 @@ def tenant(found: TenantOutcome) -> Text:
             rows.append(Text(f"✓ {name}: {key.alias} ({key.alias_state})"))
             rows.append(Text(f"  tags {_tags(key)}"))
         rows += [Text(f"  also there, for another tenant: {alias}", "dim") for alias in key.other_aliases]
-    return stacked(rows)
+    return stack(rows)
 
 
 def _tags(key: KeyTenant) -> str:
@@ -141,11 +141,11 @@ def problems(found: Iterable[Problem]) -> Text:
         )
         blocks += [
             Text(),
-            *(Text.assemble((f"  {name:<12}", "dim"), folded(value, 14)) for name, value in facts if value),
+            *(Text.assemble((f"  {name:<12}", "dim"), fold(value, 14)) for name, value in facts if value),
         ]
         blocks += [Text(), Text("  What to do", "bold")]
-        blocks += [Text(f"  {folded(line, 2)}") for line in item.remediation.splitlines()]
-    return stacked(blocks)
+        blocks += [Text(f"  {fold(line, 2)}") for line in item.remediation.splitlines()]
+    return stack(blocks)
 
 
 def evidence(proof: Evidence) -> Text:
@@ -161,7 +161,7 @@ def evidence(proof: Evidence) -> Text:
     lines = []
     for key_arn, rows in by_key.items():
         lines += [Text.assemble(("  ", ""), (key_arn, "bold")), *(Text(row) for row in rows)]
-    return stacked(lines)
+    return stack(lines)
 
 
 def key_check(check: KeyCheck) -> Text:
@@ -170,11 +170,11 @@ def key_check(check: KeyCheck) -> Text:
         Text(f"✓ {proof.key.key_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
     ]
     if check.findings:
-        return stacked([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
+        return stack([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
     lines.append(
         Text("✓ Aurora key: nothing is wrong with its ARN. That RDS can use the key shows when a cluster is made.")
     )
-    return stacked([*lines, Text("These keys can be used.", "bold green")])
+    return stack([*lines, Text("These keys can be used.", "bold green")])
 
 
 def environments(found: Sequence[EnvironmentSummary]) -> Text:
@@ -191,7 +191,7 @@ def environments(found: Sequence[EnvironmentSummary]) -> Text:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     styles = ["dim", *(_COLOURS.get(item.phase, "") for item in found)]
-    return stacked(
+    return stack(
         Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), style)
         for row, style in zip(rows, styles, strict=True)
     )
@@ -202,9 +202,9 @@ def _deleting(status: EnvironmentStatus) -> bool:
     return any(entry.phase is Phase.DELETING for entry in status.timeline)
 
 
-def _what_is_left(status: EnvironmentStatus) -> Text:
+def _leftovers(status: EnvironmentStatus) -> Text:
     if status.left_behind:
-        return stacked([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
+        return stack([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
     if _deleting(status):
         return Text("  What is left of it was not looked at.", "dim")
     found = status.resources
@@ -218,7 +218,7 @@ def _what_is_left(status: EnvironmentStatus) -> Text:
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 
 
-def _what_continues_it(status: EnvironmentStatus) -> list[Text]:
+def _next_command(status: EnvironmentStatus) -> list[Text]:
     """The command for whoever has done what the remedy says; nothing where none would help."""
     name = status.environment_id
     if _deleting(status):

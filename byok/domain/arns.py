@@ -28,9 +28,31 @@ class KeyPurpose(StrEnum):
         return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
+    def encrypts(self) -> str:
+        """What the key is for, as the description of a new key says it."""
+        return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"
+
+    @property
     def other(self) -> "KeyPurpose":
         """The other one of the two."""
         return KeyPurpose.RDS if self is KeyPurpose.S3 else KeyPurpose.S3
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """The ARNs of an environment's two keys, as they were given."""
+
+    s3_key_arn: str
+    rds_key_arn: str
+
+    @property
+    def arns(self) -> tuple[str, str]:
+        """Both, the S3 key first."""
+        return self.s3_key_arn, self.rds_key_arn
+
+    def items(self) -> tuple[tuple[KeyPurpose, str], ...]:
+        """Both, each with its purpose, the S3 key first."""
+        return (KeyPurpose.S3, self.s3_key_arn), (KeyPurpose.RDS, self.rds_key_arn)
 
 
 # Regions carry their partition in their first letters (botocore's partitions.json, `regionRegex`).
@@ -157,7 +179,7 @@ def parse_key_arn(text: str) -> KeyArn:
     """
     match = _ARN.fullmatch(text)
     if match is None:
-        raise ArnError(*_why_not_an_arn(text))
+        raise ArnError(*_explain_malformed(text))
     resource = match["resource"]
     if match["service"] != "kms":
         raise ArnError(ArnErrorCode.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key.")
@@ -179,18 +201,17 @@ def is_key_arn(text: str | None) -> bool:
         return False
 
 
-def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None) -> list[ArnFinding]:
+def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[ArnFinding]:
     """Every pure rule, on both keys: all findings, in the order of the fields.
 
     Args:
-        s3: What was given as S3 key ARN.
-        rds: What was given as RDS key ARN.
+        given: What was given as the two ARNs.
         region: The environment's Region.
         platform_account: The vendor's account, whose keys are refused; None where the caller does not know it.
     """
     findings: list[ArnFinding] = []
     keys: dict[KeyPurpose, KeyArn] = {}
-    for which, text in ((KeyPurpose.S3, s3), (KeyPurpose.RDS, rds)):
+    for which, text in given.items():
         try:
             keys[which] = parse_key_arn(text)
         except ArnError as error:
@@ -198,12 +219,12 @@ def check_key_arns(s3: str, rds: str, region: str, platform_account: str | None)
             continue
         findings += (
             ArnFinding(which, text, fault, message)
-            for fault, message in _place_faults(keys[which], region, platform_account)
+            for fault, message in _location_faults(keys[which], region, platform_account)
         )
     return findings + list(_pair_faults(keys, platform_account))
 
 
-def _why_not_an_arn(text: str) -> tuple[ArnErrorCode, str]:
+def _explain_malformed(text: str) -> tuple[ArnErrorCode, str]:
     shown = text if len(text) <= 120 else f"{text[:120]}…"  # noqa: PLR2004 - long enough for any ARN
     if not text.strip():
         return ArnErrorCode.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
@@ -216,7 +237,7 @@ def _why_not_an_arn(text: str) -> tuple[ArnErrorCode, str]:
     return ArnErrorCode.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
 
 
-def _place_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[ArnErrorCode, str]]:
+def _location_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[ArnErrorCode, str]]:
     if key.partition != partition_of(region):
         yield (
             ArnErrorCode.OTHER_PARTITION,

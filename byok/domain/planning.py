@@ -26,6 +26,7 @@ from byok.domain.models import (
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import RequestKind
 from byok.domain.problems.build import arn_problems, tenant_problems
+from byok.domain.problems.remediation import RemedyContext
 from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
@@ -140,30 +141,21 @@ def _tenant_findings(
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
-    return tenant_problems(
-        tenant,
-        role.role_arn if role else None,
-        request.s3_key_arn,
-        request.region,
-        platform_role_arn=platform.role_arn,
-        vendor=platform.vendor,
-        at=at,
-        request_kind=request_kind,
-    )
+    context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
+    return tenant_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
 
 
 def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform) -> TenantPlan:
     commands = CustomerCommands(platform.role_arn, request.region, platform.vendor)
-    arns = {KeyPurpose.S3: request.s3_key_arn, KeyPurpose.RDS: request.rds_key_arn}
     marks = {which: TenantLabels.of(which, tenant, platform.vendor) for which in KeyPurpose}
     return TenantPlan(
         tenant=tenant,
         marks=tuple(
-            KeyLabels(tenant=tenant, key=which, key_arn=arns[which], alias=marks[which].alias, tags=marks[which].tags)
-            for which in KeyPurpose
+            KeyLabels(tenant=tenant, key=which, key_arn=arn, alias=marks[which].alias, tags=marks[which].tags)
+            for which, arn in request.keys.items()
         ),
         role=role,
-        commands=commands.name_keys(request.s3_key_arn, request.rds_key_arn, tenant),
+        commands=commands.name_keys(request.keys, tenant),
     )
 
 
@@ -190,13 +182,5 @@ def _findings(
     at: datetime,
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
-    return arn_problems(
-        request.s3_key_arn,
-        request.rds_key_arn,
-        request.region,
-        platform_account=platform.account,
-        platform_role_arn=platform.role_arn,
-        vendor=platform.vendor,
-        at=at,
-        request_kind=request_kind,
-    )
+    context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
+    return arn_problems(request.keys, context, at)

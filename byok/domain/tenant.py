@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.phases import AliasState
 from byok.domain.vendor import VendorProfile
 
@@ -77,14 +77,14 @@ class TenantLabels:
         return cls(vendor.alias(which, tenant), dict.fromkeys(vendor.tenant_tags, tenant))
 
 
-def external_id_of(s3_key_arn: str, rds_key_arn: str) -> str:
+def external_id_of(keys: KeyPair) -> str:
     """The external id of the role that names a pair of keys: the same whenever it is asked for, and nobody else's.
 
     It follows from the keys, which belong to one environment alone, and is the platform's choice: a customer who gives
     the ARN of somebody else's role does not get that role's id with it. It is no secret (IAM user guide, "Access to AWS
     accounts owned by third parties").
     """
-    return str(uuid.uuid5(_EXTERNAL_IDS, f"{s3_key_arn} {rds_key_arn}"))
+    return str(uuid.uuid5(_EXTERNAL_IDS, " ".join(keys.arns)))
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """The customer's side of the local stack: key pairs in the customer's account, made as the guide says to make them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from byok.domain.arns import KeyPair
 from byok.domain.models import TenantRole
 from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY, read_payload
@@ -16,28 +17,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import WaiterConfigTypeDef
     from mypy_boto3_kms import KMSClient
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """The two keys of an environment."""
-
-    s3_key_arn: str
-    rds_key_arn: str
-
-    @property
-    def arns(self) -> tuple[str, str]:
-        """Both, the S3 key first."""
-        return self.s3_key_arn, self.rds_key_arn
-
-    @classmethod
-    def of_payload(cls, payload: str) -> Self:
-        """The pair that an onboarding payload names.
-
-        Raises:
-            PayloadError: It is none.
-        """
-        return cls(**read_payload(payload))
 
 
 @dataclass(frozen=True)
@@ -61,7 +40,7 @@ class Customer:
         """The pair of the stack `byok-<name>`, which the real template makes; asked again, it is the same."""
         given = {self.vendor.role_parameter: self.platform_role_arn, "PlatformRegion": self.region}
         outputs = self._ensure_stack(f"byok-{name}", keys_template(self.vendor), given)
-        return KeyPair.of_payload(outputs[self.vendor.payload_output])
+        return KeyPair(**read_payload(outputs[self.vendor.payload_output]))
 
     def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
         """The optional role that may name a pair, made by the real template as well."""

@@ -9,10 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair
 from byok.domain.models import ProvisionRequest, TenantOutcome
 from byok.domain.phases import AliasState, Phase
-from byok.local.customer_keys import KeyPair
 from byok.local.stack import REGION, DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
@@ -57,7 +56,7 @@ async def demonstrate(stack: DevStack, follow: Follow, show: Show, headline: Say
     headline("1. acme gives its two keys, and gets an environment")
     acme = await _provision(service, "acme", first, follow)
     outcome.expect(acme.phase is Phase.READY, "acme is READY")
-    for sentence, held in _proved(acme, first):
+    for sentence, held in _check_evidence(acme, first):
         outcome.expect(held, sentence)
 
     headline("2. globex does the same, but its S3 key is disabled")
@@ -77,11 +76,11 @@ async def demonstrate(stack: DevStack, follow: Follow, show: Show, headline: Say
     await asyncio.to_thread(stack.customer.enable, second.s3_key_arn)
     globex = await _provision(service, "globex", second, follow)
     outcome.expect(globex.phase is Phase.READY, "globex is READY after the fix")
-    for sentence, held in _proved(globex, second):
+    for sentence, held in _check_evidence(globex, second):
         outcome.expect(held, sentence)
 
     headline("4. acme lets the platform put the tenant's name on its two keys")
-    for sentence, held in await _named(stack, service, "acme", first, show):
+    for sentence, held in await _name_keys(stack, service, "acme", first, show):
         outcome.expect(held, sentence)
 
     outcome.environments = [acme, globex]
@@ -97,7 +96,7 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
     return await follow(service, name)
 
 
-async def _named(
+async def _name_keys(
     stack: DevStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
 ) -> list[tuple[str, bool]]:
     """What the keys bear afterwards, and what is written when it is asked for again."""
@@ -105,9 +104,7 @@ async def _named(
     request = await service.tenant_request(name, name, role)
     show(await service.reconcile_tenant(request))
     again = await service.reconcile_tenant(request)
-    marks = await asyncio.to_thread(
-        lambda: {which: stack.customer.marks(arn) for which, arn in zip(KeyPurpose, keys.arns, strict=True)}
-    )
+    marks = await asyncio.to_thread(lambda: {which: stack.customer.marks(arn) for which, arn in keys.items()})
     vendor = stack.customer.vendor
     return [
         (
@@ -124,7 +121,7 @@ async def _named(
     ]
 
 
-def _proved(status: EnvironmentStatus, keys: KeyPair) -> Iterator[tuple[str, bool]]:
+def _check_evidence(status: EnvironmentStatus, keys: KeyPair) -> Iterator[tuple[str, bool]]:
     """What the evidence has to say: it was read back from AWS and not remembered."""
     proof, name = status.evidence, status.environment_id
     database = proof.database if proof else None

@@ -30,7 +30,7 @@ class Ports:
         with contextlib.ExitStack() as held:
             return cls(*(_bind_to_any(held.enter_context(socket.socket())) for _ in fields(cls)))
 
-    def must_be_free(self) -> None:
+    def require_free(self) -> None:
         """Refuse to start beside somebody else.
 
         Raises:

@@ -87,7 +87,7 @@ class Child:
         """Whether it has not ended."""
         return self.process.returncode is None
 
-    def said(self, words: str) -> bool:
+    def has_printed(self, words: str) -> bool:
         """Whether some words are in its output so far."""
         with self.log.open("rb") as output:
             output.seek(self.begins_at)
@@ -107,7 +107,7 @@ class Child:
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
             if not self.running:
-                raise self.ended()
+                raise self.exited_error()
             try:
                 if await fact():
                     return
@@ -117,7 +117,7 @@ class Child:
                 raise DevStackError(f"{self.name} does not answer within {seconds:g} s.{self._last_lines()}")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
-    def ended(self) -> DevStackError:
+    def exited_error(self) -> DevStackError:
         """The error that says that it has ended, with its own last words."""
         code = self.process.returncode or 0
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"has ended with code {code}"

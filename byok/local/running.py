@@ -26,7 +26,7 @@ async def run_on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]])
     Raises:
         DevStackError: Something could not start, or has ended while the work went on.
     """
-    loop, task = asyncio.get_running_loop(), asyncio.create_task(_on(stack, work))
+    loop, task = asyncio.get_running_loop(), asyncio.create_task(_run(stack, work))
     interrupted = False
 
     def interrupt() -> None:
@@ -50,9 +50,9 @@ async def run_on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]])
             loop.remove_signal_handler(name)
 
 
-async def _on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result:
+async def _run(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result:
     async with stack:
-        ended = asyncio.create_task(stack.until_something_ends())
+        ended = asyncio.create_task(stack.wait_for_exit())
         done = asyncio.ensure_future(work(stack))
         try:
             await asyncio.wait([ended, done], return_when=asyncio.FIRST_COMPLETED)

@@ -164,7 +164,7 @@ class DevStack:
         async def polls() -> bool:
             # Now and then the server lists a worker only with its next poll, which begins after a minute. What the
             # worker logs is there at once, unless its log level leaves that out.
-            if worker.said("worker_started"):
+            if worker.has_printed("worker_started"):
                 return True
             # A worker's identity is its process id and host: one that ran before is not taken for this one.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
@@ -197,7 +197,7 @@ class DevStack:
         if lost:
             raise DevStackError(f"The local AWS has lost its state: {lost}.")
 
-    async def until_something_ends(self) -> None:
+    async def wait_for_exit(self) -> None:
         """Wait until a child ends that nobody told to.
 
         Raises:
@@ -209,7 +209,7 @@ class DevStack:
         finally:
             for task in waiting:
                 task.cancel()
-        raise waiting[done.pop()].ended()
+        raise waiting[done.pop()].exited_error()
 
     async def stop(self) -> None:
         """End every child: the worker first, because it hands back its work."""
@@ -224,8 +224,8 @@ class DevStack:
             self._lock = None
 
     async def _start(self) -> None:
-        self.ports.must_be_free()
-        self._take_folder()
+        self.ports.require_free()
+        self._claim_folder()
         self.environment = client_environment(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
@@ -239,7 +239,7 @@ class DevStack:
                     file.unlink()
                 self._say(f"The local AWS starts fresh ({lost}), and so does Temporal: the two belong together.")
             await self._start_temporal(database)
-        await asyncio.to_thread(self._meet_aws)
+        await asyncio.to_thread(self._find_platform_role)
         starting = [self.start_worker()] if self._with_worker else []
         await asyncio.gather(*starting, *([self._start_web()] if self._with_web else []))
         if self._exports is not None:
@@ -296,7 +296,7 @@ class DevStack:
         log = self.data / "logs" / f"{name}.log"
         return await Child.start(name, command, log, environment, when_orphaned=when_orphaned)
 
-    def _meet_aws(self) -> None:
+    def _find_platform_role(self) -> None:
         """Learn who the platform is, and see that the customer has a pair of keys."""
         caller = self.boto3_client("sts").get_caller_identity()["Arn"]
         role = role_of_session(caller)
@@ -311,7 +311,7 @@ class DevStack:
             "RDS_KEY_ARN": pair.rds_key_arn,
         }
 
-    def _take_folder(self) -> None:
+    def _claim_folder(self) -> None:
         """Make the folder ours, with empty logs.
 
         Raises:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from byok.domain.arns import KeyPurpose, account_of, check_key_arns, partition_of
+from byok.domain.arns import KeyPair, KeyPurpose, account_of, check_key_arns, partition_of
 from byok.domain.iam.statements import Grantee, Statement, key_statements
 from byok.domain.onboarding.customer_commands import (
     PROFILE,
@@ -57,7 +57,7 @@ class OnboardingKit:
     region: str
     vendor: VendorProfile
     commands: CustomerCommands
-    keys: tuple[str, str] | None
+    keys: KeyPair | None
     external_id: str | None
 
     @classmethod
@@ -69,7 +69,7 @@ class OnboardingKit:
         *,
         profile: str = PROFILE,
         stack_name: str = STACK_NAME,
-        keys: tuple[str, str] | None = None,
+        keys: KeyPair | None = None,
         external_id: str | None = None,
     ) -> Self:
         """The kit for a Region.
@@ -92,12 +92,12 @@ class OnboardingKit:
             )
         if external_id is not None and not re.match(EXTERNAL_ID_PATTERN, external_id):
             raise ValueError(f"{external_id!r} cannot be an external id: {EXTERNAL_ID_SHAPE}.")
-        wrong = check_key_arns(*keys, region, account) if keys else []
+        wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
         commands = CustomerCommands(platform_role_arn, region, vendor, profile, stack_name)
         if keys and external_id is None:
-            external_id = external_id_of(*keys)
+            external_id = external_id_of(keys)
         return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
 
     def statements(self, which: KeyPurpose) -> list[Statement]:
@@ -108,7 +108,7 @@ class OnboardingKit:
         """Make the optional role, and print its ARN; None as long as the keys are not known (D11)."""
         if self.keys is None or self.external_id is None:
             return None
-        return self.commands.deploy_tenant_role(*self.keys, self.external_id), self.commands.tenant_role_arn()
+        return self.commands.deploy_tenant_role(self.keys, self.external_id), self.commands.tenant_role_arn()
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""

@@ -12,7 +12,6 @@ ROLE_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
 
 _KEYS: Final = {KeyPurpose.S3: "S3Key", KeyPurpose.RDS: "RdsKey"}
 _ALIASES: Final = {KeyPurpose.S3: "S3KeyAlias", KeyPurpose.RDS: "RdsKeyAlias"}
-_PURPOSES: Final = {KeyPurpose.S3: "objects in S3", KeyPurpose.RDS: "the Aurora cluster"}
 _PAYLOAD: Final = {S3_KEY: "S3Key", RDS_KEY: "RdsKey"}
 
 
@@ -118,7 +117,7 @@ def _key(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
         "DeletionPolicy": "Retain",
         "UpdateReplacePolicy": "Retain",
         "Properties": {
-            "Description": f"{vendor.name} BYOK: {_PURPOSES[which]}",
+            "Description": f"{vendor.name} BYOK: {which.encrypts}",
             "KeySpec": "SYMMETRIC_DEFAULT",
             "KeyUsage": "ENCRYPT_DECRYPT",
             "EnableKeyRotation": True,

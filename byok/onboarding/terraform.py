@@ -16,7 +16,6 @@ from byok.domain.vendor import TENANT, VendorProfile
 TERRAFORM_FILE: Final = "byok-kms-keys.tf"
 
 _NAMES: Final = {KeyPurpose.S3: "s3", KeyPurpose.RDS: "rds"}
-_PURPOSES: Final = {KeyPurpose.S3: "objects in S3", KeyPurpose.RDS: "the Aurora cluster"}
 _ROOT: Final = "the owner of the keys"
 
 
@@ -49,7 +48,7 @@ def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorP
     root = f'format("arn:{partition_of(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
     return _KEY.format(
         name=_NAMES[which],
-        description=f"{vendor.name} BYOK: {_PURPOSES[which]}",
+        description=f"{vendor.name} BYOK: {which.encrypts}",
         policy=policy.replace("\n", "\n  ").replace(json.dumps(_ROOT), root),
         alias=vendor.alias_pattern(which).replace(TENANT, "%s"),
     )

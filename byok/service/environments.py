@@ -5,6 +5,7 @@ What can be seen of environments is left to `byok.service.reading`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 from temporalio.client import WorkflowFailureError
@@ -38,8 +39,8 @@ from byok.service.lifecycle import ReplayResult
 from byok.service.reading import EnvironmentReader
 from byok.service.replay import (
     can_resume,
-    must_be_replayable,
-    must_not_change_a_key_in_use,
+    require_keys_in_use_unchanged,
+    require_replayable,
     reset_point,
 )
 from byok.service.start import start
@@ -86,21 +87,13 @@ class EnvironmentService(EnvironmentReader):
                 return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
             except WorkflowAlreadyStartedError:
                 found = await self.status(request.environment_id)
-            if key is not None and await self._began_with(key, found):
-                return await self._same(request, found.run_id)
-            if found.phase is Phase.DELETED:
-                policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE
-            elif found.phase is Phase.STOPPED:
-                policy = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-            else:
-                return await self._found(request, found.run_id)
-            try:
-                return await self._start(request, policy, key)
-            except WorkflowAlreadyStartedError:  # somebody else was quicker, or the same request came twice
-                found = await self.status(request.environment_id)
-            if key is not None and await self._began_with(key, found):
-                return await self._same(request, found.run_id)
-            return await self._found(request, found.run_id)
+            policy = _RESTART_AFTER.get(found.phase)
+            if policy is not None and not await self._has_request_key(found, key):
+                try:
+                    return await self._start(request, policy, key)
+                except WorkflowAlreadyStartedError:  # another request was quicker, or the same one came twice
+                    found = await self.status(request.environment_id)
+            return await self._existing(request, found, key)
 
     async def check(self, request: CheckKeysRequest) -> KeyCheck:
         """Check two keys and make nothing.
@@ -207,7 +200,7 @@ class EnvironmentService(EnvironmentReader):
         status = await self.status(environment_id)
         changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         changes = {name: arn for name, arn in changes.items() if arn is not None and arn != getattr(status, name)}
-        must_be_replayable(status, other_keys=bool(changes))
+        require_replayable(status, other_keys=bool(changes))
         handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
         with translate_temporal_errors():
             request = await request_of(self.client, handle, ProvisionRequest)
@@ -222,7 +215,7 @@ class EnvironmentService(EnvironmentReader):
         except ValidationError as error:
             words = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'keys'}: {one['msg']}" for one in error.errors())
             raise InvalidRequestError(f"These keys cannot be used: {words}") from error
-        must_not_change_a_key_in_use(status, request)
+        require_keys_in_use_unchanged(status, request)
         creation = await self.create(request)
         return ReplayResult(environment_id, creation.workflow_id, creation.run_id)
 
@@ -291,36 +284,37 @@ class EnvironmentService(EnvironmentReader):
         handle = await start(self.client, self._task_queue, request, policy, key)
         return CreateResult(request.environment_id, handle.id, handle.result_run_id or "", started=True)
 
-    async def _began_with(self, key: str, found: EnvironmentStatus) -> bool:
-        """Whether it was a request of this name that started a run."""
+    async def _has_request_key(self, found: EnvironmentStatus, key: str | None) -> bool:
+        """Whether a request with this key started the run."""
+        if key is None:
+            return False
         described = await self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
         return bool(await described.memo_value(contracts.REQUEST_KEY_MEMO, None) == key)
 
-    async def _same(self, request: ProvisionRequest, run_id: str) -> CreateResult:
-        """What a request of the same name has started before."""
-        workflow_id = contracts.environment_workflow_id(request.environment_id)
-        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
-        differing = diff_requests(await request_of(self.client, handle, ProvisionRequest), request)
-        if differing:
-            raise IdempotencyError(
-                f"The same idempotency key came before with other values: {', '.join(differing.values())}. Another "
-                "request needs another key."
-            )
-        return CreateResult(request.environment_id, workflow_id, run_id, started=False)
-
-    async def _found(self, request: ProvisionRequest, run_id: str | None) -> CreateResult:
-        """The environment that has the id, if it is the one that is asked for."""
-        workflow_id = contracts.environment_workflow_id(request.environment_id)
-        handle = self.client.get_workflow_handle(workflow_id, run_id=run_id)
+    async def _existing(self, request: ProvisionRequest, found: EnvironmentStatus, key: str | None) -> CreateResult:
+        """The environment that has the id, if it was requested with the same values."""
+        handle = self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
         if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT:
             raise EnvironmentBusyError(
                 f"{request.environment_id} is being deleted: ask again when `byok status {request.environment_id}` "
                 f"says {Phase.DELETED}."
             )
         differing = diff_requests(await request_of(self.client, handle, ProvisionRequest), request)
+        if differing and await self._has_request_key(found, key):
+            raise IdempotencyError(
+                f"The same idempotency key came before with other values: {', '.join(differing.values())}. Another "
+                "request needs another key."
+            )
         if differing:
             raise EnvironmentConflictError(_conflict(request.environment_id, differing))
-        return CreateResult(request.environment_id, workflow_id, run_id or "", started=False)
+        return CreateResult(request.environment_id, found.workflow_id, found.run_id or "", started=False)
+
+
+_RESTART_AFTER: Final = {
+    Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+    Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+}
+"""The phases in which an environment may be started again, each with the policy that lets no other run be replaced."""
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

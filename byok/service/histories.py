@@ -65,13 +65,13 @@ def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
         return {"": "its input cannot be read"}
     pairs = {name: (getattr(found, name), getattr(asked, name)) for name in type(asked).model_fields}
     return {
-        name: f"{name} is {_in_words(theirs)}, not {_in_words(ours)}"
+        name: f"{name} is {_describe_values(theirs)}, not {_describe_values(ours)}"
         for name, (theirs, ours) in pairs.items()
         if theirs != ours
     }
 
 
-def _in_words(value: object) -> str:
+def _describe_values(value: object) -> str:
     if isinstance(value, TenantRole):
         return f"{value.role_arn} with external id {value.external_id}"
     if isinstance(value, bool):

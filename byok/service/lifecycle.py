@@ -18,7 +18,7 @@ from byok.domain.models import DeleteRequest, Deletion
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
-from byok.service.versions import to_a_build_that_is_there
+from byok.service.versions import reset_to_current_build
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) ->
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
-            post_reset_operations=await to_a_build_that_is_there(client, described),
+            post_reset_operations=await reset_to_current_build(client, described),
         )
     )
     return ReplayResult(status.environment_id, status.workflow_id, answer.run_id, point.step)

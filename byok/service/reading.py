@@ -19,8 +19,8 @@ from byok.service.histories import failure_of, task_failure_of
 from byok.service.polling import PollingWorker, polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, PendingStep
 from byok.service.temporal_errors import no_namespace, translate_temporal_errors
-from byok.service.tenant_names import batches_of, tenant_runs, with_names
-from byok.service.versions import Routing, routing_of, why_nobody_takes
+from byok.service.tenant_names import batched, tenant_runs, with_key_names
+from byok.service.versions import Routing, explain_no_worker, routing_of
 
 Result = TypeVar("Result")
 
@@ -64,7 +64,11 @@ class EnvironmentReader:
                 raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
             status = await EnvironmentStatus.of(described, self._fetch(described))
             # A name is put on keys by another workflow only once this one has ended.
-            return status.named(await tenant_runs(self.client, environment_id)) if status.phase.final else status
+            return (
+                status.with_tenant_runs(await tenant_runs(self.client, environment_id))
+                if status.phase.final
+                else status
+            )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
         """Environments, those that run first, then the last ended; of one started several times the latest run."""
@@ -76,9 +80,9 @@ class EnvironmentReader:
                 found[execution.id] = await EnvironmentSummary.of(execution)
                 if len(found) == limit:
                     break
-            return await with_names(self.client, list(found.values()))
+            return await with_key_names(self.client, list(found.values()))
 
-    async def page_of_environments(
+    async def list_page(
         self, *, prefix: str = "", phase: Phase | None = None, size: int = 50, after: bytes | None = None
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
         """A page of environments, in the order of `list_environments`.
@@ -104,13 +108,13 @@ class EnvironmentReader:
             executions = list(pages.current_page or ())
             latest = await self._latest_runs({execution.id for execution in executions})
             found = [await EnvironmentSummary.of(one) for one in executions if latest.get(one.id) == one.run_id]
-            named = await with_names(self.client, found)
+            named = await with_key_names(self.client, found)
         return [one for one in named if phase in (None, one.phase)], pages.next_page_token or None
 
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
         """The run that counts, of each workflow."""
         latest: dict[str, WorkflowExecution] = {}
-        for some in batches_of(sorted(workflow_ids)):
+        for some in batched(sorted(workflow_ids)):
             ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
             async for execution in self.client.list_workflows(f"WorkflowId IN ({ids})"):
                 known = latest.setdefault(execution.id, execution)
@@ -132,7 +136,7 @@ class EnvironmentReader:
                 yield status
             wait = min(2 * wait, POLL) if status == last else POLL_AFTER_A_CHANGE
             last = status
-            await self._insist_on_a_worker(status, began, f"Environment {environment_id} is accepted")
+            await self._require_worker(status, began, f"Environment {environment_id} is accepted")
             if not status.phase.final:
                 await asyncio.sleep(wait.total_seconds())
 
@@ -146,13 +150,13 @@ class EnvironmentReader:
         with translate_temporal_errors():
             return await routing_of(self.client, self._task_queue)
 
-    async def _insist_on_a_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
+    async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
         # Counted from when somebody began to wait: the worker may have been started for that.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_PATIENCE:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
-        why = why_nobody_takes(described, await self.routing(), await self.workers())
+        why = explain_no_worker(described, await self.routing(), await self.workers())
         if why is not None:
             where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
             raise NoWorkerError(f"{what}, and no worker takes it: {why.format(where=where)}")
@@ -177,7 +181,7 @@ class EnvironmentReader:
                     if waits_for is not None:
                         for item in status.pending:
                             waits_for(item)
-                    await self._insist_on_a_worker(status, began, what)
+                    await self._require_worker(status, began, what)
             return await result
         finally:
             result.cancel()

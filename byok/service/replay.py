@@ -52,7 +52,7 @@ async def reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
     return None
 
 
-def must_be_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
+def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
     """See that an environment has stopped, and in a way that a replay can help.
 
     Args:
@@ -118,7 +118,7 @@ def can_resume(status: EnvironmentStatus) -> bool:
     return not rolled_back and not any(problem.code in NOT_AS_ASKED_FOR for problem in status.problems)
 
 
-def must_not_change_a_key_in_use(status: EnvironmentStatus, request: ProvisionRequest) -> None:
+def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:
     """See that no resource would have to change its key, which none can (contract 8).
 
     Raises:
@@ -137,7 +137,7 @@ def must_not_change_a_key_in_use(status: EnvironmentStatus, request: ProvisionRe
 
 def _replayable(status: EnvironmentStatus, *, other_keys: bool) -> bool:
     try:
-        must_be_replayable(status, other_keys=other_keys)
+        require_replayable(status, other_keys=other_keys)
     except NotReplayableError:
         return False
     return True

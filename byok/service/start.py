@@ -1,6 +1,6 @@
 """Starts the workflow of an environment, with its first phase: a status is there before a worker is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from temporalio.client import Client, WorkflowHandle
@@ -19,13 +19,6 @@ from byok.domain.models import Evidence, Progress, ProvisionRequest, TimelineEnt
 from byok.domain.phases import Phase
 
 _FIRST: Final = Phase.VALIDATING_KEYS
-
-_TASK_TIMEOUT: Final = timedelta(seconds=8)
-"""After so long without an answer, a workflow task goes to another worker; Temporal's default is 10 s.
-
-The proof is read within one: a worker that is killed meanwhile is replaced as soon as one that is killed within a step,
-whose heartbeat is missed after as many seconds.
-"""
 
 
 async def start(
@@ -68,7 +61,6 @@ async def start(
             id_reuse_policy=policy,
             memo=memo or None,
             search_attributes=search_attributes,
-            task_timeout=_TASK_TIMEOUT,
             static_summary=f"{request.environment_id} in {request.region}",
         )
 

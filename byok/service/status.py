@@ -102,7 +102,7 @@ class EnvironmentSummary(Record):
             awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
         )
 
-    def named(self, at: datetime | None) -> Self:
+    def with_key_names(self, at: datetime | None) -> Self:
         """The summary after its keys got a name at a time, as far as that changes anything."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
@@ -133,7 +133,7 @@ class TenantRun:
         all_well = execution.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
         if not problems and not all_well:
             again = "Ask for the tenant's name again with the same values: what is there is not written twice."
-            problems = (_ended(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
+            problems = (_problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
         completed = execution.status is WorkflowExecutionStatus.COMPLETED
         return cls(progress, completed, execution.close_time, problems)
 
@@ -195,8 +195,8 @@ class EnvironmentStatus(Record):
         """
         progress = await _progress(described)
         problems = progress.problems if progress else ()
-        if _ended_unreported(described, progress):
-            problems = (_unreported(described, progress, await fetch.failure()),)
+        if _is_unreported_end(described, progress):
+            problems = (_problem_of_unreported_end(described, progress, await fetch.failure()),)
         request = progress.request if progress else None
         return cls(
             environment_id=environment_id_of(described.id),
@@ -220,7 +220,7 @@ class EnvironmentStatus(Record):
             closed_at=described.close_time,
         )
 
-    def named(self, runs: Sequence[TenantRun]) -> Self:
+    def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
         """The status with what was done about the tenant's name by workflows of its own: the later outcome wins.
 
         Args:
@@ -251,7 +251,7 @@ def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Pro
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 
 
-def _ended_unreported(execution: WorkflowExecution, progress: Progress | None) -> bool:
+def _is_unreported_end(execution: WorkflowExecution, progress: Progress | None) -> bool:
     return execution.status is not WorkflowExecutionStatus.RUNNING and (progress is None or not progress.phase.final)
 
 
@@ -268,12 +268,14 @@ async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _
 
 
 def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
-    if _ended_unreported(execution, progress):
+    if _is_unreported_end(execution, progress):
         return Phase.STOPPED
     return progress.phase if progress else first_phase(execution.workflow_type)
 
 
-def _unreported(described: WorkflowExecution, progress: Progress | None, failure: FailureError | None) -> Problem:
+def _problem_of_unreported_end(
+    described: WorkflowExecution, progress: Progress | None, failure: FailureError | None
+) -> Problem:
     """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
@@ -285,15 +287,15 @@ def _unreported(described: WorkflowExecution, progress: Progress | None, failure
         remedy = "The platform's operator has to see to it: the workflow's history in Temporal says more."
     elif phase is Phase.DELETING:
         again = "Start the deletion again (`byok delete`): what is gone stays gone."
-        return _ended(described, failure, phase, region, again)
+        return _problem_of_end(described, failure, phase, region, again)
     else:
         again = "Start the environment again with the same values (`byok replay`): what exists is found and used."
-        return _ended(described, failure, phase, region, again)
+        return _problem_of_end(described, failure, phase, region, again)
     at = described.close_time or datetime.now(UTC)
     return Problem(code=code, message=message, phase=phase, region=region, at=at, remediation=remedy)
 
 
-def _ended(
+def _problem_of_end(
     execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
 ) -> Problem:
     """The problem of a workflow that somebody ended."""

@@ -57,31 +57,31 @@ async def tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
         return []
     found = [await TenantRun.of(described)]
     if described.status is not WorkflowExecutionStatus.COMPLETED:
-        found += [await TenantRun.of(run) async for run in _completed(client, [workflow_id], limit=1)]
+        found += [await TenantRun.of(run) async for run in _list_completed(client, [workflow_id], limit=1)]
     return [run for run in found if run is not None]
 
 
-async def with_names(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
+async def with_key_names(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
     """The same, with those ready that had stopped at their tenant's name alone and have got one since.
 
     One question for fifty of them, and none where there is none: most lists cost no more than they did.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]
-    for some in batches_of(awaiting):
-        async for run in _completed(client, some):
+    for some in batched(awaiting):
+        async for run in _list_completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
-    return [item.named(named.get(tenant_workflow_id(item.environment_id))) for item in found]
+    return [item.with_key_names(named.get(tenant_workflow_id(item.environment_id))) for item in found]
 
 
-def batches_of(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def batched(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """As many as one question takes, again and again."""
     for first in range(0, len(workflow_ids), _ASKED_FOR_AT_ONCE):
         yield workflow_ids[first : first + _ASKED_FOR_AT_ONCE]
 
 
-def _completed(
+def _list_completed(
     client: Client, workflow_ids: Sequence[str], limit: int | None = None
 ) -> AsyncIterator[WorkflowExecution]:
     """Completed runs, the latest first."""

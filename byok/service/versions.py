@@ -58,7 +58,7 @@ def version_of(raw: RawVersion) -> WorkerDeploymentVersion | None:
     return WorkerDeploymentVersion(raw.deployment_name, raw.build_id) if raw.build_id else None
 
 
-def pinned_to(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
+def pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
     """The build that a run can be taken up by alone; None where its next step goes where new work goes."""
     info = described.raw_description.workflow_execution_info.versioning_info
     if info.versioning_override.HasField("pinned"):
@@ -68,7 +68,7 @@ def pinned_to(described: WorkflowExecutionDescription) -> WorkerDeploymentVersio
     return version_of(info.deployment_version)
 
 
-def why_nobody_takes(
+def explain_no_worker(
     described: WorkflowExecutionDescription, routing: Routing, workers: Sequence[PollingWorker]
 ) -> str | None:
     """Why a run waits, and what to do; None where a worker is there that it is sent to.
@@ -78,7 +78,7 @@ def why_nobody_takes(
         routing: Where its task queue sends new work.
         workers: Who polls that; in the text it is called `{where}`.
     """
-    pinned = pinned_to(described)
+    pinned = pinned_version(described)
     if pinned is not None:
         if any(worker.version == pinned for worker in workers):
             return None
@@ -90,11 +90,11 @@ def why_nobody_takes(
     if any(routing.takes(worker.version) for worker in workers):
         return None
     if workers:
-        return f"none of those that poll {{where}} gets new work. {how_to_make_current(workers)}"
+        return f"none of those that poll {{where}} gets new work. {set_current_command(workers)}"
     return "none polls {where}. It goes on as soon as one does; `byok doctor` says what is missing."
 
 
-def how_to_make_current(workers: Sequence[PollingWorker]) -> str:
+def set_current_command(workers: Sequence[PollingWorker]) -> str:
     """The command that sends new work to the workers that are there."""
     version = max(workers, key=lambda worker: worker.last_seen).version
     command = "Make one the current version: temporal worker deployment set-current-version"
@@ -103,7 +103,7 @@ def how_to_make_current(workers: Sequence[PollingWorker]) -> str:
     return f"{command} --deployment-name {version.deployment_name} --build-id {version.build_id}"
 
 
-async def to_a_build_that_is_there(client: Client, described: WorkflowExecutionDescription) -> list[PostResetOperation]:
+async def reset_to_current_build(client: Client, described: WorkflowExecutionDescription) -> list[PostResetOperation]:
     """What a reset has to do besides, so that the run does not wait for a build that is out of use.
 
     A reset leaves a run with its build, and workers of that may be gone since: it would wait for ever. One that is with

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from byok.api.access import AnonymousAuth, IdentityUnreachableError, UnauthenticatedError
 from byok.api.following import TooManyStreamsError
-from byok.api.problems import MISTAKE, STATUSES, NothingMore, ProblemError
+from byok.api.problems import MISTAKE, STATUSES, NoMoreEvents, ProblemError
 from byok.api.state import ApiState
 from byok.service.errors import ServiceError
 from byok.wizard.dependencies import ForbiddenError, ForeignFormError, NotSignedInError
@@ -47,10 +47,10 @@ def make_wizard(state: ApiState) -> FastAPI:
     for routes in (sign_in, new_environment, environments):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
-    _tell_errors_as_pages(app)
+    _add_error_pages(app)
 
     @app.middleware("http")
-    async def tell_the_browser(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def add_headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await go_on(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
@@ -59,7 +59,7 @@ def make_wizard(state: ApiState) -> FastAPI:
     return app
 
 
-def _tell_errors_as_pages(app: FastAPI) -> None:
+def _add_error_pages(app: FastAPI) -> None:
     pages: Pages = app.state.pages
 
     def page(request: Request, status: int, title: str, message: str) -> Response:
@@ -79,7 +79,7 @@ def _tell_errors_as_pages(app: FastAPI) -> None:
         return page(request, HTTPStatus.FORBIDDEN, "Nothing was done", message)
 
     @app.exception_handler(UnauthenticatedError)
-    async def unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
+    async def handle_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
         return page(request, HTTPStatus.UNAUTHORIZED, "You are not signed in", str(error))
 
     @app.exception_handler(IdentityUnreachableError)
@@ -99,16 +99,16 @@ def _tell_errors_as_pages(app: FastAPI) -> None:
         # The page asks for itself every few seconds instead.
         return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
-    @app.exception_handler(NothingMore)
-    async def nothing_more(_: Request, __: NothingMore) -> Response:
+    @app.exception_handler(NoMoreEvents)
+    async def nothing_more(_: Request, __: NoMoreEvents) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     @app.exception_handler(RequestValidationError)
-    async def malformed(request: Request, _: RequestValidationError) -> Response:
+    async def handle_invalid_request(request: Request, _: RequestValidationError) -> Response:
         return page(request, HTTPStatus.NOT_FOUND, "There is no such page", "Check the address.")
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
+    async def handle_http_error(request: Request, error: HTTPException) -> Response:
         title = "There is no such page" if error.status_code == HTTPStatus.NOT_FOUND else "This cannot be done"
         return page(request, error.status_code, title, str(error.detail))
 

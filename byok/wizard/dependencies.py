@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
-from byok.api.dependencies import EnvironmentId, owned
+from byok.api.dependencies import EnvironmentId, require_own
 from byok.domain.access import Scope
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session, Sessions
@@ -38,23 +38,23 @@ async def _sessions(request: Request) -> Sessions:
     return found
 
 
-Shown = Annotated[Pages, Depends(_pages)]
-Visits = Annotated[Sessions, Depends(_sessions)]
+PagesOfApp = Annotated[Pages, Depends(_pages)]
+SessionStore = Annotated[Sessions, Depends(_sessions)]
 
 
-async def _visitor(request: Request, sessions: Visits) -> Session:
-    session = sessions.read(request)
+async def _current_session(request: Request, sessions: SessionStore) -> Session:
+    session = sessions.load(request)
     if session is None:
         back = request.url.path if request.method != "GET" else f"{request.url.path}?{request.url.query}"
         raise NotSignedInError(back.rstrip("?"))
     return session
 
 
-class _Allowed:
+class _RequireScope:
     def __init__(self, scope: Scope, words: str) -> None:
         self._scope, self._words = scope, words
 
-    async def __call__(self, session: Annotated[Session, Depends(_visitor)]) -> Session:
+    async def __call__(self, session: Annotated[Session, Depends(_current_session)]) -> Session:
         if not session.may(self._scope):
             raise ForbiddenError(
                 f"You lack the right to {self._words} ({self._scope}). Whoever gave you access gives it."
@@ -62,14 +62,14 @@ class _Allowed:
         return session
 
 
-Reading = Annotated[Session, Depends(_Allowed(Scope.READ, "see environments"))]
-Writing = Annotated[Session, Depends(_Allowed(Scope.WRITE, "create an environment"))]
+ReadSession = Annotated[Session, Depends(_RequireScope(Scope.READ, "see environments"))]
+WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an environment"))]
 """Contract 4: who lacks it cannot start the wizard."""
 
 
-async def _form(request: Request, session: Annotated[Session, Depends(_visitor)]) -> Mapping[str, Any]:
+async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:
     form = await request.form(max_files=0, max_fields=50)
-    if not session.sent(form):
+    if not session.has_sent(form):
         raise ForeignFormError
     return form
 
@@ -77,9 +77,9 @@ async def _form(request: Request, session: Annotated[Session, Depends(_visitor)]
 Form = Annotated[Mapping[str, Any], Depends(_form)]
 
 
-async def _theirs(session: Reading, environment_id: EnvironmentId) -> str:
-    return owned(session.caller, environment_id)
+async def _require_own(session: ReadSession, environment_id: EnvironmentId) -> str:
+    return require_own(session.caller, environment_id)
 
 
-OwnId = Annotated[str, Depends(_theirs)]
+OwnId = Annotated[str, Depends(_require_own)]
 """An environment that is the visitor's, if there is one."""

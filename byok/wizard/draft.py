@@ -10,13 +10,14 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from byok.domain.arns import REGION_PATTERN
+from byok.domain.arns import REGION_PATTERN, KeyPair
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME
 from byok.domain.onboarding.payload import PayloadError, with_payload_expanded
 from byok.domain.phases import OnFailure
 from byok.domain.problems.build import arn_problems
+from byok.domain.problems.remediation import RemedyContext
 from byok.domain.vendor import VendorProfile
 
 
@@ -121,10 +122,9 @@ class Draft(BaseModel):
             return str(error)
         return None
 
-    def findings(self, role: str, account: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
+    def findings(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
         """What the rules for ARNs have to say, as far as both are filled in; nobody is asked (contract 81-84)."""
-        given = (self.s3_key_arn, self.rds_key_arn, self.region)
-        return arn_problems(*given, platform_account=account, platform_role_arn=role, vendor=vendor, at=at)
+        return arn_problems(KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at)
 
 
 _SENTENCES: Final = {

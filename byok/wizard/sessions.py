@@ -11,7 +11,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from byok.api.access import ANYBODY, Caller
+from byok.api.access import ANONYMOUS, Caller
 from byok.domain.access import Scope
 
 COOKIE: Final = "byok_session"
@@ -35,7 +35,7 @@ class Session:
         """Whether the visitor may do something."""
         return scope in self.caller.scopes
 
-    def sent(self, form: Mapping[str, Any]) -> bool:
+    def has_sent(self, form: Mapping[str, Any]) -> bool:
         """Whether a form comes from this visit."""
         return hmac.compare_digest(
             str(form.get("form_token", "")).encode(errors="surrogatepass"), self.form_token.encode()
@@ -54,7 +54,7 @@ class Sessions:
         self._serializer = URLSafeTimedSerializer(secret, salt="byok.session")
         self._everybody = everybody
 
-    def read(self, request: Request) -> Session | None:
+    def load(self, request: Request) -> Session | None:
         """The session of a request, None where there is none that is still good."""
         cookie = request.cookies.get(COOKIE, "")
         try:
@@ -62,7 +62,7 @@ class Sessions:
         except BadSignature:
             held = None
         if held is None or held["until"] < time.time():
-            return self.begin(ANYBODY) if self._everybody else None
+            return self.begin(ANONYMOUS) if self._everybody else None
         scopes = frozenset(Scope(one) for one in held["scopes"])
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 

@@ -9,7 +9,7 @@ from typing import Final
 from byok.domain.phases import Phase
 from byok.service.replay import Continuation, continuation
 from byok.service.status import EnvironmentStatus
-from byok.service.waiting import waiting
+from byok.service.waiting import describe_pending
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
@@ -34,7 +34,7 @@ _WAY: Final = (
 )
 
 
-class State(StrEnum):
+class StepState(StrEnum):
     """Where a step is."""
 
     DONE = "done"
@@ -44,7 +44,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
+class TimelineStep:
     """A line of the timeline.
 
     Attributes:
@@ -52,28 +52,28 @@ class Step:
     """
 
     words: str
-    state: State
+    state: StepState
     at: datetime | None = None
     took: str = ""
 
 
 @dataclass(frozen=True)
-class View:
+class StatusView:
     """A status as the page shows it."""
 
     status: EnvironmentStatus
-    steps: tuple[Step, ...]
+    steps: tuple[TimelineStep, ...]
     waiting: tuple[str, ...]
     continuation: Continuation | None
 
     @classmethod
-    def of(cls, status: EnvironmentStatus) -> "View":
+    def of(cls, status: EnvironmentStatus) -> "StatusView":
         """The view of a status."""
         return cls(
             status,
             _steps(status),
-            tuple(waiting(item) for item in status.pending),
-            None if _deletes(status) or status.phase is not Phase.STOPPED else continuation(status),
+            tuple(describe_pending(item) for item in status.pending),
+            None if _is_deletion(status) or status.phase is not Phase.STOPPED else continuation(status),
         )
 
     @property
@@ -84,31 +84,31 @@ class View:
     @property
     def deletes(self) -> bool:
         """Whether it is about a deletion."""
-        return _deletes(self.status)
+        return _is_deletion(self.status)
 
 
-def _steps(status: EnvironmentStatus) -> tuple[Step, ...]:
+def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
     moments = [entry.entered_at for entry in status.timeline]
     ends = [later for _, later in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
     failed = {problem.phase for problem in status.problems}
     steps = []
     for entry, end in zip(status.timeline, ends, strict=False):
         current = entry is status.timeline[-1] and not entry.phase.final
-        state = State.CURRENT if current else State.DONE
+        state = StepState.CURRENT if current else StepState.DONE
         if entry.phase is Phase.STOPPED or (entry.phase in failed and not current):
-            state = State.FAILED
-        took = "" if entry.phase.final else _took((end - entry.entered_at).total_seconds())
-        steps.append(Step(_WORDS[entry.phase], state, entry.entered_at, took))
-    if not status.phase.final and not _deletes(status) and status.phase is not Phase.ROLLING_BACK:
+            state = StepState.FAILED
+        took = "" if entry.phase.final else _format_duration((end - entry.entered_at).total_seconds())
+        steps.append(TimelineStep(_WORDS[entry.phase], state, entry.entered_at, took))
+    if not status.phase.final and not _is_deletion(status) and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
-        steps += [Step(_WORDS[phase], State.TO_COME) for phase in _WAY if phase not in entered]
+        steps += [TimelineStep(_WORDS[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]
     return tuple(steps)
 
 
-def _deletes(status: EnvironmentStatus) -> bool:
+def _is_deletion(status: EnvironmentStatus) -> bool:
     return any(entry.phase is Phase.DELETING for entry in status.timeline)
 
 
-def _took(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -7,7 +7,7 @@ from localaws.cloudformation.resources import KINDS
 from localaws.cloudformation.template import Template
 
 
-def needed(template: Template) -> str | None:
+def required_capability(template: Template) -> str | None:
     """The capability that a template needs: one for IAM, another where a name is the customer's own.
 
     A resource counts whether or not its condition holds: ValidateTemplate knows no parameters. What CreateStack does
@@ -18,9 +18,9 @@ def needed(template: Template) -> str | None:
     return "CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM" if iam else None
 
 
-def described(template: Template) -> dict[str, Any]:
+def summarize(template: Template) -> dict[str, Any]:
     """What GetTemplateSummary and ValidateTemplate say of it, recorded text."""
-    capability = needed(template)
+    capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}
     types = sorted({one["Type"] for one in template.section("Resources").values() if _is_of_iam(one)})
@@ -34,7 +34,7 @@ def check(call: Call, template: Template) -> None:
     Raises:
         AwsError: `InsufficientCapabilitiesException`, recorded text.
     """
-    capability = needed(template)
+    capability = required_capability(template)
     if capability and not {capability, "CAPABILITY_NAMED_IAM"} & set(call.params.get("Capabilities") or []):
         raise AwsError("InsufficientCapabilitiesException", f"Requires capabilities : [{capability}]")
 

@@ -9,7 +9,7 @@ from byok.domain.arns import partition_of
 from localaws.accounts import authorize
 from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, rules, stacks
-from localaws.cloudformation.parameters import described, parameter_values
+from localaws.cloudformation.parameters import parameter_values, render_parameters
 from localaws.cloudformation.records import Change, DesiredState, Stack
 from localaws.cloudformation.template import Template, invalid
 from localaws.state import WORLD
@@ -122,7 +122,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
         "StackId": stack.stack_id,
         "StackName": stack.name,
         "Description": call.params.get("Description", ""),
-        "Parameters": described(wish.template, wish.parameters),
+        "Parameters": render_parameters(wish.template, wish.parameters),
         "CreationTime": datetime.now(UTC),
         "ExecutionStatus": "UNAVAILABLE" if unchanged else "AVAILABLE",
         "Status": "FAILED" if unchanged else "CREATE_COMPLETE",
@@ -131,7 +131,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
         "RollbackConfiguration": {},
         "Capabilities": list(wish.capabilities),
         "Tags": [{"Key": key, "Value": value} for key, value in wish.tags.items()],
-        "Changes": [_change(change) for change in stacks.planned(stack, wish)],
+        "Changes": [_change(change) for change in stacks.plan_changes(stack, wish)],
         "OnStackFailure": call.params.get("OnStackFailure", ""),
         "wish": wish,
     }

@@ -12,7 +12,7 @@ from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, stacks
 from localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
 from localaws.cloudformation.changes import check_name, find, wish_of
-from localaws.cloudformation.parameters import declarations, described
+from localaws.cloudformation.parameters import declarations, render_parameters
 from localaws.cloudformation.records import Stack
 from localaws.cloudformation.resources import KINDS
 from localaws.cloudformation.resources.kind import Resource
@@ -66,8 +66,8 @@ def describe_stacks(call: Call) -> dict[str, Any]:
     """DescribeStacks: one by name or id, or all that are not deleted."""
     name = call.params.get("StackName")
     if name:
-        return {"Stacks": [_described(find(call, name))]}
-    return {"Stacks": [_described(stack) for stack in _here(call) if stack.status != "DELETE_COMPLETE"]}
+        return {"Stacks": [_render_stack(find(call, name))]}
+    return {"Stacks": [_render_stack(stack) for stack in _here(call) if stack.status != "DELETE_COMPLETE"]}
 
 
 def list_stacks(call: Call) -> dict[str, Any]:
@@ -128,10 +128,10 @@ def get_template(call: Call) -> dict[str, Any]:
 
 def get_template_summary(call: Call) -> dict[str, Any]:
     """GetTemplateSummary of a template, or of a stack."""
-    template = _given_template(call)
+    template = _template_of(call)
     types = sorted({one["Type"] for one in template.section("Resources").values()})
     summary: dict[str, Any] = {"Parameters": declarations(template), "ResourceTypes": types}
-    summary |= capabilities.described(template)
+    summary |= capabilities.summarize(template)
     identified = [
         {
             "ResourceType": kind,
@@ -146,11 +146,11 @@ def get_template_summary(call: Call) -> dict[str, Any]:
 
 def validate_template(call: Call) -> dict[str, Any]:
     """ValidateTemplate. Keys and aliases need no capability (contract 43)."""
-    template = _given_template(call)
+    template = _template_of(call)
     parameters = [
         {name: value for name, value in one.items() if name != "ParameterType"} for one in declarations(template)
     ]
-    return {"Parameters": parameters, **capabilities.described(template), **_headline(template)}
+    return {"Parameters": parameters, **capabilities.summarize(template), **_headline(template)}
 
 
 def _authorize(call: Call, name: str) -> None:
@@ -166,7 +166,7 @@ def _is(stack: Stack, call: Call, name: str) -> bool:
     return here and stack.name == name and stack.status != "DELETE_COMPLETE"
 
 
-def _given_template(call: Call) -> Template:
+def _template_of(call: Call) -> Template:
     if call.params.get("StackName"):
         wish = find(call, call.params["StackName"]).wish
         if wish:
@@ -183,7 +183,7 @@ def _headline(template: Template, shown: str = "", member: str = "") -> dict[str
     return headline | ({shown: template.content[member]} if member in template.content else {})
 
 
-def _described(stack: Stack) -> dict[str, Any]:
+def _render_stack(stack: Stack) -> dict[str, Any]:
     described_stack: dict[str, Any] = {
         "StackId": stack.stack_id,
         "StackName": stack.name,
@@ -198,7 +198,7 @@ def _described(stack: Stack) -> dict[str, Any]:
         "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
     }
     if stack.wish:
-        described_stack["Parameters"] = described(stack.wish.template, stack.wish.parameters)
+        described_stack["Parameters"] = render_parameters(stack.wish.template, stack.wish.parameters)
         described_stack["Capabilities"] = list(stack.wish.capabilities)
         described_stack["Tags"] = [{"Key": name, "Value": value} for name, value in stack.wish.tags.items()]
         described_stack |= _headline(stack.wish.template)

@@ -64,7 +64,7 @@ def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
         raise invalid(told)
 
 
-def evaluated(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
+def evaluate(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
     """The values as functions see them: a list is a list."""
     declared = template.section("Parameters")
     lists = {name for name, rule in declared.items() if rule.get("Type") == "CommaDelimitedList"}
@@ -73,7 +73,7 @@ def evaluated(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def described(template: Template, values: Mapping[str, str]) -> list[dict[str, str]]:
+def render_parameters(template: Template, values: Mapping[str, str]) -> list[dict[str, str]]:
     """The values as DescribeStacks shows them: those of NoEcho parameters are hidden."""
     hidden = {
         name for name, rule in template.section("Parameters").items() if str(rule.get("NoEcho")).lower() == "true"

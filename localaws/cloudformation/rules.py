@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call
-from localaws.cloudformation.parameters import evaluated
+from localaws.cloudformation.parameters import evaluate
 from localaws.cloudformation.template import Template, invalid
 
 _MEMBERS: Final = frozenset({"RuleCondition", "Assertions"})
@@ -53,7 +53,7 @@ def check(call: Call, template: Template, parameters: Mapping[str, str]) -> None
         "AWS::AccountId": call.caller.account,
         "AWS::Partition": partition_of(call.region),
         "AWS::Region": call.region,
-        **evaluated(template, parameters),
+        **evaluate(template, parameters),
     }
     for name, rule in template.section("Rules").items():
         if not _value(rule.get("RuleCondition", True), scope):
@@ -115,7 +115,7 @@ def _value(given: Any, scope: Mapping[str, Any]) -> Any:
     return _TESTS[function](*(_value(one, scope) for one in given[function]))
 
 
-def _listed(value: Any) -> list[str]:
+def _as_list(value: Any) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]
 
 
@@ -123,10 +123,10 @@ _TESTS: Final[dict[str, Callable[..., bool]]] = {
     "Fn::And": lambda *tests: all(tests),
     "Fn::Or": lambda *tests: any(tests),
     "Fn::Not": lambda test: not test,
-    "Fn::Equals": lambda left, right: _listed(left) == _listed(right),
-    "Fn::Contains": lambda values, one: str(one) in _listed(values),
-    "Fn::EachMemberEquals": lambda values, one: all(value == str(one) for value in _listed(values)),
-    "Fn::EachMemberIn": lambda values, others: set(_listed(values)) <= set(_listed(others)),
+    "Fn::Equals": lambda left, right: _as_list(left) == _as_list(right),
+    "Fn::Contains": lambda values, one: str(one) in _as_list(values),
+    "Fn::EachMemberEquals": lambda values, one: all(value == str(one) for value in _as_list(values)),
+    "Fn::EachMemberIn": lambda values, others: set(_as_list(values)) <= set(_as_list(others)),
 }
 _OF_TESTS: Final = frozenset({"Fn::And", "Fn::Or", "Fn::Not"})
 _ARGUMENTS: Final = dict.fromkeys(_TESTS, (2, 2)) | {"Fn::And": (2, 10), "Fn::Or": (2, 10), "Fn::Not": (1, 1)}

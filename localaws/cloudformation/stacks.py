@@ -12,7 +12,7 @@ from typing import Final
 from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call
 from localaws.cloudformation import rules
-from localaws.cloudformation.parameters import evaluated
+from localaws.cloudformation.parameters import evaluate
 from localaws.cloudformation.records import Change, DesiredState, Stack
 from localaws.cloudformation.resources import KINDS
 from localaws.cloudformation.resources.kind import Resource, Work
@@ -71,16 +71,16 @@ def scope_of(stack: Stack, wish: DesiredState) -> Scope:
         "AWS::URLSuffix": "amazonaws.com.cn" if stack.region.startswith("cn-") else "amazonaws.com",
     }
     known = {name: resource.attributes for name, resource in stack.resources.items()}
-    return Scope(wish.template, evaluated(wish.template, wish.parameters), pseudo, known)
+    return Scope(wish.template, evaluate(wish.template, wish.parameters), pseudo, known)
 
 
-def planned(stack: Stack, wish: DesiredState) -> list[Change]:
+def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
     """What would have to be done, in order; the ids of what does not exist yet are the logical ones."""
     scope = scope_of(stack, wish)
     changes: list[Change] = []
-    wanted = _wanted(scope)
+    wanted = _desired_names(scope)
     for name in wanted:
-        resource = _evaluated(scope, name, strict=False)
+        resource = _evaluate(scope, name, strict=False)
         tags_changed = stack.wish is not None and stack.wish.tags != wish.tags
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
@@ -96,7 +96,7 @@ def planned(stack: Stack, wish: DesiredState) -> list[Change]:
 
 def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
     """Whether carrying out the wish would change nothing at all."""
-    if stack.wish is None or planned(stack, wish) or stack.wish.tags != wish.tags:
+    if stack.wish is None or plan_changes(stack, wish) or stack.wish.tags != wish.tags:
         return False
     outputs = [canonical(one.template.section("Outputs")) for one in (stack.wish, wish)]
     return outputs[0] == outputs[1] and stack.outputs == _outputs(scope_of(stack, wish))
@@ -159,14 +159,14 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
     scope = scope_of(stack, wish)
     old_tags = stack.wish.tags if stack.wish else {}
     work = Work(call, stack.name, wish.tags, old_tags)
-    wanted = _wanted(scope)
+    wanted = _desired_names(scope)
     replaced: list[Resource] = []
     for name in wanted:
         kind = wish.template.section("Resources")[name]["Type"]
         old = stack.resources.get(name)
         verb, resource = "UPDATE" if old else "CREATE", None
         try:
-            resource = _evaluated(scope, name, strict=True)
+            resource = _evaluate(scope, name, strict=True)
             change = _change(stack, resource, tags_changed=old_tags != wish.tags)
             if old and change is None:
                 resource.take_over(old)
@@ -219,18 +219,18 @@ def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
     return True
 
 
-def _wanted(scope: Scope) -> list[str]:
+def _desired_names(scope: Scope) -> list[str]:
     resources = scope.template.section("Resources")
     return [name for name in in_order(scope.template) if scope.holds_or_none(resources[name].get("Condition"))]
 
 
-def _evaluated(scope: Scope, name: str, *, strict: bool) -> Resource:
+def _evaluate(scope: Scope, name: str, *, strict: bool) -> Resource:
     described = scope.template.section("Resources")[name]
     properties = scope.value(described.get("Properties", {}))
     return Resource(
         logical_id=name,
         kind=described["Type"],
-        properties=KINDS[described["Type"]].typed(properties) if strict else properties,
+        properties=KINDS[described["Type"]].coerce_properties(properties) if strict else properties,
         on_delete=described.get("DeletionPolicy", "Delete"),
         on_replace=described.get("UpdateReplacePolicy", "Delete"),
         depends_on=tuple(sorted(set(references(described)))),
@@ -246,7 +246,7 @@ def _change(stack: Stack, resource: Resource, *, tags_changed: bool) -> Change |
             f"Update of resource type is not permitted. The new template modifies the type of {old.logical_id}."
         )
     kind = KINDS[resource.kind]
-    properties = kind.typed(resource.properties)
+    properties = kind.coerce_properties(resource.properties)
     same = (old.properties, old.on_delete, old.on_replace) == (properties, resource.on_delete, resource.on_replace)
     if same and not (tags_changed and kind.has_tags):
         return None

@@ -242,7 +242,7 @@ class Scope:
     def _sub(self, argument: Any) -> str:
         text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self.value(argument[1]))
 
-        def replaced(match: re.Match[str]) -> str:
+        def replace_match(match: re.Match[str]) -> str:
             literal, name = match.groups()
             if literal:
                 return f"${{{name}}}"
@@ -251,7 +251,7 @@ class Scope:
             resource, dot, attribute = name.partition(".")
             return str(self._attribute(resource, attribute) if dot else self._ref(name))
 
-        return _SUBSTITUTION.sub(replaced, text)
+        return _SUBSTITUTION.sub(replace_match, text)
 
     def _join(self, argument: Any) -> str:
         return str(argument[0]).join(str(one) for one in self.value(argument[1]))

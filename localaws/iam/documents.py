@@ -23,15 +23,15 @@ def trust_policy(text: str) -> dict[str, Any]:
     Raises:
         AwsError: `MalformedPolicyDocument`.
     """
-    document = _read(text, "This policy contains invalid Json")
+    document = _parse(text, "This policy contains invalid Json")
     for statement in document["Statement"]:
         for prohibited in ("Resource", "NotResource"):
             if prohibited in statement:
-                raise _malformed(f"Has prohibited field {prohibited}")
+                raise _malformed_error(f"Has prohibited field {prohibited}")
         if not {"Principal", "NotPrincipal"} & set(statement):
-            raise _malformed("Missing required field Principal")
+            raise _malformed_error("Missing required field Principal")
         if not all(action.startswith("sts:") for action in _list(statement.get("Action", []))):
-            raise _malformed("AssumeRole policy may only specify STS AssumeRole actions.")
+            raise _malformed_error("AssumeRole policy may only specify STS AssumeRole actions.")
         _check_principals(statement)
     return document
 
@@ -42,31 +42,31 @@ def permissions_policy(text: str) -> dict[str, Any]:
     Raises:
         AwsError: `MalformedPolicyDocument`.
     """
-    document = _read(text, "The policy is not in the valid JSON format.")
+    document = _parse(text, "The policy is not in the valid JSON format.")
     for statement in document["Statement"]:
         if {"Principal", "NotPrincipal"} & set(statement):
-            raise _malformed("Policy document should not specify a principal.")
+            raise _malformed_error("Policy document should not specify a principal.")
         if not statement.get("Resource", statement.get("NotResource")):
-            raise _malformed("Policy statement must contain resources.")
+            raise _malformed_error("Policy statement must contain resources.")
     return document
 
 
-def _read(text: str, not_json: str) -> dict[str, Any]:
+def _parse(text: str, not_json: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise _malformed(not_json) from error
+        raise _malformed_error(not_json) from error
     statements = _list(document.get("Statement")) if isinstance(document, dict) else []
     if not statements or not all(_is_statement(one) for one in statements):
-        raise _malformed("Syntax errors in policy.")
+        raise _malformed_error("Syntax errors in policy.")
     for statement in statements:
         if not statement.get("Action", statement.get("NotAction")):
-            raise _malformed("Policy statement must contain actions.")
+            raise _malformed_error("Policy statement must contain actions.")
         try:
             for operator in statement.get("Condition", {}):
                 check_operator(operator)
         except UnknownConditionError as error:
-            raise _malformed(str(error)) from error
+            raise _malformed_error(str(error)) from error
     return {**document, "Statement": statements}
 
 
@@ -81,12 +81,12 @@ def _check_principals(statement: dict[str, Any]) -> None:
     for name in _list(principal.get("AWS", [])) if isinstance(principal, dict) else []:
         match = _ROLE.fullmatch(name)
         if match and match[1] in known and name not in WORLD.roles:
-            raise _malformed(f'Invalid principal in policy: "AWS":"{name}"')
+            raise _malformed_error(f'Invalid principal in policy: "AWS":"{name}"')
 
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _malformed(message: str) -> AwsError:
+def _malformed_error(message: str) -> AwsError:
     return AwsError("MalformedPolicyDocument", message)

@@ -52,13 +52,13 @@ def create_role(call: Call) -> dict[str, Any]:
         max_session_seconds=_session_seconds(call.params.get("MaxSessionDuration", _SHORTEST)),
         tags=_with_tags({}, call.params.get("Tags") or []),
     )
-    return {"Role": _described(WORLD.roles[arn])}
+    return {"Role": _render_role(WORLD.roles[arn])}
 
 
 def get_role(call: Call) -> dict[str, Any]:
     """GetRole."""
     role = _role(call)
-    return {"Role": _described(role) | {"Tags": _tags(role)}}
+    return {"Role": _render_role(role) | {"Tags": _tags(role)}}
 
 
 def list_roles(call: Call) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def list_roles(call: Call) -> dict[str, Any]:
     prefix = call.params.get("PathPrefix") or "/"
     _permit(call, f"arn:{partition_of(call.region)}:iam::{call.caller.account}:role{prefix}")
     mine = [role for role in WORLD.roles.values() if role.account == call.caller.account]
-    return {"Roles": [_described(role) for role in mine if role.path.startswith(prefix)], "IsTruncated": False}
+    return {"Roles": [_render_role(role) for role in mine if role.path.startswith(prefix)], "IsTruncated": False}
 
 
 def update_role(call: Call) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def put_role_policy(call: Call) -> dict[str, Any]:
 def get_role_policy(call: Call) -> dict[str, Any]:
     """GetRolePolicy."""
     role, name = _role(call), call.params["PolicyName"]
-    return {"RoleName": role.name, "PolicyName": name, "PolicyDocument": _encoded(_policy(role, name))}
+    return {"RoleName": role.name, "PolicyName": name, "PolicyDocument": _url_encode(_policy(role, name))}
 
 
 def delete_role_policy(call: Call) -> dict[str, Any]:
@@ -198,14 +198,14 @@ def _invalid(name: str, value: str, constraint: str) -> AwsError:
     return AwsError("ValidationError", message)
 
 
-def _described(role: Role) -> dict[str, Any]:
+def _render_role(role: Role) -> dict[str, Any]:
     return {
         "Path": role.path,
         "RoleName": role.name,
         "RoleId": role.role_id,
         "Arn": role.arn,
         "CreateDate": role.created,
-        "AssumeRolePolicyDocument": _encoded(role.trust),
+        "AssumeRolePolicyDocument": _url_encode(role.trust),
         "Description": role.description,
         "MaxSessionDuration": role.max_session_seconds,
     }
@@ -215,7 +215,7 @@ def _tags(role: Role) -> list[dict[str, str]]:
     return [{"Key": name, "Value": value} for name, value in role.tags.items()]
 
 
-def _encoded(document: dict[str, Any]) -> str:
+def _url_encode(document: dict[str, Any]) -> str:
     """Policies come "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
     return quote(policy_text(document))
 

@@ -37,18 +37,18 @@ def page(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
             f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: Member must have "
             f"value less than or equal to {most}",
         )
-    begin = _read(call.params["Marker"], len(items)) if call.params.get("Marker") else 0
+    begin = _decode_marker(call.params["Marker"], len(items)) if call.params.get("Marker") else 0
     end = begin + limit
     answer: dict[str, Any] = {name: items[begin:end], "Truncated": end < len(items)}
-    return answer | ({"NextMarker": _written(end)} if answer["Truncated"] else {})
+    return answer | ({"NextMarker": _encode_marker(end)} if answer["Truncated"] else {})
 
 
-def _written(position: int) -> str:
+def _encode_marker(position: int) -> str:
     """A marker is not to be understood: "Do not attempt to construct this value" (botocore, `Marker`)."""
     return base64.b64encode(f"from {position}".encode()).decode()
 
 
-def _read(marker: str, length: int) -> int:
+def _decode_marker(marker: str, length: int) -> int:
     try:
         position = int(base64.b64decode(marker, validate=True).decode().removeprefix("from "))
     except (binascii.Error, ValueError):

@@ -54,9 +54,9 @@ def check_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, A
             _check_principals(statement)
         # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
         if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
-            raise _malformed("The new key policy will not allow you to update the key policy in the future.")
+            raise _malformed_error("The new key policy will not allow you to update the key policy in the future.")
     except (PolicyDocumentError, UnknownConditionError) as error:
-        raise _malformed(str(error)) from error
+        raise _malformed_error(str(error)) from error
     return policy
 
 
@@ -75,8 +75,8 @@ def _check_principals(statement: dict[str, Any]) -> None:
         # A principal that does not exist is refused; of accounts that are not modelled nothing is known.
         known = {role.account for role in WORLD.roles.values()}
         if match and match[1] in known and name not in WORLD.roles:
-            raise _malformed("Policy contains a statement with one or more invalid principals.")
+            raise _malformed_error("Policy contains a statement with one or more invalid principals.")
 
 
-def _malformed(message: str) -> AwsError:
+def _malformed_error(message: str) -> AwsError:
     return AwsError("MalformedPolicyDocumentException", message)

@@ -102,10 +102,10 @@ def resolve(reference: str, account: str, region: str) -> str:
         if parts[3] != region:
             raise KeyRefused("NotFoundException", f"Invalid arn {parts[3]}")
         if parts[5].startswith("alias/"):
-            return _aliased(reference)
+            return _key_of_alias(reference)
         return reference
     if reference.startswith("alias/"):
-        return _aliased(f"arn:{partition_of(region)}:kms:{region}:{account}:{reference}")
+        return _key_of_alias(f"arn:{partition_of(region)}:kms:{region}:{account}:{reference}")
     arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{reference}"
     try:
         return str(parse_key_arn(arn))
@@ -113,7 +113,7 @@ def resolve(reference: str, account: str, region: str) -> str:
         raise KeyRefused("NotFoundException", f"Invalid keyId '{reference}'") from None
 
 
-def seen(key: Key) -> KeyFacts | None:
+def propagated_facts(key: Key) -> KeyFacts | None:
     """What S3 and RDS know of a key by now; None where they have not heard of it yet."""
     horizon = time.time() - WORLD.propagation_seconds
     return next((facts for facts in reversed(key.facts) if facts.at <= horizon), None)
@@ -129,11 +129,11 @@ def authorize_key_use(arn: str, use: KeyUse) -> Key:
     if named.region != use.region:
         raise KeyRefused("NotFoundException", f"Invalid arn {named.region}")
     key = WORLD.keys.get(arn)
-    facts = key.now if key and use.via is None else seen(key) if key else None
+    facts = key.now if key and use.via is None else propagated_facts(key) if key else None
     if key is None or facts is None:
         if named.account == use.caller.account:
             raise KeyRefused("NotFoundException", f"Key '{arn}' does not exist")
-        raise _denied(use, _HIDDEN)
+        raise _access_denied(use, _HIDDEN)
     _authorize(key, facts, use)
     _must_be_usable(key, facts, use.action)
     return key
@@ -149,7 +149,7 @@ def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
     by_key, by_identity = evaluate(facts.policy, access), evaluate_identity(identities, access)
     foreign = key.account != use.caller.account
     if foreign and not by_key.allowed:
-        raise _denied(use, _HIDDEN)
+        raise _access_denied(use, _HIDDEN)
     if by_key.effect is Effect.EXPLICIT_DENY:
         why = "with an explicit deny in a resource-based policy"
     elif by_identity.effect is Effect.EXPLICIT_DENY:
@@ -160,7 +160,7 @@ def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
         why = f"because no {kind} policy allows the {use.action} action"
     unnamed = use.ciphertext and not foreign
     what = "the resource associated with this ciphertext" if unnamed else f"resource: {key.arn}"
-    raise _denied(use, f"on {what} {why}")
+    raise _access_denied(use, f"on {what} {why}")
 
 
 def _keys_of(key: Key) -> dict[str, str | list[str]]:
@@ -188,7 +188,7 @@ def _grants_of(key: Key, caller: Caller) -> list[Grant]:
     return [grant for grant in key.grants.values() if grant.grantee in {caller.arn, caller.role_arn}]
 
 
-def _denied(use: KeyUse, why: str) -> KeyRefused:
+def _access_denied(use: KeyUse, why: str) -> KeyRefused:
     message = f"User: {use.caller.arn} is not authorized to perform: {use.action} {why}"
     return KeyRefused("AccessDeniedException", message)
 
@@ -200,7 +200,7 @@ def _arn_of(arn: str) -> KeyArn:
         raise KeyRefused("NotFoundException", f"Invalid keyId '{arn.rpartition('/')[2]}'") from None
 
 
-def _aliased(alias_arn: str) -> str:
+def _key_of_alias(alias_arn: str) -> str:
     alias = WORLD.aliases.get(alias_arn)
     if alias is None:
         raise KeyRefused("NotFoundException", f"Alias {alias_arn} is not found.")

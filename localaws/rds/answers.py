@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from localaws.call import Call
 from localaws.rds.input import ENGINES
-from localaws.rds.state import cluster_of, cluster_status, instance_status, members, name_of, ordered
+from localaws.rds.state import begin, cluster_of, cluster_status, instance_status, members, name_of
 from localaws.state import Database
 
 # Input members that DescribeDBClusters gives back under the same name.
@@ -193,7 +193,7 @@ def new_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] 
         "AllocatedStorage": 1,
         "TagList": [dict(tag) for tag in (copied if tags is None else tags)],
     }
-    return Database(output, cluster.account, cluster.region, ordered())
+    return Database(output, cluster.account, cluster.region, begin())
 
 
 def describe_snapshot(snapshot: Database) -> dict[str, Any]:

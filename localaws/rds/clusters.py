@@ -24,8 +24,9 @@ from localaws.rds.input import (
 from localaws.rds.keys import grant_storage, insights_key, must_reach, secret_key, storage_key
 from localaws.rds.lifecycle import Status
 from localaws.rds.permissions import only, permit
-from localaws.rds.resources import filtered, must_have_subnet_group
+from localaws.rds.resources import filter_databases, must_have_subnet_group
 from localaws.rds.state import (
+    begin,
     cluster_named,
     cluster_status,
     id_of,
@@ -33,7 +34,6 @@ from localaws.rds.state import (
     members,
     name_of,
     order,
-    ordered,
     settle,
 )
 from localaws.state import WORLD, Database
@@ -121,7 +121,7 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
             "SecretStatus": "active",
             "KmsKeyId": secret,
         }
-    cluster = Database(output, call.caller.account, call.region, ordered(), grant_storage(call, storage))
+    cluster = Database(output, call.caller.account, call.region, begin(), grant_storage(call, storage))
     WORLD.clusters[id_of(call, name)] = cluster
     return {"DBCluster": describe_cluster(cluster)}
 
@@ -134,7 +134,7 @@ def describe_db_clusters(call: Call) -> dict[str, Any]:
     found = [cluster_named(call, name)] if name else list(WORLD.clusters.values())
     names = {"db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"), "engine": ("Engine",)}
     names |= {"db-cluster-resource-id": ("DbClusterResourceId",)}
-    return {"DBClusters": [describe_cluster(cluster) for cluster in filtered(call, found, names)]}
+    return {"DBClusters": [describe_cluster(cluster) for cluster in filter_databases(call, found, names)]}
 
 
 def modify_db_cluster(call: Call) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _wrong_state(cluster: Database) -> AwsError:
     return AwsError("InvalidDBClusterStateFault", message)
 
 
-def _settled(handler: Handler) -> Handler:
+def _with_current_state(handler: Handler) -> Handler:
     """Every call sees the databases as they are by now."""
 
     @functools.wraps(handler)
@@ -232,7 +232,7 @@ def _settled(handler: Handler) -> Handler:
 
 
 HANDLERS: Final[dict[str, Handler]] = {
-    operation: _settled(handler)
+    operation: _with_current_state(handler)
     for operation, handler in {
         "CreateDBCluster": create_db_cluster,
         "DescribeDBClusters": describe_db_clusters,

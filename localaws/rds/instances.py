@@ -8,8 +8,9 @@ from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, ide
 from localaws.rds.keys import insights_key
 from localaws.rds.lifecycle import Status
 from localaws.rds.permissions import only, permit
-from localaws.rds.resources import filtered, must_have_subnet_group
+from localaws.rds.resources import filter_databases, must_have_subnet_group
 from localaws.rds.state import (
+    begin,
     cluster_named,
     cluster_status,
     id_of,
@@ -17,7 +18,6 @@ from localaws.rds.state import (
     instance_status,
     name_of,
     order,
-    ordered,
 )
 from localaws.state import WORLD, Database
 
@@ -79,7 +79,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     output = new_instance(call, name, cluster)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
-    instance = Database(output, call.caller.account, call.region, ordered())
+    instance = Database(output, call.caller.account, call.region, begin())
     WORLD.instances[id_of(call, name)] = instance
     return {"DBInstance": describe_instance(instance)}
 
@@ -92,7 +92,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
     found = [instance_named(call, name)] if name else list(WORLD.instances.values())
     names = {"db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"), "db-cluster-id": ("DBClusterIdentifier",)}
     names |= {"engine": ("Engine",), "dbi-resource-id": ("DbiResourceId",)}
-    return {"DBInstances": [describe_instance(instance) for instance in filtered(call, found, names)]}
+    return {"DBInstances": [describe_instance(instance) for instance in filter_databases(call, found, names)]}
 
 
 def delete_db_instance(call: Call) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from byok.domain.arns import partition_of
 from localaws.accounts import identity_allows
 from localaws.call import AwsError, Call
 from localaws.kms.grants import add_grant
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve, seen
+from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, propagated_facts, resolve
 from localaws.state import WORLD
 
 # KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": what a service may be granted for storage.
@@ -103,7 +103,7 @@ def must_reach(key_arn: str) -> None:
         AwsError: `KMSKeyNotAccessibleFault`.
     """
     key = WORLD.keys.get(key_arn)
-    if key is None or (seen(key) or key.now).state != "Enabled":
+    if key is None or (propagated_facts(key) or key.now).state != "Enabled":
         raise not_accessible(key_arn)
 
 

@@ -14,7 +14,7 @@ from localaws.state import WORLD, Database
 _DEFAULT_SUBNET_GROUP: Final = "default"
 
 
-def filtered(call: Call, found: Iterable[Database], names: Mapping[str, tuple[str, ...]]) -> list[Database]:
+def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, tuple[str, ...]]) -> list[Database]:
     """Those of `found` in the caller's account and Region that every filter of the call matches.
 
     Args:
@@ -75,7 +75,7 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
         "snapshot-type": ("SnapshotType",),
     }
     names |= {"db-cluster-snapshot-id": ("DBClusterSnapshotIdentifier", "DBClusterSnapshotArn")}
-    return {"DBClusterSnapshots": [describe_snapshot(one) for one in filtered(call, found, names)]}
+    return {"DBClusterSnapshots": [describe_snapshot(one) for one in filter_databases(call, found, names)]}
 
 
 def delete_snapshot(call: Call) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def delete_snapshot(call: Call) -> dict[str, Any]:
 
 def add_tags(call: Call) -> dict[str, Any]:
     """AddTagsToResource."""
-    output = _tagged(call)
+    output = _tagged_output(call)
     check_tags(call.params["Tags"])
     added = {tag["Key"]: tag.get("Value", "") for tag in call.params["Tags"]}
     tags = {tag["Key"]: tag["Value"] for tag in output["TagList"]} | added
@@ -100,14 +100,14 @@ def add_tags(call: Call) -> dict[str, Any]:
 
 def remove_tags(call: Call) -> dict[str, Any]:
     """RemoveTagsFromResource."""
-    output = _tagged(call)
+    output = _tagged_output(call)
     output["TagList"] = [tag for tag in output["TagList"] if tag["Key"] not in set(call.params["TagKeys"])]
     return {}
 
 
 def list_tags(call: Call) -> dict[str, Any]:
     """ListTagsForResource."""
-    return {"TagList": _tagged(call)["TagList"]}
+    return {"TagList": _tagged_output(call)["TagList"]}
 
 
 def must_have_subnet_group(call: Call, name: str | None) -> None:
@@ -168,7 +168,7 @@ def delete_subnet_group(call: Call) -> dict[str, Any]:
     name = call.params["DBSubnetGroupName"]
     permit(call, "subgrp", name)
     group = _subnet_group(call, name)
-    here = filtered(call, WORLD.clusters.values(), {})
+    here = filter_databases(call, WORLD.clusters.values(), {})
     if any(cluster.output["DBSubnetGroup"] == group["DBSubnetGroupName"] for cluster in here):
         message = f"Cannot delete the subnet group '{name}' because at least one database is still using it."
         raise AwsError("InvalidDBSubnetGroupStateFault", message)
@@ -183,7 +183,7 @@ def _subnet_group(call: Call, name: str) -> dict[str, Any]:
     return group
 
 
-def _tagged(call: Call) -> dict[str, Any]:
+def _tagged_output(call: Call) -> dict[str, Any]:
     """The output of the resource whose tags the call is about."""
     arn = call.params["ResourceName"]
     permit(call, "", arn)

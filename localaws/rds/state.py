@@ -7,7 +7,7 @@ StorageEncryptionType. A record keeps the answer in the shape of the API; only t
 import time
 
 from localaws.call import AwsError, Call
-from localaws.kms.usage import seen
+from localaws.kms.usage import propagated_facts
 from localaws.rds.lifecycle import WITHOUT_KEY, Lifecycle, Status
 from localaws.state import WORLD, Database
 
@@ -25,7 +25,7 @@ def name_of(database: Database) -> str:
     return str(database.output.get("DBInstanceIdentifier") or database.output["DBClusterIdentifier"])
 
 
-def ordered(order: Status = Status.CREATING) -> Lifecycle:
+def begin(order: Status = Status.CREATING) -> Lifecycle:
     """A life that begins now with `order`."""
     return Lifecycle(order, time.time() + WORLD.database_seconds)
 
@@ -107,7 +107,7 @@ def key_is_usable(cluster: Database) -> bool:
     key = WORLD.keys.get(cluster.output["KmsKeyId"])
     if key is None or cluster.grant_id not in key.grants:
         return False
-    return (seen(key) or key.now).state == "Enabled"
+    return (propagated_facts(key) or key.now).state == "Enabled"
 
 
 def settle() -> None:

@@ -1,6 +1,7 @@
 """Activities against the local AWS: every attempt in Temporal's own test environment, retries as Temporal does them."""
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import inspect
@@ -52,14 +53,14 @@ class ActivityHarness:
         self.aws = aws
         self.clients = clients or _shared_clients(aws.endpoint)
         self.keys = KeyActivities(self.clients, PLATFORM)
-        self.describer = DescribeBatcher(self.clients, pace=timedelta(0))
+        self.describer = DescribeBatcher(self.clients, contextlib.nullcontext)
         poll = timedelta(milliseconds=10)
         self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
         self.storage = StorageActivities(self.clients, PLATFORM)
         self.evidence = EvidenceActivities(self.database, self.storage)
-        self.plan = self.planned()
+        self.plan = self.plan_for()
 
-    def planned(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
+    def plan_for(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
         """The plan of an environment on two perfect keys, but for what the request says otherwise."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": self.aws.s3_key, "rds_key_arn": self.aws.rds_key}

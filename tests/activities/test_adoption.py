@@ -8,7 +8,7 @@ from localaws.accounts import PLATFORM_ROLE
 from tests.activities.conftest import ActivityHarness, stop_of
 
 
-def stopped(harness: ActivityHarness, activity: object, task: object) -> Problem:
+def problem_of(harness: ActivityHarness, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         harness.settle(activity, task)  # type: ignore[arg-type]
     return stop_of(caught.value)
@@ -48,7 +48,7 @@ def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
     return name
 
 
-def claimed(harness: ActivityHarness) -> set[str]:
+def claimed_key_ids(harness: ActivityHarness) -> set[str]:
     """The ids of the keys that are claimed."""
     found = harness.aws.operator("s3").list_objects_v2(Bucket=harness.plan.environment.probe_bucket, Prefix="claims/")
     return {item["Key"].rpartition("/")[2] for item in found.get("Contents", [])}
@@ -58,11 +58,11 @@ def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) 
     harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
     foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
 
-    problem = stopped(harness, harness.database.ensure_cluster, harness.database_task)
+    problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
 
     assert (problem.code, problem.key) == ("byok.NameTaken", None)
     assert harness.plan.cluster.identifier in problem.message
-    assert claimed(harness) == set()
+    assert claimed_key_ids(harness) == set()
 
 
 def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
@@ -70,11 +70,11 @@ def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) 
     other = harness.aws.rds_key()
     foreign_cluster(harness, harness.plan.environment.environment_id, other)
 
-    problem = stopped(harness, harness.database.ensure_cluster, harness.database_task)
+    problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
 
     assert problem.code == "byok.OtherKey"  # contract 99
     assert other in problem.message
-    assert claimed(harness) == {harness.plan.environment.s3_key_arn.rpartition("/")[2]}
+    assert claimed_key_ids(harness) == {harness.plan.environment.s3_key_arn.rpartition("/")[2]}
 
 
 def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> None:
@@ -87,7 +87,7 @@ def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> No
 def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
     name = foreign_bucket(harness, "somebody-else")
 
-    problem = stopped(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.NameTaken"
     assert harness.settle(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
@@ -113,21 +113,21 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness
     harness.settle(harness.database.ensure_cluster, harness.database_task)
     half_made(harness)
 
-    harness.plan = harness.planned(environment_id=name, rds_key_arn=first.rds_key_arn)
+    harness.plan = harness.plan_for(environment_id=name, rds_key_arn=first.rds_key_arn)
     harness.settle(harness.database.ensure_cluster, harness.database_task)
     harness.settle(harness.storage.ensure_bucket, harness.storage_task())
 
     keys = (harness.plan.environment.s3_key_arn, first.rds_key_arn)
-    assert claimed(harness) == {arn.rpartition("/")[2] for arn in keys}
+    assert claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
 
 
 def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
     harness.build()
-    harness.plan = harness.planned(
+    harness.plan = harness.plan_for(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
-    problem = stopped(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.OtherKey"  # contract 8
 
@@ -140,7 +140,7 @@ def test_bucket_that_was_made_before_a_refusal_is_told_with_it(harness: Activity
 
 def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> None:
     half_made(harness)
-    harness.plan = harness.planned(
+    harness.plan = harness.plan_for(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
@@ -162,7 +162,7 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
         DBInstanceClass="db.serverless",
     )
 
-    problem = stopped(harness, harness.database.ensure_writer, harness.database_task)
+    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.NameTaken"  # it does not bear the tag
 
@@ -172,7 +172,7 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harne
     harness.settle(harness.database.ensure_cluster, harness.database_task)
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
-    problem = stopped(harness, harness.database.ensure_writer, harness.database_task)
+    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"  # contract 89, 111
     assert problem.key_arn == harness.plan.environment.rds_key_arn
@@ -217,7 +217,7 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(har
 
 
 def test_cluster_that_vanishes_is_said_to_have_vanished(harness: ActivityHarness) -> None:
-    problem = stopped(harness, harness.database.ensure_writer, harness.database_task)
+    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.Vanished"
 
@@ -227,12 +227,12 @@ def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness
     bucket = harness.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     harness.aws.operator("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
-    storage = stopped(harness, harness.evidence.collect_evidence, harness.plan)
+    storage = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
     harness.aws.operator("rds").modify_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier, DeletionProtection=False, ApplyImmediately=True
     )
 
-    both = stopped(harness, harness.evidence.collect_evidence, harness.plan)
+    both = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert storage.code == both.code == "byok.VerificationFailed"  # contract 98
     assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
@@ -243,8 +243,8 @@ def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
     harness.build()
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
 
-    again = stopped(harness, harness.storage.ensure_bucket, harness.storage_task())
-    verifying = stopped(harness, harness.evidence.collect_evidence, harness.plan)
+    again = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    verifying = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert again.code == verifying.code == "s3.KMS.DisabledException"
 
@@ -253,7 +253,7 @@ def test_role_without_the_permission_is_the_operators_problem(harness: ActivityH
     iam = harness.aws.operator("iam")
     iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
 
-    problem = stopped(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert (problem.code, problem.key) == ("s3.403", None)
     assert "customer has nothing to do" in problem.remediation.lower()

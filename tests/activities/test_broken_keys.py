@@ -18,13 +18,13 @@ def name(breakage: Breakage) -> str:
     return breakage.name
 
 
-def refused_by_s3(harness: ActivityHarness) -> Problem:
+def problem_from_s3(harness: ActivityHarness) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
     return stop_of(caught.value)
 
 
-def refused_by_rds(harness: ActivityHarness) -> Problem:
+def problem_from_rds(harness: ActivityHarness) -> Problem:
     harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
     harness.aws.control("DELETE", "calls")
     with pytest.raises(ApplicationError) as caught:
@@ -35,9 +35,9 @@ def refused_by_rds(harness: ActivityHarness) -> Problem:
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
 def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: Breakage) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.S3)
-    harness.plan = harness.planned(s3_key_arn=arn)
+    harness.plan = harness.plan_for(s3_key_arn=arn)
 
-    problem = refused_by_s3(harness)  # contract 86-90
+    problem = problem_from_s3(harness)  # contract 86-90
 
     assert problem.code == breakage.s3_code
     assert breakage.words in problem.message
@@ -55,9 +55,9 @@ def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
     harness: ActivityHarness, breakage: Breakage
 ) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.RDS)
-    harness.plan = harness.planned(rds_key_arn=arn)
+    harness.plan = harness.plan_for(rds_key_arn=arn)
 
-    problem = refused_by_rds(harness)  # contract 91, 93
+    problem = problem_from_rds(harness)  # contract 91, 93
 
     assert problem.code == "rds.KMSKeyNotAccessibleFault"
     assert f"[{arn}]" in problem.message
@@ -76,7 +76,7 @@ def test_arn_that_cannot_be_right_is_found_without_asking_aws(
 ) -> None:
     arn = breakage.make(aws, which)
 
-    plan = harness.planned(**{f"{which}_key_arn": arn})
+    plan = harness.plan_for(**{f"{which}_key_arn": arn})
 
     found = [problem for problem in plan.findings if problem.key is which]
     assert breakage.code(which) in {problem.code for problem in found}
@@ -96,7 +96,7 @@ def test_direct_describe_key_is_denied_on_a_perfect_key(harness: ActivityHarness
 def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarness) -> None:
     harness.build()
     first = harness.plan.environment
-    harness.plan = harness.planned(s3_key_arn=first.s3_key_arn)
+    harness.plan = harness.plan_for(s3_key_arn=first.s3_key_arn)
     harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
 
     with pytest.raises(ApplicationError) as caught:
@@ -111,7 +111,7 @@ def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarnes
 def test_whose_key_it_is_stays_with_the_organisation(harness: ActivityHarness) -> None:
     harness.build()
     first = harness.plan.environment
-    harness.plan = harness.planned(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
+    harness.plan = harness.plan_for(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
         harness.settle(harness.database.ensure_cluster, harness.database_task)

@@ -36,10 +36,3 @@ def test_calls_name_us_to_the_customers_cloudtrail(s3: Any, sent: list[Any]) -> 
 
     agent = sent[0].headers["User-Agent"].decode()
     assert [part.partition("/")[0] for part in agent.split()] == ["byok", "Boto3", "Botocore"]
-
-
-def test_objects_are_sent_without_asking_for_leave(s3: Any, sent: list[Any]) -> None:
-    s3.put_object(Bucket="one", Key="some", Body=b"thing")
-
-    assert "Expect" not in sent[0].headers
-    assert b"thing" in sent[0].body.read()  # with its checksum behind it

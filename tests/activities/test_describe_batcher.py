@@ -1,21 +1,23 @@
 """How the databases that are waited for are looked at: by many at once, in few calls."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError
 from temporalio.testing import ActivityEnvironment
 
-from activities.describe_batcher import DescribeBatcher, align_to_interval
+from activities.describe_batcher import DescribeBatcher
 from byok.domain.models import Removal
 from tests.activities.conftest import ActivityHarness
 from tests.localaws.server import REGION
 
 
-def named(harness: ActivityHarness, number: int) -> list[str]:
+def create_clusters(harness: ActivityHarness, number: int) -> list[str]:
     """Clusters of the platform's."""
     names = [f"{harness.plan.environment.environment_id}-{index}" for index in range(number)]
     for name in names:
@@ -32,7 +34,7 @@ async def look(describer: DescribeBatcher, names: list[str]) -> list[str | None]
 
 
 def test_everybody_who_asks_at_once_is_answered_by_one_call(harness: ActivityHarness) -> None:
-    names = named(harness, 5)
+    names = create_clusters(harness, 5)
 
     found = asyncio.run(look(harness.describer, [*names, "nobody", names[0]]))
 
@@ -64,52 +66,42 @@ def test_no_call_asks_for_more_than_a_page(harness: ActivityHarness) -> None:
     assert Counter(harness.aws.calls()) == {"DescribeDBClusters": 3}
 
 
-def test_calls_keep_the_pace_after_the_first_few(harness: ActivityHarness) -> None:
-    describer = DescribeBatcher(harness.clients, pace=timedelta(milliseconds=20))
+def test_limiter_allows_a_burst_and_then_makes_calls_wait(
+    harness: ActivityHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.describe_batcher.CALLS", 3)
+    monkeypatch.setattr("activities.describe_batcher.PERIOD", timedelta(seconds=0.3))
+    describer = DescribeBatcher(harness.clients)
 
-    async def one_after_the_other() -> None:
-        for number in range(75):
+    async def look_six_times() -> None:
+        for number in range(6):
             await describer.cluster(REGION, f"nobody-{number}")
 
     began = time.monotonic()
-    asyncio.run(one_after_the_other())
+    asyncio.run(look_six_times())
 
-    assert time.monotonic() - began >= 0.45, "fifty in advance, and twenty-five at their pace"
-
-
-def test_call_waits_for_others_once_calls_are_scarce(harness: ActivityHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    describer = DescribeBatcher(harness.clients, pace=timedelta(seconds=1))
-    waits: list[float] = []
-
-    async def others_first(seconds: float) -> None:
-        waits.append(seconds)
-        for _ in range(20):
-            await at_once(0)
-
-    at_once = asyncio.sleep
-    monkeypatch.setattr("activities.describe_batcher.asyncio.sleep", others_first)
-
-    async def one_after_the_other() -> None:
-        for number in range(200):
-            await describer.cluster(REGION, f"nobody-{number}")
-
-    asyncio.run(one_after_the_other())
-
-    assert waits[:20] == [0] * 20, "alone: at once"
-    assert waits[60:] == sorted(waits[60:]), "longer with each"
-    assert waits[-1] > 1, "and for the whole pace, where it is not kept"
+    assert time.monotonic() - began >= 0.25, "three at once, and then one in each tenth of a second"
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.01, 15.0, 60.0])
-def test_looks_of_one_moment_stay_together(seconds: float) -> None:
-    interval, group = timedelta(seconds=seconds), seconds / 20
-    times = [1_800_000_000 + seconds * step / 997 for step in range(997)]
+def test_what_is_requested_while_calls_wait_goes_into_one_call(harness: ActivityHarness) -> None:
+    names, turn = create_clusters(harness, 5), asyncio.Event()
 
-    delays = [align_to_interval(interval, now).total_seconds() for now in times]
+    @contextlib.asynccontextmanager
+    async def until_its_turn() -> AsyncIterator[None]:
+        await turn.wait()
+        yield
 
-    assert all(abs(delay - seconds) <= group / 2 + 1e-5 for delay in delays), "early or late by half a group at most"
-    moments = {round((now + delay) * 1e4) for now, delay in zip(times, delays, strict=True)}
-    assert len(moments) <= 21
+    async def ask_one_by_one() -> list[str | None]:
+        describer = DescribeBatcher(harness.clients, until_its_turn)
+        asked = []
+        for name in names:
+            asked.append(asyncio.create_task(look(describer, [name])))
+            await asyncio.sleep(0)
+        turn.set()
+        return [found for (found,) in await asyncio.gather(*asked)]
+
+    assert asyncio.run(ask_one_by_one()) == names
+    assert Counter(harness.aws.calls()) == {"DescribeDBClusters": 1}
 
 
 def test_those_who_wait_for_a_deletion_share_its_looks(harness: ActivityHarness) -> None:
@@ -127,7 +119,7 @@ def test_those_who_wait_for_a_deletion_share_its_looks(harness: ActivityHarness)
 
 
 def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(harness: ActivityHarness) -> None:
-    names = named(harness, 2)
+    names = create_clusters(harness, 2)
     harness.aws.control("POST", "faults", kind="throttle", service="rds", operation="DescribeDBClusters", times=1)
 
     async def refused() -> list[object]:
@@ -142,7 +134,7 @@ def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(harness: Acti
 
 
 def test_who_gives_up_takes_no_answer_from_another(harness: ActivityHarness) -> None:
-    (name,) = named(harness, 1)
+    (name,) = create_clusters(harness, 1)
 
     async def two() -> str | None:
         leaving = asyncio.create_task(harness.describer.cluster(REGION, name))

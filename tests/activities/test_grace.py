@@ -93,7 +93,7 @@ async def test_what_one_activity_noted_is_not_there_for_another(temporal: Workfl
 
 
 async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
-    harness.plan = harness.planned(s3_key_arn=harness.aws.key(), key_grace_seconds=2)
+    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 
     @activity.defn
@@ -114,7 +114,7 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
 
 
 def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
-    harness.plan = harness.planned(s3_key_arn=harness.aws.key(), key_grace_seconds=0)
+    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=0)
 
     with pytest.raises(ApplicationError) as caught:
         harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
@@ -123,7 +123,7 @@ def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
 
 
 def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
-    harness.plan = harness.planned(s3_key_arn=harness.aws.key(), key_grace_seconds=300)
+    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=300)
     harness.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as throttled:
@@ -138,7 +138,7 @@ def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
 
 async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: ActivityHarness) -> None:
     harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.plan = harness.planned(rds_key_arn=harness.aws.key(), key_grace_seconds=300)
+    harness.plan = harness.plan_for(rds_key_arn=harness.aws.key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
         harness.attempt(harness.database.ensure_cluster, harness.database_task)
 

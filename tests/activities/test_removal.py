@@ -69,7 +69,7 @@ def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> N
     s3, mine = harness.aws.platform("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)
     asked = harness.plan.environment
-    harness.plan = harness.planned(
+    harness.plan = harness.plan_for(
         "another-run",
         environment_id=asked.environment_id,
         s3_key_arn=asked.s3_key_arn,

@@ -333,7 +333,7 @@ def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, request_k
 
 
 def test_role_can_do_nothing_else(tenant: Tenant) -> None:
-    kms = tenant.aws.assumed("kms", tenant.role.role_arn, EXTERNAL_ID)
+    kms = tenant.aws.assume_role("kms", tenant.role.role_arn, EXTERNAL_ID)
     arn = tenant.keys[KeyPurpose.S3]
     attempts: tuple[Callable[[], Any], ...] = (
         lambda: kms.disable_key(KeyId=arn),

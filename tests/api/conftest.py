@@ -11,7 +11,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from byok.api.access import AnonymousAuth, Authenticator
-from byok.api.app import make_app, protected
+from byok.api.app import make_app, protect
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
@@ -53,14 +53,14 @@ def event(block: str) -> Event:
     return Event(fields["event"], fields.get("id"), json.loads(fields["data"]))
 
 
-def asked(environment_id: str, **changes: object) -> dict[str, object]:
+def creation_body(environment_id: str, **changes: object) -> dict[str, object]:
     """The body of a request for an environment."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **keys, **changes}
 
 
 @asynccontextmanager
-async def opened(
+async def open_api(
     door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
 ) -> AsyncIterator[ApiState]:
     """What a server works with, once its door is open; without access settings everybody may call."""
@@ -92,9 +92,9 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             token: str | None = None,
             door: EnvironmentService = service,
         ) -> Portal:
-            state = await stack.enter_async_context(opened(door, access, settings))
+            state = await stack.enter_async_context(open_api(door, access, settings))
             app = make_app(state)
-            transport = httpx.ASGITransport(protected(app, settings), raise_app_exceptions=False)
+            transport = httpx.ASGITransport(protect(app, settings), raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
             return Portal(app, await stack.enter_async_context(http))

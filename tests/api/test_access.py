@@ -15,7 +15,7 @@ from byok.api.access import AnonymousAuth, StaticTokenAuth
 from byok.api.app import access_of
 from byok.settings import AccessToken, ApiSettings
 from byok.web import is_loopback
-from tests.api.conftest import Serve, asked
+from tests.api.conftest import Serve, creation_body
 from tests.api.identity import ALL, Issuer, new_key
 
 TOKEN = "a-token-of-the-settings"
@@ -29,7 +29,7 @@ def issuer() -> Iterator[Issuer]:
     found.close()
 
 
-def known(organisation: str, *scopes: str) -> StaticTokenAuth:
+def static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken.model_validate({"sha256": digest, "organisation": organisation, "scopes": scopes})
     return StaticTokenAuth([entry])
@@ -37,12 +37,12 @@ def known(organisation: str, *scopes: str) -> StaticTokenAuth:
 
 async def test_good_tokens_get_in(serve: Serve, issuer: Issuer) -> None:
     signed = await serve(issuer.access(), token=issuer.token())
-    from_settings = await serve(known("acme", "environments:read"), token=TOKEN)
+    from_settings = await serve(static_auth("acme", "environments:read"), token=TOKEN)
     for portal in (signed, from_settings):
         assert (await portal.http.get(f"/v1/environments/{OURS}")).status_code == 404
 
 
-def forged(issuer: Issuer) -> dict[str, str | None]:
+def bad_tokens(issuer: Issuer) -> dict[str, str | None]:
     """Tokens that are none."""
     stranger = new_key("a stranger's")
     good = issuer.token()
@@ -81,7 +81,7 @@ def forged(issuer: Issuer) -> dict[str, str | None]:
 
 async def test_bad_tokens_never_get_in(serve: Serve, issuer: Issuer) -> None:
     portal, let_in = await serve(issuer.access()), []
-    for name, token in forged(issuer).items():
+    for name, token in bad_tokens(issuer).items():
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         answer = await portal.http.get(f"/v1/environments/{OURS}", headers=headers)
         if answer.status_code != 401 or answer.json()["code"] != "byok.Unauthenticated":
@@ -137,7 +137,7 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("environments:read", "GET", "/v1/environments", {}),
     ("environments:read", "GET", f"/v1/environments/{OURS}", {}),
     ("environments:read", "GET", f"/v1/environments/{OURS}/events", {}),
-    ("environments:write", "POST", "/v1/environments", {"json": asked(OURS)}),
+    ("environments:write", "POST", "/v1/environments", {"json": creation_body(OURS)}),
     ("environments:write", "POST", f"/v1/environments/{OURS}/replays", {"json": {}}),
     ("environments:write", "PUT", f"/v1/environments/{OURS}/tenant", {"json": {"tenant": "acme"}}),
     ("environments:write", "POST", f"/v1/environments/{OURS}/cancellation", {}),
@@ -160,7 +160,7 @@ async def test_each_call_needs_its_scope(
 
 async def test_another_organisations_environment_looks_as_if_there_were_none(serve: Serve, issuer: Issuer) -> None:
     operator = await serve(AnonymousAuth())
-    assert (await operator.http.post("/v1/environments", json=asked(THEIRS))).status_code in (200, 202)
+    assert (await operator.http.post("/v1/environments", json=creation_body(THEIRS))).status_code in (200, 202)
     portal = await serve(issuer.access(), token=issuer.token("acme"))
 
     def paths(name: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -172,7 +172,7 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(ser
             ("PUT", f"{path}/tenant", {"json": {"tenant": "acme"}}),
             ("POST", f"{path}/cancellation", {}),
             ("DELETE", f"{path}?confirm={name}", {}),
-            ("POST", "/v1/environments", {"json": asked(name)}),
+            ("POST", "/v1/environments", {"json": creation_body(name)}),
         ]
 
     for there, nowhere in zip(paths(THEIRS), paths("globex-nowhere"), strict=True):
@@ -194,7 +194,7 @@ async def test_an_organisation_whose_name_begins_like_anothers_is_another(serve:
 
 async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: Serve, issuer: Issuer) -> None:
     portal = await serve(issuer.access(), token=issuer.token("acme"))
-    refused = await portal.http.post("/v1/environments", json=asked("prod"))
+    refused = await portal.http.post("/v1/environments", json=creation_body("prod"))
     assert refused.status_code == 422
     assert refused.json()["errors"] == [
         {

@@ -8,10 +8,10 @@ from temporalio.exceptions import ApplicationError
 
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.api.conftest import Portal, asked
+from tests.api.conftest import Portal, creation_body
 from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, refusal
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import ended, until
+from tests.workflows.watching import until, until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -20,12 +20,12 @@ DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phas
 async def test_environment_is_asked_for_and_becomes_ready(
     portal: Portal, service: EnvironmentService, environment_id: str
 ) -> None:
-    accepted = await portal.http.post("/v1/environments", json=asked(environment_id))
+    accepted = await portal.http.post("/v1/environments", json=creation_body(environment_id))
 
     assert accepted.status_code == HTTPStatus.ACCEPTED
     assert accepted.headers["location"] == f"/v1/environments/{environment_id}"
     assert accepted.json()["started"] is True
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     seen = await portal.http.get(accepted.headers["location"])
     assert seen.json() == status.model_dump(mode="json")
     assert (seen.json()["phase"], bool(seen.json()["evidence"])) == ("READY", True)
@@ -34,19 +34,19 @@ async def test_environment_is_asked_for_and_becomes_ready(
 async def test_the_same_request_finds_the_same_environment(
     portal: Portal, service: EnvironmentService, environment_id: str
 ) -> None:
-    first = await portal.http.post("/v1/environments", json=asked(environment_id))
-    await ended(service, environment_id)
+    first = await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await until_ended(service, environment_id)
 
-    again = await portal.http.post("/v1/environments", json=asked(environment_id))
+    again = await portal.http.post("/v1/environments", json=creation_body(environment_id))
 
     assert (again.status_code, again.json()["started"]) == (HTTPStatus.OK, False)
     assert again.json()["run_id"] == first.json()["run_id"]
 
 
 async def test_another_request_under_the_same_id_is_a_conflict(portal: Portal, environment_id: str) -> None:
-    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
 
-    other = await portal.http.post("/v1/environments", json=asked(environment_id, on_failure="rollback"))
+    other = await portal.http.post("/v1/environments", json=creation_body(environment_id, on_failure="rollback"))
 
     assert other.status_code == HTTPStatus.CONFLICT
     assert other.headers["content-type"] == "application/problem+json"
@@ -57,7 +57,7 @@ async def test_another_request_under_the_same_id_is_a_conflict(portal: Portal, e
 
 async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: Portal, environment_id: str) -> None:
     """Contract 50."""
-    body = asked(environment_id)
+    body = creation_body(environment_id)
     for name in ("s3_key_arn", "rds_key_arn"):
         del body[name]
     payload = {"S3KmsKeyArn": S3_KEY, "RdsKmsKeyArn": RDS_KEY}
@@ -74,12 +74,14 @@ async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
     named = {"Idempotency-Key": "7c0e4f"}
-    first = await portal.http.post("/v1/environments", json=asked(environment_id), headers=named)
-    assert (await ended(service, environment_id)).phase is Phase.STOPPED
+    first = await portal.http.post("/v1/environments", json=creation_body(environment_id), headers=named)
+    assert (await until_ended(service, environment_id)).phase is Phase.STOPPED
 
-    again = await portal.http.post("/v1/environments", json=asked(environment_id), headers=named)
-    other = await portal.http.post("/v1/environments", json=asked(environment_id, on_failure="rollback"), headers=named)
-    unnamed = await portal.http.post("/v1/environments", json=asked(environment_id))
+    again = await portal.http.post("/v1/environments", json=creation_body(environment_id), headers=named)
+    other = await portal.http.post(
+        "/v1/environments", json=creation_body(environment_id, on_failure="rollback"), headers=named
+    )
+    unnamed = await portal.http.post("/v1/environments", json=creation_body(environment_id))
 
     assert (again.status_code, again.json()["run_id"]) == (HTTPStatus.OK, first.json()["run_id"])
     assert (other.status_code, other.json()["code"]) == (422, "byok.IdempotencyKeyReused")
@@ -90,9 +92,9 @@ async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_i
     portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    assert (await ended(service, environment_id)).phase is Phase.STOPPED
-    bodies = [asked(environment_id), asked(environment_id, on_failure="rollback")]
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    assert (await until_ended(service, environment_id)).phase is Phase.STOPPED
+    bodies = [creation_body(environment_id), creation_body(environment_id, on_failure="rollback")]
 
     both = await asyncio.gather(
         *(portal.http.post("/v1/environments", json=body, headers={"Idempotency-Key": "b1"}) for body in bodies)
@@ -105,8 +107,8 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
     portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    status = await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    status = await until_ended(service, environment_id)
 
     told = (await portal.http.get(f"/v1/environments/{environment_id}")).json()
     replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
@@ -114,20 +116,20 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
     assert told["problem"] == status.problems[0].model_dump(mode="json")
     assert (told["problem"]["code"], told["problem"]["key"]) == ("s3.KMS.DisabledException", "s3")
     assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, "ensure_bucket")
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
     portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await until_ended(service, environment_id)
 
     replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": OTHER_KEY})
 
     assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, None)
-    assert (await ended(service, environment_id)).s3_key_arn == OTHER_KEY
+    assert (await until_ended(service, environment_id)).s3_key_arn == OTHER_KEY
 
 
 @pytest.mark.parametrize("arn", ["{", "[" * 2000, '{"S3KmsKeyArn":"x"}'])
@@ -135,8 +137,8 @@ async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
     portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str, arn: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    before = await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    before = await until_ended(service, environment_id)
 
     refused = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": arn})
 
@@ -147,8 +149,8 @@ async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
 async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
     portal: Portal, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
 
     refused = {
@@ -162,8 +164,8 @@ async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
 
 
 async def test_keys_get_the_tenants_name(portal: Portal, service: EnvironmentService, environment_id: str) -> None:
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}/tenant"
 
     commands = await portal.http.put(path, json={"tenant": "globex"})
@@ -179,8 +181,8 @@ async def test_keys_get_the_tenants_name(portal: Portal, service: EnvironmentSer
 async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem(
     portal: Portal, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await until_ended(service, environment_id)
 
     refused = await portal.http.put(f"/v1/environments/{environment_id}/tenant", json={"tenant": "not legal!"})
 
@@ -190,8 +192,8 @@ async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem
 
 
 async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentService, environment_id: str) -> None:
-    await portal.http.post("/v1/environments", json=asked(environment_id))
-    await ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
 
     unconfirmed = await portal.http.delete(path)
@@ -200,21 +202,21 @@ async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentS
 
     assert [one.status_code for one in (unconfirmed, wrong, right)] == [422, 422, 202]
     assert [one["field"] for one in wrong.json()["errors"]] == ["confirm"]
-    assert (await ended(service, environment_id)).phase is Phase.DELETED
+    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_cancelled_it_stops_in_a_stated_state(
     portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_writer"] = [ApplicationError("creating", type="rds.NotReady")] * 99
-    await portal.http.post("/v1/environments", json=asked(environment_id))
+    await portal.http.post("/v1/environments", json=creation_body(environment_id))
 
     await until(service, environment_id, lambda status: status.resources.cluster is not None)
 
     accepted = await portal.http.post(f"/v1/environments/{environment_id}/cancellation")
 
     assert accepted.status_code == HTTPStatus.ACCEPTED
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
 
 
@@ -223,14 +225,14 @@ async def test_the_list_is_paged_and_filtered(
 ) -> None:
     names = [f"{environment_id}-{letter}" for letter in "abc"]
     for name in names:
-        await portal.http.post("/v1/environments", json=asked(name))
-        await ended(service, name)
+        await portal.http.post("/v1/environments", json=creation_body(name))
+        await until_ended(service, name)
     harness.activities.script["probe_s3_key"] = [DISABLED]
     stopped = f"{environment_id}-stopped"
-    await portal.http.post("/v1/environments", json=asked(stopped))
-    await ended(service, stopped)
+    await portal.http.post("/v1/environments", json=creation_body(stopped))
+    await until_ended(service, stopped)
     await portal.http.post(f"/v1/environments/{stopped}/replays", json={"s3_key_arn": OTHER_KEY})  # a second run
-    await ended(service, stopped)
+    await until_ended(service, stopped)
 
     found: list[str] = []
     query: dict[str, str | int] = {"prefix": environment_id, "size": 2}

@@ -11,7 +11,7 @@ from byok.api.problems import STATUSES
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.settings import ApiSettings
-from tests.api.conftest import Portal, Serve, asked
+from tests.api.conftest import Portal, Serve, creation_body
 
 
 def test_everything_that_the_door_may_say_has_a_status() -> None:
@@ -22,7 +22,7 @@ def test_everything_that_the_door_may_say_has_a_status() -> None:
 
 
 async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: Portal) -> None:
-    answer = await portal.http.post("/v1/environments", json=asked("Not Legal", secret="hunter2", region=7))
+    answer = await portal.http.post("/v1/environments", json=creation_body("Not Legal", secret="hunter2", region=7))
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert {fault["field"] for fault in answer.json()["errors"]} == {"environment_id", "secret", "region"}
     assert "hunter2" not in answer.text

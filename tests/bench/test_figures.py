@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.figures import Spread, percentile, ratios, rounded
+from bench.figures import Spread, percentile, ratios, round_figure
 
 
 def test_spread_has_least_median_and_most() -> None:
@@ -25,4 +25,4 @@ def test_percentile_is_a_figure_that_was_measured(percent: float, figure: float)
     ("figure", "text"), [(0, "0"), (0.01234, "0.012"), (1.2345, "1.23"), (99.96, "100.0"), (1234.5, "1,234")]
 )
 def test_figures_have_as_many_digits_as_mean_something(figure: float, text: str) -> None:
-    assert rounded(figure) == text
+    assert round_figure(figure) == text

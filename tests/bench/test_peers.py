@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.peers.catalogue import FLOOR, PEERS, Peer
-from bench.peers.counted_moto import signed_for
+from bench.peers.counted_moto import service_of
 from bench.peers.processes import Process
 from bench.peers.report import HEADINGS, Figures, Row, as_json, table
 
@@ -67,14 +67,14 @@ def test_call_belongs_to_the_service_it_is_signed_for() -> None:
     signature = (
         "AWS4-HMAC-SHA256 Credential=testing/20260101/eu-central-1/kms/aws4_request, SignedHeaders=host, Signature=0"
     )
-    assert signed_for(signature) == "kms"
-    assert signed_for("") == "unsigned"
+    assert service_of(signature) == "kms"
+    assert service_of("") == "unsigned"
 
 
 def test_process_is_read_whatever_its_name_is() -> None:
     times = "250 50 100 0"
     stat = f"42 (a) S 7) Z 41 42 42 0 -1 4194304 1 0 0 0 {times} 20 0 1 0 100 0 0"
-    read = Process.parsed(stat)
+    read = Process.parse(stat)
     assert (read.pid, read.parent, read.zombie) == (42, 41, True)
     assert read.cpu_seconds > 0
 

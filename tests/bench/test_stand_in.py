@@ -123,7 +123,7 @@ class Recorded(ActivityHarness):
             for index in buckets:
                 self.settle(self.storage.remove_bucket, self.bucket_removal(index))
 
-    def said(self) -> list[tuple[str, Any]]:
+    def answers_but_polls(self) -> list[tuple[str, Any]]:
         """The answers, but for those of the polling: how often is a matter of time."""
         found: list[tuple[str, Any]] = []
         for operation, answer in self.answers:
@@ -146,7 +146,7 @@ def test_it_answers_every_call_of_an_environments_life_as_the_local_aws_does(
     local.live()
     lean.live()
 
-    for ours, theirs in zip(lean.said(), local.said(), strict=True):
+    for ours, theirs in zip(lean.answers_but_polls(), local.answers_but_polls(), strict=True):
         assert ours == theirs
     assert stand_in.control("GET", "calls")["not_modelled"] == {}
     assert sum(stand_in.count().values()) == len(lean.answers)

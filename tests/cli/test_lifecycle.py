@@ -39,11 +39,15 @@ BUCKET = BucketResource(
 )  # fmt: skip
 
 
-def stopped(*problems: Problem, phases: tuple[Phase, ...] = (Phase.VALIDATING_KEYS,), **more: Any) -> EnvironmentStatus:
+def stopped_status(
+    *problems: Problem, phases: tuple[Phase, ...] = (Phase.VALIDATING_KEYS,), **more: Any
+) -> EnvironmentStatus:
     return status(*phases, Phase.STOPPED, problems=problems).model_copy(update=more)
 
 
-def deleted(snapshot: Snapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("byok-acme",)) -> EnvironmentStatus:
+def deleted_status(
+    snapshot: Snapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("byok-acme",)
+) -> EnvironmentStatus:
     done = Deletion(environment_id="acme", removed=removed, final_snapshot=snapshot, collected_at=BEGAN)
     return status(Phase.DELETING, Phase.DELETED).model_copy(update={"deletion": done})
 
@@ -105,8 +109,8 @@ def test_replay_with_unusable_keys_asks_nobody(
     ("last", "code"),
     [
         (status(Phase.VALIDATING_KEYS, Phase.READY), 0),
-        (stopped(problem(KeyPurpose.S3)), 3),
-        (stopped(problem(None)), 1),
+        (stopped_status(problem(KeyPurpose.S3)), 3),
+        (stopped_status(problem(None)), 1),
     ],
 )
 def test_replay_that_waits_ends_as_the_environment_does(
@@ -136,7 +140,7 @@ def test_refusal_is_1_with_its_reason(run: Run, service: FakeService, command: s
 
 
 def test_cancel_is_0_when_it_is_asked_for_and_when_it_has_ended(run: Run, service: FakeService) -> None:
-    service.statuses = [stopped(with_code("byok.Cancelled"))]
+    service.statuses = [stopped_status(with_code("byok.Cancelled"))]
     ended = run("cancel", "acme")
     assert (ended.code, ended.out) == (0, "")
     assert "Asked for the end" in ended.err
@@ -196,7 +200,7 @@ def test_delete_of_what_is_just_being_made_is_refused(run: Run, service: FakeSer
 def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_key(
     run: Run, service: FakeService
 ) -> None:
-    service.statuses = [deleted(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
+    service.statuses = [deleted_status(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
     ended = run("delete", "acme", "--confirm", "acme", "--wait")
     assert ended.code == 0
     _, _, shown = ended.out.partition("acme is deleted.\n")
@@ -213,7 +217,7 @@ def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_ke
 
 
 def test_deleted_environment_without_anything_says_that_too(run: Run, service: FakeService) -> None:
-    service.statuses = [deleted(None, ())]
+    service.statuses = [deleted_status(None, ())]
     shown = run("status", "acme").out
     assert "✓ DELETED" in shown
     assert "Nothing of it was there." in shown
@@ -225,7 +229,7 @@ def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     left = ("byok-acme-catalog: it holds 3 objects that provisioning did not write",)
-    service.statuses = [stopped(with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)]
+    service.statuses = [stopped_status(with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)]
     ended = run("delete", "acme", "--confirm", "acme", "--wait")
     assert ended.code == code
     assert f"  Left behind:\n    {left[0]}\n" in ended.out
@@ -233,7 +237,7 @@ def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
 
 
 def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
-    service.statuses = [stopped(problem(None), phases=(Phase.DELETING,))]
+    service.statuses = [stopped_status(problem(None), phases=(Phase.DELETING,))]
     shown = run("status", "acme").out
     assert "What is left of it was not looked at." in shown
     assert "made nothing" not in shown
@@ -249,20 +253,20 @@ def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run
 def test_stop_says_that_nothing_is_there_and_why(
     run: Run, service: FakeService, phases: tuple[Phase, ...], words: str
 ) -> None:
-    service.statuses = [stopped(problem(None), phases=phases)]
+    service.statuses = [stopped_status(problem(None), phases=phases)]
     assert f"  {words}\n" in run("status", "acme").out
 
 
 @pytest.mark.parametrize(
     ("last", "commands"),
     [
-        (stopped(problem(None)), ["byok replay acme"]),
+        (stopped_status(problem(None)), ["byok replay acme"]),
         (
-            stopped(problem(KeyPurpose.S3)),
+            stopped_status(problem(KeyPurpose.S3)),
             ["byok replay acme", "byok replay acme --s3-key-arn <S3 key ARN>  with another key"],
         ),
         (
-            stopped(problem(KeyPurpose.RDS), problem(KeyPurpose.S3)),
+            stopped_status(problem(KeyPurpose.RDS), problem(KeyPurpose.S3)),
             [
                 "byok replay acme",
                 "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
@@ -270,16 +274,16 @@ def test_stop_says_that_nothing_is_there_and_why(
         ),
         # What encrypts something already cannot be exchanged.
         (
-            stopped(problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
+            stopped_status(problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],
         ),
         # The same ARN would be refused again.
         (
-            stopped(with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
+            stopped_status(with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],
         ),
-        (stopped(with_code("byok.InvalidInput")), []),
-        (stopped(with_code("tenant.IllegalName")), []),
+        (stopped_status(with_code("byok.InvalidInput")), []),
+        (stopped_status(with_code("tenant.IllegalName")), []),
     ],
 )
 def test_stopped_environment_ends_with_the_command_that_continues_it(
@@ -291,7 +295,7 @@ def test_stopped_environment_ends_with_the_command_that_continues_it(
 
 def test_rollback_shows_what_it_could_not_remove(run: Run, service: FakeService) -> None:
     phases = (Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.ROLLING_BACK)
-    service.statuses = [stopped(problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
+    service.statuses = [stopped_status(problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
     shown = run("status", "acme").out
     assert "  Left behind:\n    byok-acme: rds.X: no\n" in shown
     assert continuing(shown) == ["byok replay acme"]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 
 @asynccontextmanager
-async def started(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def start_byok(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A running `byok`; whatever the test finds, it does not outlive it, and its children end with it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BYOK_")}
     process = await asyncio.create_subprocess_exec(
@@ -65,7 +65,7 @@ async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> No
     options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker", "--web-port", str(ports.web)]
     keys = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        async with started("up", *options) as up:
+        async with start_byok("up", *options) as up:
             await eventually(exports.exists, up)
             keys.append([line for line in exports.read_text().splitlines() if "KEY_ARN" in line])
             assert await listens(ports.temporal)
@@ -81,7 +81,7 @@ async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> No
 
 
 async def test_demo_shows_the_stop_and_the_fix() -> None:
-    async with started("demo") as demo:
+    async with start_byok("demo") as demo:
         said, _ = await asyncio.wait_for(demo.communicate(), 120)
     text = said.decode()
     assert demo.returncode == 0, text

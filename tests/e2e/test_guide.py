@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
 from byok.onboarding.collection import collection_script
@@ -91,7 +91,7 @@ def shell(machine: Machine, aws_cli: Path, tmp_path: Path) -> Shell:
     return Shell(tmp_path, aws_cli, machine)
 
 
-def filled(command: str, stack: str, tenant: str = "") -> str:
+def fill(command: str, stack: str, tenant: str = "") -> str:
     values = {
         "<stack-name>": stack,
         "<ataccama-platform-role-arn>": PLATFORM_ROLE_ARN,
@@ -113,10 +113,10 @@ def marks(machine: Machine, key_arn: str) -> tuple[list[str], dict[str, str]]:
 
 def test_our_commands_are_the_guides_token_for_token() -> None:
     ours = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name="mine")
-    assert words(ours.deploy()) == words(filled(DEPLOY, "mine"))  # contract 38
-    assert words(ours.payload()) == words(filled(PAYLOAD, "mine"))  # contract 49
+    assert words(ours.deploy()) == words(fill(DEPLOY, "mine"))  # contract 38
+    assert words(ours.payload()) == words(fill(PAYLOAD, "mine"))  # contract 49
     without_profile = [word for word in words(ours.deploy("acme")) if word not in {"--profile", "byok"}]
-    assert without_profile == words(filled(REDEPLOY, "mine", "acme"))  # contract 108, D5
+    assert without_profile == words(fill(REDEPLOY, "mine", "acme"))  # contract 108, D5
 
 
 async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell, machine: Machine) -> None:
@@ -124,8 +124,8 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
     environment = f"g-{uuid.uuid4().hex[:10]}"
     (shell.folder / "byok-kms-keys.yaml").write_text(keys_template(VENDOR))
 
-    await shell.succeeds(filled(DEPLOY, stack))
-    payload = (await shell.succeeds(filled(PAYLOAD, stack))).rstrip("\n")
+    await shell.succeeds(fill(DEPLOY, stack))
+    payload = (await shell.succeeds(fill(PAYLOAD, stack))).rstrip("\n")
 
     keys = json.loads(payload)
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]  # contract 46-48
@@ -136,9 +136,9 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
     assert created.json["phase"] == Phase.READY
     assert marks(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
 
-    await shell.succeeds(filled(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
+    await shell.succeeds(fill(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
 
-    assert (await shell.succeeds(filled(PAYLOAD, stack))).rstrip("\n") == payload  # contract 109, 110
+    assert (await shell.succeeds(fill(PAYLOAD, stack))).rstrip("\n") == payload  # contract 109, 110
     named = dict.fromkeys(VENDOR.tenant_tags, tenant)
     for which, arn in zip(KeyPurpose, keys.values(), strict=True):
         assert marks(machine, arn) == ([VENDOR.alias(which, tenant)], named)  # contract 101-104, 106
@@ -148,7 +148,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
     # The platform finds everything in place, through the optional role or without it.
     (shell.folder / "byok-tenant-role.yaml").write_text(tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
-    await shell.succeeds(commands.deploy_tenant_role(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"], "guide-1"))
+    await shell.succeeds(commands.deploy_tenant_role(KeyPair(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"]), "guide-1"))
     found = await shell.succeeds(commands.tenant_role_arn())
     role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
     reconciled = await machine.run("byok", "tenant", environment, tenant, *role, "--json")
@@ -183,16 +183,16 @@ async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: Shell, m
     pair = await asyncio.to_thread(machine.stack.customer.ensure_pair, f"diag-{uuid.uuid4().hex[:8]}")
     file = shell.folder / "keys.json"
 
-    async def diagnosed(s3_key_arn: str, rds_key_arn: str) -> tuple[int, list[dict[str, Any]]]:
+    async def diagnose(s3_key_arn: str, rds_key_arn: str) -> tuple[int, list[dict[str, Any]]]:
         script = collection_script(PLATFORM_ROLE_ARN, REGION, s3_key_arn, rds_key_arn)
         file.write_text(await shell.succeeds(script, AWS_PROFILE="byok"))
         finished = await machine.run("byok", "diagnose", str(file), "--json")
         return finished.code, finished.json["findings"]
 
     await asyncio.to_thread(machine.stack.customer.disable, pair.rds_key_arn)
-    code, findings = await diagnosed(*pair.arns)
+    code, findings = await diagnose(*pair.arns)
     assert (code, [(one["code"], one["key"]) for one in findings]) == (3, [("key.Disabled", "rds")])
 
     nobody = pair.s3_key_arn[:-4] + "0000"
-    code, findings = await diagnosed(nobody, 'alias/not "an\\arn')
+    code, findings = await diagnose(nobody, 'alias/not "an\\arn')
     assert (code, [one["code"] for one in findings]) == (3, ["arn.Malformed", "key.NotFound"])

@@ -53,7 +53,7 @@ def writes(machine: Machine, request: ProvisionRequest) -> list[tuple[str, str]]
     ]
 
 
-async def held(machine: Machine) -> None:
+async def until_held(machine: Machine) -> None:
     await eventually(lambda: machine.aws.control("GET", "held")["held"] != [])
 
 
@@ -63,13 +63,13 @@ def writer_is_there(machine: Machine, environment_id: str) -> bool:
     return states.get(f"byok-{environment_id}-writer") == "available"
 
 
-async def stopped_at(
+async def stop_at(
     machine: Machine, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
     """The status of an environment whose key is broken while one of its calls is held, when all else is done."""
     machine.aws.control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
-    await held(machine)
+    await until_held(machine)
     if fault["service"] == "s3":  # the database comes to its end meanwhile, and there is nothing to wait for later
         await eventually(lambda: writer_is_there(machine, request.environment_id))
     else:
@@ -160,7 +160,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machi
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
     fault = late_object(request) if case.which is KeyPurpose.S3 else looked
-    stopped = await stopped_at(machine, request, lambda: case.break_it(kms, arn), **fault)
+    stopped = await stop_at(machine, request, lambda: case.break_it(kms, arn), **fault)
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.key_arn) == (case.code, arn)
     before = writes(machine, request)
@@ -209,7 +209,7 @@ def last_number(text: str) -> str:
 async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: Machine) -> None:
     request, kms = machine.request(), machine.aws.customer("kms")
     name = request.environment_id
-    await stopped_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
+    await stop_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
 
     other = good(machine.aws, KeyPurpose.RDS)
     refused = await machine.run("byok", "replay", name, "--rds-key-arn", other, "--json")
@@ -251,7 +251,7 @@ async def test_cancel_ends_in_a_stated_state(machine: Machine, on_failure: str) 
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{name}-catalog-"}
     machine.aws.control("POST", "faults", kind="hold_answer", **where)
     await machine.service.create(request)
-    await held(machine)
+    await until_held(machine)
 
     assert (await machine.run("byok", "cancel", name)).code == 0
     machine.aws.control("DELETE", "held")
@@ -327,18 +327,18 @@ async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> No
         await machine.stack.start_worker("worker-2")
         machine.aws.control("POST", "faults", kind="hold_call", **where)
         await machine.service.create(request)
-        await held(machine)
+        await until_held(machine)
         handle = machine.service.client.get_workflow_handle(environment_workflow_id(request.environment_id))
         pending = (await handle.describe()).raw_description.pending_activities
         (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
         children = machine.stack.children
         (killed,) = [one for name, one in children.items() if holder.startswith(f"{one.pid}@") and "worker" in name]
-        assert ("PutBucketPolicy", "catalog") not in named(machine, request)
+        assert ("PutBucketPolicy", "catalog") not in operations_by_bucket(machine, request)
 
         began = time.monotonic()
         await killed.kill()
         machine.aws.control("DELETE", "held")
-        await eventually(lambda: ("PutBucketPolicy", "catalog") in named(machine, request))
+        await eventually(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
 
         assert time.monotonic() - began < OTHER_WORKER
         assert (await machine.ended(request.environment_id)).phase is Phase.READY
@@ -348,7 +348,7 @@ async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> No
         await with_one_worker(machine)
 
 
-def named(machine: Machine, request: ProvisionRequest) -> set[tuple[str, str]]:
+def operations_by_bucket(machine: Machine, request: ProvisionRequest) -> set[tuple[str, str]]:
     """The operations that were carried out, each with the purpose of its bucket."""
     purposes = ((done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in writes(machine, request))
     return {(done, purpose.group(1)) for done, purpose in purposes if purpose is not None}

@@ -6,7 +6,7 @@ import pytest
 from temporalio.common import WorkflowIDReusePolicy
 
 from byok.cli.following import exit_code
-from byok.cli.requests import content
+from byok.cli.requests import as_dict
 from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
@@ -58,7 +58,7 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Mach
                 environment_id=name, s3_key_arn=keys[KeyPurpose.S3], rds_key_arn=keys[KeyPurpose.RDS]
             )
             status = await machine.provision(request)
-            code, answer = exit_code(status), content(status)
+            code, answer = exit_code(status), as_dict(status)
 
         where = f"{breakage.name}, {which} key: {answer}"
         if breakage.by_rule:

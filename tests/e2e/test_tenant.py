@@ -11,11 +11,10 @@ from temporalio.api.enums.v1 import TimeoutType
 from activities.bucket_settings import make_bucket
 from activities.rds_resources import cluster_settings
 from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, TenantRole
 from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import plan_environment
-from byok.local.customer_keys import KeyPair
 from byok.service.errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
 from tests.activities.conftest import PLATFORM
 from tests.e2e.conftest import Machine
@@ -61,7 +60,7 @@ class Named:
 
     def assert_named(self) -> None:
         """Both keys bear the tenant's alias and tags, once."""
-        for which, arn in zip(KeyPurpose, self.pair.arns, strict=True):
+        for which, arn in self.pair.items():
             tenant = self.request.tenant
             expected = ([VENDOR.alias(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
             assert self.machine.stack.customer.marks(arn) == expected

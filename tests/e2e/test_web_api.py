@@ -69,7 +69,7 @@ async def test_stop_is_heard_as_it_happens_and_replayed(web: Machine) -> None:
 
 
 @asynccontextmanager
-async def guarded(web: Machine) -> AsyncIterator[tuple[str, str]]:
+async def guarded_server(web: Machine) -> AsyncIterator[tuple[str, str]]:
     """Another server on the same Temporal, which asks who calls: its address, and a token."""
     port, token = Ports.free().web, "fuzz"
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
@@ -95,7 +95,7 @@ async def guarded(web: Machine) -> AsyncIterator[tuple[str, str]]:
             await server.stop(10, web.stack.hurry)
 
 
-def examined(said: str) -> dict[str, int]:
+def count_operations(said: str) -> dict[str, int]:
     """How many operations each phase went through: one that breaks off is no failure for schemathesis."""
     found = re.findall(r"(Coverage|Fuzzing) \(in [^)]+\)\s+✅\s+([0-9]+) passed", said)
     return {phase: int(number) for phase, number in found}
@@ -109,7 +109,7 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
     # A check of keys takes as long as the grace that it is given: 300 s at the most.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
     await web.provision(web.request(environment_id="acme-prod"))  # the document's example, so that there is one
-    async with guarded(web) as (address, token):
+    async with guarded_server(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
             *(
                 str(Path(sys.executable).with_name("schemathesis")),
@@ -131,6 +131,8 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
     (tmp_path / "said.txt").write_text(said)
     assert process.returncode == 0, f"{tmp_path}/said.txt: {said[-3000:]}"
     operations = sum(len(methods) for methods in paths.values())
-    assert examined(said) == {"Coverage": operations, "Fuzzing": operations}, f"{tmp_path}/said.txt: some are left out"
+    assert count_operations(said) == {"Coverage": operations, "Fuzzing": operations}, (
+        f"{tmp_path}/said.txt: some are left out"
+    )
     assert "Traceback" not in said, f"{tmp_path}/said.txt"
     sys.stdout.write(said[-1500:])

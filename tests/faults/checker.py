@@ -62,7 +62,7 @@ async def ready(machine: Machine, request: ProvisionRequest, status: Environment
     return verdict
 
 
-async def stopped(
+async def check_stopped(
     machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
 ) -> Verdict:
     """What is wrong with an environment that has to be STOPPED with one of these problems, and told truly."""
@@ -78,7 +78,7 @@ async def stopped(
     return verdict
 
 
-async def gone(
+async def check_gone(
     machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
 ) -> Verdict:
     """What is wrong with an environment of which nothing may be left but its final snapshot."""
@@ -101,7 +101,7 @@ def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> 
     verdict.expect_each_once("bucket for", Counter(buckets.keys()), {bucket.purpose for bucket in BLUEPRINT.buckets})
     for bucket in BLUEPRINT.buckets:
         if bucket.purpose in buckets:
-            _filled(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
+            _check_objects(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
     verdict.expect("the claims", claims(machine, request), dict.fromkeys(KeyPurpose, name))
     nothing_twice(machine, request, verdict)
     if request.tenant is not None:
@@ -111,7 +111,7 @@ def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> 
             verdict.expect(f"the name on the {which.key_name}", machine.stack.customer.marks(arn), named)
 
 
-def _filled(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, verdict: Verdict) -> None:
+def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, verdict: Verdict) -> None:
     rule = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
     default = rule["ApplyServerSideEncryptionByDefault"]
     verdict.expect(f"the key of {bucket}", default.get("KMSMasterKeyID"), request.s3_key_arn)
@@ -129,7 +129,7 @@ def claims(machine: Machine, request: ProvisionRequest) -> dict[KeyPurpose, str]
     """The environments that the two keys are claimed for."""
     s3, found = machine.aws.operator("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
-    for which, arn in zip(KeyPurpose, (request.s3_key_arn, request.rds_key_arn), strict=True):
+    for which, arn in request.keys.items():
         key = parse_key_arn(arn)
         name = f"claims/{key.account}/{key.key_id}"
         with suppress(s3.exceptions.NoSuchKey):  # there is none, or it goes at this very moment

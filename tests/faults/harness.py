@@ -101,7 +101,7 @@ class FaultHarness:
             found = [place for place in found if place.operation.startswith(("Delete", "Modify"))]
         return found
 
-    async def put(self, cases: Sequence[Case]) -> None:
+    async def run_cases(self, cases: Sequence[Case]) -> None:
         """Let faults happen, many at a time, and note what became of each.
 
         Those that one kill can serve go together, and those that need none.
@@ -119,7 +119,7 @@ class FaultHarness:
             run.control("POST", "faults", **case.place.fault(run, **_FAULTS[case.kind]))
         await asyncio.gather(*(run.begin() for run in runs))
         if kills:
-            await self.until(lambda: len(self.held()) == len(runs))
+            await self.until(lambda: len(self.held_calls()) == len(runs))
             await self._kill(unheard=cases[0].kind is Kind.KILL_UNHEARD)
         await self.note([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
 
@@ -128,7 +128,7 @@ class FaultHarness:
         if unheard:
             self.line.cut()
             control("DELETE", "held")
-            await self.until(lambda: not self.held())
+            await self.until(lambda: not self.held_calls())
         await stack.children["worker"].kill()
         control("DELETE", "held")
         self.line.mend()
@@ -136,7 +136,7 @@ class FaultHarness:
 
     async def note(self, runs: Sequence[tuple[str, str, Run]]) -> None:
         """Wait for the end of courses, and note what is wrong with each."""
-        statuses = await asyncio.gather(*(self._ended(run) for _, _, run in runs))
+        statuses = await asyncio.gather(*(self._end_of(run) for _, _, run in runs))
         for (what, where, run), status in zip(runs, statuses, strict=True):
             if isinstance(status, EnvironmentStatus):
                 verdict = await run.verdict(status)
@@ -146,7 +146,7 @@ class FaultHarness:
         self.machine.aws.control("DELETE", "faults")
         self.machine.aws.control("DELETE", "calls")
 
-    async def _ended(self, run: Run) -> EnvironmentStatus | str:
+    async def _end_of(self, run: Run) -> EnvironmentStatus | str:
         try:
             return await run.end()
         except TimeoutError:
@@ -159,7 +159,7 @@ class FaultHarness:
             settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] = seconds
             await self.machine.stack.restart_worker()
 
-    def held(self) -> list[dict[str, Any]]:
+    def held_calls(self) -> list[dict[str, Any]]:
         """The calls that are held."""
         found: list[dict[str, Any]] = self.machine.aws.control("GET", "held")["held"]
         return found
@@ -173,7 +173,9 @@ class FaultHarness:
         deadline = time.monotonic() + seconds
         while not await asyncio.to_thread(fact):
             waiting = self.machine.aws.control("GET", "faults")["faults"] if time.monotonic() > deadline else []
-            assert time.monotonic() < deadline, f"it did not come to pass; held: {self.held()}, to come: {waiting}"
+            assert time.monotonic() < deadline, (
+                f"it did not come to pass; held: {self.held_calls()}, to come: {waiting}"
+            )
             await asyncio.sleep(0.1)
 
     async def meanwhile(
@@ -185,6 +187,6 @@ class FaultHarness:
         for place, run in zip(places, runs, strict=True):
             run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
         await asyncio.gather(*(run.begin() for run in runs))
-        await self.until(lambda: len(self.held()) == len(runs))
+        await self.until(lambda: len(self.held_calls()) == len(runs))
         await happening()
         await self.note([(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)])

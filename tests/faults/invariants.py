@@ -55,12 +55,12 @@ async def at_rest(machine: Machine, request: ProvisionRequest, status: Environme
     elif status.phase is Phase.DELETED:
         snapshots = len(await asyncio.to_thread(snapshots_of, machine, request))
         wanted = snapshots if past.snapshots is None else past.snapshots
-        verdict = await checker.gone(machine, request, status, Phase.DELETED, snapshots=wanted)
+        verdict = await checker.check_gone(machine, request, status, Phase.DELETED, snapshots=wanted)
         verdict.expect("that it was asked to be deleted", past.deletes, True)
         verdict.expect("that there is a proof of the deletion", status.deletion is not None, True)
         verdict.expect("the problem", status.problem, None)
     else:
-        verdict = await _stopped(machine, request, status, past)
+        verdict = await _check_stopped(machine, request, status, past)
     if past.readable:
         await asyncio.to_thread(_on_the_right_key, machine, request, verdict)
     return verdict
@@ -76,7 +76,7 @@ async def _ready(machine: Machine, request: ProvisionRequest, status: Environmen
     return verdict
 
 
-async def _stopped(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
+async def _check_stopped(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
     verdict.expect("that there is a problem", status.problem is not None, True)
@@ -84,7 +84,7 @@ async def _stopped(machine: Machine, request: ProvisionRequest, status: Environm
         if not _is_true(problem, past):
             broken = ", ".join(sorted(past.suspects)) or "none"
             verdict.lost.append(f"it says {problem.code} of {problem.key}: {problem.message} (broken: {broken})")
-    await asyncio.to_thread(_told, machine, request, status, past, verdict)
+    await asyncio.to_thread(_check_leftovers, machine, request, status, past, verdict)
     await checker.history_is_clean(machine, request, verdict)
     return verdict
 
@@ -136,7 +136,9 @@ def _default_key(s3: Any, bucket: str) -> str | None:
     return key
 
 
-def _told(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past, verdict: Verdict) -> None:
+def _check_leftovers(
+    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past, verdict: Verdict
+) -> None:
     """What is said to be left behind is there, and of what was to be removed nothing else is."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
     clusters = {one["DBClusterIdentifier"] for one in machine.clusters(name)}

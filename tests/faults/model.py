@@ -76,10 +76,10 @@ class EnvironmentModel:
         try:
             creation = await self.machine.service.create(self.request)
         except EnvironmentBusyError:
-            self._refused("create", before, as_it_should=_runs(before) and self.doing is RequestKind.DELETION)
+            self._check_refusal("create", before, as_it_should=_runs(before) and self.doing is RequestKind.DELETION)
             return
         if creation.started:
-            await self._begun(RequestKind.ENVIRONMENT)
+            await self._begin(RequestKind.ENVIRONMENT)
 
     async def replay(self) -> None:
         """Replay it: refused unless it is a provisioning that has stopped."""
@@ -88,13 +88,13 @@ class EnvironmentModel:
         try:
             await self.machine.service.replay(self.name)
         except EnvironmentNotFoundError:
-            self._refused("replay", before, as_it_should=before is None)
+            self._check_refusal("replay", before, as_it_should=before is None)
         except NotReplayableError as error:
-            self._refused(f"replay ({error})", before, as_it_should=before is not None and not stopped)
+            self._check_refusal(f"replay ({error})", before, as_it_should=before is not None and not stopped)
         else:
             if not (stopped or _runs(before)):  # it may have stopped meanwhile
                 self.verdict.lost.append(f"it was replayed, although it was {before and before.phase}")
-            await self._begun(RequestKind.ENVIRONMENT)
+            await self._begin(RequestKind.ENVIRONMENT)
 
     async def cancel(self) -> None:
         """Ask for the end of what is being done: refused where nothing is."""
@@ -102,9 +102,9 @@ class EnvironmentModel:
         try:
             await self.machine.service.cancel(self.name)
         except EnvironmentNotFoundError:
-            self._refused("cancel", before, as_it_should=before is None)
+            self._check_refusal("cancel", before, as_it_should=before is None)
         except NotRunningError:
-            self._refused("cancel", before, as_it_should=not _runs(await self.status()))
+            self._check_refusal("cancel", before, as_it_should=not _runs(await self.status()))
         else:
             self.cancelled = True
 
@@ -116,17 +116,17 @@ class EnvironmentModel:
             request = await service.delete_request(self.name, final_snapshot=final_snapshot)
             started = await service.delete(request.model_copy(update={"key_grace_seconds": 0}))
         except EnvironmentNotFoundError:
-            self._refused("delete", before, as_it_should=before is None)
+            self._check_refusal("delete", before, as_it_should=before is None)
         except EnvironmentNotReadyError as error:
             untold = _runs(before) and before is not None and before.region is None
             after = await self.status()  # a deletion that was going on may have ended meanwhile
             deleted = after is not None and after.phase is Phase.DELETED
-            self._refused(f"delete ({error})", before, as_it_should=untold or deleted)
+            self._check_refusal(f"delete ({error})", before, as_it_should=untold or deleted)
         except EnvironmentBusyError:
-            self._refused("delete", before, as_it_should=_runs(before) and self.doing is RequestKind.ENVIRONMENT)
+            self._check_refusal("delete", before, as_it_should=_runs(before) and self.doing is RequestKind.ENVIRONMENT)
         else:
             if started:
-                await self._begun(RequestKind.DELETION)
+                await self._begin(RequestKind.DELETION)
                 self.snapshots = None if _runs(before) else snapshots
 
     async def break_key(self, which: KeyPurpose, how: Breaking) -> None:
@@ -216,7 +216,7 @@ class EnvironmentModel:
         """One of its keys."""
         return self.request.s3_key_arn if which is KeyPurpose.S3 else self.request.rds_key_arn
 
-    async def _begun(self, what: RequestKind) -> None:
+    async def _begin(self, what: RequestKind) -> None:
         self.doing, self.cancelled, self.snapshots = what, False, None
         self.suspects = set(self.broken)
         if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
@@ -239,7 +239,7 @@ class EnvironmentModel:
         policy["Statement"] += own
         self.machine.aws.customer("kms").put_key_policy(KeyId=self.arn(which), Policy=json.dumps(policy))
 
-    def _refused(self, what: str, before: EnvironmentStatus | None, *, as_it_should: bool) -> None:
+    def _check_refusal(self, what: str, before: EnvironmentStatus | None, *, as_it_should: bool) -> None:
         if not as_it_should:
             where = before.model_dump_json() if before else "none"
             self.verdict.lost.append(f"refused: {what}; {self.doing} was asked for, and before that it was {where}")

@@ -53,7 +53,7 @@ class CallSite:
             "service": self.service,
             "operation": self.operation,
             "kind": kind,
-            "about": run.filled(self.about),
+            "about": run.fill(self.about),
             "after_calls": self.number,
             **more,
         }
@@ -119,20 +119,20 @@ class Run:
         if self.course is Scenario.PROVISION:
             return await checker.ready(self.machine, self.request, status)
         if self.course is Scenario.DELETE:
-            return await checker.gone(self.machine, self.request, status, Phase.DELETED, snapshots=1)
-        return await checker.gone(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
+            return await checker.check_gone(self.machine, self.request, status, Phase.DELETED, snapshots=1)
+        return await checker.check_gone(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
 
     def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         """A request to the local AWS's control endpoint."""
         return self.machine.aws.control(method, name, **body)
 
-    def filled(self, about: str) -> str:
+    def fill(self, about: str) -> str:
         """A part of a name with what is this run's."""
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
-    def generalised(self, text: str) -> str | None:
+    def generalise(self, text: str) -> str | None:
         """What a name has in it that is this run's, as a placeholder; None where nothing is."""
-        return next((name for name in ("{env}", "{s3}", "{rds}") if self.filled(name) in text), None)
+        return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill(name) in text), None)
 
     def _key(self, which: str) -> str:
         return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
@@ -144,7 +144,7 @@ class Run:
             ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)
             if not ours or call["number"] <= self.since:
                 continue  # the test's own, or of an earlier course
-            names = (self.generalised(value) for value in call["params"].values())
+            names = (self.generalise(value) for value in call["params"].values())
             about = next((name for name in names if name is not None), None)
             if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):
                 continue

@@ -16,6 +16,6 @@ async def test_fault_at_any_write_leaves_nothing_lost_and_nothing_doubled(harnes
             turned = [*places[number:], *places[:number]]  # so that the samples of two kinds are not the same
             cases += [Case(course, place, kind) for place in chosen(turned, sample)]
 
-    await harness.put(cases)
+    await harness.run_cases(cases)
 
     assert_survived(harness, before)

@@ -148,7 +148,7 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
     for change, run in zip(changes, runs, strict=True):
         run.control("POST", "faults", **change.place.fault(run, kind="hold_call"))
     await asyncio.gather(*(run.begin() for run in runs))
-    await harness.until(lambda: len(harness.held()) == len(runs))
+    await harness.until(lambda: len(harness.held_calls()) == len(runs))
     for change, run in zip(changes, runs, strict=True):
         kms.disable_key(KeyId=_arn(run, change.key))
     machine.aws.control("DELETE", "held")
@@ -158,15 +158,15 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
         kms.enable_key(KeyId=_arn(run, change.key))
         if status.phase is not Phase.STOPPED:  # the key was not needed any more
             continue
-        verdict = await checker.stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
+        verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
         harness.results.append((f"{change.key.key_name} disabled between two steps: told", str(change), verdict))
-        await _recovered(run, change.key)
+        await _recover(run, change.key)
         await machine.service.replay(run.request.environment_id)
     named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
     await harness.note([(*name, run) for name, run in zip(named, runs, strict=True)])
 
 
-async def _recovered(run: Run, key: KeyPurpose) -> None:
+async def _recover(run: Run, key: KeyPurpose) -> None:
     """A cluster that had lost its key is started again, as the remedy says."""
     rds, name = run.machine.aws.operator("rds"), f"byok-{run.request.environment_id}"
 
@@ -189,7 +189,7 @@ async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) 
     runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in range(4 if FULL else 2)))
     bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))
 
-    async def disturbed(number: int, run: Run) -> EnvironmentStatus:
+    async def disturb(number: int, run: Run) -> EnvironmentStatus:
         key, kms = list(KeyPurpose)[number % 2], machine.aws.customer("kms")
         policy = kms.get_key_policy(KeyId=_arn(run, key))["Policy"]
         await run.begin()
@@ -200,12 +200,12 @@ async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) 
         status = await run.end()
         kms.put_key_policy(KeyId=_arn(run, key), Policy=policy)
         if status.phase is Phase.STOPPED:
-            verdict = await checker.stopped(machine, run.request, status, *KEY_CODES[key], key=key)
+            verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[key], key=key)
             harness.results.append((f"{key.key_name}'s policy removed: told", str(run.request.environment_id), verdict))
             await machine.service.replay(run.request.environment_id)
         return status
 
-    await asyncio.gather(*(disturbed(number, run) for number, run in enumerate(runs)))
+    await asyncio.gather(*(disturb(number, run) for number, run in enumerate(runs)))
     machine.aws.control("POST", "settings", database_seconds=0.5)
     what = "a key's policy removed while Aurora is being made, put back"
     await harness.note([(what, what, run) for run in runs])

@@ -22,7 +22,7 @@ class Line:
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._connected, HOST, 0)
+        self._server = await asyncio.start_server(self._connect, HOST, 0)
         return self
 
     async def __aexit__(
@@ -59,7 +59,7 @@ class Line:
             task.cancel()
         await asyncio.gather(*passing, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._cut:
             writer.close()
             return

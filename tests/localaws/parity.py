@@ -1,11 +1,10 @@
-"""Two accounts to ask the same questions of: the local AWS and, with BYOK_TEST_AWS=real, AWS itself.
+"""Two accounts to ask the same questions of: the local AWS and, with `--aws real`, AWS itself.
 
 On AWS the profiles `platform` (a session of the role) and `byok` (a key administrator in another account) are
 used. Keys are scheduled for deletion afterwards, and buckets are removed.
 """
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,12 +30,14 @@ class TwoAccounts:
     Attributes:
         platform: Makes a client of the platform's role for a service (and Region).
         customer: The same for the customer's key administrator.
+        real: Whether this is AWS itself, where a database takes minutes.
     """
 
     platform: Clients
     customer: Clients
     role_arn: str
     customer_account: str
+    real: bool
     region: str = REGION
     keys: list[tuple[str, str]] = field(default_factory=list)
     buckets: list[tuple[Any, str]] = field(default_factory=list)
@@ -83,10 +84,10 @@ class TwoAccounts:
 @pytest.fixture
 def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
     """The local AWS, or AWS itself."""
-    if os.environ.get("BYOK_TEST_AWS") != "real":
+    if request.config.getoption("--aws") == "local":
         aws: Aws = request.getfixturevalue("aws")
         # The least-privileged role may not delete a bucket's objects at will; nothing has to be cleaned up here.
-        yield TwoAccounts(aws.platform, aws.customer, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT)
+        yield TwoAccounts(aws.platform, aws.customer, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")
     session = platform.client("sts").get_caller_identity()["Arn"].split(":")
@@ -95,6 +96,7 @@ def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
         customer=lambda service, region=REGION: customer.client(service, region),
         role_arn=f"arn:{session[1]}:iam::{session[4]}:role/{session[5].split('/')[1]}",
         customer_account=customer.client("sts").get_caller_identity()["Account"],
+        real=True,
     )
     yield both
     both.clean_up()

@@ -91,7 +91,7 @@ class Aws:
         arn: str = made["Role"]["Arn"]
         return arn
 
-    def assumed(
+    def assume_role(
         self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION, session: str = "worker"
     ) -> Any:
         """A client with a role that the platform has taken on."""

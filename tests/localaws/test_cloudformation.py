@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
 from tests.localaws.server import REGION, Aws
-from tests.localaws.test_rds_clusters import refused, settings
+from tests.localaws.test_rds_clusters import error_of, settings
 
 TEMPLATE: Final = Path(__file__).with_name("two-keys.yaml").read_text()
 STACK: Final = "byok-keys"
@@ -83,12 +83,12 @@ def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: Aws) -> None:
     rds, s3 = aws.platform("rds"), aws.platform("s3")
     assert rds.create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]["KmsKeyId"] == keys["RdsKmsKeyArn"]
     other = settings(keys["S3KmsKeyArn"], DBClusterIdentifier="other")
-    assert refused(rds.create_db_cluster, **other)[0] == "KMSKeyNotAccessibleFault"
+    assert error_of(rds.create_db_cluster, **other)[0] == "KMSKeyNotAccessibleFault"
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     put = {"Bucket": "bucket", "Key": "k", "Body": b"x", "ServerSideEncryption": "aws:kms"}
     s3.put_object(**put, SSEKMSKeyId=keys["S3KmsKeyArn"])
-    assert refused(s3.put_object, **put, SSEKMSKeyId=keys["RdsKmsKeyArn"])[0] == "AccessDenied"
-    assert refused(aws.platform("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
+    assert error_of(s3.put_object, **put, SSEKMSKeyId=keys["RdsKmsKeyArn"])[0] == "AccessDenied"
+    assert error_of(aws.platform("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
 
 
 # contract 36, 101-104, 106, 108-110
@@ -138,7 +138,10 @@ def test_deploying_the_same_again_is_told_to_change_nothing(aws: Aws) -> None:
         cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made["Id"])
     assert error.value.last_response["StatusReason"].startswith("The submitted information didn't contain changes.")
     same = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": parameters()}
-    assert refused(cloudformation.update_stack, **same) == ("ValidationError", "No updates are to be performed.")
+    assert error_of(cloudformation.update_stack, **same) == (
+        "ValidationError",
+        "No updates are to be performed.",
+    )
 
 
 def test_previous_values_are_used_where_the_call_says_so(aws: Aws) -> None:
@@ -153,7 +156,7 @@ def test_previous_values_are_used_where_the_call_says_so(aws: Aws) -> None:
     assert len(aws.customer("kms").list_aliases()["Aliases"]) == 2
 
 
-def changed(**properties: Any) -> str:
+def template_of_key(**properties: Any) -> str:
     """A template of one key with these properties, and its ARN as output."""
     key = {"Type": "AWS::KMS::Key", "Properties": {"Description": "One key.", **properties}}
     return json.dumps({"Resources": {"S3Key": key}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["S3Key", "Arn"]}}}})
@@ -181,7 +184,7 @@ def changed(**properties: Any) -> str:
 )
 def test_refused_key_policy_rolls_the_stack_back_and_says_why(aws: Aws, policy: dict[str, Any], words: str) -> None:
     cloudformation = aws.customer("cloudformation")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=changed(KeyPolicy=policy))
+    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(KeyPolicy=policy))
     assert stack(cloudformation)["StackStatus"] == "ROLLBACK_COMPLETE"
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     failed = next(one for one in events if one["ResourceStatus"] == "CREATE_FAILED")
@@ -191,10 +194,10 @@ def test_refused_key_policy_rolls_the_stack_back_and_says_why(aws: Aws, policy: 
 
 def test_refused_update_takes_everything_back(aws: Aws) -> None:
     cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=changed(Tags=[{"Key": "a", "Value": "1"}]))
+    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(Tags=[{"Key": "a", "Value": "1"}]))
     arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
-    bad = changed(Description="new", KeyPolicy={"Version": "2012-10-17"}, Tags=[{"Key": "a", "Value": "2"}])
+    bad = template_of_key(Description="new", KeyPolicy={"Version": "2012-10-17"}, Tags=[{"Key": "a", "Value": "2"}])
     cloudformation.update_stack(StackName=STACK, TemplateBody=bad)
     assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert kms.get_key_policy(KeyId=arn)["Policy"] == policy
@@ -205,11 +208,11 @@ def test_refused_update_takes_everything_back(aws: Aws) -> None:
 def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: Aws) -> None:
     cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
     kind = {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY", "MultiRegion": True, "Enabled": False}
-    cloudformation.create_stack(StackName=STACK, TemplateBody=changed(**kind))
+    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(**kind))
     arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
     made = kms.describe_key(KeyId=arn)["KeyMetadata"]
     assert {name: made[name] for name in kind} == kind
-    cloudformation.update_stack(StackName=STACK, TemplateBody=changed(**kind | {"KeySpec": "RSA_4096"}))
+    cloudformation.update_stack(StackName=STACK, TemplateBody=template_of_key(**kind | {"KeySpec": "RSA_4096"}))
     assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "RSA_2048"
 
@@ -219,11 +222,11 @@ def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aw
     cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
     deploy(cloudformation, "first", TenantName="acme")
     retained = payload(cloudformation)
-    cloudformation.create_stack(StackName="other", TemplateBody=changed(PendingWindowInDays=7))
+    cloudformation.create_stack(StackName="other", TemplateBody=template_of_key(PendingWindowInDays=7))
     lost = cloudformation.describe_stacks(StackName="other")["Stacks"][0]["Outputs"][0]["OutputValue"]
     for name in (STACK, "other"):
         cloudformation.delete_stack(StackName=name)
-        assert refused(cloudformation.describe_stacks, StackName=name)[0] == "ValidationError"
+        assert error_of(cloudformation.describe_stacks, StackName=name)[0] == "ValidationError"
     assert {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in retained.values()} == {"Enabled"}
     gone = kms.describe_key(KeyId=lost)["KeyMetadata"]
     assert gone["KeyState"] == "PendingDeletion"
@@ -256,7 +259,7 @@ def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: Aws) -> None:
 )
 def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: str) -> None:
     create = aws.customer("cloudformation").create_stack
-    code, told = refused(create, StackName=STACK, TemplateBody=TEMPLATE, Parameters=given)
+    code, told = error_of(create, StackName=STACK, TemplateBody=TEMPLATE, Parameters=given)
     assert (code, told.startswith(message)) == ("ValidationError", True), told
 
 
@@ -279,8 +282,8 @@ def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: 
 )
 def test_template_that_cannot_be_is_refused_at_once(aws: Aws, template: str, words: str) -> None:
     cloudformation = aws.customer("cloudformation")
-    assert words in refused(cloudformation.create_stack, StackName=STACK, TemplateBody=template)[1]
-    assert words in refused(cloudformation.validate_template, TemplateBody=template)[1]
+    assert words in error_of(cloudformation.create_stack, StackName=STACK, TemplateBody=template)[1]
+    assert words in error_of(cloudformation.validate_template, TemplateBody=template)[1]
     assert cloudformation.describe_stacks()["Stacks"] == []
 
 
@@ -299,7 +302,7 @@ def test_stacks_of_other_accounts_are_not_seen(aws: Aws) -> None:
     deploy(aws.customer("cloudformation"), "first")
     assert aws.operator("cloudformation").describe_stacks()["Stacks"] == []
     assert (
-        refused(aws.platform("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0] == "AccessDenied"
+        error_of(aws.platform("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0] == "AccessDenied"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.localaws.server import EXTERNAL_ID, Aws
 from tests.localaws.test_cloudformation import TEMPLATE as KEYS_ALONE
-from tests.localaws.test_rds_clusters import refused
+from tests.localaws.test_rds_clusters import error_of
 from tests.localaws.test_s3_recorded import refusal_of
 
 TEMPLATE: Final = Path(__file__).with_name("tenant-role.yaml").read_text()
@@ -27,7 +27,7 @@ def policy(action: str = "kms:ListAliases") -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": action, "Resource": "*"}]}
 
 
-def one_role(**properties: Any) -> str:
+def template_of_role(**properties: Any) -> str:
     """A template of one role with these properties, and its ARN as output."""
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST, **properties}}
     return json.dumps({"Resources": {"Role": role}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}})
@@ -39,10 +39,10 @@ def make(aws: Aws, template: str, **more: Any) -> dict[str, Any]:
     there = [one["StackName"] for one in cloudformation.describe_stacks()["Stacks"]]
     act = cloudformation.update_stack if STACK in there else cloudformation.create_stack
     act(StackName=STACK, TemplateBody=template, Capabilities=NAMED, **more)
-    return described(aws)
+    return describe(aws)
 
 
-def described(aws: Aws) -> dict[str, Any]:
+def describe(aws: Aws) -> dict[str, Any]:
     found: dict[str, Any] = aws.customer("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     return found
 
@@ -80,7 +80,7 @@ def test_role_of_a_stack_is_taken_on_with_the_external_id_and_names_two_keys(aws
 
     assert refusal_of(sts.assume_role, RoleArn=role, RoleSessionName="worker", ExternalId="wrong")[0] == "AccessDenied"
     assert refusal_of(sts.assume_role, RoleArn=role, RoleSessionName="worker")[0] == "AccessDenied"
-    kms = aws.assumed("kms", role)
+    kms = aws.assume_role("kms", role)
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=s3)
     kms.tag_resource(KeyId=rds, Tags=[{"TagKey": "aatn", "TagValue": "acme"}])
 
@@ -112,15 +112,15 @@ def test_trust_policies_and_description_are_updated_in_place(aws: Aws) -> None:
     role = iam.get_role(RoleName=before["TenantRoleName"])["Role"]
     assert (role["Description"], role["Tags"]) == ("Marks two keys.", [{"Key": "team", "Value": "security"}])
     assert iam.list_role_policies(RoleName=before["TenantRoleName"])["PolicyNames"] == ["marking"]
-    aws.assumed("sts", before["TenantRoleArn"], "another-word").get_caller_identity()
+    aws.assume_role("sts", before["TenantRoleArn"], "another-word").get_caller_identity()
     request = {"RoleArn": before["TenantRoleArn"], "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
     assert refusal_of(aws.platform("sts").assume_role, **request)[0] == "AccessDenied"
 
 
 def test_another_path_or_name_makes_another_role(aws: Aws) -> None:
-    first = outputs(make(aws, one_role()))["Arn"]
-    second = outputs(make(aws, one_role(Path="/saas/")))["Arn"]
-    third = outputs(make(aws, one_role(RoleName="Reconciler")))["Arn"]
+    first = outputs(make(aws, template_of_role()))["Arn"]
+    second = outputs(make(aws, template_of_role(Path="/saas/")))["Arn"]
+    third = outputs(make(aws, template_of_role(RoleName="Reconciler")))["Arn"]
 
     assert second.startswith("arn:aws:iam::444455556666:role/saas/byok-role-Role-")
     assert first != second
@@ -129,9 +129,11 @@ def test_another_path_or_name_makes_another_role(aws: Aws) -> None:
 
 
 def test_role_with_a_name_of_its_own_is_not_replaced(aws: Aws) -> None:
-    make(aws, one_role(RoleName="Reconciler"))
+    make(aws, template_of_role(RoleName="Reconciler"))
 
-    assert make(aws, one_role(RoleName="Reconciler", Path="/saas/"))["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert (
+        make(aws, template_of_role(RoleName="Reconciler", Path="/saas/"))["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    )
 
     assert "custom-named resource requires replacing. Rename Reconciler and update the stack again." in reasons(aws)[0]
     assert roles(aws) == ["Reconciler"]
@@ -139,11 +141,11 @@ def test_role_with_a_name_of_its_own_is_not_replaced(aws: Aws) -> None:
 
 def test_refused_update_gives_the_role_back_as_it_was(aws: Aws) -> None:
     iam = aws.customer("iam")
-    before = one_role(RoleName="Reconciler", Policies=[{"PolicyName": "list", "PolicyDocument": policy()}])
+    before = template_of_role(RoleName="Reconciler", Policies=[{"PolicyName": "list", "PolicyDocument": policy()}])
     make(aws, before)
     bad = {"PolicyName": "tag", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "kms:TagResource"}]}}
 
-    status = make(aws, one_role(RoleName="Reconciler", Description="new", Policies=[bad]))["StackStatus"]
+    status = make(aws, template_of_role(RoleName="Reconciler", Description="new", Policies=[bad]))["StackStatus"]
 
     assert status == "UPDATE_ROLLBACK_COMPLETE"
     assert "Policy statement must contain resources. (Service: Iam, Status Code: 400, " in reasons(aws)[0]
@@ -154,7 +156,7 @@ def test_refused_update_gives_the_role_back_as_it_was(aws: Aws) -> None:
 def test_refused_creation_leaves_no_role_behind(aws: Aws) -> None:
     bad = {"PolicyName": "tag", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "kms:TagResource"}]}}
 
-    assert make(aws, one_role(Policies=[bad]))["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert make(aws, template_of_role(Policies=[bad]))["StackStatus"] == "ROLLBACK_COMPLETE"
 
     assert "HandlerErrorCode: InvalidRequest" in reasons(aws)[0]
     assert roles(aws) == []
@@ -163,7 +165,7 @@ def test_refused_creation_leaves_no_role_behind(aws: Aws) -> None:
 def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: Aws) -> None:
     aws.customer("iam").create_role(RoleName="Reconciler", AssumeRolePolicyDocument=json.dumps(TRUST))
 
-    assert make(aws, one_role(RoleName="Reconciler"))["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert make(aws, template_of_role(RoleName="Reconciler"))["StackStatus"] == "ROLLBACK_COMPLETE"
 
     assert "Role with name Reconciler already exists. (Service: Iam, Status Code: 409, " in reasons(aws)[0]
     assert "HandlerErrorCode: AlreadyExists" in reasons(aws)[0]
@@ -171,9 +173,9 @@ def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: Aws) -> None:
 
 
 def test_deleting_the_stack_takes_the_permission_back(aws: Aws) -> None:
-    template = one_role(Policies=[{"PolicyName": "list", "PolicyDocument": policy()}])
+    template = template_of_role(Policies=[{"PolicyName": "list", "PolicyDocument": policy()}])
     arn = outputs(make(aws, template))["Arn"]
-    kms = aws.assumed("kms", arn)
+    kms = aws.assume_role("kms", arn)
     kms.list_aliases()
 
     aws.customer("cloudformation").delete_stack(StackName=STACK)
@@ -184,23 +186,23 @@ def test_deleting_the_stack_takes_the_permission_back(aws: Aws) -> None:
 
 
 def test_role_that_was_given_more_by_hand_is_not_deleted(aws: Aws) -> None:
-    make(aws, one_role(RoleName="Reconciler"))
+    make(aws, template_of_role(RoleName="Reconciler"))
     aws.customer("iam").put_role_policy(
         RoleName="Reconciler", PolicyName="by-hand", PolicyDocument=json.dumps(policy("kms:*"))
     )
 
     aws.customer("cloudformation").delete_stack(StackName=STACK)
 
-    assert described(aws)["StackStatus"] == "DELETE_FAILED"
+    assert describe(aws)["StackStatus"] == "DELETE_FAILED"
     assert "Cannot delete entity, must delete policies first. (Service: Iam, Status Code: 409, " in reasons(aws)[0]
 
 
 @pytest.mark.parametrize(
     ("template", "given", "wanted"),
     [
-        (one_role(), [], "CAPABILITY_IAM"),
-        (one_role(RoleName="Reconciler"), [], "CAPABILITY_NAMED_IAM"),
-        (one_role(RoleName="Reconciler"), IAM, "CAPABILITY_NAMED_IAM"),
+        (template_of_role(), [], "CAPABILITY_IAM"),
+        (template_of_role(RoleName="Reconciler"), [], "CAPABILITY_NAMED_IAM"),
+        (template_of_role(RoleName="Reconciler"), IAM, "CAPABILITY_NAMED_IAM"),
     ],
 )
 def test_role_has_to_be_acknowledged(aws: Aws, template: str, given: list[str], wanted: str) -> None:
@@ -208,18 +210,18 @@ def test_role_has_to_be_acknowledged(aws: Aws, template: str, given: list[str], 
     asked = {"StackName": STACK, "TemplateBody": template, "Capabilities": given}
     told = ("InsufficientCapabilitiesException", f"Requires capabilities : [{wanted}]")
 
-    assert refused(cloudformation.create_stack, **asked) == told
-    assert refused(cloudformation.create_change_set, **asked, ChangeSetName="a", ChangeSetType="CREATE") == told
+    assert error_of(cloudformation.create_stack, **asked) == told
+    assert error_of(cloudformation.create_change_set, **asked, ChangeSetName="a", ChangeSetType="CREATE") == told
     assert cloudformation.describe_stacks()["Stacks"] == []
     make(aws, template)
     again = {"StackName": STACK, "UsePreviousTemplate": True, "Capabilities": given}
-    assert refused(cloudformation.update_stack, **again) == told
+    assert error_of(cloudformation.update_stack, **again) == told
 
 
 def test_either_capability_covers_a_role_without_a_name(aws: Aws) -> None:
     cloudformation = aws.customer("cloudformation")
     for name, given in (("one", IAM), ("two", NAMED)):
-        cloudformation.create_stack(StackName=name, TemplateBody=one_role(), Capabilities=given)
+        cloudformation.create_stack(StackName=name, TemplateBody=template_of_role(), Capabilities=given)
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         assert (stack["StackStatus"], stack["Capabilities"]) == ("CREATE_COMPLETE", given)
 
@@ -227,7 +229,9 @@ def test_either_capability_covers_a_role_without_a_name(aws: Aws) -> None:
 def test_needed_capability_and_its_reason_are_told_beforehand(aws: Aws) -> None:
     cloudformation = aws.customer("cloudformation")
     for ask in (cloudformation.validate_template, cloudformation.get_template_summary):
-        unnamed, named, keys = (ask(TemplateBody=one) for one in (one_role(), one_role(RoleName="R"), KEYS_ALONE))
+        unnamed, named, keys = (
+            ask(TemplateBody=one) for one in (template_of_role(), template_of_role(RoleName="R"), KEYS_ALONE)
+        )
         assert unnamed["Capabilities"] == IAM
         assert named["Capabilities"] == NAMED
         assert named["CapabilitiesReason"] == "The following resource(s) require capabilities: [AWS::IAM::Role]"
@@ -236,8 +240,10 @@ def test_needed_capability_and_its_reason_are_told_beforehand(aws: Aws) -> None:
 
 def test_change_set_tells_of_a_replacement(aws: Aws) -> None:
     cloudformation = aws.customer("cloudformation")
-    make(aws, one_role(Path="/saas/"))
-    cloudformation.create_change_set(StackName=STACK, ChangeSetName="next", TemplateBody=one_role(), Capabilities=IAM)
+    make(aws, template_of_role(Path="/saas/"))
+    cloudformation.create_change_set(
+        StackName=STACK, ChangeSetName="next", TemplateBody=template_of_role(), Capabilities=IAM
+    )
     change = cloudformation.describe_change_set(StackName=STACK, ChangeSetName="next")["Changes"][0]["ResourceChange"]
     assert (change["ResourceType"], change["Action"], change["Replacement"]) == ("AWS::IAM::Role", "Modify", "True")
 
@@ -245,15 +251,15 @@ def test_change_set_tells_of_a_replacement(aws: Aws) -> None:
 @pytest.mark.parametrize("name", ["ManagedPolicyArns", "PermissionsBoundary"])
 def test_property_that_is_not_modelled_is_refused_by_name(aws: Aws, name: str) -> None:
     create = aws.customer("cloudformation").create_stack
-    code, message = refused(create, StackName=STACK, TemplateBody=one_role(**{name: "x"}), Capabilities=NAMED)
+    code, message = error_of(create, StackName=STACK, TemplateBody=template_of_role(**{name: "x"}), Capabilities=NAMED)
     assert (code, f"does not model {name} of AWS::IAM::Role" in message) == ("NotImplemented", True)
 
 
 def test_who_may_make_no_role_makes_none_through_a_stack(aws: Aws) -> None:
     statement = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
-    cloudformation = aws.assumed("cloudformation", aws.customer_role(statement))
-    cloudformation.create_stack(StackName=STACK, TemplateBody=one_role(RoleName="Admin"), Capabilities=NAMED)
+    cloudformation = aws.assume_role("cloudformation", aws.customer_role(statement))
+    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_role(RoleName="Admin"), Capabilities=NAMED)
 
-    assert described(aws)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert describe(aws)["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "because no identity-based policy allows the iam:CreateRole action (Service: Iam" in reasons(aws)[0]
     assert roles(aws) == ["Reconciler"]

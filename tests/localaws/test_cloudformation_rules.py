@@ -11,13 +11,13 @@ from byok.onboarding.tenant_role import tenant_role_template
 from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.localaws.server import EXTERNAL_ID, REGION, VENDOR, Aws
 from tests.localaws.test_cloudformation import parameters
-from tests.localaws.test_rds_clusters import refused
+from tests.localaws.test_rds_clusters import error_of
 
 ELSEWHERE = "eu-west-1"
 STACK = "ruled"
 
 
-def ruled(**rule: Any) -> str:
+def template_with_rule(**rule: Any) -> str:
     """A template of one key with one rule."""
     return json.dumps(
         {
@@ -32,10 +32,10 @@ def ruled(**rule: Any) -> str:
 
 
 def asserting(test: Any, **more: Any) -> str:
-    return ruled(Assertions=[{"Assert": test, "AssertDescription": "It has to be so."}], **more)
+    return template_with_rule(Assertions=[{"Assert": test, "AssertDescription": "It has to be so."}], **more)
 
 
-def given(**values: str) -> list[dict[str, str]]:
+def parameter_values(**values: str) -> list[dict[str, str]]:
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
 
 
@@ -45,7 +45,7 @@ def test_keys_are_not_made_in_another_region_than_the_environments(aws: Aws) -> 
     wanted = {"StackName": STACK, "TemplateBody": keys_template(VENDOR), "Parameters": parameters()}
 
     for operation, more in ((there.create_stack, {}), (there.create_change_set, _NEW)):
-        code, message = refused(operation, **wanted, **more)
+        code, message = error_of(operation, **wanted, **more)
         assert code == "ValidationError"
         assert "another Region than the environment's" in message
 
@@ -61,12 +61,12 @@ def test_keys_in_the_environments_region_are_not_moved_out_of_it(aws: Aws) -> No
     wanted = {"StackName": STACK, "TemplateBody": keys_template(VENDOR)}
     cloudformation.create_stack(**wanted, Parameters=parameters())
 
-    moved = parameters() + given(PlatformRegion=ELSEWHERE)
+    moved = parameters() + parameter_values(PlatformRegion=ELSEWHERE)
     for operation, more in (
         (cloudformation.update_stack, {}),
         (cloudformation.create_change_set, {"ChangeSetName": "next"}),
     ):
-        assert "another Region" in refused(operation, **wanted, Parameters=moved, **more)[1]
+        assert "another Region" in error_of(operation, **wanted, Parameters=moved, **more)[1]
 
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
@@ -79,7 +79,7 @@ def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aw
     there.create_stack(
         StackName=STACK,
         TemplateBody=tenant_role_template(VENDOR),
-        Parameters=given(
+        Parameters=parameter_values(
             AtaccamaPlatformRoleArn=PLATFORM_ROLE_ARN, S3KmsKeyArn=s3, RdsKmsKeyArn=rds, ExternalId=EXTERNAL_ID
         ),
         Capabilities=["CAPABILITY_IAM"],
@@ -87,7 +87,7 @@ def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aw
     outputs = there.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
     role = next(one["OutputValue"] for one in outputs if one["OutputKey"] == TENANT_ROLE_OUTPUT)
 
-    kms = aws.assumed("kms", role)
+    kms = aws.assume_role("kms", role)
     alias = "alias/ataccama-database-byok-db-key-alias-acme"
     kms.create_alias(AliasName=alias, TargetKeyId=rds)
 
@@ -115,7 +115,7 @@ def test_assertion_is_evaluated_before_anything_is_made(aws: Aws, test: Any, hol
     if holds:
         cloudformation.create_stack(**wanted)
     else:
-        assert "TheRule failed: It has to be so." in refused(cloudformation.create_stack, **wanted)[1]
+        assert "TheRule failed: It has to be so." in error_of(cloudformation.create_stack, **wanted)[1]
 
     assert len(aws.customer("kms").list_keys()["Keys"]) == holds
 
@@ -126,9 +126,9 @@ def test_rule_whose_condition_is_false_asks_for_nothing(aws: Aws) -> None:
     template = asserting(never, RuleCondition={"Fn::Equals": [{"Ref": "Stage"}, "prod"]})
 
     cloudformation.create_stack(StackName=STACK, TemplateBody=template)
-    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": given(Stage="prod")}
+    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": parameter_values(Stage="prod")}
 
-    assert "It has to be so." in refused(cloudformation.update_stack, **again)[1]
+    assert "It has to be so." in error_of(cloudformation.update_stack, **again)[1]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,6 @@ def test_rule_that_is_none_or_is_not_modelled_is_refused(aws: Aws, rule: Any, co
     cloudformation = aws.customer("cloudformation")
     for operation in (cloudformation.validate_template, cloudformation.create_stack):
         more = {} if operation == cloudformation.validate_template else {"StackName": STACK}
-        told = refused(operation, TemplateBody=ruled(**rule), **more)
+        told = error_of(operation, TemplateBody=template_with_rule(**rule), **more)
         assert told[0] == code
         assert words in told[1]

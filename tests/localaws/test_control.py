@@ -21,10 +21,10 @@ def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for
     aws.control("POST", "faults", service="kms", operation="*", kind="error500", session="struck", after_calls=1)
 
     aws.customer("kms").list_aliases()
-    aws.assumed("kms", role, session="another").list_aliases()
+    aws.assume_role("kms", role, session="another").list_aliases()
     with pytest.raises(ClientError, match="InternalFailure"):
-        aws.assumed("kms", role, session="struck")
-    kms = aws.assumed("kms", role, session="struck")
+        aws.assume_role("kms", role, session="struck")
+    kms = aws.assume_role("kms", role, session="struck")
     kms.list_aliases()
     aws.customer("kms").list_aliases()
     with pytest.raises(ClientError, match="KMSInternalException"):

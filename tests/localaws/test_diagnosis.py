@@ -34,7 +34,7 @@ FIRST = {
 }
 
 
-def seen(aws: Aws, arn: str) -> dict[str, Any]:
+def collect_key(aws: Aws, arn: str) -> dict[str, Any]:
     """What the owner's script collects of a key."""
     kms = aws.customer("kms")
 
@@ -58,20 +58,20 @@ def seen(aws: Aws, arn: str) -> dict[str, Any]:
     }
 
 
-def diagnosed(aws: Aws, **arns: str) -> tuple[Finding, ...]:
-    keys = {which.value: seen(aws, arns.get(which.value) or good(aws, which)) for which in KeyPurpose}
+def diagnose_keys(aws: Aws, **arns: str) -> tuple[Finding, ...]:
+    keys = {which.value: collect_key(aws, arns.get(which.value) or good(aws, which)) for which in KeyPurpose}
     found = {"format": FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
     return diagnose(Collection.model_validate(found), VENDOR)
 
 
 def test_nothing_stands_in_the_way_of_two_right_keys(aws: Aws) -> None:
-    assert {finding.severity for finding in diagnosed(aws)} <= {Severity.NOTE}
+    assert {finding.severity for finding in diagnose_keys(aws)} <= {Severity.NOTE}
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
 def test_broken_key_is_named_first(aws: Aws, breakage: Breakage, which: KeyPurpose) -> None:
-    first = diagnosed(aws, **{which.value: breakage.make(aws, which)})[0]
+    first = diagnose_keys(aws, **{which.value: breakage.make(aws, which)})[0]
 
     assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)
     assert first.remedy

@@ -138,7 +138,7 @@ def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aw
     ],
 )
 def test_session_whose_time_is_over_is_refused(aws: Aws, service: str, call: str, code: str, status: int) -> None:
-    client = aws.assumed(service, aws.customer_role())
+    client = aws.assume_role(service, aws.customer_role())
     for session in WORLD.sessions.values():
         session.expires = datetime.now(UTC)
 
@@ -160,7 +160,7 @@ def test_roles_are_made_and_changed_by_who_may(aws: Aws) -> None:
 def test_account_that_is_trusted_leaves_it_to_the_callers_own_policy(aws: Aws) -> None:
     account = {"AWS": "arn:aws:iam::444455556666:root"}
     arn = aws.customer("iam").create_role(RoleName="Own", AssumeRolePolicyDocument=trust(Principal=account))
-    without = aws.assumed("sts", aws.customer_role())
+    without = aws.assume_role("sts", aws.customer_role())
     request = {"RoleArn": arn["Role"]["Arn"], "RoleSessionName": "worker"}
 
     assert refusal_of(without.assume_role, **request)[0] == "AccessDenied"

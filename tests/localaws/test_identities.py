@@ -54,7 +54,7 @@ def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(
     told = f"User: {PLATFORM_SESSION} is not authorized to perform: sts:AssumeRole on resource: {arn}"
     assert without == wrong == ("AccessDenied", 403, told)
     assert taken["AssumedRoleUser"]["Arn"] == "arn:aws:sts::444455556666:assumed-role/Reconciler/worker"
-    who = aws.assumed("sts", arn).get_caller_identity()
+    who = aws.assume_role("sts", arn).get_caller_identity()
     assert (who["Account"], who["Arn"]) == ("444455556666", taken["AssumedRoleUser"]["Arn"])
 
 

@@ -73,7 +73,7 @@ TAKEN_DOCUMENTS = {
 }
 
 
-def taken_by_the_check(text: str) -> bool:
+def check_accepts(text: str) -> bool:
     try:
         read_document(text)
     except PolicyDocumentError:
@@ -81,7 +81,7 @@ def taken_by_the_check(text: str) -> bool:
     return True
 
 
-def taken_by_kms(aws: Aws, text: str) -> bool:
+def kms_accepts(aws: Aws, text: str) -> bool:
     kms = aws.customer("kms")
     key = aws.key()
     try:
@@ -98,15 +98,15 @@ def taken_by_kms(aws: Aws, text: str) -> bool:
 @pytest.mark.parametrize("name", MALFORMED_DOCUMENTS)
 def test_malformed_document_is_refused_by_both(aws: Aws, name: str) -> None:
     text = MALFORMED_DOCUMENTS[name]
-    assert (taken_by_the_check(text), taken_by_kms(aws, text)) == (False, False)
+    assert (check_accepts(text), kms_accepts(aws, text)) == (False, False)
 
 
 @pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)
 def test_operator_that_there_is_not_is_refused_by_kms(aws: Aws, operator: str) -> None:
-    assert not taken_by_kms(aws, without(Condition={operator: {"kms:ViaService": "s3"}}))
+    assert not kms_accepts(aws, without(Condition={operator: {"kms:ViaService": "s3"}}))
 
 
 @pytest.mark.parametrize("name", TAKEN_DOCUMENTS)
 def test_well_formed_document_is_taken_by_both(aws: Aws, name: str) -> None:
     text = TAKEN_DOCUMENTS[name]
-    assert (taken_by_the_check(text), taken_by_kms(aws, text)) == (True, True)
+    assert (check_accepts(text), kms_accepts(aws, text)) == (True, True)

@@ -31,7 +31,7 @@ def allow(actions: list[str] | str, resources: list[str] | str, **conditions: An
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **condition}
 
 
-def told(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
+def access_denied(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
     """A refusal as KMS words it."""
     because = f"because no {kind} policy allows the kms:{action} action"
     message = f"User: {SESSION} is not authorized to perform: kms:{action} on resource: {resource} {because}"
@@ -45,7 +45,7 @@ def keys(aws: Aws) -> TwoKeys:
     arn = aws.customer_role(
         allow(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]), allow(["kms:ListAliases", "kms:ListKeys"], "*")
     )
-    return TwoKeys(s3, rds, third, aws.assumed("kms", arn), aws.customer("kms"))
+    return TwoKeys(s3, rds, third, aws.assume_role("kms", arn), aws.customer("kms"))
 
 
 def targets(kms: Any) -> dict[str, str]:
@@ -69,8 +69,8 @@ def test_alias_is_made_with_permission_on_the_alias_and_on_the_key(keys: TwoKeys
     refused_for_alias = refusal_of(keys.role.create_alias, AliasName=foreign, TargetKeyId=keys.s3)
     refused_for_key = refusal_of(keys.role.create_alias, AliasName=own, TargetKeyId=keys.third)
 
-    assert refused_for_alias == told("CreateAlias", f"{ALIASES}/production")
-    assert refused_for_key == told("CreateAlias", keys.third)
+    assert refused_for_alias == access_denied("CreateAlias", f"{ALIASES}/production")
+    assert refused_for_key == access_denied("CreateAlias", keys.third)
     assert targets(keys.owner) == {}
 
 
@@ -80,25 +80,25 @@ def test_alias_that_points_at_a_third_key_is_not_taken_away_from_it(keys: TwoKey
     update = refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.s3)
     delete = refusal_of(keys.role.delete_alias, AliasName="alias/byok-acme")
 
-    assert update == told("UpdateAlias", keys.third)
-    assert delete == told("DeleteAlias", keys.third)
+    assert update == access_denied("UpdateAlias", keys.third)
+    assert delete == access_denied("DeleteAlias", keys.third)
     assert targets(keys.owner) == {"alias/byok-acme": keys.third.rpartition("/")[2]}
 
 
 def test_alias_is_not_pointed_at_a_third_key(keys: TwoKeys) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
 
-    assert refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.third) == told(
+    assert refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.third) == access_denied(
         "UpdateAlias", keys.third
     )
-    assert refusal_of(keys.role.update_alias, AliasName="alias/other", TargetKeyId=keys.s3) == told(
+    assert refusal_of(keys.role.update_alias, AliasName="alias/other", TargetKeyId=keys.s3) == access_denied(
         "UpdateAlias", f"{ALIASES}/other"
     )
 
 
 def test_role_tags_no_third_key(keys: TwoKeys) -> None:
-    assert refusal_of(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == told("TagResource", keys.third)
-    assert refusal_of(keys.role.list_resource_tags, KeyId=keys.third) == told("ListResourceTags", keys.third)
+    assert refusal_of(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == access_denied("TagResource", keys.third)
+    assert refusal_of(keys.role.list_resource_tags, KeyId=keys.third) == access_denied("ListResourceTags", keys.third)
 
 
 def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> None:
@@ -112,9 +112,9 @@ def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> N
     kms = aws.customer("kms")
     policy = json.dumps({"Statement": [administrator]})
     key = kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
-    role = aws.assumed("kms", aws.customer_role(allow(ON_KEYS, "*")))
+    role = aws.assume_role("kms", aws.customer_role(allow(ON_KEYS, "*")))
 
-    assert refusal_of(role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key) == told(
+    assert refusal_of(role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key) == access_denied(
         "CreateAlias", key, "resource-based"
     )
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=key)
@@ -123,7 +123,7 @@ def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> N
 def test_explicit_deny_of_the_role_is_named(aws: Aws) -> None:
     key = aws.key()
     deny = {"Effect": "Deny", "Action": "kms:TagResource", "Resource": key}
-    role = aws.assumed("kms", aws.customer_role(allow("kms:*", "*"), deny))
+    role = aws.assume_role("kms", aws.customer_role(allow("kms:*", "*"), deny))
 
     code, _, message = refusal_of(role.tag_resource, KeyId=key, Tags=[TAG])
 
@@ -136,13 +136,13 @@ def test_tags_of_a_request_are_condition_keys(aws: Aws) -> None:
     only = allow(
         ["kms:TagResource", "kms:UntagResource"], key, **{"ForAllValues:StringEquals": {"aws:TagKeys": ["aatn"]}}
     )
-    role = aws.assumed("kms", aws.customer_role(only))
+    role = aws.assume_role("kms", aws.customer_role(only))
 
     role.tag_resource(KeyId=key, Tags=[TAG])
 
     other = [TAG, {"TagKey": "cost", "TagValue": "0"}]
-    assert refusal_of(role.tag_resource, KeyId=key, Tags=other) == told("TagResource", key)
-    assert refusal_of(role.untag_resource, KeyId=key, TagKeys=["cost"]) == told("UntagResource", key)
+    assert refusal_of(role.tag_resource, KeyId=key, Tags=other) == access_denied("TagResource", key)
+    assert refusal_of(role.untag_resource, KeyId=key, TagKeys=["cost"]) == access_denied("UntagResource", key)
     role.untag_resource(KeyId=key, TagKeys=["aatn"])
 
 
@@ -151,20 +151,20 @@ def test_aliases_and_tags_of_a_key_are_condition_keys(aws: Aws) -> None:
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=bare)
     by_tag = allow("kms:DescribeKey", "*", StringEquals={"aws:ResourceTag/aatn": "acme"})
     by_alias = allow("kms:ListResourceTags", "*", **{"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/byok-*"}})
-    role = aws.assumed("kms", aws.customer_role(by_tag, by_alias))
+    role = aws.assume_role("kms", aws.customer_role(by_tag, by_alias))
 
     assert role.describe_key(KeyId=marked)["KeyMetadata"]["Arn"] == marked
-    assert refusal_of(role.describe_key, KeyId=bare) == told("DescribeKey", bare)
+    assert refusal_of(role.describe_key, KeyId=bare) == access_denied("DescribeKey", bare)
     assert role.list_resource_tags(KeyId=bare)["Tags"] == []
-    assert refusal_of(role.list_resource_tags, KeyId=marked) == told("ListResourceTags", marked)
+    assert refusal_of(role.list_resource_tags, KeyId=marked) == access_denied("ListResourceTags", marked)
 
 
 def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: Aws) -> None:
-    role = aws.assumed("kms", aws.customer_role(allow("kms:CreateKey", "*")))
+    role = aws.assume_role("kms", aws.customer_role(allow("kms:CreateKey", "*")))
 
-    assert refusal_of(role.list_aliases) == told("ListAliases", "*")
-    assert refusal_of(role.list_keys) == told("ListKeys", "*")
-    assert refusal_of(role.create_key, Tags=[TAG]) == told("TagResource", "*")
+    assert refusal_of(role.list_aliases) == access_denied("ListAliases", "*")
+    assert refusal_of(role.list_keys) == access_denied("ListKeys", "*")
+    assert refusal_of(role.create_key, Tags=[TAG]) == access_denied("TagResource", "*")
     assert role.create_key()["KeyMetadata"]["AWSAccountId"] == "444455556666"
     assert refusal_of(aws.platform("kms").create_key)[0] == "AccessDeniedException"
 

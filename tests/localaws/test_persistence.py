@@ -184,13 +184,13 @@ def test_restored_state_goes_on_living(start: Start) -> None:
         aws.platform("s3").get_object(Bucket="kept", Key="k")
 
 
-def _killed(folder: Path, start: Start) -> None:
+def _kill(folder: Path, start: Start) -> None:
     run = start()
     run.aws.rds_key()
     run.end(signal.SIGKILL)
 
 
-def _damaged(folder: Path, start: Start) -> None:
+def _damage(folder: Path, start: Start) -> None:
     state = folder / "state"
     state.write_bytes(state.read_bytes()[:-1])
 
@@ -207,8 +207,8 @@ def _no_header(folder: Path, start: Start) -> None:
 @pytest.mark.parametrize(
     ("happens", "reason"),
     [
-        (_killed, "the last run did not end cleanly"),
-        (_damaged, "the kept state is damaged"),
+        (_kill, "the last run did not end cleanly"),
+        (_damage, "the kept state is damaged"),
         (_no_header, "the kept state is damaged"),
         (_of_other_version, "the kept state is of moto 4.0"),
     ],

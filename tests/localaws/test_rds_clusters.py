@@ -35,7 +35,7 @@ def status(rds: Any) -> str:
     return found
 
 
-def refused(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
+def error_of(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
     """Code and message of a refusal."""
     with pytest.raises(ClientError) as error:
         call(**params)
@@ -107,7 +107,7 @@ def test_alias_arn_is_resolved_to_its_key(instant: Aws) -> None:
 def test_refused_key_leaves_no_grant(instant: Aws) -> None:
     key = instant.rds_key()
     instant.customer("kms").disable_key(KeyId=key)
-    assert refused(instant.platform("rds").create_db_cluster, **settings(key))[0] == "KMSKeyNotAccessibleFault"
+    assert error_of(instant.platform("rds").create_db_cluster, **settings(key))[0] == "KMSKeyNotAccessibleFault"
     assert instant.customer("kms").list_grants(KeyId=key)["Grants"] == []
 
 
@@ -119,7 +119,7 @@ def test_grant_lives_as_long_as_the_cluster(instant: Aws) -> None:
         "rds.eu-central-1.amazonaws.com"
     ]
     rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)
-    assert refused(rds.describe_db_clusters, DBClusterIdentifier=NAME) == (
+    assert error_of(rds.describe_db_clusters, DBClusterIdentifier=NAME) == (
         "DBClusterNotFoundFault",
         f"DBCluster {NAME} not found.",
     )
@@ -134,7 +134,7 @@ def test_disabled_key_makes_the_cluster_inaccessible_until_it_is_started_again(i
     assert status(rds) == "available"
     kms.disable_key(KeyId=key)
     assert status(rds) == LOST
-    assert refused(admin.start_db_cluster, DBClusterIdentifier=NAME)[0] == "KMSKeyNotAccessibleFault"
+    assert error_of(admin.start_db_cluster, DBClusterIdentifier=NAME)[0] == "KMSKeyNotAccessibleFault"
     kms.enable_key(KeyId=key)
     assert status(rds) == LOST, "enabling the key alone brings nothing back"
     admin.start_db_cluster(DBClusterIdentifier=NAME)
@@ -160,13 +160,13 @@ def test_cluster_outlives_the_roles_permission_on_its_key(instant: Aws) -> None:
     rds.create_db_cluster(**settings(key))
     kms.put_key_policy(KeyId=key, Policy=kms.get_key_policy(KeyId=instant.key())["Policy"])
     assert status(rds) == "available"
-    assert refused(rds.create_db_cluster, **settings(key, DBClusterIdentifier="b"))[0] == "KMSKeyNotAccessibleFault"
+    assert error_of(rds.create_db_cluster, **settings(key, DBClusterIdentifier="b"))[0] == "KMSKeyNotAccessibleFault"
 
 
 def test_protected_cluster_is_not_deleted(instant: Aws) -> None:
     rds = instant.platform("rds")
     rds.create_db_cluster(**settings(instant.rds_key(), DeletionProtection=True))
-    assert refused(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
+    assert error_of(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
         "InvalidParameterCombination",
         "Cannot delete protected Cluster, please disable deletion protection and try again.",
     )
@@ -181,7 +181,7 @@ def test_protected_cluster_is_not_deleted(instant: Aws) -> None:
 def test_deletion_says_once_what_becomes_of_the_data(instant: Aws, how: dict[str, Any]) -> None:
     rds = instant.platform("rds")
     rds.create_db_cluster(**settings(instant.rds_key()))
-    assert refused(rds.delete_db_cluster, DBClusterIdentifier=NAME, **how)[0] == "InvalidParameterCombination"
+    assert error_of(rds.delete_db_cluster, DBClusterIdentifier=NAME, **how)[0] == "InvalidParameterCombination"
     assert status(rds) == "available"
 
 
@@ -228,7 +228,7 @@ def test_stopped_cluster_does_not_miss_its_key(instant: Aws) -> None:
 )
 def test_bad_input_is_refused_and_leaves_nothing(instant: Aws, changed: dict[str, Any], code: str) -> None:
     rds = instant.platform("rds")
-    assert refused(rds.create_db_cluster, **settings(instant.rds_key(), **changed))[0] == code
+    assert error_of(rds.create_db_cluster, **settings(instant.rds_key(), **changed))[0] == code
     assert rds.describe_db_clusters()["DBClusters"] == []
 
 
@@ -250,7 +250,7 @@ def test_customers_key_cannot_encrypt_secret_or_insights(instant: Aws) -> None:
     )
     insights = settings(key, EnablePerformanceInsights=True, PerformanceInsightsKMSKeyId=key)
     for asked in (secret, insights):
-        code, message = refused(rds.create_db_cluster, **asked)
+        code, message = error_of(rds.create_db_cluster, **asked)
         assert (code, f"[{key}]" in message) == ("KMSKeyNotAccessibleFault", True)
     assert rds.describe_db_clusters()["DBClusters"] == []
 
@@ -277,7 +277,7 @@ def test_secret_and_insights_go_on_a_key_of_the_platforms(instant: Aws) -> None:
     made = instant.platform("rds").create_db_cluster(**asked)["DBCluster"]
     assert made["MasterUserSecret"]["KmsKeyId"] == made["PerformanceInsightsKMSKeyId"] == own
     instant.operator("kms").disable_key(KeyId=own)
-    code, message = refused(instant.platform("rds").create_db_cluster, **asked | {"DBClusterIdentifier": "b"})
+    code, message = error_of(instant.platform("rds").create_db_cluster, **asked | {"DBClusterIdentifier": "b"})
     assert (code, f"[{own}]" in message) == ("KMSKeyNotAccessibleFault", True)
 
 
@@ -290,7 +290,7 @@ def test_default_key_that_the_caller_may_not_see_is_null_in_the_bracket(instant:
     rds = instant.platform("rds")
     managed = settings(None, MasterUserAuthenticationType=None, ManageMasterUserPassword=True)
     for asked, bracket in ((managed, "[null]"), (settings(None, StorageEncrypted=True), "[alias/aws/rds]")):
-        code, message = refused(rds.create_db_cluster, **asked)
+        code, message = error_of(rds.create_db_cluster, **asked)
         assert (code, bracket in message) == ("KMSKeyNotAccessibleFault", True)
 
 
@@ -308,17 +308,17 @@ def test_describe_filters_and_keeps_accounts_apart(instant: Aws) -> None:
     assert [cluster["DBClusterIdentifier"] for cluster in chosen] == ["b"]
     assert instant.customer("rds").describe_db_clusters()["DBClusters"] == []
     assert instant.operator("rds", "eu-west-1").describe_db_clusters()["DBClusters"] == []
-    assert refused(rds.describe_db_clusters, Filters=[{"Name": "x", "Values": ["y"]}])[0] == "InvalidParameterValue"
+    assert error_of(rds.describe_db_clusters, Filters=[{"Name": "x", "Values": ["y"]}])[0] == "InvalidParameterValue"
 
 
 def test_role_does_only_what_its_policy_allows(instant: Aws) -> None:
     rds = instant.platform("rds")
     rds.create_db_cluster(**settings(instant.rds_key()))
-    code, message = refused(rds.stop_db_cluster, DBClusterIdentifier=NAME)
+    code, message = error_of(rds.stop_db_cluster, DBClusterIdentifier=NAME)
     assert code == "AccessDenied"
     assert "is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:" in message
 
 
 def test_operation_that_is_not_modelled_is_refused_by_name(instant: Aws) -> None:
-    code, message = refused(instant.operator("rds").failover_db_cluster, DBClusterIdentifier=NAME)
+    code, message = error_of(instant.operator("rds").failover_db_cluster, DBClusterIdentifier=NAME)
     assert (code, "rds:FailoverDBCluster" in message) == ("NotImplemented", True)

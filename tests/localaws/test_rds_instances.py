@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.localaws.server import Aws
-from tests.localaws.test_rds_clusters import LOST, NAME, refused, settings
+from tests.localaws.test_rds_clusters import LOST, NAME, error_of, settings
 
 WRITER: dict[str, Any] = {
     "DBInstanceIdentifier": "writer",
@@ -48,26 +48,26 @@ def test_instance_takes_its_time(made: Aws) -> None:
     assert rds.create_db_instance(**WRITER)["DBInstance"]["DBInstanceStatus"] == "creating"
     found = _writer(rds)
     assert (found["DBInstanceStatus"], "Endpoint" in found) == ("creating", False)
-    assert refused(rds.delete_db_instance, DBInstanceIdentifier="writer")[0] == "InvalidDBInstanceState"
+    assert error_of(rds.delete_db_instance, DBInstanceIdentifier="writer")[0] == "InvalidDBInstanceState"
 
 
 def test_taken_instance_name_changes_nothing(made: Aws) -> None:
     rds = made.platform("rds")
     first = rds.create_db_instance(**WRITER)["DBInstance"]["DbiResourceId"]
-    assert refused(rds.create_db_instance, **WRITER)[0] == "DBInstanceAlreadyExists"
+    assert error_of(rds.create_db_instance, **WRITER)[0] == "DBInstanceAlreadyExists"
     assert _writer(rds)["DbiResourceId"] == first
 
 
 def test_serverless_instance_needs_a_scaling_configuration(aws: Aws) -> None:
     rds = aws.platform("rds")
     rds.create_db_cluster(**settings(aws.rds_key(), ServerlessV2ScalingConfiguration=None))
-    code, message = refused(rds.create_db_instance, **WRITER)
+    code, message = error_of(rds.create_db_instance, **WRITER)
     assert code == "InvalidDBClusterStateFault"
     assert message.startswith("Set the Serverless v2 scaling configuration on the parent DB cluster before creating a ")
 
 
 def test_encryption_is_not_chosen_by_an_instance(made: Aws) -> None:
-    code, message = refused(made.platform("rds").create_db_instance, **WRITER, KmsKeyId=made.rds_key())
+    code, message = error_of(made.platform("rds").create_db_instance, **WRITER, KmsKeyId=made.rds_key())
     assert code == "InvalidParameterCombination"
     assert message.endswith("and its storage encryption key should not be set directly.")
 
@@ -79,15 +79,15 @@ def test_cluster_without_its_key_takes_no_instance_but_gives_them_up(made: Aws) 
     made.customer("kms").disable_key(KeyId=key)
     assert _writer(rds)["DBInstanceStatus"] == LOST
     reader = WRITER | {"DBInstanceIdentifier": "reader"}
-    assert refused(rds.create_db_instance, **reader)[0] == "InvalidDBClusterStateFault"
+    assert error_of(rds.create_db_instance, **reader)[0] == "InvalidDBClusterStateFault"
     rds.delete_db_instance(DBInstanceIdentifier="writer")
-    assert refused(rds.describe_db_instances, DBInstanceIdentifier="writer")[0] == "DBInstanceNotFound"
+    assert error_of(rds.describe_db_instances, DBInstanceIdentifier="writer")[0] == "DBInstanceNotFound"
 
 
 def test_inhabited_cluster_is_not_deleted(made: Aws) -> None:
     rds = made.platform("rds")
     rds.create_db_instance(**WRITER)
-    assert refused(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
+    assert error_of(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
         "InvalidDBClusterStateFault",
         "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
     )
@@ -98,7 +98,7 @@ def test_inhabited_cluster_is_not_deleted(made: Aws) -> None:
 
 
 def test_instance_of_unknown_cluster_is_refused(aws: Aws) -> None:
-    assert refused(aws.platform("rds").create_db_instance, **WRITER)[0] == "DBClusterNotFoundFault"
+    assert error_of(aws.platform("rds").create_db_instance, **WRITER)[0] == "DBClusterNotFoundFault"
 
 
 def test_tags_are_added_changed_and_removed(made: Aws) -> None:
@@ -111,7 +111,7 @@ def test_tags_are_added_changed_and_removed(made: Aws) -> None:
     assert rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["TagList"] == [
         {"Key": "a", "Value": "3"}
     ]
-    assert refused(rds.list_tags_for_resource, ResourceName=f"{arn}x")[0] == "DBClusterNotFoundFault"
+    assert error_of(rds.list_tags_for_resource, ResourceName=f"{arn}x")[0] == "DBClusterNotFoundFault"
 
 
 # contract 122
@@ -121,7 +121,7 @@ def test_snapshot_is_on_the_clusters_key(made: Aws) -> None:
     rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier=NAME)
     assert rds.describe_db_cluster_snapshots(DBClusterIdentifier=NAME)["DBClusterSnapshots"][0]["KmsKeyId"] == key
     again = {"DBClusterSnapshotIdentifier": "s", "DBClusterIdentifier": NAME}
-    assert refused(rds.create_db_cluster_snapshot, **again)[0] == "DBClusterSnapshotAlreadyExistsFault"
+    assert error_of(rds.create_db_cluster_snapshot, **again)[0] == "DBClusterSnapshotAlreadyExistsFault"
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="s")
     assert rds.describe_db_cluster_snapshots()["DBClusterSnapshots"] == []
 
@@ -130,9 +130,9 @@ def test_cluster_goes_into_a_subnet_group_that_is_there(aws: Aws) -> None:
     rds = aws.operator("rds")
     group = {"DBSubnetGroupName": "private", "DBSubnetGroupDescription": "d"}
     assert (
-        refused(rds.create_db_subnet_group, **group, SubnetIds=["subnet-1"])[0] == "DBSubnetGroupDoesNotCoverEnoughAZs"
+        error_of(rds.create_db_subnet_group, **group, SubnetIds=["subnet-1"])[0] == "DBSubnetGroupDoesNotCoverEnoughAZs"
     )
     rds.create_db_subnet_group(**group, SubnetIds=["subnet-1", "subnet-2"])
     made = aws.platform("rds").create_db_cluster(**settings(aws.rds_key(), DBSubnetGroupName="private"))["DBCluster"]
     assert made["DBSubnetGroup"] == "private"
-    assert refused(rds.delete_db_subnet_group, DBSubnetGroupName="private")[0] == "InvalidDBSubnetGroupStateFault"
+    assert error_of(rds.delete_db_subnet_group, DBSubnetGroupName="private")[0] == "InvalidDBSubnetGroupStateFault"

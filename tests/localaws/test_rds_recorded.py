@@ -1,10 +1,9 @@
-"""What RDS answers to a key it cannot use: the same assertions on the local AWS and, with BYOK_TEST_AWS=real, on AWS.
+"""What RDS answers to a key it cannot use: the same assertions on the local AWS and, with `--aws real`, on AWS.
 
 On AWS the profiles `platform` (the platform's role) and `byok` (a key administrator in another account) are used, keys
 are made that cost nothing when scheduled for deletion, and clusters that were accepted are deleted again.
 """
 
-import os
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +44,7 @@ def _elsewhere(both: TwoAccounts) -> str:
     return both.key(*both.rds_statements(), region=OTHER_REGION)
 
 
-def _disabled(both: TwoAccounts) -> str:
+def _disable(both: TwoAccounts) -> str:
     arn = both.key(*both.rds_statements())
     both.customer("kms").disable_key(KeyId=arn)
     return arn
@@ -106,7 +105,7 @@ def _explicit_deny(both: TwoAccounts) -> str:
     [
         _nonexistent,
         _elsewhere,
-        _disabled,
+        _disable,
         _pending_deletion,
         _pending_import,
         _rsa,
@@ -144,10 +143,7 @@ def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAcco
         assert len(grants) >= 1
         assert {"Decrypt", "GenerateDataKey", "CreateGrant"} <= {one for grant in grants for one in grant["Operations"]}
     finally:
-        if os.environ.get("BYOK_TEST_AWS") == "real":
-            accounts.platform("rds").get_waiter("db_cluster_available").wait(DBClusterIdentifier=name)
-        else:
-            _await_status(accounts.platform("rds"), name, "available")
+        _await_available(accounts, name)
         accounts.platform("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
@@ -163,13 +159,12 @@ def test_taken_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> Non
     assert [now[member] for member in ("DbClusterResourceId", "KmsKeyId", "MasterUsername")] == [
         first[member] for member in ("DbClusterResourceId", "KmsKeyId", "MasterUsername")
     ]
-    _await_status(accounts.platform("rds"), name, "available")
+    _await_available(accounts, name)
     accounts.platform("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
-def _await_status(rds: Any, name: str, status: str) -> None:
-    waiter = rds.get_waiter("db_cluster_available")
-    if os.environ.get("BYOK_TEST_AWS") != "real":
+def _await_available(accounts: TwoAccounts, name: str) -> None:
+    waiter = accounts.platform("rds").get_waiter("db_cluster_available")
+    if not accounts.real:
         waiter.config.delay, waiter.config.max_attempts = 0.02, 500
     waiter.wait(DBClusterIdentifier=name)
-    assert rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"] == status

@@ -18,7 +18,7 @@ HIDDEN = (
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 
-def managed_only(accounts: TwoAccounts) -> dict[str, Any]:
+def bucket_of_managed_key(accounts: TwoAccounts) -> dict[str, Any]:
     root = f"arn:aws:iam::{accounts.customer_account}:root"
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": MANAGED_ONLY, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
@@ -32,7 +32,7 @@ def refusal_of(call: Any, **arguments: Any) -> tuple[str, int, str]:
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"].get("Message", "")
 
 
-def refused_put(s3: Any, bucket: str, key: str) -> tuple[str, int, str]:
+def refusal_of_put(s3: Any, bucket: str, key: str) -> tuple[str, int, str]:
     return refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
 
 
@@ -50,7 +50,9 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
     kms.schedule_key_deletion(KeyId=deleted, PendingWindowInDays=7)
     elsewhere = accounts.key(region=OTHER_REGION)
 
-    answers = {key: refused_put(s3, bucket, key) for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)}
+    answers = {
+        key: refusal_of_put(s3, bucket, key) for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)
+    }
 
     assert answers[nonexistent] == ("KMS.NotFoundException", 400, f"Key '{nonexistent}' does not exist")
     assert answers[disabled] == ("KMS.DisabledException", 400, f"{disabled} is disabled.")
@@ -58,7 +60,7 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
     assert answers[imported] == ("KMS.KMSInvalidStateException", 400, f"{imported} is pending import.")
     assert answers[hmac][:2] == ("KMS.InvalidKeyUsageException", 400)
     assert answers[elsewhere] == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
-    assert refused_put(s3, bucket, "fake-key-id") == ("KMS.NotFoundException", 400, "Invalid keyId 'fake-key-id'")
+    assert refusal_of_put(s3, bucket, "fake-key-id") == ("KMS.NotFoundException", 400, "Invalid keyId 'fake-key-id'")
 
 
 def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoAccounts) -> None:
@@ -85,9 +87,9 @@ def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAc
     s3, key = accounts.customer("s3"), accounts.key()
     bucket = accounts.bucket(s3)
     put(s3, bucket, key)
-    accounts.customer("kms").put_key_policy(KeyId=key, Policy=json.dumps(managed_only(accounts)))
+    accounts.customer("kms").put_key_policy(KeyId=key, Policy=json.dumps(bucket_of_managed_key(accounts)))
 
-    code, status, message = refused_put(s3, bucket, key)
+    code, status, message = refusal_of_put(s3, bucket, key)
     read = refusal_of(s3.get_object, Bucket=bucket, Key="x")
 
     why = "because no resource-based policy allows the kms:{} action"
@@ -102,7 +104,7 @@ def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
     bucket = accounts.bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
 
-    answers = [refused_put(s3, bucket, key) for key in (nonexistent, accounts.key())]
+    answers = [refusal_of_put(s3, bucket, key) for key in (nonexistent, accounts.key())]
 
     assert {answer[:2] for answer in answers} == {("AccessDenied", 403)}
     assert len({answer[2] for answer in answers}) == 1
@@ -114,7 +116,7 @@ def test_key_of_another_region_is_found_out_before_anything_else(accounts: TwoAc
     s3 = accounts.platform("s3")
     elsewhere = accounts.key(region=OTHER_REGION)
 
-    answer = refused_put(s3, accounts.bucket(s3), elsewhere)
+    answer = refusal_of_put(s3, accounts.bucket(s3), elsewhere)
 
     assert answer == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
 
@@ -182,7 +184,7 @@ def test_bucket_policy_of_the_product_means_what_it_says(accounts: TwoAccounts) 
     put(s3, bucket, key)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key
-    assert refused_put(s3, bucket, other)[:2] == ("AccessDenied", 403)
+    assert refusal_of_put(s3, bucket, other)[:2] == ("AccessDenied", 403)
     own = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="AES256")
     managed = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms")
     assert own[:2] == managed[:2] == ("AccessDenied", 403)

@@ -61,7 +61,7 @@ def _access(use: KeyUse) -> Access:
 CALLS: Final = [_access(use) for caller in CALLERS for use in _uses(caller)]
 
 
-def some(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
+def one_or_many(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
     """One of the items by itself, or a list of them."""
     return items | st.lists(items, min_size=1, max_size=most, unique=True)
 
@@ -79,9 +79,9 @@ _PRINCIPALS: Final = st.sampled_from(
 _NOBODY_OF_OURS: Final = {"Service": "logs.amazonaws.com"}
 _FOR: Final = st.one_of(
     st.sampled_from([{"Principal": "*"}, {"Principal": {"AWS": "*"}}, {"Principal": _NOBODY_OF_OURS}]),
-    st.builds(lambda who: {"Principal": {"AWS": who}}, some(_PRINCIPALS)),
-    st.builds(lambda who: {"Principal": {"AWS": who, **_NOBODY_OF_OURS}}, some(_PRINCIPALS)),
-    st.builds(lambda who: {"NotPrincipal": {"AWS": who}}, some(_PRINCIPALS)),
+    st.builds(lambda who: {"Principal": {"AWS": who}}, one_or_many(_PRINCIPALS)),
+    st.builds(lambda who: {"Principal": {"AWS": who, **_NOBODY_OF_OURS}}, one_or_many(_PRINCIPALS)),
+    st.builds(lambda who: {"NotPrincipal": {"AWS": who}}, one_or_many(_PRINCIPALS)),
 )
 
 # The elements that say for what.
@@ -92,7 +92,7 @@ _ACTIONS: Final = st.sampled_from(
         *("Kms:LISTGRANTS", "kms:RevokeGrant", "kms:Encrypt", "s3:PutObject", "rds:*"),
     ]
 )
-_ANY_ACTION: Final = some(_ACTIONS) | st.just("*")
+_ANY_ACTION: Final = one_or_many(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
 # Whole ARNs: where a `*` ends a part, AWS lets it "expand to match beyond the colon boundaries" (IAM user guide, "Using
 # wildcards in resource ARNs"), and the oracle keeps it within; nor does it know wildcards before the slash.
@@ -109,10 +109,12 @@ _RESOURCES: Final = st.sampled_from(
 _NO_VALUE: Final = "${aws:username}"
 _ON: Final = st.one_of(
     *[st.just({"Resource": "*"})] * 2,
-    st.builds(lambda resources: {"Resource": resources}, some(_RESOURCES)),
+    st.builds(lambda resources: {"Resource": resources}, one_or_many(_RESOURCES)),
     # The oracle lets a statement be about nothing that excepts a variable without a value. AWS: such a resource
     # "will not match any resource", so that nothing is excepted (IAM user guide, "Policy variables with no value").
-    st.builds(lambda resources: {"NotResource": resources}, some(_RESOURCES.filter(lambda one: _NO_VALUE not in one))),
+    st.builds(
+        lambda resources: {"NotResource": resources}, one_or_many(_RESOURCES.filter(lambda one: _NO_VALUE not in one))
+    ),
 )
 
 # What a statement may ask of the request. The keys are spelt as AWS documents them, and not.
@@ -147,14 +149,18 @@ def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
     if_exists = draw(st.sampled_from(["", "", "IfExists"]))
     if kind == "bool":
         key = draw(st.sampled_from(["kms:GrantIsForAWSResource", "kms:grantisforawsresource"]))
-        return f"Bool{if_exists}", key, draw(some(st.sampled_from(["true", "false", "True"])))
+        return f"Bool{if_exists}", key, draw(one_or_many(st.sampled_from(["true", "false", "True"])))
     if kind == "null":
         key = draw(st.sampled_from([*_VALUES, "kms:GrantIsForAWSResource"]))
-        return "Null", key, draw(some(st.sampled_from(["true", "false"])))
+        return "Null", key, draw(one_or_many(st.sampled_from(["true", "false"])))
     if kind == "many":
         # A key with many values needs a quantifier (IAM user guide, "Single-valued vs. multivalued context keys").
         names = st.sampled_from(["aws:s3:arn", "aws:rds:dbc-id", "aws:*", "other"])
-        return draw(st.sampled_from(_QUANTIFIERS)) + draw(_OF_TEXT), "kms:EncryptionContextKeys", draw(some(names))
+        return (
+            draw(st.sampled_from(_QUANTIFIERS)) + draw(_OF_TEXT),
+            "kms:EncryptionContextKeys",
+            draw(one_or_many(names)),
+        )
     operator = draw(_OF_ARNS if kind == "arn" else _OF_TEXT)
     # An operator of ARNs is held against what is none as well; what its negation makes of that is documented nowhere.
     of_arns = ["aws:PrincipalArn"] if "Not" in operator else ["aws:PrincipalArn", "kms:ViaService"]
@@ -164,10 +170,10 @@ def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
         # The oracle takes ...IfExists for nothing here. AWS: "If the key is not present, evaluate the condition element
         # as true", of every operator but Null (IAM user guide, "...IfExists condition operators").
         if_exists = ""
-    return f"{quantifier}{operator}{if_exists}", key, draw(some(st.sampled_from(_wanted(operator, key))))
+    return f"{quantifier}{operator}{if_exists}", key, draw(one_or_many(st.sampled_from(_choices(operator, key))))
 
 
-def _wanted(operator: str, key: str) -> list[str]:
+def _choices(operator: str, key: str) -> list[str]:
     """The values to choose from, without those that the oracle misunderstands."""
     values = _VALUES[key]
     if operator.startswith("Arn"):

@@ -23,7 +23,7 @@ from tests.workflows.temporal_env import WorkflowHarness
 HISTORIES = Path(__file__).with_name("histories")
 
 
-def saved(outcome: str) -> str:
+def load_history(outcome: str) -> str:
     return (HISTORIES / f"{outcome}.json").read_text()
 
 
@@ -46,7 +46,7 @@ if "BYOK_TEST_RECORD" in os.environ:
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
 async def test_saved_history_replays(outcome: Outcome) -> None:
-    await replayer().replay_workflow(history(saved(outcome.__name__)))
+    await replayer().replay_workflow(history(load_history(outcome.__name__)))
 
 
 def test_every_saved_history_is_of_an_outcome() -> None:
@@ -58,7 +58,7 @@ def test_every_saved_history_is_of_an_outcome() -> None:
     [("ready", "ensure_cluster", "probe_s3_key"), ("deleted", "remove_writer", "remove_cluster")],
 )
 async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, other: str) -> None:
-    swapped = saved(outcome).replace(f'"{one}"', '"-"').replace(f'"{other}"', f'"{one}"')
+    swapped = load_history(outcome).replace(f'"{one}"', '"-"').replace(f'"{other}"', f'"{one}"')
     swapped = swapped.replace('"-"', f'"{other}"')
 
     with pytest.raises(NondeterminismError):
@@ -70,12 +70,12 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
     with pytest.raises(WorkflowFailureError):
         await stopped.result()
 
-    async def listed() -> dict[str, Exception | None]:
+    async def replay_all() -> dict[str, Exception | None]:
         while not (found := await failures(harness.client, harness.task_queue)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return found
 
-    found = await asyncio.wait_for(listed(), 20)  # visibility follows a moment later
+    found = await asyncio.wait_for(replay_all(), 20)  # visibility follows a moment later
     assert found == {f"{stopped.id} {stopped.first_execution_run_id}": None}
 
 

@@ -13,6 +13,7 @@ from byok.domain.arns import (
     ArnError,
     ArnErrorCode,
     KeyArn,
+    KeyPair,
     KeyPurpose,
     account_of,
     check_key_arns,
@@ -136,7 +137,7 @@ ANYTHING = st.one_of(st.text(), ALMOST)
 @given(ANYTHING, ANYTHING, st.sampled_from([place for _, place in REGIONS]))
 @example("{key}", "{}{0}%s${x}", REGION)
 def test_no_text_makes_the_rules_raise(s3: str, rds: str, region: str) -> None:
-    for finding in check_key_arns(s3, rds, region, PLATFORM):
+    for finding in check_key_arns(KeyPair(s3, rds), region, PLATFORM):
         assert finding.message.isprintable(), "what a person pasted is shown, and never acts on a terminal"
         assert finding.arn == (s3 if finding.which is KeyPurpose.S3 else rds)
 
@@ -148,7 +149,7 @@ def test_a_text_is_a_key_arn_or_refused_as_an_arn_error(text: str) -> None:
 
 
 def findings(s3: str, rds: str, region: str = REGION, platform: str | None = PLATFORM) -> list[tuple[str, str]]:
-    return [(item.which.value, item.fault.value) for item in check_key_arns(s3, rds, region, platform)]
+    return [(item.which.value, item.fault.value) for item in check_key_arns(KeyPair(s3, rds), region, platform)]
 
 
 def test_two_keys_of_one_customer_in_the_right_region_pass() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.diagnosis.diagnose import diagnose, usable
+from byok.domain.diagnosis.diagnose import are_usable, diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
@@ -167,7 +167,7 @@ def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
     assert "kms:DescribeKey" in found.remedy
     policy_only = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR)
     assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
-    assert usable(policy_only) is None
+    assert are_usable(policy_only) is None
 
 
 @pytest.mark.parametrize("absent", [{}, None, {"KeyMetadata": {}}, {"KeyMetadata": None}])
@@ -180,7 +180,7 @@ def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, 
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
         assert "no answer" in found.message
-        assert usable([found]) is None
+        assert are_usable([found]) is None
 
 
 def without(answer_to: str) -> Facts:
@@ -188,8 +188,8 @@ def without(answer_to: str) -> Facts:
 
 
 def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
-    assert usable(diagnose(collection(), VENDOR)) is True
-    assert usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))), VENDOR)) is False
+    assert are_usable(diagnose(collection(), VENDOR)) is True
+    assert are_usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))), VENDOR)) is False
 
 
 def unseen(which: KeyPurpose, words: str = "denied") -> Facts:

@@ -26,7 +26,7 @@ def wire_code(shape: Shape) -> str:
     return code
 
 
-def modelled() -> list[tuple[str, str]]:
+def modelled_errors() -> list[tuple[str, str]]:
     """Service and wire code of every error that botocore's models know for what we call."""
     session = botocore.session.get_session()
     return sorted(
@@ -39,7 +39,7 @@ def modelled() -> list[tuple[str, str]]:
     )
 
 
-def called() -> set[tuple[str, str]]:
+def boto3_calls() -> set[tuple[str, str]]:
     """Service and method of every boto3 call in the activities, read from their source."""
     clients = {"kms": "kms", "s3": "s3", "rds": "rds", "sts": "sts"}
     found = set()
@@ -59,13 +59,13 @@ def called() -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("service", "code"), modelled())
+@pytest.mark.parametrize(("service", "code"), modelled_errors())
 def test_every_modelled_error_has_a_row(service: str, code: str) -> None:
     assert any((row.service, row.code) == (service, code) for row in TABLE)
 
 
 def test_operations_are_exactly_those_that_the_activities_call() -> None:
-    assert called() == {(service, xform_name(name)) for service, names in OPERATIONS.items() for name in names}
+    assert boto3_calls() == {(service, xform_name(name)) for service, names in OPERATIONS.items() for name in names}
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.service}.{row.code}")

@@ -7,7 +7,7 @@ import pytest
 from byok.domain.iam.conditions import UnknownConditionError, condition_holds
 from byok.domain.iam.evaluator import Access, Caller, Effect, decide, evaluate, evaluate_identity
 from byok.domain.iam.statements import rds_key_statements, s3_key_statements
-from byok.domain.iam.wildcards import wildcard
+from byok.domain.iam.wildcards import compile_pattern
 from byok.domain.vendor import VendorProfile
 
 REGION, PLATFORM, CUSTOMER = "eu-central-1", "111122223333", "444455556666"
@@ -35,7 +35,7 @@ def context(via: str | None, caller: Caller = SESSION, *, for_resource: bool = F
     return keys
 
 
-def allowed(
+def is_allowed(
     policy: dict[str, Any], action: str, via: str | None, caller: Caller = SESSION, *, for_resource: bool = False
 ) -> bool:
     keys = context(via, caller, for_resource=for_resource)
@@ -47,28 +47,28 @@ S3, RDS = f"s3.{REGION}.amazonaws.com", f"rds.{REGION}.amazonaws.com"
 
 @pytest.mark.parametrize("action", ["Encrypt", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"])
 def test_s3_key_is_usable_through_s3_and_in_no_other_way(action: str) -> None:
-    assert allowed(S3_POLICY, action, S3)
-    assert not allowed(S3_POLICY, action, None)  # contract 74
-    assert not allowed(S3_POLICY, action, RDS)
-    assert not allowed(S3_POLICY, action, "s3.eu-west-1.amazonaws.com")  # contract 77
+    assert is_allowed(S3_POLICY, action, S3)
+    assert not is_allowed(S3_POLICY, action, None)  # contract 74
+    assert not is_allowed(S3_POLICY, action, RDS)
+    assert not is_allowed(S3_POLICY, action, "s3.eu-west-1.amazonaws.com")  # contract 77
 
 
 def test_direct_describe_key_is_denied_on_both_keys() -> None:
-    assert not allowed(S3_POLICY, "DescribeKey", None)  # contract 74
-    assert not allowed(RDS_POLICY, "DescribeKey", None)
-    assert allowed(RDS_POLICY, "DescribeKey", RDS)
+    assert not is_allowed(S3_POLICY, "DescribeKey", None)  # contract 74
+    assert not is_allowed(RDS_POLICY, "DescribeKey", None)
+    assert is_allowed(RDS_POLICY, "DescribeKey", RDS)
 
 
 @pytest.mark.parametrize("action", ["Encrypt", "Decrypt", "GenerateDataKey"])
 def test_aurora_key_gives_the_role_no_cryptography(action: str) -> None:
-    assert not allowed(RDS_POLICY, action, RDS)  # contract 78
-    assert not allowed(RDS_POLICY, action, S3)  # contract 80
+    assert not is_allowed(RDS_POLICY, action, RDS)  # contract 78
+    assert not is_allowed(RDS_POLICY, action, S3)  # contract 80
 
 
 def test_grants_are_for_aws_resources_only() -> None:
-    assert allowed(RDS_POLICY, "CreateGrant", RDS, for_resource=True)
-    assert not allowed(RDS_POLICY, "CreateGrant", RDS)  # contract 79
-    assert not allowed(S3_POLICY, "CreateGrant", RDS, for_resource=True)  # contract 80
+    assert is_allowed(RDS_POLICY, "CreateGrant", RDS, for_resource=True)
+    assert not is_allowed(RDS_POLICY, "CreateGrant", RDS)  # contract 79
+    assert not is_allowed(S3_POLICY, "CreateGrant", RDS, for_resource=True)  # contract 80
 
 
 def test_other_principals_and_accounts_are_denied() -> None:
@@ -76,13 +76,13 @@ def test_other_principals_and_accounts_are_denied() -> None:
         f"arn:aws:sts::{PLATFORM}:assumed-role/Other/x", PLATFORM, f"arn:aws:iam::{PLATFORM}:role/Other"
     )
     elsewhere = Caller("arn:aws:sts::999988887777:assumed-role/AtaccamaPlatform/x", "999988887777")
-    assert not allowed(S3_POLICY, "Decrypt", S3, other_role)  # contract 75
-    assert not allowed(S3_POLICY, "Decrypt", S3, elsewhere)  # contract 76
+    assert not is_allowed(S3_POLICY, "Decrypt", S3, other_role)  # contract 75
+    assert not is_allowed(S3_POLICY, "Decrypt", S3, elsewhere)  # contract 76
 
 
 def test_owner_keeps_everything() -> None:
     owner = Caller(f"arn:aws:iam::{CUSTOMER}:user/Admin", CUSTOMER)
-    assert allowed(S3_POLICY, "PutKeyPolicy", None, owner)
+    assert is_allowed(S3_POLICY, "PutKeyPolicy", None, owner)
 
 
 def test_across_accounts_the_callers_own_policy_has_to_allow_too() -> None:
@@ -264,7 +264,7 @@ def test_pattern_with_many_stars_is_matched_at_once() -> None:
     ],
 )
 def test_stars_match_whatever_is_between(pattern: str, text: str, hit: bool) -> None:
-    assert (wildcard(pattern).fullmatch(text) is not None) is hit
+    assert (compile_pattern(pattern).fullmatch(text) is not None) is hit
 
 
 def test_account_of_another_partition_is_another_account() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.arns import KeyPurpose
+from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.vendor import VendorProfile
@@ -107,7 +107,7 @@ def test_nothing_stays_behind_in_the_owners_shell(shell: Shell) -> None:
 
 
 def test_key_whose_alias_cannot_be_made_gets_no_tags(shell: Shell) -> None:
-    by_hand = COMMANDS.name_keys("s3-key", "rds-key", "acme")[1]
+    by_hand = COMMANDS.name_keys(KeyPair("s3-key", "rds-key"), "acme")[1]
 
     shell.run(by_hand, fails=3)
 

@@ -22,7 +22,7 @@ MOST_LINES = 350
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 
-def shown(file: Path) -> str:
+def relative(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
@@ -62,25 +62,25 @@ def test_every_file_that_the_documents_speak_of_is_there(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
-@pytest.mark.parametrize("file", PRODUCT, ids=shown)
+@pytest.mark.parametrize("file", PRODUCT, ids=relative)
 def test_a_module_says_what_it_is_and_can_be_read_in_one_sitting(file: Path) -> None:
     text = file.read_text()
     assert ast.get_docstring(ast.parse(text)), "a module says what it owns"
     assert len(text.splitlines()) <= MOST_LINES
 
 
-@pytest.mark.parametrize("file", TESTS, ids=shown)
+@pytest.mark.parametrize("file", TESTS, ids=relative)
 def test_a_test_module_says_what_it_proves(file: Path) -> None:
     text = file.read_text()
     assert not text.strip() or ast.get_docstring(ast.parse(text))
 
 
-@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=shown)
+@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative)
 def test_a_file_is_called_by_a_term_of_the_field(file: Path) -> None:
     assert not {part.removesuffix(".py") for part in file.relative_to(ROOT).parts} & FORBIDDEN_NAMES
 
 
-def imported(file: Path) -> set[str]:
+def imports_of(file: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -92,17 +92,17 @@ def imported(file: Path) -> set[str]:
 
 def test_only_the_worker_joins_workflows_activities_and_settings() -> None:
     def rooms(file: Path) -> set[str]:
-        return {name.split(".")[0] for name in imported(file)} & {"activities", "workflows"} | (
-            imported(file) & {"byok.settings"}
+        return {name.split(".")[0] for name in imports_of(file)} & {"activities", "workflows"} | (
+            imports_of(file) & {"byok.settings"}
         )
 
-    joined = [shown(file) for file in PRODUCT if rooms(file) == {"activities", "workflows", "byok.settings"}]
+    joined = [relative(file) for file in PRODUCT if rooms(file) == {"activities", "workflows", "byok.settings"}]
     assert joined == ["worker.py"]
 
 
-@pytest.mark.parametrize("file", PRODUCT[1:], ids=shown)
+@pytest.mark.parametrize("file", PRODUCT[1:], ids=relative)
 def test_nobody_imports_the_worker(file: Path) -> None:
-    assert "worker" not in imported(file)
+    assert "worker" not in imports_of(file)
 
 
 def contracts() -> list[dict[str, object]]:
@@ -139,7 +139,7 @@ def test_the_local_aws_is_closed_to_every_room() -> None:
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 
-@pytest.mark.parametrize("file", DECISIONS, ids=shown)
+@pytest.mark.parametrize("file", DECISIONS, ids=relative)
 def test_a_decision_has_its_three_parts_on_a_page(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0].startswith(f"# {file.name[:4]}: ")
@@ -156,7 +156,7 @@ def test_the_index_names_every_decision_once() -> None:
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("[a-z]*.md"))
 
 
-@pytest.mark.parametrize("file", RUNBOOKS, ids=shown)
+@pytest.mark.parametrize("file", RUNBOOKS, ids=relative)
 def test_a_runbook_leads_from_what_is_seen_to_its_end(file: Path) -> None:
     headings = [line for line in file.read_text().splitlines() if line.startswith("## ")]
     assert headings[:3] == ["## Symptoms", "## What to look at", "## Decide"]
@@ -177,17 +177,17 @@ def test_a_document_links_to_files_that_are_there(name: str) -> None:
 CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
 
 
-def cited(text: str) -> set[str]:
+def citations_in(text: str) -> set[str]:
     """The statements of docs/requirements.md that a text names: `contract 43, 61-73` or `D9`."""
     spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
     found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
     return found | set(re.findall(r"\bD\d{1,2}\b", text))
 
 
-@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=shown)
+@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative)
 def test_a_requirement_that_is_cited_is_stated(file: Path) -> None:
     stated = set(re.findall(r"\*\*(D?\d+)\*\*", (ROOT / "docs" / "requirements.md").read_text()))
-    assert cited(file.read_text()) <= stated
+    assert citations_in(file.read_text()) <= stated
 
 
 def steps() -> set[str]:
@@ -204,7 +204,7 @@ def steps() -> set[str]:
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.mark.parametrize("file", DOCUMENTS, ids=shown)
+@pytest.mark.parametrize("file", DOCUMENTS, ids=relative)
 def test_a_document_names_no_step_that_is_not_there(file: Path) -> None:
     text = file.read_text()
     resumed = {words.replace(" ", "_") for words in re.findall(r"goes on from ([a-z ]+);", text)}

@@ -24,7 +24,7 @@ def of_s3(**changes: Any) -> Facts:
     return facts(s3=facts()["s3"] | changes)
 
 
-def wrapped(text: str, end: str) -> str:
+def wrap(text: str, end: str) -> str:
     """As a terminal of 80 columns breaks it."""
     return end.join(
         part for line in text.splitlines() for part in textwrap.wrap(line, 80, drop_whitespace=False) or [""]
@@ -39,8 +39,8 @@ def wrapped(text: str, end: str) -> str:
         f"~ $ bash byok-keys.sh\nS3 key ARN, or the onboarding payload: x\n{PRINTED}\n~ $ ",
         f"{collection_script(PLACE.role, PLACE.region)}\n{PRINTED}\n~ $",
         f"{PRINTED[:400]}\n^C\n~ $ bash byok-keys.sh\n{PRINTED}",
-        wrapped(PRINTED, "\n"),
-        f"$ {wrapped(PRINTED, chr(13) + chr(10))}\r\n$ ",
+        wrap(PRINTED, "\n"),
+        f"$ {wrap(PRINTED, chr(13) + chr(10))}\r\n$ ",
     ],
 )
 def test_what_stands_around_it_and_broken_lines_do_not_matter(sent: str) -> None:

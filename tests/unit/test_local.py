@@ -32,7 +32,7 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(DevStackError, match=rf"Port {port} is taken.*--ui-port"):
-            replace(Ports.free(), ui=port).must_be_free()
+            replace(Ports.free(), ui=port).require_free()
 
 
 def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
@@ -46,7 +46,7 @@ def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
 
 def test_two_equal_ports_are_refused() -> None:
     with pytest.raises(DevStackError, match="have to differ: --temporal-port 7000, --ui-port 7000"):
-        Ports(7000, 7000, 7001, 7002).must_be_free()
+        Ports(7000, 7000, 7001, 7002).require_free()
 
 
 async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
@@ -60,7 +60,11 @@ async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_
     await first.process.wait()
     second = await start(tmp_path, "print('not yet')")
     await second.process.wait()
-    assert [first.said("ready"), second.said("ready"), second.said("not yet")] == [True, False, True]
+    assert [first.has_printed("ready"), second.has_printed("ready"), second.has_printed("not yet")] == [
+        True,
+        False,
+        True,
+    ]
 
 
 async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:

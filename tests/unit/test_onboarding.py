@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import KeyPurpose, partition_of
+from byok.domain.arns import KeyPair, KeyPurpose, partition_of
 from byok.domain.iam.evaluator import Access, Caller, evaluate
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.customer_commands import CustomerCommands
@@ -115,7 +115,7 @@ def test_every_artefact_allows_and_denies_the_same_calls(
 @pytest.mark.parametrize("region", REGIONS)
 def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
     commands = CustomerCommands(role(region), region, VENDORS[0])
-    keys = [f"arn:{partition_of(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"]
+    keys = KeyPair(*(f"arn:{partition_of(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"))
     rendered = [
         *(json.dumps(policy) for policy in by_statements(region, VENDORS[0]).values()),
         terraform_file(role(region), region, VENDORS[0]),
@@ -123,9 +123,9 @@ def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
         commands.deploy("acme"),
         commands.payload(),
         commands.create_keys(),
-        commands.name_key(KeyPurpose.S3, keys[0], "acme"),
-        commands.deploy_tenant_role(keys[0], keys[1], "external-id"),
-        *commands.name_keys(keys[0], keys[1], "acme"),
+        commands.name_key(KeyPurpose.S3, keys.s3_key_arn, "acme"),
+        commands.deploy_tenant_role(keys, "external-id"),
+        *commands.name_keys(keys, "acme"),
     ]
     for text in rendered:
         assert "${" not in text  # contract 26
@@ -214,7 +214,7 @@ def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
 
 
 def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
-    commands = CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys("a", "b", "acme")
+    commands = CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys(KeyPair("a", "b"), "acme")
     comments = [line for command in commands for line in command.splitlines() if line.startswith("#")]
     assert len(comments) >= len(commands)
     for line in comments:
@@ -222,10 +222,10 @@ def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
 
 
 def test_external_id_follows_from_the_keys_alone() -> None:
-    first, again, other = (external_id_of("a", key) for key in "bbc")
+    first, again, other = (external_id_of(KeyPair("a", key)) for key in "bbc")
     assert first == again != other
     assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
-    assert first in CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys("a", "b", "acme")[-1]
+    assert first in CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys(KeyPair("a", "b"), "acme")[-1]
 
 
 @pytest.mark.parametrize(("name", "output"), [("Ataccama", "ataccama"), ("IBM", "ibm"), ("GlobexCorp", "globex_corp")])

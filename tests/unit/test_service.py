@@ -28,7 +28,7 @@ from byok.service.errors import (
 from byok.temporal import plugin, register_search_attributes
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import ended, until, until_called
+from tests.workflows.watching import until, until_called, until_ended
 
 DISABLED = f"{S3_KEY} is disabled."
 
@@ -37,7 +37,7 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
     service: EnvironmentService, environment_id: str
 ) -> None:
     creation = await service.create(request(environment_id))
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     assert creation.started
     assert (status.phase, status.problem, status.pending) == (Phase.READY, None, ())
     assert (status.workflow_id, status.run_id) == (f"environment/{environment_id}", creation.run_id)
@@ -53,7 +53,7 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
 async def test_the_same_request_gives_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
     first = await service.create(request(environment_id))
     second = await service.create(request(environment_id))
-    await ended(service, environment_id)
+    await until_ended(service, environment_id)
     third = await service.create(request(environment_id))
     assert [item.started for item in (first, second, third)] == [True, False, False]
     assert {item.run_id for item in (first, second, third)} == {first.run_id}
@@ -63,14 +63,14 @@ async def test_of_two_same_requests_at_one_moment_one_starts(service: Environmen
     both = await asyncio.gather(*(service.create(request(environment_id)) for _ in range(2)))
     assert sorted(item.started for item in both) == [False, True]
     assert len({item.run_id for item in both}) == 1
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_another_request_under_a_ready_id_says_what_differs(
     service: EnvironmentService, environment_id: str
 ) -> None:
     await service.create(request(environment_id))
-    await ended(service, environment_id)
+    await until_ended(service, environment_id)
     with pytest.raises(EnvironmentConflictError, match=r"other values: on_failure is keep, not rollback\."):
         await service.create(request(environment_id, on_failure="rollback"))
     with pytest.raises(EnvironmentConflictError, match=rf"`byok tenant {environment_id} <name>`"):
@@ -87,7 +87,7 @@ async def test_another_request_under_a_running_id_says_what_differs(
     with pytest.raises(EnvironmentConflictError, match=f"s3_key_arn is {S3_KEY}, not {RDS_KEY}"):
         await service.create(request(environment_id, s3_key_arn=RDS_KEY))
     release.set()
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_stopped_environment_says_why_and_starts_again(
@@ -97,7 +97,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
         refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
     ]
     first = await service.create(request(environment_id))
-    stopped = await ended(service, environment_id)
+    stopped = await until_ended(service, environment_id)
     assert stopped.phase is Phase.STOPPED
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.message) == ("s3.KMS.DisabledException", DISABLED)
@@ -106,7 +106,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
     assert stopped.evidence is None
 
     second = await service.create(request(environment_id))
-    ready = await ended(service, environment_id)
+    ready = await until_ended(service, environment_id)
     assert second.started
     assert second.run_id != first.run_id
     assert (ready.phase, ready.run_id, ready.problem) == (Phase.READY, second.run_id, None)
@@ -127,7 +127,7 @@ async def test_a_running_environment_says_what_it_waits_for(
     assert (waiting.activity, waiting.last_failure) == ("probe_s3_key", "no kms:GenerateDataKey")
     assert waiting.last_problem is not None
     assert waiting.last_problem.code == "s3.AccessDenied"
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
@@ -137,7 +137,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
     await harness.client.start_workflow(
         PROVISION_ENVIRONMENT, {"environment_id": environment_id}, id=workflow_id, task_queue=harness.task_queue
     )
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert status.problem.code == "byok.InvalidInput"
@@ -145,7 +145,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
     assert status.problem.key is None
     # The id is free again for a request that fits.
     assert (await service.create(request(environment_id))).started
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
@@ -159,7 +159,7 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
         reason="by the operator"
     )
     release.set()
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
@@ -175,7 +175,7 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     await until_called(harness, "list_databases")
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     hold.set()
 
     assert status.problem is not None
@@ -212,14 +212,14 @@ async def test_the_list_has_each_environment_once_with_its_latest_run(
         refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
     ]
     await service.create(request(environment_id))
-    await ended(service, environment_id)
-    await _listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
+    await until_ended(service, environment_id)
+    await _until_listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
     await service.create(request(environment_id))
-    await ended(service, environment_id)
-    await _listed(service, environment_id, Phase.READY, None)
+    await until_ended(service, environment_id)
+    await _until_listed(service, environment_id, Phase.READY, None)
 
 
-async def _listed(service: EnvironmentService, environment_id: str, phase: Phase, code: str | None) -> None:
+async def _until_listed(service: EnvironmentService, environment_id: str, phase: Phase, code: str | None) -> None:
     """Visibility follows a moment later."""
 
     async def found() -> None:
@@ -257,7 +257,7 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
     service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
     await service.create(request(environment_id))
     with pytest.raises(NoWorkerError, match=r"is accepted, and no worker takes it: none polls task queue 'nobody-"):
-        await ended(service, environment_id)
+        await until_ended(service, environment_id)
     asked = CheckKeysRequest(region=REGION, s3_key_arn=RDS_KEY, rds_key_arn=S3_KEY)
     with pytest.raises(NoWorkerError, match="The check is accepted, and no worker takes it"):
         await asyncio.wait_for(service.check(asked), 30)
@@ -271,7 +271,7 @@ async def test_an_environment_starts_where_no_worker_has_registered_search_attri
 ) -> None:
     monkeypatch.setattr(start, "PHASE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
     assert (await service.create(request(environment_id), key="named")).started
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
     assert (status.phase, status.timeline[0].phase) == (Phase.READY, Phase.VALIDATING_KEYS)
     assert not (await service.create(request(environment_id), key="named")).started
 

@@ -19,10 +19,10 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.status import EnvironmentStatus
-from byok.service.waiting import waiting
+from byok.service.waiting import describe_pending
 from tests.workflows.fake_activities import RDS_KEY, S3_KEY, Step, deletion, refusal, request
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import ended, until, until_called
+from tests.workflows.watching import until, until_called, until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -30,7 +30,7 @@ DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phas
 
 async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
     await service.create(request(environment_id, **changes))
-    return await ended(service, environment_id)
+    return await until_ended(service, environment_id)
 
 
 async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
@@ -58,7 +58,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     before = len(harness.activities.calls)
 
     replayed = await service.replay(environment_id)
-    ready = await ended(service, environment_id)
+    ready = await until_ended(service, environment_id)
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
@@ -77,7 +77,7 @@ async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
     before = len(harness.activities.inputs["ensure_bucket"])
 
     await service.replay(environment_id)
-    ready = await ended(service, environment_id)
+    ready = await until_ended(service, environment_id)
 
     assert ready.phase is Phase.READY
     made = [task.bucket.purpose for task in harness.activities.inputs["ensure_bucket"]]
@@ -92,7 +92,7 @@ async def test_replay_that_stops_again_can_be_replayed_again(
     await provision(service, environment_id)
     for phase in (Phase.STOPPED, Phase.READY):
         assert (await service.replay(environment_id)).step == "ensure_cluster"
-        assert (await ended(service, environment_id)).phase is phase
+        assert (await until_ended(service, environment_id)).phase is phase
     assert harness.activities.calls.count("probe_s3_key") == 1
 
 
@@ -105,7 +105,7 @@ async def test_what_was_rolled_back_starts_anew(
     replayed = await service.replay(environment_id)
 
     assert replayed.step is None
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
     assert harness.activities.calls.count("ensure_cluster") == 2
 
 
@@ -119,7 +119,7 @@ async def test_what_is_not_as_asked_for_starts_anew(
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
     assert harness.activities.calls.count("ensure_bucket") == 6
 
 
@@ -130,7 +130,7 @@ async def test_replay_with_another_key_starts_anew_with_it(
     await provision(service, environment_id)
 
     replayed = await service.replay(environment_id, s3_key_arn=OTHER_KEY)
-    ready = await ended(service, environment_id)
+    ready = await until_ended(service, environment_id)
 
     assert replayed.step is None
     assert (ready.phase, ready.s3_key_arn, ready.rds_key_arn) == (Phase.READY, OTHER_KEY, RDS_KEY)
@@ -143,7 +143,7 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)).step == "ensure_cluster"
-    await ended(service, environment_id)
+    await until_ended(service, environment_id)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ async def test_what_cannot_be_replayed_says_why(
     with pytest.raises(NotReplayableError, match="goes on by itself"):
         await service.replay(environment_id)
     hold.set()
-    await ended(service, environment_id)
+    await until_ended(service, environment_id)
     with pytest.raises(NotReplayableError, match="is ready"):
         await service.replay(environment_id)
 
@@ -203,7 +203,7 @@ async def test_corrected_arn_goes_on(service: EnvironmentService, environment_id
 
     await service.replay(environment_id, rds_key_arn=RDS_KEY)
 
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 def forever() -> Step:
@@ -222,7 +222,7 @@ async def test_cancel_ends_in_a_stated_state(
     await asyncio.wait_for(until_called(harness, "ensure_writer"), 20)
 
     await service.cancel(environment_id)
-    status = await ended(service, environment_id)
+    status = await until_ended(service, environment_id)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
@@ -233,7 +233,7 @@ async def test_cancel_ends_in_a_stated_state(
         await service.cancel(environment_id)
     harness.activities.script.clear()
     await service.replay(environment_id)
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_deleted_environment_is_gone_and_can_be_made_again(
@@ -244,7 +244,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     asked = await service.delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
-    deleted = await ended(service, environment_id)
+    deleted = await until_ended(service, environment_id)
 
     assert deleted.phase is Phase.DELETED
     assert deleted.deletion is not None
@@ -255,7 +255,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
         await service.delete_request(environment_id)
     assert (await service.create(request(environment_id))).started
-    assert (await ended(service, environment_id)).phase is Phase.READY
+    assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_nothing_else_is_done_while_it_is_being_deleted(
@@ -272,7 +272,7 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
     with pytest.raises(NotReplayableError, match="DELETING"):
         await service.replay(environment_id)
     hold.set()
-    assert (await ended(service, environment_id)).phase is Phase.DELETED
+    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnvironment, environment_id: str) -> None:
@@ -292,7 +292,7 @@ async def test_what_is_being_made_is_not_deleted(
         await service.delete(deletion(environment_id))
 
     hold.set()
-    await ended(service, environment_id)
+    await until_ended(service, environment_id)
 
 
 async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
@@ -301,13 +301,13 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
     await provision(service, environment_id)
     harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
     await service.delete(deletion(environment_id))
-    stopped = await ended(service, environment_id)
+    stopped = await until_ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
 
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
     assert await service.delete(await service.delete_request(environment_id))
-    assert (await ended(service, environment_id)).phase is Phase.DELETED
+    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_deleted_environments_are_listed_as_such(
@@ -315,7 +315,7 @@ async def test_deleted_environments_are_listed_as_such(
 ) -> None:
     await provision(service, environment_id)
     await service.delete(deletion(environment_id))
-    await ended(service, environment_id)
+    await until_ended(service, environment_id)
 
     async def listed() -> Phase | None:
         found = {one.environment_id: one.phase for one in await service.list_environments(10_000)}
@@ -340,5 +340,5 @@ async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
     (stuck,) = status.pending
     assert (stuck.activity, stuck.unclaimed) == (None, False)
     assert "KeyProbeResult" in str(stuck.last_failure)
-    assert waiting(stuck).startswith("the worker cannot make progress, attempt ")
+    assert describe_pending(stuck).startswith("the worker cannot make progress, attempt ")
     await service.client.get_workflow_handle(status.workflow_id).terminate()

@@ -38,7 +38,7 @@ class Hold:
         self._go.set()
 
 
-async def ended(service: EnvironmentService, environment_id: str, **request_changes: Any) -> EnvironmentStatus:
+async def end_of(service: EnvironmentService, environment_id: str, **request_changes: Any) -> EnvironmentStatus:
     """The environment that was asked for, as it ends."""
     await service.create(request(environment_id, **request_changes))
 
@@ -48,7 +48,7 @@ async def ended(service: EnvironmentService, environment_id: str, **request_chan
     return await asyncio.wait_for(last(), 30)
 
 
-async def listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
+async def until_listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
     """The line of the list, once visibility has followed."""
 
     async def found() -> EnvironmentSummary:
@@ -60,7 +60,7 @@ async def listed(service: EnvironmentService, environment_id: str, phase: Phase)
     return await asyncio.wait_for(found(), 20)
 
 
-async def named(service: EnvironmentService, environment_id: str, tenant: str, **more: Any) -> TenantRequest:
+async def name_keys(service: EnvironmentService, environment_id: str, tenant: str, **more: Any) -> TenantRequest:
     """What was asked for, after it was done."""
     asked = await service.tenant_request(environment_id, tenant, **more)
     await service.reconcile_tenant(asked)
@@ -68,9 +68,9 @@ async def named(service: EnvironmentService, environment_id: str, tenant: str, *
 
 
 async def test_name_given_afterwards_is_what_a_status_shows(service: EnvironmentService, environment_id: str) -> None:
-    before = await ended(service, environment_id)
+    before = await end_of(service, environment_id)
     assert before.tenant is None
-    await named(service, environment_id, "acme", role=TenantRole(**ROLE))
+    await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
 
     status = await service.status(environment_id)
 
@@ -80,8 +80,8 @@ async def test_name_given_afterwards_is_what_a_status_shows(service: Environment
 
 
 async def test_later_name_wins_over_that_of_the_provisioning(service: EnvironmentService, environment_id: str) -> None:
-    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
-    await named(service, environment_id, "globex")
+    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await name_keys(service, environment_id, "globex")
 
     status = await service.status(environment_id)
 
@@ -92,12 +92,12 @@ async def test_later_name_wins_over_that_of_the_provisioning(service: Environmen
 async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await ended(service, environment_id)
-    await named(service, environment_id, "acme", role=TenantRole(**ROLE))
+    await end_of(service, environment_id)
+    await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
     harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     other = TenantRole(role_arn=ROLE["role_arn"], external_id="another")
     with pytest.raises(TenantStoppedError):
-        await named(service, environment_id, "globex", role=other)
+        await name_keys(service, environment_id, "globex", role=other)
 
     async def told() -> EnvironmentStatus:
         while True:  # the earlier run is found by visibility, which follows a moment later
@@ -117,16 +117,16 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    stopped = await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    stopped = await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
     assert stopped.phase is Phase.STOPPED
-    await listed(service, environment_id, Phase.STOPPED)
-    await named(service, environment_id, "acme")
+    await until_listed(service, environment_id, Phase.STOPPED)
+    await name_keys(service, environment_id, "acme")
 
     status = await service.status(environment_id)
 
     assert (status.phase, status.problem, status.problems) == (Phase.READY, None, ())
     assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
-    assert (await listed(service, environment_id, Phase.READY)).problem_code is None
+    assert (await until_listed(service, environment_id, Phase.READY)).problem_code is None
     # What is ready is not started again.
     again = await service.create(request(environment_id, tenant="acme", tenant_role=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
@@ -139,7 +139,7 @@ async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
     harness.activities.script[step] = [refusal("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
-    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
     await service.reconcile_tenant(naming(environment_id))  # typed by hand: the service would not start it
 
     assert (await service.status(environment_id)).phase is Phase.STOPPED
@@ -149,13 +149,13 @@ async def test_role_that_named_the_keys_last_is_asked_for_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
-    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
     assert (await service.tenant_request(environment_id, "acme")).tenant_role == TenantRole(**ROLE)
-    await named(service, environment_id, "acme", role=role)
+    await name_keys(service, environment_id, "acme", role=role)
     assert (await service.tenant_request(environment_id, "acme")).tenant_role == role
 
     # The commands alone, although there is a role, and it is kept for the next time.
-    commands = await named(service, environment_id, "acme", commands_only=True)
+    commands = await name_keys(service, environment_id, "acme", commands_only=True)
     assert commands.commands_only
     status = await service.status(environment_id)
     assert status.tenant is not None
@@ -166,12 +166,12 @@ async def test_role_that_named_the_keys_last_is_asked_for_again(
     harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(TenantStoppedError):
-        await named(service, environment_id, "acme", role=third)
+        await name_keys(service, environment_id, "acme", role=third)
     assert (await service.tenant_request(environment_id, "acme")).tenant_role == third
 
 
 async def test_grace_is_that_of_the_request(service: EnvironmentService, environment_id: str) -> None:
-    await ended(service, environment_id)
+    await end_of(service, environment_id)
     usual = await service.tenant_request(environment_id, "acme")
     none = await service.tenant_request(environment_id, "acme", key_grace_seconds=0)
     assert (usual.key_grace_seconds, none.key_grace_seconds) == (30, 0)
@@ -227,10 +227,10 @@ async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this
 async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, way: str, code: str
 ) -> None:
-    await ended(service, environment_id)
+    await end_of(service, environment_id)
     hold = Hold()
     harness.activities.script["reconcile_key"] = [hold]
-    asked = asyncio.create_task(named(service, environment_id, "acme", role=TenantRole(**ROLE)))
+    asked = asyncio.create_task(name_keys(service, environment_id, "acme", role=TenantRole(**ROLE)))
     await hold.until_begun()
     handle = harness.client.get_workflow_handle(tenant_workflow_id(environment_id))
     await getattr(handle, way)()
@@ -263,7 +263,7 @@ async def test_what_is_waited_for_is_told_while_it_takes_long(
 async def test_environment_found_with_another_role_says_which_in_words(
     service: EnvironmentService, environment_id: str
 ) -> None:
-    await ended(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
     with pytest.raises(EnvironmentConflictError) as caught:
         await service.create(request(environment_id, tenant="acme"))
     assert f"tenant_role is {ROLE['role_arn']} with external id acme-1, not unset." in str(caught.value)

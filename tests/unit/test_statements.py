@@ -60,7 +60,7 @@ GUIDE_RDS = """
 """
 
 
-def filled_in(guide: str, role: str, region: str, account: str) -> Any:
+def fill_in(guide: str, role: str, region: str, account: str) -> Any:
     text = guide.replace("${ataccamaPlatformRoleArn}", role)
     text = text.replace("${platformRegion}", region).replace("${platformAccountId}", account)
     return json.loads(f"[{text}]")
@@ -79,7 +79,7 @@ def test_the_statements_are_the_guides_in_every_partition(role: str, region: str
     vendor = VendorProfile()  # contract 61-73, D6
     ours = json.dumps([s3_key_statements(role, region, vendor), rds_key_statements(role, region, vendor)])
     # Compared as text: order of fields and actions is part of what a customer compares by eye.
-    assert ours == json.dumps([filled_in(GUIDE_S3, role, region, account), filled_in(GUIDE_RDS, role, region, account)])
+    assert ours == json.dumps([fill_in(GUIDE_S3, role, region, account), fill_in(GUIDE_RDS, role, region, account)])
     assert "${" not in ours  # contract 26
 
 

@@ -13,10 +13,10 @@ from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.wizard.routes import environments
 from byok.wizard.sessions import COOKIE, LIFETIME_SECONDS, Session, Sessions
-from tests.api.test_access import TOKEN, known
+from tests.api.test_access import TOKEN, static_auth
 from tests.wizard.conftest import DRAFT, Browser, Open
 from tests.workflows.fake_activities import request
-from tests.workflows.watching import ended
+from tests.workflows.watching import until_ended
 
 ALL = tuple(Scope)
 HOSTILE = (
@@ -32,8 +32,8 @@ HOSTILE = (
 )
 
 
-async def signed_in(visit: Open, organisation: str = "acme", *scopes: str) -> Browser:
-    access = known(organisation, *(scopes or ALL))
+async def sign_in(visit: Open, organisation: str = "acme", *scopes: str) -> Browser:
+    access = static_auth(organisation, *(scopes or ALL))
     browser: Browser = await visit(access, ApiSettings(requests_per_minute=100_000, tokens=access.tokens))
     await browser.go("/sign-in")
     await browser.send("/sign-in", {"token": TOKEN, "next": "/environments"})
@@ -41,14 +41,14 @@ async def signed_in(visit: Open, organisation: str = "acme", *scopes: str) -> Br
 
 
 async def test_nobody_sees_a_page_before_signing_in(visit: Open) -> None:
-    browser: Browser = await visit(known("acme", *ALL))
+    browser: Browser = await visit(static_auth("acme", *ALL))
     for path in ("/new", "/new/encryption", "/new/review", "/environments", "/environments/acme-prod", "/new/template"):
         await browser.go(path)
         assert (browser.page.url.path, "Access token" in browser.text) == ("/sign-in", True), path
 
 
 async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
-    browser: Browser = await visit(known("acme", *ALL))
+    browser: Browser = await visit(static_auth("acme", *ALL))
     await browser.go("/new/encryption", name="prod", region="eu-central-1")
     await browser.send("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
     assert browser.page.url.path == "/new/encryption"
@@ -59,13 +59,13 @@ async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
     "to", ["https://evil.example.com", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)"]
 )
 async def test_signing_in_leads_nowhere_else(visit: Open, to: str) -> None:
-    browser: Browser = await visit(known("acme", *ALL))
+    browser: Browser = await visit(static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": to})
     assert answer.headers["location"] == "/environments"
 
 
 async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
-    browser: Browser = await visit(known("acme", *ALL))
+    browser: Browser = await visit(static_auth("acme", *ALL))
     await browser.go("/sign-in")
     await browser.send("/sign-in", {"token": "wrong-token", "next": "/"})
     assert browser.page.status_code == 401
@@ -74,7 +74,7 @@ async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
 
 
 async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -> None:
-    browser: Browser = await visit(known("acme", *ALL))
+    browser: Browser = await visit(static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": "/"})
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -85,7 +85,7 @@ async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -
 
 
 async def test_forged_or_ended_cookies_are_none(visit: Open) -> None:
-    browser: Browser = await visit(known("acme", *ALL))
+    browser: Browser = await visit(static_auth("acme", *ALL))
     stranger = Sessions("another-secret-of-thirty-two-characters", everybody=False)
     theirs = Session(Caller(None, frozenset(Scope)), "x")
     response = type("Response", (), {"set_cookie": lambda self, *given, **_: setattr(self, "given", given)})()
@@ -111,7 +111,7 @@ def test_session_ends_with_its_token() -> None:
     for until, good in ((time.time() + 60, True), (time.time() - 1, False), (None, True)):
         session = sessions.begin(Caller("acme", frozenset(Scope), until))
         sessions.write(Request, Response(), session)  # type: ignore[arg-type]
-        assert (sessions.read(Request) == session) is good  # type: ignore[arg-type]
+        assert (sessions.load(Request) == session) is good  # type: ignore[arg-type]
 
 
 def test_session_ends_after_a_working_day_however_much_it_is_used() -> None:
@@ -122,7 +122,7 @@ def test_session_ends_after_a_working_day_however_much_it_is_used() -> None:
 
 
 async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
-    browser = await signed_in(visit, "acme", "environments:read")  # contract 4
+    browser = await sign_in(visit, "acme", "environments:read")  # contract 4
     for path in ("/new", "/new/encryption", "/new/review"):
         await browser.go(path)
         assert browser.page.status_code == 403
@@ -130,7 +130,7 @@ async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
 
 
 async def test_forms_of_other_sites_do_nothing(visit: Open, service: EnvironmentService) -> None:
-    for browser in (await signed_in(visit), await visit(AnonymousAuth())):
+    for browser in (await sign_in(visit), await visit(AnonymousAuth())):
         for path in ("/new/review", "/new/encryption", "/environments/acme-x/retry", "/sign-out"):
             await browser.go("/environments")
             sent = {**DRAFT, "confirmed": "1", "do": "validate"}
@@ -153,8 +153,8 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(
 ) -> None:
     theirs = f"globex-{environment_id[-8:]}"
     await service.create(request(theirs))
-    assert (await ended(service, theirs)).phase is Phase.READY
-    browser = await signed_in(visit)
+    assert (await until_ended(service, theirs)).phase is Phase.READY
+    browser = await sign_in(visit)
     there = await browser.go(f"/environments/{theirs}")
     nowhere = await browser.go("/environments/globex-nowhere")
     assert there.status_code == nowhere.status_code == 404
@@ -164,7 +164,7 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(
 
 
 async def test_new_environment_is_called_as_its_organisations_are(visit: Open, service: EnvironmentService) -> None:
-    browser = await signed_in(visit)
+    browser = await sign_in(visit)
     name = f"x{time.monotonic_ns()}"[:12]
     await browser.go("/new/review", **DRAFT | {"name": name})
     await browser.send("/new/review", {**DRAFT, "name": name, "confirmed": "1"})
@@ -219,7 +219,7 @@ async def test_the_list_has_as_many_pages_as_it_needs(
     monkeypatch.setattr(environments, "_PAGE", 1)
     for name in ("a", "b"):
         await service.create(request(f"{environment_id}-{name}"))
-        await ended(service, f"{environment_id}-{name}")
+        await until_ended(service, f"{environment_id}-{name}")
     seen = []
     await browser.go("/environments")
     while "Next page" in browser.text:

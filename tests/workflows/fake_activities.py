@@ -119,9 +119,7 @@ class FakeActivities:
         self.inputs.setdefault(name, []).append(given)
         steps = self.script.get(name)
         if steps:
-            # What fails at once fails in the step after it, too.
-            at_once = activity.info().is_local and isinstance(steps[0], Exception)
-            step = steps[0] if at_once else steps.pop(0)
+            step = steps.pop(0)
             if isinstance(step, Exception):
                 raise step
             step()

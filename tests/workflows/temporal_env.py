@@ -36,7 +36,7 @@ from byok.domain.models import (
     TenantRequest,
 )
 from byok.service.environments import EnvironmentService
-from byok.temporal import plugin
+from byok.temporal import plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
@@ -52,8 +52,17 @@ _SERVER = (
 
 
 @pytest_asyncio.fixture(scope="session")
-async def temporal() -> AsyncIterator[WorkflowEnvironment]:
-    """One server for all tests of a process; each test has a task queue of its own."""
+async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvironment]:
+    """The server under test: the one that `--temporal` names, or a server of this process with a virtual clock.
+
+    Each test has a task queue of its own.
+    """
+    address = request.config.getoption("--temporal")
+    if address is not None:
+        client = await Client.connect(address, plugins=[plugin()])
+        await register_search_attributes(client)
+        yield WorkflowEnvironment.from_client(client)
+        return
     async with await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
         dev_server_extra_args=[word for value in _SERVER for word in ("--dynamic-config-value", value)],

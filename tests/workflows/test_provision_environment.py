@@ -35,7 +35,7 @@ async def failure_of(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
     return caught.value.cause
 
 
-async def stopped_with(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
+async def problems_of(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
     return problems_in(await failure_of(handle))
 
 
@@ -74,12 +74,12 @@ async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarn
     assert len(harness.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
-    # Start and completion, one each for the plan and the proof, three for each other activity, two for each phase but
-    # the one that was published with the start; what is left are workflow tasks, whose number depends on which of two
-    # answers comes first.
+    # Start and completion, one for the plan, three for each other activity, two for each phase but the one that was
+    # published with the start; what is left are workflow tasks, whose number depends on which of two answers comes
+    # first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
-    steps, phases = len(harness.activities.calls) - 2, len((await harness.progress(environment_id)).timeline) - 1
-    assert len(kinds) - len(workflow_tasks) == 2 + 2 + 3 * steps + 2 * phases
+    steps, phases = len(harness.activities.calls) - 1, len((await harness.progress(environment_id)).timeline) - 1
+    assert len(kinds) - len(workflow_tasks) == 2 + 1 + 3 * steps + 2 * phases
     assert len(workflow_tasks) <= 3 * (steps + 1)
 
 
@@ -114,7 +114,7 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
     harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
 
-    problems = await stopped_with(await harness.start(request(environment_id, rds_key_arn=alias)))
+    problems = await problems_of(await harness.start(request(environment_id, rds_key_arn=alias)))
 
     assert {(problem.key, problem.code) for problem in problems} == {
         (KeyPurpose.RDS, "arn.AliasNotAllowed"),  # contract 82
@@ -123,7 +123,7 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
 
 
 async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environment_id: str) -> None:
-    problems = await stopped_with(await harness.start(request(environment_id, s3_key_arn="nonsense")))
+    problems = await problems_of(await harness.start(request(environment_id, s3_key_arn="nonsense")))
 
     assert [problem.code for problem in problems] == ["arn.Malformed"]
     assert harness.activities.calls == ["plan_environment"]
@@ -132,7 +132,7 @@ async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environm
 async def test_refused_cluster_stops_before_storage(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["ensure_cluster"] = [refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
 
-    problems = await stopped_with(await harness.start(request(environment_id)))
+    problems = await problems_of(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
     assert "ensure_bucket" not in harness.activities.calls  # contract 93
@@ -155,7 +155,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
     harness.activities.script["ensure_bucket"] = [refuse]
     handle = await harness.start(request(environment_id))
 
-    problems = await stopped_with(handle)
+    problems = await problems_of(handle)
 
     assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
     kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
@@ -171,7 +171,7 @@ async def test_lost_key_of_the_cluster_stops_the_buckets(harness: WorkflowHarnes
     harness.activities.script["ensure_writer"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     harness.activities.script["ensure_bucket"] = [begun.set]
 
-    problems = await stopped_with(await harness.start(request(environment_id)))
+    problems = await problems_of(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -181,7 +181,7 @@ async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, env
     harness.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     harness.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
 
-    problems = await stopped_with(await harness.start(request(environment_id)))
+    problems = await problems_of(await harness.start(request(environment_id)))
 
     # A wait is given up at once; a write is settled, so that what it was refused with is always told.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
@@ -194,7 +194,7 @@ async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: Workflow
     harness.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
     harness.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
 
-    problems = await stopped_with(await harness.start(request(environment_id)))
+    problems = await problems_of(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -259,7 +259,7 @@ async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
     again = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
 
-    problems = await stopped_with(await harness.start(request(environment_id)))
+    problems = await problems_of(await harness.start(request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -306,31 +306,6 @@ async def test_cancelled_environment_is_rolled_back_where_asked(harness: Workflo
     assert (await harness.progress(environment_id)).resources.cluster is None
 
 
-async def test_proof_that_fails_at_once_is_taken_again_as_a_step(harness: WorkflowHarness, environment_id: str) -> None:
-    def once() -> None:
-        raise ApplicationError("throttled", type="rds.ThrottlingException")
-
-    harness.activities.script["collect_evidence"] = [once]
-    handle = await harness.start(request(environment_id))
-
-    await handle.result()
-
-    assert harness.activities.calls.count("collect_evidence") == 2
-    assert await _steps(handle) == 1
-
-
-@pytest.mark.parametrize(("tenant", "steps"), [(None, 0), ("acme", 1)])
-async def test_proof_takes_a_step_only_where_something_follows_it(
-    harness: WorkflowHarness, environment_id: str, tenant: str | None, steps: int
-) -> None:
-    handle = await harness.start(request(environment_id, tenant=tenant))
-
-    await handle.result()
-
-    assert harness.activities.calls.count("collect_evidence") == 1
-    assert await _steps(handle) == steps  # a replay from a later step finds it done
-
-
 async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
     kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
@@ -340,13 +315,6 @@ async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, en
 
     progress = await harness.progress(environment_id)
     assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS
-
-
-async def _steps(handle: WorkflowHandle[Any, Any]) -> int:
-    """How many steps the proof took."""
-    events = (await handle.fetch_history()).events
-    scheduled = [event.activity_task_scheduled_event_attributes.activity_type.name for event in events]
-    return scheduled.count("collect_evidence")
 
 
 def _after(fact: threading.Event | threading.Barrier, error: Exception) -> Callable[[], None]:

@@ -25,25 +25,35 @@ def payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))
 
 
-def typed(value: object) -> RawValue:
+def type_by_hand(value: object) -> RawValue:
     return payload(json.dumps(value).encode())
 
 
 MALFORMED = [
-    pytest.param([typed(without("environment_id"))], "environment_id: Field required", id="missing field"),
-    pytest.param([typed(without("s3_key_arn"))], "s3_key_arn: Field required", id="missing key"),
-    pytest.param([typed({**GOOD, "rds_key_arn": 7})], "rds_key_arn: Input should be a valid string", id="wrong type"),
-    pytest.param([typed({**GOOD, "s3_key": S3_KEY})], "s3_key: Extra inputs are not permitted", id="unknown field"),
-    pytest.param([typed({**GOOD, "key_grace_seconds": 301})], "key_grace_seconds: Input should be less", id="too long"),
-    pytest.param([typed({**GOOD, "environment_id": "Acme_1"})], "environment_id: String should match", id="bad name"),
-    pytest.param([typed({**GOOD, "region": "Frankfurt"})], "region: String should match", id="bad Region"),
-    pytest.param([typed({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"),
+    pytest.param([type_by_hand(without("environment_id"))], "environment_id: Field required", id="missing field"),
+    pytest.param([type_by_hand(without("s3_key_arn"))], "s3_key_arn: Field required", id="missing key"),
+    pytest.param(
+        [type_by_hand({**GOOD, "rds_key_arn": 7})], "rds_key_arn: Input should be a valid string", id="wrong type"
+    ),
+    pytest.param(
+        [type_by_hand({**GOOD, "s3_key": S3_KEY})], "s3_key: Extra inputs are not permitted", id="unknown field"
+    ),
+    pytest.param(
+        [type_by_hand({**GOOD, "key_grace_seconds": 301})], "key_grace_seconds: Input should be less", id="too long"
+    ),
+    pytest.param(
+        [type_by_hand({**GOOD, "environment_id": "Acme_1"})], "environment_id: String should match", id="bad name"
+    ),
+    pytest.param([type_by_hand({**GOOD, "region": "Frankfurt"})], "region: String should match", id="bad Region"),
+    pytest.param(
+        [type_by_hand({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"
+    ),
     pytest.param([], "it was given 0", id="no input"),
-    pytest.param([typed(GOOD), typed(GOOD)], "it was given 2", id="two inputs"),
-    pytest.param([typed({})], "environment_id: Field required", id="empty object"),
-    pytest.param([typed(None)], "Input should be an object", id="null"),
-    pytest.param([typed([GOOD])], "Input should be an object", id="array"),
-    pytest.param([typed("acme")], "Input should be an object", id="string"),
+    pytest.param([type_by_hand(GOOD), type_by_hand(GOOD)], "it was given 2", id="two inputs"),
+    pytest.param([type_by_hand({})], "environment_id: Field required", id="empty object"),
+    pytest.param([type_by_hand(None)], "Input should be an object", id="null"),
+    pytest.param([type_by_hand([GOOD])], "Input should be an object", id="array"),
+    pytest.param([type_by_hand("acme")], "Input should be an object", id="string"),
     pytest.param([payload(b"")], "Invalid JSON", id="empty text"),
     pytest.param([payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
     pytest.param([payload(b"acme", b"binary/plain")], "it was given bytes", id="not declared as JSON"),
@@ -71,7 +81,7 @@ async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarnes
     secret = "a-value-that-was-pasted-by-mistake"
     handle = await harness.client.start_workflow(
         PROVISION_ENVIRONMENT,
-        args=[typed({**GOOD, "region": secret, "key_grace_seconds": secret})],
+        args=[type_by_hand({**GOOD, "region": secret, "key_grace_seconds": secret})],
         id=f"environment/{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
     )
@@ -85,7 +95,10 @@ async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarnes
 
 async def test_environment_under_another_workflow_id_is_refused(harness: WorkflowHarness) -> None:
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT, args=[typed(GOOD)], id=f"by-hand-{uuid.uuid4().hex}", task_queue=harness.task_queue
+        PROVISION_ENVIRONMENT,
+        args=[type_by_hand(GOOD)],
+        id=f"by-hand-{uuid.uuid4().hex}",
+        task_queue=harness.task_queue,
     )
 
     with pytest.raises(WorkflowFailureError) as caught:
@@ -99,7 +112,10 @@ async def test_environment_under_another_workflow_id_is_refused(harness: Workflo
 
 async def test_malformed_check_fails_and_names_the_field(harness: WorkflowHarness) -> None:
     handle = await harness.client.start_workflow(
-        CHECK_KEYS, args=[typed({"region": REGION})], id=f"keys/{uuid.uuid4().hex}", task_queue=harness.task_queue
+        CHECK_KEYS,
+        args=[type_by_hand({"region": REGION})],
+        id=f"keys/{uuid.uuid4().hex}",
+        task_queue=harness.task_queue,
     )
 
     with pytest.raises(WorkflowFailureError) as caught:

@@ -96,7 +96,7 @@ class Builds:
         described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
-    async def stopped(self, environment_id: str, build: str) -> None:
+    async def stop(self, environment_id: str, build: str) -> None:
         """An environment that stops at its first object, on a build."""
         self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
@@ -116,7 +116,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[Builds]:
     await found.end_all()
 
 
-def held(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
+def hold(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
     """Holds a step; gives what is set when it has begun, and what lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -130,7 +130,7 @@ def held(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable
 
 async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Builds) -> None:
     one = await builds.start("1")
-    begun, go_on = held(one, "ensure_cluster")
+    begun, go_on = hold(one, "ensure_cluster")
     first = await one.start(request("versions-first"))
     assert await asyncio.to_thread(begun.wait, 20)
 
@@ -146,7 +146,7 @@ async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Bu
 
 async def test_deletion_ends_on_its_build(builds: Builds) -> None:
     one = await builds.start("1")
-    begun, go_on = held(one, "list_databases")
+    begun, go_on = hold(one, "list_databases")
     deleting = await one.delete(deletion("versions-deleted"))
     assert await asyncio.to_thread(begun.wait, 20)
 
@@ -160,7 +160,7 @@ async def test_deletion_ends_on_its_build(builds: Builds) -> None:
 
 async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(builds: Builds) -> None:
     await builds.start("1")
-    await builds.stopped("versions-moved", "1")
+    await builds.stop("versions-moved", "1")
     two = await builds.start("2")
     await builds.end("1")
 
@@ -173,7 +173,7 @@ async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(bu
 
 async def test_moved_replay_that_stops_can_be_moved_again(builds: Builds) -> None:
     await builds.start("1")
-    await builds.stopped("versions-twice", "1")
+    await builds.stop("versions-twice", "1")
     two = await builds.start("2")
     await builds.end("1")
     two.activities.script["ensure_bucket"] = [DISABLED]
@@ -190,8 +190,8 @@ async def test_moved_replay_that_stops_can_be_moved_again(builds: Builds) -> Non
 
 async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None:
     one = await builds.start("1")
-    await builds.stopped("versions-stays", "1")
-    begun, go_on = held(one, "ensure_bucket")
+    await builds.stop("versions-stays", "1")
+    begun, go_on = hold(one, "ensure_bucket")
     await builds.service.replay("versions-stays")
     assert await asyncio.to_thread(begun.wait, 20)
 
@@ -204,7 +204,7 @@ async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None
 
 async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Builds) -> None:
     one = await builds.start("1")
-    begun, go_on = held(one, "ensure_writer")
+    begun, go_on = hold(one, "ensure_writer")
     running = await one.start(request("versions-ended"))
     assert await asyncio.to_thread(begun.wait, 20)
     two = await builds.start("2")
@@ -220,7 +220,7 @@ async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Bu
 
 async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: Builds) -> None:
     plain = await builds.start(None, current=False)
-    begun, go_on = held(plain, "ensure_cluster")
+    begun, go_on = hold(plain, "ensure_cluster")
     running = await plain.start(request("versions-turned-on"))
     assert await asyncio.to_thread(begun.wait, 20)
 
@@ -233,7 +233,7 @@ async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: B
 
 async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds: Builds) -> None:
     await builds.start("1")
-    await builds.stopped("versions-turned-off", "1")
+    await builds.stop("versions-turned-off", "1")
     plain = await builds.start(None)
     await builds.end("1")
 

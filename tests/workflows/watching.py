@@ -10,7 +10,7 @@ from tests.workflows.temporal_env import WorkflowHarness
 _DEADLINE = 30
 
 
-async def ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+async def until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     """The status that an environment ends with."""
 
     async def watched() -> EnvironmentStatus:

@@ -11,14 +11,14 @@ from byok.api.answers import Accepted, EnvironmentPage
 from byok.api.dependencies import (
     DeletableId,
     ReadableId,
-    Reader,
+    ReadCaller,
     Service,
     State,
     WritableId,
-    Writer,
+    WriteCaller,
     require_own_prefix,
 )
-from byok.api.problems import documented, invalid
+from byok.api.problems import invalid, openapi_responses
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
@@ -30,12 +30,12 @@ from byok.service.status import EnvironmentStatus
 router = APIRouter(
     prefix="/environments",
     tags=["environments"],
-    responses=documented(
+    responses=openapi_responses(
         HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_GATEWAY
     ),
 )
-EXISTING = documented(HTTPStatus.NOT_FOUND)
-CHANGEABLE = documented(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+EXISTING = openapi_responses(HTTPStatus.NOT_FOUND)
+CHANGEABLE = openapi_responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 class ReplayRequest(RequestModel):
@@ -59,11 +59,11 @@ class NameRequest(RequestModel):
     status_code=HTTPStatus.ACCEPTED,
     responses={
         200: {"model": Accepted, "description": "The same was asked for before."},
-        **documented(HTTPStatus.CONFLICT),
+        **openapi_responses(HTTPStatus.CONFLICT),
     },
 )
 async def create(
-    caller: Writer,
+    caller: WriteCaller,
     service: Service,
     request: ProvisionRequest,
     response: Response,
@@ -93,7 +93,7 @@ async def create(
 
 @router.get("")
 async def list_environments(
-    caller: Reader,
+    caller: ReadCaller,
     service: Service,
     state: State,
     phase: Annotated[Phase | None, Query(description="Those in this phase alone.")] = None,
@@ -109,9 +109,7 @@ async def list_environments(
         start = prefix
     elif not start.startswith(prefix):  # nothing of theirs begins so
         return EnvironmentPage(environments=[])
-    found, end = await service.page_of_environments(
-        prefix=start, phase=phase, size=size, after=state.pager.verify(after)
-    )
+    found, end = await service.list_page(prefix=start, phase=phase, size=size, after=state.pager.verify(after))
     return EnvironmentPage(environments=found, next=state.pager.sign(end))
 
 

@@ -17,9 +17,9 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from byok.api.access import Caller
 from byok.api.answers import StreamProblem
-from byok.api.dependencies import ReadableId, Reader, Service, Watching
+from byok.api.dependencies import Broadcaster, ReadableId, ReadCaller, Service
 from byok.api.following import StatusBroadcaster
-from byok.api.problems import NothingMore, documented
+from byok.api.problems import NoMoreEvents, openapi_responses
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/environments", tags=["environments"])
 
 
 @dataclass(frozen=True)
-class Seen:
+class EventCursor:
     """What a listener has seen.
 
     Attributes:
@@ -42,14 +42,14 @@ class Seen:
     digest: str = ""
 
     @classmethod
-    def of(cls, status: EnvironmentStatus) -> "Seen":
+    def of(cls, status: EnvironmentStatus) -> "EventCursor":
         """After a status was seen."""
         return cls(
             status.run_id, len(status.timeline), hashlib.sha256(status.model_dump_json().encode()).hexdigest()[:16]
         )
 
     @classmethod
-    def from_id(cls, text: str | None) -> "Seen":
+    def from_id(cls, text: str | None) -> "EventCursor":
         """What an event's id says; what is none of ours says that nothing was seen."""
         run_id, _, rest = (text or "").partition(":")
         phases, _, digest = rest.partition(":")
@@ -59,13 +59,13 @@ class Seen:
         return f"{self.run_id}:{self.phases}:{self.digest}"
 
 
-async def begin_after(
+async def cursor_after(
     last_event_id: str | None,
     environment_id: str,
     caller: Caller,
     service: EnvironmentService,
     followers: StatusBroadcaster,
-) -> Seen:
+) -> EventCursor:
     """Where to begin, told before a stream does: an environment that is not there is an error and no stream.
 
     Raises:
@@ -73,21 +73,21 @@ async def begin_after(
         EnvironmentNotFoundError: There is none.
         TooManyStreamsError: As many are open as may be.
     """
-    seen, status = Seen.from_id(last_event_id), await service.status(environment_id)
-    if status.phase.final and Seen.of(status) == seen:
-        raise NothingMore
-    followers.must_have_room(caller)
+    seen, status = EventCursor.from_id(last_event_id), await service.status(environment_id)
+    if status.phase.final and EventCursor.of(status) == seen:
+        raise NoMoreEvents
+    followers.require_room(caller)
     return seen
 
 
-async def _unseen(
+async def _cursor(
     environment_id: ReadableId,
-    caller: Reader,
+    caller: ReadCaller,
     service: Service,
-    followers: Watching,
+    followers: Broadcaster,
     last_event_id: Annotated[str | None, Header(max_length=256, description="The last event that was seen.")] = None,
-) -> Seen:
-    return await begin_after(last_event_id, environment_id, caller, service, followers)
+) -> EventCursor:
+    return await cursor_after(last_event_id, environment_id, caller, service, followers)
 
 
 @router.get(
@@ -95,7 +95,7 @@ async def _unseen(
     response_class=EventSourceResponse,
     responses={
         204: {"description": "All was seen, and nothing more will come."},
-        **documented(
+        **openapi_responses(
             HTTPStatus.UNAUTHORIZED,
             HTTPStatus.FORBIDDEN,
             HTTPStatus.NOT_FOUND,
@@ -105,24 +105,27 @@ async def _unseen(
     },
 )
 async def events(
-    environment_id: ReadableId, caller: Reader, followers: Watching, seen: Annotated[Seen, Depends(_unseen)]
+    environment_id: ReadableId,
+    caller: ReadCaller,
+    followers: Broadcaster,
+    seen: Annotated[EventCursor, Depends(_cursor)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Phases and status of an environment until it is ready, stopped or deleted, or the token ends."""
     try:
         async for status in followers.follow(environment_id, caller):
-            for event in unseen_events(status, seen):
+            for event in events_since(status, seen):
                 yield event
-            seen = Seen.of(status)
+            seen = EventCursor.of(status)
     except ServiceError as error:
         yield ServerSentEvent(event="problem", data=StreamProblem(code=error.code, detail=str(error)))
 
 
-def unseen_events(status: EnvironmentStatus, seen: Seen) -> list[ServerSentEvent]:
+def events_since(status: EnvironmentStatus, seen: EventCursor) -> list[ServerSentEvent]:
     """The events of a status that a listener has not seen."""
-    now = Seen.of(status)
+    now = EventCursor.of(status)
     known = seen.phases if seen.run_id == now.run_id else 0
     found = [
-        ServerSentEvent(event="phase", id=str(Seen(now.run_id, number)), data=entry)
+        ServerSentEvent(event="phase", id=str(EventCursor(now.run_id, number)), data=entry)
         for number, entry in enumerate(status.timeline, start=1)
         if number > known
     ]

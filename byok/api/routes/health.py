@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from byok.api.answers import Health
 from byok.api.dependencies import Service
-from byok.api.problems import documented
+from byok.api.problems import openapi_responses
 from byok.service.errors import NoWorkerError
 
 router = APIRouter(tags=["health"])
@@ -18,7 +18,7 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", responses=documented(HTTPStatus.BAD_GATEWAY))
+@router.get("/ready", responses=openapi_responses(HTTPStatus.BAD_GATEWAY))
 async def ready(service: Service) -> Health:
     """Temporal answers, and a worker takes work."""
     workers = await service.workers()

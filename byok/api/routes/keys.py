@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from byok.api.answers import PolicyAnswer
-from byok.api.dependencies import Reader, Service, State, Writer
-from byok.api.problems import documented, invalid
+from byok.api.dependencies import ReadCaller, Service, State, WriteCaller
+from byok.api.problems import invalid, openapi_responses
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, KeyPurpose, parse_key_arn
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import examine
@@ -16,7 +16,7 @@ from byok.domain.models import CheckKeysRequest, KeyCheck
 
 router = APIRouter(
     tags=["keys"],
-    responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=openapi_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 
 
@@ -36,14 +36,14 @@ class PolicyCheckRequest(BaseModel):
     key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX)] = None
 
 
-@router.post("/key-checks", responses=documented(HTTPStatus.BAD_GATEWAY))
-async def check_keys(_: Writer, service: Service, request: CheckKeysRequest) -> KeyCheck:
+@router.post("/key-checks", responses=openapi_responses(HTTPStatus.BAD_GATEWAY))
+async def check_keys(_: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheck:
     """Validate two keys by using the S3 key once, and make nothing; all findings on both come together."""
     return await service.check(request)
 
 
 @router.post("/policy-checks")
-async def check_key_policy(_: Reader, state: State, request: PolicyCheckRequest) -> PolicyAnswer:
+async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyAnswer:
     """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change."""
     arn = _key_of(request)
     try:

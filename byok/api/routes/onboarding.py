@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from byok.api.answers import OnboardingValues
-from byok.api.dependencies import Reader, Region, State
-from byok.api.problems import ProblemError, documented
+from byok.api.dependencies import ReadCaller, Region, State
+from byok.api.problems import ProblemError, openapi_responses
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
 from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME, TEMPLATE_FILE
@@ -17,7 +17,7 @@ from byok.onboarding.template import keys_template
 router = APIRouter(
     prefix="/onboarding",
     tags=["onboarding"],
-    responses=documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=openapi_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 YAML = "application/yaml"
 
@@ -42,7 +42,7 @@ def template_file(state: State) -> Response:
 
 @router.get("/{region}")
 async def values(
-    _: Reader,
+    _: ReadCaller,
     state: State,
     region: Region,
     profile: Annotated[
@@ -58,13 +58,13 @@ async def values(
 
 
 @router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML: {}}}})
-async def template(_: Reader, state: State, region: Region) -> Response:
+async def template(_: ReadCaller, state: State, region: Region) -> Response:
     """The CloudFormation template that makes both keys; the same for all Regions."""
     kit(state, region)
     return template_file(state)
 
 
 @router.get("/{region}/statements/{key}")
-async def statements(_: Reader, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
+async def statements(_: ReadCaller, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
     """The statements to append to one key's policy."""
     return kit(state, region).statements(key)

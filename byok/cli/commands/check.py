@@ -46,12 +46,12 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     import asyncio
 
     from byok.cli import views
-    from byok.cli.requests import content, refused, request_from_options
+    from byok.cli.requests import as_dict, find_problems, request_from_options
     from byok.domain.models import CheckKeysRequest, KeyCheck
     from byok.settings import Settings
 
     request = request_from_options(CheckKeysRequest, options)
-    impossible = refused(request, Settings())
+    impossible = find_problems(request, Settings())
     if impossible:
         found = KeyCheck(
             region=request.region,
@@ -60,10 +60,10 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
             findings=impossible,
         )
     else:
-        found = asyncio.run(_asked(request))
+        found = asyncio.run(_run_check(request))
     if as_json:
-        problems = [content(finding) for finding in found.findings]
-        print_json({**content(found), "problem": problems[0] if problems else None, "problems": problems})
+        problems = [as_dict(finding) for finding in found.findings]
+        print_json({**as_dict(found), "problem": problems[0] if problems else None, "problems": problems})
     else:
         console().print(views.key_check(found))
     if impossible:
@@ -73,7 +73,7 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     return CUSTOMER_KEY if any(finding.key for finding in found.findings) else FAILED
 
 
-async def _asked(request: "CheckKeysRequest") -> "KeyCheck":
+async def _run_check(request: "CheckKeysRequest") -> "KeyCheck":
     from byok.service.connection import connect_service
 
     service = await connect_service()

@@ -80,14 +80,14 @@ def _request(file: Path | None, options: dict[str, object]) -> "ProvisionRequest
 
 def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> None:
     from byok.cli import views
-    from byok.cli.requests import refusal, refused
+    from byok.cli.requests import find_problems, refusal_as_json
     from byok.settings import Settings
 
-    problems = refused(request, Settings())
+    problems = find_problems(request, Settings())
     if not problems:
         return
     if as_json:
-        print_json(refusal(problems, environment_id=request.environment_id))
+        print_json(refusal_as_json(problems, environment_id=request.environment_id))
     err = console(stderr=True)
     err.print("Nothing was started.", style="bold red")
     err.print(views.problems(problems))
@@ -96,7 +96,7 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
 
 async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:
     from byok.cli.following import exit_code, follow
-    from byok.cli.requests import content
+    from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
@@ -111,5 +111,5 @@ async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> 
         if not await service.workers():
             say("No worker is there at the moment; it begins as soon as one is.")
     if as_json:
-        print_json(content(status))
+        print_json(as_dict(status))
     return exit_code(status)

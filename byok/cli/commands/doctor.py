@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, exit_on_error, print_json, print_text
-from byok.cli.platform import PlatformRole, known_region, platform_role
+from byok.cli.platform import PlatformRole, platform_role, require_region
 
 if TYPE_CHECKING:
     from byok.domain.iam.findings import Finding
@@ -56,14 +56,14 @@ def diagnose(
     """
     with exit_on_error(as_json=as_json):
         from byok.cli import key_views
-        from byok.domain.diagnosis.diagnose import usable
+        from byok.domain.diagnosis.diagnose import are_usable
 
-        findings = _diagnosed(file)
+        findings = _diagnose_file(file)
         if as_json:
-            print_json({"ok": usable(findings), "findings": [finding.as_json() for finding in findings]})
+            print_json({"ok": are_usable(findings), "findings": [finding.as_json() for finding in findings]})
         else:
             console().print(key_views.diagnosis(findings))
-    raise typer.Exit(READY if usable(findings) else CUSTOMER_KEY)
+    raise typer.Exit(READY if are_usable(findings) else CUSTOMER_KEY)
 
 
 def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
@@ -77,11 +77,11 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
         keys = with_payload_expanded({"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
     except PayloadError as error:
         raise UsageError(str(error)) from error
-    role = platform_role(role, Settings(), known_region(region))
+    role = platform_role(role, Settings(), require_region(region))
     print_text(collection_script(role, region, keys["s3_key_arn"], keys["rds_key_arn"]))
 
 
-def _diagnosed(file: Path) -> "tuple[Finding, ...]":
+def _diagnose_file(file: Path) -> "tuple[Finding, ...]":
     from byok.domain.diagnosis.diagnose import diagnose as diagnosed
     from byok.domain.diagnosis.key_facts import Collection, CollectionError
     from byok.domain.iam.check.document import PolicyDocumentError, decode

@@ -148,7 +148,7 @@ async def _delete(
 
 async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
     from byok.cli.following import follow
-    from byok.cli.requests import content
+    from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
@@ -158,5 +158,5 @@ async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
         status = await service.status(name)
         say(f"`byok status {name}` says where it is.")
     if as_json:
-        print_json(content(status))
+        print_json(as_dict(status))
     return status

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import UsageError, console, exit_on_error, print_json, print_text, say
-from byok.cli.platform import PlatformRole, Region, known_region, platform_role
+from byok.cli.platform import PlatformRole, Region, platform_role, require_region
 
 if TYPE_CHECKING:
+    from byok.domain.arns import KeyPair
     from byok.onboarding.kit import OnboardingKit
 
 
@@ -54,7 +55,7 @@ def onboarding(
         from byok.settings import Settings
 
         settings = Settings()
-        role = platform_role(platform_role_arn, settings, known_region(region))
+        role = platform_role(platform_role_arn, settings, require_region(region))
         try:
             kit = OnboardingKit.of(
                 role,
@@ -73,14 +74,15 @@ def onboarding(
             _show(kit)
 
 
-def _keys(payload: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> tuple[str, str] | None:
+def _keys(payload: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> "KeyPair | None":
     from byok.cli.requests import with_keys
+    from byok.domain.arns import KeyPair
 
     given = {"payload": payload, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
     keys = with_keys({name: value for name, value in given.items() if value is not None})
     if len(keys) == 1:
         raise UsageError("--s3-key-arn and --rds-key-arn belong together: give both, or the payload.")
-    return (str(keys["s3_key_arn"]), str(keys["rds_key_arn"])) if keys else None
+    return KeyPair(str(keys["s3_key_arn"]), str(keys["rds_key_arn"])) if keys else None
 
 
 def template(
@@ -129,7 +131,7 @@ def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple
         return TENANT_ROLE_FILE, tenant_role_template(settings.vendor)
     if region is None:
         raise UsageError("Missing: --region. A Terraform file is made for one Region.")
-    place = known_region(region)
+    place = require_region(region)
     return TERRAFORM_FILE, terraform_file(platform_role(role, settings, place), place, settings.vendor)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from byok.cli.output import CUSTOMER_KEY, READY, UsageError, console, exit_on_error, print_json, print_text, say
-from byok.cli.platform import KeyName, PlatformRole, Region, known_region, platform_role, which_key
+from byok.cli.platform import KeyName, PlatformRole, Region, platform_role, require_region, which_key
 
 policy = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +34,7 @@ def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None)
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
-        role = platform_role(platform_role_arn, settings, known_region(region))
+        role = platform_role(platform_role_arn, settings, require_region(region))
         statements = key_statements(which, Grantee.of(role, region), settings.vendor)
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in statements) + "\n")
 
@@ -65,10 +65,10 @@ def check(
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
-        role = platform_role(platform_role_arn, settings, known_region(region))
+        role = platform_role(platform_role_arn, settings, require_region(region))
         content = _content(file)
         try:
-            side = PlatformSide(role, region, _known_key(key_arn, region))
+            side = PlatformSide(role, region, _require_key_of_region(key_arn, region))
             report = examine(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is no key policy. {error}") from error
@@ -106,9 +106,9 @@ def merge(
         from byok.settings import Settings
 
         settings, which = Settings(), which_key(key)
-        role = platform_role(platform_role_arn, settings, known_region(region))
+        role = platform_role(platform_role_arn, settings, require_region(region))
         try:
-            known = _known_key(key_arn, region)
+            known = _require_key_of_region(key_arn, region)
             merged = merge_policy(decode(_content(file)), which, role, region, settings.vendor, key_arn=known)
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
@@ -132,7 +132,7 @@ def merge(
             say(f"The owner of the key puts it there: {put}")
 
 
-def _known_key(key_arn: str | None, region: str) -> str | None:
+def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
     """The key, if it can be the one.
 
     Raises:

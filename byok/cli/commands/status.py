@@ -42,7 +42,7 @@ def list_environments(
 async def _status(name: str, *, wait: bool, as_json: bool) -> int:
     from byok.cli import views
     from byok.cli.following import exit_code, follow
-    from byok.cli.requests import content
+    from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
@@ -53,19 +53,19 @@ async def _status(name: str, *, wait: bool, as_json: bool) -> int:
         if not as_json:
             console().print(views.environment(found))
     if as_json:
-        print_json(content(found))
+        print_json(as_dict(found))
     return exit_code(found)
 
 
 async def _list(phase: Phase | None, limit: int, *, as_json: bool) -> None:
     from byok.cli import views
-    from byok.cli.requests import content
+    from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
     found = [item for item in await service.list_environments(limit) if phase in (None, item.phase)]
     if as_json:
-        print_json([content(item) for item in found])
+        print_json([as_dict(item) for item in found])
     elif found:
         console().print(views.environments(found))
     else:

@@ -87,7 +87,7 @@ def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | 
 
 async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_json: bool) -> int:
     from byok.cli import views
-    from byok.cli.requests import content
+    from byok.cli.requests import as_dict
     from byok.domain.tenant import TenantNameError, check_tenant_name
     from byok.service.connection import connect_service
     from byok.service.errors import TenantStoppedError
@@ -102,33 +102,33 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
     if not await service.workers():
         say("No worker is there at the moment; waiting for one.")
     try:
-        outcome = await service.reconcile_tenant(request, _told_once())
+        outcome = await service.reconcile_tenant(request, _report_once())
     except TenantStoppedError as error:
         if as_json:
             print_json(
-                {"error": {"code": error.code, "message": str(error)}, "problems": list(map(content, error.problems))}
+                {"error": {"code": error.code, "message": str(error)}, "problems": list(map(as_dict, error.problems))}
             )
         else:
             console().print("The keys could not be named.", style="bold red")
             console().print(views.problems(error.problems))
         return CUSTOMER_KEY if any(problem.key for problem in error.problems) else FAILED
     if as_json:
-        print_json(content(outcome))
+        print_json(as_dict(outcome))
     else:
         console().print(views.tenant(outcome))
     return CUSTOMER_KEY if outcome.conflicts else READY
 
 
-def _told_once() -> "Callable[[PendingStep], None]":
+def _report_once() -> "Callable[[PendingStep], None]":
     """Tells what is being waited for: what AWS said, once, and not the count of every try."""
-    from byok.service.waiting import waiting
+    from byok.service.waiting import describe_pending
 
     told: set[str] = set()
 
-    def tell(item: "PendingStep") -> None:
+    def report(item: "PendingStep") -> None:
         what = f"{item.activity}{item.last_failure}{item.unclaimed}"
         if (item.last_failure or item.unclaimed) and what not in told:
             told.add(what)
-            say(f"Waiting for {waiting(item)}")
+            say(f"Waiting for {describe_pending(item)}")
 
-    return tell
+    return report

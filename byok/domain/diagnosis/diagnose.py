@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from byok.domain.arns import ArnError, KeyPurpose, account_of, check_key_arns, parse_key_arn
+from byok.domain.arns import ArnError, KeyPair, KeyPurpose, account_of, check_key_arns, parse_key_arn
 from byok.domain.diagnosis.key_facts import CollectedKey, Collection, KeyMetadata
 from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.document import PolicyDocumentError, read_policy
@@ -47,7 +47,7 @@ class _Examined:
             return None
 
     @property
-    def seen(self) -> bool:
+    def is_visible(self) -> bool:
         """Whether all was seen that it takes to call the key right."""
         return self.facts.metadata is not None and self.facts.key_policy.policy is not None
 
@@ -59,26 +59,26 @@ class _Examined:
 
 def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ...]:
     """Everything that is wrong with the two keys, most likely cause first; empty where nothing is."""
-    findings = list(_of_arns(collection, vendor))
+    findings = list(_arn_findings(collection, vendor))
     # Of a key that has to be replaced, nothing else is worth saying.
     replaced = {finding.key for finding in findings}
     keys = [
         _Examined(which, collection.key(which), collection, vendor) for which in KeyPurpose if which not in replaced
     ]
-    unseen = [key for key in keys if not key.seen]
-    findings += _of_caller(collection, unseen)
-    explained = {key.which for key in unseen if _seen_from_elsewhere(collection, key)}
+    unseen = [key for key in keys if not key.is_visible]
+    findings += _caller_findings(collection, unseen)
+    explained = {key.which for key in unseen if _caller_explains_it(collection, key)}
     for key in keys:
-        findings += _of_key(key, explained=key.which in explained)
-    if _exchanged(findings):
+        findings += _key_findings(key, explained=key.which in explained)
+    if _are_exchanged(findings):
         findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
-        findings.insert(0, _of_exchange(collection))
-    findings += _of_tenant(collection, vendor)
+        findings.insert(0, _exchange_finding(collection))
+    findings += _tenant_findings(collection, vendor)
     # Python's sort keeps the order of what ranks equal: ARNs, then the key itself, then its policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
 
-def usable(findings: Iterable[Finding]) -> bool | None:
+def are_usable(findings: Iterable[Finding]) -> bool | None:
     """Whether the keys can be used, as far as it shows; None where that cannot be said."""
     severities = {finding.severity for finding in findings}
     if Severity.STOPS in severities:
@@ -89,12 +89,12 @@ def usable(findings: Iterable[Finding]) -> bool | None:
 _OF_EXCHANGE: Final = {Cause.OTHER_KEYS_STATEMENT.value}
 
 
-def _exchanged(findings: list[Finding]) -> bool:
+def _are_exchanged(findings: list[Finding]) -> bool:
     """Whether each key has the other one's statements: then it is the ARNs that are wrong, and not the policies."""
     return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(KeyPurpose)
 
 
-def _of_exchange(collection: Collection) -> Finding:
+def _exchange_finding(collection: Collection) -> Finding:
     return Finding(
         "arn.Exchanged",
         None,
@@ -104,24 +104,24 @@ def _of_exchange(collection: Collection) -> Finding:
     )
 
 
-def _of_arns(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
+def _arn_findings(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
     role = collection.platform_role_arn
-    for found in check_key_arns(collection.s3.arn, collection.rds.arn, collection.region, account_of(role)):
+    for found in check_key_arns(KeyPair(collection.s3.arn, collection.rds.arn), collection.region, account_of(role)):
         subject = RemedyContext(collection.region, role, vendor, found.which, found.arn)
         yield Finding(
             found.fault.value, found.which, Severity.STOPS, found.message, arn_remediation(found.fault, subject)
         )
 
 
-def _seen_from_elsewhere(collection: Collection, key: _Examined) -> bool:
+def _caller_explains_it(collection: Collection, key: _Examined) -> bool:
     """Whether it is the caller, and not a permission, that explains why a key was not seen."""
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
 
 
-def _of_caller(collection: Collection, unseen: list[_Examined]) -> Iterator[Finding]:
+def _caller_findings(collection: Collection, unseen: list[_Examined]) -> Iterator[Finding]:
     """Why keys could not be looked at, where that is because of who ran the script; one finding for both keys."""
-    caller, unseen = collection.caller, [key for key in unseen if _seen_from_elsewhere(collection, key)]
+    caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
         return
     which = unseen[0].which if len(unseen) == 1 else None
@@ -152,12 +152,12 @@ def _of_caller(collection: Collection, unseen: list[_Examined]) -> Iterator[Find
         )
 
 
-def _of_key(key: _Examined, *, explained: bool) -> Iterator[Finding]:
+def _key_findings(key: _Examined, *, explained: bool) -> Iterator[Finding]:
     about_the_key = list(_of_the_key_itself(key))
     yield from about_the_key
     if {finding.code for finding in about_the_key} & _NOT_THIS_KEY:
         return
-    if not explained and not about_the_key and not key.seen:
+    if not explained and not about_the_key and not key.is_visible:
         yield _not_seen(key)
     yield from _of_policy(key)
     yield from _worth_knowing(key)
@@ -171,7 +171,7 @@ def _of_the_key_itself(key: _Examined) -> Iterator[Finding]:
     facts, arn = key.facts.metadata, key.facts.arn
     if facts is None:
         error = key.facts.describe_key.error or ""
-        if "NotFoundException" in error and not _seen_from_elsewhere(key.collection, key):
+        if "NotFoundException" in error and not _caller_explains_it(key.collection, key):
             yield key.finding("key.NotFound", f"There is no such key. AWS said: {error}", Remedy.CHECK_ARN)
         return
     if facts.arn is not None and facts.arn != arn:
@@ -265,7 +265,7 @@ def _can_be_rotated(facts: KeyMetadata) -> bool:
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
 
 
-def _of_tenant(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
+def _tenant_findings(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
     """Both keys bear the same tenant's name, as alias and as tags, or none does: all else is somebody's mistake."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:

@@ -194,12 +194,12 @@ class Collection(_Collected):
 
 
 def _content(text: str) -> dict[str, Any]:
-    whole = _parsed(text)
+    whole = _parse_json(text)
     if whole is not None and "format" in whole:
         return whole
     cut_off = damaged = False
     for found in _candidates(text):
-        content = None if found is None else _parsed(found)
+        content = None if found is None else _parse_json(found)
         if content is not None:
             return content
         cut_off, damaged = cut_off or found is None, damaged or found is not None
@@ -213,7 +213,7 @@ def _content(text: str) -> dict[str, Any]:
     )
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def _parse_json(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, thousands of brackets

@@ -12,10 +12,10 @@ from byok.domain.iam.wildcards import (
     Context,
     Fill,
     as_list,
-    as_text,
-    filling,
-    small_letters,
-    wildcard,
+    compile_pattern,
+    lowercase_keys,
+    unescape,
+    variable_filler,
 )
 
 _COLONS_OF_AN_ARN: Final = 5
@@ -46,7 +46,7 @@ class Tested:
     unknown: str = ""
 
 
-def tested(block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None) -> tuple[Tested, ...]:
+def evaluate_tests(block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None) -> tuple[Tested, ...]:
     """Every test of a block, each by itself.
 
     Args:
@@ -54,8 +54,8 @@ def tested(block: Mapping[str, Mapping[str, Any]], context: Context, version: st
         context: The request's condition keys; their names are compared without regard to case.
         version: The policy's `Version`, which decides whether there are variables.
     """
-    present = small_letters(context)
-    fill = filling(context, version)
+    present = lowercase_keys(context)
+    fill = variable_filler(context, version)
     return tuple(
         _test(operator, name, tuple(_text(item) for item in as_list(values)), present.get(name.lower()), fill)
         for operator, tests in block.items()
@@ -69,7 +69,7 @@ def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) ->
     Raises:
         UnknownConditionError: It hangs on an operator or value that is not known.
     """
-    return all_hold(tested(block, context, VERSION_WITH_VARIABLES))
+    return all_hold(evaluate_tests(block, context, VERSION_WITH_VARIABLES))
 
 
 def all_hold(tests: Iterable[Tested]) -> bool:
@@ -142,7 +142,7 @@ def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
 
 
 def _like(wanted: str, actual: str) -> bool:
-    return wildcard(wanted).fullmatch(actual) is not None
+    return compile_pattern(wanted).fullmatch(actual) is not None
 
 
 def _arn(wanted: str, actual: str) -> bool:
@@ -176,8 +176,8 @@ def _in_network(wanted: str, actual: str) -> bool:
 
 
 _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
-    "StringEquals": lambda wanted, actual: as_text(wanted) == actual,
-    "StringEqualsIgnoreCase": lambda wanted, actual: as_text(wanted).lower() == actual.lower(),
+    "StringEquals": lambda wanted, actual: unescape(wanted) == actual,
+    "StringEqualsIgnoreCase": lambda wanted, actual: unescape(wanted).lower() == actual.lower(),
     "StringLike": _like,
     "Bool": lambda wanted, actual: wanted.lower() == actual.lower(),
     "ArnEquals": _arn,

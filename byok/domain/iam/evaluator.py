@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.iam.conditions import Tested, all_hold, tested
-from byok.domain.iam.wildcards import Fill, as_list, filling, wildcard
+from byok.domain.iam.conditions import Tested, all_hold, evaluate_tests
+from byok.domain.iam.wildcards import Fill, as_list, compile_pattern, variable_filler
 
 Policy = Mapping[str, Any]
 
@@ -133,15 +133,15 @@ def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> 
         with_principals: Whether it is a resource's policy, whose statements name principals, or an identity's.
     """
     version = policy.get("Version")
-    fill = filling(access.context, version)
+    fill = variable_filler(access.context, version)
     return [
         Examination(
             sid=statement.get("Sid") or f"statement {number}",
             statement=statement,
-            addressed=_addressed(statement, access.caller) if with_principals else Addressed.CALLER,
+            addressed=_match_principal(statement, access.caller) if with_principals else Addressed.CALLER,
             action=_matches(statement, "Action", access.action, ignore_case=True),
             resource=_is_about_resource(statement, access, fill),
-            conditions=tested(statement.get("Condition", {}), access.context, version),
+            conditions=evaluate_tests(statement.get("Condition", {}), access.context, version),
         )
         for number, statement in enumerate(statements_of(policy), start=1)
     ]
@@ -204,13 +204,17 @@ def evaluate_identity(policies: Iterable[Policy], access: Access) -> Decision:
     return NO
 
 
-def _addressed(statement: Mapping[str, Any], caller: Caller) -> Addressed:
+def _match_principal(statement: Mapping[str, Any], caller: Caller) -> Addressed:
     if "NotPrincipal" in statement:
-        return Addressed.CALLER if _named(statement["NotPrincipal"], caller) is Addressed.NO else Addressed.NO
-    return _named(statement.get("Principal", {}), caller)
+        return (
+            Addressed.CALLER
+            if _match_named_principal(statement["NotPrincipal"], caller) is Addressed.NO
+            else Addressed.NO
+        )
+    return _match_named_principal(statement.get("Principal", {}), caller)
 
 
-def _named(principal: Any, caller: Caller) -> Addressed:
+def _match_named_principal(principal: Any, caller: Caller) -> Addressed:
     entries = ["*"] if principal == "*" else as_list(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
     if {"*", caller.arn, caller.role_arn} & set(entries):
         return Addressed.CALLER
@@ -231,5 +235,5 @@ def _matches(
     negated = f"Not{element}"
     patterns = as_list(statement.get(negated, statement.get(element, [])))
     known = [one for one in (fill(pattern) if fill else pattern for pattern in patterns) if one is not None]
-    hit = any(wildcard(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in known)
+    hit = any(compile_pattern(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in known)
     return not hit if negated in statement else hit

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose, account_of
-from byok.domain.iam.check.control import somebody_controls
+from byok.domain.iam.check.control import is_manageable
 from byok.domain.iam.check.document import LARGEST, policy_text, read_document
 from byok.domain.iam.evaluator import statements_of
 from byok.domain.iam.statements import Grantee, Statement, key_statements
@@ -89,7 +89,7 @@ def merge_policy(
             f"With our statements the policy has {len(document.encode())} bytes, and KMS takes {LARGEST}: shorten the "
             "other statements first.",
         )
-    _owner_must_keep_control(read_document(document), account_of(platform_role_arn), key_arn)
+    _require_owner_control(read_document(document), account_of(platform_role_arn), key_arn)
     return Merged(document, tuple(added), tuple(replaced))
 
 
@@ -110,11 +110,11 @@ def _edits(
             )
         if not places:
             added.append(statement["Sid"])
-            appended += style.before_another + style.written(statement)
-        elif _meaning(present[places[0]]) != _meaning(statement):
-            _must_be_ours(present[places[0]], statement)
+            appended += style.before_another + style.serialize(statement)
+        elif _canonical(present[places[0]]) != _canonical(statement):
+            _require_own(present[places[0]], statement)
             replaced.append(statement["Sid"])
-            edits.append((spans[places[0]], style.written(statement)))
+            edits.append((spans[places[0]], style.serialize(statement)))
     if appended:
         end = spans[-1][1]
         edits.append(((end, end), appended))
@@ -153,7 +153,7 @@ class _Style:
     def before_another(self) -> str:
         return f",{self.newline}{self.indent}" if self.newline else ","
 
-    def written(self, statement: Statement) -> str:
+    def serialize(self, statement: Statement) -> str:
         if not self.newline:
             return json.dumps(statement, separators=(",", ":"))
         return json.dumps(statement, indent=self.unit).replace("\n", self.newline + self.indent)
@@ -189,7 +189,7 @@ def _after_space(text: str, at: int) -> int:
     return at
 
 
-def _meaning(statement: Statement) -> dict[str, Any]:
+def _canonical(statement: Statement) -> dict[str, Any]:
     """A statement without what can be written in several ways: order, arrays of one, capitals, JSON's own booleans."""
     principal, condition = statement.get("Principal"), statement.get("Condition", {})
     return {
@@ -207,7 +207,7 @@ def _meaning(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _must_be_ours(there: Statement, ours: Statement) -> None:
+def _require_own(there: Statement, ours: Statement) -> None:
     """See that nothing of the customer's is lost when a statement is replaced.
 
     Raises:
@@ -224,14 +224,14 @@ def _must_be_ours(there: Statement, ours: Statement) -> None:
         raise PolicyMergeError("policy.SidTaken", f"The statement {sid} is also for {', '.join(others)}. {keep}")
 
 
-def _owner_must_keep_control(policy: dict[str, Any], platform_account: str, key_arn: str | None) -> None:
+def _require_owner_control(policy: dict[str, Any], platform_account: str, key_arn: str | None) -> None:
     """Somebody of the key's own account has to be able to change the policy again.
 
     Raises:
         PolicyMergeError: Nobody could.
     """
     account = key_arn.split(":")[4] if key_arn else None
-    if not somebody_controls(policy, account=account, but_not=platform_account, key_arn=key_arn):
+    if not is_manageable(policy, account=account, but_not=platform_account, key_arn=key_arn):
         raise PolicyMergeError(
             "policy.LockedOut",
             "With this policy nobody in the key's own account could change it again, and only AWS Support could help. "

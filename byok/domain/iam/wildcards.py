@@ -27,7 +27,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 @lru_cache(maxsize=4096)
-def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+def compile_pattern(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """A pattern with `*` and `?` as a regular expression for a full match.
 
     What stands between two stars is taken at its first place and never again at a later one: that finds every match,
@@ -42,20 +42,20 @@ def wildcard(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
 
 def _without_stars(pattern: str) -> str:
     parts = re.split(r"(\$\{[*?$]\}|\?)", pattern)
-    return "".join("." if part == "?" else re.escape(as_text(part)) for part in parts)
+    return "".join("." if part == "?" else re.escape(unescape(part)) for part in parts)
 
 
-def as_text(pattern: str) -> str:
+def unescape(pattern: str) -> str:
     """A pattern as the text that it is where there are no wildcards."""
     return _CHARACTER.sub(r"\1", pattern)
 
 
-def literally(text: str) -> str:
+def escape(text: str) -> str:
     """A pattern that means this text and nothing else."""
     return _SPECIAL.sub(r"${\g<0>}", text)
 
 
-def filling(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> Fill:
+def variable_filler(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> Fill:
     """What fills in the variables of a policy's `Resource` and `Condition` values for one request.
 
     Args:
@@ -64,7 +64,7 @@ def filling(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> F
     """
     if version != VERSION_WITH_VARIABLES:
         return lambda pattern: pattern.replace("${", "${$}{")
-    present = small_letters(context)
+    present = lowercase_keys(context)
 
     def fill(pattern: str) -> str | None:
         values: list[str | None] = []
@@ -72,7 +72,7 @@ def filling(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> F
         def value_of(match: re.Match[str]) -> str:
             found = present.get(match["key"].strip().lower())
             values.append(found if isinstance(found, str) else match["default"])
-            return literally(values[-1] or "")
+            return escape(values[-1] or "")
 
         text = _VARIABLE.sub(value_of, pattern)
         return None if None in values else text
@@ -80,6 +80,6 @@ def filling(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> F
     return fill
 
 
-def small_letters(context: Context) -> dict[str, str | list[str]]:
+def lowercase_keys(context: Context) -> dict[str, str | list[str]]:
     """A request's condition keys as they are compared: without regard to case."""
     return {name.lower(): value for name, value in context.items()}

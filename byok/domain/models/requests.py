@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ROLE_ARN_PATTERN
+from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ROLE_ARN_PATTERN, KeyPair
 from byok.domain.models.base import RequestModel
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
 from byok.domain.onboarding.payload import with_payload_expanded
@@ -34,6 +34,11 @@ class CheckKeysRequest(RequestModel):
     @classmethod
     def _take_the_payload_too(cls, values: Any) -> Any:
         return with_payload_expanded(values) if isinstance(values, dict) else values
+
+    @property
+    def keys(self) -> KeyPair:
+        """The two ARNs as one value."""
+        return KeyPair(self.s3_key_arn, self.rds_key_arn)
 
 
 class TenantRole(RequestModel):
@@ -81,7 +86,7 @@ class DeleteRequest(CheckKeysRequest):
 
     @field_validator("confirm")
     @classmethod
-    def _confirmed(cls, value: str, info: ValidationInfo) -> str:
+    def _require_confirmation(cls, value: str, info: ValidationInfo) -> str:
         if value != info.data.get("environment_id", value):
             raise ValueError("has to be the environment's id once more, as everything of it is deleted")
         return value

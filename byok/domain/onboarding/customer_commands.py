@@ -9,7 +9,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Final
 
-from byok.domain.arns import KeyPurpose, partition_of
+from byok.domain.arns import KeyPair, KeyPurpose, partition_of
 from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.tenant import TenantLabels, external_id_of
@@ -29,8 +29,6 @@ STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
 
 PROFILE: Final = "byok"
 """Stands for the customer's own AWS CLI profile (contract 40)."""
-
-DESCRIPTIONS: Final = {KeyPurpose.S3: "objects in S3", KeyPurpose.RDS: "the Aurora cluster"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class CustomerCommands:
         ]
         if tenant is not None:
             overrides.append(f"TenantName={shlex.quote(tenant)}")
-        return _joined(
+        return _join_lines(
             "aws cloudformation deploy",
             f"--profile {self._profile}",
             f"--template-file {TEMPLATE_FILE}",
@@ -71,7 +69,7 @@ class CustomerCommands:
     def payload(self) -> str:
         """Print the onboarding payload of the deployed stack (contract 49)."""
         output = f"OutputKey==\\`{self.vendor.payload_output}\\`"
-        return _joined(
+        return _join_lines(
             "aws cloudformation describe-stacks",
             f"--profile {self._profile}",
             f"--region {self.region}",
@@ -89,9 +87,9 @@ class CustomerCommands:
         owner's shell.
         """
         account = 'aws sts get-caller-identity "$@" --query Account --output text'
-        steps = [f"set -- {self._where}", f"ACCOUNT=$({account})"]
+        steps = [f"set -- {self._account_options}", f"ACCOUNT=$({account})"]
         for which, variable in _VARIABLES.items():
-            description = f"{self.vendor.name} BYOK: {DESCRIPTIONS[which]}"
+            description = f"{self.vendor.name} BYOK: {which.encrypts}"
             # The one value in it that is known only there stands outside the quotes.
             policy = shlex.quote(json.dumps(self._policy(which), indent=2)).replace(_ACCOUNT, "'\"$ACCOUNT\"'")
             steps += [
@@ -108,7 +106,7 @@ class CustomerCommands:
     def put_policy(self, key_arn: str, file: str) -> str:
         """Put a policy from a file on a key that is there."""
         return (
-            f"aws kms put-key-policy {self._where} --key-id {shlex.quote(key_arn)} --policy-name default "
+            f"aws kms put-key-policy {self._account_options} --key-id {shlex.quote(key_arn)} --policy-name default "
             f"--policy file://{shlex.quote(file)}"
         )
 
@@ -123,12 +121,12 @@ class CustomerCommands:
         key = shlex.quote(key_arn)
         return _JOINT.join(
             [
-                f"aws kms create-alias {self._where} --alias-name {marks.alias} --target-key-id {key}",
-                f"aws kms tag-resource {self._where} --key-id {key} --tags {tags}",
+                f"aws kms create-alias {self._account_options} --alias-name {marks.alias} --target-key-id {key}",
+                f"aws kms tag-resource {self._account_options} --key-id {key} --tags {tags}",
             ]
         )
 
-    def name_keys(self, s3_key_arn: str, rds_key_arn: str, tenant: str) -> tuple[str, ...]:
+    def name_keys(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
         """Every way to give two keys a tenant's name, each with a comment that says when it is the right one.
 
         By a stack, by hand, by Terraform, and by the platform through a role (D11). In the comments are no quotes and
@@ -137,8 +135,7 @@ class CustomerCommands:
         Raises:
             TenantNameError: The name cannot be put on a key.
         """
-        keys = {KeyPurpose.S3: s3_key_arn, KeyPurpose.RDS: rds_key_arn}
-        external_id = external_id_of(s3_key_arn, rds_key_arn)
+        external_id = external_id_of(keys)
         return (
             _comment(f"If a CloudFormation stack made the keys, here called {self.stack_name}: deploy it again.")
             + self.deploy(tenant),
@@ -157,20 +154,20 @@ class CustomerCommands:
                 f"save {TENANT_ROLE_FILE}, which the vendor sends, and give back the ARN that this prints. The vendor "
                 f"then asks again, with --tenant-role-arn and --external-id {external_id}"
             )
-            + _JOINT.join([self.deploy_tenant_role(s3_key_arn, rds_key_arn, external_id), self.tenant_role_arn()]),
+            + _JOINT.join([self.deploy_tenant_role(keys, external_id), self.tenant_role_arn()]),
         )
 
-    def deploy_tenant_role(self, s3_key_arn: str, rds_key_arn: str, external_id: str) -> str:
+    def deploy_tenant_role(self, keys: KeyPair, external_id: str) -> str:
         """Make the optional role through which the platform puts a tenant's name on the keys (D11)."""
-        return _joined(
+        return _join_lines(
             "aws cloudformation deploy",
             f"--profile {self._profile}",
             f"--template-file {TENANT_ROLE_FILE}",
             f"--stack-name {self._role_stack}",
             "--parameter-overrides",
             f"  {self.vendor.role_parameter}={shlex.quote(self.platform_role_arn)}",
-            f"  {S3_KEY}={shlex.quote(s3_key_arn)}",
-            f"  {RDS_KEY}={shlex.quote(rds_key_arn)}",
+            f"  {S3_KEY}={shlex.quote(keys.s3_key_arn)}",
+            f"  {RDS_KEY}={shlex.quote(keys.rds_key_arn)}",
             f"  ExternalId={shlex.quote(external_id)}",
             "--capabilities CAPABILITY_IAM",
             f"--region {self.region}",
@@ -183,7 +180,7 @@ class CustomerCommands:
 
     def tenant_role_arn(self) -> str:
         """Print the ARN of that role, which the platform needs."""
-        return _joined(
+        return _join_lines(
             "aws cloudformation describe-stacks",
             f"--profile {self._profile}",
             f"--region {self.region}",
@@ -198,7 +195,7 @@ class CustomerCommands:
         return key_policy(owner_statement(root), ours)
 
     @property
-    def _where(self) -> str:
+    def _account_options(self) -> str:
         return f"--profile {self._profile} --region {self.region}"
 
     @property
@@ -216,7 +213,7 @@ _JOINT: Final = " &&\n"
 """Between two commands, the second of which is run only if the first has succeeded."""
 
 
-def _joined(*lines: str) -> str:
+def _join_lines(*lines: str) -> str:
     return " \\\n  ".join(lines)
 
 

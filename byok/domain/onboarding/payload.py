@@ -20,11 +20,6 @@ class PayloadError(ValueError):
     """A text that was meant as the onboarding payload and is not; it says what is wrong."""
 
 
-def payload_of(s3_key_arn: str, rds_key_arn: str) -> str:
-    """The payload of two keys, as the template's output words it: compact, on one line (contract 46-48)."""
-    return json.dumps({S3_KEY: s3_key_arn, RDS_KEY: rds_key_arn}, separators=(",", ":"))
-
-
 def read_payload(given: Any) -> dict[str, str]:
     """Both ARNs out of a payload, under the names of the request's fields.
 
@@ -58,7 +53,7 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         PayloadError: It is none, or it names other keys than the fields do.
     """
-    fields = {name: _stripped(value) if name in _FIELDS else value for name, value in values.items()}
+    fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
     if S3_KEY in fields or RDS_KEY in fields:
         given["payload"] = {name: fields.pop(name) for name in (S3_KEY, RDS_KEY) if name in fields}
@@ -71,7 +66,7 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _stripped(value: Any) -> Any:
+def _strip(value: Any) -> Any:
     # What is too long stays so: the length is said to be measured as it was sent.
     return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX else value
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from byok.domain.arns import (
     ArnError,
     ArnFinding,
+    KeyPair,
     KeyPurpose,
     account_of,
     check_key_arns,
@@ -14,17 +15,16 @@ from byok.domain.arns import (
     partition_of,
 )
 from byok.domain.models import Problem
-from byok.domain.phases import Phase, RequestKind
+from byok.domain.phases import Phase
 from byok.domain.problems.remediation import Remedy, RemedyContext, arn_remediation, remediation
 from byok.domain.tenant import TenantNameError, check_tenant_name
-from byok.domain.vendor import VendorProfile
 
 
 def problem(
     code: str,
     message: str,
     remedy: Remedy,
-    subject: RemedyContext,
+    context: RemedyContext,
     *,
     phase: Phase,
     at: datetime,
@@ -37,7 +37,7 @@ def problem(
         code: `service.WireCode`.
         message: As AWS sent it.
         remedy: The row's remedy.
-        subject: Whom it is about; with a key only where a customer's key is at fault.
+        context: Whom it is about; with a key only where a customer's key is at fault.
         phase: Where the provisioning was.
         at: When AWS answered.
         operation: The operation that was refused.
@@ -47,54 +47,53 @@ def problem(
         code=code,
         message=message,
         operation=operation,
-        key=subject.key,
-        key_arn=subject.key_arn,
+        key=context.key,
+        key_arn=context.key_arn,
         phase=phase,
         request_id=request_id,
-        region=subject.region,
+        region=context.region,
         at=at,
-        remediation=remediation(remedy, subject),
+        remediation=remediation(remedy, context),
     )
 
 
-def arn_problems(
-    s3_key_arn: str,
-    rds_key_arn: str,
-    region: str,
-    *,
-    platform_account: str | None,
-    platform_role_arn: str | None,
-    vendor: VendorProfile,
-    at: datetime,
-    request_kind: RequestKind = RequestKind.ENVIRONMENT,
-) -> tuple[Problem, ...]:
-    """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7)."""
-    findings = check_key_arns(s3_key_arn, rds_key_arn, region, platform_account)
-    subject = RemedyContext(region, platform_role_arn, vendor, request_kind=request_kind)
-    return tuple(_arn_problem(finding, subject, at) for finding in findings)
+def arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
+    """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7).
+
+    Args:
+        keys: The two ARNs.
+        context: Role, Region, vendor and request; where the role is not known, what depends on it is not checked.
+        at: The time that the problems carry.
+    """
+    role = context.platform_role_arn
+    findings = check_key_arns(keys, context.region, account_of(role) if role else None)
+    return tuple(_arn_problem(finding, context, at) for finding in findings)
 
 
 def tenant_problems(
     tenant: str,
     tenant_role_arn: str | None,
     s3_key_arn: str,
-    region: str,
-    *,
-    platform_role_arn: str | None,
-    vendor: VendorProfile,
+    context: RemedyContext,
     at: datetime,
-    request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
-    """What the pure rules say about a tenant's name and the role that is to write it (contract 105, D11)."""
-    subject = RemedyContext(region, platform_role_arn, vendor, request_kind=request_kind)
+    """What the pure rules say about a tenant's name and the role that is to write it (contract 105, D11).
+
+    Args:
+        tenant: The name.
+        tenant_role_arn: The role in the customer's account, None where the customer names the keys.
+        s3_key_arn: The account of this key is the one that the role must be in.
+        context: Role, Region, vendor and request.
+        at: The time that the problems carry.
+    """
     found: list[tuple[str, str, Remedy]] = []
     try:
-        check_tenant_name(tenant, vendor)
+        check_tenant_name(tenant, context.vendor)
     except TenantNameError as error:
         found.append(("tenant.IllegalName", str(error), Remedy.TENANT_NAME))
-    partition = partition_of(region)
+    partition = partition_of(context.region)
     if tenant_role_arn is not None and tenant_role_arn.split(":")[1] != partition:
-        message = f"{tenant_role_arn} is not a role of partition {partition}, which {region} belongs to."
+        message = f"{tenant_role_arn} is not a role of partition {partition}, which {context.region} belongs to."
         found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
     with contextlib.suppress(ArnError):  # told as a finding of its own
         owner = parse_key_arn(s3_key_arn).account
@@ -104,20 +103,20 @@ def tenant_problems(
             )
             found.append(("tenant.RoleOfAnotherAccount", message, Remedy.TENANT_ROLE))
     return tuple(
-        problem(code, message, remedy, subject, phase=Phase.VALIDATING_KEYS, at=at) for code, message, remedy in found
+        problem(code, message, remedy, context, phase=Phase.VALIDATING_KEYS, at=at) for code, message, remedy in found
     )
 
 
-def _arn_problem(finding: ArnFinding, subject: RemedyContext, at: datetime) -> Problem:
+def _arn_problem(finding: ArnFinding, context: RemedyContext, at: datetime) -> Problem:
     which: KeyPurpose = finding.which
-    subject = replace(subject, key=which, key_arn=finding.arn)
+    context = replace(context, key=which, key_arn=finding.arn)
     return Problem(
         code=finding.fault.value,
         message=finding.message,
         key=which,
         key_arn=finding.arn,
         phase=Phase.VALIDATING_KEYS,
-        region=subject.region,
+        region=context.region,
         at=at,
-        remediation=arn_remediation(finding.fault, subject),
+        remediation=arn_remediation(finding.fault, context),
     )

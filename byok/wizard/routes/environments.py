@@ -10,17 +10,18 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
 from byok.api.dependencies import State
-from byok.api.routes.events import Seen, begin_after
+from byok.api.routes.events import EventCursor, cursor_after
+from byok.domain.arns import KeyPair
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
 from byok.domain.tenant import TenantNameError, check_tenant_name
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
-from byok.wizard.dependencies import Form, OwnId, Reading, Shown, Writing
+from byok.wizard.dependencies import Form, OwnId, PagesOfApp, ReadSession, WriteSession
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session
-from byok.wizard.views import View
+from byok.wizard.views import StatusView
 
 router = APIRouter(prefix="/environments")
 _PAGE: Final = 50
@@ -28,10 +29,14 @@ _PAGE: Final = 50
 
 @router.get("")
 async def list_environments(
-    request: Request, pages: Shown, state: State, session: Reading, after: Annotated[str | None, Query()] = None
+    request: Request,
+    pages: PagesOfApp,
+    state: State,
+    session: ReadSession,
+    after: Annotated[str | None, Query()] = None,
 ) -> Response:
     """The visitor's environments."""
-    found, end = await state.service.page_of_environments(
+    found, end = await state.service.list_page(
         prefix=session.caller.prefix, size=_PAGE, after=state.pager.verify(after)
     )
     following = state.pager.sign(end)
@@ -43,9 +48,9 @@ async def list_environments(
 @router.get("/{environment_id}")
 async def progress(
     request: Request,
-    pages: Shown,
+    pages: PagesOfApp,
     state: State,
-    session: Reading,
+    session: ReadSession,
     environment_id: OwnId,
     part: Annotated[str | None, Header(alias="X-Part")] = None,
 ) -> Response:
@@ -56,7 +61,7 @@ async def progress(
 
 @router.post("/{environment_id}/retry")
 async def retry(
-    request: Request, pages: Shown, state: State, session: Writing, environment_id: OwnId, form: Form
+    request: Request, pages: PagesOfApp, state: State, session: WriteSession, environment_id: OwnId, form: Form
 ) -> Response:
     """Continue from the failed step, with the same keys or corrected ones."""
     given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
@@ -68,23 +73,23 @@ async def retry(
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
 
-async def _unseen(
+async def _cursor(
     state: State,
-    session: Reading,
+    session: ReadSession,
     environment_id: OwnId,
     last_event_id: Annotated[str | None, Header(max_length=256)] = None,
-) -> Seen:
-    return await begin_after(last_event_id, environment_id, session.caller, state.service, state.followers)
+) -> EventCursor:
+    return await cursor_after(last_event_id, environment_id, session.caller, state.service, state.followers)
 
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
 async def changes(
-    state: State, session: Reading, environment_id: OwnId, seen: Annotated[Seen, Depends(_unseen)]
+    state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Says that something has changed: the page then asks for its live part again."""
     try:
         async for status in state.followers.follow(environment_id, session.caller):
-            now = Seen.of(status)
+            now = EventCursor.of(status)
             if now != seen:
                 yield ServerSentEvent(event="change", id=str(now), data=status.phase)
             seen = now
@@ -108,7 +113,7 @@ def _page(
         "live.html" if part_only else "progress_step.html",
         session=session,
         status=code,
-        view=View.of(status),
+        view=StatusView.of(status),
         environment=status,
         naming=Naming.of(state, status, request.query_params.get("tenant", "")),
         tenant_max=state.vendor.tenant_name_max,
@@ -144,4 +149,4 @@ class Naming:
         except TenantNameError as error:
             return cls(tenant, fault=str(error))
         commands = CustomerCommands(state.platform_role_arn, status.region, state.vendor)
-        return cls(tenant, commands.name_keys(status.s3_key_arn, status.rds_key_arn, tenant))
+        return cls(tenant, commands.name_keys(KeyPair(status.s3_key_arn, status.rds_key_arn), tenant))

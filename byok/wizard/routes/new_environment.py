@@ -19,7 +19,7 @@ from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
 from byok.onboarding.template import keys_template
 from byok.service.errors import ServiceError
-from byok.wizard.dependencies import Form, Shown, Writing
+from byok.wizard.dependencies import Form, PagesOfApp, WriteSession
 from byok.wizard.draft import Draft, Encryption, Tab
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session
@@ -29,7 +29,7 @@ ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
 
 
 @router.get("")
-async def environment(request: Request, pages: Shown, session: Writing) -> Response:
+async def environment(request: Request, pages: PagesOfApp, session: WriteSession) -> Response:
     """The first step: name, Region, and what becomes of it where it cannot be finished."""
     draft = Draft.of(request.query_params)
     asked = "next" in request.query_params
@@ -42,7 +42,7 @@ async def environment(request: Request, pages: Shown, session: Writing) -> Respo
 
 
 @router.get("/encryption")
-async def encryption(request: Request, pages: Shown, state: State, session: Writing) -> Response:
+async def encryption(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """The second step, *Encryption at rest*."""
     draft = Draft.of(request.query_params)
     if draft.faults(session.caller.prefix, "name", "region"):
@@ -57,7 +57,7 @@ async def encryption(request: Request, pages: Shown, state: State, session: Writ
 
 
 @router.post("/encryption")
-async def examine(request: Request, pages: Shown, state: State, session: Writing, form: Form) -> Response:
+async def examine(request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form) -> Response:
     """Validate both keys by using them, or examine a key policy: nothing is made, and the page stays."""
     draft = Draft.of(form)
     if draft.faults(session.caller.prefix, "name", "region"):
@@ -67,7 +67,7 @@ async def examine(request: Request, pages: Shown, state: State, session: Writing
     if form.get("do") == "policy":
         policy = str(form.get("policy", ""))
         which = KeyPurpose.RDS if form.get("policy_key") == KeyPurpose.RDS else KeyPurpose.S3
-        examined = _examined(policy, which, draft, state)
+        examined = _examine_policy(policy, which, draft, state)
         return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
     faults = draft.faults(session.caller.prefix, "s3_key_arn", "rds_key_arn")
     if faults:
@@ -79,7 +79,7 @@ async def examine(request: Request, pages: Shown, state: State, session: Writing
 
 
 @router.get("/encryption/rules")
-async def rules(request: Request, state: State, session: Writing) -> Response:
+async def rules(request: Request, state: State, session: WriteSession) -> Response:
     """What the rules say to the fields as they are being typed; a payload comes back as its two ARNs."""
     draft = Draft.of(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
@@ -96,13 +96,13 @@ async def rules(request: Request, state: State, session: Writing) -> Response:
 
 
 @router.get("/template")
-async def template(state: State, _: Writing) -> Response:
+async def template(state: State, _: WriteSession) -> Response:
     """The template that makes both keys."""
     return template_file(state)
 
 
 @router.get("/review")
-async def review(request: Request, pages: Shown, state: State, session: Writing) -> Response:
+async def review(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """The third step: everything once more, and the confirmation (contract 29)."""
     draft = Draft.of(request.query_params)
     for page, names in ((ENVIRONMENT, ("name", "region")), (ENCRYPTION, ("s3_key_arn", "rds_key_arn"))):
@@ -114,7 +114,7 @@ async def review(request: Request, pages: Shown, state: State, session: Writing)
 
 
 @router.post("/review")
-async def create(request: Request, pages: Shown, state: State, session: Writing, form: Form) -> Response:
+async def create(request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form) -> Response:
     """Create the environment, and go to its progress."""
     draft = Draft.of(form)
     try:
@@ -132,11 +132,10 @@ async def create(request: Request, pages: Shown, state: State, session: Writing,
 
 
 def _findings(draft: Draft, state: State) -> tuple[Problem, ...]:
-    role = state.platform_role_arn
-    return draft.findings(role, account_of(role), state.vendor, datetime.now(UTC))
+    return draft.findings(state.platform_role_arn, state.vendor, datetime.now(UTC))
 
 
-def _examined(policy: str, which: KeyPurpose, draft: Draft, state: State) -> PolicyReport:
+def _examine_policy(policy: str, which: KeyPurpose, draft: Draft, state: State) -> PolicyReport:
     """The report on a policy, or on what is none: on the page it is told in the same place."""
     side = PlatformSide(state.platform_role_arn, draft.region, None)
     try:

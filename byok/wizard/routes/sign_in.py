@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from byok.api.access import UnauthenticatedError
 from byok.api.dependencies import State
-from byok.wizard.dependencies import Form, Shown, Visits
+from byok.wizard.dependencies import Form, PagesOfApp, SessionStore
 
 router = APIRouter()
 _HOME = "/environments"
@@ -21,13 +21,13 @@ async def home() -> Response:
 
 
 @router.get("/sign-in")
-async def ask(request: Request, pages: Shown, to: Annotated[str, Query(alias="next")] = _HOME) -> Response:
+async def ask(request: Request, pages: PagesOfApp, to: Annotated[str, Query(alias="next")] = _HOME) -> Response:
     """The form for the token."""
     return pages.render(request, "sign_in.html", to=_local(to), fault=None)
 
 
 @router.post("/sign-in")
-async def sign_in(request: Request, pages: Shown, state: State, sessions: Visits) -> Response:
+async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: SessionStore) -> Response:
     """Begin a visit. The token is looked at once and not kept."""
     form = await request.form(max_files=0, max_fields=5)
     to = _local(str(form.get("next", _HOME)))
@@ -41,7 +41,7 @@ async def sign_in(request: Request, pages: Shown, state: State, sessions: Visits
 
 
 @router.post("/sign-out")
-async def sign_out(_: Form, sessions: Visits) -> Response:
+async def sign_out(_: Form, sessions: SessionStore) -> Response:
     """End the visit."""
     response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     sessions.end(response)

@@ -31,7 +31,7 @@ def _create(work: Work, role: Resource) -> None:
         Tags=_tags(tags_of(given, work.tags)),
         **wanted,
     )["Role"]
-    role.made(made["RoleName"], made["Arn"], Arn=made["Arn"], RoleId=made["RoleId"])
+    role.record_created(made["RoleName"], made["Arn"], Arn=made["Arn"], RoleId=made["RoleId"])
     for name, text in policies.items():
         _iam(work, "PutRolePolicy", RoleName=role.physical_id, PolicyName=name, PolicyDocument=text)
 

@@ -34,7 +34,7 @@ class Resource:
     on_replace: str = "Delete"
     depends_on: tuple[str, ...] = ()
 
-    def made(self, physical_id: str, arn: str = "", **attributes: str) -> None:
+    def record_created(self, physical_id: str, arn: str = "", **attributes: str) -> None:
         """Note what exists now; `Ref` gives the physical id."""
         self.physical_id, self.arn, self.attributes = physical_id, arn, {"Ref": physical_id, **attributes}
 
@@ -97,7 +97,7 @@ class Kind:
         """Whether a resource can have tags, and so gets those of its stack."""
         return "Tags" in self.properties
 
-    def typed(self, properties: dict[str, Any]) -> dict[str, Any]:
+    def coerce_properties(self, properties: dict[str, Any]) -> dict[str, Any]:
         """The properties, each of its type.
 
         Raises:
@@ -109,7 +109,7 @@ class Kind:
         for name in self.required:
             if name not in properties:
                 raise _invalid(f"Property {name} cannot be empty.")
-        return {name: _typed(name, value, self.properties[name]) for name, value in properties.items()}
+        return {name: _coerce(name, value, self.properties[name]) for name, value in properties.items()}
 
     def must_be_replaced(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
         """Whether an update of the properties makes a new resource.
@@ -135,7 +135,7 @@ def tags_of(properties: dict[str, Any], stack_tags: dict[str, str]) -> dict[str,
     return stack_tags | {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
 
 
-def _typed(name: str, value: Any, wanted: type) -> Any:
+def _coerce(name: str, value: Any, wanted: type) -> Any:
     if wanted is bool and str(value).lower() in {"true", "false"}:
         return str(value).lower() == "true"
     if wanted is int and str(value).isdigit():

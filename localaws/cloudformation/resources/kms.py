@@ -27,7 +27,7 @@ def _create_key(work: Work, key: Resource) -> None:
     if "KeyPolicy" in given:
         wanted["Policy"] = json.dumps(given["KeyPolicy"])
     made = _kms(work, "CreateKey", **wanted)["KeyMetadata"]
-    key.made(made["KeyId"], made["Arn"], KeyId=made["KeyId"], Arn=made["Arn"])
+    key.record_created(made["KeyId"], made["Arn"], KeyId=made["KeyId"], Arn=made["Arn"])
     if given.get("EnableKeyRotation"):
         _kms(work, "EnableKeyRotation", KeyId=key.physical_id)
     if given.get("Enabled") is False:
@@ -67,7 +67,7 @@ def _delete_key(work: Work, key: Resource) -> None:
 
 def _create_alias(work: Work, alias: Resource) -> None:
     _kms(work, "CreateAlias", **alias.properties)
-    alias.made(alias.properties["AliasName"])
+    alias.record_created(alias.properties["AliasName"])
 
 
 def _update_alias(work: Work, old: Resource, new: Resource) -> None:

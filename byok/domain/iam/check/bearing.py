@@ -14,7 +14,7 @@ from byok.domain.iam.wildcards import as_list
 
 
 @dataclass(frozen=True)
-class Bearing:
+class StatementMatch:
     """How one statement bears on one call.
 
     Attributes:
@@ -28,17 +28,17 @@ class Bearing:
     doubts: tuple[str, ...] = ()
 
 
-def bearings(policy: Policy, access: Access, platform: PlatformSide) -> list[Bearing]:
+def match_statements(policy: Policy, access: Access, platform: PlatformSide) -> list[StatementMatch]:
     """Every statement of a policy, held against one call."""
-    return [_bearing(one, platform) for one in examine(policy, access)]
+    return [_match_statement(one, platform) for one in examine(policy, access)]
 
 
-def unknowable(test: Tested) -> bool:
+def is_unknowable(test: Tested) -> bool:
     """Whether a condition hangs on something that only AWS sees when the call is made, or that is not known here."""
     return test.holds is None or (test.actual is None and test.key.lower() not in ABSENT)
 
 
-def resource_in_doubt(one: Examination, platform: PlatformSide) -> bool:
+def is_resource_unknown(one: Examination, platform: PlatformSide) -> bool:
     """Whether a statement names a key, and which key has the policy is not known."""
     if platform.key_arn is not None:
         return False
@@ -46,23 +46,23 @@ def resource_in_doubt(one: Examination, platform: PlatformSide) -> bool:
     return "*" not in patterns and any(":key/" in pattern for pattern in patterns)
 
 
-def doubt_of(test: Tested) -> str:
+def explain_doubt(test: Tested) -> str:
     """Why it cannot be said whether a condition holds."""
     why = test.unknown or "only AWS sees that when the call is made, so it cannot be said from here"
     return f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}: {why}."
 
 
-def _bearing(one: Examination, platform: PlatformSide) -> Bearing:
+def _match_statement(one: Examination, platform: PlatformSide) -> StatementMatch:
     certain = [one.action]
     if not _may_deny_the_whole_account(one, platform):
         certain.append(one.addressed is not Addressed.NO)
-    if not resource_in_doubt(one, platform):
+    if not is_resource_unknown(one, platform):
         certain.append(one.resource)
-    certain += [bool(test.holds) for test in one.conditions if not unknowable(test)]
+    certain += [bool(test.holds) for test in one.conditions if not is_unknowable(test)]
     if not all(certain):
-        return Bearing(one, applies=False)
+        return StatementMatch(one, applies=False)
     doubts = tuple(_doubts(one, platform))
-    return Bearing(one, applies=None if doubts else True, doubts=doubts)
+    return StatementMatch(one, applies=None if doubts else True, doubts=doubts)
 
 
 def _doubts(one: Examination, platform: PlatformSide) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _doubts(one: Examination, platform: PlatformSide) -> Iterator[str]:
             f"NotPrincipal names {platform.role_arn} and not its account, {platform.caller.root_arn}, and AWS may then "
             "deny the whole account."
         )
-    if resource_in_doubt(one, platform):
+    if is_resource_unknown(one, platform):
         name = "Resource" if "Resource" in one.statement else "NotResource"
         shown = ", ".join(as_list(one.statement[name]))
         yield (
@@ -79,8 +79,8 @@ def _doubts(one: Examination, platform: PlatformSide) -> Iterator[str]:
             "policy means the key itself."
         )
     for test in one.conditions:
-        if unknowable(test):
-            yield doubt_of(test)
+        if is_unknowable(test):
+            yield explain_doubt(test)
 
 
 def _may_deny_the_whole_account(one: Examination, platform: PlatformSide) -> bool:

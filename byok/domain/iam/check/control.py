@@ -17,7 +17,7 @@ _NOBODY_IN_PARTICULAR = "000000000000"
 _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
 
-def somebody_controls(policy: Policy, *, account: str | None, but_not: str, key_arn: str | None) -> bool:
+def is_manageable(policy: Policy, *, account: str | None, but_not: str, key_arn: str | None) -> bool:
     """Whether anybody of the key's own account can change the policy again.
 
     Args:
@@ -26,15 +26,17 @@ def somebody_controls(policy: Policy, *, account: str | None, but_not: str, key_
         but_not: The platform's account.
         key_arn: The key; None where it is not known.
     """
-    callers = [caller for caller in _named(policy, account or _NOBODY_IN_PARTICULAR) if caller.account != but_not]
+    callers = [
+        caller for caller in _allowed_callers(policy, account or _NOBODY_IN_PARTICULAR) if caller.account != but_not
+    ]
     return any(
-        _controls(policy, caller, key_arn or _key_named_in(policy) or _some_key_of(caller))
+        _can_manage(policy, caller, key_arn or _key_named_in(policy) or _example_key_of(caller))
         for caller in callers
         if account in {None, caller.account}
     )
 
 
-def _named(policy: Policy, everybody_of: str) -> Iterator[Caller]:
+def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[Caller]:
     """Those whom an Allow names; what AWS puts in the place of somebody deleted is nobody."""
     for statement in statements_of(policy):
         principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
@@ -49,7 +51,7 @@ def _named(policy: Policy, everybody_of: str) -> Iterator[Caller]:
                 yield Caller(entry, parts[4], entry if ":role/" in entry else None)
 
 
-def _controls(policy: Policy, caller: Caller, key_arn: str) -> bool:
+def _can_manage(policy: Policy, caller: Caller, key_arn: str) -> bool:
     context: dict[str, Any] = {"aws:PrincipalAccount": caller.account, "kms:CallerAccount": caller.account}
     access = Access(caller, "kms:PutKeyPolicy", key_arn, context)
     found = [
@@ -57,12 +59,12 @@ def _controls(policy: Policy, caller: Caller, key_arn: str) -> bool:
     ]
     allowed = [one for one in found if one.statement["Effect"] == "Allow"]
     denied = [one for one in found if one.statement["Effect"] == "Deny"]
-    if any(all(_certain(test) and test.holds for test in one.conditions) for one in denied):
+    if any(all(_is_certain(test) and test.holds for test in one.conditions) for one in denied):
         return False
-    return any(not any(_certain(test) and test.holds is False for test in one.conditions) for one in allowed)
+    return any(not any(_is_certain(test) and test.holds is False for test in one.conditions) for one in allowed)
 
 
-def _certain(test: Tested) -> bool:
+def _is_certain(test: Tested) -> bool:
     """Whether it comes out so whatever else the call carries."""
     return test.actual is not None or test.key.lower() in ABSENT
 
@@ -78,6 +80,6 @@ def _key_named_in(policy: Policy) -> str | None:
     return next((value for value in elements if _KEY.fullmatch(value)), None)
 
 
-def _some_key_of(caller: Caller) -> str:
+def _example_key_of(caller: Caller) -> str:
     partition = caller.arn.split(":")[1]
     return f"arn:{partition}:kms:us-east-1:{caller.account}:key/00000000-0000-0000-0000-000000000000"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.bearing import doubt_of, resource_in_doubt, unknowable
+from byok.domain.iam.check.bearing import explain_doubt, is_resource_unknown, is_unknowable
 from byok.domain.iam.check.calls import PlatformCall, PlatformSide
 from byok.domain.iam.conditions import Tested
 from byok.domain.iam.evaluator import Addressed, Examination, Policy, examine
@@ -93,7 +93,7 @@ def sid_for(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -> str
     return vendor.rds_describe_key_sid if call.action == "kms:DescribeKey" else vendor.rds_grants_sid
 
 
-def why_denied(
+def find_near_miss(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile
 ) -> NearMiss:
     """The statement that nearly allows a call that no statement denies, and what does not fit in it."""
@@ -162,10 +162,10 @@ def _misfits(one: Examination, call: PlatformCall, platform: PlatformSide) -> It
         yield _wrong_principal(one.statement, platform)
     if not one.action:
         yield _wrong_action(one.statement, call)
-    if not one.resource or resource_in_doubt(one, platform):
+    if not one.resource or is_resource_unknown(one, platform):
         yield _wrong_resource(one, platform)
     for test in one.conditions:
-        if test.holds is not True or unknowable(test):
+        if test.holds is not True or is_unknowable(test):
             yield _wrong_condition(test, call, platform)
 
 
@@ -260,7 +260,7 @@ def _wrong_resource(one: Examination, platform: PlatformSide) -> Misfit:
         return Misfit(Cause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
-    if resource_in_doubt(one, platform):
+    if is_resource_unknown(one, platform):
         words = (
             f"{is_it}, and it is not known here whether that is this key. It should be *, which means the key itself."
         )
@@ -273,8 +273,8 @@ def _wrong_condition(test: Tested, call: PlatformCall, platform: PlatformSide) -
     said = f"{test.operator} on {test.key} wants {wanted}"
     if any(_has_placeholder(value) for value in test.wanted):
         return Misfit(Cause.PLACEHOLDER, f"{said}: a placeholder that was not replaced by its value.")
-    if unknowable(test):
-        return Misfit(Cause.UNKNOWABLE, doubt_of(test))
+    if is_unknowable(test):
+        return Misfit(Cause.UNKNOWABLE, explain_doubt(test))
     if key == "kms:viaservice":
         return _wrong_service(test, call, platform)
     if key in _ACCOUNT_KEYS:

@@ -5,10 +5,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.bearing import Bearing, bearings
+from byok.domain.iam.check.bearing import StatementMatch, match_statements
 from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformSide
 from byok.domain.iam.check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
-from byok.domain.iam.check.near_misses import Cause, Misfit, own_sids, sid_for, why_denied
+from byok.domain.iam.check.near_misses import Cause, Misfit, find_near_miss, own_sids, sid_for
 from byok.domain.iam.evaluator import Addressed, Policy
 from byok.domain.iam.findings import Finding, Severity
 from byok.domain.iam.statements import Grantee, Statement, key_statements
@@ -138,7 +138,7 @@ def document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyRepo
 
 
 def _row(policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
-    found = bearings(policy, platform.access(call), platform)
+    found = match_statements(policy, platform.access(call), platform)
     denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
     if denying is not None:
         words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform's role."
@@ -150,11 +150,11 @@ def _row(policy: Policy, which: KeyPurpose, call: PlatformCall, platform: Platfo
         return Row(call, Verdict.ALLOWED, allowing.one.sid)
     if perhaps is not None:
         return _doubtful(call, perhaps, Cause.UNKNOWABLE)
-    miss = why_denied(policy, which, call, platform, vendor)
+    miss = find_near_miss(policy, which, call, platform, vendor)
     return Row(call, Verdict.DENIED, miss.sid, miss.misfits)
 
 
-def _first(found: list[Bearing], effect: str, applies: bool | None) -> Bearing | None:
+def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
     """The first statement of an effect that applies, or of which that cannot be said.
 
     One for the caller comes before one for the caller's whole account.
@@ -163,7 +163,7 @@ def _first(found: list[Bearing], effect: str, applies: bool | None) -> Bearing |
     return min(fitting, key=lambda bears: bears.one.addressed is Addressed.ACCOUNT, default=None)
 
 
-def _doubtful(call: PlatformCall, bears: Bearing, cause: Cause) -> Row:
+def _doubtful(call: PlatformCall, bears: StatementMatch, cause: Cause) -> Row:
     return Row(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
 
 
@@ -173,12 +173,12 @@ def _denials(rows: tuple[Row, ...], which: KeyPurpose, platform: PlatformSide, v
     for row in rows:
         if row.verdict is not Verdict.ALLOWED:
             where = row.sid or sid_for(which, row.call, vendor)
-            together.setdefault((row.misfits[0].cause, where, _told(row)), []).append(row)
+            together.setdefault((row.misfits[0].cause, where, _explain_row(row)), []).append(row)
     ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
     return [_denial(cause, same, which, ours, vendor) for (cause, _, _), same in together.items()]
 
 
-def _told(row: Row) -> str:
+def _explain_row(row: Row) -> str:
     return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
 
 
@@ -243,7 +243,7 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformSide, vendor:
     """What the policy allows although it should not; a finding per statement that does."""
     found: dict[str, list[str]] = {}
     for meaning, access in platform.too_wide(which):
-        bearing = bearings(policy, access, platform)
+        bearing = match_statements(policy, access, platform)
         allowing = _first(bearing, "Allow", True)
         if allowing is not None and _first(bearing, "Deny", True) is None:
             found.setdefault(allowing.one.sid, []).append(meaning)
