@@ -15,7 +15,7 @@ PICTURES := $(TOOLS)/bench/.installed
 # With it set, every process that the tests and the demo start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test lint faults api-fuzz bench api-bench waits peers format lock clean
+.PHONY: help setup demo up test lint faults api-fuzz bench api-bench compare peers format lock clean
 
 help: ## What can be made.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -73,7 +73,7 @@ api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or
 
 bench: setup $(PICTURES) ## Speed, cost and scale, measured beside a bare boto3 script: 35 minutes; writes docs/benchmarks.md.
 	$(BIN)/python -m bench $(BENCH)
-	$(if $(BENCH),,$(TOOLS)/bench/bin/python -m bench.pictures .bench/results.json docs)
+	$(if $(BENCH),,$(TOOLS)/bench/bin/python -m bench.charts .bench/results.json docs)
 
 peers: setup ## The same work with other tools: a quarter of an hour or more.
 	$(BIN)/python -m bench.peers
@@ -81,8 +81,8 @@ peers: setup ## The same work with other tools: a quarter of an hour or more.
 api-bench: setup ## What the HTTP API adds to a bare handler that makes the same Temporal calls: a minute and a half.
 	$(BIN)/python -m bench.api
 
-waits: setup ## How long set-up, demo, help and tests take beside another commit: make waits BASE=commit, an hour.
-	$(BIN)/python -m bench.waits $(BASE)
+compare: setup ## How long set-up, demo, help and tests take beside another commit: make compare BASE=commit, an hour.
+	$(BIN)/python -m bench.compare_commits $(BASE)
 
 format: setup ## Put the code into the house's form.
 	$(BIN)/ruff format .

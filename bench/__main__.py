@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.machine import ROOT
-from bench.measures import costs, interruptions, many, one, waiting
+from bench.measures import costs, interruptions, one_environment, throughput, waiting
 from bench.report import markdown, write
 from bench.results import Place, Results
 
@@ -30,10 +30,10 @@ async def measure(parts: list[str], *, quick: bool) -> Results:
         for part in parts:
             print(f"{datetime.now(UTC):%H:%M:%S} measuring: {part} …", file=sys.stderr, flush=True)
             if part == "one":
-                results.one = await one.measure(path, rounds=1 if quick else 15)
+                results.one = await one_environment.measure(path, rounds=1 if quick else 15)
             elif part == "many":
                 sizes = [(10, 5)] if quick else [(50, 10), (200, 50), (1000, 200)]
-                results.many = await many.measure(path, sizes, rounds=1 if quick else 3)
+                results.many = await throughput.measure(path, sizes, rounds=1 if quick else 3)
             elif part == "waiting":
                 numbers = [20] if quick else [100, 1000, 5000]
                 results.waiting = await waiting.measure(path, numbers, seconds=5 if quick else 65)

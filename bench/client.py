@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from bench.asking import Asking
+from bench.request_generator import Asking
 from bench.runs import Clock
 from byok.service.connection import connect_service
 

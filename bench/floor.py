@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from activities.bucket_settings import settings
 from activities.rds_resources import cluster_settings, writer_settings
-from bench.asking import Asking
+from bench.request_generator import Asking
 from bench.runs import Clock
 from byok.blueprints import load_blueprint
 from byok.domain.arns import parse_key_arn

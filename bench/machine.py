@@ -15,7 +15,7 @@ import psutil
 import yaml
 from temporalio.client import Client
 
-from bench.asking import PLATFORM_ROLE, REGION
+from bench.request_generator import PLATFORM_ROLE, REGION
 from bench.runs import Run
 from byok.blueprints import DEFAULT
 from byok.local.environment import children_environment

@@ -28,7 +28,7 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     import boto3
 
-    from bench.asking import PLATFORM_ROLE, Asking
+    from bench.request_generator import PLATFORM_ROLE, Asking
     from bench.floor import Floor
     from bench.runs import Clock
     from byok.blueprints import load_blueprint

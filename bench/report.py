@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import Spread, ratios, round_figure
-from bench.marks import marks
-from bench.measures.many import KINDS, Throughput
+from bench.targets import marks
+from bench.measures.throughput import KINDS, Throughput
 from bench.results import Results
 
 BEGIN: Final = "<!-- measured: begin -->"

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from bench.measures.costs import Cost
 from bench.measures.interruptions import Interruptions
-from bench.measures.many import Throughput
-from bench.measures.one import OneEnvironment
+from bench.measures.throughput import Throughput
+from bench.measures.one_environment import OneEnvironment
 from bench.measures.waiting import Waiting
 
 

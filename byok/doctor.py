@@ -19,7 +19,7 @@ from byok.domain.arns import account_of, role_of_session
 from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
-from byok.service.polling import PollingWorker
+from byok.service.pollers import PollingWorker
 from byok.service.versions import set_current_command
 from byok.settings import Settings
 

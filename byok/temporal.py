@@ -2,7 +2,7 @@
 
 The plugin carries a strict JSON converter and an input guard. Without them an input that does not decode makes a
 workflow task fail without end: the workflow hangs, and the person who typed the input is told nothing. It also retries
-what its client reads (`byok.temporal_reads`).
+what its client reads (`byok.temporal_read_retry`).
 """
 
 import copy
@@ -44,7 +44,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import INVALID_INPUT, SEARCH_ATTRIBUTES
 from byok.domain.models import Problem
-from byok.temporal_reads import RetriedReads
+from byok.temporal_read_retry import RetriedReads
 
 DEFAULT_ADDRESS = "localhost:7233"
 

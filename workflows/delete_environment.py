@@ -26,7 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.vendor import VendorProfile
 from workflows.activity_options import PLAN, READ_BACK
 from workflows.failures import PhaseStoppedError, end_of_workflow, is_cancellation, problems_of
-from workflows.identity import require_workflow_id
+from workflows.workflow_id import require_workflow_id
 from workflows.progress import ProgressRecord
 from workflows.removal import Leftover, remove
 

@@ -41,7 +41,7 @@ from workflows.failures import (
     problem_of,
     problems_of,
 )
-from workflows.identity import require_workflow_id
+from workflows.workflow_id import require_workflow_id
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
 from workflows.removal import Leftover, remove

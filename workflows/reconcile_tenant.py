@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.phases import Phase
 from workflows.activity_options import PLAN, READ_BACK, with_summary
 from workflows.failures import PhaseStoppedError, end_of_workflow, problems_of
-from workflows.identity import require_workflow_id
+from workflows.workflow_id import require_workflow_id
 from workflows.progress import TenantRecord
 from workflows.tenant_names import name_keys
 

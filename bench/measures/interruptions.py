@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.asking import Asking
+from bench.request_generator import Asking
 from bench.machine import Machine, machine
 from byok.contracts import environment_workflow_id
 from byok.domain.phases import Phase

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import BaseModel
 from temporalio.api.enums.v1 import PendingActivityState
 
-from bench.asking import Asking
+from bench.request_generator import Asking
 from bench.machine import Machine, machine
 from byok.contracts import PHASE, environment_workflow_id
 from byok.domain.phases import Phase

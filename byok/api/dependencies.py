@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from byok.api.access import Caller
-from byok.api.following import StatusBroadcaster
+from byok.api.status_broadcaster import StatusBroadcaster
 from byok.api.problems import ProblemError, invalid
 from byok.api.state import ApiState
 from byok.domain.access import Scope

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from byok.api.access import IdentityUnreachableError, UnauthenticatedError
-from byok.api.following import TooManyStreamsError
+from byok.api.status_broadcaster import TooManyStreamsError
 from byok.domain.models import Problem
 from byok.service import errors
 

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from byok.api.access import Authenticator
-from byok.api.following import StatusBroadcaster
+from byok.api.status_broadcaster import StatusBroadcaster
 from byok.api.paging import PageTokenSigner
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService

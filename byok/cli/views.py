@@ -16,7 +16,7 @@ from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem,
 from byok.domain.phases import AliasState, Phase
 from byok.service.replay import continuation
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
-from byok.service.waiting import describe_pending
+from byok.service.pending import describe_pending
 
 _COLOURS: Final = {
     Phase.READY: "green",

@@ -1,6 +1,6 @@
 """What can be asked for: an environment, a check of keys, a tenant's name, a replay, an end, a deletion.
 
-What can be seen of environments is left to `byok.service.reading`.
+What can be seen of environments is left to `byok.service.environment_reader`.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from byok.service.errors import (
 )
 from byok.service.histories import diff_requests, problems_in, request_of
 from byok.service.lifecycle import ReplayResult
-from byok.service.reading import EnvironmentReader
+from byok.service.environment_reader import EnvironmentReader
 from byok.service.replay import (
     can_resume,
     require_keys_in_use_unchanged,

@@ -8,7 +8,7 @@ from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
-from byok.temporal_reads import TRANSIENT
+from byok.temporal_read_retry import TRANSIENT
 
 _DOWN: Final = TRANSIENT | {RPCStatusCode.DEADLINE_EXCEEDED}
 

@@ -1,7 +1,7 @@
 """Builds of the worker side by side: which build a run is with, where its next step goes, and how a replay is moved.
 
 With Worker Deployment Versioning each run stays with the build that it began on (`worker.deployment`), and new ones go
-to the build that somebody made the current one. Who polls is left to `byok.service.polling`.
+to the build that somebody made the current one. Who polls is left to `byok.service.pollers`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.common import WorkerDeploymentVersion
 
-from byok.service.polling import PollingWorker
+from byok.service.pollers import PollingWorker
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from byok.api.access import AnonymousAuth, IdentityUnreachableError, UnauthenticatedError
-from byok.api.following import TooManyStreamsError
+from byok.api.status_broadcaster import TooManyStreamsError
 from byok.api.problems import MISTAKE, STATUSES, NoMoreEvents, ProblemError
 from byok.api.state import ApiState
 from byok.service.errors import ServiceError

@@ -9,7 +9,7 @@ from typing import Final
 from byok.domain.phases import Phase
 from byok.service.replay import Continuation, continuation
 from byok.service.status import EnvironmentStatus
-from byok.service.waiting import describe_pending
+from byok.service.pending import describe_pending
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",

@@ -12,7 +12,7 @@ from typing import Any, Final
 from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call, Handler
 from localaws.rds import instances, resources
-from localaws.rds.answers import describe_cluster, new_cluster, new_snapshot
+from localaws.rds.records import describe_cluster, new_cluster, new_snapshot
 from localaws.rds.input import (
     check_capacity,
     check_new_cluster,

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.answers import describe_instance, new_instance
+from localaws.rds.records import describe_instance, new_instance
 from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, identifier, invalid_combination
 from localaws.rds.keys import insights_key
 from localaws.rds.lifecycle import Status

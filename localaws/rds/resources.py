@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.answers import describe_snapshot, new_snapshot
+from localaws.rds.records import describe_snapshot, new_snapshot
 from localaws.rds.input import check_tags, identifier, invalid_value, snapshot_identifier
 from localaws.rds.lifecycle import Status
 from localaws.rds.permissions import only, permit, resource_arn

@@ -16,7 +16,7 @@ from byok.api.app import access_of
 from byok.settings import AccessToken, ApiSettings
 from byok.web import is_loopback
 from tests.api.conftest import Serve, creation_body
-from tests.api.identity import ALL, Issuer, new_key
+from tests.api.oidc_issuer import ALL, Issuer, new_key
 
 TOKEN = "a-token-of-the-settings"
 OURS, THEIRS = "acme-prod", "globex-prod"

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from bench.figures import Spread
-from bench.marks import at_least, at_most, marks
+from bench.targets import at_least, at_most, marks
 from bench.measures.costs import Cost
 from bench.measures.interruptions import Interruptions
-from bench.measures.many import Throughput
-from bench.measures.one import OneEnvironment
+from bench.measures.throughput import Throughput
+from bench.measures.one_environment import OneEnvironment
 from bench.measures.waiting import Waiting
 from bench.report import BEGIN, END, markdown, write
 from bench.results import Place, Results

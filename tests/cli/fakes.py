@@ -21,7 +21,7 @@ from byok.domain.phases import Phase
 from byok.service.environments import CreateResult
 from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
 from byok.service.lifecycle import ReplayResult
-from byok.service.polling import PollingWorker
+from byok.service.pollers import PollingWorker
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
 
 REGION = "eu-central-1"

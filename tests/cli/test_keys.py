@@ -8,7 +8,7 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.onboarding.template import keys_template
-from tests.catalogue import BROKEN, VENDOR, Place
+from tests.policy_cases import BROKEN, VENDOR, Place
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
 from tests.unit.test_diagnose import collection, metadata, right

@@ -9,7 +9,7 @@ from byok.domain.iam.check.report import check_policy
 from byok.domain.phases import Phase
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
-from tests.catalogue import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import BROKEN, VENDOR, Broken, Place
 from tests.e2e.conftest import Machine
 from tests.key_faults import good
 from tests.localaws.server import REGION

@@ -14,7 +14,7 @@ import pytest
 from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
-from byok.onboarding.collection import collection_script
+from byok.onboarding.collection_script import collection_script
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template
 from localaws.accounts import PLATFORM_ROLE_ARN

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from temporalio.common import WorkflowIDReusePolicy
 
-from byok.cli.following import exit_code
+from byok.cli.follow import exit_code
 from byok.cli.requests import as_dict
 from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose

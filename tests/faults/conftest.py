@@ -15,7 +15,7 @@ from tests.e2e.conftest import Machine
 from tests.faults import report
 from tests.faults.harness import FULL, HASTY, FaultHarness
 from tests.faults.scenarios import Scenario
-from tests.faults.wire import Line
+from tests.faults.cuttable_proxy import Line
 from tests.localaws.server import Aws
 
 _T = TypeVar("_T")

@@ -12,7 +12,7 @@ from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.faults.checker import Verdict
 from tests.faults.scenarios import CallSite, Run, Scenario
-from tests.faults.wire import Line
+from tests.faults.cuttable_proxy import Line
 
 FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 """Whether everything is tried, and not a sample."""

@@ -13,7 +13,7 @@ from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.report import check_policy
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD
-from tests.catalogue import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import BROKEN, VENDOR, Broken, Place
 from tests.localaws.server import REGION, Aws
 
 PLACE = Place(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)

@@ -11,7 +11,7 @@ from byok.domain.diagnosis.diagnose import are_usable, diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
-from tests.catalogue import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import BROKEN, VENDOR, Broken, Place
 
 PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
 KEYS = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byok.domain.diagnosis.key_facts import FORMAT, Collection, CollectionError
-from byok.onboarding.collection import collection_script
+from byok.onboarding.collection_script import collection_script
 from tests.unit.test_diagnose import PLACE, Facts, collection
 
 WHOLE = collection()

@@ -12,7 +12,7 @@ from byok.domain.iam.check.calls import PlatformSide
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import check_policy
 from byok.domain.iam.merge import PolicyMergeError, merge_policy
-from tests.catalogue import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import BROKEN, VENDOR, Broken, Place
 
 PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
 SIDE = PlatformSide(PLACE.role, PLACE.region)

@@ -14,7 +14,7 @@ from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.phases import Phase
 from byok.service import connection as door
-from byok.service import reading as watching
+from byok.service import environment_reader as watching
 from byok.service import start
 from byok.service import status as reading
 from byok.service.environments import EnvironmentService

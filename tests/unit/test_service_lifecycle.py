@@ -19,7 +19,7 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.status import EnvironmentStatus
-from byok.service.waiting import describe_pending
+from byok.service.pending import describe_pending
 from tests.workflows.fake_activities import RDS_KEY, S3_KEY, Step, deletion, refusal, request
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import until, until_called, until_ended

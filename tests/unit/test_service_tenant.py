@@ -10,7 +10,7 @@ from byok.contracts import tenant_workflow_id
 from byok.domain.models import TenantRequest, TenantRole
 from byok.domain.phases import Phase
 from byok.service import histories, tenant_names
-from byok.service import reading as door
+from byok.service import environment_reader as door
 from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep

@@ -14,13 +14,13 @@ from temporalio.client import Client
 from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
 from temporalio.testing import WorkflowEnvironment
 
-from byok import temporal_reads
+from byok import temporal_read_retry as temporal_reads
 from byok.local.ports import HOST
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.temporal import plugin
-from byok.temporal_reads import TRANSIENT, RetriedReads
-from tests.faults.wire import Line
+from byok.temporal_read_retry import TRANSIENT, RetriedReads
+from tests.faults.cuttable_proxy import Line
 
 
 class Answering(ServiceClient):

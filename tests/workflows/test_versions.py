@@ -19,7 +19,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from byok.contracts import environment_workflow_id
 from byok.domain.phases import Phase
-from byok.service import polling, reading, status
+from byok.service import environment_reader, pollers, status
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
@@ -246,7 +246,7 @@ async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds:
 async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     builds: Builds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "NO_WORKER_PATIENCE", timedelta(0))
+    monkeypatch.setattr(environment_reader, "NO_WORKER_PATIENCE", timedelta(0))
     monkeypatch.setattr(status, "WORKER_PATIENCE", timedelta(milliseconds=10))
     one = await builds.start("1", current=False)
 
@@ -265,6 +265,6 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     assert await asyncio.to_thread(begun.wait, 20)
     await builds.start("2")
     await builds.end("1")
-    monkeypatch.setattr(polling, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
+    monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
     with pytest.raises(NoWorkerError, match=r"began on build 1 .*environment/versions-waits --versioning-override"):
         await builds.ready("versions-waits")

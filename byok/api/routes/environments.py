@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field, StrictBool
 
-from byok.api.answers import Accepted, EnvironmentPage
+from byok.api.responses import Accepted, EnvironmentPage
 from byok.api.dependencies import (
     DeletableId,
     ReadableId,

@@ -16,9 +16,9 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from byok.api.access import Caller
-from byok.api.answers import StreamProblem
+from byok.api.responses import StreamProblem
 from byok.api.dependencies import Broadcaster, ReadableId, ReadCaller, Service
-from byok.api.following import StatusBroadcaster
+from byok.api.status_broadcaster import StatusBroadcaster
 from byok.api.problems import NoMoreEvents, openapi_responses
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from byok.api.answers import Health
+from byok.api.responses import Health
 from byok.api.dependencies import Service
 from byok.api.problems import openapi_responses
 from byok.service.errors import NoWorkerError

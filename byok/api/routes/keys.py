@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from byok.api.answers import PolicyAnswer
+from byok.api.responses import PolicyAnswer
 from byok.api.dependencies import ReadCaller, Service, State, WriteCaller
 from byok.api.problems import invalid, openapi_responses
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, KeyPurpose, parse_key_arn

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from byok.api.answers import OnboardingValues
+from byok.api.responses import OnboardingValues
 from byok.api.dependencies import ReadCaller, Region, State
 from byok.api.problems import ProblemError, openapi_responses
 from byok.domain.arns import KeyPurpose

@@ -95,7 +95,7 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
 
 
 async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:
-    from byok.cli.following import exit_code, follow
+    from byok.cli.follow import exit_code, follow
     from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 

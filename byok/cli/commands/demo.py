@@ -40,10 +40,10 @@ def demo() -> None:
 
 async def _demo(folder: Path) -> int:
     from byok.cli import views
-    from byok.cli.following import follow
+    from byok.cli.follow import follow
     from byok.local.demo import demonstrate
     from byok.local.ports import Ports
-    from byok.local.running import run_on
+    from byok.local.runner import run_on
     from byok.local.stack import DevStack
 
     out = console()

@@ -68,7 +68,7 @@ def diagnose(
 
 def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
     from byok.domain.onboarding.payload import PayloadError, with_payload_expanded
-    from byok.onboarding.collection import collection_script
+    from byok.onboarding.collection_script import collection_script
     from byok.settings import Settings
 
     if region is None:

@@ -112,7 +112,7 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
 
 
 async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool) -> int:
-    from byok.cli.following import exit_code
+    from byok.cli.follow import exit_code
     from byok.service.connection import connect_service
 
     service = await connect_service()
@@ -136,7 +136,7 @@ async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
 async def _delete(
     name: str, keys: dict[str, str], region: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
 ) -> int:
-    from byok.cli.following import exit_code
+    from byok.cli.follow import exit_code
     from byok.service.connection import connect_service
 
     service = await connect_service()
@@ -147,7 +147,7 @@ async def _delete(
 
 
 async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
-    from byok.cli.following import follow
+    from byok.cli.follow import follow
     from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 

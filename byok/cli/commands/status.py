@@ -41,7 +41,7 @@ def list_environments(
 
 async def _status(name: str, *, wait: bool, as_json: bool) -> int:
     from byok.cli import views
-    from byok.cli.following import exit_code, follow
+    from byok.cli.follow import exit_code, follow
     from byok.cli.requests import as_dict
     from byok.service.connection import connect_service
 

@@ -121,7 +121,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
 
 def _report_once() -> "Callable[[PendingStep], None]":
     """Tells what is being waited for: what AWS said, once, and not the count of every try."""
-    from byok.service.waiting import describe_pending
+    from byok.service.pending import describe_pending
 
     told: set[str] = set()
 

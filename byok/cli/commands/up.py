@@ -69,7 +69,7 @@ def up(
 
 
 async def _up(make_stack: "Callable[[], DevStack]", env_file: Path) -> int:
-    from byok.local.running import run_on
+    from byok.local.runner import run_on
 
     await run_on(make_stack(), lambda stack: _stay(stack, env_file))
     say("Ended. The data stays.")

@@ -1,6 +1,6 @@
 """What the owner's script collects of the two keys, and how it is read.
 
-The script prints one JSON object of the AWS CLI's own answers (`byok.onboarding.collection`). What comes back has often
+The script prints one JSON object of the AWS CLI's own answers (`byok.onboarding.collection_script`). What comes back has often
 been copied from a terminal: with the prompt around it, with lines that the terminal has broken, or without its end. It
 is read all the same where nothing is lost, and told in words where something is.
 """

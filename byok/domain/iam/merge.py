@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose, account_of
-from byok.domain.iam.check.control import is_manageable
+from byok.domain.iam.check.policy_lockout import is_manageable
 from byok.domain.iam.check.document import LARGEST, policy_text, read_document
 from byok.domain.iam.evaluator import statements_of
 from byok.domain.iam.statements import Grantee, Statement, key_statements

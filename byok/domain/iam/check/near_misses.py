@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.bearing import explain_doubt, is_resource_unknown, is_unknowable
+from byok.domain.iam.check.statement_matching import explain_doubt, is_resource_unknown, is_unknowable
 from byok.domain.iam.check.calls import PlatformCall, PlatformSide
 from byok.domain.iam.conditions import Tested
 from byok.domain.iam.evaluator import Addressed, Examination, Policy, examine

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.bearing import StatementMatch, match_statements
+from byok.domain.iam.check.statement_matching import StatementMatch, match_statements
 from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformSide
 from byok.domain.iam.check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
 from byok.domain.iam.check.near_misses import Cause, Misfit, find_near_miss, own_sids, sid_for

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from bench.asking import REGION
+from bench.request_generator import REGION
 from bench.machine import ROOT, Usage, blueprint_file, on_one_core, run
 from bench.runs import Run
 from byok.local.environment import children_environment

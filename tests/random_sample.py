@@ -1,4 +1,4 @@
-"""Draws names for a reading: `python -m tests.readings [COUNT]`.
+"""Draws names for a reading: `python -m tests.random_sample [COUNT]`.
 
 A reader who has not seen the code says what each name stands for, and looks only then. The seed is the id of the commit
 that is checked out: nobody can draw until the names look good, and everybody who reads that commit gets the same ones.

@@ -8,7 +8,7 @@ from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from byok.service.waiting import describe_pending
+from byok.service.pending import describe_pending
 
 
 async def follow(

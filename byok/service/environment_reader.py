@@ -16,7 +16,7 @@ from byok import contracts
 from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import failure_of, task_failure_of
-from byok.service.polling import PollingWorker, polling_workers
+from byok.service.pollers import PollingWorker, polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, PendingStep
 from byok.service.temporal_errors import no_namespace, translate_temporal_errors
 from byok.service.tenant_names import batched, tenant_runs, with_key_names

@@ -1,4 +1,4 @@
-"""`python -m bench.pictures RESULTS FOLDER`: draws two pictures of a run, with a matplotlib that nothing else has.
+"""`python -m bench.charts RESULTS FOLDER`: draws two pictures of a run, with a matplotlib that nothing else has.
 
 It reads the raw figures as they are in the file, and imports nothing of ours: `.tools/bench` has neither Temporal nor
 boto3.

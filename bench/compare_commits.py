@@ -1,7 +1,7 @@
-"""`python -m bench.waits BASE`: how long people wait, from clone to READY and for the tests, over another commit.
+"""`python -m bench.compare_commits BASE`: how long people wait, from clone to READY and for the tests, over another commit.
 
 Both commits are cloned and measured in turn, part by part, in each round. Every figure is kept as it comes
-(`.bench/waits.json`): a part that is measured later joins those of the same two commits.
+(`.bench/compare.json`): a part that is measured later joins those of the same two commits.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from bench.report import put_between
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
-RESULTS: Final = ROOT / ".bench" / "waits.json"
-BEGIN: Final = "<!-- waits: begin -->"
-END: Final = "<!-- waits: end -->"
+RESULTS: Final = ROOT / ".bench" / "compare.json"
+BEGIN: Final = "<!-- compare: begin -->"
+END: Final = "<!-- compare: end -->"
 HELP_TURNS: Final = 11
 NOT_OF_THE_LOCK: Final = {"byok", "byok-environments", "pip", "setuptools"}
 """What a virtual environment holds besides: the project itself, and what `venv` puts there or not."""
@@ -121,7 +121,7 @@ def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str])
     """Every part of every commit, round by round."""
     for number in rounds:
         for commit in commits if number % 2 else reversed(commits):
-            folder = Path(tempfile.mkdtemp(prefix="byok-waits-"))
+            folder = Path(tempfile.mkdtemp(prefix="byok-compare-"))
             try:
                 for part, seconds, cpu in _measure_parts(commit, folder, parts):
                     now = f"{datetime.now(UTC):%Y-%m-%d}"
@@ -212,7 +212,7 @@ def main() -> int:
         0; whether the marks are reached is said in the table, and is no failure.
     """
     names = {"setup": SETUP, "demo": DEMO, "help": HELP, "ci": CI}
-    parser = argparse.ArgumentParser(prog="python -m bench.waits", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.compare_commits", description=__doc__)
     parser.add_argument("base", help="the commit to compare with")
     parser.add_argument("--now", default="HEAD", help="the commit that is measured (default: HEAD)")
     parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 3], help="the numbers of the rounds")

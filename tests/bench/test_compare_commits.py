@@ -1,6 +1,6 @@
 """The table of what people wait for: ratios of medians, only rounds that both commits have, and every mark judged."""
 
-from bench.waits import CI, DEMO, HELP, Figure, markdown
+from bench.compare_commits import CI, DEMO, HELP, Figure, markdown
 
 NOW, BASE = "a" * 40, "b" * 40
 

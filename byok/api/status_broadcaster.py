@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from byok.api.access import Caller
 from byok.service.errors import ServiceError
-from byok.service.reading import POLL
+from byok.service.environment_reader import POLL
 from byok.service.status import EnvironmentStatus
 
 
