@@ -45,7 +45,7 @@ STICKY_TIMEOUT = timedelta(seconds=2)
 GRACEFUL_SHUTDOWN = timedelta(seconds=30)
 
 
-def platform_role(settings: Settings, clients: AwsClients) -> str:
+def resolve_platform_role(settings: Settings, clients: AwsClients) -> str:
     """The role that the customers' key policies name: as set, or else the one this worker's credentials belong to.
 
     Raises:
@@ -63,14 +63,14 @@ def platform_role(settings: Settings, clients: AwsClients) -> str:
     return role
 
 
-def activities(settings: Settings) -> list[Callable[..., Any]]:
+def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     """Every activity, with its clients and settings."""
     clients = AwsClients.from_settings(
         connect_timeout=timedelta(seconds=settings.aws_connect_timeout_seconds),
         read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
         connections=settings.activity_threads,
     )
-    platform = Platform(platform_role(settings, clients), settings.vendor, load_blueprint(settings.blueprint))
+    platform = Platform(resolve_platform_role(settings, clients), settings.vendor, load_blueprint(settings.blueprint))
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
@@ -98,7 +98,7 @@ def activities(settings: Settings) -> list[Callable[..., Any]]:
     ]
 
 
-def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+def worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
     """Which version this worker is; None where it is not versioned, and takes whatever comes.
 
     A versioned worker takes new workflows only once its build is the current one, and those that began on it until they
@@ -121,7 +121,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         client,
         task_queue=TASK_QUEUE,
         workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
-        activities=activities(settings),
+        activities=build_activities(settings),
         # The sandbox finds workflow code that is not deterministic. It is on in the tests, where that is found; here it
         # would be a third of the work (decision 0024).
         workflow_runner=UnsandboxedWorkflowRunner(),
@@ -129,7 +129,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
-        deployment_config=deployment(settings),
+        deployment_config=worker_deployment_config(settings),
         # Without it the SDK sends a beat only when four fifths of the timeout are over: too late, where one gets lost.
         max_heartbeat_throttle_interval=INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,

@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 _SERVICE: Final = "byok-service"
 
 
-def name_service(client: "BaseClient") -> None:
+def record_service_on_errors(client: "BaseClient") -> None:
     """Add the service's name to every answer that this client gets: botocore's errors do not carry it.
 
     An answer without it went to one of botocore's own clients, which fetch the worker's credentials, from STS among

@@ -31,7 +31,7 @@ def bucket_arn(name: str, region: str) -> str:
     return f"arn:{partition_of(region)}:s3:::{name}"
 
 
-def make_bucket(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
+def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
     """Make a bucket with its tags; one that the platform has already is fine.
 
     The tags come with the bucket, so that there is no moment in which it is nobody's. S3 refuses the name of
@@ -63,7 +63,7 @@ def tags_of(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
 
 
 @dataclass(frozen=True)
-class Setting:
+class BucketSetting:
     """One setting of a bucket: how it is read, what it has to be, how it is written."""
 
     read: Callable[["S3Client", str], object]
@@ -79,7 +79,7 @@ class Setting:
         self.write(s3, bucket)
 
 
-def settings(name: str, environment: Environment) -> tuple[Setting, ...]:
+def required_settings(name: str, environment: Environment) -> tuple[BucketSetting, ...]:
     """Every setting of a bucket of an environment, in the order in which they are made.
 
     The doors are shut before anything is inside.
@@ -95,29 +95,29 @@ def settings(name: str, environment: Environment) -> tuple[Setting, ...]:
     }
     policy = bucket_policy(bucket_arn(name, environment.region), key)
     return (
-        Setting(
+        BucketSetting(
             lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
             PUBLIC_ACCESS_BLOCK,
             lambda s3, bucket: s3.put_public_access_block(
                 Bucket=bucket, PublicAccessBlockConfiguration=PUBLIC_ACCESS_BLOCK
             ),
         ),
-        Setting(
+        BucketSetting(
             lambda s3, bucket: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"],
             OWNER_ENFORCED,
             lambda s3, bucket: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=OWNER_ENFORCED),
         ),
-        Setting(
+        BucketSetting(
             default_encryption,
             ("aws:kms", key, True),
             lambda s3, bucket: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encryption),
         ),
-        Setting(
+        BucketSetting(
             lambda s3, bucket: s3.get_bucket_versioning(Bucket=bucket).get("Status"),
             "Enabled",
             lambda s3, bucket: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
         ),
-        Setting(
+        BucketSetting(
             lambda s3, bucket: json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]),
             policy,
             lambda s3, bucket: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import boto3
 from botocore.config import Config
 
-from activities.aws_errors import name_service
+from activities.aws_errors import record_service_on_errors
 from byok import __version__
 from byok.domain.models import TenantRole
 
@@ -109,5 +109,5 @@ class AwsClients:
             config=self.config,
             **credentials,
         )
-        name_service(made)
+        record_service_on_errors(made)
         return made

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -19,6 +19,7 @@ from activities.rds_resources import (
     cluster_settings,
     evidence,
     expected_evidence,
+    final_snapshot_options,
     find_cluster,
     find_instance,
     find_snapshot,
@@ -75,7 +76,7 @@ class DatabaseActivities:
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
         with step.translate_aws_errors():
-            claims.take()
+            claims.acquire()
             found = find_cluster(rds, task.cluster.identifier)
         if found is not None and found.get("Status") == DELETING and is_tagged(found, task.environment):
             raise self._still_deleting_error(step, task.cluster.identifier)
@@ -135,7 +136,9 @@ class DatabaseActivities:
             writer = find_instance(rds, task.cluster.writer_identifier)
         if cluster is None or writer is None:
             missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
-            raise step.refuse("byok.VerificationFailed", f"{missing} does not exist any more.", Remedy.UNPROVED)
+            raise step.non_retryable_error(
+                "byok.VerificationFailed", f"{missing} does not exist any more.", Remedy.UNPROVED
+            )
         # Available counts when it is seen twice: what was waited for may have been the answer of a reader behind.
         self._require_available(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
         instance = writer.get("DBInstanceStatus", "")
@@ -225,7 +228,9 @@ class DatabaseActivities:
                 made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
             return writer_resource(made, created=True)
         if not is_tagged(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
-            raise step.refuse("byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN)
+            raise step.non_retryable_error(
+                "byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN
+            )
         return writer_resource(found)
 
     def _delete_writer(
@@ -257,7 +262,7 @@ class DatabaseActivities:
                 _require_snapshot_possible(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-                rds.delete_db_cluster(DBClusterIdentifier=name, **_final_snapshot_options(task.final_snapshot))
+                rds.delete_db_cluster(DBClusterIdentifier=name, **final_snapshot_options(task.final_snapshot))
         raise self._not_ready_error(step, f"{name} is being deleted.")
 
     async def _find_available_cluster(self, step: ActivityContext, task: DatabaseTask) -> "DBClusterTypeDef":
@@ -297,13 +302,13 @@ class DatabaseActivities:
         return self._not_ready_error(step, f"{name} is still being deleted; it is made anew after that.")
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
-        return step.wait("rds.NotReady", message, self.poll)
+        return step.retry_later_error("rds.NotReady", message, self.poll)
 
     def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
         # A reader behind may not know yet what was made a moment ago.
         if activity.info().attempt <= _READERS_BEHIND:
-            return step.wait("rds.NotReady", f"{name} cannot be seen yet.", _SOON)
-        return step.refuse("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
+            return step.retry_later_error("rds.NotReady", f"{name} cannot be seen yet.", _SOON)
+        return step.non_retryable_error("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
 
 
 def _require_pending(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
@@ -312,20 +317,16 @@ def _require_pending(step: ActivityContext, name: str, status: str, pending: fro
         return
     if status in KEY_LOST:
         message = f"{name} is {status}: the cluster cannot use its key any more."
-        raise step.refuse(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
-    raise step.refuse(f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR)
+        raise step.non_retryable_error(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
+    raise step.non_retryable_error(
+        f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR
+    )
 
 
 def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
     if final_snapshot is not None and found.get("Status", "") in KEY_LOST:
         message = f"{found['DBClusterIdentifier']} is {found['Status']}: no final snapshot can be taken of it."
-        raise step.refuse(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
-
-
-def _final_snapshot_options(final_snapshot: str | None) -> dict[str, Any]:
-    if final_snapshot is None:
-        return {"SkipFinalSnapshot": True}
-    return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
+        raise step.non_retryable_error(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
@@ -336,9 +337,11 @@ def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task:
     """
     name, environment = task.cluster.identifier, task.environment
     if not is_tagged(found, environment):
-        raise step.refuse("byok.NameTaken", f"The cluster {name} is not this environment's.", Remedy.NAME_TAKEN)
+        raise step.non_retryable_error(
+            "byok.NameTaken", f"The cluster {name} is not this environment's.", Remedy.NAME_TAKEN
+        )
     on = (found.get("StorageEncrypted"), found.get("StorageEncryptionType"), found.get("KmsKeyId"))
     if on != (True, "sse-kms", environment.rds_key_arn):
         message = f"The cluster {name} is encrypted with {found.get('KmsKeyId') or 'no key of the customer'}."
-        raise step.refuse("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
+        raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     return found

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, FilterTypeDef
 
-CALLS: Final = 50
-PERIOD: Final = timedelta(seconds=30)
+MAX_CALLS_PER_PERIOD: Final = 50
+RATE_LIMIT_PERIOD: Final = timedelta(seconds=30)
 """A worker makes at most `CALLS` calls of one operation in one Region at once, and as many in each `PERIOD`."""
 
 _MAX_RECORDS: Final = 100
@@ -37,7 +37,7 @@ _NewLimiter = Callable[[], AbstractAsyncContextManager[None]]
 
 def new_limiter() -> AsyncLimiter:
     """The token bucket of one operation in one Region."""
-    return AsyncLimiter(CALLS, PERIOD.total_seconds())
+    return AsyncLimiter(MAX_CALLS_PER_PERIOD, RATE_LIMIT_PERIOD.total_seconds())
 
 
 @dataclass

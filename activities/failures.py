@@ -64,7 +64,7 @@ class ActivityContext:
     request_kind: RequestKind = RequestKind.ENVIRONMENT
 
     @property
-    def subject(self) -> RemedyContext:
+    def remedy_context(self) -> RemedyContext:
         """Whom and what an advice about this step's key is for."""
         return RemedyContext(
             self.environment.region,
@@ -96,11 +96,13 @@ class ActivityContext:
             code = f"aws.{type(error).__name__}"
             raise _failure(self.problem(code, str(error), Remedy.PLATFORM_OPERATOR)) from error
 
-    def refuse(self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False) -> ApplicationError:
+    def non_retryable_error(
+        self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False
+    ) -> ApplicationError:
         """A stop that is ours to declare: a conflict, a lost key, a proof that fails."""
         return _failure(self.problem(code, message, remedy, customer_key=customer_key))
 
-    def wait(self, code: str, message: str, delay: timedelta) -> ApplicationError:
+    def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
         """Not there yet: the same again after a delay, without a failure being counted."""
         why = self.problem(code, message, Remedy.WAIT)
         return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
@@ -123,7 +125,7 @@ class ActivityContext:
             if reported[field] != value
         ]
         if wrong:
-            raise self.refuse("byok.VerificationFailed", f"{name}: {'; '.join(wrong)}.", Remedy.UNPROVED)
+            raise self.non_retryable_error("byok.VerificationFailed", f"{name}: {'; '.join(wrong)}.", Remedy.UNPROVED)
 
     def problem(
         self,
@@ -140,7 +142,7 @@ class ActivityContext:
             code,
             message,
             remedy,
-            self.subject if customer_key else replace(self.subject, key=None, key_arn=None),
+            self.remedy_context if customer_key else replace(self.remedy_context, key=None, key_arn=None),
             phase=self.phase,
             at=datetime.now(UTC),
             operation=operation,

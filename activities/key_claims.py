@@ -30,7 +30,7 @@ class KeyClaims:
     s3: "S3Client"
     step: ActivityContext
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Claim both keys for the environment; what it holds already it keeps.
 
         Raises:
@@ -44,7 +44,7 @@ class KeyClaims:
                 message = (
                     f"{arn} is the {which.key_name} of {_describe_owner(owner, self._environment.environment_id)}."
                 )
-                raise step.refuse("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
+                raise step.non_retryable_error("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release(self) -> None:
         """Give both keys back; only those that are this environment's."""

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from temporalio import activity
 
 from activities.aws_errors import outcome_of
-from activities.bucket_settings import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, make_bucket
+from activities.bucket_settings import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, create_bucket_if_absent
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
@@ -61,7 +61,7 @@ class KeyActivities:
                 s3.delete_object(Bucket=bucket, Key=key)
         if not intact or used != environment.s3_key_arn:
             message = f"The probe was written with {environment.s3_key_arn}, and S3 reports {used} and other content."
-            raise step.refuse("byok.ProbeMismatch", message, Remedy.UNPROVED)
+            raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return KeyProbeResult(key=KeyPurpose.S3, key_arn=environment.s3_key_arn, at=datetime.now(UTC))
 
 
@@ -91,7 +91,7 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
                 raise
         # The next attempt finishes what this one may not: a bucket that is there does not tell that it is protected.
         save_for_retry(_UNFINISHED, environment.probe_bucket)
-    make_bucket(s3, environment.probe_bucket, environment.region, {})
+    create_bucket_if_absent(s3, environment.probe_bucket, environment.region, {})
     _protect(s3, environment.probe_bucket, environment.region)
     return put()
 

@@ -7,7 +7,7 @@ from byok.domain.models import Environment
 from byok.domain.phases import Phase
 
 
-def is_ours(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:
+def has_environment_tag(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:
     """Whether the environment's tag is among these, which are as S3 and RDS both give them."""
     return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
 
@@ -23,7 +23,7 @@ def reason_to_keep(tags: Iterable[Mapping[str, Any]], environment: Environment, 
         phase: Of a rollback or a deletion.
     """
     tags = list(tags)
-    if not is_ours(tags, environment):
+    if not has_environment_tag(tags, environment):
         return "it does not bear this environment's tag"
     if phase is Phase.ROLLING_BACK and {"Key": environment.run_tag, "Value": environment.run_id} not in tags:
         return "an earlier run of this environment made it, and it may be in use; `byok delete` removes it"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from activities.aws_errors import none_if_absent
-from activities.ownership import is_ours
+from activities.ownership import has_environment_tag
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.models import (
     ClusterResource,
@@ -48,7 +48,7 @@ def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
 
 def is_tagged(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
     """Whether it bears the environment's tag."""
-    return is_ours(found.get("TagList", []), environment)
+    return has_environment_tag(found.get("TagList", []), environment)
 
 
 def cluster_settings(task: DatabaseTask) -> dict[str, Any]:
@@ -111,6 +111,13 @@ def writer_settings(task: DatabaseTask) -> dict[str, Any]:
 
 def _tags(environment: Environment) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in environment.tags.items()]
+
+
+def final_snapshot_options(final_snapshot: str | None) -> dict[str, Any]:
+    """The parameters of DeleteDBCluster that take a final snapshot, or skip it."""
+    if final_snapshot is None:
+        return {"SkipFinalSnapshot": True}
+    return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
 
 
 def cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:

@@ -15,15 +15,15 @@ from activities.aws_errors import none_if_absent
 from activities.bucket_settings import (
     bucket_arn,
     bucket_exists,
+    create_bucket_if_absent,
     default_encryption,
-    make_bucket,
-    settings,
+    required_settings,
     tags_of,
 )
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, with_partial_result
 from activities.key_claims import KeyClaims
-from activities.ownership import is_ours, reason_to_keep
+from activities.ownership import has_environment_tag, reason_to_keep
 from byok.domain.arns import KeyPurpose, is_key_arn
 from byok.domain.blueprint import InitialObject
 from byok.domain.models import (
@@ -73,13 +73,13 @@ class StorageActivities:
         with step.translate_aws_errors():
             made = not bucket_exists(s3, task.bucket.name)
             if made:
-                make_bucket(s3, task.bucket.name, task.environment.region, task.environment.tags)
+                create_bucket_if_absent(s3, task.bucket.name, task.environment.region, task.environment.tags)
             else:
                 _require_own(s3, step, task)
         written: list[str] = []
         try:
             with step.translate_aws_errors():
-                for setting in settings(task.bucket.name, task.environment):
+                for setting in required_settings(task.bucket.name, task.environment):
                     if made or not setting.is_set(s3, task.bucket.name):
                         setting.put(s3, task.bucket.name)
                 for item in task.bucket.objects:
@@ -139,7 +139,9 @@ class StorageActivities:
         with step.translate_aws_errors():
             pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix)
             names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
-            return OwnedResources(buckets=tuple(name for name in names if is_ours(tags_of(s3, name), environment)))
+            return OwnedResources(
+                buckets=tuple(name for name in names if has_environment_tag(tags_of(s3, name), environment))
+            )
 
     def _step(self, environment: Environment, phase: Phase) -> ActivityContext:
         return ActivityContext(
@@ -174,7 +176,9 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
         written += ((marker["Key"], marker["VersionId"]) for marker in page.get("DeleteMarkers", []))
         for item in page.get("Versions", []):
             key, version = item["Key"], item["VersionId"]
-            if is_ours(s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], task.environment):
+            if has_environment_tag(
+                s3.get_object_tagging(Bucket=name, Key=key, VersionId=version)["TagSet"], task.environment
+            ):
                 written.append((key, version))
             else:
                 foreign[key] = None
@@ -186,14 +190,16 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
 def _require_own(s3: "S3Client", step: ActivityContext, task: StorageTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
-    if not is_ours(tags_of(s3, name), task.environment):
-        raise step.refuse("byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN)
+    if not has_environment_tag(tags_of(s3, name), task.environment):
+        raise step.non_retryable_error(
+            "byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN
+        )
     algorithm, current, _ = default_encryption(s3, name)
     if current in {None, key}:
         return
     if _versions(s3, name):
         message = f"The bucket {name} holds objects encrypted with {current}."
-        raise step.refuse("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
+        raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
         # It was asked for with another key before: that one is free again.
         KeyClaims(s3, step).release_key(current)

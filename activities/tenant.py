@@ -16,7 +16,7 @@ from activities.aws_errors import outcome_of
 from activities.bucket_settings import default_encryption, tags_of
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
-from activities.ownership import is_ours
+from activities.ownership import has_environment_tag
 from activities.rds_resources import find_cluster, is_tagged
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment, EnvironmentCheck, KeyLabels, KeyTenant, Problem, TenantTask
@@ -24,7 +24,7 @@ from byok.domain.phases import AliasState, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
 from byok.domain.problems.aws_errors import Outcome
 from byok.domain.problems.remediation import Remedy, alias_remediation
-from byok.domain.tenant import TagDifference, alias_outcome, names_another_tenant
+from byok.domain.tenant import TagDifference, decide_alias_state, names_another_tenant
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -65,7 +65,7 @@ class TenantActivities:
         with step.translate_aws_errors():
             s3 = self.clients.s3(environment.region)
             buckets = plan_buckets(environment.environment_id, environment.region, self.platform)
-            names = [one.name for one in buckets if is_ours(tags_of(s3, one.name), environment)]
+            names = [one.name for one in buckets if has_environment_tag(tags_of(s3, one.name), environment)]
             if not names:
                 return _missing_findings(
                     step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}"
@@ -129,7 +129,7 @@ def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tup
 def _alias_remediation(step: ActivityContext, marks: KeyLabels, points_at: str) -> str:
     ask_again = f"byok tenant {step.environment.environment_id} {shlex.quote(marks.tenant)}"
     within_reach = points_at in _key_ids(step.environment)
-    return alias_remediation(step.subject, marks.alias, points_at, ask_again, within_reach=within_reach)
+    return alias_remediation(step.remedy_context, marks.alias, points_at, ask_again, within_reach=within_reach)
 
 
 def _key_ids(environment: Environment) -> set[str]:
@@ -157,9 +157,11 @@ def _reconcile_alias(
         return AliasState.CREATED, None
     points_at = _alias_target(kms, marks.alias)
     if points_at is None:
-        raise step.wait("kms.AliasInMotion", f"{marks.alias} exists, and no key is told for it yet.", _LOOK_AGAIN)
+        raise step.retry_later_error(
+            "kms.AliasInMotion", f"{marks.alias} exists, and no key is told for it yet.", _LOOK_AGAIN
+        )
     # In place: an earlier attempt whose answer was lost has made it, and the key's own list did not show it yet.
-    state = alias_outcome(points_at, key_id, _key_ids(task.environment), repoint=task.repoint)
+    state = decide_alias_state(points_at, key_id, _key_ids(task.environment), repoint=task.repoint)
     if state is AliasState.REPOINTED:
         kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
     return state, None if state is AliasState.IN_PLACE else points_at

@@ -15,7 +15,7 @@ from typing import Final
 from bench.machine import ROOT
 from bench.measures import costs, interruptions, one_environment, throughput, waiting
 from bench.report import markdown, write
-from bench.results import Place, Results
+from bench.results import MachineInfo, Results
 
 PARTS: Final = ("one", "many", "waiting", "interruptions", "costs")
 RAW: Final = ROOT / ".bench" / "results.json"
@@ -24,7 +24,7 @@ DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
 
 async def measure(parts: list[str], *, quick: bool) -> Results:
     """All parts that are asked for, one after the other."""
-    results = Results(place=Place.here())
+    results = Results(place=MachineInfo.here())
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         path = Path(folder)
         for part in parts:

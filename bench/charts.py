@@ -28,7 +28,7 @@ _COLOURS = {
 }
 
 
-def latency(results: dict[str, Any], file: Path) -> None:
+def draw_latency(results: dict[str, Any], file: Path) -> None:
     """How long one environment takes: warm, cold, and at the floor; and what interrupts it."""
     one, interruptions = results["one"], results["interruptions"]
     bars = {
@@ -52,7 +52,7 @@ def latency(results: dict[str, Any], file: Path) -> None:
     figure.savefig(file, metadata={"Date": None})
 
 
-def scale(results: dict[str, Any], file: Path) -> None:
+def draw_throughput(results: dict[str, Any], file: Path) -> None:
     """Throughput by how many at a time, and what waiting takes."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for kind, colour in _COLOURS.items():
@@ -94,8 +94,8 @@ def main() -> None:
     mpl.rcParams["svg.hashsalt"] = "byok"  # the same figures give the same file
     mpl.rcParams["svg.fonttype"] = "none"  # words stay words
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-    latency(results, folder / "benchmarks-latency.svg")
-    scale(results, folder / "benchmarks-scale.svg")
+    draw_latency(results, folder / "benchmarks-latency.svg")
+    draw_throughput(results, folder / "benchmarks-scale.svg")
 
 
 if __name__ == "__main__":

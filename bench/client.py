@@ -6,14 +6,14 @@ import os
 import sys
 import time
 
-from bench.request_generator import Asking
+from bench.request_generator import RequestGenerator
 from bench.runs import Clock
 from byok.service.connection import connect_service
 
 
 async def main() -> None:
     """Make one to warm up, then all."""
-    asking, chosen = Asking.from_arguments(argparse.ArgumentParser(description=__doc__))
+    asking, chosen = RequestGenerator.from_arguments(argparse.ArgumentParser(description=__doc__))
     service = await connect_service()
 
     async def make() -> tuple[str, float]:

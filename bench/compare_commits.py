@@ -1,4 +1,4 @@
-"""`python -m bench.compare_commits BASE`: how long people wait, from clone to READY and for the tests, over another commit.
+"""`python -m bench.compare_commits BASE`: how long people wait from clone to READY and for the tests, over BASE.
 
 Both commits are cloned and measured in turn, part by part, in each round. Every figure is kept as it comes
 (`.bench/compare.json`): a part that is measured later joins those of the same two commits.

@@ -20,9 +20,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from activities.bucket_settings import settings
+from activities.bucket_settings import required_settings
 from activities.rds_resources import cluster_settings, writer_settings
-from bench.request_generator import Asking
+from bench.request_generator import RequestGenerator
 from bench.runs import Clock
 from byok.blueprints import load_blueprint
 from byok.domain.arns import parse_key_arn
@@ -100,7 +100,7 @@ class Floor:
         tags: Any = [{"Key": key, "Value": value} for key, value in plan.environment.tags.items()]
         place: Any = {"LocationConstraint": plan.environment.region, "Tags": tags}
         self.s3.create_bucket(Bucket=bucket.name, CreateBucketConfiguration=place)
-        for setting in settings(bucket.name, plan.environment):
+        for setting in required_settings(bucket.name, plan.environment):
             setting.put(self.s3, bucket.name)
         for item in bucket.objects:
             self.s3.put_object(Bucket=bucket.name, Key=item.key, Body=item.content.encode())
@@ -137,7 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--branches", action="store_true")
     parser.add_argument("--cold", action="store_true", help="do not warm up")
-    asking, chosen = Asking.from_arguments(parser)
+    asking, chosen = RequestGenerator.from_arguments(parser)
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=2 * chosen.concurrency)
     configured = Settings()
     blueprint: Path | None = configured.blueprint

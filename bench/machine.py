@@ -26,7 +26,7 @@ from byok.service.environments import EnvironmentService
 from byok.temporal import plugin
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-OURS: Final = (str(ROOT / "worker.py"),)
+WORKER_COMMAND: Final = (str(ROOT / "worker.py"),)
 PLAIN: Final = ("-m", "bench.plain")
 
 _START_SECONDS: Final = 60.0
@@ -94,7 +94,7 @@ class Machine:
         return child
 
     async def start_worker(
-        self, command: Sequence[str] = OURS, name: str = "worker", *, one_core: bool = True
+        self, command: Sequence[str] = WORKER_COMMAND, name: str = "worker", *, one_core: bool = True
     ) -> Child:
         """Start a worker, on one core or on any, and wait until the server lists it."""
         with on_one_core() if one_core else contextlib.nullcontext():
@@ -104,7 +104,7 @@ class Machine:
         async def polls() -> bool:
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
 
-        await worker.answers(polls, 90)
+        await worker.wait_until_ready(polls, 90)
         return worker
 
     async def run(self, *command: str, one_core: bool = False) -> Run:
@@ -196,8 +196,8 @@ async def machine(
         async def temporal_answers() -> bool:
             return await (await found.service()).client.service_client.check_health()
 
-        await aws.answers(aws_answers, _START_SECONDS)
-        await temporal.answers(temporal_answers, _START_SECONDS)
+        await aws.wait_until_ready(aws_answers, _START_SECONDS)
+        await temporal.wait_until_ready(temporal_answers, _START_SECONDS)
         yield found
     finally:
         await found.stop()

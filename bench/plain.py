@@ -28,8 +28,8 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     import boto3
 
-    from bench.request_generator import PLATFORM_ROLE, Asking
     from bench.floor import Floor
+    from bench.request_generator import PLATFORM_ROLE, RequestGenerator
     from bench.runs import Clock
     from byok.blueprints import load_blueprint
     from byok.domain.models import DatabaseTask, EnvironmentPlan
@@ -156,7 +156,7 @@ async def work(*, clients_once: bool) -> None:
         ).run()
 
 
-async def make(asking: Asking, environments: int, concurrency: int) -> None:
+async def make(asking: RequestGenerator, environments: int, concurrency: int) -> None:
     """Make one to warm up, then all."""
     client, turn = await _connect(), asyncio.Semaphore(concurrency)
     platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(Settings().blueprint))
@@ -179,7 +179,7 @@ def main() -> None:
     """Work, or make environments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients-once", action="store_true", help="the worker makes its boto3 clients once for all")
-    asking, chosen = Asking.from_arguments(parser)
+    asking, chosen = RequestGenerator.from_arguments(parser)
     if chosen.environments is None:
         asyncio.run(work(clients_once=chosen.clients_once))
     else:

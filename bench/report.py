@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.figures import Spread, ratios, round_figure
-from bench.targets import marks
 from bench.measures.throughput import KINDS, Throughput
 from bench.results import Results
+from bench.targets import evaluate_targets
 
 BEGIN: Final = "<!-- measured: begin -->"
 END: Final = "<!-- measured: end -->"
@@ -81,7 +81,7 @@ def _interruptions(results: Results) -> Iterator[Sequence[str]]:
 
 
 def _marks(results: Results) -> Iterator[Sequence[str]]:
-    for mark in marks(results):
+    for mark in evaluate_targets(results):
         yield mark.what, mark.limit, mark.shown, "yes" if mark.reached else "**no**"
 
 

@@ -15,7 +15,7 @@ PLATFORM_ROLE: Final = "arn:aws:iam::111122223333:role/saas-platform"
 
 
 @dataclass
-class Asking:
+class RequestGenerator:
     """Makes requests.
 
     Attributes:

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from bench.measures.costs import Cost
 from bench.measures.interruptions import Interruptions
-from bench.measures.throughput import Throughput
 from bench.measures.one_environment import OneEnvironment
+from bench.measures.throughput import Throughput
 from bench.measures.waiting import Waiting
 
 
-class Place(BaseModel):
+class MachineInfo(BaseModel):
     """Where it was measured."""
 
     at: datetime
@@ -44,7 +44,7 @@ class Place(BaseModel):
 class Results(BaseModel):
     """A run; what was left out is None or empty."""
 
-    place: Place
+    place: MachineInfo
     one: OneEnvironment | None = None
     many: list[Throughput] = []
     waiting: list[Waiting] = []

@@ -11,7 +11,7 @@ BEST_PEER = 7.4
 
 
 @dataclass(frozen=True)
-class Mark:
+class Target:
     """One of them.
 
     Attributes:
@@ -29,19 +29,19 @@ class Mark:
     reached: bool
 
 
-def at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Mark:
+def at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Target:
     """A mark that is not to be exceeded."""
     middle = found.median if isinstance(found, Spread) else found
     shown = str(found) if isinstance(found, Spread) else round_figure(found)
-    return Mark(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
+    return Target(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
 
 
-def at_least(what: str, limit: float, found: Spread) -> Mark:
+def at_least(what: str, limit: float, found: Spread) -> Target:
     """A mark that is to be reached."""
-    return Mark(what, f"≥ {limit:g}", found.median, str(found), found.median >= limit)
+    return Target(what, f"≥ {limit:g}", found.median, str(found), found.median >= limit)
 
 
-def marks(results: Results) -> Iterator[Mark]:
+def evaluate_targets(results: Results) -> Iterator[Target]:
     """All that can be said from what was measured."""
     yield from _one_environment(results)
     yield from _many_environments(results)
@@ -53,7 +53,7 @@ def marks(results: Results) -> Iterator[Mark]:
     yield from _costs(results)
 
 
-def _one_environment(results: Results) -> Iterator[Mark]:
+def _one_environment(results: Results) -> Iterator[Target]:
     one = results.one
     if one is None:
         return
@@ -62,7 +62,7 @@ def _one_environment(results: Results) -> Iterator[Mark]:
     yield at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
 
 
-def _many_environments(results: Results) -> Iterator[Mark]:
+def _many_environments(results: Results) -> Iterator[Target]:
     ours, floor, on_one = (results.turns(kind, 50) for kind in ("byok", "floor", "floor, on one core"))
     if not ours or not floor:
         return
@@ -87,7 +87,7 @@ def _many_environments(results: Results) -> Iterator[Mark]:
     )
 
 
-def _waiting(results: Results) -> Iterator[Mark]:
+def _waiting(results: Results) -> Iterator[Target]:
     thousand = next((one for one in results.waiting if one.environments == 1000), None)
     if thousand is None:
         return
@@ -102,7 +102,7 @@ def _waiting(results: Results) -> Iterator[Mark]:
         yield at_most("5,000 waiting: memory above idle, over that of 1,000", 5, growth)
 
 
-def _costs(results: Results) -> Iterator[Mark]:
+def _costs(results: Results) -> Iterator[Target]:
     by_buckets = {cost.buckets: cost for cost in results.costs}
     two = by_buckets.get(2)
     if two is None:

@@ -43,7 +43,7 @@ class Check:
     fix: str | None = None
 
 
-async def examine(settings: Settings) -> list[Check]:
+async def run_checks(settings: Settings) -> list[Check]:
     """Look at everything; what cannot be looked at is not as it has to be."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
     return [Check("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
@@ -100,7 +100,7 @@ async def _workers(service: EnvironmentService) -> Check:
     if not workers:
         return Check("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
     detail = ", ".join(_with_build(worker) for worker in workers)
-    if any(routing.takes(worker.version) for worker in workers):
+    if any(routing.accepts_version(worker.version) for worker in workers):
         return Check("workers", ok=True, detail=detail)
     current = (
         f"build {routing.current.build_id} is the current one" if routing.current else "no build is the current one"

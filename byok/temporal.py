@@ -44,7 +44,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import INVALID_INPUT, SEARCH_ATTRIBUTES
 from byok.domain.models import Problem
-from byok.temporal_read_retry import RetriedReads
+from byok.temporal_read_retry import ReadRetryingServiceClient
 
 DEFAULT_ADDRESS = "localhost:7233"
 
@@ -52,7 +52,7 @@ _SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore"
 """Modules the workflow sandbox takes as they are: our pure ones, and what activity classes import for themselves."""
 
 
-def invalid_input(message: str, *details: Any) -> ApplicationError:
+def invalid_input_error(message: str, *details: Any) -> ApplicationError:
     """The failure of a workflow whose input cannot be used: final, in words for the person who typed it."""
     return ApplicationError(message, *details, type=INVALID_INPUT, non_retryable=True)
 
@@ -87,7 +87,7 @@ class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
         except ValidationError as error:
             if not self._of_workflow:
                 raise
-            raise invalid_input(*_format_validation_error(error)) from None
+            raise invalid_input_error(*_format_validation_error(error)) from None
 
 
 _CONVERTERS: Final = tuple(
@@ -141,14 +141,14 @@ class _GuardedWorkflow(WorkflowInboundInterceptor):
         takes = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
         expected = takes[0].annotation if takes else None
         if len(input.args) != len(takes):
-            raise invalid_input(
+            raise invalid_input_error(
                 f"{input.type.__name__} takes {len(takes)} input, a JSON object with {_fields(expected)}; "
                 f"it was given {len(input.args)}."
             )
         for parameter, value in zip(takes, input.args, strict=True):
             kind = parameter.annotation
             if isinstance(kind, type) and issubclass(kind, BaseModel) and not isinstance(value, kind):
-                raise invalid_input(
+                raise invalid_input_error(
                     f"{input.type.__name__} takes a JSON object with {_fields(kind)}; it was given {_kind_of(value)}."
                 )
         return await super().execute_workflow(input)
@@ -158,7 +158,7 @@ class _Plugin(SimplePlugin):
     async def connect_service_client(
         self, config: ConnectConfig, next: Callable[[ConnectConfig], Awaitable[ServiceClient]]
     ) -> ServiceClient:
-        return RetriedReads(await next(config))
+        return ReadRetryingServiceClient(await next(config))
 
 
 def plugin() -> SimplePlugin:

@@ -26,7 +26,7 @@ TRANSIENT: Final = frozenset(
 )
 """The answers after which the same read may succeed. Source: gRPC's status codes, and the SDK's own list."""
 
-PATIENCE: Final = timedelta(seconds=2)
+MAX_RETRY_DURATION: Final = timedelta(seconds=2)
 """How long a read is retried after its first failure. A long poll may run for longer than this before it fails."""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
@@ -34,7 +34,7 @@ _LONGEST_WAIT: Final = timedelta(milliseconds=400)
 _READS: Final = ("count_", "describe_", "get_", "list_")
 
 
-class RetriedReads(ServiceClient):
+class ReadRetryingServiceClient(ServiceClient):
     """A service client whose reads are retried; every other call is passed on as it is.
 
     Args:
@@ -71,7 +71,7 @@ class RetriedReads(ServiceClient):
             try:
                 return await self._inner._rpc_call(rpc, req, resp_type, retry=False, **options)
             except RPCError as error:
-                deadline = deadline or loop.time() + PATIENCE.total_seconds()
+                deadline = deadline or loop.time() + MAX_RETRY_DURATION.total_seconds()
                 if error.status not in TRANSIENT or loop.time() + wait.total_seconds() > deadline:
                     raise
             await asyncio.sleep(wait.total_seconds())

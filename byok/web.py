@@ -23,7 +23,7 @@ from pydantic_settings import SettingsError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from byok.api.app import access_of, make_app, protect
+from byok.api.app import add_security_middleware, build_authenticator, make_app
 from byok.api.state import ApiState
 from byok.domain import access as organisations
 from byok.log import configure_logging
@@ -87,7 +87,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     configure_logging(settings)
     secret = settings.api.session_secret
     state = ApiState(
-        access_of(settings.api),
+        build_authenticator(settings.api),
         settings.platform_role_arn,
         settings.vendor,
         connect_service,
@@ -121,7 +121,7 @@ def make_server(state: ApiState, settings: ApiSettings) -> ASGIApp:
         ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
         await (wizard if ours else api)(scope, receive, send)
 
-    server = protect(both, settings)
+    server = add_security_middleware(both, settings)
     if settings.is_open:
         # A name of another site that leads here would make its pages ours (DNS rebinding).
         return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)

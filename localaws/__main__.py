@@ -73,7 +73,11 @@ def _run(chosen: argparse.Namespace) -> int:
         raise OSError(f"{chosen.host} port {chosen.port} is taken, or is no address of this machine") from error
     # The port is held before the folder is, so that a second start on a busy port leaves the folder as it was.
     folder = StateFolder(chosen.data) if chosen.data else None
-    kept = folder.begin() if folder else Restored(fresh=True, reason="no folder to keep state in was given (--data)")
+    kept = (
+        folder.lock_and_restore()
+        if folder
+        else Restored(fresh=True, reason="no folder to keep state in was given (--data)")
+    )
     health |= {"fresh": kept.fresh, "reason": kept.reason}
     WORLD.database_seconds = chosen.database_seconds
     host = "127.0.0.1" if chosen.host in _ANY_ADDRESS else chosen.host
@@ -89,9 +93,9 @@ def _run(chosen: argparse.Namespace) -> int:
     server.shutdown()
     server.server_close()
     thread.join()
-    app.hold()
+    app.drain()
     if folder:
-        folder.finish()
+        folder.save()
     return 0
 
 

@@ -137,14 +137,16 @@ def identity_policies(caller: Caller) -> list[Policy]:
     return list(role.policies.values()) if role else []
 
 
-def principal_keys(caller: Caller) -> dict[str, str | list[str]]:
+def principal_condition_keys(caller: Caller) -> dict[str, str | list[str]]:
     """The condition keys that every request carries for its caller (IAM user guide, "Global condition keys")."""
     return {"aws:PrincipalAccount": caller.account, "aws:PrincipalArn": caller.role_arn or caller.arn}
 
 
-def identity_allows(caller: Caller, action: str, resource: str, context: dict[str, Any] | None = None) -> Decision:
+def evaluate_identity_access(
+    caller: Caller, action: str, resource: str, context: dict[str, Any] | None = None
+) -> Decision:
     """What the caller's own policies say."""
-    access = Access(caller, action, resource, principal_keys(caller) | (context or {}))
+    access = Access(caller, action, resource, principal_condition_keys(caller) | (context or {}))
     return evaluate_identity(identity_policies(caller), access)
 
 
@@ -159,7 +161,7 @@ def identity_refusal(caller: Caller, action: str, resource: str, named: str = ""
 
     Sources: IAM user guide, "Access denied error messages"; recorded refusals of KMS and IAM.
     """
-    decision = identity_allows(caller, action, resource)
+    decision = evaluate_identity_access(caller, action, resource)
     if decision.allowed:
         return None
     denied = decision.effect is Effect.EXPLICIT_DENY

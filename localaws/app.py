@@ -18,7 +18,15 @@ from localaws.control import PREFIX, Control
 from localaws.iam import roles as iam
 from localaws.kms import aliases, grants, tags
 from localaws.kms import operations as kms
-from localaws.protocol import SERVICES, new_request_id, operation_of, output, params_of, refusal, scope_of
+from localaws.protocol import (
+    SERVICES,
+    new_request_id,
+    operation_of,
+    params_of,
+    scope_of,
+    serialize_error,
+    serialize_result,
+)
 from localaws.rds import clusters as rds
 from localaws.state import WORLD, World
 
@@ -57,7 +65,7 @@ class LocalAws:
             faults.clear()
             recorder.forget()
 
-    def hold(self) -> None:
+    def drain(self) -> None:
         """Carry out no more calls, before the process ends; none is under way when this returns."""
         self._lock.acquire()
 
@@ -81,15 +89,15 @@ class LocalAws:
         try:
             call = self._decode(environ, body, service, request_id)
         except AwsError as error:
-            return refusal(service, error, request_id, head=head)
+            return serialize_error(service, error, request_id, head=head)
         outcome, lose_answer = "ok", False
         try:
-            with faults.struck(call) as fault, self._lock:
+            with faults.inject_around(call) as fault, self._lock:
                 answer = self._carry_out(call)
-            lose_answer = faults.after(fault, call)
+            lose_answer = faults.inject_after(fault, call)
         except AwsError as error:
             outcome = error.code
-            return refusal(service, error, request_id, head=head)
+            return serialize_error(service, error, request_id, head=head)
         except faults.ConnectionCut:
             outcome = "timeout"
             raise
@@ -123,11 +131,11 @@ class LocalAws:
 
     def _carry_out(self, call: Call) -> Answer:
         if call.service != "s3":
-            return output(call, HANDLERS[call.service][call.operation](call))
+            return serialize_result(call, HANDLERS[call.service][call.operation](call))
         s3.check(call)
         answer = self._by_moto(call)
         if answer.status < HTTPStatus.BAD_REQUEST:
-            s3.settle(call)
+            s3.complete_after_moto(call)
         return answer
 
     def _by_moto(self, call: Call) -> Answer:

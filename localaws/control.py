@@ -81,7 +81,7 @@ class Control:
         return {}
 
     def _get_faults(self, _: object) -> dict[str, Any]:
-        return {"faults": [asdict(fault) for fault in faults.waiting()]}
+        return {"faults": [asdict(fault) for fault in faults.pending_faults()]}
 
     def _post_faults(self, given: object) -> dict[str, Any]:
         fault = _FaultInput.model_validate(given)
@@ -96,7 +96,7 @@ class Control:
         return {"held": [asdict(one) for one in faults.held_calls()]}
 
     def _delete_held(self, _: object) -> dict[str, Any]:
-        faults.let_go()
+        faults.release_held_calls()
         return {}
 
     def _post_settings(self, given: object) -> dict[str, Any]:

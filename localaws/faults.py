@@ -55,18 +55,18 @@ class Fault:
     code: str = "AccessDenied"
     message: str = "Access Denied"
 
-    def concerns(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         """Whether a call is one of those that the fault waits for, or lets pass before."""
         if self.service != call.service or self.operation not in {"*", call.operation}:
             return False
         sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}
         if self.session is not None and self.session not in sessions:
             return False
-        return not self.about or any(self.about in str(call.params.get(name, "")) for name in NAMES)
+        return not self.about or any(self.about in str(call.params.get(name, "")) for name in RESOURCE_PARAMS)
 
 
 @dataclass
-class Held:
+class HeldCall:
     """A call that is under way and does not go on.
 
     Attributes:
@@ -98,7 +98,7 @@ _ERRORS: Final = {
 }
 _ERROR: Final = AwsError("InternalFailure", "The request processing has failed because of an unknown error.", 500)
 
-NAMES: Final = (
+RESOURCE_PARAMS: Final = (
     "Bucket",
     "Key",
     "DBClusterIdentifier",
@@ -118,7 +118,7 @@ LONGEST_HOLD: Final = 120.0
 """Seconds after which a held call goes on, should nobody let it go."""
 
 _FAULTS: Final[list[Fault]] = []
-_HELD: Final[dict[int, Held]] = {}
+_HELD: Final[dict[int, HeldCall]] = {}
 _COUNT: Final = [0]
 _LOCK: Final = threading.Condition()
 _FORGOTTEN: Final = [threading.Event()]
@@ -137,29 +137,29 @@ def clear() -> None:
         _FAULTS.clear()
         _FORGOTTEN[0].set()
         _FORGOTTEN[0] = threading.Event()
-    let_go()
+    release_held_calls()
 
 
-def waiting() -> list[Fault]:
+def pending_faults() -> list[Fault]:
     """The faults that have not happened as often as they were to."""
     with _LOCK:
         return list(_FAULTS)
 
 
-def held_calls() -> list[Held]:
+def held_calls() -> list[HeldCall]:
     """The calls that are held."""
     with _LOCK:
         return list(_HELD.values())
 
 
-def let_go() -> None:
+def release_held_calls() -> None:
     """Let all held calls go: one that was not carried out never is, and every answer is sent."""
     with _LOCK:
         _HELD.clear()
         _LOCK.notify_all()
 
 
-def strike(call: Call) -> Fault | None:
+def inject_before(call: Call) -> Fault | None:
     """Let the next fault for this call happen, up to the moment before it is carried out.
 
     Returns:
@@ -190,14 +190,14 @@ def strike(call: Call) -> Fault | None:
 
 
 @contextmanager
-def struck(call: Call) -> Iterator[Fault | None]:
+def inject_around(call: Call) -> Iterator[Fault | None]:
     """The same around a call that is carried out: what is about its answer waits for one that AWS does not refuse.
 
     Raises:
         AwsError: As `strike`, or the call's own refusal.
         ConnectionCut: As `strike`.
     """
-    fault = strike(call)
+    fault = inject_before(call)
     try:
         yield fault
     except AwsError:
@@ -206,7 +206,7 @@ def struck(call: Call) -> Iterator[Fault | None]:
         raise
 
 
-def after(fault: Fault | None, call: Call) -> bool:
+def inject_after(fault: Fault | None, call: Call) -> bool:
     """Let the second half of a fault happen, after the call was carried out.
 
     Returns:
@@ -223,7 +223,7 @@ def _hold(fault: Fault, call: Call, *, carried_out: bool) -> None:
     with _LOCK:
         _COUNT[0] += 1
         number = _COUNT[0]
-        _HELD[number] = Held(number, fault, call.operation, carried_out)
+        _HELD[number] = HeldCall(number, fault, call.operation, carried_out)
         _LOCK.wait_for(lambda: number not in _HELD, LONGEST_HOLD)
         _HELD.pop(number, None)
 
@@ -232,7 +232,7 @@ def _next(call: Call) -> tuple[Fault | None, threading.Event]:
     """The fault for this call, if there is one, and what tells that the faults are forgotten."""
     with _LOCK:
         for fault in _FAULTS:
-            if not fault.concerns(call):
+            if not fault.matches(call):
                 continue
             if fault.after_calls > 0:
                 fault.after_calls -= 1

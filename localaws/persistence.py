@@ -61,7 +61,7 @@ class StateFolder:
     path: Path
     _lock: TextIOWrapper | None = field(default=None, repr=False)
 
-    def begin(self) -> Restored:
+    def lock_and_restore(self) -> Restored:
         """Take the folder, restore what it holds if that is sound, and mark that a run is under way.
 
         Raises:
@@ -75,7 +75,7 @@ class StateFolder:
         _write(self.path / _RUNNING, str(os.getpid()).encode())
         return restored
 
-    def finish(self) -> None:
+    def save(self) -> None:
         """Write the state down: called at a clean shutdown, when no call is being carried out any more."""
         buffer = io.BytesIO()
         _Pickler(buffer).dump({"world": _world(), "s3": _s3()})

@@ -141,7 +141,7 @@ def params_of(service: str, operation: str, environ: dict[str, Any], body: bytes
     return dict(parsed)
 
 
-def output(call: Call, result: dict[str, Any]) -> Answer:
+def serialize_result(call: Call, result: dict[str, Any]) -> Answer:
     """A result as the service writes it."""
     model = get_service_model(call.service).operation_model(call.operation)
     serializer = get_serializer_class(call.service, _PROTOCOL[call.service])
@@ -157,7 +157,7 @@ def output(call: Call, result: dict[str, Any]) -> Answer:
     )
 
 
-def refusal(service: str, error: AwsError, request_id: str, *, head: bool = False) -> Answer:
+def serialize_error(service: str, error: AwsError, request_id: str, *, head: bool = False) -> Answer:
     """A refusal as the service writes it; the answer to a HEAD has no body, and so hides the reason."""
     if service == "s3":
         text = (

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from localaws.call import Call
-from localaws.faults import NAMES
+from localaws.faults import RESOURCE_PARAMS
 
-KEPT: Final = 20_000
+MAX_RECORDED_CALLS: Final = 20_000
 """The most calls that are remembered; older ones are dropped and counted."""
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedCall:
     """One call.
 
     Attributes:
@@ -33,18 +33,18 @@ class Recorded:
     params: dict[str, Any]
 
 
-_CALLS: Final[deque[Recorded]] = deque(maxlen=KEPT)
+_CALLS: Final[deque[RecordedCall]] = deque(maxlen=MAX_RECORDED_CALLS)
 _LOCK: Final = threading.Lock()
 _COUNT = [0]
 
 
 def record(call: Call, outcome: str) -> None:
     """Remember a call and how it ended; of its input only what names things."""
-    params = {name: call.params[name] for name in NAMES if isinstance(call.params.get(name), str)}
+    params = {name: call.params[name] for name in RESOURCE_PARAMS if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
         _CALLS.append(
-            Recorded(
+            RecordedCall(
                 number=_COUNT[0],
                 service=call.service,
                 operation=call.operation,

@@ -46,7 +46,7 @@ def check(call: Call) -> None:
         _use_key_of(call, _object(bucket, call.params["Key"], call.params["VersionId"]), bucket)
 
 
-def settle(call: Call) -> None:
+def complete_after_moto(call: Call) -> None:
     """What moto leaves out of what it has just done.
 
     Raises:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from byok.domain.iam.evaluator import Access, decide
-from localaws.accounts import identity_policies, principal_keys
+from localaws.accounts import identity_policies, principal_condition_keys
 from localaws.call import AwsError, Call, Handler
 from localaws.state import WORLD, Role, Session
 
@@ -26,7 +26,7 @@ def assume_role(call: Call) -> dict[str, Any]:
     too (IAM user guide, "Cross-account policy evaluation logic"). A role that is not there is refused alike.
     """
     arn = call.params["RoleArn"]
-    context = principal_keys(call.caller)
+    context = principal_condition_keys(call.caller)
     if call.params.get("ExternalId"):
         context["sts:ExternalId"] = call.params["ExternalId"]
     role = WORLD.roles.get(arn)

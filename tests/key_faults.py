@@ -16,7 +16,7 @@ NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
 
 
 @dataclass(frozen=True)
-class Breakage:
+class KeyFault:
     """One broken key.
 
     Attributes:
@@ -51,7 +51,7 @@ def statements(which: KeyPurpose, role: str = PLATFORM_ROLE_ARN, region: str = R
     return render(role, region, VENDOR)
 
 
-def good(aws: Aws, which: KeyPurpose) -> str:
+def create_valid_key(aws: Aws, which: KeyPurpose) -> str:
     """A perfect key."""
     return aws.key(*statements(which))
 
@@ -62,7 +62,7 @@ def _nonexistent(_: Aws, __: KeyPurpose) -> str:
 
 def _alias(aws: Aws, which: KeyPurpose) -> str:
     name = f"alias/{uuid.uuid4()}"
-    aws.customer("kms").create_alias(AliasName=name, TargetKeyId=good(aws, which))
+    aws.customer("kms").create_alias(AliasName=name, TargetKeyId=create_valid_key(aws, which))
     return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:{name}"
 
 
@@ -78,13 +78,13 @@ def _replica_of_other_region(aws: Aws, which: KeyPurpose) -> str:
 
 
 def _disable(aws: Aws, which: KeyPurpose) -> str:
-    arn = good(aws, which)
+    arn = create_valid_key(aws, which)
     aws.customer("kms").disable_key(KeyId=arn)
     return arn
 
 
 def _pending_deletion(aws: Aws, which: KeyPurpose) -> str:
-    arn = good(aws, which)
+    arn = create_valid_key(aws, which)
     aws.customer("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     return arn
 
@@ -140,27 +140,27 @@ def _of_platform_account(aws: Aws, _: KeyPurpose) -> str:
     return arn
 
 
-BREAKAGES: Final = (
-    Breakage("nonexistent", _nonexistent, "s3.AccessDenied", words="does not exist"),
-    Breakage("alias", _alias, "arn.AliasNotAllowed", "arn.AliasNotAllowed", words="alias"),
-    Breakage("of another Region", _of_other_region, "arn.OtherRegion", "arn.OtherRegion", words=OTHER_REGION),
-    Breakage(
+KEY_FAULTS: Final = (
+    KeyFault("nonexistent", _nonexistent, "s3.AccessDenied", words="does not exist"),
+    KeyFault("alias", _alias, "arn.AliasNotAllowed", "arn.AliasNotAllowed", words="alias"),
+    KeyFault("of another Region", _of_other_region, "arn.OtherRegion", "arn.OtherRegion", words=OTHER_REGION),
+    KeyFault(
         "replica of another Region",
         _replica_of_other_region,
         "arn.ReplicaOfOtherRegion",
         "arn.ReplicaOfOtherRegion",
         words="multi-Region",
     ),
-    Breakage("disabled", _disable, "s3.KMS.DisabledException", words="isabled", definite=True),
-    Breakage("pending deletion", _pending_deletion, "s3.KMS.KMSInvalidStateException", definite=True),
-    Breakage("pending import", _pending_import, "s3.KMS.KMSInvalidStateException", definite=True),
-    Breakage("RSA", _rsa, "s3.KMS.InvalidKeyUsageException", definite=True),
-    Breakage("HMAC", _hmac, "s3.KMS.InvalidKeyUsageException", definite=True),
-    Breakage("no statement", _no_statement, "s3.AccessDenied"),
-    Breakage("wrong principal", _wrong_principal, "s3.AccessDenied"),
-    Breakage("wrong Region in ViaService", _wrong_region_in_via_service, "s3.AccessDenied"),
-    Breakage("without its last statement", _without_last_statement, "s3.AccessDenied"),
-    Breakage("statement of the other key", _statement_of_the_other_key, "s3.AccessDenied"),
-    Breakage("explicit Deny", _explicit_deny, "s3.AccessDenied"),
-    Breakage("of the platform's account", _of_platform_account, "arn.PlatformAccount", "arn.PlatformAccount"),
+    KeyFault("disabled", _disable, "s3.KMS.DisabledException", words="isabled", definite=True),
+    KeyFault("pending deletion", _pending_deletion, "s3.KMS.KMSInvalidStateException", definite=True),
+    KeyFault("pending import", _pending_import, "s3.KMS.KMSInvalidStateException", definite=True),
+    KeyFault("RSA", _rsa, "s3.KMS.InvalidKeyUsageException", definite=True),
+    KeyFault("HMAC", _hmac, "s3.KMS.InvalidKeyUsageException", definite=True),
+    KeyFault("no statement", _no_statement, "s3.AccessDenied"),
+    KeyFault("wrong principal", _wrong_principal, "s3.AccessDenied"),
+    KeyFault("wrong Region in ViaService", _wrong_region_in_via_service, "s3.AccessDenied"),
+    KeyFault("without its last statement", _without_last_statement, "s3.AccessDenied"),
+    KeyFault("statement of the other key", _statement_of_the_other_key, "s3.AccessDenied"),
+    KeyFault("explicit Deny", _explicit_deny, "s3.AccessDenied"),
+    KeyFault("of the platform's account", _of_platform_account, "arn.PlatformAccount", "arn.PlatformAccount"),
 )

@@ -10,37 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose, account_of
-from byok.domain.iam.statements import Grantee, Statement, key_statements, owner_statement
-from byok.domain.vendor import VendorProfile
+from byok.domain.iam.statements import Statement
+from tests.policy_context import PolicyContext, Statements
 
 S3, RDS = KeyPurpose.S3, KeyPurpose.RDS
 OTHER_REGION: Final = "eu-west-1"
-VENDOR: Final = VendorProfile()
-
-Statements = list[Statement]
-Change = Callable[[Statements, "Place"], Statements]
+Change = Callable[[Statements, PolicyContext], Statements]
 
 
 @dataclass(frozen=True)
-class Place:
-    """For whom and where a policy is written."""
-
-    role: str
-    region: str
-    customer: str
-
-    def statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
-        """The right statements of a key, or those for another role or Region."""
-        return key_statements(which, Grantee.of(role or self.role, region or self.region), VENDOR)
-
-    @property
-    def owner(self) -> Statement:
-        """AWS's own statement."""
-        return owner_statement(f"arn:aws:iam::{self.customer}:root")
-
-
-@dataclass(frozen=True)
-class Broken:
+class Case:
     """One broken policy.
 
     Attributes:
@@ -59,7 +38,7 @@ class Broken:
     stops: bool | None = True
     saved: bool = True
 
-    def policy(self, place: Place) -> dict[str, Any]:
+    def policy(self, place: PolicyContext) -> dict[str, Any]:
         """The document, with the owner's statement first."""
         ours = self.change(copy.deepcopy(place.statements(self.which)), place)
         return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [place.owner, *ours]}
@@ -68,7 +47,7 @@ class Broken:
 def _set(index: int, path: str, value: Any) -> Change:
     """Another value at a path of one statement; `{customer}`, `{platform}` and `{region}` are filled in."""
 
-    def change(ours: Statements, place: Place) -> Statements:
+    def change(ours: Statements, place: PolicyContext) -> Statements:
         part: Any = ours[index]
         *way, last = path.split("/")
         for step in way:
@@ -79,7 +58,7 @@ def _set(index: int, path: str, value: Any) -> Change:
     return change
 
 
-def _fill(value: Any, place: Place) -> Any:
+def _fill(value: Any, place: PolicyContext) -> Any:
     if isinstance(value, str):
         names = {"{customer}": place.customer, "{platform}": account_of(place.role), "{region}": place.region}
         for name, text in {**names, "{role}": place.role}.items():
@@ -91,7 +70,7 @@ def _fill(value: Any, place: Place) -> Any:
 
 
 def _without(index: int, path: str) -> Change:
-    def change(ours: Statements, _: Place) -> Statements:
+    def change(ours: Statements, _: PolicyContext) -> Statements:
         part: Any = ours[index]
         *way, last = path.split("/")
         for step in way:
@@ -103,7 +82,7 @@ def _without(index: int, path: str) -> Change:
 
 
 def _both(*changes: Change) -> Change:
-    def change(ours: Statements, place: Place) -> Statements:
+    def change(ours: Statements, place: PolicyContext) -> Statements:
         for one in changes:
             ours = one(ours, place)
         return ours
@@ -123,7 +102,7 @@ def _with(statement: Statement) -> Change:
     return lambda ours, place: [*ours, _fill(statement, place)]
 
 
-def _of_the_other_key(ours: Statements, place: Place) -> Statements:
+def _of_the_other_key(ours: Statements, place: PolicyContext) -> Statements:
     return place.statements(RDS if len(ours) == 1 else S3)
 
 
@@ -131,7 +110,7 @@ def _deny(action: Any, **more: Any) -> Statement:
     return {"Sid": "Guard", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", **more}
 
 
-def _for_everybody(place: Place, condition: dict[str, Any]) -> Statement:
+def _for_everybody(place: PolicyContext, condition: dict[str, Any]) -> Statement:
     return {
         "Sid": "OurOwn",
         "Effect": "Allow",
@@ -148,205 +127,205 @@ _ROLE = "Principal/AWS"
 _OUTSIDERS = {"StringNotEquals": {"aws:PrincipalAccount": "{customer}"}}
 _WITHOUT_STARS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
 
-BROKEN: Final = (
+POLICY_CASES: Final = (
     # Nothing is wrong: the check must not cry wolf.
-    Broken("S3: right", S3, _only(0), None, stops=False),
-    Broken("Aurora: right", RDS, _only(0, 1), None, stops=False),
-    Broken("Aurora: in the other order", RDS, _only(1, 0), None, stops=False),
-    Broken("S3: one action as text", S3, _set(0, "Action", "kms:*"), None, stops=False),
-    Broken("S3: both keys' statements", S3, lambda ours, place: ours + place.statements(RDS), "policy.TooWide",
-           stops=False),
-    Broken("Aurora: both keys' statements", RDS, lambda ours, place: ours + place.statements(S3), "policy.TooWide",
-           stops=False),
-    Broken("S3: another Sid", S3, _set(0, "Sid", "Platform"), None, stops=False),
-    Broken("S3: role in a list", S3, _set(0, _ROLE, ["{role}"]), None, stops=False),
-    Broken("S3: values in lists", S3, _set(0, _VIA, ["s3.{region}.amazonaws.com"]), None, stops=False),
-    Broken("S3: names of keys in lower case", S3, _set(0, "Condition", {"StringEquals": {
+    Case("S3: right", S3, _only(0), None, stops=False),
+    Case("Aurora: right", RDS, _only(0, 1), None, stops=False),
+    Case("Aurora: in the other order", RDS, _only(1, 0), None, stops=False),
+    Case("S3: one action as text", S3, _set(0, "Action", "kms:*"), None, stops=False),
+    Case("S3: both keys' statements", S3, lambda ours, place: ours + place.statements(RDS), "policy.TooWide",
+         stops=False),
+    Case("Aurora: both keys' statements", RDS, lambda ours, place: ours + place.statements(S3), "policy.TooWide",
+         stops=False),
+    Case("S3: another Sid", S3, _set(0, "Sid", "Platform"), None, stops=False),
+    Case("S3: role in a list", S3, _set(0, _ROLE, ["{role}"]), None, stops=False),
+    Case("S3: values in lists", S3, _set(0, _VIA, ["s3.{region}.amazonaws.com"]), None, stops=False),
+    Case("S3: names of keys in lower case", S3, _set(0, "Condition", {"StringEquals": {
         "KMS:viaservice": "s3.{region}.amazonaws.com", "AWS:principalaccount": "{platform}"}}), None, stops=False),
-    Broken("Aurora: Bool as a JSON boolean", RDS, _set(1, "Condition/Bool", {"kms:GrantIsForAWSResource": True}), None,
-           stops=False),
-    Broken("S3: a Deny for others", S3, _with(_deny("kms:*", Condition={
+    Case("Aurora: Bool as a JSON boolean", RDS, _set(1, "Condition/Bool", {"kms:GrantIsForAWSResource": True}), None,
+         stops=False),
+    Case("S3: a Deny for others", S3, _with(_deny("kms:*", Condition={
         "StringNotEquals": {"aws:PrincipalAccount": ["{customer}", "{platform}"]}})), None, stops=False),
-    Broken("S3: a Deny of deletion", S3, _with(_deny("kms:ScheduleKeyDeletion")), None, stops=False),
+    Case("S3: a Deny of deletion", S3, _with(_deny("kms:ScheduleKeyDeletion")), None, stops=False),
     # Statements that are not there.
-    Broken("S3: no statement", S3, lambda *_: [], "policy.StatementMissing"),
-    Broken("Aurora: no statement", RDS, lambda *_: [], "policy.StatementMissing"),
-    Broken("Aurora: no grants statement", RDS, _only(0), "policy.StatementMissing"),
-    Broken("Aurora: no DescribeKey statement", RDS, _only(1), "policy.StatementMissing"),
-    Broken("S3: statement of the Aurora key", S3, _of_the_other_key, "policy.StatementOfTheOtherKey"),
-    Broken("Aurora: statement of the S3 key", RDS, _of_the_other_key, "policy.StatementOfTheOtherKey"),
+    Case("S3: no statement", S3, lambda *_: [], "policy.StatementMissing"),
+    Case("Aurora: no statement", RDS, lambda *_: [], "policy.StatementMissing"),
+    Case("Aurora: no grants statement", RDS, _only(0), "policy.StatementMissing"),
+    Case("Aurora: no DescribeKey statement", RDS, _only(1), "policy.StatementMissing"),
+    Case("S3: statement of the Aurora key", S3, _of_the_other_key, "policy.StatementOfTheOtherKey"),
+    Case("Aurora: statement of the S3 key", RDS, _of_the_other_key, "policy.StatementOfTheOtherKey"),
     # Who.
-    Broken("S3: role of another account", S3, _set(0, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"),
-           "policy.RoleOfAnotherAccount"),
-    Broken("Aurora: role of another account", RDS, _both(
+    Case("S3: role of another account", S3, _set(0, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"),
+         "policy.RoleOfAnotherAccount"),
+    Case("Aurora: role of another account", RDS, _both(
         _set(0, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"),
         _set(1, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform")), "policy.RoleOfAnotherAccount"),
-    Broken("Aurora: role of another account, grants alone", RDS,
-           _set(1, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"), "policy.RoleOfAnotherAccount"),
-    Broken("S3: the customer's own account", S3, _set(0, _ROLE, "arn:aws:iam::{customer}:root"),
-           "policy.RoleOfAnotherAccount"),
-    Broken("S3: another role of the platform", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:role/AnotherRole"),
-           "policy.OtherRole"),
-    Broken("Aurora: another role of the platform", RDS, _both(
+    Case("Aurora: role of another account, grants alone", RDS,
+         _set(1, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"), "policy.RoleOfAnotherAccount"),
+    Case("S3: the customer's own account", S3, _set(0, _ROLE, "arn:aws:iam::{customer}:root"),
+         "policy.RoleOfAnotherAccount"),
+    Case("S3: another role of the platform", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:role/AnotherRole"),
+         "policy.OtherRole"),
+    Case("Aurora: another role of the platform", RDS, _both(
         _set(0, _ROLE, "arn:aws:iam::{platform}:role/AnotherRole"),
         _set(1, _ROLE, "arn:aws:iam::{platform}:role/AnotherRole")), "policy.OtherRole"),
-    Broken("S3: a user of the platform", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:user/AtaccamaPlatform"),
-           "policy.OtherRole"),
-    Broken("S3: orphaned principal", S3, _set(0, _ROLE, "AROAEXAMPLEORPHAN1234"), "policy.OrphanedPrincipal"),
-    Broken("Aurora: orphaned principal", RDS, _both(
+    Case("S3: a user of the platform", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:user/AtaccamaPlatform"),
+         "policy.OtherRole"),
+    Case("S3: orphaned principal", S3, _set(0, _ROLE, "AROAEXAMPLEORPHAN1234"), "policy.OrphanedPrincipal"),
+    Case("Aurora: orphaned principal", RDS, _both(
         _set(0, _ROLE, "AROAEXAMPLEORPHAN1234"), _set(1, _ROLE, "AROAEXAMPLEORPHAN1234")), "policy.OrphanedPrincipal"),
-    Broken("S3: a session of the role", S3,
-           _set(0, _ROLE, "arn:aws:sts::{platform}:assumed-role/AtaccamaPlatform/deployment"),
+    Case("S3: a session of the role", S3,
+         _set(0, _ROLE, "arn:aws:sts::{platform}:assumed-role/AtaccamaPlatform/deployment"),
            "policy.PrincipalIsASession"),
-    Broken("S3: NotPrincipal that names the role", S3, _both(
+    Case("S3: NotPrincipal that names the role", S3, _both(
         _without(0, "Principal"), _set(0, "NotPrincipal", {"AWS": "{role}"})), "policy.NotPrincipal"),
-    Broken("S3: a service as principal", S3, _set(0, "Principal", {"Service": "s3.amazonaws.com"}),
-           "policy.PrincipalIsAService"),
-    Broken("Aurora: a service as principal", RDS, _both(
+    Case("S3: a service as principal", S3, _set(0, "Principal", {"Service": "s3.amazonaws.com"}),
+         "policy.PrincipalIsAService"),
+    Case("Aurora: a service as principal", RDS, _both(
         _set(0, "Principal", {"Service": "rds.amazonaws.com"}), _set(1, "Principal", {"Service": "rds.amazonaws.com"})),
         "policy.PrincipalIsAService"),
-    Broken("S3: NotPrincipal that lets the role in", S3, _both(
+    Case("S3: NotPrincipal that lets the role in", S3, _both(
         _without(0, "Principal"), _set(0, "NotPrincipal", {"AWS": "arn:aws:iam::{customer}:root"})),
         "policy.TooWide", stops=False),
-    Broken("S3: everybody, narrowed to the platform's account", S3, _set(0, "Principal", "*"),
-           "policy.TooWide", stops=False),
-    Broken("S3: the platform's whole account", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:root"),
-           "policy.TooWide", stops=False),
+    Case("S3: everybody, narrowed to the platform's account", S3, _set(0, "Principal", "*"),
+         "policy.TooWide", stops=False),
+    Case("S3: the platform's whole account", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:root"),
+         "policy.TooWide", stops=False),
     # Through which service.
-    Broken("S3: wrong Region", S3, _of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
-    Broken("Aurora: wrong Region", RDS, _of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
-    Broken("Aurora: wrong Region, grants alone", RDS, _set(1, _VIA, f"rds.{OTHER_REGION}.amazonaws.com"),
-           "policy.WrongRegionInViaService"),
-    Broken("S3: no Region", S3, _set(0, _VIA, "s3.amazonaws.com"), "policy.WrongRegionInViaService"),
-    Broken("S3: through RDS", S3, _set(0, _VIA, "rds.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
-    Broken("Aurora: through S3", RDS, _both(
+    Case("S3: wrong Region", S3, _of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
+    Case("Aurora: wrong Region", RDS, _of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
+    Case("Aurora: wrong Region, grants alone", RDS, _set(1, _VIA, f"rds.{OTHER_REGION}.amazonaws.com"),
+         "policy.WrongRegionInViaService"),
+    Case("S3: no Region", S3, _set(0, _VIA, "s3.amazonaws.com"), "policy.WrongRegionInViaService"),
+    Case("S3: through RDS", S3, _set(0, _VIA, "rds.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
+    Case("Aurora: through S3", RDS, _both(
         _set(0, _VIA, "s3.{region}.amazonaws.com"), _set(1, _VIA, "s3.{region}.amazonaws.com")),
         "policy.WrongServiceInViaService"),
-    Broken("Aurora: through EC2", RDS, _set(1, _VIA, "ec2.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
-    Broken("S3: China's ending", S3, _set(0, _VIA, "s3.{region}.amazonaws.com.cn"), "policy.WrongServiceInViaService"),
-    Broken("S3: wildcard with StringEquals", S3, _set(0, _VIA, "s3.*.amazonaws.com"), "policy.WrongRegionInViaService"),
-    Broken("S3: upper case", S3, _set(0, _VIA, "S3.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
-    Broken("S3: placeholder left", S3, _set(0, _VIA, "s3.${platformRegion}.amazonaws.com"), "policy.PlaceholderLeft"),
-    Broken("S3: placeholder of another kind left", S3, _set(0, _VIA, "s3.<region>.amazonaws.com"),
-           "policy.PlaceholderLeft"),
-    Broken("S3: StringNotEquals", S3, _set(0, "Condition", {
+    Case("Aurora: through EC2", RDS, _set(1, _VIA, "ec2.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
+    Case("S3: China's ending", S3, _set(0, _VIA, "s3.{region}.amazonaws.com.cn"), "policy.WrongServiceInViaService"),
+    Case("S3: wildcard with StringEquals", S3, _set(0, _VIA, "s3.*.amazonaws.com"), "policy.WrongRegionInViaService"),
+    Case("S3: upper case", S3, _set(0, _VIA, "S3.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
+    Case("S3: placeholder left", S3, _set(0, _VIA, "s3.${platformRegion}.amazonaws.com"), "policy.PlaceholderLeft"),
+    Case("S3: placeholder of another kind left", S3, _set(0, _VIA, "s3.<region>.amazonaws.com"),
+         "policy.PlaceholderLeft"),
+    Case("S3: StringNotEquals", S3, _set(0, "Condition", {
         "StringNotEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}), "policy.ConditionNotMet"),
-    Broken("S3: no ViaService", S3, _without(0, _VIA), "policy.TooWide", stops=False),
-    Broken("Aurora: no ViaService", RDS, _without(0, _VIA), "policy.TooWide", stops=False),
-    Broken("S3: every Region", S3, _set(0, "Condition", {"StringLike": {
+    Case("S3: no ViaService", S3, _without(0, _VIA), "policy.TooWide", stops=False),
+    Case("Aurora: no ViaService", RDS, _without(0, _VIA), "policy.TooWide", stops=False),
+    Case("S3: every Region", S3, _set(0, "Condition", {"StringLike": {
         "kms:ViaService": "s3.*.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
         "policy.TooWide", stops=False),
     # Which account.
-    Broken("S3: the customer's account in the condition", S3, _set(0, _ACCOUNT, "{customer}"), "policy.WrongAccount"),
-    Broken("Aurora: the customer's account in the condition", RDS, _both(
+    Case("S3: the customer's account in the condition", S3, _set(0, _ACCOUNT, "{customer}"), "policy.WrongAccount"),
+    Case("Aurora: the customer's account in the condition", RDS, _both(
         _set(0, _ACCOUNT, "{customer}"), _set(1, _ACCOUNT, "{customer}")), "policy.WrongAccount"),
-    Broken("S3: account with hyphens", S3, _set(0, _ACCOUNT, "1111-2222-3333"), "policy.WrongAccount"),
-    Broken("S3: account's placeholder left", S3, _set(0, _ACCOUNT, "${platformAccountId}"), "policy.PlaceholderLeft"),
+    Case("S3: account with hyphens", S3, _set(0, _ACCOUNT, "1111-2222-3333"), "policy.WrongAccount"),
+    Case("S3: account's placeholder left", S3, _set(0, _ACCOUNT, "${platformAccountId}"), "policy.PlaceholderLeft"),
     # What.
-    Broken("S3: stars missing", S3, _set(0, "Action", _WITHOUT_STARS), "policy.StarMissing", stops=False),
-    Broken("S3: no GenerateDataKey", S3, _set(0, "Action", ["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"]),
-           "policy.ActionMissing"),
-    Broken("S3: no Decrypt", S3, _set(0, "Action", ["kms:Encrypt", "kms:GenerateDataKey*"]), "policy.ActionMissing"),
-    Broken("S3: what is needed later alone missing", S3, _set(0, "Action", ["kms:GenerateDataKey*", "kms:Decrypt"]),
-           "policy.ActionMissing", stops=False),
-    Broken("Aurora: no CreateGrant", RDS, _set(1, "Action", ["kms:ListGrants", "kms:RevokeGrant"]),
-           "policy.ActionMissing"),
-    Broken("Aurora: no RevokeGrant", RDS, _set(1, "Action", ["kms:CreateGrant", "kms:ListGrants"]),
-           "policy.ActionMissing", stops=False),
-    Broken("Aurora: DescribeKey statement of other actions", RDS, _set(0, "Action", ["kms:ListGrants"]),
-           "policy.ActionMissing"),
-    Broken("S3: actions of another service", S3, _set(0, "Action", ["s3:*"]), "policy.ActionMissing"),
-    Broken("S3: NotAction", S3, _both(_without(0, "Action"), _set(0, "NotAction", ["kms:GenerateDataKey*"])),
-           "policy.NotAction"),
+    Case("S3: stars missing", S3, _set(0, "Action", _WITHOUT_STARS), "policy.StarMissing", stops=False),
+    Case("S3: no GenerateDataKey", S3, _set(0, "Action", ["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"]),
+         "policy.ActionMissing"),
+    Case("S3: no Decrypt", S3, _set(0, "Action", ["kms:Encrypt", "kms:GenerateDataKey*"]), "policy.ActionMissing"),
+    Case("S3: what is needed later alone missing", S3, _set(0, "Action", ["kms:GenerateDataKey*", "kms:Decrypt"]),
+         "policy.ActionMissing", stops=False),
+    Case("Aurora: no CreateGrant", RDS, _set(1, "Action", ["kms:ListGrants", "kms:RevokeGrant"]),
+         "policy.ActionMissing"),
+    Case("Aurora: no RevokeGrant", RDS, _set(1, "Action", ["kms:CreateGrant", "kms:ListGrants"]),
+         "policy.ActionMissing", stops=False),
+    Case("Aurora: DescribeKey statement of other actions", RDS, _set(0, "Action", ["kms:ListGrants"]),
+         "policy.ActionMissing"),
+    Case("S3: actions of another service", S3, _set(0, "Action", ["s3:*"]), "policy.ActionMissing"),
+    Case("S3: NotAction", S3, _both(_without(0, "Action"), _set(0, "NotAction", ["kms:GenerateDataKey*"])),
+         "policy.NotAction"),
     # On what.
-    Broken("S3: an alias as resource", S3, _set(0, "Resource", "arn:aws:kms:{region}:{customer}:alias/byok"),
-           "policy.ResourceNotStar"),
-    Broken("S3: a bucket as resource", S3, _set(0, "Resource", "arn:aws:s3:::bucket/*"), "policy.ResourceNotStar"),
-    Broken("Aurora: a cluster as resource", RDS, _set(1, "Resource", "arn:aws:rds:{region}:{platform}:cluster:*"),
-           "policy.ResourceNotStar"),
+    Case("S3: an alias as resource", S3, _set(0, "Resource", "arn:aws:kms:{region}:{customer}:alias/byok"),
+         "policy.ResourceNotStar"),
+    Case("S3: a bucket as resource", S3, _set(0, "Resource", "arn:aws:s3:::bucket/*"), "policy.ResourceNotStar"),
+    Case("Aurora: a cluster as resource", RDS, _set(1, "Resource", "arn:aws:rds:{region}:{platform}:cluster:*"),
+         "policy.ResourceNotStar"),
     # What only older keys have: it has no effect (KMS API reference, PutKeyPolicy).
-    Broken("S3: no Resource", S3, _without(0, "Resource"), "policy.ResourceNotStar", saved=False),
-    Broken("Aurora: no Resource on grants", RDS, _without(1, "Resource"), "policy.ResourceNotStar", saved=False),
-    Broken("S3: no Action", S3, _without(0, "Action"), "policy.ActionMissing", saved=False),
-    Broken("Aurora: no Action on DescribeKey", RDS, _without(0, "Action"), "policy.ActionMissing", saved=False),
+    Case("S3: no Resource", S3, _without(0, "Resource"), "policy.ResourceNotStar", saved=False),
+    Case("Aurora: no Resource on grants", RDS, _without(1, "Resource"), "policy.ResourceNotStar", saved=False),
+    Case("S3: no Action", S3, _without(0, "Action"), "policy.ActionMissing", saved=False),
+    Case("Aurora: no Action on DescribeKey", RDS, _without(0, "Action"), "policy.ActionMissing", saved=False),
     # Grants.
-    Broken("Aurora: Bool false", RDS, _set(1, "Condition/Bool", {"kms:GrantIsForAWSResource": "false"}),
-           "policy.WrongGrantCondition"),
-    Broken("Aurora: Bool missing", RDS, _without(1, "Condition/Bool"), "policy.TooWide", stops=False),
-    Broken("Aurora: Bool on DescribeKey, too", RDS,
-           _set(0, "Condition/Bool", {"kms:GrantIsForAWSResource": "true"}), "policy.WrongGrantCondition"),
+    Case("Aurora: Bool false", RDS, _set(1, "Condition/Bool", {"kms:GrantIsForAWSResource": "false"}),
+         "policy.WrongGrantCondition"),
+    Case("Aurora: Bool missing", RDS, _without(1, "Condition/Bool"), "policy.TooWide", stops=False),
+    Case("Aurora: Bool on DescribeKey, too", RDS,
+         _set(0, "Condition/Bool", {"kms:GrantIsForAWSResource": "true"}), "policy.WrongGrantCondition"),
     # Other conditions.
-    Broken("S3: aws:SourceAccount, which only services send", S3,
-           _set(0, "Condition/StringEquals/aws:SourceAccount", "{platform}"), "policy.ConditionNotMet"),
-    Broken("Aurora: aws:SourceArn, which only services send", RDS,
-           _set(1, "Condition/ArnLike", {"aws:SourceArn": "arn:aws:rds:{region}:{platform}:cluster:*"}),
+    Case("S3: aws:SourceAccount, which only services send", S3,
+         _set(0, "Condition/StringEquals/aws:SourceAccount", "{platform}"), "policy.ConditionNotMet"),
+    Case("Aurora: aws:SourceArn, which only services send", RDS,
+         _set(1, "Condition/ArnLike", {"aws:SourceArn": "arn:aws:rds:{region}:{platform}:cluster:*"}),
            "policy.ConditionNotMet"),
-    Broken("S3: another role in aws:PrincipalArn", S3,
-           _set(0, "Condition/ArnEquals", {"aws:PrincipalArn": "arn:aws:iam::{platform}:role/AnotherRole"}),
+    Case("S3: another role in aws:PrincipalArn", S3,
+         _set(0, "Condition/ArnEquals", {"aws:PrincipalArn": "arn:aws:iam::{platform}:role/AnotherRole"}),
            "policy.ConditionNotMet"),
-    Broken("S3: an organisation, which cannot be seen from here", S3,
-           _set(0, "Condition/StringEquals/aws:PrincipalOrgID", "o-example1234"), "policy.CannotBeSaid", stops=None),
-    Broken("Aurora: grant operations, which RDS alone chooses", RDS,
-           _set(1, "Condition/ForAllValues:StringEquals", {"kms:GrantOperations": ["Decrypt"]}),
+    Case("S3: an organisation, which cannot be seen from here", S3,
+         _set(0, "Condition/StringEquals/aws:PrincipalOrgID", "o-example1234"), "policy.CannotBeSaid", stops=None),
+    Case("Aurora: grant operations, which RDS alone chooses", RDS,
+         _set(1, "Condition/ForAllValues:StringEquals", {"kms:GrantOperations": ["Decrypt"]}),
            "policy.CannotBeSaid", stops=None),
-    Broken("S3: not of an organisation, which cannot be seen from here", S3,
-           _set(0, "Condition/StringNotEquals", {"aws:PrincipalOrgID": "o-example1234"}),
+    Case("S3: not of an organisation, which cannot be seen from here", S3,
+         _set(0, "Condition/StringNotEquals", {"aws:PrincipalOrgID": "o-example1234"}),
            "policy.CannotBeSaid", stops=None),
-    Broken("S3: a network, if there is one", S3,
-           _set(0, "Condition/StringEqualsIfExists", {"aws:SourceVpce": "vpce-1"}), "policy.CannotBeSaid", stops=None),
-    Broken("S3: no encryption context, which S3 chooses", S3,
-           _set(0, "Condition/Null", {"kms:EncryptionContext:aws:s3:arn": "true"}), "policy.CannotBeSaid", stops=None),
-    Broken("S3: an operator that nobody knows", S3,
-           _set(0, "Condition/StringIs", {"aws:PrincipalAccount": "{platform}"}), "policy.CannotBeSaid", stops=None),
-    Broken("S3: nothing but an organisation's own statement", S3, lambda _, place: [
+    Case("S3: a network, if there is one", S3,
+         _set(0, "Condition/StringEqualsIfExists", {"aws:SourceVpce": "vpce-1"}), "policy.CannotBeSaid", stops=None),
+    Case("S3: no encryption context, which S3 chooses", S3,
+         _set(0, "Condition/Null", {"kms:EncryptionContext:aws:s3:arn": "true"}), "policy.CannotBeSaid", stops=None),
+    Case("S3: an operator that nobody knows", S3,
+         _set(0, "Condition/StringIs", {"aws:PrincipalAccount": "{platform}"}), "policy.CannotBeSaid", stops=None),
+    Case("S3: nothing but an organisation's own statement", S3, lambda _, place: [
         _for_everybody(place, {"StringEquals": {"aws:PrincipalOrgID": "o-example1234"}})], "policy.CannotBeSaid",
         stops=None),
     # The customer's own statements, for their own people: they are no broken ones of ours.
-    Broken("S3: nothing but a statement for the owner's account", S3, lambda _, place: [
+    Case("S3: nothing but a statement for the owner's account", S3, lambda _, place: [
         _for_everybody(place, {"StringEquals": {"kms:CallerAccount": "{customer}"}})], "policy.StatementMissing"),
-    Broken("S3: nothing but the owner's use through S3", S3, lambda _, place: [
+    Case("S3: nothing but the owner's use through S3", S3, lambda _, place: [
         _for_everybody(place, {"StringEquals": {
             "kms:CallerAccount": "{customer}", "kms:ViaService": "s3.{region}.amazonaws.com"}})],
         "policy.StatementMissing"),
-    Broken("S3: nothing but a role of the owner's through S3", S3, lambda _, place: [
+    Case("S3: nothing but a role of the owner's through S3", S3, lambda _, place: [
         {**_for_everybody(place, {"StringEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}),
          "Principal": {"AWS": f"arn:aws:iam::{place.customer}:root"}}], "policy.StatementMissing"),
     # Deny.
-    Broken("S3: Effect Deny", S3, _set(0, "Effect", "Deny"), "policy.ExplicitDeny"),
-    Broken("Aurora: Effect Deny on grants", RDS, _set(1, "Effect", "Deny"), "policy.ExplicitDeny"),
-    Broken("S3: Deny for all outsiders", S3, _with(_deny("kms:*", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
-    Broken("Aurora: Deny for all outsiders", RDS, _with(_deny("kms:*", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
-    Broken("S3: Deny of one action", S3, _with(_deny("kms:Decrypt", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
-    Broken("Aurora: Deny of grants", RDS, _with(_deny("kms:CreateGrant", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
-    Broken("S3: Deny by NotAction", S3, _with({
+    Case("S3: Effect Deny", S3, _set(0, "Effect", "Deny"), "policy.ExplicitDeny"),
+    Case("Aurora: Effect Deny on grants", RDS, _set(1, "Effect", "Deny"), "policy.ExplicitDeny"),
+    Case("S3: Deny for all outsiders", S3, _with(_deny("kms:*", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
+    Case("Aurora: Deny for all outsiders", RDS, _with(_deny("kms:*", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
+    Case("S3: Deny of one action", S3, _with(_deny("kms:Decrypt", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
+    Case("Aurora: Deny of grants", RDS, _with(_deny("kms:CreateGrant", Condition=_OUTSIDERS)), "policy.ExplicitDeny"),
+    Case("S3: Deny by NotAction", S3, _with({
         "Sid": "Guard", "Effect": "Deny", "Principal": {"AWS": "{role}"}, "NotAction": "kms:DescribeKey",
         "Resource": "*"}), "policy.ExplicitDeny"),
-    Broken("S3: Deny of what is used through a service", S3, _with(_deny(
+    Case("S3: Deny of what is used through a service", S3, _with(_deny(
         ["kms:GenerateDataKey*", "kms:Decrypt"], Condition={"Null": {"kms:ViaService": "false"}})),
         "policy.ExplicitDeny"),
-    Broken("S3: Deny outside of an organisation, which cannot be seen from here", S3, _with(_deny("kms:*", Condition={
+    Case("S3: Deny outside of an organisation, which cannot be seen from here", S3, _with(_deny("kms:*", Condition={
         "StringNotEquals": {"aws:PrincipalOrgID": "o-example1234", "aws:PrincipalAccount": "{customer}"}})),
         "policy.DenyCannotBeSaid", stops=None),
-    Broken("S3: a Deny for certain beside one in doubt", S3, _both(
+    Case("S3: a Deny for certain beside one in doubt", S3, _both(
         _with({**_deny("kms:*", Condition={"Bool": {"aws:SecureTransport": "false"}}), "Sid": "TLS"}),
         _with(_deny("kms:*", Condition=_OUTSIDERS))), "policy.ExplicitDeny"),
-    Broken("S3: a Deny in doubt and nothing that allows", S3, lambda _, __: [
+    Case("S3: a Deny in doubt and nothing that allows", S3, lambda _, __: [
         _deny("kms:*", Condition={"Bool": {"aws:SecureTransport": "false"}})], "policy.StatementMissing"),
-    Broken("S3: a Deny that excepts the role and not its account", S3, _with({
+    Case("S3: a Deny that excepts the role and not its account", S3, _with({
         "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {"AWS": ["{role}", "arn:aws:iam::{customer}:root"]},
         "Action": "kms:*", "Resource": "*"}), "policy.DenyCannotBeSaid", stops=None),
-    Broken("S3: a Deny that excepts the role with its account", S3, _with({
+    Case("S3: a Deny that excepts the role with its account", S3, _with({
         "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {
             "AWS": ["{role}", "arn:aws:iam::{platform}:root", "arn:aws:iam::{customer}:root"]},
         "Action": "kms:*", "Resource": "*"}), None, stops=False),
     # Too much.
-    Broken("S3: any service of the Region", S3, _set(0, "Condition", {"StringLike": {
+    Case("S3: any service of the Region", S3, _set(0, "Condition", {"StringLike": {
         "kms:ViaService": "*.{region}.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
         "policy.TooWide", stops=False),
-    Broken("S3: the role administers the key", S3, _with({
+    Case("S3: the role administers the key", S3, _with({
         "Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": "{role}"},
         "Action": ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"], "Resource": "*"}), "policy.TooWide", stops=False),
-    Broken("Aurora: the role decrypts by itself", RDS, _with({
+    Case("Aurora: the role decrypts by itself", RDS, _with({
         "Sid": "Decrypt", "Effect": "Allow", "Principal": {"AWS": "{role}"}, "Action": "kms:Decrypt",
         "Resource": "*"}), "policy.TooWide", stops=False),
 )  # fmt: skip

@@ -18,14 +18,14 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 TOOLS: Final = ROOT / ".tools"
 
 
-def absent(reason: str) -> NoReturn:
+def skip_or_fail(reason: str) -> NoReturn:
     """Skip what needs a program that is not there; in CI that is a failure, since nobody would read of the skip."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
-def runs(program: Path, *arguments: str) -> bool:
+def can_run(program: Path, *arguments: str) -> bool:
     """Whether a program is there and answers: a version manager's stand-in on PATH is there, and fails."""
     try:
         ended = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
@@ -39,18 +39,18 @@ def aws_cli() -> Path:
     """The AWS CLI: the locked one that `make test` installs, else any version on PATH."""
     on_path = shutil.which("aws")
     for program in (TOOLS / "awscli" / "bin" / "aws", *([Path(on_path)] if on_path else [])):
-        if runs(program, "--version"):
+        if can_run(program, "--version"):
             return program
-    absent("the AWS CLI is neither in .tools nor on PATH: `make test` installs it")
+    skip_or_fail("the AWS CLI is neither in .tools nor on PATH: `make test` installs it")
 
 
 @pytest.fixture(scope="session")
 def node() -> Path:
     """Node.js, which the policy oracle runs on."""
     on_path = shutil.which("node")
-    if on_path and runs(Path(on_path), "--version"):
+    if on_path and can_run(Path(on_path), "--version"):
         return Path(on_path)
-    absent("node is not on PATH")
+    skip_or_fail("node is not on PATH")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,6 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     for program in filter(None, map(shutil.which, ("terraform", "tofu"))):
         for plugins in (mirror for mirror in _MIRRORS if any(mirror.glob("*/hashicorp/aws"))):
             found = Terraform(Path(program), plugins)
-            if runs(found.program, *found.init(folder)):
+            if can_run(found.program, *found.init(folder)):
                 return found
     pytest.skip("there is no terraform or tofu on PATH with a filesystem mirror of its AWS provider")

@@ -11,11 +11,11 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-from byok.domain.problems.aws_errors import TABLE, Outcome
+from byok.domain.problems.aws_errors import ERROR_RULES, Outcome
 
 _DEFINITE: Final = [
     f"{row.service}.{row.code}"
-    for row in TABLE
+    for row in ERROR_RULES
     if row.customer_key and row.outcome is Outcome.STOP and row.message is None
 ]
 """A second belt, visible in Temporal's UI: refusals that no message can soften. The activities decide first."""
@@ -38,7 +38,7 @@ PLAN: Final = ActivityConfig(
     retry_policy=_RETRY,
 )
 
-PLAN_LOCALLY: Final = LocalActivityConfig(
+LOCAL_PLAN: Final = LocalActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),
     # It fails by a mistake of ours alone, which no later try would mend.
     schedule_to_close_timeout=timedelta(seconds=30),

@@ -25,10 +25,10 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
 from workflows.activity_options import PLAN, READ_BACK
-from workflows.failures import PhaseStoppedError, end_of_workflow, is_cancellation, problems_of
-from workflows.workflow_id import require_workflow_id
+from workflows.failures import PhaseStoppedError, is_cancellation, problems_of, to_workflow_failure
 from workflows.progress import ProgressRecord
-from workflows.removal import Leftover, remove
+from workflows.removal import Leftover, remove_resources
+from workflows.workflow_id import require_workflow_id
 
 
 @workflow.defn(name=DELETE_ENVIRONMENT)
@@ -54,7 +54,7 @@ class DeleteEnvironment:
         try:
             plan = await self._plan()
             before = await self._list(plan)
-            left = await remove(
+            left = await remove_resources(
                 plan,
                 request,
                 phase=Phase.DELETING,
@@ -116,7 +116,7 @@ class DeleteEnvironment:
             belongings = await self._list(plan or await self._plan())
             left = tuple(f"{name}: not removed yet" for name in belongings.names)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
-        return end_of_workflow(error, f"Deletion of environment {self._request.environment_id}", problems)
+        return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 
 def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:

@@ -66,11 +66,11 @@ def is_cancellation(error: BaseException) -> bool:
     cancellation: without the wish it would have gone on.
     """
     return is_cancelled_exception(error) or (
-        is_cancelling() and isinstance(error, ActivityError) and not is_final(error)
+        is_cancelling() and isinstance(error, ActivityError) and not is_non_retryable(error)
     )
 
 
-def is_final(error: BaseException) -> bool:
+def is_non_retryable(error: BaseException) -> bool:
     """Whether an activity would not have been tried again."""
     return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
 
@@ -103,7 +103,7 @@ def _timeout_message(error: BaseException) -> str:
     return f"{what} was not finished in time ({kind}), and AWS had not said why."
 
 
-def end_of_workflow(error: BaseException, what: str, problems: Sequence[Problem]) -> BaseException:
+def to_workflow_failure(error: BaseException, what: str, problems: Sequence[Problem]) -> BaseException:
     """What a workflow that stopped is to raise: its cancellation, or a failure.
 
     The failure has a headline for Temporal's UI, and every problem in its details.

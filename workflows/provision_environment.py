@@ -26,8 +26,8 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.phases import OnFailure, Phase
 from workflows.activity_options import (
     AWAIT_WRITER,
+    LOCAL_PLAN,
     MAKE_WRITER,
-    PLAN_LOCALLY,
     READ_BACK,
     WRITE,
     with_summary,
@@ -35,17 +35,17 @@ from workflows.activity_options import (
 from workflows.cancellation import cancel_and_wait, raise_if_cancelled, shield_until_done
 from workflows.failures import (
     PhaseStoppedError,
-    end_of_workflow,
-    is_final,
+    is_non_retryable,
     partial_result,
     problem_of,
     problems_of,
+    to_workflow_failure,
 )
-from workflows.workflow_id import require_workflow_id
 from workflows.key_validation import validate_keys
 from workflows.progress import ProgressRecord
-from workflows.removal import Leftover, remove
+from workflows.removal import Leftover, remove_resources
 from workflows.tenant_names import name_keys
+from workflows.workflow_id import require_workflow_id
 
 
 @workflow.defn(name=PROVISION_ENVIRONMENT)
@@ -87,7 +87,7 @@ class ProvisionEnvironment:
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
         self._begin(Phase.VALIDATING_KEYS)
-        plan = await workflow.execute_local_activity_method(PlanActivities.plan_environment, request, **PLAN_LOCALLY)
+        plan = await workflow.execute_local_activity_method(PlanActivities.plan_environment, request, **LOCAL_PLAN)
         findings, _ = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)
@@ -176,11 +176,11 @@ class ProvisionEnvironment:
             left_behind = tuple(item.description for item in left)
             self._record.resources = self._record.resources.only(item.name for item in left)
         self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
-        return end_of_workflow(error, f"Environment {self._record.request.environment_id}", problems)
+        return to_workflow_failure(error, f"Environment {self._record.request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
         """Remove everything; a wish to end that comes meanwhile is one that is being fulfilled."""
-        removal = asyncio.create_task(remove(plan, self._record.request, phase=Phase.ROLLING_BACK))
+        removal = asyncio.create_task(remove_resources(plan, self._record.request, phase=Phase.ROLLING_BACK))
         while not removal.done():
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.shield(removal)
@@ -192,7 +192,7 @@ class ProvisionEnvironment:
     def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
         """What branches failed with; of one that was cut short only what would have stopped it by itself."""
         failures = [error for branch in branches if (error := _failure(branch)) is not None]
-        return [self._problem_of(error) for error in failures if not cut_short or is_final(error)]
+        return [self._problem_of(error) for error in failures if not cut_short or is_non_retryable(error)]
 
     def _begin(self, phase: Phase) -> None:
         raise_if_cancelled()

@@ -12,10 +12,10 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import Environment, TenantCheckPlan, TenantOutcome, TenantRequest
     from byok.domain.phases import Phase
 from workflows.activity_options import PLAN, READ_BACK, with_summary
-from workflows.failures import PhaseStoppedError, end_of_workflow, problems_of
-from workflows.workflow_id import require_workflow_id
+from workflows.failures import PhaseStoppedError, problems_of, to_workflow_failure
 from workflows.progress import TenantRecord
 from workflows.tenant_names import name_keys
+from workflows.workflow_id import require_workflow_id
 
 
 @workflow.defn(name=RECONCILE_TENANT)
@@ -73,4 +73,4 @@ class ReconcileTenant:
         """Publish why, and give the failure to end with."""
         problems = problems_of(error, request, Phase.RECONCILING_TENANT, workflow.now())
         self._record.stop(problems)
-        return end_of_workflow(error, f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)
+        return to_workflow_failure(error, f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

@@ -43,7 +43,7 @@ class Leftover(NamedTuple):
         return f"{self.name}: {self.why}"
 
 
-async def remove(
+async def remove_resources(
     plan: EnvironmentPlan,
     request: CheckKeysRequest,
     *,

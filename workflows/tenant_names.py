@@ -23,7 +23,7 @@ from workflows.failures import PhaseStoppedError, is_cancellation, problem_of
 
 
 async def name_keys(
-    request: CheckKeysRequest, environment: Environment, plan: TenantPlan, tell: Callable[[TenantOutcome], None]
+    request: CheckKeysRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
     """Reconcile both keys, or hand over the commands where there is no role to do it with (D11).
 
@@ -35,13 +35,13 @@ async def name_keys(
         request: What was asked for.
         environment: Whose keys they are.
         plan: What they are to bear.
-        tell: Is given what became of the name so far, whenever there is more of it, and before a stop too.
+        on_progress: Is given what became of the name so far, whenever there is more of it, and before a stop too.
 
     Raises:
         PhaseStoppedError: One or both could not be named.
     """
     if plan.role is None:
-        tell(TenantOutcome(tenant=plan.tenant, commands=plan.commands))
+        on_progress(TenantOutcome(tenant=plan.tenant, commands=plan.commands))
         return
     keys: list[KeyTenant] = []
     problems: list[Problem] = []
@@ -71,6 +71,6 @@ async def name_keys(
             if problems[-1].key is None:
                 break
         else:
-            tell(TenantOutcome(tenant=plan.tenant, keys=tuple(keys)))
+            on_progress(TenantOutcome(tenant=plan.tenant, keys=tuple(keys)))
     if problems:
         raise PhaseStoppedError(problems)

@@ -3,7 +3,7 @@
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from byok.temporal import invalid_input
+    from byok.temporal import invalid_input_error
 
 
 def require_workflow_id(expected: str, what: str) -> None:
@@ -18,4 +18,6 @@ def require_workflow_id(expected: str, what: str) -> None:
     """
     actual = workflow.info().workflow_id
     if actual != expected:
-        raise invalid_input(f"environment_id: {what} has to be {expected}, and this workflow was started as {actual}.")
+        raise invalid_input_error(
+            f"environment_id: {what} has to be {expected}, and this workflow was started as {actual}."
+        )

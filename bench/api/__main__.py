@@ -90,7 +90,7 @@ async def measure() -> dict[str, Measured]:
                 Path(folder) / "bare.log", environment,
             )  # fmt: skip
             try:
-                await bare.answers(lambda: listening(bare_port), 30)
+                await bare.wait_until_ready(lambda: listening(bare_port), 30)
                 return await rounds(stack, bare_port, ready)
             finally:
                 await bare.stop(10, stack.hurry)
@@ -100,8 +100,8 @@ async def rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, Measu
     """Every kind of request, at the one and at the other, again and again."""
     kinds: dict[str, tuple[Requests, int]] = {
         "create": (lambda: [[new_creation(stack) for _ in range(REQUESTS)] for _ in range(CLIENTS)], 202),
-        "get, running": (lambda: [[seen(name)] * REQUESTS for name in running], 200),
-        "get, READY": (lambda: [[seen(ready)] * REQUESTS for _ in range(CLIENTS)], 200),
+        "get, running": (lambda: [[get_environment_request(name)] * REQUESTS for name in running], 200),
+        "get, READY": (lambda: [[get_environment_request(ready)] * REQUESTS for _ in range(CLIENTS)], 200),
     }
     first = [new_creation(stack) for _ in range(CLIENTS)]
     running = [str(json.loads(body)["environment_id"]) for _, _, body in first]
@@ -141,7 +141,7 @@ def new_creation(stack: DevStack) -> tuple[str, str, str]:
     return "POST", "/v1/environments", json.dumps(body)
 
 
-def seen(environment_id: str) -> tuple[str, str, str]:
+def get_environment_request(environment_id: str) -> tuple[str, str, str]:
     return "GET", f"/v1/environments/{environment_id}", ""
 
 

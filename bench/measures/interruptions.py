@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.request_generator import Asking
 from bench.machine import Machine, machine
+from bench.request_generator import RequestGenerator
 from byok.contracts import environment_workflow_id
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -36,7 +36,7 @@ async def measure(folder: Path, rounds: int) -> Interruptions:
 
 
 async def _time_to_stopped(one: Machine) -> float:
-    service, request = await one.service(), Asking().request("refused")
+    service, request = await one.service(), RequestGenerator().request("refused")
     message = f"{request.s3_key_arn} is disabled."
     one.aws("DELETE", "calls")
     one.aws("POST", "refuse", operation="PutObject", code="KMS.DisabledException", message=message, status=400)
@@ -52,7 +52,7 @@ async def _time_to_stopped(one: Machine) -> float:
 
 async def _time_to_takeover(one: Machine, other: str) -> float:
     """Kill the worker that has a call under way: one that is held back until the worker is dead."""
-    service, request = await one.service(), Asking().request("killed")
+    service, request = await one.service(), RequestGenerator().request("killed")
     await one.start_worker(name=other)
     one.aws("POST", "hold", operation="CreateDBCluster")
     try:

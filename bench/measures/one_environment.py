@@ -14,8 +14,8 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from bench.request_generator import REGION
 from bench.machine import ROOT, Usage, blueprint_file, on_one_core, run
+from bench.request_generator import REGION
 from bench.runs import Run
 from byok.local.environment import children_environment
 from byok.local.ports import Ports

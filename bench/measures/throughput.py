@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from bench.machine import OURS, PLAIN, Machine, machine
+from bench.machine import PLAIN, WORKER_COMMAND, Machine, machine
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Kind:
 _CLIENT: Final = ("-m", "bench.client")
 _FLOOR: Final = ("-m", "bench.floor")
 KINDS: Final = (
-    Kind("byok", _CLIENT, OURS, one_core=True),
-    Kind("byok, on any core", _CLIENT, OURS, up_to=50),
+    Kind("byok", _CLIENT, WORKER_COMMAND, one_core=True),
+    Kind("byok, on any core", _CLIENT, WORKER_COMMAND, up_to=50),
     Kind("plain Temporal", PLAIN, PLAIN, up_to=50),
     Kind("plain Temporal, clients made once", PLAIN, (*PLAIN, "--clients-once"), one_core=True, up_to=50),
     Kind("floor", _FLOOR),

@@ -8,16 +8,16 @@ from typing import Final
 from pydantic import BaseModel
 from temporalio.api.enums.v1 import PendingActivityState
 
-from bench.request_generator import Asking
 from bench.machine import Machine, machine
+from bench.request_generator import RequestGenerator
 from byok.contracts import PHASE, environment_workflow_id
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 
 _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
-_LOOKED_AT: Final = 250
-_LOOKED_AT_FOR: Final = 30.0
+_SAMPLE_SIZE: Final = 250
+_SAMPLE_SECONDS: Final = 30.0
 """Seconds, so that what is found is of all moments: environments are looked at in groups, every three seconds."""
 
 
@@ -76,7 +76,7 @@ async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waitin
 
 
 async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waiting:
-    service, asking = await one.service(), Asking()
+    service, asking = await one.service(), RequestGenerator()
     requests = [asking.request("waiting") for _ in range(size)]
     began = time.perf_counter()
     turn = asyncio.Semaphore(_STARTING_AT_ONCE)
@@ -95,10 +95,10 @@ async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waitin
     await asyncio.sleep(seconds)
     after, passed = one.usage(), time.perf_counter() - at
     calls = one.calls()
-    names = [request.environment_id for request in requests[:: max(1, size // _LOOKED_AT)]]
+    names = [request.environment_id for request in requests[:: max(1, size // _SAMPLE_SIZE)]]
     running = []
     for name in names:
-        await asyncio.sleep(_LOOKED_AT_FOR / len(names))
+        await asyncio.sleep(_SAMPLE_SECONDS / len(names))
         running.append(await _runs(service, name))
 
     def percent(name: str) -> float:

@@ -70,7 +70,7 @@ class Account:
             for number in range(count)
         ]
 
-    def lacks(self, environments: list[Environment], exempt: frozenset[str]) -> list[str]:
+    def find_missing(self, environments: list[Environment], exempt: frozenset[str]) -> list[str]:
         """What should be there of these environments and is not, but for parts that the tool cannot make."""
         found = []
         for environment in environments:

@@ -41,7 +41,7 @@ def batches() -> Iterator[list[Environment]]:
         print("done", file=answers, flush=True)
 
 
-def in_threads(provision: Callable[[Environment], object]) -> None:
+def provision_in_threads(provision: Callable[[Environment], object]) -> None:
     """Provision every batch with a thread per environment under way."""
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         for batch in batches():
@@ -51,7 +51,7 @@ def in_threads(provision: Callable[[Environment], object]) -> None:
 @contextmanager
 def program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs beside the driver, and is ended with it."""
-    process = subprocess.Popen([beside(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    process = subprocess.Popen([find_program(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
         yield process
     finally:
@@ -70,7 +70,7 @@ def run(*command: str, folder: Path | None = None, settings: Mapping[str, str] |
         RuntimeError: It failed; with the first line in which it speaks of an error.
     """
     ended = subprocess.run(
-        [beside(command[0]), *command[1:]],
+        [find_program(command[0]), *command[1:]],
         check=False,
         cwd=folder,
         env={**os.environ, **(settings or {})},
@@ -86,7 +86,7 @@ def run(*command: str, folder: Path | None = None, settings: Mapping[str, str] |
         raise RuntimeError(f"{command[0]} ended with {ended.returncode}: {telling[0]}")
 
 
-def beside(name: str) -> str:
+def find_program(name: str) -> str:
     """A program of the peer's virtual environment, or else of PATH."""
     own = Path(sys.executable).parent / name
     return str(own) if own.exists() else name

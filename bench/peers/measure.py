@@ -166,7 +166,7 @@ def measure(peer: Peer, folder: Path, limits: Limits) -> tuple[Figures, dict[str
             ended, cpu_ended = time.monotonic(), processes.cpu_seconds([account.pid])
             peak_mib = max(driver.peak_mib, processes.memory_mib([account.pid]))
             calls = {name: count - calls_before.get(name, 0) for name, count in account.calls().items()}
-        lacks = account.lacks(asked, peer.exempt)
+        lacks = account.find_missing(asked, peer.exempt)
     if lacks:
         raise PeerError(f"has not made everything: {len(lacks)} parts are not there, the first: {lacks[0]}")
     shutil.rmtree(folder, ignore_errors=True)

@@ -47,7 +47,7 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def below(top: int, without: Collection[int] = ()) -> list[Process]:
+def list_descendants(top: int, without: Collection[int] = ()) -> list[Process]:
     """All processes below one, but for those named and what is below them."""
     children: dict[int, list[Process]] = {}
     for one in _all():
@@ -64,12 +64,12 @@ def below(top: int, without: Collection[int] = ()) -> list[Process]:
 def cpu_seconds(without: Collection[int]) -> float:
     """CPU of everything that ever ran below this process: a difference of two is what ran between them."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime + sum(one.cpu_seconds for one in below(os.getpid(), without))
+    return ended.ru_utime + ended.ru_stime + sum(one.cpu_seconds for one in list_descendants(os.getpid(), without))
 
 
 def memory_mib(without: Collection[int]) -> float:
     """Memory of everything below this process, what several share counted once (PSS)."""
-    return sum(_proportional_kib(one.pid) for one in below(os.getpid(), without)) / 1024
+    return sum(_proportional_kib(one.pid) for one in list_descendants(os.getpid(), without)) / 1024
 
 
 def end_all(without: Collection[int], grace_seconds: float = 5) -> None:
@@ -77,14 +77,14 @@ def end_all(without: Collection[int], grace_seconds: float = 5) -> None:
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
         deadline = time.monotonic() + patience
         told: set[int] = set()
-        while running := [one.pid for one in below(os.getpid(), without) if not one.zombie]:
+        while running := [one.pid for one in list_descendants(os.getpid(), without) if not one.zombie]:
             for pid in set(running) - told:
                 _signal(pid, number)
             told.update(running)
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-    for one in below(os.getpid(), without):
+    for one in list_descendants(os.getpid(), without):
         if one.zombie and one.parent == os.getpid():
             os.waitpid(one.pid, os.WNOHANG)
 

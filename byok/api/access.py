@@ -19,7 +19,7 @@ class UnauthenticatedError(Exception):
     """It is not known who calls."""
 
 
-class IdentityUnreachableError(Exception):
+class IdentityProviderUnavailableError(Exception):
     """Who vouches for callers does not answer."""
 
 
@@ -53,7 +53,7 @@ ANONYMOUS: Final = Caller(None, frozenset(Scope))
 class Authenticator(Protocol):
     """Finds out who calls."""
 
-    async def caller_of(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None) -> Caller:
         """Who holds a bearer token.
 
         Raises:
@@ -66,7 +66,7 @@ class Authenticator(Protocol):
 class AnonymousAuth:
     """Everybody may do everything: for a server that only this machine reaches."""
 
-    async def caller_of(self, token: str | None) -> Caller:  # noqa: ARG002 - there is none to look at
+    async def authenticate(self, token: str | None) -> Caller:  # noqa: ARG002 - there is none to look at
         """See `Authenticator`."""
         return ANONYMOUS
 
@@ -77,7 +77,7 @@ class StaticTokenAuth:
 
     tokens: Sequence[AccessToken]
 
-    async def caller_of(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         digest = hashlib.sha256((token or "").encode(errors="surrogatepass")).hexdigest()
         found = None
@@ -86,27 +86,27 @@ class StaticTokenAuth:
                 found = known
         if found is None or token is None:
             raise UnauthenticatedError("The token is not known.")
-        return caller(found.organisation, found.scopes)
+        return build_caller(found.organisation, found.scopes)
 
 
 @dataclass(frozen=True)
 class ChainedAuth:
     """Several authenticators: the first that knows the caller decides."""
 
-    all: Sequence[Authenticator]
+    authenticators: Sequence[Authenticator]
 
-    async def caller_of(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         refusal = UnauthenticatedError("The token is not known.")
-        for one in self.all:
+        for one in self.authenticators:
             try:
-                return await one.caller_of(token)
+                return await one.authenticate(token)
             except UnauthenticatedError as error:
                 refusal = error
         raise refusal
 
 
-def caller(organisation: str, scopes: Sequence[str], until: float | None = None) -> Caller:
+def build_caller(organisation: str, scopes: Sequence[str], until: float | None = None) -> Caller:
     """A caller as a token describes them; `*` stands for the vendor's own people.
 
     Raises:

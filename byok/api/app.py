@@ -31,7 +31,7 @@ def make_app(state: ApiState) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
-        async with state.running():
+        async with state.lifespan():
             yield
 
     app = FastAPI(
@@ -50,19 +50,19 @@ def make_app(state: ApiState) -> FastAPI:
         ),
     )
     app.state.byok = state
-    problems.install(app)
+    problems.install_error_handlers(app)
     for routes in (onboarding, keys, environments, events):
         app.include_router(routes.router, prefix="/v1")
     app.include_router(health.router)
     return app
 
 
-def protect(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
+def add_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """An application behind what stands before everything that browsers and programs reach."""
     return RateLimit(SameOrigin(BodyLimit(app, settings.max_body_bytes)), settings.requests_per_minute)
 
 
-def access_of(settings: ApiSettings) -> Authenticator:
+def build_authenticator(settings: ApiSettings) -> Authenticator:
     """Who may call, as the settings say: everybody where they say nothing."""
     if settings.is_open:
         return AnonymousAuth()

@@ -10,9 +10,9 @@ from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from byok.api.access import Caller
-from byok.api.status_broadcaster import StatusBroadcaster
-from byok.api.problems import ProblemError, invalid
+from byok.api.problems import ProblemError, invalid_field_error
 from byok.api.state import ApiState
+from byok.api.status_broadcaster import StatusBroadcaster
 from byok.domain.access import Scope
 from byok.domain.arns import REGION_PATTERN
 from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
@@ -36,7 +36,7 @@ async def _service(request: Request) -> EnvironmentService:
 
 
 async def _followers(request: Request) -> StatusBroadcaster:
-    return _api_state(request).followers
+    return _api_state(request).broadcaster
 
 
 State = Annotated[ApiState, Depends(_state)]
@@ -47,7 +47,7 @@ Region = Annotated[
 ]
 
 
-class Requires:
+class RequireScope:
     """Lets a caller pass who may do something."""
 
     def __init__(self, scope: Scope) -> None:
@@ -62,7 +62,7 @@ class Requires:
             UnauthenticatedError: It is not known.
             ProblemError: It is, and may not.
         """
-        caller = await _api_state(request).access.caller_of(credentials.credentials if credentials else None)
+        caller = await _api_state(request).access.authenticate(credentials.credentials if credentials else None)
         if self._scope not in caller.scopes:
             raise ProblemError(
                 HTTPStatus.FORBIDDEN,
@@ -73,9 +73,9 @@ class Requires:
         return caller
 
 
-ReadCaller = Annotated[Caller, Depends(Requires(Scope.READ))]
-WriteCaller = Annotated[Caller, Depends(Requires(Scope.WRITE))]
-DeleteCaller = Annotated[Caller, Depends(Requires(Scope.DELETE))]
+ReadCaller = Annotated[Caller, Depends(RequireScope(Scope.READ))]
+WriteCaller = Annotated[Caller, Depends(RequireScope(Scope.WRITE))]
+DeleteCaller = Annotated[Caller, Depends(RequireScope(Scope.DELETE))]
 
 EnvironmentId = Annotated[
     str,
@@ -127,4 +127,4 @@ def require_own_prefix(caller: Caller, environment_id: str) -> None:
     """
     if not caller.owns(environment_id):
         words = f"has to begin with {caller.prefix}, as the ids of all environments of this organisation do"
-        raise invalid("environment_id", words)
+        raise invalid_field_error("environment_id", words)

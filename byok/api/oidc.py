@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import jwt
 
-from byok.api.access import Caller, IdentityUnreachableError, UnauthenticatedError, caller
+from byok.api.access import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those with a public key. One with a shared secret would take the provider's public key for that secret."""
@@ -26,7 +26,7 @@ class OidcAuth:
         issuer: Who has to have issued a token (`iss`).
         audience: For whom it has to be (`aud`).
         jwks_url: Where the issuer's public keys are.
-        organisation_claim: Which claim names the caller's organisation; `*` there means the vendor's own people.
+        organisation_claim: Which claim names the build_caller's organisation; `*` there means the vendor's own people.
     """
 
     issuer: str
@@ -41,7 +41,7 @@ class OidcAuth:
     def __post_init__(self) -> None:
         self._keys = jwt.PyJWKClient(self.jwks_url, lifespan=300, timeout=5)
 
-    async def caller_of(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         if token is None:
             raise UnauthenticatedError("A bearer token is needed.")
@@ -53,7 +53,7 @@ class OidcAuth:
             scopes = scopes.split()
         if not isinstance(scopes, list):
             raise UnauthenticatedError("The token's scopes are none.")
-        return caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
+        return build_caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
 
     def _verify(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         try:
@@ -90,10 +90,10 @@ class OidcAuth:
             if refresh:
                 self._asked_at = time.monotonic()
             if time.monotonic() < self._not_before:
-                raise IdentityUnreachableError("The issuer's keys cannot be read now.")
+                raise IdentityProviderUnavailableError("The issuer's keys cannot be read now.")
             try:
                 return await asyncio.to_thread(self._keys.get_signing_keys, refresh=refresh)
             except (jwt.PyJWTError, ValueError, OSError) as error:  # no answer, or one that is none
                 # Those who wait behind this one are told at once, and not one after the other.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
-                raise IdentityUnreachableError("The issuer's keys cannot be read now.") from error
+                raise IdentityProviderUnavailableError("The issuer's keys cannot be read now.") from error

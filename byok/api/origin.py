@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from byok.api.problems import answer
+from byok.api.problems import problem_response
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -28,7 +28,9 @@ class SameOrigin:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
             if origin is not None and _host(origin) != headers.get("host"):
-                refusal = answer(HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "A page of another site sent this.")
+                refusal = problem_response(
+                    HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "A page of another site sent this."
+                )
                 await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -9,7 +9,7 @@ import binascii
 
 from itsdangerous import BadSignature, Signer
 
-from byok.api.problems import invalid
+from byok.api.problems import invalid_field_error
 
 
 class PageTokenSigner:
@@ -37,4 +37,4 @@ class PageTokenSigner:
         try:
             return base64.urlsafe_b64decode(self._signer.unsign(sign))
         except (BadSignature, binascii.Error, UnicodeError) as error:
-            raise invalid("after", "has to be what the page before gave as next") from error
+            raise invalid_field_error("after", "has to be what the page before gave as next") from error

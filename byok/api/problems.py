@@ -11,13 +11,13 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from byok.api.access import IdentityUnreachableError, UnauthenticatedError
+from byok.api.access import IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.domain.models import Problem
 from byok.service import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
-MISTAKE: Final = "The server has a mistake, which is in its log. What was accepted goes on."
+INTERNAL_ERROR_DETAIL: Final = "The server has a mistake, which is in its log. What was accepted goes on."
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUSES: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
@@ -85,18 +85,18 @@ class ProblemError(Exception):
         self.faults = [FieldFault(field=fault[0], message=fault[1])] if fault else []
 
 
-def invalid(field: str, message: str) -> ProblemError:
+def invalid_field_error(field: str, message: str) -> ProblemError:
     """What is said of a request whose field is wrong in a way that its model does not see."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
 
 
-class NoMoreEvents(Exception):  # noqa: N818 - what is the case, and no mistake
+class StreamFinishedError(Exception):
     """There is nothing to send, and nothing will come: whoever listens need not come back."""
 
 
-def answer(
+def problem_response(
     status: int,
     code: str,
     detail: str,
@@ -124,7 +124,7 @@ def openapi_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """See that every error of an application is told in this way, and that its OpenAPI document knows it."""
     generated = app.openapi
 
@@ -144,45 +144,45 @@ def install(app: FastAPI) -> None:
         status = STATUSES[type(error)]
         problems = error.problems if isinstance(error, errors.TenantStoppedError) else ()
         again = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-        return answer(status, error.code, str(error), headers=again, problems=problems)
+        return problem_response(status, error.code, str(error), headers=again, problems=problems)
 
     @app.exception_handler(ProblemError)
     async def problem(_: Request, error: ProblemError) -> Response:
-        return answer(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
+        return problem_response(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
 
     @app.exception_handler(UnauthenticatedError)
     async def handle_unauthenticated(_: Request, error: UnauthenticatedError) -> Response:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        return answer(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
+        return problem_response(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
 
-    @app.exception_handler(IdentityUnreachableError)
-    async def identity_unreachable(_: Request, error: IdentityUnreachableError) -> Response:
+    @app.exception_handler(IdentityProviderUnavailableError)
+    async def identity_unreachable(_: Request, error: IdentityProviderUnavailableError) -> Response:
         again = {"Retry-After": "5"}
-        return answer(HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again)
+        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again)
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
         again = {"Retry-After": "5"}
-        return answer(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
+        return problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
 
-    @app.exception_handler(NoMoreEvents)
-    async def nothing_more(_: Request, __: NoMoreEvents) -> Response:
+    @app.exception_handler(StreamFinishedError)
+    async def nothing_more(_: Request, __: StreamFinishedError) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     @app.exception_handler(RequestValidationError)
     async def handle_invalid_request(_: Request, error: RequestValidationError) -> Response:
         faults = [FieldFault(field=_name(one["loc"]), message=one["msg"]) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" for one in faults)
-        return answer(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
+        return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
 
     @app.exception_handler(HTTPException)
     async def handle_http_error(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        return answer(status, f"http.{status.value}", str(error.detail), headers=error.headers)
+        return problem_response(status, f"http.{status.value}", str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, __: Exception) -> Response:
-        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", MISTAKE)
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", INTERNAL_ERROR_DETAIL)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from byok.api.access import Authenticator
-from byok.api.status_broadcaster import StatusBroadcaster
 from byok.api.paging import PageTokenSigner
+from byok.api.status_broadcaster import StatusBroadcaster
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError, TemporalUnreachableError
@@ -56,7 +56,7 @@ class ApiState:
         return self._service
 
     @property
-    def followers(self) -> StatusBroadcaster:
+    def broadcaster(self) -> StatusBroadcaster:
         """Those who watch environments.
 
         Raises:
@@ -72,7 +72,7 @@ class ApiState:
         return PageTokenSigner(self.secret)
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def lifespan(self) -> AsyncIterator[None]:
         """Open the door, and keep trying where nothing answers: the pages that need nobody are there at once."""
         connecting = asyncio.create_task(self._keep_connecting())
         try:

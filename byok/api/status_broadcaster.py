@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from byok.api.access import Caller
+from byok.service.environment_reader import POLL_INTERVAL
 from byok.service.errors import ServiceError
-from byok.service.environment_reader import POLL
 from byok.service.status import EnvironmentStatus
 
 
@@ -64,20 +64,21 @@ class StatusBroadcaster:
     """
 
     reader: StatusReader
-    most: int
-    poll: timedelta = POLL
+    max_streams: int
+    poll: timedelta = POLL_INTERVAL
     _watched: dict[str, _WatchedEnvironment] = field(default_factory=dict, repr=False)
     _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
-    def require_room(self, caller: Caller) -> None:
+    def check_stream_limit(self, caller: Caller) -> None:
         """See that one more stream may be opened, before it is.
 
         Raises:
             TooManyStreamsError: It may not.
         """
-        if self._open[caller.organisation] >= self.most:
+        if self._open[caller.organisation] >= self.max_streams:
             raise TooManyStreamsError(
-                f"{self.most} streams of events are open, which is as many as may be: end one, or ask for the status."
+                f"{self.max_streams} streams of events are open, which is as many as may be: end one, or ask for the "
+                "status."
             )
 
     async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:

@@ -4,11 +4,11 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from byok.cli import views
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, console, say
+from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, console, say
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from byok.service.status import EnvironmentStatus
 from byok.service.pending import describe_pending
+from byok.service.status import EnvironmentStatus
 
 
 async def follow(
@@ -81,8 +81,8 @@ def exit_code(status: EnvironmentStatus) -> int:
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicts
-        return CUSTOMER_KEY if conflicts else READY
-    return CUSTOMER_KEY if status.problem is not None and status.problem.key is not None else FAILED
+        return EXIT_CUSTOMER_KEY if conflicts else EXIT_OK
+    return EXIT_CUSTOMER_KEY if status.problem is not None and status.problem.key is not None else EXIT_FAILED
 
 
 def _last(status: EnvironmentStatus | None) -> EnvironmentStatus:

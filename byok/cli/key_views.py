@@ -6,7 +6,7 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import fold, stack
+from byok.cli.text import fold, join_lines
 from byok.domain.diagnosis.diagnose import are_usable
 from byok.domain.iam.check.report import PolicyReport, Verdict
 from byok.domain.iam.findings import Finding, Severity
@@ -24,7 +24,7 @@ def policy_report(report: PolicyReport) -> Text:
         False: Text(f"The platform cannot use the {name}.", "bold red"),
         None: Text(f"Whether the platform can use the {name} hangs on what only AWS sees.", "bold yellow"),
     }[report.usable]
-    return stack([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
+    return join_lines([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
 
 
 def diagnosis(found: Sequence[Finding]) -> Text:
@@ -34,7 +34,7 @@ def diagnosis(found: Sequence[Finding]) -> Text:
         False: Text("These keys cannot be used as they are.", "bold red"),
         None: Text("Whether these keys can be used cannot be said: not everything could be seen.", "bold yellow"),
     }[are_usable(found)]
-    return stack([head, *(finding(one, named=True) for one in found)])
+    return join_lines([head, *(finding(one, named=True) for one in found)])
 
 
 def finding(one: Finding, *, named: bool = False) -> Text:
@@ -51,7 +51,7 @@ def finding(one: Finding, *, named: bool = False) -> Text:
     parts += [Text(f"  {fold(line, 2)}") for line in one.remedy.splitlines()]
     if one.paste:
         parts.append(Text(",\n".join(json.dumps(statement, indent=2) for statement in one.paste)))
-    return stack(parts)
+    return join_lines(parts)
 
 
 def _row(report: PolicyReport, index: int) -> Text:

@@ -14,11 +14,11 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-READY: Final = 0
-FAILED: Final = 1
-USAGE: Final = 2
-CUSTOMER_KEY: Final = 3
-INTERRUPTED: Final = 130
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CUSTOMER_KEY: Final = 3
+EXIT_INTERRUPTED: Final = 130
 
 
 class UsageError(Exception):
@@ -69,15 +69,15 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        fail(str(error), error.code, USAGE, as_json=as_json)
+        fail(str(error), error.code, EXIT_USAGE, as_json=as_json)
     except ServiceError as error:
-        fail(str(error), error.code, FAILED, as_json=as_json)
+        fail(str(error), error.code, EXIT_FAILED, as_json=as_json)
     except ValidationError as error:
         if error.title != "Settings":
             raise
-        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", USAGE, as_json=as_json)
+        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json)
     except SettingsError as error:
-        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", USAGE, as_json=as_json)
+        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json)
     except KeyboardInterrupt:
         say("Interrupted. An environment that was accepted goes on: see `byok status`.")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(EXIT_INTERRUPTED) from None

@@ -54,7 +54,7 @@ def platform_role(option: str | None, settings: "Settings", region: str) -> str:
     return role
 
 
-def which_key(name: str) -> KeyPurpose:
+def parse_key_purpose(name: str) -> KeyPurpose:
     """The key that a person means; `rds` is understood as well.
 
     Raises:

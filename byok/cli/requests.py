@@ -35,7 +35,7 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
     Raises:
         UsageError: One is missing or does not fit.
     """
-    given = with_keys({name: value for name, value in values.items() if value is not None})
+    given = expand_payload({name: value for name, value in values.items() if value is not None})
     missing = [OPTIONS[name] for name, field in model.model_fields.items() if field.is_required() and name not in given]
     if missing:
         raise UsageError(f"Missing: {', '.join(missing)}.")
@@ -45,7 +45,7 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
         raise UsageError(_format_validation_error(error, OPTIONS)) from error
 
 
-def with_keys(given: dict[str, object]) -> dict[str, object]:
+def expand_payload(given: dict[str, object]) -> dict[str, object]:
     """The options with the onboarding payload taken apart, wherever it was given.
 
     Raises:

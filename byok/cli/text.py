@@ -17,6 +17,6 @@ def fold(text: str, indent: int) -> str:
     return f"\n{' ' * indent}".join(folds.wrap(text))
 
 
-def stack(parts: Iterable[Text]) -> Text:
+def join_lines(parts: Iterable[Text]) -> Text:
     """One below the other."""
     return Text("\n").join(parts)

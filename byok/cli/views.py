@@ -11,12 +11,12 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import fold, stack
+from byok.cli.text import fold, join_lines
 from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
 from byok.domain.phases import AliasState, Phase
-from byok.service.replay import continuation
-from byok.service.status import EnvironmentStatus, EnvironmentSummary
 from byok.service.pending import describe_pending
+from byok.service.replay import replay_options
+from byok.service.status import EnvironmentStatus, EnvironmentSummary
 
 _COLOURS: Final = {
     Phase.READY: "green",
@@ -33,7 +33,7 @@ def environment(status: EnvironmentStatus) -> Text:
     parts = [progress(status)]
     if status.phase.final:
         parts += [Text(), outcome(status)]
-    return stack(parts)
+    return join_lines(parts)
 
 
 def progress(status: EnvironmentStatus) -> Text:
@@ -55,7 +55,7 @@ def progress(status: EnvironmentStatus) -> Text:
             )
         )
     waits = [Text(f"            … {describe_pending(item)}", "dim") for item in status.pending]
-    text = stack([title, *(rows or [Text("  accepted")]), *waits])
+    text = join_lines([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
@@ -77,15 +77,15 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         if status.tenant_problems:
             parts += [Text(), Text("The last attempt to name the keys was stopped:", "bold yellow")]
             parts.append(problems(status.tenant_problems))
-        return stack(parts)
+        return join_lines(parts)
     if status.phase is Phase.DELETED:
         deleted = Text(f"{status.environment_id} is deleted.", "bold green")
-        return stack([deleted, *([deletion(status.deletion)] if status.deletion else [])])
+        return join_lines([deleted, *([deletion(status.deletion)] if status.deletion else [])])
     where = status.problem.phase if status.problem else status.phase
     parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), problems(status.problems)]
     if status.tenant:
         parts += [Text(), tenant(status.tenant)]
-    return stack([*parts, Text(), _leftovers(status), *_next_command(status)])
+    return join_lines([*parts, Text(), _leftovers(status), *_next_command(status)])
 
 
 def deletion(done: Deletion) -> Text:
@@ -97,14 +97,14 @@ def deletion(done: Deletion) -> Text:
         if snapshot
         else [Text("  No snapshot of the database was taken this time.", "dim")]
     )
-    return stack([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
+    return join_lines([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
 
 
 def tenant(found: TenantOutcome) -> Text:
     """What both keys bear, or the commands that make them bear it."""
     if found.commands:
         told = Text(f"To give both keys the name {found.tenant}, their owner runs one of these:", "bold")
-        return stack([told, *(Text(f"\n{command}") for command in found.commands)])
+        return join_lines([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
         name = key.key.key_name
@@ -116,7 +116,7 @@ def tenant(found: TenantOutcome) -> Text:
             rows.append(Text(f"✓ {name}: {key.alias} ({key.alias_state})"))
             rows.append(Text(f"  tags {_tags(key)}"))
         rows += [Text(f"  also there, for another tenant: {alias}", "dim") for alias in key.other_aliases]
-    return stack(rows)
+    return join_lines(rows)
 
 
 def _tags(key: KeyTenant) -> str:
@@ -145,7 +145,7 @@ def problems(found: Iterable[Problem]) -> Text:
         ]
         blocks += [Text(), Text("  What to do", "bold")]
         blocks += [Text(f"  {fold(line, 2)}") for line in item.remediation.splitlines()]
-    return stack(blocks)
+    return join_lines(blocks)
 
 
 def evidence(proof: Evidence) -> Text:
@@ -161,7 +161,7 @@ def evidence(proof: Evidence) -> Text:
     lines = []
     for key_arn, rows in by_key.items():
         lines += [Text.assemble(("  ", ""), (key_arn, "bold")), *(Text(row) for row in rows)]
-    return stack(lines)
+    return join_lines(lines)
 
 
 def key_check(check: KeyCheck) -> Text:
@@ -170,11 +170,11 @@ def key_check(check: KeyCheck) -> Text:
         Text(f"✓ {proof.key.key_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
     ]
     if check.findings:
-        return stack([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
+        return join_lines([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
     lines.append(
         Text("✓ Aurora key: nothing is wrong with its ARN. That RDS can use the key shows when a cluster is made.")
     )
-    return stack([*lines, Text("These keys can be used.", "bold green")])
+    return join_lines([*lines, Text("These keys can be used.", "bold green")])
 
 
 def environments(found: Sequence[EnvironmentSummary]) -> Text:
@@ -191,7 +191,7 @@ def environments(found: Sequence[EnvironmentSummary]) -> Text:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     styles = ["dim", *(_COLOURS.get(item.phase, "") for item in found)]
-    return stack(
+    return join_lines(
         Text("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), style)
         for row, style in zip(rows, styles, strict=True)
     )
@@ -204,7 +204,7 @@ def _deleting(status: EnvironmentStatus) -> bool:
 
 def _leftovers(status: EnvironmentStatus) -> Text:
     if status.left_behind:
-        return stack([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
+        return join_lines([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
     if _deleting(status):
         return Text("  What is left of it was not looked at.", "dim")
     found = status.resources
@@ -223,7 +223,7 @@ def _next_command(status: EnvironmentStatus) -> list[Text]:
     name = status.environment_id
     if _deleting(status):
         return [Text(), Text("  To go on", "bold"), Text(f"    byok delete {name}")]
-    how = continuation(status)
+    how = replay_options(status)
     if how is None:
         return []
     others = " ".join(f"--{which}-key-arn <{which.label}>" for which in how.other_keys)

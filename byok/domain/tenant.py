@@ -106,7 +106,7 @@ class TagDifference:
         return cls(missing, {name: present[name] for name in missing if name in present})
 
 
-def alias_outcome(points_at: str, key_id: str, pair: Collection[str], *, repoint: bool) -> AliasState:
+def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, repoint: bool) -> AliasState:
     """What is to become of an alias that exists.
 
     Args:

@@ -53,7 +53,7 @@ class Customer:
         outputs = self._ensure_stack(f"byok-{name}-tenant-role", tenant_role_template(self.vendor), given)
         return TenantRole(role_arn=outputs[TENANT_ROLE_OUTPUT], external_id=external_id)
 
-    def marks(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
+    def aliases_and_tags(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
         """The aliases and tags that a key bears."""
         aliases = self.kms.list_aliases(KeyId=key_arn)["Aliases"]
         tags = self.kms.list_resource_tags(KeyId=key_arn)["Tags"]

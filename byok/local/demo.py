@@ -104,7 +104,9 @@ async def _name_keys(
     request = await service.tenant_request(name, name, role)
     show(await service.reconcile_tenant(request))
     again = await service.reconcile_tenant(request)
-    marks = await asyncio.to_thread(lambda: {which: stack.customer.marks(arn) for which, arn in keys.items()})
+    marks = await asyncio.to_thread(
+        lambda: {which: stack.customer.aliases_and_tags(arn) for which, arn in keys.items()}
+    )
     vendor = stack.customer.vendor
     return [
         (

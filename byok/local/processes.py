@@ -93,7 +93,7 @@ class Child:
             output.seek(self.begins_at)
             return words.encode() in output.read()
 
-    async def answers(self, fact: Callable[[], Awaitable[bool]], seconds: float) -> None:
+    async def wait_until_ready(self, fact: Callable[[], Awaitable[bool]], seconds: float) -> None:
         """Wait until a fact holds that shows that the child answers.
 
         Args:

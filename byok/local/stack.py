@@ -169,7 +169,7 @@ class DevStack:
             # A worker's identity is its process id and host: one that ran before is not taken for this one.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
 
-        await worker.answers(polls, _SEEN_SECONDS)
+        await worker.wait_until_ready(polls, _SEEN_SECONDS)
 
     async def restart_worker(self, *, kill: bool = False) -> None:
         """End the worker, in good order or by SIGKILL, and start another one."""
@@ -263,7 +263,7 @@ class DevStack:
             health.update(await asyncio.to_thread(_get_json, f"{self.aws_url}/_localaws/health"))
             return True
 
-        await aws.answers(answers, _START_SECONDS)
+        await aws.wait_until_ready(answers, _START_SECONDS)
         return str(health.get("reason") or "nothing was kept") if health.get("fresh") else None
 
     async def _start_temporal(self, database: Path) -> None:
@@ -273,7 +273,7 @@ class DevStack:
             client = await self.client()
             return await client.service_client.check_health()
 
-        await temporal.answers(answers, _START_SECONDS)
+        await temporal.wait_until_ready(answers, _START_SECONDS)
 
     async def _start_web(self) -> None:
         command = ["-m", "byok.web", "--host", HOST, "--port", str(self.ports.web)]
@@ -283,7 +283,7 @@ class DevStack:
             await asyncio.to_thread(_get_json, f"{self.web_url}/health")
             return True
 
-        await web.answers(answers, _START_SECONDS)
+        await web.wait_until_ready(answers, _START_SECONDS)
 
     async def _child(
         self,

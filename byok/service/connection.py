@@ -4,7 +4,7 @@ from temporalio.envconfig import ClientConfig
 
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
-from byok.service.temporal_errors import last_words
+from byok.service.temporal_errors import extract_reason
 from byok.temporal import DEFAULT_ADDRESS, connect
 
 
@@ -24,5 +24,5 @@ async def connect_service() -> EnvironmentService:
     except RuntimeError as error:
         raise TemporalUnreachableError(
             f"Temporal does not answer at {address}. Start everything on this machine with `byok up`, or name another "
-            f"address in TEMPORAL_ADDRESS. ({last_words(error)})"
+            f"address in TEMPORAL_ADDRESS. ({extract_reason(error)})"
         ) from error

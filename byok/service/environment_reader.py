@@ -17,20 +17,20 @@ from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import failure_of, task_failure_of
 from byok.service.pollers import PollingWorker, polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, Fetch, PendingStep
-from byok.service.temporal_errors import no_namespace, translate_temporal_errors
-from byok.service.tenant_names import batched, tenant_runs, with_key_names
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoader, PendingStep
+from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
+from byok.service.tenant_names import split_query_batches, tenant_runs, with_key_names
 from byok.service.versions import Routing, explain_no_worker, routing_of
 
 Result = TypeVar("Result")
 
-POLL: Final = timedelta(milliseconds=500)
+POLL_INTERVAL: Final = timedelta(milliseconds=500)
 """How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
 
-POLL_AFTER_A_CHANGE: Final = timedelta(milliseconds=100)
+MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
 """Changes come in quick succession: the next poll comes sooner, and each one without a change waits twice as long."""
 
-NO_WORKER_PATIENCE: Final = timedelta(seconds=15)
+NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may lie before a caller that waits is told that it waits for nothing."""
 
 _ENVIRONMENTS: Final = f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT}', '{contracts.DELETE_ENVIRONMENT}')"
@@ -59,7 +59,7 @@ class EnvironmentReader:
             try:
                 described = await handle.describe()
             except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
+                if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
                     raise
                 raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
             status = await EnvironmentStatus.of(described, self._fetch(described))
@@ -114,7 +114,7 @@ class EnvironmentReader:
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
         """The run that counts, of each workflow."""
         latest: dict[str, WorkflowExecution] = {}
-        for some in batched(sorted(workflow_ids)):
+        for some in split_query_batches(sorted(workflow_ids)):
             ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
             async for execution in self.client.list_workflows(f"WorkflowId IN ({ids})"):
                 known = latest.setdefault(execution.id, execution)
@@ -128,13 +128,13 @@ class EnvironmentReader:
         Raises:
             NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
         """
-        began, wait = datetime.now(UTC), POLL
+        began, wait = datetime.now(UTC), POLL_INTERVAL
         last: EnvironmentStatus | None = None
         while last is None or not last.phase.final:
             status = await self.status(environment_id)
             if status != last:
                 yield status
-            wait = min(2 * wait, POLL) if status == last else POLL_AFTER_A_CHANGE
+            wait = min(2 * wait, POLL_INTERVAL) if status == last else MIN_POLL_INTERVAL
             last = status
             await self._require_worker(status, began, f"Environment {environment_id} is accepted")
             if not status.phase.final:
@@ -153,7 +153,7 @@ class EnvironmentReader:
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
         # Counted from when somebody began to wait: the worker may have been started for that.
-        if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_PATIENCE:
+        if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
         why = explain_no_worker(described, await self.routing(), await self.workers())
@@ -161,8 +161,8 @@ class EnvironmentReader:
             where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
             raise NoWorkerError(f"{what}, and no worker takes it: {why.format(where=where)}")
 
-    async def result_of(
-        self, handle: WorkflowHandle[Any, Result], what: str, waits_for: Callable[[PendingStep], None] | None = None
+    async def wait_for_result(
+        self, handle: WorkflowHandle[Any, Result], what: str, on_pending: Callable[[PendingStep], None] | None = None
     ) -> Result:
         """The result of a short workflow.
 
@@ -174,19 +174,19 @@ class EnvironmentReader:
         result: asyncio.Task[Result] = asyncio.create_task(handle.result())
         try:
             while not result.done():
-                await asyncio.wait([result], timeout=POLL.total_seconds() * 4)
+                await asyncio.wait([result], timeout=POLL_INTERVAL.total_seconds() * 4)
                 if not result.done():
                     described = await handle.describe()
                     status = await EnvironmentStatus.of(described, self._fetch(described))
-                    if waits_for is not None:
+                    if on_pending is not None:
                         for item in status.pending:
-                            waits_for(item)
+                            on_pending(item)
                     await self._require_worker(status, began, what)
             return await result
         finally:
             result.cancel()
 
-    def _fetch(self, described: WorkflowExecutionDescription) -> Fetch:
+    def _fetch(self, described: WorkflowExecutionDescription) -> FailureLoader:
         handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
 
         async def failure() -> FailureError | None:
@@ -195,4 +195,4 @@ class EnvironmentReader:
         async def task_failure() -> str | None:
             return await task_failure_of(self.client, described.id, described.run_id)
 
-        return Fetch(failure, task_failure)
+        return FailureLoader(failure, task_failure)

@@ -24,6 +24,7 @@ from byok.domain.models import (
 )
 from byok.domain.phases import Phase
 from byok.service import lifecycle
+from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
     CheckFailedError,
     EnvironmentBusyError,
@@ -36,7 +37,6 @@ from byok.service.errors import (
 )
 from byok.service.histories import diff_requests, problems_in, request_of
 from byok.service.lifecycle import ReplayResult
-from byok.service.environment_reader import EnvironmentReader
 from byok.service.replay import (
     can_resume,
     require_keys_in_use_unchanged,
@@ -46,7 +46,7 @@ from byok.service.replay import (
 from byok.service.start import start
 from byok.service.status import EnvironmentStatus, PendingStep, TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
-from byok.service.tenant_names import name_keys
+from byok.service.tenant_names import start_tenant_workflow
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class EnvironmentService(EnvironmentReader):
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             try:
-                return await self.result_of(handle, "The check is accepted")
+                return await self.wait_for_result(handle, "The check is accepted")
             except WorkflowFailureError as error:
                 raise CheckFailedError(f"The check could not be made: {error.cause}") from error
 
@@ -160,13 +160,13 @@ class EnvironmentService(EnvironmentReader):
         )
 
     async def reconcile_tenant(
-        self, request: TenantRequest, waits_for: Callable[[PendingStep], None] | None = None
+        self, request: TenantRequest, on_pending: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
         """Give both keys the tenant's name, or the commands to do so where there is no role to do it with.
 
         Args:
             request: What is asked for; the same that is being done at this moment is waited for and not begun again.
-            waits_for: Is told what is being waited for, again and again while it takes long.
+            on_pending: Is told what is being waited for, again and again while it takes long.
 
         Raises:
             NoWorkerError: Nobody takes the work.
@@ -174,9 +174,9 @@ class EnvironmentService(EnvironmentReader):
             TenantStoppedError: A key could not be named.
         """
         with translate_temporal_errors():
-            handle = await name_keys(self.client, self._task_queue, request)
+            handle = await start_tenant_workflow(self.client, self._task_queue, request)
             try:
-                return await self.result_of(handle, "The tenant's name is accepted", waits_for)
+                return await self.wait_for_result(handle, "The tenant's name is accepted", on_pending)
             except WorkflowFailureError as error:
                 problems = tuple(problems_in(error.cause))
                 if not problems:  # somebody ended it in Temporal

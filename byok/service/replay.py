@@ -15,7 +15,7 @@ from byok.domain.phases import Phase
 from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
-NOT_AS_ASKED_FOR: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
+DRIFT_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
 """Codes of a stop because something is missing, on its way out or changed: what looks at it again finds the same, and
 it is the earlier steps that put it right."""
 
@@ -90,7 +90,7 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
 
 
 @dataclass(frozen=True)
-class Continuation:
+class ReplayOptions:
     """With what a stopped environment can be replayed.
 
     Attributes:
@@ -102,20 +102,20 @@ class Continuation:
     other_keys: tuple[KeyPurpose, ...] = ()
 
 
-def continuation(status: EnvironmentStatus) -> Continuation | None:
+def replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
     """How an environment can be replayed; None where a replay would be refused."""
     if not _replayable(status, other_keys=True):
         return None
     at_fault = {problem.key for problem in status.problems} - _in_use(status).keys()
     others = tuple(which for which in KeyPurpose if which in at_fault)
     same = _replayable(status, other_keys=False)
-    return Continuation(same, others) if same or others else None
+    return ReplayOptions(same, others) if same or others else None
 
 
 def can_resume(status: EnvironmentStatus) -> bool:
     """Whether the steps before the failed one are still done: what was rolled back or changed has to be done anew."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-    return not rolled_back and not any(problem.code in NOT_AS_ASKED_FOR for problem in status.problems)
+    return not rolled_back and not any(problem.code in DRIFT_CODES for problem in status.problems)
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:

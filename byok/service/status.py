@@ -32,14 +32,14 @@ from byok.domain.models import (
 from byok.domain.phases import Phase
 from byok.service.histories import problems_in
 
-WORKER_PATIENCE: Final = timedelta(seconds=3)
+UNCLAIMED_AFTER: Final = timedelta(seconds=3)
 """A worker that is there takes a task in milliseconds: what lies longer lies because none is there, or all are busy."""
 
 _Memo = TypeVar("_Memo", bound=Record)
 
 
 @dataclass(frozen=True)
-class Fetch:
+class FailureLoader:
     """Gets from a workflow's history what its description lacks, where that is needed.
 
     Attributes:
@@ -137,7 +137,7 @@ class TenantRun:
         completed = execution.status is WorkflowExecutionStatus.COMPLETED
         return cls(progress, completed, execution.close_time, problems)
 
-    def follows(self, moment: datetime | None) -> bool:
+    def ended_after(self, moment: datetime | None) -> bool:
         """Whether it ended after something else had."""
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
@@ -185,7 +185,7 @@ class EnvironmentStatus(Record):
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     @classmethod
-    async def of(cls, described: WorkflowExecutionDescription, fetch: Fetch) -> Self:
+    async def of(cls, described: WorkflowExecutionDescription, fetch: FailureLoader) -> Self:
         """The status of a described workflow.
 
         Args:
@@ -226,8 +226,8 @@ class EnvironmentStatus(Record):
         Args:
             runs: What is known of them, the latest first.
         """
-        later = [run.progress for run in runs if run.follows(self.closed_at)]
-        earlier = [run.progress for run in runs if not run.follows(self.closed_at)]
+        later = [run.progress for run in runs if run.ended_after(self.closed_at)]
+        earlier = [run.progress for run in runs if not run.ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
         roles = [*(one.role for one in later), self.tenant_role, *(one.role for one in earlier)]
         status = self.model_copy(
@@ -237,7 +237,7 @@ class EnvironmentStatus(Record):
                 "tenant_problems": runs[0].problems if later else (),
             }
         )
-        done = next((run.closed_at for run in runs if run.completed and run.follows(self.closed_at)), None)
+        done = next((run.closed_at for run in runs if run.completed and run.ended_after(self.closed_at)), None)
         if done is None or not _awaits_name(self.phase, self.evidence, self.problems):
             return status
         ready = TimelineEntry(phase=Phase.READY, entered_at=done)
@@ -311,7 +311,7 @@ def _problem_of_end(
     )
 
 
-async def _pending(described: WorkflowExecutionDescription, fetch: Fetch) -> tuple[PendingStep, ...]:
+async def _pending(described: WorkflowExecutionDescription, fetch: FailureLoader) -> tuple[PendingStep, ...]:
     raw, now = described.raw_description, datetime.now(UTC)
     waiting = [await _activity(item, described.data_converter, now) for item in raw.pending_activities]
     if raw.HasField("pending_workflow_task"):
@@ -321,7 +321,7 @@ async def _pending(described: WorkflowExecutionDescription, fetch: Fetch) -> tup
         if task.attempt > 1:
             cause = await fetch.task_failure() or "no reason was given"
             waiting.append(PendingStep(activity=None, attempt=task.attempt, since=since, last_failure=cause))
-        elif scheduled and now - since > WORKER_PATIENCE:
+        elif scheduled and now - since > UNCLAIMED_AFTER:
             waiting.append(PendingStep(activity=None, since=since, unclaimed=True))
     return tuple(waiting)
 
@@ -340,5 +340,5 @@ async def _activity(item: PendingActivityInfo, converter: DataConverter, now: da
         next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
         last_failure=failure.message if isinstance(failure, FailureError) else None,
         last_problem=next(iter(problems_in(failure)), None),
-        unclaimed=scheduled and now - due > WORKER_PATIENCE,
+        unclaimed=scheduled and now - due > UNCLAIMED_AFTER,
     )

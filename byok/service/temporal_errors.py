@@ -29,12 +29,12 @@ def translate_temporal_errors() -> Iterator[None]:
         raise TemporalRefusedError(f"Temporal refuses: {error.message}") from error
 
 
-def no_namespace(error: RPCError) -> bool:
+def is_namespace_not_found(error: RPCError) -> bool:
     """Whether it is the namespace that is not there."""
     return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
 
 
-def last_words(error: RuntimeError) -> str:
+def extract_reason(error: RuntimeError) -> str:
     """The reason at the end of the SDK's long message."""
     text = str(error)
     _, found, reason = text.rpartition('message: "')

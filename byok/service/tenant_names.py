@@ -13,13 +13,15 @@ from byok.domain.models import TenantOutcome, TenantRequest
 from byok.service.errors import TenantConflictError
 from byok.service.histories import diff_requests, request_of
 from byok.service.status import EnvironmentSummary, TenantRun
-from byok.service.temporal_errors import no_namespace
+from byok.service.temporal_errors import is_namespace_not_found
 
 _ASKED_FOR_AT_ONCE: Final = 50
 """Workflow ids in one question to the visibility store."""
 
 
-async def name_keys(client: Client, task_queue: str, request: TenantRequest) -> WorkflowHandle[Any, TenantOutcome]:
+async def start_tenant_workflow(
+    client: Client, task_queue: str, request: TenantRequest
+) -> WorkflowHandle[Any, TenantOutcome]:
     """The workflow that does what is asked for: started, or found where the same is being done at this moment.
 
     Raises:
@@ -52,7 +54,7 @@ async def tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
     try:
         described = await client.get_workflow_handle(workflow_id).describe()
     except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND or no_namespace(error):
+        if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
             raise
         return []
     found = [await TenantRun.of(described)]
@@ -68,14 +70,14 @@ async def with_key_names(client: Client, found: Sequence[EnvironmentSummary]) ->
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]
-    for some in batched(awaiting):
+    for some in split_query_batches(awaiting):
         async for run in _list_completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
     return [item.with_key_names(named.get(tenant_workflow_id(item.environment_id))) for item in found]
 
 
-def batched(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """As many as one question takes, again and again."""
     for first in range(0, len(workflow_ids), _ASKED_FOR_AT_ONCE):
         yield workflow_ids[first : first + _ASKED_FOR_AT_ONCE]

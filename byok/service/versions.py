@@ -31,7 +31,7 @@ class Routing:
     current: WorkerDeploymentVersion | None = None
     ramping: WorkerDeploymentVersion | None = None
 
-    def takes(self, version: WorkerDeploymentVersion | None) -> bool:
+    def accepts_version(self, version: WorkerDeploymentVersion | None) -> bool:
         """Whether workers of a version, or those without one, are sent new work."""
         return version == self.current or (version is not None and version == self.ramping)
 
@@ -87,7 +87,7 @@ def explain_no_worker(
             "{where}. Start one, or move it to the current build: temporal workflow update-options "
             f"--workflow-id {described.id} --versioning-override-behavior auto_upgrade"
         )
-    if any(routing.takes(worker.version) for worker in workers):
+    if any(routing.accepts_version(worker.version) for worker in workers):
         return None
     if workers:
         return f"none of those that poll {{where}} gets new work. {set_current_command(workers)}"
@@ -111,7 +111,7 @@ async def reset_to_current_build(client: Client, described: WorkflowExecutionDes
     """
     info = described.raw_description.workflow_execution_info.versioning_info
     build = version_of(info.deployment_version)
-    if build is None or (await routing_of(client, described.task_queue)).takes(build):
+    if build is None or (await routing_of(client, described.task_queue)).accepts_version(build):
         return []
     options = WorkflowExecutionOptions(versioning_override=VersioningOverride(auto_upgrade=True))
     update = PostResetOperation.UpdateWorkflowOptions(

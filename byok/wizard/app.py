@@ -11,12 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from byok.api.access import AnonymousAuth, IdentityUnreachableError, UnauthenticatedError
-from byok.api.status_broadcaster import TooManyStreamsError
-from byok.api.problems import MISTAKE, STATUSES, NoMoreEvents, ProblemError
+from byok.api.access import AnonymousAuth, IdentityProviderUnavailableError, UnauthenticatedError
+from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUSES, ProblemError, StreamFinishedError
 from byok.api.state import ApiState
+from byok.api.status_broadcaster import TooManyStreamsError
 from byok.service.errors import ServiceError
-from byok.wizard.dependencies import ForbiddenError, ForeignFormError, NotSignedInError
+from byok.wizard.dependencies import CsrfError, ForbiddenError, NotSignedInError
 from byok.wizard.pages import Pages
 from byok.wizard.routes import environments, new_environment, sign_in
 from byok.wizard.sessions import Sessions
@@ -73,8 +73,8 @@ def _add_error_pages(app: FastAPI) -> None:
     async def forbidden(request: Request, error: ForbiddenError) -> Response:
         return page(request, HTTPStatus.FORBIDDEN, "You may not do this", str(error))
 
-    @app.exception_handler(ForeignFormError)
-    async def foreign_form(request: Request, _: ForeignFormError) -> Response:
+    @app.exception_handler(CsrfError)
+    async def foreign_form(request: Request, _: CsrfError) -> Response:
         message = "The form was not sent from a page of this visit, or the visit has ended. Open the page again."
         return page(request, HTTPStatus.FORBIDDEN, "Nothing was done", message)
 
@@ -82,8 +82,8 @@ def _add_error_pages(app: FastAPI) -> None:
     async def handle_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
         return page(request, HTTPStatus.UNAUTHORIZED, "You are not signed in", str(error))
 
-    @app.exception_handler(IdentityUnreachableError)
-    async def identity_unreachable(request: Request, error: IdentityUnreachableError) -> Response:
+    @app.exception_handler(IdentityProviderUnavailableError)
+    async def identity_unreachable(request: Request, error: IdentityProviderUnavailableError) -> Response:
         return page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Try again in a moment", str(error))
 
     @app.exception_handler(ServiceError)
@@ -99,8 +99,8 @@ def _add_error_pages(app: FastAPI) -> None:
         # The page asks for itself every few seconds instead.
         return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
-    @app.exception_handler(NoMoreEvents)
-    async def nothing_more(_: Request, __: NoMoreEvents) -> Response:
+    @app.exception_handler(StreamFinishedError)
+    async def nothing_more(_: Request, __: StreamFinishedError) -> Response:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     @app.exception_handler(RequestValidationError)
@@ -114,6 +114,6 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def internal_error(request: Request, _: Exception) -> Response:
-        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", MISTAKE)
+        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", INTERNAL_ERROR_DETAIL)
         answer.headers.update(HEADERS)  # this one goes out past everything else
         return answer

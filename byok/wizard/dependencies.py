@@ -24,7 +24,7 @@ class ForbiddenError(Exception):
     """Somebody known, who may not."""
 
 
-class ForeignFormError(Exception):
+class CsrfError(Exception):
     """A form that does not come from a page of this visit."""
 
 
@@ -55,7 +55,7 @@ class _RequireScope:
         self._scope, self._words = scope, words
 
     async def __call__(self, session: Annotated[Session, Depends(_current_session)]) -> Session:
-        if not session.may(self._scope):
+        if not session.has_scope(self._scope):
             raise ForbiddenError(
                 f"You lack the right to {self._words} ({self._scope}). Whoever gave you access gives it."
             )
@@ -69,8 +69,8 @@ WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an 
 
 async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:
     form = await request.form(max_files=0, max_fields=50)
-    if not session.has_sent(form):
-        raise ForeignFormError
+    if not session.is_own_form(form):
+        raise CsrfError
     return form
 
 

@@ -31,11 +31,11 @@ class Session:
     caller: Caller
     form_token: str
 
-    def may(self, scope: Scope) -> bool:
+    def has_scope(self, scope: Scope) -> bool:
         """Whether the visitor may do something."""
         return scope in self.caller.scopes
 
-    def has_sent(self, form: Mapping[str, Any]) -> bool:
+    def is_own_form(self, form: Mapping[str, Any]) -> bool:
         """Whether a form comes from this visit."""
         return hmac.compare_digest(
             str(form.get("form_token", "")).encode(errors="surrogatepass"), self.form_token.encode()

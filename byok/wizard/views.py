@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Final
 
 from byok.domain.phases import Phase
-from byok.service.replay import Continuation, continuation
-from byok.service.status import EnvironmentStatus
 from byok.service.pending import describe_pending
+from byok.service.replay import ReplayOptions, replay_options
+from byok.service.status import EnvironmentStatus
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
@@ -64,7 +64,7 @@ class StatusView:
     status: EnvironmentStatus
     steps: tuple[TimelineStep, ...]
     waiting: tuple[str, ...]
-    continuation: Continuation | None
+    continuation: ReplayOptions | None
 
     @classmethod
     def of(cls, status: EnvironmentStatus) -> "StatusView":
@@ -73,7 +73,7 @@ class StatusView:
             status,
             _steps(status),
             tuple(describe_pending(item) for item in status.pending),
-            None if _is_deletion(status) or status.phase is not Phase.STOPPED else continuation(status),
+            None if _is_deletion(status) or status.phase is not Phase.STOPPED else replay_options(status),
         )
 
     @property

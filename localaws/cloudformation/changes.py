@@ -58,7 +58,7 @@ def find(call: Call, name: str) -> Stack:
     raise invalid(f"Stack with id {name} does not exist")
 
 
-def wish_of(call: Call, stack: Stack | None, *, template_alone: bool = False) -> DesiredState:
+def desired_state_of(call: Call, stack: Stack | None, *, template_alone: bool = False) -> DesiredState:
     """What the call wants the stack to be.
 
     Args:
@@ -99,7 +99,7 @@ def _template(call: Call, stack: Stack | None) -> Template:
         return stack.wish.template
     if not call.params.get("TemplateBody"):
         raise invalid("Either Template URL or Template Body must be specified.")
-    return stacks.check(call.params["TemplateBody"])
+    return stacks.parse_and_check_template(call.params["TemplateBody"])
 
 
 def create_change_set(call: Call) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
     name, kind = call.params["StackName"], call.params.get("ChangeSetType", "UPDATE")
     authorize(call, f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*")
     stack = _stack_for(call, name, kind)
-    wish = wish_of(call, stack)
+    wish = desired_state_of(call, stack)
     if stack is None:
         check_name(name)
         stack = stacks.new_stack(call, name, "REVIEW_IN_PROGRESS")

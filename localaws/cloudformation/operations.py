@@ -11,7 +11,7 @@ from localaws.accounts import authorize
 from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, stacks
 from localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
-from localaws.cloudformation.changes import check_name, find, wish_of
+from localaws.cloudformation.changes import check_name, desired_state_of, find
 from localaws.cloudformation.parameters import declarations, render_parameters
 from localaws.cloudformation.records import Stack
 from localaws.cloudformation.resources import KINDS
@@ -29,7 +29,7 @@ def create_stack(call: Call) -> dict[str, Any]:
     _authorize(call, name)
     if any(_is(stack, call, name) for stack in WORLD.stacks.values()):
         raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
-    wish = wish_of(call, None)
+    wish = desired_state_of(call, None)
     on_failure = call.params.get("OnFailure") or ("DO_NOTHING" if call.params.get("DisableRollback") else "ROLLBACK")
     stack = stacks.new_stack(call, name, "CREATE_IN_PROGRESS")
     stacks.create(call, stack, wish, on_failure)
@@ -42,7 +42,7 @@ def update_stack(call: Call) -> dict[str, Any]:
     _authorize(call, stack.name)
     if stack.status in _BUSY_OR_BROKEN:
         raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
-    wish = wish_of(call, stack)
+    wish = desired_state_of(call, stack)
     if stacks.is_unchanged(stack, wish):
         raise invalid("No updates are to be performed.")
     stacks.update(call, stack, wish)
@@ -171,7 +171,7 @@ def _template_of(call: Call) -> Template:
         wish = find(call, call.params["StackName"]).wish
         if wish:
             return wish.template
-    return wish_of(call, None, template_alone=True).template
+    return desired_state_of(call, None, template_alone=True).template
 
 
 def _names(template: Template, kind: str) -> list[str]:

@@ -21,10 +21,10 @@ from localaws.cloudformation.template import (
     Scope,
     Template,
     canonical,
-    in_order,
     invalid,
     read_template,
     references,
+    sort_by_dependency,
 )
 from localaws.state import WORLD
 
@@ -221,7 +221,9 @@ def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
 
 def _desired_names(scope: Scope) -> list[str]:
     resources = scope.template.section("Resources")
-    return [name for name in in_order(scope.template) if scope.holds_or_none(resources[name].get("Condition"))]
+    return [
+        name for name in sort_by_dependency(scope.template) if scope.is_condition_met(resources[name].get("Condition"))
+    ]
 
 
 def _evaluate(scope: Scope, name: str, *, strict: bool) -> Resource:
@@ -256,7 +258,7 @@ def _change(stack: Stack, resource: Resource, *, tags_changed: bool) -> Change |
 def _outputs(scope: Scope) -> list[dict[str, str]]:
     outputs = []
     for name, output in scope.template.section("Outputs").items():
-        if not scope.holds_or_none(output.get("Condition")):
+        if not scope.is_condition_met(output.get("Condition")):
             continue
         value = scope.value(output["Value"])
         if isinstance(value, dict | list):
@@ -278,9 +280,9 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
     return f"{message} (RequestToken: {call.request_id}, HandlerErrorCode: {code})"
 
 
-def check(text: str) -> Template:
+def parse_and_check_template(text: str) -> Template:
     """Read a template and see that its rules are rules and its resources have an order."""
     template = read_template(text)
     rules.check_shape(template)
-    in_order(template)
+    sort_by_dependency(template)
     return template

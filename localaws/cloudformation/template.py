@@ -159,7 +159,7 @@ def references(value: Any) -> Iterator[str]:
         yield from (name for name in names if not name.startswith("AWS::"))
 
 
-def in_order(template: Template) -> list[str]:
+def sort_by_dependency(template: Template) -> list[str]:
     """The names of the resources, each after those it refers to.
 
     Raises:
@@ -200,7 +200,7 @@ class Scope:
             raise invalid(f"Template format error: Unresolved condition {condition}")
         return bool(self.value(conditions[condition]))
 
-    def holds_or_none(self, condition: str | None) -> bool:
+    def is_condition_met(self, condition: str | None) -> bool:
         """Whether a condition is true, or there is none."""
         return condition is None or self.holds(condition)
 

@@ -14,7 +14,7 @@ from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call, Handler
 from localaws.kms.operations import metadata
 from localaws.kms.pages import page
-from localaws.kms.permissions import must_not_be, own_key, permit
+from localaws.kms.permissions import check_identity_policies, require_own_key, require_state_not_in
 from localaws.kms.policies import check_policy, default_policy
 from localaws.kms.usage import KeyRefused, resolve
 from localaws.state import WORLD, Alias, Key, KeyFacts
@@ -31,11 +31,11 @@ def create_alias(call: Call) -> dict[str, Any]:
         raise AwsError("NotAuthorizedException", "Alias names beginning with alias/aws/ are reserved")
     if not _NAME.fullmatch(name):
         raise AwsError("InvalidAliasNameException", f"{name} is not a legal alias name")
-    permit(call, arn)
-    key = own_key(call, _target(call))
+    check_identity_policies(call, arn)
+    key = require_own_key(call, _target(call))
     if arn in WORLD.aliases:
         raise AwsError("AlreadyExistsException", f"An alias with the name {arn} already exists")
-    must_not_be(key, "PendingDeletion")
+    require_state_not_in(key, "PendingDeletion")
     WORLD.aliases[arn] = Alias(name, arn, key.arn, datetime.now(UTC))
     return {}
 
@@ -46,28 +46,28 @@ def update_alias(call: Call) -> dict[str, Any]:
     So a role that may do it with certain keys alone cannot take an alias away from any other. In which order AWS asks
     the three is recorded nowhere.
     """
-    permit(call, _arn(call))
+    check_identity_policies(call, _arn(call))
     alias = _find(call)
-    current, key = own_key(call, alias.target), own_key(call, _target(call))
+    current, key = require_own_key(call, alias.target), require_own_key(call, _target(call))
     if _kind(key) != _kind(current):
         raise AwsError("ValidationException", "The current and the new key have to be of the same type and usage")
-    must_not_be(key, "PendingDeletion")
+    require_state_not_in(key, "PendingDeletion")
     alias.target = key.arn
     return {}
 
 
 def delete_alias(call: Call) -> dict[str, Any]:
     """DeleteAlias: needed on the alias and on its key."""
-    permit(call, _arn(call))
+    check_identity_policies(call, _arn(call))
     alias = _find(call)
-    own_key(call, alias.target)
+    require_own_key(call, alias.target)
     del WORLD.aliases[alias.arn]
     return {}
 
 
 def list_aliases(call: Call) -> dict[str, Any]:
     """ListAliases of the caller's own account and Region: a matter of the caller's own policies alone."""
-    permit(call)
+    check_identity_policies(call)
     wanted = _own_arn(call, call.params["KeyId"]) if call.params.get("KeyId") else None
     prefix = _arn(call, "alias/")
     aliases = [
@@ -88,8 +88,8 @@ def replicate_key(call: Call) -> dict[str, Any]:
 
     Needed on the primary key, and CreateKey in the replica's Region (botocore, ReplicateKey).
     """
-    key = own_key(call)
-    permit(call, action="CreateKey")
+    key = require_own_key(call)
+    check_identity_policies(call, action="CreateKey")
     region = call.params["ReplicaRegion"]
     if not key.multi_region:
         raise AwsError("UnsupportedOperationException", f"{key.arn} is not a multi-Region key.")

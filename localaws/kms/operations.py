@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call, Handler
 from localaws.kms.pages import page
-from localaws.kms.permissions import must_not_be, own_key, permit, use_key
+from localaws.kms.permissions import check_identity_policies, require_own_key, require_state_not_in, use_key
 from localaws.kms.policies import DEFAULT_POLICY_NAME, check_policy, default_policy
 from localaws.kms.tags import with_tags
 from localaws.state import WORLD, Key, KeyFacts
@@ -90,9 +90,9 @@ def metadata(key: Key) -> dict[str, Any]:
 
 def create_key(call: Call) -> dict[str, Any]:
     """CreateKey; with tags, the caller has to be allowed to tag, too (botocore, CreateKey)."""
-    permit(call)
+    check_identity_policies(call)
     if call.params.get("Tags"):
-        permit(call, action="TagResource")
+        check_identity_policies(call, action="TagResource")
     return {"KeyMetadata": metadata(make_key(call.caller.account, call.region, call.params))}
 
 
@@ -103,31 +103,31 @@ def describe_key(call: Call) -> dict[str, Any]:
 
 def list_keys(call: Call) -> dict[str, Any]:
     """ListKeys of the caller's account and Region."""
-    permit(call)
+    check_identity_policies(call)
     mine = [key for key in WORLD.keys.values() if (key.account, key.region) == (call.caller.account, call.region)]
     return page(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
 
 
 def enable_key(call: Call) -> dict[str, Any]:
     """EnableKey."""
-    key = own_key(call)
-    must_not_be(key, "PendingDeletion", "PendingImport")
+    key = require_own_key(call)
+    require_state_not_in(key, "PendingDeletion", "PendingImport")
     key.change(state="Enabled")
     return {}
 
 
 def disable_key(call: Call) -> dict[str, Any]:
     """DisableKey."""
-    key = own_key(call)
-    must_not_be(key, "PendingDeletion", "PendingImport")
+    key = require_own_key(call)
+    require_state_not_in(key, "PendingDeletion", "PendingImport")
     key.change(state="Disabled")
     return {}
 
 
 def schedule_key_deletion(call: Call) -> dict[str, Any]:
     """ScheduleKeyDeletion: 7 to 30 days (contract 112)."""
-    key, days = own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
-    must_not_be(key, "PendingDeletion")
+    key, days = require_own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
+    require_state_not_in(key, "PendingDeletion")
     if not _MIN_WINDOW <= days <= _MAX_WINDOW:
         raise AwsError("ValidationException", f"PendingWindowInDays is {days} and has to be between 7 and 30")
     key.change(state="PendingDeletion")
@@ -137,7 +137,7 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
 
 def cancel_key_deletion(call: Call) -> dict[str, Any]:
     """CancelKeyDeletion: the key is disabled afterwards."""
-    key = own_key(call)
+    key = require_own_key(call)
     if key.now.state != "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
     key.change(state="Disabled")
@@ -147,25 +147,25 @@ def cancel_key_deletion(call: Call) -> dict[str, Any]:
 
 def get_key_policy(call: Call) -> dict[str, Any]:
     """GetKeyPolicy."""
-    return {"Policy": json.dumps(own_key(call).now.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
+    return {"Policy": json.dumps(require_own_key(call).now.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
 
 
 def put_key_policy(call: Call) -> dict[str, Any]:
     """PutKeyPolicy, with the check against locking oneself out."""
-    key = own_key(call)
+    key = require_own_key(call)
     key.change(policy=check_policy(call.params["Policy"], key.arn, call.params))
     return {}
 
 
 def list_key_policies(call: Call) -> dict[str, Any]:
     """ListKeyPolicies: there is only the one."""
-    own_key(call)
+    require_own_key(call)
     return {"PolicyNames": [DEFAULT_POLICY_NAME], "Truncated": False}
 
 
-def rotation(call: Call) -> dict[str, Any]:
+def set_key_rotation(call: Call) -> dict[str, Any]:
     """EnableKeyRotation and DisableKeyRotation."""
-    key = own_key(call)
+    key = require_own_key(call)
     if key.spec != _SYMMETRIC:
         raise AwsError("UnsupportedOperationException", f"{key.arn} cannot be rotated automatically.")
     key.rotation = call.operation == "EnableKeyRotation"
@@ -225,8 +225,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     "GetKeyPolicy": get_key_policy,
     "PutKeyPolicy": put_key_policy,
     "ListKeyPolicies": list_key_policies,
-    "EnableKeyRotation": rotation,
-    "DisableKeyRotation": rotation,
+    "EnableKeyRotation": set_key_rotation,
+    "DisableKeyRotation": set_key_rotation,
     "GetKeyRotationStatus": get_key_rotation_status,
     "Encrypt": encrypt,
     "Decrypt": decrypt,

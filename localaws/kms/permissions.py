@@ -10,7 +10,7 @@ from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
 from localaws.state import Key
 
 
-def permit(call: Call, resource: str = "*", action: str | None = None) -> None:
+def check_identity_policies(call: Call, resource: str = "*", action: str | None = None) -> None:
     """Check the caller's own policies: for an operation on an alias, or on no resource at all, which is `*`.
 
     Args:
@@ -51,7 +51,7 @@ def use_key(call: Call, action: str, reference: str | None = None, *, ciphertext
         raise AwsError(refused.code, refused.message) from refused
 
 
-def own_key(call: Call, reference: str | None = None) -> Key:
+def require_own_key(call: Call, reference: str | None = None) -> Key:
     """The key of an operation that only its own account can do.
 
     Raises:
@@ -67,7 +67,7 @@ def own_key(call: Call, reference: str | None = None) -> Key:
     return key
 
 
-def must_not_be(key: Key, *states: str) -> None:
+def require_state_not_in(key: Key, *states: str) -> None:
     """See that a key is in none of the states that forbid an operation (KMS developer guide, "Key states").
 
     Raises:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
 from localaws.kms.pages import page
-from localaws.kms.permissions import must_not_be, own_key
+from localaws.kms.permissions import require_own_key, require_state_not_in
 
 _MOST: Final = 50
 
@@ -28,23 +28,23 @@ def with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str,
 
 def tag_resource(call: Call) -> dict[str, Any]:
     """TagResource."""
-    key = own_key(call)
-    must_not_be(key, "PendingDeletion")
+    key = require_own_key(call)
+    require_state_not_in(key, "PendingDeletion")
     key.tags = with_tags(key.tags, call.params["Tags"])
     return {}
 
 
 def untag_resource(call: Call) -> dict[str, Any]:
     """UntagResource."""
-    key = own_key(call)
-    must_not_be(key, "PendingDeletion")
+    key = require_own_key(call)
+    require_state_not_in(key, "PendingDeletion")
     key.tags = {name: value for name, value in key.tags.items() if name not in call.params["TagKeys"]}
     return {}
 
 
 def list_resource_tags(call: Call) -> dict[str, Any]:
     """ListResourceTags."""
-    tags = [{"TagKey": name, "TagValue": value} for name, value in own_key(call).tags.items()]
+    tags = [{"TagKey": name, "TagValue": value} for name, value in require_own_key(call).tags.items()]
     return page(call, "Tags", tags)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
 from byok.domain.iam.evaluator import Access, Caller, Effect, decide, evaluate, evaluate_identity
-from localaws.accounts import identity_policies, principal_keys
+from localaws.accounts import identity_policies, principal_condition_keys
 from localaws.state import WORLD, Grant, Key, KeyFacts
 
 _HIDDEN: Final = (
@@ -77,7 +77,7 @@ class KeyUse:
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
         """The request's condition keys; those that AWS would not send are missing."""
-        keys = principal_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
+        keys = principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
         if self.for_aws_resource:
@@ -143,7 +143,7 @@ def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
     if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
         return
     identities = identity_policies(use.caller)
-    access = Access(use.caller, use.action, key.arn, use.condition_keys | _keys_of(key))
+    access = Access(use.caller, use.action, key.arn, use.condition_keys | _resource_condition_keys(key))
     if decide(facts.policy, key.account, identities, access).allowed:
         return
     by_key, by_identity = evaluate(facts.policy, access), evaluate_identity(identities, access)
@@ -163,7 +163,7 @@ def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
     raise _access_denied(use, f"on {what} {why}")
 
 
-def _keys_of(key: Key) -> dict[str, str | list[str]]:
+def _resource_condition_keys(key: Key) -> dict[str, str | list[str]]:
     """Condition keys that tell of the key (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
     aliases = [alias.name for alias in WORLD.aliases.values() if alias.target == key.arn]
     tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}

@@ -12,7 +12,6 @@ from typing import Any, Final
 from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call, Handler
 from localaws.rds import instances, resources
-from localaws.rds.records import describe_cluster, new_cluster, new_snapshot
 from localaws.rds.input import (
     check_capacity,
     check_new_cluster,
@@ -21,20 +20,21 @@ from localaws.rds.input import (
     invalid_value,
     snapshot_identifier,
 )
-from localaws.rds.keys import grant_storage, insights_key, must_reach, secret_key, storage_key
+from localaws.rds.keys import grant_storage, insights_key, require_key_enabled, secret_key, storage_key
 from localaws.rds.lifecycle import Status
-from localaws.rds.permissions import only, permit
+from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
+from localaws.rds.records import new_cluster, new_snapshot, render_cluster
 from localaws.rds.resources import filter_databases, must_have_subnet_group
 from localaws.rds.state import (
-    begin,
     cluster_named,
     cluster_status,
     id_of,
     instance_status,
     members,
     name_of,
-    order,
-    settle,
+    new_lifecycle,
+    refresh_statuses,
+    start_transition,
 )
 from localaws.state import WORLD, Database
 
@@ -102,9 +102,9 @@ _MODIFY: Final = _SHOWN | set(_RENAMED) | {"DBClusterIdentifier", "ApplyImmediat
 
 def create_db_cluster(call: Call) -> dict[str, Any]:
     """CreateDBCluster: the name, the input, the subnet group, and last the keys; only then anything exists."""
-    only(call, _CREATE)
+    refuse_unmodelled_params(call, _CREATE)
     name = identifier(call.params, "DBClusterIdentifier")
-    permit(call, "cluster", name)
+    authorize_with_tags(call, "cluster", name)
     if id_of(call, name) in WORLD.clusters:
         raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")  # recorded; nothing changes
     check_new_cluster(call.params)
@@ -121,27 +121,27 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
             "SecretStatus": "active",
             "KmsKeyId": secret,
         }
-    cluster = Database(output, call.caller.account, call.region, begin(), grant_storage(call, storage))
+    cluster = Database(output, call.caller.account, call.region, new_lifecycle(), grant_storage(call, storage))
     WORLD.clusters[id_of(call, name)] = cluster
-    return {"DBCluster": describe_cluster(cluster)}
+    return {"DBCluster": render_cluster(cluster)}
 
 
 def describe_db_clusters(call: Call) -> dict[str, Any]:
     """DescribeDBClusters: one by name, or all of the account and Region, filtered."""
-    only(call, ("DBClusterIdentifier", "Filters", "MaxRecords", "IncludeShared"))
+    refuse_unmodelled_params(call, ("DBClusterIdentifier", "Filters", "MaxRecords", "IncludeShared"))
     name = call.params.get("DBClusterIdentifier")
-    permit(call, "cluster", name or "*")
+    authorize_with_tags(call, "cluster", name or "*")
     found = [cluster_named(call, name)] if name else list(WORLD.clusters.values())
     names = {"db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"), "engine": ("Engine",)}
     names |= {"db-cluster-resource-id": ("DbClusterResourceId",)}
-    return {"DBClusters": [describe_cluster(cluster) for cluster in filter_databases(call, found, names)]}
+    return {"DBClusters": [render_cluster(cluster) for cluster in filter_databases(call, found, names)]}
 
 
 def modify_db_cluster(call: Call) -> dict[str, Any]:
     """ModifyDBCluster, applied at once; the key of a cluster cannot be changed (contract 8)."""
-    only(call, _MODIFY)
+    refuse_unmodelled_params(call, _MODIFY)
     cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    permit(call, "cluster", name_of(cluster))
+    authorize_with_tags(call, "cluster", name_of(cluster))
     check_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
     protection_alone = set(call.params) <= {"DBClusterIdentifier", "ApplyImmediately", "DeletionProtection"}
     if cluster_status(cluster) is not Status.AVAILABLE and not protection_alone:
@@ -153,14 +153,16 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
     cluster.output |= {
         shown: call.params[name] for name, shown in _RENAMED.items() if call.params.get(name) is not None
     }
-    return {"DBCluster": describe_cluster(cluster)}
+    return {"DBCluster": render_cluster(cluster)}
 
 
 def delete_db_cluster(call: Call) -> dict[str, Any]:
     """DeleteDBCluster: not while protected, creating or inhabited; with a final snapshot or explicitly without."""
-    only(call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"))
+    refuse_unmodelled_params(
+        call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
+    )
     cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    permit(call, "cluster", name_of(cluster))
+    authorize_with_tags(call, "cluster", name_of(cluster))
     skip, final = bool(call.params.get("SkipFinalSnapshot")), call.params.get("FinalDBSnapshotIdentifier")
     if skip and final:
         raise invalid_combination("You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot")  # recorded
@@ -179,37 +181,37 @@ def delete_db_cluster(call: Call) -> dict[str, Any]:
         name = snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
         resources.must_be_free(call, name)
         WORLD.snapshots[id_of(call, name)] = new_snapshot(cluster, name, None)
-    order(cluster, Status.DELETING)
-    return {"DBCluster": describe_cluster(cluster)}
+    start_transition(cluster, Status.DELETING)
+    return {"DBCluster": render_cluster(cluster)}
 
 
 def stop_db_cluster(call: Call) -> dict[str, Any]:
     """StopDBCluster."""
-    only(call, ("DBClusterIdentifier",))
+    refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    permit(call, "cluster", name_of(cluster))
+    authorize_with_tags(call, "cluster", name_of(cluster))
     if cluster_status(cluster) is not Status.AVAILABLE:
         raise _wrong_state(cluster)
-    order(cluster, Status.STOPPING)
-    return {"DBCluster": describe_cluster(cluster)}
+    start_transition(cluster, Status.STOPPING)
+    return {"DBCluster": render_cluster(cluster)}
 
 
 def start_db_cluster(call: Call) -> dict[str, Any]:
     """StartDBCluster: also the way back for a cluster whose key was lost and is enabled again, within seven days."""
-    only(call, ("DBClusterIdentifier",))
+    refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    permit(call, "cluster", name_of(cluster))
+    authorize_with_tags(call, "cluster", name_of(cluster))
     if cluster_status(cluster) not in {Status.STOPPED, Status.KEY_LOST}:
         raise _wrong_state(cluster)
     if cluster.grant_id:
-        must_reach(cluster.output["KmsKeyId"])
+        require_key_enabled(cluster.output["KmsKeyId"])
     cluster.life.recover(time.time(), WORLD.database_seconds)
-    return {"DBCluster": describe_cluster(cluster)}
+    return {"DBCluster": render_cluster(cluster)}
 
 
 def describe_global_clusters(call: Call) -> dict[str, Any]:
     """DescribeGlobalClusters: there are none here. Terraform asks whenever it reads a cluster."""
-    permit(call, "global-cluster", "*")
+    authorize_with_tags(call, "global-cluster", "*")
     return {"GlobalClusters": []}
 
 
@@ -225,7 +227,7 @@ def _with_current_state(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     def handle(call: Call) -> dict[str, Any]:
-        settle()
+        refresh_statuses()
         return handler(call)
 
     return handle

@@ -3,21 +3,21 @@
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.records import describe_instance, new_instance
 from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, identifier, invalid_combination
 from localaws.rds.keys import insights_key
 from localaws.rds.lifecycle import Status
-from localaws.rds.permissions import only, permit
+from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
+from localaws.rds.records import new_instance, render_instance
 from localaws.rds.resources import filter_databases, must_have_subnet_group
 from localaws.rds.state import (
-    begin,
     cluster_named,
     cluster_status,
     id_of,
     instance_named,
     instance_status,
     name_of,
-    order,
+    new_lifecycle,
+    start_transition,
 )
 from localaws.state import WORLD, Database
 
@@ -60,7 +60,7 @@ _OF_THE_CLUSTER: Final = {
 def create_db_instance(call: Call) -> dict[str, Any]:
     """CreateDBInstance in a cluster that is there or on its way; encryption comes from the cluster."""
     name = identifier(call.params, "DBInstanceIdentifier")
-    permit(call, "db", name)
+    authorize_with_tags(call, "db", name)
     if id_of(call, name) in WORLD.instances:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")  # recorded; nothing changes
     if not call.params.get("DBClusterIdentifier"):
@@ -69,7 +69,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
         if call.params.get(given) is not None:  # the form is recorded, for the storage encryption key
             what = f"its {words} should not be set directly."
             raise invalid_combination(f"The requested DB Instance will be a member of a DB Cluster and {what}")
-    only(call, _CREATE)
+    refuse_unmodelled_params(call, _CREATE)
     cluster = cluster_named(call, call.params["DBClusterIdentifier"])
     _must_take_instances(call, cluster)
     check_tags(call.params.get("Tags", []))
@@ -79,27 +79,29 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     output = new_instance(call, name, cluster)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
-    instance = Database(output, call.caller.account, call.region, begin())
+    instance = Database(output, call.caller.account, call.region, new_lifecycle())
     WORLD.instances[id_of(call, name)] = instance
-    return {"DBInstance": describe_instance(instance)}
+    return {"DBInstance": render_instance(instance)}
 
 
 def describe_db_instances(call: Call) -> dict[str, Any]:
     """DescribeDBInstances: one by name, or all of the account and Region, filtered."""
-    only(call, ("DBInstanceIdentifier", "Filters", "MaxRecords"))
+    refuse_unmodelled_params(call, ("DBInstanceIdentifier", "Filters", "MaxRecords"))
     name = call.params.get("DBInstanceIdentifier")
-    permit(call, "db", name or "*")
+    authorize_with_tags(call, "db", name or "*")
     found = [instance_named(call, name)] if name else list(WORLD.instances.values())
     names = {"db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"), "db-cluster-id": ("DBClusterIdentifier",)}
     names |= {"engine": ("Engine",), "dbi-resource-id": ("DbiResourceId",)}
-    return {"DBInstances": [describe_instance(instance) for instance in filter_databases(call, found, names)]}
+    return {"DBInstances": [render_instance(instance) for instance in filter_databases(call, found, names)]}
 
 
 def delete_db_instance(call: Call) -> dict[str, Any]:
     """DeleteDBInstance: a member takes no final snapshot, because the storage is the cluster's."""
-    only(call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups"))
+    refuse_unmodelled_params(
+        call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
+    )
     instance = instance_named(call, call.params["DBInstanceIdentifier"])
-    permit(call, "db", name_of(instance))
+    authorize_with_tags(call, "db", name_of(instance))
     if call.params.get("FinalDBSnapshotIdentifier"):  # recorded
         raise invalid_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
     # A cluster that lost its key does not keep its instances: they can be deleted (recorded, aws-nuke 951).
@@ -107,8 +109,8 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
     if status in {Status.CREATING, Status.DELETING, Status.STARTING, Status.STOPPING}:
         message = f"Instance {name_of(instance)} is {status} and cannot be deleted now."
         raise AwsError("InvalidDBInstanceState", message)
-    order(instance, Status.DELETING)
-    return {"DBInstance": describe_instance(instance)}
+    start_transition(instance, Status.DELETING)
+    return {"DBInstance": render_instance(instance)}
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from byok.domain.arns import partition_of
-from localaws.accounts import identity_allows
+from localaws.accounts import evaluate_identity_access
 from localaws.call import AwsError, Call
 from localaws.kms.grants import add_grant
 from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, propagated_facts, resolve
@@ -96,7 +96,7 @@ def grant_storage(call: Call, key_arn: str | None) -> str | None:
     return grant.grant_id
 
 
-def must_reach(key_arn: str) -> None:
+def require_key_enabled(key_arn: str) -> None:
     """Check that a cluster's own key is enabled again, before it is started.
 
     Raises:
@@ -132,6 +132,6 @@ def _default_key(call: Call, service: str, bracket: str) -> str:
     place = f"arn:{partition_of(call.region)}:kms:{call.region}:{call.caller.account}"
     arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"
     via = {"kms:ViaService": f"{service}.{call.region}.amazonaws.com"}
-    if not identity_allows(call.caller, "kms:DescribeKey", arn, via).allowed:
+    if not evaluate_identity_access(call.caller, "kms:DescribeKey", arn, via).allowed:
         raise not_accessible(bracket)
     return arn

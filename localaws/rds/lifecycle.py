@@ -53,7 +53,7 @@ class Lifecycle:
     until: float
     key_lost_at: float | None = None
 
-    def give(self, order: Status, now: float, seconds: float) -> None:
+    def transition_to(self, order: Status, now: float, seconds: float) -> None:
         """Start `order`, which takes `seconds`."""
         self.order = order
         self.until = now + seconds
@@ -80,4 +80,4 @@ class Lifecycle:
     def recover(self, now: float, seconds: float) -> None:
         """StartDBCluster with a usable key: the way out of `inaccessible-encryption-credentials-recoverable`."""
         self.key_lost_at = None
-        self.give(Status.STARTING, now, seconds)
+        self.transition_to(Status.STARTING, now, seconds)

@@ -8,7 +8,7 @@ from localaws.accounts import authorize
 from localaws.call import AwsError, Call
 
 
-def permit(call: Call, kind: str, name: str) -> None:
+def authorize_with_tags(call: Call, kind: str, name: str) -> None:
     """Check the caller's IAM policies for the call, and for tagging when tags come with it.
 
     Raises:
@@ -26,7 +26,7 @@ def resource_arn(call: Call, kind: str, name: str) -> str:
     return f"arn:{partition_of(call.region)}:rds:{call.region}:{call.caller.account}:{kind}:{name}"
 
 
-def only(call: Call, modelled: Iterable[str]) -> None:
+def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
     """Refuse what the local RDS would have to ignore: an answer that leaves out half the question is a lie.
 
     Raises:

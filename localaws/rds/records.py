@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from localaws.call import Call
 from localaws.rds.input import ENGINES
-from localaws.rds.state import begin, cluster_of, cluster_status, instance_status, members, name_of
+from localaws.rds.state import cluster_of, cluster_status, instance_status, members, name_of, new_lifecycle
 from localaws.state import Database
 
 # Input members that DescribeDBClusters gives back under the same name.
@@ -122,7 +122,7 @@ def new_cluster(call: Call, identifier: str, key_arn: str | None) -> dict[str, A
     return output
 
 
-def describe_cluster(cluster: Database) -> dict[str, Any]:
+def render_cluster(cluster: Database) -> dict[str, Any]:
     """DBCluster as it is now."""
     instances = [
         {
@@ -166,7 +166,7 @@ def new_instance(call: Call, identifier: str, cluster: Database) -> dict[str, An
     return output | {name: params[name] for name in _INSTANCE_ECHOED if params.get(name) is not None}
 
 
-def describe_instance(instance: Database) -> dict[str, Any]:
+def render_instance(instance: Database) -> dict[str, Any]:
     """DBInstance as it is now. It has an address only once it was created."""
     status = instance_status(instance)
     output = instance.output | {"DBInstanceStatus": str(status)}
@@ -193,10 +193,10 @@ def new_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] 
         "AllocatedStorage": 1,
         "TagList": [dict(tag) for tag in (copied if tags is None else tags)],
     }
-    return Database(output, cluster.account, cluster.region, begin())
+    return Database(output, cluster.account, cluster.region, new_lifecycle())
 
 
-def describe_snapshot(snapshot: Database) -> dict[str, Any]:
+def render_snapshot(snapshot: Database) -> dict[str, Any]:
     """DBClusterSnapshot as it is now."""
     status = str(snapshot.life.status(time.time()) or "deleted")
     return snapshot.output | {"Status": status, "PercentProgress": 0 if status == "creating" else 100}

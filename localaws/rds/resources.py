@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.records import describe_snapshot, new_snapshot
 from localaws.rds.input import check_tags, identifier, invalid_value, snapshot_identifier
 from localaws.rds.lifecycle import Status
-from localaws.rds.permissions import only, permit, resource_arn
-from localaws.rds.state import cluster_named, cluster_status, id_of, name_of, order, snapshot_named
+from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params, resource_arn
+from localaws.rds.records import new_snapshot, render_snapshot
+from localaws.rds.state import cluster_named, cluster_status, id_of, name_of, snapshot_named, start_transition
 from localaws.state import WORLD, Database
 
 _DEFAULT_SUBNET_GROUP: Final = "default"
@@ -47,9 +47,9 @@ def must_be_free(call: Call, name: str) -> None:
 
 def create_snapshot(call: Call) -> dict[str, Any]:
     """CreateDBClusterSnapshot."""
-    only(call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags"))
+    refuse_unmodelled_params(call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags"))
     name = snapshot_identifier(call.params, "DBClusterSnapshotIdentifier")
-    permit(call, "cluster-snapshot", name)
+    authorize_with_tags(call, "cluster-snapshot", name)
     cluster = cluster_named(call, call.params["DBClusterIdentifier"])
     must_be_free(call, name)
     check_tags(call.params.get("Tags", []))
@@ -57,14 +57,16 @@ def create_snapshot(call: Call) -> dict[str, Any]:
         what = f"the database cluster {name_of(cluster)} isn't currently in the available state."
         raise AwsError("InvalidDBClusterStateFault", f"Can't create a snapshot because {what}")
     snapshot = WORLD.snapshots[id_of(call, name)] = new_snapshot(cluster, name, call.params.get("Tags"))
-    return {"DBClusterSnapshot": describe_snapshot(snapshot)}
+    return {"DBClusterSnapshot": render_snapshot(snapshot)}
 
 
 def describe_snapshots(call: Call) -> dict[str, Any]:
     """DescribeDBClusterSnapshots: manual ones; automated ones are not modelled."""
-    only(call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords"))
+    refuse_unmodelled_params(
+        call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords")
+    )
     name = call.params.get("DBClusterSnapshotIdentifier")
-    permit(call, "cluster-snapshot", name or "*")
+    authorize_with_tags(call, "cluster-snapshot", name or "*")
     found = [snapshot_named(call, name)] if name else list(WORLD.snapshots.values())
     for member in ("DBClusterIdentifier", "SnapshotType"):
         wanted = call.params.get(member)
@@ -75,15 +77,15 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
         "snapshot-type": ("SnapshotType",),
     }
     names |= {"db-cluster-snapshot-id": ("DBClusterSnapshotIdentifier", "DBClusterSnapshotArn")}
-    return {"DBClusterSnapshots": [describe_snapshot(one) for one in filter_databases(call, found, names)]}
+    return {"DBClusterSnapshots": [render_snapshot(one) for one in filter_databases(call, found, names)]}
 
 
 def delete_snapshot(call: Call) -> dict[str, Any]:
     """DeleteDBClusterSnapshot: it is gone at once."""
     snapshot = snapshot_named(call, call.params["DBClusterSnapshotIdentifier"])
-    permit(call, "cluster-snapshot", call.params["DBClusterSnapshotIdentifier"])
-    described = describe_snapshot(snapshot)
-    order(snapshot, Status.DELETING)
+    authorize_with_tags(call, "cluster-snapshot", call.params["DBClusterSnapshotIdentifier"])
+    described = render_snapshot(snapshot)
+    start_transition(snapshot, Status.DELETING)
     del WORLD.snapshots[id_of(call, snapshot.output["DBClusterSnapshotIdentifier"])]
     return {"DBClusterSnapshot": described}
 
@@ -122,9 +124,9 @@ def must_have_subnet_group(call: Call, name: str | None) -> None:
 
 def create_subnet_group(call: Call) -> dict[str, Any]:
     """CreateDBSubnetGroup. EC2 is not modelled: the subnets are taken at their word, each in a zone of its own."""
-    only(call, ("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags"))
+    refuse_unmodelled_params(call, ("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags"))
     name = identifier(call.params, "DBSubnetGroupName", longest=255)
-    permit(call, "subgrp", name)
+    authorize_with_tags(call, "subgrp", name)
     if id_of(call, name) in WORLD.subnet_groups or name == _DEFAULT_SUBNET_GROUP:
         raise AwsError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
     subnets = [
@@ -156,7 +158,7 @@ def create_subnet_group(call: Call) -> dict[str, Any]:
 def describe_subnet_groups(call: Call) -> dict[str, Any]:
     """DescribeDBSubnetGroups."""
     name = call.params.get("DBSubnetGroupName")
-    permit(call, "subgrp", name or "*")
+    authorize_with_tags(call, "subgrp", name or "*")
     if name:
         return {"DBSubnetGroups": [_subnet_group(call, name)]}
     here = (call.caller.account, call.region)
@@ -166,7 +168,7 @@ def describe_subnet_groups(call: Call) -> dict[str, Any]:
 def delete_subnet_group(call: Call) -> dict[str, Any]:
     """DeleteDBSubnetGroup: not while a cluster is in it."""
     name = call.params["DBSubnetGroupName"]
-    permit(call, "subgrp", name)
+    authorize_with_tags(call, "subgrp", name)
     group = _subnet_group(call, name)
     here = filter_databases(call, WORLD.clusters.values(), {})
     if any(cluster.output["DBSubnetGroup"] == group["DBSubnetGroupName"] for cluster in here):
@@ -186,7 +188,7 @@ def _subnet_group(call: Call, name: str) -> dict[str, Any]:
 def _tagged_output(call: Call) -> dict[str, Any]:
     """The output of the resource whose tags the call is about."""
     arn = call.params["ResourceName"]
-    permit(call, "", arn)
+    authorize_with_tags(call, "", arn)
     outputs = [
         *(one.output for table in (WORLD.clusters, WORLD.instances, WORLD.snapshots) for one in table.values()),
         *WORLD.subnet_groups.values(),

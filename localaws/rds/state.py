@@ -25,14 +25,14 @@ def name_of(database: Database) -> str:
     return str(database.output.get("DBInstanceIdentifier") or database.output["DBClusterIdentifier"])
 
 
-def begin(order: Status = Status.CREATING) -> Lifecycle:
+def new_lifecycle(order: Status = Status.CREATING) -> Lifecycle:
     """A life that begins now with `order`."""
     return Lifecycle(order, time.time() + WORLD.database_seconds)
 
 
-def order(database: Database, status: Status) -> None:
+def start_transition(database: Database, status: Status) -> None:
     """Give a database an order; it is done after `WORLD.database_seconds`."""
-    database.life.give(status, time.time(), WORLD.database_seconds)
+    database.life.transition_to(status, time.time(), WORLD.database_seconds)
 
 
 def cluster_named(call: Call, name: str) -> Database:
@@ -110,7 +110,7 @@ def key_is_usable(cluster: Database) -> bool:
     return (propagated_facts(key) or key.now).state == "Enabled"
 
 
-def settle() -> None:
+def refresh_statuses() -> None:
     """Bring all databases up to the present: drop what is gone, retire its grants, and notice lost keys."""
     now = time.time()
     for table in (WORLD.clusters, WORLD.instances, WORLD.snapshots):

@@ -105,7 +105,7 @@ class ActivityHarness:
         """The first attempt of an activity alone."""
         return _attempt(ActivityEnvironment(), activity, argument)
 
-    def settle(self, activity: Callable[..., Any], argument: Any) -> Any:
+    def run_with_retries(self, activity: Callable[..., Any], argument: Any) -> Any:
         """An activity as Temporal runs it: again and again, with what was noted, until it succeeds or stops."""
         details: list[Any] = []
         for attempt in range(1, _MOST_ATTEMPTS):
@@ -126,12 +126,12 @@ class ActivityHarness:
 
     def build(self) -> None:
         """The whole environment, in the order of the workflow."""
-        self.settle(self.keys.probe_s3_key, self.plan.environment)
-        self.settle(self.database.ensure_cluster, self.database_task)
+        self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
+        self.run_with_retries(self.database.ensure_cluster, self.database_task)
         for index in range(len(self.plan.buckets)):
-            self.settle(self.storage.ensure_bucket, self.storage_task(index))
-        self.settle(self.database.ensure_writer, self.database_task)
-        self.settle(self.database.await_writer, self.database_task)
+            self.run_with_retries(self.storage.ensure_bucket, self.storage_task(index))
+        self.run_with_retries(self.database.ensure_writer, self.database_task)
+        self.run_with_retries(self.database.await_writer, self.database_task)
 
 
 def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], argument: Any) -> Any:

@@ -10,7 +10,7 @@ from tests.activities.conftest import ActivityHarness, stop_of
 
 def problem_of(harness: ActivityHarness, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(activity, task)  # type: ignore[arg-type]
+        harness.run_with_retries(activity, task)  # type: ignore[arg-type]
     return stop_of(caught.value)
 
 
@@ -18,7 +18,7 @@ def half_made(harness: ActivityHarness) -> BucketResource:
     """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+        harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     assert stop_of(caught.value).code == "s3.KMS.DisabledException"
     return BucketResource.model_validate(caught.value.details[1])
 
@@ -55,7 +55,7 @@ def claimed_key_ids(harness: ActivityHarness) -> set[str]:
 
 
 def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
 
     problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
@@ -66,7 +66,7 @@ def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) 
 
 
 def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     other = harness.aws.rds_key()
     foreign_cluster(harness, harness.plan.environment.environment_id, other)
 
@@ -78,10 +78,10 @@ def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) 
 
 
 def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     foreign_cluster(harness, harness.plan.environment.environment_id, harness.plan.environment.rds_key_arn)
 
-    assert not harness.settle(harness.database.ensure_cluster, harness.database_task).created
+    assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
 
 
 def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
@@ -90,7 +90,7 @@ def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -
     problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.NameTaken"
-    assert harness.settle(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
+    assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
     tags = harness.aws.operator("s3").get_bucket_tagging(Bucket=name)["TagSet"]
     assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
 
@@ -98,7 +98,7 @@ def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -
 def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
     name = foreign_bucket(harness, harness.plan.environment.environment_id)
 
-    assert not harness.settle(harness.storage.ensure_bucket, harness.storage_task()).created
+    assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task()).created
 
     s3 = harness.aws.operator("s3")
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
@@ -109,13 +109,13 @@ def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
 
 def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness: ActivityHarness) -> None:
     first, name = harness.plan.environment, harness.plan.environment.environment_id
-    harness.settle(harness.keys.probe_s3_key, first)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.keys.probe_s3_key, first)
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     half_made(harness)
 
     harness.plan = harness.plan_for(environment_id=name, rds_key_arn=first.rds_key_arn)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
-    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     keys = (harness.plan.environment.s3_key_arn, first.rds_key_arn)
     assert claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
@@ -144,7 +144,7 @@ def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> No
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
-    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     item = harness.plan.buckets[0].objects[0]
     stored = harness.aws.platform("s3").head_object(Bucket=harness.plan.buckets[0].name, Key=item.key)
@@ -152,8 +152,8 @@ def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> No
 
 
 def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
     harness.aws.operator("rds").create_db_instance(
         DBInstanceIdentifier=harness.plan.cluster.writer_identifier,
@@ -168,8 +168,8 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
 
 
 def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
@@ -179,8 +179,8 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harne
 
 
 def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
@@ -193,14 +193,14 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(harness:
 
 
 def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
     rds, name = harness.aws.operator("rds"), harness.plan.cluster.identifier
     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False)
     gone = rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)["DBCluster"]
 
-    made = harness.settle(harness.database.ensure_cluster, harness.database_task)
+    made = harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
 
     assert made.created
     (found,) = rds.describe_db_clusters()["DBClusters"]
@@ -212,8 +212,8 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(har
     rds, name = harness.aws.operator("rds"), harness.plan.cluster.writer_identifier
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
-    assert harness.settle(harness.database.ensure_writer, harness.database_task).created
-    assert harness.settle(harness.database.await_writer, harness.database_task).status == "available"
+    assert harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
+    assert harness.run_with_retries(harness.database.await_writer, harness.database_task).status == "available"
 
 
 def test_cluster_that_vanishes_is_said_to_have_vanished(harness: ActivityHarness) -> None:
@@ -260,7 +260,7 @@ def test_role_without_the_permission_is_the_operators_problem(harness: ActivityH
 
 
 def test_bucket_keeps_everybody_out_that_does_not_belong(harness: ActivityHarness) -> None:
-    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     s3, name = harness.aws.operator("s3"), harness.plan.buckets[0].name
     block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]

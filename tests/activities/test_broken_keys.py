@@ -7,33 +7,33 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from tests.activities.conftest import ActivityHarness, stop_of
-from tests.key_faults import BREAKAGES, Breakage
+from tests.key_faults import KEY_FAULTS, KeyFault
 from tests.localaws.server import Aws
 
-AT_AWS = [breakage for breakage in BREAKAGES if not breakage.by_rule]
-BY_RULE = [breakage for breakage in BREAKAGES if breakage.by_rule]
+AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.by_rule]
+BY_RULE = [breakage for breakage in KEY_FAULTS if breakage.by_rule]
 
 
-def name(breakage: Breakage) -> str:
+def name(breakage: KeyFault) -> str:
     return breakage.name
 
 
 def problem_from_s3(harness: ActivityHarness) -> Problem:
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     return stop_of(caught.value)
 
 
 def problem_from_rds(harness: ActivityHarness) -> Problem:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.aws.control("DELETE", "calls")
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.database.ensure_cluster, harness.database_task)
+        harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     return stop_of(caught.value)
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
-def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: Breakage) -> None:
+def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: KeyFault) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.S3)
     harness.plan = harness.plan_for(s3_key_arn=arn)
 
@@ -52,7 +52,7 @@ def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHar
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=name)
 def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
-    harness: ActivityHarness, breakage: Breakage
+    harness: ActivityHarness, breakage: KeyFault
 ) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.RDS)
     harness.plan = harness.plan_for(rds_key_arn=arn)
@@ -72,7 +72,7 @@ def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BY_RULE, ids=name)
 def test_arn_that_cannot_be_right_is_found_without_asking_aws(
-    aws: Aws, harness: ActivityHarness, breakage: Breakage, which: KeyPurpose
+    aws: Aws, harness: ActivityHarness, breakage: KeyFault, which: KeyPurpose
 ) -> None:
     arn = breakage.make(aws, which)
 
@@ -97,10 +97,10 @@ def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarnes
     harness.build()
     first = harness.plan.environment
     harness.plan = harness.plan_for(s3_key_arn=first.s3_key_arn)
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.database.ensure_cluster, harness.database_task)
+        harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
 
     problem = stop_of(caught.value)  # contract 123
     assert problem.code == "byok.KeyInUse"
@@ -114,7 +114,7 @@ def test_whose_key_it_is_stays_with_the_organisation(harness: ActivityHarness) -
     harness.plan = harness.plan_for(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.database.ensure_cluster, harness.database_task)
+        harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
 
     message = stop_of(caught.value).message
     assert "of another environment" in message

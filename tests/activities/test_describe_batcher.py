@@ -69,8 +69,8 @@ def test_no_call_asks_for_more_than_a_page(harness: ActivityHarness) -> None:
 def test_limiter_allows_a_burst_and_then_makes_calls_wait(
     harness: ActivityHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.describe_batcher.CALLS", 3)
-    monkeypatch.setattr("activities.describe_batcher.PERIOD", timedelta(seconds=0.3))
+    monkeypatch.setattr("activities.describe_batcher.MAX_CALLS_PER_PERIOD", 3)
+    monkeypatch.setattr("activities.describe_batcher.RATE_LIMIT_PERIOD", timedelta(seconds=0.3))
     describer = DescribeBatcher(harness.clients)
 
     async def look_six_times() -> None:
@@ -106,7 +106,7 @@ def test_what_is_requested_while_calls_wait_goes_into_one_call(harness: Activity
 
 def test_those_who_wait_for_a_deletion_share_its_looks(harness: ActivityHarness) -> None:
     harness.build()
-    harness.settle(harness.database.remove_writer, harness.database_removal())
+    harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
     harness.aws.control("DELETE", "calls")
 
     async def two() -> tuple[Removal, Removal]:

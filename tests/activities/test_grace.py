@@ -137,7 +137,7 @@ def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
 
 
 async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: ActivityHarness) -> None:
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.plan = harness.plan_for(rds_key_arn=harness.aws.key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
         harness.attempt(harness.database.ensure_cluster, harness.database_task)

@@ -26,7 +26,7 @@ class Last(ActivityInboundInterceptor):
         return await input.fn(*input.args)
 
 
-class Told(ActivityOutboundInterceptor):
+class HeartbeatRecorder(ActivityOutboundInterceptor):
     """What hears the beats."""
 
     def __init__(self, beats: list[Any]) -> None:
@@ -36,14 +36,14 @@ class Told(ActivityOutboundInterceptor):
         self._beats.append(details)
 
 
-async def beaten(beats: list[Any], work: Any) -> Any:
+async def run_with_heartbeats(beats: list[Any], work: Any) -> Any:
     """Run a coroutine as an activity that beats."""
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *details: beats.append(details)
 
     async def executed() -> Any:
         beating = HeartbeatInterceptor(timedelta(milliseconds=5)).intercept_activity(Last())
-        beating.init(Told(beats))
+        beating.init(HeartbeatRecorder(beats))
         return await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
 
     return await environment.run(executed)
@@ -58,7 +58,7 @@ async def test_a_coroutine_beats_with_what_it_noted() -> None:
             await asyncio.sleep(0.005)
         return load_from_previous_attempt("seen")
 
-    assert await asyncio.wait_for(beaten(beats, work), 10) == "once"
+    assert await asyncio.wait_for(run_with_heartbeats(beats, work), 10) == "once"
     assert beats[-1] == ({"seen": "once"},)
 
 
@@ -72,7 +72,7 @@ async def test_what_a_thread_of_a_coroutine_notes_is_told_on_the_loop() -> None:
 
     async def executed() -> None:
         beating = HeartbeatInterceptor(timedelta(seconds=60)).intercept_activity(Last())
-        beating.init(Told([]))
+        beating.init(HeartbeatRecorder([]))
         await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
 
     await environment.run(executed)
@@ -86,7 +86,7 @@ async def test_a_coroutine_that_has_ended_beats_no_more() -> None:
     async def work() -> None:
         assert activity.in_activity()
 
-    await beaten(beats, work)
+    await run_with_heartbeats(beats, work)
     known = len(beats)
     await asyncio.sleep(0.03)
     assert len(beats) == known

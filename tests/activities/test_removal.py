@@ -12,10 +12,10 @@ from tests.localaws.server import REGION
 
 
 def remove_everything(harness: ActivityHarness) -> None:
-    assert harness.settle(harness.database.remove_writer, harness.database_removal()).removed
-    assert harness.settle(harness.database.remove_cluster, harness.database_removal()).removed
+    assert harness.run_with_retries(harness.database.remove_writer, harness.database_removal()).removed
+    assert harness.run_with_retries(harness.database.remove_cluster, harness.database_removal()).removed
     for index in range(len(harness.plan.buckets)):
-        assert harness.settle(harness.storage.remove_bucket, harness.bucket_removal(index)).removed
+        assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal(index)).removed
 
 
 def assert_nothing_left(harness: ActivityHarness) -> None:
@@ -77,9 +77,11 @@ def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> N
     )
     harness.build()
 
-    writer = harness.settle(harness.database.remove_writer, harness.database_removal())
-    cluster = harness.settle(harness.database.remove_cluster, harness.database_removal())
-    buckets = [harness.settle(harness.storage.remove_bucket, harness.bucket_removal(index)) for index in (0, -1)]
+    writer = harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
+    cluster = harness.run_with_retries(harness.database.remove_cluster, harness.database_removal())
+    buckets = [
+        harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal(index)) for index in (0, -1)
+    ]
 
     assert [item.removed for item in (writer, cluster, *buckets)] == [False, False, False, True]
     assert {item.why_kept for item in (writer, cluster, buckets[0])} == {
@@ -94,11 +96,11 @@ def test_deletion_removes_what_any_run_made(harness: ActivityHarness) -> None:
     plan = plan_deletion(_deletion(harness), PLATFORM)
     database = DatabaseRemoval(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
 
-    harness.settle(harness.database.remove_writer, database)
-    harness.settle(harness.database.remove_cluster, database)
+    harness.run_with_retries(harness.database.remove_writer, database)
+    harness.run_with_retries(harness.database.remove_cluster, database)
     for bucket in plan.buckets:
         task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
-        harness.settle(harness.storage.remove_bucket, task)
+        harness.run_with_retries(harness.storage.remove_bucket, task)
 
     assert_nothing_left(harness)
 
@@ -115,12 +117,12 @@ def _deletion(harness: ActivityHarness) -> DeleteRequest:
 
 
 def test_objects_of_others_keep_their_bucket(harness: ActivityHarness) -> None:
-    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name = harness.plan.buckets[0].name
     for key in "abcd":
         harness.aws.platform("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
 
-    removal = harness.settle(harness.storage.remove_bucket, harness.bucket_removal())
+    removal = harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal())
 
     assert not removal.removed
     why = "it holds objects that provisioning did not write: of-a-user/a, of-a-user/b, of-a-user/c"
@@ -130,31 +132,31 @@ def test_objects_of_others_keep_their_bucket(harness: ActivityHarness) -> None:
 
 
 def test_another_version_of_an_initial_object_is_somebody_elses(harness: ActivityHarness) -> None:
-    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
     harness.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
 
-    removal = harness.settle(harness.storage.remove_bucket, harness.bucket_removal())
+    removal = harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal())
 
     assert removal.why_kept == f"it holds objects that provisioning did not write: {item.key}"
 
 
 def test_deleted_initial_object_does_not_keep_its_bucket(harness: ActivityHarness) -> None:
-    harness.settle(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
     harness.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
 
-    assert harness.settle(harness.storage.remove_bucket, harness.bucket_removal()).removed
+    assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).removed
 
 
 def test_final_snapshot_is_on_the_key_and_is_listed(harness: ActivityHarness) -> None:
     harness.build()
     removal = harness.database_removal("acme-final-1")
-    harness.settle(harness.database.remove_writer, removal)
+    harness.run_with_retries(harness.database.remove_writer, removal)
 
-    harness.settle(harness.database.remove_cluster, removal)
+    harness.run_with_retries(harness.database.remove_cluster, removal)
 
-    kept = harness.settle(harness.database.list_databases, removal)
+    kept = harness.run_with_retries(harness.database.list_databases, removal)
     assert (kept.clusters, kept.instances) == ((), ())
     assert kept.final_snapshot is not None
     assert kept.final_snapshot.identifier == "acme-final-1"
@@ -165,10 +167,10 @@ def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(harness: Activ
     harness.build()
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
     removal = harness.database_removal("acme-final-1")
-    harness.settle(harness.database.remove_writer, removal)
+    harness.run_with_retries(harness.database.remove_writer, removal)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.database.remove_cluster, removal)
+        harness.run_with_retries(harness.database.remove_cluster, removal)
 
     problem = stop_of(caught.value)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
@@ -183,10 +185,10 @@ def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_
     harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(harness.database.list_databases, harness.database_removal("acme-final-1"))
+        harness.run_with_retries(harness.database.list_databases, harness.database_removal("acme-final-1"))
 
     assert "--no-final-snapshot" in stop_of(caught.value).remediation
-    listed = harness.settle(harness.database.list_databases, harness.database_removal())
+    listed = harness.run_with_retries(harness.database.list_databases, harness.database_removal())
     assert len(listed.instances) == len(listed.clusters) == 1
 
 
@@ -199,8 +201,8 @@ def test_what_bears_the_tag_is_listed_and_nothing_else(harness: ActivityHarness)
     s3.create_bucket(Bucket=former, CreateBucketConfiguration={**place, "Tags": tags})
     s3.create_bucket(Bucket=f"byok-{environment.environment_id}-of-somebody", CreateBucketConfiguration=place)
 
-    databases = harness.settle(harness.database.list_databases, harness.database_removal())
-    storage = harness.settle(harness.storage.list_buckets, environment)
+    databases = harness.run_with_retries(harness.database.list_databases, harness.database_removal())
+    storage = harness.run_with_retries(harness.storage.list_buckets, environment)
 
     cluster = harness.plan.cluster
     assert databases == OwnedResources(instances=(cluster.writer_identifier,), clusters=(cluster.identifier,))

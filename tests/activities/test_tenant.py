@@ -9,91 +9,18 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.clients import AwsClients
-from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.iam.statements import s3_key_statements
-from byok.domain.models import KeyTenant, TenantRole, TenantTask
-from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
 from byok.domain.phases import AliasState, RequestKind
-from byok.domain.planning import plan_tenant
 from byok.domain.problems.remediation import Remedy
-from byok.onboarding.tenant_role import tenant_role_template
-from localaws.kms import pages
 from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
+from tests.activities.tenant_keys import EXTERNAL_ID, Tenant, alias
 from tests.localaws.server import VENDOR, Aws
-from tests.workflows.fake_activities import naming
-
-EXTERNAL_ID = "acme-4711"
-WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagResource"}
-
-
-class Tenant:
-    """Two keys of one environment, the role of their owner's, and the activity."""
-
-    def __init__(self, harness: ActivityHarness) -> None:
-        self.harness, self.aws = harness, harness.aws
-        self.activities = TenantActivities(harness.clients, PLATFORM)
-        self.keys = {which: harness.plan.environment.key_arn(which) for which in KeyPurpose}
-        self.role = TenantRole(role_arn=self._deploy_role(), external_id=EXTERNAL_ID)
-        self.kms = self.aws.customer("kms")
-
-    def _deploy_role(self) -> str:
-        stacks = self.aws.customer("cloudformation")
-        given = {
-            VENDOR.role_parameter: PLATFORM.role_arn,
-            "S3KmsKeyArn": self.keys[KeyPurpose.S3],
-            "RdsKmsKeyArn": self.keys[KeyPurpose.RDS],
-            "ExternalId": EXTERNAL_ID,
-        }
-        stacks.create_stack(
-            StackName="tenant-role",
-            TemplateBody=tenant_role_template(VENDOR),
-            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
-            Capabilities=["CAPABILITY_IAM"],
-        )
-        (stack,) = stacks.describe_stacks(StackName="tenant-role")["Stacks"]
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-        return str(outputs[TENANT_ROLE_OUTPUT])
-
-    def task(self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **role: str) -> TenantTask:
-        """The task for one of the keys."""
-        environment = self.harness.plan.environment
-        keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
-        asked = naming(environment.environment_id, tenant=tenant, **keys)
-        plan = plan_tenant(asked, PLATFORM, self.harness.now)
-        assert plan.tenant is not None, plan.findings
-        marks = next(one for one in plan.tenant.marks if one.key is which)
-        chosen = self.role.model_copy(update=role)
-        return TenantTask(environment=environment, marks=marks, role=chosen, repoint=repoint)
-
-    def reconcile(self, which: KeyPurpose, tenant: str = "acme", **more: Any) -> KeyTenant:
-        """The activity, as Temporal runs it."""
-        found: KeyTenant = self.harness.settle(self.activities.reconcile_key, self.task(which, tenant, **more))
-        return found
-
-    def bears(self, which: KeyPurpose) -> tuple[dict[str, str], list[str]]:
-        """The tags and aliases of a key."""
-        arn = self.keys[which]
-        tags = self.kms.list_resource_tags(KeyId=arn)["Tags"]
-        aliases = self.kms.list_aliases(KeyId=arn)["Aliases"]
-        return {tag["TagKey"]: tag["TagValue"] for tag in tags}, [alias["AliasName"] for alias in aliases]
-
-    def writes(self) -> list[str]:
-        """The writing calls since they were last forgotten."""
-        return [call for call in self.aws.calls("kms") if call in WRITES]
-
-    def forget_calls(self) -> None:
-        self.aws.control("DELETE", "calls")
 
 
 @pytest.fixture
 def tenant(harness: ActivityHarness) -> Tenant:
     return Tenant(harness)
-
-
-def alias(which: KeyPurpose, name: str = "acme") -> str:
-    return VENDOR.alias(which, name)
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
@@ -195,116 +122,6 @@ def test_what_a_replaced_tag_said_before_is_told(tenant: Tenant) -> None:
     assert found.tags_replaced == {"aatn": "old"}
 
 
-@pytest.mark.parametrize("before", [49, 50, 99, 100])
-def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: Tenant, before: int) -> None:
-    arn = tenant.keys[KeyPurpose.S3]
-    for number in range(before):
-        tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=arn)
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=arn)
-    tenant.forget_calls()
-
-    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
-    assert tenant.writes() == ["TagResource"]
-    assert len([call for call in tenant.aws.calls("kms") if call == "ListAliases"]) == before // 50 + 1
-
-
-def test_aliases_of_other_tenants_are_told_from_every_page(tenant: Tenant) -> None:
-    arn = tenant.keys[KeyPurpose.S3]
-    for number in range(51):
-        tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3, f"t-{number}"), TargetKeyId=arn)
-
-    assert len(tenant.reconcile(KeyPurpose.S3).other_aliases) == 51
-
-
-@pytest.mark.parametrize("before", [49, 50])
-def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant: Tenant, before: int) -> None:
-    others = [tenant.aws.key() for _ in range(2)]
-    for number in range(before):
-        tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=others[0])
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=others[1])
-
-    found = tenant.reconcile(KeyPurpose.S3)
-
-    assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(others[1]).key_id)
-
-
-class KmsBehind:
-    """A KMS client whose lists are behind: the alias is there, and what the lists say of it is given."""
-
-    def __init__(self, real: Any, answers: list[list[Any]]) -> None:
-        self._answers = answers
-        self._real = real
-
-    def get_paginator(self, operation: str) -> Any:
-        return self if operation == "list_aliases" else self._real.get_paginator(operation)
-
-    def paginate(self, **_: str) -> list[dict[str, Any]]:
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        return [{"Aliases": [alias]} for alias in answer]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-
-@pytest.fixture
-def behind(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    kms_as = AwsClients.kms_as
-
-    def install(*answers: list[Any]) -> None:
-        left = list(answers)
-        monkeypatch.setattr(AwsClients, "kms_as", lambda *given: KmsBehind(kms_as(*given), left))
-
-    return install
-
-
-def entry(name: str, key_arn: str | None) -> dict[str, str]:
-    target = {"TargetKeyId": parse_key_arn(key_arn).key_id} if key_arn else {}
-    return {"AliasName": name, **target}
-
-
-def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
-    tenant: Tenant, behind: Callable[..., None]
-) -> None:
-    arn = tenant.keys[KeyPurpose.S3]
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=arn)
-    behind([], [entry("alias/aws/s3", None), entry(alias(KeyPurpose.S3), arn)])
-
-    found = tenant.reconcile(KeyPurpose.S3)
-
-    assert (found.alias_state, found.points_at, found.remediation) == (AliasState.IN_PLACE, None, None)
-    assert set(found.tags_written) == set(VENDOR.tenant_tags)
-
-
-@pytest.mark.parametrize("listed", [[], [entry(alias(KeyPurpose.S3), None)]])
-@pytest.mark.parametrize("repoint", [False, True])
-def test_alias_of_which_no_key_is_told_is_looked_for_again(
-    tenant: Tenant, behind: Callable[..., None], listed: list[Any], repoint: bool
-) -> None:
-    other = tenant.keys[KeyPurpose.RDS]
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=other)
-    behind([], listed)
-
-    with pytest.raises(ApplicationError) as caught:
-        tenant.harness.attempt(tenant.activities.reconcile_key, tenant.task(KeyPurpose.S3, repoint=repoint))
-
-    assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
-    behind([], listed, [], [entry(alias(KeyPurpose.S3), other)])
-    state = AliasState.REPOINTED if repoint else AliasState.CONFLICT
-    assert tenant.reconcile(KeyPurpose.S3, repoint=repoint).alias_state is state
-
-
-def test_tag_on_a_later_page_is_not_written_again(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
-    tenant.reconcile(KeyPurpose.S3)
-    tenant.forget_calls()
-    # Keys have at most 50 tags, and a page of the service has as many: it answers with fewer where it likes to.
-    monkeypatch.setitem(pages._USUAL_AND_MOST, "ListResourceTags", (1, 50))
-
-    found = tenant.reconcile(KeyPurpose.S3)
-
-    assert found.tags_written == ()
-    assert len([call for call in tenant.aws.calls("kms") if call == "ListResourceTags"]) == len(VENDOR.tenant_tags)
-
-
 @pytest.mark.parametrize(
     "role",
     [
@@ -327,7 +144,7 @@ def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, request_k
     task = tenant.task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.harness.settle(tenant.activities.reconcile_key, task)
+        tenant.harness.run_with_retries(tenant.activities.reconcile_key, task)
 
     assert f"start {request_kind} again" in stop_of(caught.value).remediation
 

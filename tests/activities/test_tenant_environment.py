@@ -18,7 +18,7 @@ def probe(harness: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
 
     def probe(**changes: str) -> tuple[Problem, ...]:
         environment: Environment = harness.plan.environment.model_copy(update=changes)
-        findings: tuple[Problem, ...] = harness.settle(activities.probe_environment, environment).findings
+        findings: tuple[Problem, ...] = harness.run_with_retries(activities.probe_environment, environment).findings
         return findings
 
     return probe
@@ -29,10 +29,10 @@ Probe = Callable[..., tuple[Problem, ...]]
 
 def make_half(harness: ActivityHarness, buckets: int) -> None:
     """The cluster and the first buckets."""
-    harness.settle(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.settle(harness.database.ensure_cluster, harness.database_task)
+    harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
+    harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     for index in range(buckets):
-        harness.settle(harness.storage.ensure_bucket, harness.storage_task(index))
+        harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task(index))
 
 
 def test_environment_on_its_keys_has_nothing_to_find(harness: ActivityHarness, probe: Probe) -> None:

@@ -11,7 +11,7 @@ from tests.activities.conftest import ActivityHarness
 def test_happy_environment_reads_back_as_asked_for(harness: ActivityHarness) -> None:
     harness.build()
 
-    found = harness.settle(harness.evidence.collect_evidence, harness.plan)
+    found = harness.run_with_retries(harness.evidence.collect_evidence, harness.plan)
 
     database = found.database
     assert database.key_arn == harness.plan.environment.rds_key_arn  # contract 85, 98
@@ -36,7 +36,7 @@ def test_evidence_waits_for_a_writer_that_is_not_available_any_more(harness: Act
 
 
 def test_happy_environment_calls_nothing_twice_without_need(harness: ActivityHarness) -> None:
-    harness.settle(
+    harness.run_with_retries(
         harness.keys.probe_s3_key, harness.plan.environment
     )  # makes the Region's probe bucket, once for ever
     harness.aws.control("DELETE", "calls")
@@ -68,9 +68,9 @@ def test_built_again_it_writes_nothing(harness: ActivityHarness) -> None:
     harness.aws.control("DELETE", "calls")
 
     for index in range(len(harness.plan.buckets)):
-        assert not harness.settle(harness.storage.ensure_bucket, harness.storage_task(index)).created
-    assert not harness.settle(harness.database.ensure_cluster, harness.database_task).created
-    assert not harness.settle(harness.database.ensure_writer, harness.database_task).created
+        assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task(index)).created
+    assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
+    assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
     assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they are held already

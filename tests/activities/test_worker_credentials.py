@@ -71,7 +71,7 @@ def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients:
     task = TenantTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(TenantActivities(clients, PLATFORM).reconcile_key, task)
+        harness.run_with_retries(TenantActivities(clients, PLATFORM).reconcile_key, task)
 
     problem = stop_of(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)
@@ -81,7 +81,7 @@ def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients:
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
 def test_a_step_on_a_key_says_so_too(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
     with pytest.raises(ApplicationError) as caught:
-        harness.settle(KeyActivities(clients, PLATFORM).probe_s3_key, harness.plan.environment)
+        harness.run_with_retries(KeyActivities(clients, PLATFORM).probe_s3_key, harness.plan.environment)
 
     problem = stop_of(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)

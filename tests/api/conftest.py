@@ -11,7 +11,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 
 from byok.api.access import AnonymousAuth, Authenticator
-from byok.api.app import make_app, protect
+from byok.api.app import add_security_middleware, make_app
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
@@ -76,7 +76,7 @@ async def open_api(
         "a secret of tests",
         settings.max_streams,
     )
-    async with state.running():
+    async with state.lifespan():
         await state.opened.wait()
         yield state
 
@@ -94,7 +94,7 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
         ) -> Portal:
             state = await stack.enter_async_context(open_api(door, access, settings))
             app = make_app(state)
-            transport = httpx.ASGITransport(protect(app, settings), raise_app_exceptions=False)
+            transport = httpx.ASGITransport(add_security_middleware(app, settings), raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
             return Portal(app, await stack.enter_async_context(http))

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from byok.api.access import AnonymousAuth, StaticTokenAuth
-from byok.api.app import access_of
+from byok.api.app import build_authenticator
 from byok.settings import AccessToken, ApiSettings
 from byok.web import is_loopback
 from tests.api.conftest import Serve, creation_body
@@ -205,10 +205,10 @@ async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: 
 
 
 def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
-    assert isinstance(access_of(ApiSettings()), AnonymousAuth)
+    assert isinstance(build_authenticator(ApiSettings()), AnonymousAuth)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))
-    assert not isinstance(access_of(ApiSettings(tokens=(entry,))), AnonymousAuth)
+    assert not isinstance(build_authenticator(ApiSettings(tokens=(entry,))), AnonymousAuth)
 
 
 @pytest.mark.parametrize(

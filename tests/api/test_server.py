@@ -46,10 +46,10 @@ def state_for(access: Authenticator, max_streams: int = 500) -> ApiState:
     return ApiState(access, PLATFORM.role_arn, VendorProfile(), waiting, "a secret of tests", max_streams)
 
 
-class Briefly:
+class ShortLivedAuth:
     """Knows everybody, and each of them for a moment."""
 
-    async def caller_of(self, token: str | None) -> Caller:
+    async def authenticate(self, token: str | None) -> Caller:
         return Caller("acme", frozenset(Scope), time.time() + 1)
 
 
@@ -79,15 +79,15 @@ async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None
         async with http.stream("GET", path) as staying, http.stream("GET", path) as leaving:
             await anext(staying.aiter_lines())
             await anext(leaving.aiter_lines())
-            assert {name: one.watchers for name, one in state.followers._watched.items()} == {"acme": 2}
+            assert {name: one.watchers for name, one in state.broadcaster._watched.items()} == {"acme": 2}
         async with asyncio.timeout(20):
-            while state.followers._watched:  # noqa: ASYNC110 - it is told to nobody
+            while state.broadcaster._watched:  # noqa: ASYNC110 - it is told to nobody
                 await asyncio.sleep(0.02)
 
 
 async def test_stream_ends_with_the_token_that_opened_it() -> None:
     path = "/v1/environments/acme-prod/events"
-    async with asyncio.timeout(20), serving(state_for(Briefly())) as http, http.stream("GET", path) as stream:
+    async with asyncio.timeout(20), serving(state_for(ShortLivedAuth())) as http, http.stream("GET", path) as stream:
         lines = [line async for line in stream.aiter_lines()]
     assert any("AWAITING_DATABASE" in line for line in lines)
 

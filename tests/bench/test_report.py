@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from bench.figures import Spread
-from bench.targets import at_least, at_most, marks
 from bench.measures.costs import Cost
 from bench.measures.interruptions import Interruptions
-from bench.measures.throughput import Throughput
 from bench.measures.one_environment import OneEnvironment
+from bench.measures.throughput import Throughput
 from bench.measures.waiting import Waiting
 from bench.report import BEGIN, END, markdown, write
-from bench.results import Place, Results
+from bench.results import MachineInfo, Results
+from bench.targets import at_least, at_most, evaluate_targets
 
-PLACE = Place(
+PLACE = MachineInfo(
     at=datetime(2026, 11, 25, tzinfo=UTC), cores=2, memory_gib=8, system="Linux x86_64", python="3.11", versions={}
 )
 
@@ -51,7 +51,7 @@ RESULTS = Results(
 
 
 def test_marks_say_what_was_reached_and_what_was_not() -> None:
-    found = {mark.what: (mark.shown, mark.reached) for mark in marks(RESULTS)}
+    found = {mark.what: (mark.shown, mark.reached) for mark in evaluate_targets(RESULTS)}
     assert found["one environment, warm, over the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
     assert found["environments a second, 50 at a time, over the floor's"] == ("0.500 / 0.500 / 0.500", False)
     assert found["CPU of worker, client and Temporal over that of plain Temporal"][1] is True

@@ -107,21 +107,23 @@ class Recorded(ActivityHarness):
         """A whole life: built, looked at, built again, removed with a final snapshot, looked for."""
         self.clients.sts(REGION).get_caller_identity()
         self.build()
-        self.settle(self.database.read_back, self.database_task)  # one by one: the proof reads all of it at once
+        self.run_with_retries(
+            self.database.read_back, self.database_task
+        )  # one by one: the proof reads all of it at once
         for bucket in self.plan.buckets:
             self.storage.read_back(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)
         for index in buckets:
-            self.settle(self.storage.ensure_bucket, self.storage_task(index))
-        self.settle(self.database.ensure_cluster, self.database_task)
-        self.settle(self.database.ensure_writer, self.database_task)
+            self.run_with_retries(self.storage.ensure_bucket, self.storage_task(index))
+        self.run_with_retries(self.database.ensure_cluster, self.database_task)
+        self.run_with_retries(self.database.ensure_writer, self.database_task)
         for _ in range(2):
-            self.settle(self.storage.list_buckets, self.plan.environment)
-            self.settle(self.database.list_databases, removal)
-            self.settle(self.database.remove_writer, removal)
-            self.settle(self.database.remove_cluster, removal)
+            self.run_with_retries(self.storage.list_buckets, self.plan.environment)
+            self.run_with_retries(self.database.list_databases, removal)
+            self.run_with_retries(self.database.remove_writer, removal)
+            self.run_with_retries(self.database.remove_cluster, removal)
             for index in buckets:
-                self.settle(self.storage.remove_bucket, self.bucket_removal(index))
+                self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
 
     def answers_but_polls(self) -> list[tuple[str, Any]]:
         """The answers, but for those of the polling: how often is a matter of time."""

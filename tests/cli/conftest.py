@@ -14,7 +14,7 @@ from tests.cli.fakes import FakeService
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ended."""
 
     code: int
@@ -27,7 +27,7 @@ class Ended:
         return json.loads(self.out)
 
 
-Run = Callable[..., Ended]
+Run = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def invoke(*arguments: str, stdin: str | None = None) -> Ended:
+    def invoke(*arguments: str, stdin: str | None = None) -> CommandResult:
         result = CliRunner().invoke(app, arguments, input=stdin)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Ended(result.exit_code, result.stdout, result.stderr)
+        return CommandResult(result.exit_code, result.stdout, result.stderr)
 
     return invoke

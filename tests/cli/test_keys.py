@@ -8,13 +8,14 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.onboarding.template import keys_template
-from tests.policy_cases import BROKEN, VENDOR, Place
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
+from tests.policy_cases import POLICY_CASES
+from tests.policy_context import VENDOR, PolicyContext
 from tests.unit.test_diagnose import collection, metadata, right
 
 ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
-PLACE = Place(ROLE, "eu-central-1", "444455556666")
+PLACE = PolicyContext(ROLE, "eu-central-1", "444455556666")
 WHERE = ("--region", "eu-central-1", "--platform-role-arn", ROLE)
 KEYS = tuple(f"arn:aws:kms:eu-central-1:444455556666:key/{number * 8}-1111-4111-8111-111111111111" for number in "12")
 PAYLOAD = json.dumps({"S3KmsKeyArn": KEYS[0], "RdsKmsKeyArn": KEYS[1]})
@@ -137,7 +138,7 @@ def test_render_of_a_key_that_is_neither_is_refused(run: Run) -> None:
 
 def test_check_of_a_right_policy_is_0_with_a_row_per_permission(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
-    file.write_text(json.dumps(BROKEN[1].policy(PLACE)))
+    file.write_text(json.dumps(POLICY_CASES[1].policy(PLACE)))
 
     ended = run("policy", "check", "aurora", str(file), *WHERE)
 

@@ -19,7 +19,7 @@ from byok.local.ports import HOST, Ports
 from byok.local.stack import DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from tests.key_faults import good
+from tests.key_faults import create_valid_key
 from tests.localaws.server import REGION, Aws
 
 BIN = Path(sys.executable).parent
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @dataclass(frozen=True)
-class Finished:
+class CommandResult:
     """What a command left."""
 
     code: int
@@ -56,7 +56,7 @@ class Machine:
     service: EnvironmentService
     aws: Aws
 
-    async def run(self, program: str, *arguments: str) -> Finished:
+    async def run(self, program: str, *arguments: str) -> CommandResult:
         """Run a program of the virtual environment with the exports of the stack."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / program),
@@ -67,16 +67,18 @@ class Machine:
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(), 120)
-        return Finished(process.returncode or 0, out.decode(), err.decode())
+        return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     def request(self, **changes: Any) -> ProvisionRequest:
         """A request for a new environment, on two perfect keys but for what is said otherwise."""
         values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": KeyPurpose.S3, "rds_key_arn": KeyPurpose.RDS}
-        values |= {name: good(self.aws, which) for name, which in keys.items() if name not in changes} | changes
+        values |= {
+            name: create_valid_key(self.aws, which) for name, which in keys.items() if name not in changes
+        } | changes
         return ProvisionRequest.model_validate(values)
 
-    async def ended(self, environment_id: str, seconds: float = 60) -> EnvironmentStatus:
+    async def wait_until_ended(self, environment_id: str, seconds: float = 60) -> EnvironmentStatus:
         """The status an environment ends with."""
 
         async def last() -> EnvironmentStatus:
@@ -89,7 +91,7 @@ class Machine:
     async def provision(self, request: ProvisionRequest) -> EnvironmentStatus:
         """Start an environment and give what it ends with."""
         await self.service.create(request)
-        return await self.ended(request.environment_id)
+        return await self.wait_until_ended(request.environment_id)
 
     def clusters(self, environment_id: str) -> list[dict[str, Any]]:
         """The clusters that bear the environment's tag."""

@@ -18,7 +18,7 @@ from byok.onboarding.collection_script import collection_script
 from byok.onboarding.template import keys_template
 from byok.onboarding.tenant_role import tenant_role_template
 from localaws.accounts import PLATFORM_ROLE_ARN
-from tests.e2e.conftest import Finished, Machine
+from tests.e2e.conftest import CommandResult, Machine
 from tests.localaws.server import REGION, VENDOR
 
 # The guide's own commands with its three placeholders (setup guide, steps 2 and 4).
@@ -60,7 +60,7 @@ class Shell:
     cli: Path
     machine: Machine
 
-    async def run(self, text: str, **more: str) -> Finished:
+    async def run(self, text: str, **more: str) -> CommandResult:
         """Run a text as bash does."""
         given = self.machine.stack.environment
         # What the customer has is the AWS config; everything else of the stack's is the platform's.
@@ -77,7 +77,7 @@ class Shell:
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(), 120)
-        return Finished(process.returncode or 0, out.decode(), err.decode())
+        return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     async def succeeds(self, text: str, **more: str) -> str:
         """Run a text that has to succeed; its standard output."""
@@ -108,7 +108,7 @@ def words(command: str) -> list[str]:
 
 
 def marks(machine: Machine, key_arn: str) -> tuple[list[str], dict[str, str]]:
-    return machine.stack.customer.marks(key_arn)
+    return machine.stack.customer.aliases_and_tags(key_arn)
 
 
 def test_our_commands_are_the_guides_token_for_token() -> None:

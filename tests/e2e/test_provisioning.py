@@ -21,7 +21,7 @@ EVERY_CALL = {
 
 
 async def assert_ready_and_right(machine: Machine, request: ProvisionRequest) -> None:
-    status = await machine.ended(request.environment_id)
+    status = await machine.wait_until_ended(request.environment_id)
     assert status.phase is Phase.READY, status.problem
     assert [c["KmsKeyId"] for c in machine.clusters(request.environment_id)] == [request.rds_key_arn]
     assert machine.writers(request.environment_id) == [f"byok-{request.environment_id}-writer"]
@@ -84,7 +84,7 @@ async def test_malformed_input_typed_by_hand_fails_and_names_the_field(
         *("--workflow-id", f"environment/{name}", *given),
     )
 
-    status = await machine.ended(name, seconds=5)
+    status = await machine.wait_until_ended(name, seconds=5)
 
     assert status.phase is Phase.STOPPED
     assert status.problem is not None

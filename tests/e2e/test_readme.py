@@ -36,7 +36,7 @@ async def test_every_command_works(machine: Machine, tmp_path: Path) -> None:
             check=False,
         )
         assert finished.returncode == 0, f"{command}\n{finished.stdout}{finished.stderr}"
-    assert (await machine.ended("acme")).phase == "READY"
+    assert (await machine.wait_until_ended("acme")).phase == "READY"
 
 
 def test_every_make_target_exists() -> None:

@@ -1,14 +1,11 @@
-"""Stop, fix, go on: replays that repeat nothing, ends on request, deletions, and workers that die or cannot go on."""
+"""Stop, fix, replay: replays that repeat nothing, and cancellations."""
 
 import asyncio
 import json
 import os
 import re
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,14 +19,12 @@ from byok.local.stack import ROOT
 from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import BIN, Machine
-from tests.key_faults import good
+from tests.key_faults import create_valid_key
 
 README = (ROOT / "README.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
 """Seconds that a replay may take beside the work that is left, on a busy machine: a grace or a poll would take 30."""
-OTHER_WORKER = 15.0
-"""Seconds after which another worker has gone on with what a killed one had begun."""
 
 
 async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
@@ -78,7 +73,7 @@ async def stop_at(
                 break
     await asyncio.to_thread(break_it)
     machine.aws.control("DELETE", "held")
-    status = await machine.ended(request.environment_id)
+    status = await machine.wait_until_ended(request.environment_id)
     assert status.phase is Phase.STOPPED
     return status
 
@@ -186,7 +181,7 @@ async def test_replay_with_corrected_arns_goes_on_with_them(machine: Machine) ->
     request = machine.request(s3_key_arn=machine.aws.key(), rds_key_arn=machine.aws.key())  # no statement at all
     stopped = await machine.provision(request)
     assert stopped.phase is Phase.STOPPED
-    right = {which: good(machine.aws, which) for which in KeyPurpose}
+    right = {which: create_valid_key(machine.aws, which) for which in KeyPurpose}
 
     half = await machine.run("byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait")
     assert half.code == 3, half  # the S3 key is right now, and the Aurora key is not
@@ -211,14 +206,14 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     name = request.environment_id
     await stop_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
 
-    other = good(machine.aws, KeyPurpose.RDS)
+    other = create_valid_key(machine.aws, KeyPurpose.RDS)
     refused = await machine.run("byok", "replay", name, "--rds-key-arn", other, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "byok.KeyCannotChange")
     assert refused.json["error"]["message"].startswith(
         f"The cluster byok-{name} is encrypted with {request.rds_key_arn}"
     )
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
-        await machine.service.replay(name, s3_key_arn=good(machine.aws, KeyPurpose.S3))
+        await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
     # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
@@ -228,7 +223,7 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     kms.enable_key(KeyId=request.s3_key_arn)
     await shell(machine, re.sub(r"-e \d+", f"-e {task}", reset).replace("globex", name))
 
-    assert (await machine.ended(name)).phase is Phase.READY
+    assert (await machine.wait_until_ended(name)).phase is Phase.READY
     assert not set(writes(machine, request)[len(before) :]) & set(before)
 
 
@@ -255,7 +250,7 @@ async def test_cancel_ends_in_a_stated_state(machine: Machine, on_failure: str) 
 
     assert (await machine.run("byok", "cancel", name)).code == 0
     machine.aws.control("DELETE", "held")
-    status = await machine.ended(name)
+    status = await machine.wait_until_ended(name)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code, status.left_behind) == (Phase.STOPPED, "byok.Cancelled", ())
@@ -263,149 +258,3 @@ async def test_cancel_ends_in_a_stated_state(machine: Machine, on_failure: str) 
     assert there == ((1, 1) if on_failure == "keep" else (0, 0))
     told = (status.resources.cluster is not None, len(status.resources.buckets))
     assert told == (bool(there[0]), there[1])
-
-
-async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: Machine) -> None:
-    request = machine.request()
-    name = request.environment_id
-    assert (await machine.provision(request)).phase is Phase.READY
-
-    finished = await machine.run("byok", "delete", name, "--confirm", name, "--wait")
-
-    assert finished.code == 0, finished
-    assert (machine.clusters(name), machine.writers(name), machine.buckets(name)) == ([], [], [])
-    (snapshot,) = snapshots(machine, name)
-    assert snapshot["KmsKeyId"] == request.rds_key_arn
-    assert f"kept      final snapshot {snapshot['DBClusterSnapshotArn']}" in finished.out
-    assert f"encrypted with {request.rds_key_arn}" in finished.out
-    states = [
-        machine.aws.customer("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
-        for arn in (request.s3_key_arn, request.rds_key_arn)
-    ]
-    assert states == ["Enabled", "Enabled"]
-
-
-def snapshots(machine: Machine, name: str) -> list[dict[str, Any]]:
-    found = machine.aws.operator("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
-    return [one for one in found if one["DBClusterIdentifier"] == f"byok-{name}"]
-
-
-async def test_bucket_with_objects_of_others_is_kept_and_told_until_they_are_gone(machine: Machine) -> None:
-    request, s3 = machine.request(), machine.aws.platform("s3")
-    name = request.environment_id
-    await machine.provision(request)
-    (bucket,) = [one for one in machine.buckets(name) if "-exports-" in one]
-    version = s3.put_object(Bucket=bucket, Key="2026/report.csv", Body=b"1")["VersionId"]
-
-    kept = await machine.run("byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "--json")
-
-    assert (kept.code, kept.json["phase"], kept.json["problem"]["code"]) == (1, "STOPPED", "byok.LeftBehind")
-    (left,) = kept.json["left_behind"]
-    assert left.startswith(f"{bucket}: ")
-    assert "2026/report.csv" in left
-    assert (machine.clusters(name), machine.buckets(name), snapshots(machine, name)) == ([], [bucket], [])
-    refused = await machine.run("byok", "replay", name, "--json")
-    assert f"byok delete {name}" in refused.json["error"]["message"]
-    s3.delete_object(Bucket=bucket, Key="2026/report.csv", VersionId=version)
-    gone = await machine.run("byok", "delete", name, "--confirm", name, "--wait", "--json")
-    assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
-    assert gone.json["deletion"]["removed"] == [bucket]
-    assert machine.buckets(name) == []
-
-
-async def with_one_worker(machine: Machine) -> None:
-    """Leave the stack as it was found."""
-    for name in [name for name in machine.stack.children if name.startswith("worker")]:
-        await machine.stack.children.pop(name).kill()
-    await machine.stack.start_worker()
-
-
-async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> None:
-    request = machine.request()
-    where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{request.environment_id}-catalog-"}
-    try:
-        await machine.stack.start_worker("worker-2")
-        machine.aws.control("POST", "faults", kind="hold_call", **where)
-        await machine.service.create(request)
-        await until_held(machine)
-        handle = machine.service.client.get_workflow_handle(environment_workflow_id(request.environment_id))
-        pending = (await handle.describe()).raw_description.pending_activities
-        (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
-        children = machine.stack.children
-        (killed,) = [one for name, one in children.items() if holder.startswith(f"{one.pid}@") and "worker" in name]
-        assert ("PutBucketPolicy", "catalog") not in operations_by_bucket(machine, request)
-
-        began = time.monotonic()
-        await killed.kill()
-        machine.aws.control("DELETE", "held")
-        await eventually(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
-
-        assert time.monotonic() - began < OTHER_WORKER
-        assert (await machine.ended(request.environment_id)).phase is Phase.READY
-        done = writes(machine, request)
-        assert len(done) == len(set(done)), "something was written twice"
-    finally:
-        await with_one_worker(machine)
-
-
-def operations_by_bucket(machine: Machine, request: ProvisionRequest) -> set[tuple[str, str]]:
-    """The operations that were carried out, each with the purpose of its bucket."""
-    purposes = ((done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in writes(machine, request))
-    return {(done, purpose.group(1)) for done, purpose in purposes if purpose is not None}
-
-
-BROKEN_WORKER = '''
-"""A worker with a mistake in it: its workflow of ours cannot go on."""
-import asyncio
-import os
-from typing import Any
-
-from temporalio import workflow
-from temporalio.client import Client
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
-
-
-@workflow.defn(name="ProvisionEnvironment")
-class Broken:
-    @workflow.run
-    async def run(self, request: Any) -> Any:
-        raise RuntimeError("the plan of buckets has no purpose 'exports'")
-
-
-async def main() -> None:
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
-    await Worker(client, task_queue="byok", workflows=[Broken], workflow_runner=UnsandboxedWorkflowRunner()).run()
-
-
-asyncio.run(main())
-'''
-
-
-async def test_worker_with_a_mistake_is_told_with_its_cause_and_another_one_goes_on(
-    machine: Machine, tmp_path: Path
-) -> None:
-    request = machine.request()
-    (tmp_path / "broken_worker.py").write_text(BROKEN_WORKER)
-    await machine.stack.children.pop("worker").kill()
-    broken = await asyncio.create_subprocess_exec(
-        sys.executable, str(tmp_path / "broken_worker.py"), env={**os.environ, **machine.stack.environment},
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        await machine.service.create(request)
-
-        async def told() -> str:
-            while True:
-                shown = (await machine.run("byok", "status", request.environment_id)).out
-                if "cannot make progress" in shown:
-                    return shown
-
-        shown = await asyncio.wait_for(told(), 30)
-
-        assert "the worker cannot make progress, attempt " in shown
-        assert "the plan of buckets has no purpose 'exports'" in shown
-    finally:
-        broken.kill()
-        await broken.wait()
-        await machine.stack.start_worker()
-    assert (await machine.ended(request.environment_id)).phase is Phase.READY

@@ -11,12 +11,12 @@ from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from tests.e2e.conftest import Finished, Machine
-from tests.key_faults import BREAKAGES, Breakage, good
+from tests.e2e.conftest import CommandResult, Machine
+from tests.key_faults import KEY_FAULTS, KeyFault, create_valid_key
 from tests.localaws.server import REGION
 from workflows.provision_environment import ProvisionEnvironment
 
-CASES = [(breakage, which) for breakage in BREAKAGES for which in KeyPurpose]
+CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
@@ -24,7 +24,7 @@ TYPED = "disabled"
 AT_ONCE = asyncio.Semaphore(4)
 
 
-async def create(machine: Machine, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> Finished:
+async def create(machine: Machine, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> CommandResult:
     keys = ("--s3-key-arn", s3_key_arn, "--rds-key-arn", rds_key_arn)
     async with AT_ONCE:
         return await machine.run(
@@ -33,7 +33,7 @@ async def create(machine: Machine, environment_id: str, s3_key_arn: str, rds_key
         )
 
 
-def assert_told(problem: dict[str, str], breakage: Breakage, which: KeyPurpose, arn: str) -> None:
+def assert_told(problem: dict[str, str], breakage: KeyFault, which: KeyPurpose, arn: str) -> None:
     assert problem["code"] == breakage.code(which)
     assert problem["message"]
     assert (problem["key"], problem["key_arn"]) == (which, arn)
@@ -45,8 +45,8 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Mach
     """What the rules refuse is typed, and one of the others; all others are asked for as the command line does it."""
     assert TYPED in {breakage.name for breakage, _ in CASES}
 
-    async def case(number: int, breakage: Breakage, which: KeyPurpose) -> None:
-        keys = {other: good(machine.aws, other) for other in KeyPurpose}
+    async def case(number: int, breakage: KeyFault, which: KeyPurpose) -> None:
+        keys = {other: create_valid_key(machine.aws, other) for other in KeyPurpose}
         keys[which] = breakage.make(machine.aws, which)
         name = f"stop-{number}"
 
@@ -78,7 +78,7 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Mach
 async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: Machine) -> None:
     cases = [(breakage, which) for breakage, which in CASES if breakage.by_rule]
 
-    async def case(breakage: Breakage, which: KeyPurpose) -> None:
+    async def case(breakage: KeyFault, which: KeyPurpose) -> None:
         arn = breakage.make(machine.aws, which)
         status = await machine.provision(machine.request(**{f"{which}_key_arn": arn}))
 
@@ -91,7 +91,7 @@ async def test_what_the_rules_find_stops_an_environment_started_from_temporal(ma
 
 
 async def test_one_key_for_both_is_refused(machine: Machine) -> None:
-    key = good(machine.aws, KeyPurpose.S3)
+    key = create_valid_key(machine.aws, KeyPurpose.S3)
 
     finished = await create(machine, "same-key", key, key)
     status = await machine.provision(machine.request(s3_key_arn=key, rds_key_arn=key))
@@ -102,7 +102,7 @@ async def test_one_key_for_both_is_refused(machine: Machine) -> None:
 
 
 async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machine) -> None:
-    key = good(machine.aws, KeyPurpose.S3)
+    key = create_valid_key(machine.aws, KeyPurpose.S3)
     machine.aws.customer("kms").disable_key(KeyId=key)
     request = machine.request(s3_key_arn=key, key_grace_seconds=300)
 
@@ -132,7 +132,7 @@ async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: K
 
 @pytest.mark.parametrize("which", KeyPurpose)
 async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machine, which: KeyPurpose) -> None:
-    arn = good(machine.aws, which)
+    arn = create_valid_key(machine.aws, which)
     kms = machine.aws.customer("kms")
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     kms.put_key_policy(KeyId=arn, Policy=policy.replace("111122223333:role", "999988887777:role"))
@@ -148,7 +148,7 @@ async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machi
 
 
 async def test_status_tells_the_same_problem_and_exits_alike(machine: Machine) -> None:
-    arn = good(machine.aws, KeyPurpose.S3)
+    arn = create_valid_key(machine.aws, KeyPurpose.S3)
     machine.aws.customer("kms").disable_key(KeyId=arn)
     request = machine.request(s3_key_arn=arn)
     stopped = await machine.provision(request)
@@ -160,7 +160,7 @@ async def test_status_tells_the_same_problem_and_exits_alike(machine: Machine) -
 
 
 async def test_stopped_environment_continues_once_the_key_is_fixed(machine: Machine) -> None:
-    arn = good(machine.aws, KeyPurpose.RDS)
+    arn = create_valid_key(machine.aws, KeyPurpose.RDS)
     kms = machine.aws.customer("kms")
     kms.disable_key(KeyId=arn)
     request = machine.request(rds_key_arn=arn)
@@ -225,7 +225,7 @@ async def test_complete_environment_started_again_with_a_rollback_loses_nothing(
         task_queue=TASK_QUEUE,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     )
-    status = await machine.ended(first.environment_id)
+    status = await machine.wait_until_ended(first.environment_id)
 
     assert [problem.code for problem in status.problems] == ["byok.OtherKey"]
     (still,) = machine.clusters(first.environment_id)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from temporalio.api.enums.v1 import TimeoutType
 
-from activities.bucket_settings import make_bucket
+from activities.bucket_settings import create_bucket_if_absent
 from activities.rds_resources import cluster_settings
 from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import KeyPair, KeyPurpose
@@ -18,7 +18,7 @@ from byok.domain.planning import plan_environment
 from byok.service.errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
 from tests.activities.conftest import PLATFORM
 from tests.e2e.conftest import Machine
-from tests.key_faults import good
+from tests.key_faults import create_valid_key
 from tests.localaws.server import VENDOR, Aws
 from tests.workflows.fake_activities import naming
 from tests.workflows.fake_activities import request as request_for
@@ -27,7 +27,7 @@ WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
 
 @dataclass(frozen=True)
-class Named:
+class TenantCase:
     """Two keys, the role that may name them, and the request."""
 
     machine: Machine
@@ -36,7 +36,7 @@ class Named:
     request: TenantRequest
 
     @classmethod
-    async def prepare(cls, machine: Machine, *, made: bool = True, **changes: object) -> "Named":
+    async def prepare(cls, machine: Machine, *, made: bool = True, **changes: object) -> "TenantCase":
         """New keys by the real template, the role by the other one, and where it is made what it is known by."""
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_pair, name)
@@ -63,7 +63,7 @@ class Named:
         for which, arn in self.pair.items():
             tenant = self.request.tenant
             expected = ([VENDOR.alias(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
-            assert self.machine.stack.customer.marks(arn) == expected
+            assert self.machine.stack.customer.aliases_and_tags(arn) == expected
 
     @property
     def session(self) -> str:
@@ -102,7 +102,7 @@ def _make(aws: Aws, name: str, pair: KeyPair) -> None:
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
     aws.platform("rds").create_db_cluster(**cluster_settings(task))
     s3, bucket = aws.platform("s3"), plan.buckets[0].name
-    make_bucket(s3, bucket, plan.environment.region, plan.environment.tags)
+    create_bucket_if_absent(s3, bucket, plan.environment.region, plan.environment.tags)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": pair.s3_key_arn}
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
@@ -115,7 +115,7 @@ NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "
 
 
 @dataclass(frozen=True)
-class Cut:
+class InterruptedCall:
     """A call in the course of naming both keys of an environment: the one of this number to this service."""
 
     service: str
@@ -123,19 +123,19 @@ class Cut:
     path: tuple[str, ...]
 
     @staticmethod
-    def all(path: tuple[str, ...]) -> "list[Cut]":
+    def all(path: tuple[str, ...]) -> "list[InterruptedCall]":
         """Every call on both keys; the role is taken on for each."""
         return [
-            *(Cut("sts", number, path) for number in range(2)),
-            *(Cut("kms", number, path) for number in range(2 * len(path))),
+            *(InterruptedCall("sts", number, path) for number in range(2)),
+            *(InterruptedCall("kms", number, path) for number in range(2 * len(path))),
         ]
 
-    async def prepare(self, machine: Machine, role: TenantRole) -> Named:
+    async def prepare(self, machine: Machine, role: TenantRole) -> TenantCase:
         """An environment whose keys are named by this course."""
 
-        def prepare() -> Named:
+        def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
-            pair = KeyPair(good(aws, KeyPurpose.S3), good(aws, KeyPurpose.RDS))
+            pair = KeyPair(create_valid_key(aws, KeyPurpose.S3), create_valid_key(aws, KeyPurpose.RDS))
             _make(aws, name, pair)
             keys = {"s3_key_arn": pair.s3_key_arn, "rds_key_arn": pair.rds_key_arn, "tenant_role": role}
             more = {"tenant": f"tenant-{name}", "repoint": self.path is CROSSED, "key_grace_seconds": 0}
@@ -144,11 +144,11 @@ class Cut:
                 for which, other in zip(KeyPurpose, reversed(pair.arns), strict=True):
                     alias = VENDOR.alias(which, request.tenant)
                     aws.customer("kms").create_alias(AliasName=alias, TargetKeyId=other)
-            return Named(machine, pair, role, request)
+            return TenantCase(machine, pair, role, request)
 
         return await asyncio.to_thread(prepare)
 
-    def hold(self, named: Named) -> None:
+    def hold(self, named: TenantCase) -> None:
         """Let the call hang, for longer than anybody waits."""
         at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session}
         named.machine.aws.control("POST", "faults", kind="delay", seconds=300, **at)
@@ -158,10 +158,10 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: Machine
     external_id = "killed"
     role = TenantRole(role_arn=machine.aws.customer_role(NAMING, external_id=external_id), external_id=external_id)
     for path in (PLAIN, CROSSED):
-        whole = await Cut("kms", 0, path).prepare(machine, role)
+        whole = await InterruptedCall("kms", 0, path).prepare(machine, role)
         await whole.reconcile()
         assert whole.calls() == [*path, *path], "these are all the calls there are to be cut off at"
-    cuts = [*Cut.all(PLAIN), *Cut.all(CROSSED)]
+    cuts = [*InterruptedCall.all(PLAIN), *InterruptedCall.all(CROSSED)]
     every = [await cut.prepare(machine, role) for cut in cuts]
     for cut, named in zip(cuts, every, strict=True):
         cut.hold(named)
@@ -192,7 +192,7 @@ async def _nothing_waits_to_be_held(machine: Machine) -> None:
 
 
 async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: Machine) -> None:
-    named = await Named.prepare(machine, made=False)
+    named = await TenantCase.prepare(machine, made=False)
     asked = named.request
     request = machine.request(
         environment_id=asked.environment_id,
@@ -220,7 +220,7 @@ async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_hist
 
 
 async def test_refused_role_stops_it_and_is_told_once(machine: Machine) -> None:
-    named = await Named.prepare(machine)
+    named = await TenantCase.prepare(machine)
     role = TenantRole(role_arn=str(named.role.role_arn), external_id="another")
     wrong = named.request.model_copy(update={"tenant_role": role})
 
@@ -228,11 +228,11 @@ async def test_refused_role_stops_it_and_is_told_once(machine: Machine) -> None:
         await machine.service.reconcile_tenant(wrong)
 
     assert [problem.code for problem in caught.value.problems] == ["sts.AccessDenied"]
-    assert machine.stack.customer.marks(named.pair.s3_key_arn) == ([], {})
+    assert machine.stack.customer.aliases_and_tags(named.pair.s3_key_arn) == ([], {})
 
 
 async def test_keys_of_another_environment_are_refused_and_not_touched(machine: Machine) -> None:
-    named, other = await Named.prepare(machine), await Named.prepare(machine)
+    named, other = await TenantCase.prepare(machine), await TenantCase.prepare(machine)
     keys = {"s3_key_arn": other.pair.s3_key_arn, "rds_key_arn": other.pair.rds_key_arn, "tenant_role": other.role}
 
     with pytest.raises(TenantStoppedError) as caught:
@@ -240,11 +240,11 @@ async def test_keys_of_another_environment_are_refused_and_not_touched(machine: 
 
     assert [problem.code for problem in caught.value.problems] == ["byok.NotThisEnvironmentsKeys"] * 2
     for arn in other.pair.arns:
-        assert machine.stack.customer.marks(arn) == ([], {})  # contract 123
+        assert machine.stack.customer.aliases_and_tags(arn) == ([], {})  # contract 123
 
 
 async def test_two_names_at_once_are_not_mixed(machine: Machine) -> None:
-    named = await Named.prepare(machine)
+    named = await TenantCase.prepare(machine)
     other = named.request.model_copy(update={"tenant": "another-name"})
     machine.aws.control("POST", "faults", service="kms", operation="TagResource", kind="delay", seconds=1)
     handle = await machine.service.client.start_workflow(

@@ -39,7 +39,7 @@ async def test_upgrade_with_an_environment_in_flight_and_one_stopped(fleet: Flee
     assert await fleet.build_of(new.environment_id) == "2"
 
     machine.aws.control("DELETE", "faults")
-    assert (await machine.ended(in_flight.environment_id)).phase is Phase.READY
+    assert (await machine.wait_until_ended(in_flight.environment_id)).phase is Phase.READY
     assert await fleet.build_of(in_flight.environment_id) == "1"
     await fleet.end("1")
 

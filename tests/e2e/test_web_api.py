@@ -89,7 +89,7 @@ async def guarded_server(web: Machine) -> AsyncIterator[tuple[str, str]]:
                 return False
 
         try:
-            await server.answers(answers, 30)
+            await server.wait_until_ready(answers, 30)
             yield str(http.base_url), token
         finally:
             await server.stop(10, web.stack.hurry)

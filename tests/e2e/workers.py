@@ -37,7 +37,7 @@ class Fleet:
             builds = [one.version.build_id for one in await self.machine.service.workers() if one.version]
             return build in builds
 
-        await worker.answers(polls, 30)
+        await worker.wait_until_ready(polls, 30)
 
     async def end(self, build: str) -> None:
         await self.workers.pop(build).stop(30, self.machine.stack.hurry)

@@ -51,14 +51,14 @@ class Verdict:
         self.doubled += [f"{name} {one} is there {count} times" for one, count in found.items() if count > 1]
 
 
-async def ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
+async def check_ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
     """What is wrong with an environment that has to be READY, complete and single."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.READY)
     if status.phase is not Phase.READY:
         verdict.lost.append(f"it says {[problem.code for problem in status.problems]}")
     await asyncio.to_thread(_complete, machine, request, verdict)
-    await history_is_clean(machine, request, verdict)
+    await check_history_for_secrets(machine, request, verdict)
     return verdict
 
 
@@ -73,8 +73,8 @@ async def check_stopped(
         verdict.lost.append(f"the problem is {problem and problem.code} and not {' or '.join(codes)}")
     else:
         verdict.expect("the key at fault", problem.key, key)
-    await asyncio.to_thread(nothing_twice, machine, request, verdict)
-    await history_is_clean(machine, request, verdict)
+    await asyncio.to_thread(check_no_duplicates, machine, request, verdict)
+    await check_history_for_secrets(machine, request, verdict)
     return verdict
 
 
@@ -86,7 +86,7 @@ async def check_gone(
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())
     await asyncio.to_thread(_nothing_left, machine, request, snapshots, verdict)
-    await history_is_clean(machine, request, verdict)
+    await check_history_for_secrets(machine, request, verdict)
     return verdict
 
 
@@ -103,12 +103,12 @@ def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> 
         if bucket.purpose in buckets:
             _check_objects(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
     verdict.expect("the claims", claims(machine, request), dict.fromkeys(KeyPurpose, name))
-    nothing_twice(machine, request, verdict)
+    check_no_duplicates(machine, request, verdict)
     if request.tenant is not None:
         for which in KeyPurpose:
             arn = request.s3_key_arn if which is KeyPurpose.S3 else request.rds_key_arn
             named = ([VENDOR.alias(which, request.tenant)], dict.fromkeys(VENDOR.tenant_tags, request.tenant))
-            verdict.expect(f"the name on the {which.key_name}", machine.stack.customer.marks(arn), named)
+            verdict.expect(f"the name on the {which.key_name}", machine.stack.customer.aliases_and_tags(arn), named)
 
 
 def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, verdict: Verdict) -> None:
@@ -138,7 +138,7 @@ def claims(machine: Machine, request: ProvisionRequest) -> dict[KeyPurpose, str]
     return found
 
 
-def nothing_twice(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+def check_no_duplicates(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
     """Nothing was made a second time while the first was there: the calls that were carried out tell."""
     there: Counter[str] = Counter()
     for call in machine.aws.control("GET", "calls")["calls"]:
@@ -173,7 +173,7 @@ def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, v
     verdict.expect("the number of final snapshots", len(kept), max(len(kept), snapshots))
 
 
-async def history_is_clean(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+async def check_history_for_secrets(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
     """No secret is in any history of the environment's."""
     ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
     async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):

@@ -13,9 +13,9 @@ from byok.local.ports import HOST, Ports
 from byok.local.stack import DevStack
 from tests.e2e.conftest import Machine
 from tests.faults import report
+from tests.faults.cuttable_proxy import CuttableProxy
 from tests.faults.harness import FULL, HASTY, FaultHarness
 from tests.faults.scenarios import Scenario
-from tests.faults.cuttable_proxy import Line
 from tests.localaws.server import Aws
 
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
     """One stack for all of them, and the table once they are done."""
     ports = Ports.free()
-    async with Line(ports.temporal) as line:
+    async with CuttableProxy(ports.temporal) as line:
         settings = {
             "BYOK_DATABASE_POLL_SECONDS": "0.3",
             "BYOK_AWS_READ_TIMEOUT_SECONDS": HASTY,

@@ -7,7 +7,7 @@ from typing import Self
 from byok.local.ports import HOST
 
 
-class Line:
+class CuttableProxy:
     """Passes bytes on between whoever connects and a server, until it is cut.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import Machine
 from tests.faults.checker import Verdict
+from tests.faults.cuttable_proxy import CuttableProxy
 from tests.faults.scenarios import CallSite, Run, Scenario
-from tests.faults.cuttable_proxy import Line
 
 FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 """Whether everything is tried, and not a sample."""
@@ -83,7 +83,7 @@ class FaultHarness:
     """
 
     machine: Machine
-    line: Line
+    line: CuttableProxy
     results: list[tuple[str, str, Verdict]] = field(default_factory=list)
 
     async def places(self, course: Scenario) -> list[CallSite]:
@@ -113,7 +113,7 @@ class FaultHarness:
 
     async def _batch(self, cases: Sequence[Case]) -> None:
         kills = cases[0].kind.kills
-        await self.with_patience(PATIENT if kills else HASTY)
+        await self.set_read_timeout(PATIENT if kills else HASTY)
         runs = await asyncio.gather(*(Run.prepare(self.machine, case.course) for case in cases))
         for case, run in zip(cases, runs, strict=True):
             run.control("POST", "faults", **case.place.fault(run, **_FAULTS[case.kind]))
@@ -152,7 +152,7 @@ class FaultHarness:
         except TimeoutError:
             return str(await run.machine.service.status(run.request.environment_id))
 
-    async def with_patience(self, seconds: str) -> None:
+    async def set_read_timeout(self, seconds: str) -> None:
         """See that the worker waits so long for answers."""
         settings = self.machine.stack.settings
         if settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] != seconds:
@@ -178,11 +178,11 @@ class FaultHarness:
             )
             await asyncio.sleep(0.1)
 
-    async def meanwhile(
+    async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
         """Something happens to all environments at once, while each of them is at another call of a provisioning."""
-        await self.with_patience(PATIENT)
+        await self.set_read_timeout(PATIENT)
         runs = await asyncio.gather(*(Run.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):
             run.control("POST", "faults", **place.fault(run, kind="hold_answer"))

@@ -41,14 +41,14 @@ class Past:
     snapshots: int | None
 
 
-async def at_any_moment(machine: Machine, request: ProvisionRequest) -> Verdict:
+async def check_in_progress(machine: Machine, request: ProvisionRequest) -> Verdict:
     """What is wrong with an environment that may be anywhere, and in the middle of a change."""
     verdict = Verdict()
     await asyncio.to_thread(_never_wrong, machine, request, verdict)
     return verdict
 
 
-async def at_rest(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
+async def check_at_rest(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
     """What is wrong with an environment that nobody is working on, or with what is told of it."""
     if status.phase is Phase.READY:
         verdict = await _ready(machine, request, status, readable=past.readable)
@@ -67,12 +67,12 @@ async def at_rest(machine: Machine, request: ProvisionRequest, status: Environme
 
 
 async def _ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *, readable: bool) -> Verdict:
-    verdict = await checker.ready(machine, request, status) if readable else Verdict()
+    verdict = await checker.check_ready(machine, request, status) if readable else Verdict()
     verdict.expect("that there is evidence", status.evidence is not None, True)
     verdict.expect("the problem", status.problem, None)
     verdict.expect("what is left behind", status.left_behind, ())
     if not readable:
-        await checker.history_is_clean(machine, request, verdict)
+        await checker.check_history_for_secrets(machine, request, verdict)
     return verdict
 
 
@@ -85,7 +85,7 @@ async def _check_stopped(machine: Machine, request: ProvisionRequest, status: En
             broken = ", ".join(sorted(past.suspects)) or "none"
             verdict.lost.append(f"it says {problem.code} of {problem.key}: {problem.message} (broken: {broken})")
     await asyncio.to_thread(_check_leftovers, machine, request, status, past, verdict)
-    await checker.history_is_clean(machine, request, verdict)
+    await checker.check_history_for_secrets(machine, request, verdict)
     return verdict
 
 
@@ -107,7 +107,7 @@ def _never_wrong(machine: Machine, request: ProvisionRequest, verdict: Verdict) 
         on = (one.get("StorageEncrypted"), one.get("KmsKeyId"))
         verdict.expect("the encryption of a cluster or snapshot", on, (True, request.rds_key_arn))
     verdict.expect("who else has the keys", set(checker.claims(machine, request).values()) - {name}, set())
-    checker.nothing_twice(machine, request, verdict)
+    checker.check_no_duplicates(machine, request, verdict)
 
 
 def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdict) -> None:

@@ -161,14 +161,14 @@ class EnvironmentModel:
 
     async def look(self) -> None:
         """See that nothing is wrong, wherever it is."""
-        self._add(await invariants.at_any_moment(self.machine, self.request))
+        self._add(await invariants.check_in_progress(self.machine, self.request))
 
     async def rest(self) -> EnvironmentStatus | None:
         """Wait until it has come to rest, and see that all is right and told truly."""
         if await self.status() is None:
             return None
         try:
-            status = await self.machine.ended(self.name, COMES_TO_REST_SECONDS)
+            status = await self.machine.wait_until_ended(self.name, COMES_TO_REST_SECONDS)
         except TimeoutError:
             self.verdict.lost.append(f"it never came to rest: {await self.status()}")
             return None
@@ -181,7 +181,7 @@ class EnvironmentModel:
             readable=KeyPurpose.S3 not in self.broken,
             snapshots=self.snapshots,
         )
-        self._add(await invariants.at_rest(self.machine, self.request, status, past))
+        self._add(await invariants.check_at_rest(self.machine, self.request, status, past))
         return status
 
     async def put_right(self) -> None:

@@ -112,12 +112,12 @@ class Run:
 
     async def end(self, seconds: float = 300) -> EnvironmentStatus:
         """The status that it ends with."""
-        return await self.machine.ended(self.request.environment_id, seconds)
+        return await self.machine.wait_until_ended(self.request.environment_id, seconds)
 
     async def verdict(self, status: EnvironmentStatus) -> Verdict:
         """What is wrong at its end."""
         if self.course is Scenario.PROVISION:
-            return await checker.ready(self.machine, self.request, status)
+            return await checker.check_ready(self.machine, self.request, status)
         if self.course is Scenario.DELETE:
             return await checker.check_gone(self.machine, self.request, status, Phase.DELETED, snapshots=1)
         return await checker.check_gone(self.machine, self.request, status, Phase.STOPPED, snapshots=0)

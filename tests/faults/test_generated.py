@@ -123,7 +123,7 @@ class Interleaving(RuleBasedStateMachine):
         self._do(what, chosen, partial(EnvironmentModel.delete, final_snapshot=chosen.final_snapshot))
         self.go_on(chosen)
 
-    def delete_and_think_better_of_it(self, chosen: Chosen) -> None:
+    def delete_then_cancel(self, chosen: Chosen) -> None:
         self.delete(chosen)
         self.cancel(chosen)
 
@@ -223,7 +223,7 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
 
     Example.harness, Example.loop = harness, asyncio.get_running_loop()
     before = len(harness.results)
-    await harness.with_patience(HASTY)
+    await harness.set_read_timeout(HASTY)
     chosen = settings(
         derandomize=True,
         database=None,

@@ -34,7 +34,7 @@ async def test_temporal_is_killed_and_starts_again(harness: FaultHarness) -> Non
         await harness.machine.stack.restart_temporal(kill=True)
         harness.machine.aws.control("DELETE", "held")
 
-    await harness.meanwhile("Temporal killed and started again", places, kill)
+    await harness.disrupt_all("Temporal killed and started again", places, kill)
 
     assert_survived(harness, before)
 
@@ -49,7 +49,7 @@ async def test_aws_is_out_of_reach_for_a_while(harness: FaultHarness) -> None:
         await asyncio.sleep(seconds)  # the outage itself
         await harness.machine.stack.start_aws()
 
-    await harness.meanwhile("AWS out of reach for a minute" if FULL else "AWS out of reach", places, away)
+    await harness.disrupt_all("AWS out of reach for a minute" if FULL else "AWS out of reach", places, away)
 
     assert_survived(harness, before)
 
@@ -62,7 +62,7 @@ async def test_of_two_workers_one_is_killed(harness: FaultHarness) -> None:
         await harness.machine.stack.children.pop("worker-2").kill()
         harness.machine.aws.control("DELETE", "held")
 
-    await harness.meanwhile("two workers, one of them killed", places, kill_one)
+    await harness.disrupt_all("two workers, one of them killed", places, kill_one)
 
     assert_survived(harness, before)
 
@@ -98,7 +98,7 @@ async def test_worker_of_the_previous_version_beside_the_new_one(harness: FaultH
 
 async def test_asked_for_at_two_doors_at_once_it_is_made_once(harness: FaultHarness, tmp_path: Path) -> None:
     before = len(harness.results)
-    await harness.with_patience(HASTY)
+    await harness.set_read_timeout(HASTY)
     runs = [await Run.prepare(harness.machine, Scenario.PROVISION) for _ in range(10 if FULL else 2)]
 
     async def twice(run: Run) -> None:
@@ -143,7 +143,7 @@ async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes
 
 async def _change(harness: FaultHarness, changes: Any) -> None:
     machine, kms = harness.machine, harness.machine.aws.customer("kms")
-    await harness.with_patience(PATIENT)
+    await harness.set_read_timeout(PATIENT)
     runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in changes))
     for change, run in zip(changes, runs, strict=True):
         run.control("POST", "faults", **change.place.fault(run, kind="hold_call"))
@@ -184,7 +184,7 @@ def _arn(run: Run, key: KeyPurpose) -> str:
 
 async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) -> None:
     before, machine = len(harness.results), harness.machine
-    await harness.with_patience(HASTY)
+    await harness.set_read_timeout(HASTY)
     machine.aws.control("POST", "settings", database_seconds=4)
     runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in range(4 if FULL else 2)))
     bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))

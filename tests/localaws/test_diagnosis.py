@@ -11,7 +11,7 @@ from byok.domain.diagnosis.diagnose import diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Finding, Severity
 from localaws.accounts import PLATFORM_ROLE_ARN
-from tests.key_faults import BREAKAGES, Breakage, good
+from tests.key_faults import KEY_FAULTS, KeyFault, create_valid_key
 from tests.localaws.server import REGION, VENDOR, Aws
 
 FIRST = {
@@ -59,7 +59,9 @@ def collect_key(aws: Aws, arn: str) -> dict[str, Any]:
 
 
 def diagnose_keys(aws: Aws, **arns: str) -> tuple[Finding, ...]:
-    keys = {which.value: collect_key(aws, arns.get(which.value) or good(aws, which)) for which in KeyPurpose}
+    keys = {
+        which.value: collect_key(aws, arns.get(which.value) or create_valid_key(aws, which)) for which in KeyPurpose
+    }
     found = {"format": FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
     return diagnose(Collection.model_validate(found), VENDOR)
 
@@ -69,8 +71,8 @@ def test_nothing_stands_in_the_way_of_two_right_keys(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.name)
-def test_broken_key_is_named_first(aws: Aws, breakage: Breakage, which: KeyPurpose) -> None:
+@pytest.mark.parametrize("breakage", KEY_FAULTS, ids=lambda breakage: breakage.name)
+def test_broken_key_is_named_first(aws: Aws, breakage: KeyFault, which: KeyPurpose) -> None:
     first = diagnose_keys(aws, **{which.value: breakage.make(aws, which)})[0]
 
     assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)

@@ -8,9 +8,9 @@ from localaws.rds.lifecycle import Lifecycle, Status
 def test_order_is_done_when_its_time_is_over() -> None:
     life = Lifecycle(Status.CREATING, until=10.0)
     assert (life.status(9.9), life.status(10.0)) == (Status.CREATING, Status.AVAILABLE)
-    life.give(Status.STOPPING, 20.0, 5.0)
+    life.transition_to(Status.STOPPING, 20.0, 5.0)
     assert (life.status(24.9), life.status(25.0)) == (Status.STOPPING, Status.STOPPED)
-    life.give(Status.DELETING, 30.0, 5.0)
+    life.transition_to(Status.DELETING, 30.0, 5.0)
     assert (life.status(34.9), life.status(35.0)) == (Status.DELETING, None)
 
 
@@ -46,5 +46,5 @@ def test_stopped_or_deleting_cluster_loses_no_key() -> None:
 def test_cluster_without_key_can_be_deleted() -> None:
     life = Lifecycle(Status.CREATING, until=0.0)
     life.lose_key(1.0)
-    life.give(Status.DELETING, 2.0, 1.0)
+    life.transition_to(Status.DELETING, 2.0, 1.0)
     assert (life.status(2.5), life.status(3.0)) == (Status.DELETING, None)

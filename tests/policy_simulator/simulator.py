@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from byok.domain.iam.evaluator import Access, Effect, Policy
-from tests.programs import TOOLS, absent
+from tests.programs import TOOLS, skip_or_fail
 
 PROGRAM: Final = Path(__file__).with_name("simulate.mjs")
 INSTALLED: Final = TOOLS / "oracle"
@@ -58,7 +58,7 @@ class Simulator:
 def simulator(node: Path) -> Iterator[Simulator]:
     """The simulator, if it is installed."""
     if not (INSTALLED / "node_modules").is_dir():
-        absent("the policy oracle is not in .tools: `make test` installs it where npm is at hand")
+        skip_or_fail("the policy oracle is not in .tools: `make test` installs it where npm is at hand")
     pipe = subprocess.PIPE
     with subprocess.Popen([node, PROGRAM], cwd=INSTALLED, stdin=pipe, stdout=pipe, text=True) as process:
         yield Simulator(process)

@@ -11,9 +11,10 @@ from byok.domain.diagnosis.diagnose import are_usable, diagnose
 from byok.domain.diagnosis.key_facts import FORMAT, Collection
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
-from tests.policy_cases import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_context import VENDOR, PolicyContext
 
-PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
+PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
 KEYS = {
     KeyPurpose.S3: "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111",
     KeyPurpose.RDS: "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222",
@@ -117,8 +118,8 @@ def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
     assert first.remedy
 
 
-@pytest.mark.parametrize("case", [case for case in BROKEN if case.first], ids=lambda case: case.name)
-def test_broken_policy_is_named_as_by_the_check(case: Broken) -> None:
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.first], ids=lambda case: case.name)
+def test_broken_policy_is_named_as_by_the_check(case: Case) -> None:
     facts = right(case.which) | {"key_policy": {"Policy": json.dumps(case.policy(PLACE))}}
 
     first = diagnose(collection(**{case.which.value: facts}), VENDOR)[0]

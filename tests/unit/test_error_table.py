@@ -9,7 +9,7 @@ from botocore import xform_name
 from botocore.model import Shape
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.problems.aws_errors import OPERATIONS, TABLE, Outcome, classify
+from byok.domain.problems.aws_errors import ERROR_RULES, OPERATIONS, Outcome, classify
 from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
 from byok.domain.vendor import VendorProfile
 
@@ -61,14 +61,14 @@ def boto3_calls() -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize(("service", "code"), modelled_errors())
 def test_every_modelled_error_has_a_row(service: str, code: str) -> None:
-    assert any((row.service, row.code) == (service, code) for row in TABLE)
+    assert any((row.service, row.code) == (service, code) for row in ERROR_RULES)
 
 
 def test_operations_are_exactly_those_that_the_activities_call() -> None:
     assert boto3_calls() == {(service, xform_name(name)) for service, names in OPERATIONS.items() for name in names}
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.service}.{row.code}")
+@pytest.mark.parametrize("row", ERROR_RULES, ids=lambda row: f"{row.service}.{row.code}")
 def test_every_row_has_advice(row: object) -> None:
     remedy = row.remedy  # type: ignore[attr-defined]
     subject = RemedyContext("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), KeyPurpose.S3, KEY)
@@ -77,7 +77,7 @@ def test_every_row_has_advice(row: object) -> None:
 
 def test_general_row_comes_after_the_particular_ones() -> None:
     seen: set[tuple[str, str]] = set()
-    for row in TABLE:
+    for row in ERROR_RULES:
         assert (row.service, row.code) not in seen, f"{row.service}.{row.code} can never be reached"
         if row.message is None:
             seen.add((row.service, row.code))

@@ -52,7 +52,7 @@ def test_two_equal_ports_are_refused() -> None:
 async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
     child = await start(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
     with pytest.raises(DevStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
-        await child.answers(never, 20)
+        await child.wait_until_ready(never, 20)
 
 
 async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_
 async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
     child = await start(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(DevStackError, match=r"does not answer within 0\.1 s"):
-        await child.answers(never, 0.1)
+        await child.wait_until_ready(never, 0.1)
     await child.kill()
 
 
@@ -85,7 +85,7 @@ async def test_who_is_in_a_hurry_does_not_wait_for_a_child_that_will_not_end(tmp
     async def deaf() -> bool:
         return ready.exists()
 
-    await child.answers(deaf, 20)
+    await child.wait_until_ready(deaf, 20)
     hurry = asyncio.Event()
     stopping = asyncio.create_task(child.stop(60, hurry))
     hurry.set()

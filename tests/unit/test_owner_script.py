@@ -11,7 +11,7 @@ import pytest
 from byok.domain.diagnosis.diagnose import diagnose
 from byok.domain.diagnosis.key_facts import Collection
 from byok.onboarding.collection_script import collection_script
-from tests.policy_cases import VENDOR
+from tests.policy_context import VENDOR
 from tests.unit.test_diagnose import KEYS, PLACE
 
 S3, RDS = KEYS.values()

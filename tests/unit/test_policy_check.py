@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError, decode, read_policy
 from byok.domain.iam.check.report import PolicyReport, Verdict, check_policy
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
-from tests.policy_cases import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_context import VENDOR, PolicyContext
 
-PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
-SIDE = PlatformSide(PLACE.role, PLACE.region)
+PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
+SIDE = PlatformPrincipal(PLACE.role, PLACE.region)
 ARN = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 
 
@@ -23,12 +24,12 @@ def check(policy: dict[str, Any], which: KeyPurpose, vendor: VendorProfile = VEN
     return check_policy(policy, which, SIDE, vendor)
 
 
-def name(case: Broken) -> str:
+def name(case: Case) -> str:
     return case.name
 
 
-@pytest.mark.parametrize("case", BROKEN, ids=name)
-def test_first_finding_is_what_is_wrong(case: Broken) -> None:
+@pytest.mark.parametrize("case", POLICY_CASES, ids=name)
+def test_first_finding_is_what_is_wrong(case: Case) -> None:
     report = check(case.policy(PLACE), case.which)
 
     assert [finding.code for finding in report.findings][:1] == ([case.first] if case.first else [])
@@ -36,11 +37,11 @@ def test_first_finding_is_what_is_wrong(case: Broken) -> None:
 
 
 def test_catalogue_is_large_enough() -> None:
-    assert len([case for case in BROKEN if case.first]) >= 60
+    assert len([case for case in POLICY_CASES if case.first]) >= 60
 
 
-@pytest.mark.parametrize("case", [case for case in BROKEN if case.stops], ids=name)
-def test_what_is_to_be_pasted_puts_the_policy_right(case: Broken) -> None:
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=name)
+def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
     policy = case.policy(PLACE)
     for _ in range(4):  # a policy may be wrong in several ways
         report = check(policy, case.which)
@@ -81,7 +82,7 @@ def test_both_statements_are_given_where_both_are_missing() -> None:
 
 
 def test_findings_that_stop_come_before_those_that_do_not() -> None:
-    policy = copy.deepcopy(BROKEN[1].policy(PLACE))
+    policy = copy.deepcopy(POLICY_CASES[1].policy(PLACE))
     del policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"]
     policy["Statement"][2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"] = "false"
 
@@ -92,11 +93,11 @@ def test_findings_that_stop_come_before_those_that_do_not() -> None:
 
 
 def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
-    policy = BROKEN[0].policy(PLACE)
+    policy = POLICY_CASES[0].policy(PLACE)
     policy["Statement"][1]["Resource"] = ARN
 
     assert check(policy, KeyPurpose.S3).usable is None
-    known = check_policy(policy, KeyPurpose.S3, PlatformSide(PLACE.role, PLACE.region, ARN), VENDOR)
+    known = check_policy(policy, KeyPurpose.S3, PlatformPrincipal(PLACE.role, PLACE.region, ARN), VENDOR)
     assert known.usable is True
 
 
@@ -177,13 +178,13 @@ def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], 
 )
 def test_policy_around_the_statements_is_looked_at(change: dict[str, Any], code: str, words: str) -> None:
     with pytest.raises(PolicyDocumentError, match=words) as caught:
-        read_policy(json.dumps(BROKEN[0].policy(PLACE) | change))
+        read_policy(json.dumps(POLICY_CASES[0].policy(PLACE) | change))
 
     assert caught.value.code == code
 
 
 def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None:
-    policy = BROKEN[0].policy(PLACE)
+    policy = POLICY_CASES[0].policy(PLACE)
     strange = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     for condition in ({"StringIs": {"aws:PrincipalTag/a": "b"}}, {"NumericEquals": {"aws:PrincipalAccount": "many"}}):
         policy["Statement"].insert(1, {**strange, "Condition": condition})
@@ -193,11 +194,11 @@ def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None
 
 @pytest.mark.parametrize("statement", [{"Effect": "Deny", "Resource": ARN}, {"Effect": "Deny", "NotResource": ARN}])
 def test_which_key_a_deny_names_cannot_be_said_unless_the_key_is_known(statement: dict[str, Any]) -> None:
-    policy = BROKEN[0].policy(PLACE)
+    policy = POLICY_CASES[0].policy(PLACE)
     policy["Statement"].append({"Sid": "Guard", "Principal": "*", "Action": "kms:*", **statement})
 
     assert check(policy, KeyPurpose.S3).usable is None
-    known = check_policy(policy, KeyPurpose.S3, PlatformSide(PLACE.role, PLACE.region, ARN), VENDOR)
+    known = check_policy(policy, KeyPurpose.S3, PlatformPrincipal(PLACE.role, PLACE.region, ARN), VENDOR)
     assert known.usable is ("NotResource" in statement)
 
 
@@ -212,15 +213,15 @@ def test_doubt_about_what_allows_comes_with_what_to_paste() -> None:
     assert list(finding.paste) == PLACE.statements(KeyPurpose.S3)
 
 
-@pytest.mark.parametrize("case", [case for case in BROKEN if "nothing but" in case.name], ids=name)
-def test_statement_of_the_owners_own_is_left_as_it_is(case: Broken) -> None:
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=name)
+def test_statement_of_the_owners_own_is_left_as_it_is(case: Case) -> None:
     for finding in check(case.policy(PLACE), case.which).findings:
         assert "leave the others as they are" in finding.remedy
 
 
 @pytest.mark.parametrize("element", ["Principal", "Action", "Resource"])
 def test_statement_that_lacks_an_element_is_not_saved(element: str) -> None:
-    policy = BROKEN[0].policy(PLACE)
+    policy = POLICY_CASES[0].policy(PLACE)
     del policy["Statement"][1][element]
 
     with pytest.raises(PolicyDocumentError, match=f"AllowAtaccamaPlatformS3Access: it needs {element}"):
@@ -229,7 +230,7 @@ def test_statement_that_lacks_an_element_is_not_saved(element: str) -> None:
 
 @pytest.mark.parametrize("element", ["Action", "Resource"])
 def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effect(element: str) -> None:
-    policy = BROKEN[0].policy(PLACE)
+    policy = POLICY_CASES[0].policy(PLACE)
     del policy["Statement"][1][element]
 
     first = check(read_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
@@ -239,7 +240,7 @@ def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effe
 
 
 def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
-    policy = BROKEN[0].policy(PLACE)
+    policy = POLICY_CASES[0].policy(PLACE)
     policy["Statement"].append({"Sid": "Old", "Effect": "Deny", "Principal": "*", "Action": "kms:*"})
 
     report = check(read_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
@@ -248,7 +249,7 @@ def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
 
 
 def test_answer_of_get_key_policy_is_taken_whole() -> None:
-    document = json.dumps(BROKEN[0].policy(PLACE))
+    document = json.dumps(POLICY_CASES[0].policy(PLACE))
 
     assert read_policy(json.dumps({"Policy": document, "PolicyName": "default"})) == json.loads(document)
     assert read_policy(json.dumps(document)) == json.loads(document)

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import check_policy
 from byok.domain.iam.merge import PolicyMergeError, merge_policy
-from tests.policy_cases import BROKEN, VENDOR, Broken, Place
+from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_context import VENDOR, PolicyContext
 
-PLACE = Place("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
-SIDE = PlatformSide(PLACE.role, PLACE.region)
+PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
+SIDE = PlatformPrincipal(PLACE.role, PLACE.region)
 KEY = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 OWNED: dict[str, Any] = {"Version": "2012-10-17", "Id": "key-consolepolicy-3", "Statement": [PLACE.owner]}
 
@@ -71,8 +72,8 @@ def test_policy_that_has_them_is_returned_to_the_byte(which: KeyPurpose) -> None
     assert not twice.changed
 
 
-@pytest.mark.parametrize("case", [case for case in BROKEN if case.stops], ids=lambda case: case.name)
-def test_merged_policy_is_usable_unless_somebody_denies(case: Broken) -> None:
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=lambda case: case.name)
+def test_merged_policy_is_usable_unless_somebody_denies(case: Case) -> None:
     policy = case.policy(PLACE)
     guards = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
     text = json.dumps(policy, indent=2)

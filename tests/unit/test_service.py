@@ -252,8 +252,8 @@ async def test_workers_are_those_that_poll_for_both_kinds_of_work(
 async def test_who_waits_for_work_that_nobody_takes_is_told(
     temporal: WorkflowEnvironment, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "NO_WORKER_PATIENCE", timedelta(0))
-    monkeypatch.setattr(reading, "WORKER_PATIENCE", timedelta(milliseconds=10))
+    monkeypatch.setattr(watching, "NO_WORKER_TIMEOUT", timedelta(0))
+    monkeypatch.setattr(reading, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
     service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
     await service.create(request(environment_id))
     with pytest.raises(NoWorkerError, match=r"is accepted, and no worker takes it: none polls task queue 'nobody-"):

@@ -18,8 +18,8 @@ from byok.service.errors import (
     NotReplayableError,
     NotRunningError,
 )
-from byok.service.status import EnvironmentStatus
 from byok.service.pending import describe_pending
+from byok.service.status import EnvironmentStatus
 from tests.workflows.fake_activities import RDS_KEY, S3_KEY, Step, deletion, refusal, request
 from tests.workflows.temporal_env import WorkflowHarness
 from tests.workflows.watching import until, until_called, until_ended

@@ -9,8 +9,8 @@ import pytest
 from byok.contracts import tenant_workflow_id
 from byok.domain.models import TenantRequest, TenantRole
 from byok.domain.phases import Phase
-from byok.service import histories, tenant_names
 from byok.service import environment_reader as door
+from byok.service import histories, tenant_names
 from byok.service.environments import EnvironmentService
 from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
@@ -246,7 +246,7 @@ async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
 async def test_what_is_waited_for_is_told_while_it_takes_long(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "POLL", door.POLL / 100)
+    monkeypatch.setattr(door, "POLL_INTERVAL", door.POLL_INTERVAL / 100)
     hold, told = Hold(), list[PendingStep]()
 
     def waits_for(item: PendingStep) -> None:

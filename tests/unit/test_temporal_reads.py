@@ -19,8 +19,8 @@ from byok.local.ports import HOST
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
 from byok.temporal import plugin
-from byok.temporal_read_retry import TRANSIENT, RetriedReads
-from tests.faults.cuttable_proxy import Line
+from byok.temporal_read_retry import TRANSIENT, ReadRetryingServiceClient
+from tests.faults.cuttable_proxy import CuttableProxy
 
 
 class Answering(ServiceClient):
@@ -55,7 +55,7 @@ def asked() -> DescribeTaskQueueRequest:
 @pytest.mark.parametrize("status", sorted(TRANSIENT))
 async def test_a_read_is_sent_again_after_a_transient_answer(status: RPCStatusCode) -> None:
     server = Answering(status, status)
-    answer = await RetriedReads(server).workflow_service.describe_task_queue(asked())
+    answer = await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(asked())
     assert answer == DescribeTaskQueueResponse()
     assert server.calls == ["describe_task_queue"] * 3
 
@@ -64,20 +64,22 @@ async def test_a_read_is_sent_again_after_a_transient_answer(status: RPCStatusCo
 async def test_any_other_answer_is_final(status: RPCStatusCode) -> None:
     server = Answering(status)
     with pytest.raises(RPCError):
-        await RetriedReads(server).workflow_service.describe_task_queue(asked())
+        await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(asked())
     assert server.calls == ["describe_task_queue"]
 
 
 async def test_a_write_is_sent_once() -> None:
     server = Answering(RPCStatusCode.CANCELLED)
     with pytest.raises(RPCError):
-        await RetriedReads(server).workflow_service.terminate_workflow_execution(TerminateWorkflowExecutionRequest())
+        await ReadRetryingServiceClient(server).workflow_service.terminate_workflow_execution(
+            TerminateWorkflowExecutionRequest()
+        )
     assert server.calls == ["terminate_workflow_execution"]
 
 
 async def test_a_read_that_we_cancel_ends_at_once() -> None:
     server = Answering(*[RPCStatusCode.UNAVAILABLE] * 1000)
-    reading = asyncio.create_task(RetriedReads(server).workflow_service.describe_task_queue(asked()))
+    reading = asyncio.create_task(ReadRetryingServiceClient(server).workflow_service.describe_task_queue(asked()))
     await server.asked.wait()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -88,10 +90,10 @@ async def test_a_read_that_we_cancel_ends_at_once() -> None:
 async def test_a_read_that_keeps_failing_reports_temporal_as_unreachable(
     status: RPCStatusCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(temporal_reads, "PATIENCE", temporal_reads._FIRST_WAIT * 4)
+    monkeypatch.setattr(temporal_reads, "MAX_RETRY_DURATION", temporal_reads._FIRST_WAIT * 4)
     server = Answering(*[status] * 1000)
     with pytest.raises(TemporalUnreachableError, match="operation was canceled"):
-        await EnvironmentService(Client(RetriedReads(server))).workers()
+        await EnvironmentService(Client(ReadRetryingServiceClient(server))).workers()
     assert set(server.calls) == {"describe_task_queue"}
     assert len(server.calls) > 2
 
@@ -99,17 +101,17 @@ async def test_a_read_that_keeps_failing_reports_temporal_as_unreachable(
 async def test_a_refused_read_is_reported_as_refused() -> None:
     server = Answering(*[RPCStatusCode.PERMISSION_DENIED] * 2)
     with pytest.raises(TemporalRefusedError, match="operation was canceled"):
-        await EnvironmentService(Client(RetriedReads(server))).workers()
+        await EnvironmentService(Client(ReadRetryingServiceClient(server))).workers()
 
 
 async def test_a_real_read_outlasts_a_connection_that_is_lost(temporal: WorkflowEnvironment) -> None:
     port = int(temporal.client.service_client.config.target_host.rpartition(":")[2])
-    async with Line(port) as line:
+    async with CuttableProxy(port) as line:
         client = await Client.connect(f"{HOST}:{line.port}", plugins=[plugin()])
         service = EnvironmentService(client, "a-queue-that-nobody-polls")
         await line.drop()
         reading = asyncio.create_task(service.workers())
-        await asyncio.wait([reading], timeout=temporal_reads.PATIENCE.total_seconds() / 4)
+        await asyncio.wait([reading], timeout=temporal_reads.MAX_RETRY_DURATION.total_seconds() / 4)
         assert not reading.done(), reading.exception()
         line.mend()
         assert await reading == []

@@ -11,8 +11,8 @@ from byok.domain.tenant import (
     TagDifference,
     TenantLabels,
     TenantNameError,
-    alias_outcome,
     check_tenant_name,
+    decide_alias_state,
     names_another_tenant,
 )
 from byok.domain.vendor import VendorProfile
@@ -96,7 +96,7 @@ def test_what_differs_is_written_and_nothing_else(present: dict[str, str], wante
 def test_alias_is_taken_away_from_the_other_key_alone_and_on_request(
     points_at: str, repoint: bool, outcome: AliasState
 ) -> None:
-    assert alias_outcome(points_at, "mine", {"mine", "the-other"}, repoint=repoint) is outcome
+    assert decide_alias_state(points_at, "mine", {"mine", "the-other"}, repoint=repoint) is outcome
 
 
 def test_names_of_another_vendor_follow_its_name() -> None:

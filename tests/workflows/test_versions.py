@@ -25,7 +25,7 @@ from byok.service.errors import NoWorkerError
 from byok.settings import Settings
 from tests.workflows.fake_activities import S3_KEY, FakeActivities, deletion, refusal, request
 from tests.workflows.temporal_env import WorkflowHarness, harness_for
-from worker import deployment
+from worker import worker_deployment_config
 
 DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
@@ -45,7 +45,9 @@ class Builds:
 
     async def start(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
         """A worker of a build, or one that is not versioned."""
-        config = deployment(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
+        config = (
+            worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
+        )
         running = self._running[build] = AsyncExitStack()
         self.stages[build] = await running.enter_async_context(
             harness_for(self.temporal, FakeActivities(), self.name, config, sandbox=True)
@@ -246,8 +248,8 @@ async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds:
 async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     builds: Builds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(environment_reader, "NO_WORKER_PATIENCE", timedelta(0))
-    monkeypatch.setattr(status, "WORKER_PATIENCE", timedelta(milliseconds=10))
+    monkeypatch.setattr(environment_reader, "NO_WORKER_TIMEOUT", timedelta(0))
+    monkeypatch.setattr(status, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
     one = await builds.start("1", current=False)
 
     await builds.service.create(request("versions-waits"))

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench.peers.driver import Environment, in_threads, run
+from bench.peers.driver import Environment, provision_in_threads, run
 
 PLAYBOOK = Path(__file__).with_name("playbook.yaml")
 
@@ -15,4 +15,4 @@ def provision(environment: Environment) -> None:
 
 
 if __name__ == "__main__":
-    in_threads(provision)
+    provision_in_threads(provision)

@@ -2,7 +2,7 @@
 
 import os
 
-from bench.peers.driver import Environment, in_threads
+from bench.peers.driver import Environment, provision_in_threads
 from bench.peers.steps import STEPS, connect
 
 
@@ -13,4 +13,4 @@ def provision(environment: Environment) -> None:
 
 if __name__ == "__main__":
     connect(os.environ["AWS_DEFAULT_REGION"])
-    in_threads(provision)
+    provision_in_threads(provision)

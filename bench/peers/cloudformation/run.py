@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.peers.driver import Environment, in_threads, run
+from bench.peers.driver import Environment, provision_in_threads, run
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 
@@ -15,4 +15,4 @@ def provision(environment: Environment) -> None:
 
 
 if __name__ == "__main__":
-    in_threads(provision)
+    provision_in_threads(provision)

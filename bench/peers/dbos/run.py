@@ -5,7 +5,7 @@ import os
 from dbos import DBOS
 
 from bench.peers import steps
-from bench.peers.driver import Environment, in_threads
+from bench.peers.driver import Environment, provision_in_threads
 
 check_keys, create_database, await_database, create_bucket, verify_bucket, name_keys = (
     DBOS.step()(step) for step in steps.STEPS
@@ -27,6 +27,6 @@ if __name__ == "__main__":
     DBOS(config={"name": "peers", "system_database_url": "sqlite:///dbos.sqlite", "run_admin_server": False})
     DBOS.launch()
     try:
-        in_threads(provision)
+        provision_in_threads(provision)
     finally:
         DBOS.destroy()

@@ -5,7 +5,7 @@ import os
 from prefect import flow, task
 
 from bench.peers import steps
-from bench.peers.driver import in_threads
+from bench.peers.driver import provision_in_threads
 
 check_keys, create_database, await_database, create_bucket, verify_bucket, name_keys = (
     task(step) for step in steps.STEPS
@@ -24,4 +24,4 @@ def provision(environment: dict[str, str]) -> None:
 
 if __name__ == "__main__":
     steps.connect(os.environ["AWS_DEFAULT_REGION"])
-    in_threads(provision)
+    provision_in_threads(provision)

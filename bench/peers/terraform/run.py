@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.peers.driver import Environment, in_threads, run
+from bench.peers.driver import Environment, provision_in_threads, run
 
 HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -33,4 +33,4 @@ def provision(environment: Environment) -> None:
 if __name__ == "__main__":
     if not shutil.which("terraform"):
         sys.exit("there is no terraform on PATH")
-    in_threads(provision)
+    provision_in_threads(provision)

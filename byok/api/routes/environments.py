@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field, StrictBool
 
-from byok.api.responses import Accepted, EnvironmentPage
 from byok.api.dependencies import (
     DeletableId,
     ReadableId,
@@ -18,7 +17,8 @@ from byok.api.dependencies import (
     WriteCaller,
     require_own_prefix,
 )
-from byok.api.problems import invalid, openapi_responses
+from byok.api.problems import invalid_field_error, openapi_responses
+from byok.api.responses import Accepted, EnvironmentPage
 from byok.contracts import environment_workflow_id
 from byok.domain.arns import KEY_ARN_MAX
 from byok.domain.models import ProvisionRequest, TenantOutcome, TenantRole
@@ -157,7 +157,7 @@ async def delete(
 ) -> Accepted:
     """Delete an environment, but for its keys and its final snapshot."""
     if confirm != environment_id:
-        raise invalid("confirm", "has to be the environment's id once more, as everything of it is deleted")
+        raise invalid_field_error("confirm", "has to be the environment's id once more, as everything of it is deleted")
     request = await service.delete_request(environment_id, final_snapshot=final_snapshot)
     started = await service.delete(request)
     return Accepted(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id), started=started)

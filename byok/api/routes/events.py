@@ -16,10 +16,10 @@ from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from byok.api.access import Caller
-from byok.api.responses import StreamProblem
 from byok.api.dependencies import Broadcaster, ReadableId, ReadCaller, Service
+from byok.api.problems import StreamFinishedError, openapi_responses
+from byok.api.responses import StreamProblem
 from byok.api.status_broadcaster import StatusBroadcaster
-from byok.api.problems import NoMoreEvents, openapi_responses
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
@@ -75,8 +75,8 @@ async def cursor_after(
     """
     seen, status = EventCursor.from_id(last_event_id), await service.status(environment_id)
     if status.phase.final and EventCursor.of(status) == seen:
-        raise NoMoreEvents
-    followers.require_room(caller)
+        raise StreamFinishedError
+    followers.check_stream_limit(caller)
     return seen
 
 

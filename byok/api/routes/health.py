@@ -4,9 +4,9 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from byok.api.responses import Health
 from byok.api.dependencies import Service
 from byok.api.problems import openapi_responses
+from byok.api.responses import Health
 from byok.service.errors import NoWorkerError
 
 router = APIRouter(tags=["health"])

@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from byok.api.responses import PolicyAnswer
 from byok.api.dependencies import ReadCaller, Service, State, WriteCaller
-from byok.api.problems import invalid, openapi_responses
+from byok.api.problems import invalid_field_error, openapi_responses
+from byok.api.responses import PolicyAnswer
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, KeyPurpose, parse_key_arn
-from byok.domain.iam.check.calls import PlatformSide
-from byok.domain.iam.check.report import examine
+from byok.domain.iam.check.calls import PlatformPrincipal
+from byok.domain.iam.check.report import check_policy_document
 from byok.domain.models import CheckKeysRequest, KeyCheck
 
 router = APIRouter(
@@ -47,10 +47,10 @@ async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequ
     """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change."""
     arn = _key_of(request)
     try:
-        side = PlatformSide(state.platform_role_arn, request.region, arn)
-        report = examine(request.policy.encode(), request.key, side, state.vendor)
+        side = PlatformPrincipal(state.platform_role_arn, request.region, arn)
+        report = check_policy_document(request.policy.encode(), request.key, side, state.vendor)
     except ValueError as error:
-        raise invalid("policy", str(error)) from error
+        raise invalid_field_error("policy", str(error)) from error
     return PolicyAnswer.model_validate(report.as_json())
 
 
@@ -60,7 +60,7 @@ def _key_of(request: PolicyCheckRequest) -> str | None:
     try:
         key = parse_key_arn(request.key_arn.strip())
     except ArnError as error:
-        raise invalid("key_arn", str(error)) from error
+        raise invalid_field_error("key_arn", str(error)) from error
     if key.region != request.region:
-        raise invalid("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")
+        raise invalid_field_error("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")
     return str(key)

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from byok.api.responses import OnboardingValues
 from byok.api.dependencies import ReadCaller, Region, State
 from byok.api.problems import ProblemError, openapi_responses
+from byok.api.responses import OnboardingValues
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
 from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME, TEMPLATE_FILE

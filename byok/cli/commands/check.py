@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, USAGE, console, exit_on_error, print_json, say
+from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, EXIT_USAGE, console, exit_on_error, print_json, say
 
 if TYPE_CHECKING:
     from byok.domain.models import CheckKeysRequest, KeyCheck
@@ -67,10 +67,10 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     else:
         console().print(views.key_check(found))
     if impossible:
-        return USAGE
+        return EXIT_USAGE
     if not found.findings:
-        return READY
-    return CUSTOMER_KEY if any(finding.key for finding in found.findings) else FAILED
+        return EXIT_OK
+    return EXIT_CUSTOMER_KEY if any(finding.key for finding in found.findings) else EXIT_FAILED
 
 
 async def _run_check(request: "CheckKeysRequest") -> "KeyCheck":

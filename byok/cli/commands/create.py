@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role
-from byok.cli.output import USAGE, UsageError, console, exit_on_error, print_json, say
+from byok.cli.output import EXIT_USAGE, UsageError, console, exit_on_error, print_json, say
 from byok.domain.phases import OnFailure
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> No
     err = console(stderr=True)
     err.print("Nothing was started.", style="bold red")
     err.print(views.problems(problems))
-    raise typer.Exit(USAGE)
+    raise typer.Exit(EXIT_USAGE)
 
 
 async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from byok.cli.output import FAILED, INTERRUPTED, READY, console, exit_on_error, fail
+from byok.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, console, exit_on_error, fail
 
 if TYPE_CHECKING:
     from byok.local.demo import Outcome
@@ -34,7 +34,7 @@ def demo() -> None:
             with tempfile.TemporaryDirectory(prefix="byok-demo-") as folder:
                 code = asyncio.run(_demo(Path(folder)))
         except DevStackError as error:
-            fail(str(error), "byok.DevStack", FAILED, as_json=False)
+            fail(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
     raise typer.Exit(code)
 
 
@@ -66,10 +66,10 @@ async def _demo(folder: Path) -> int:
     stack = DevStack(folder, Ports.free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
     outcome = await run_on(stack, work)
     if outcome is None:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     headline("Summary")
     _summarise(outcome)
-    return FAILED if outcome.missed else READY
+    return EXIT_FAILED if outcome.missed else EXIT_OK
 
 
 def _summarise(outcome: "Outcome") -> None:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, exit_on_error, print_json, print_text
+from byok.cli.output import (
+    EXIT_CUSTOMER_KEY,
+    EXIT_FAILED,
+    EXIT_OK,
+    UsageError,
+    console,
+    exit_on_error,
+    print_json,
+    print_text,
+)
 from byok.cli.platform import PlatformRole, platform_role, require_region
 
 if TYPE_CHECKING:
@@ -35,7 +44,7 @@ def doctor(
     with exit_on_error(as_json=as_json):
         if customer:
             _print_script(region, platform_role_arn, s3_key_arn, rds_key_arn)
-            raise typer.Exit(READY)
+            raise typer.Exit(EXIT_OK)
         code = _doctor(as_json=as_json)
     raise typer.Exit(code)
 
@@ -63,7 +72,7 @@ def diagnose(
             print_json({"ok": are_usable(findings), "findings": [finding.as_json() for finding in findings]})
         else:
             console().print(key_views.diagnosis(findings))
-    raise typer.Exit(READY if are_usable(findings) else CUSTOMER_KEY)
+    raise typer.Exit(EXIT_OK if are_usable(findings) else EXIT_CUSTOMER_KEY)
 
 
 def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
@@ -103,18 +112,18 @@ def _doctor(*, as_json: bool) -> int:
 
     from rich.text import Text
 
-    from byok.doctor import examine
+    from byok.doctor import run_checks
     from byok.settings import Settings
 
-    checks = asyncio.run(examine(Settings()))
+    checks = asyncio.run(run_checks(Settings()))
     healthy = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": healthy, "checks": [asdict(check) for check in checks]})
-        return READY if healthy else FAILED
+        return EXIT_OK if healthy else EXIT_FAILED
     out = console()
     for check in checks:
         mark = Text("✓", "green") if check.ok else Text("✗", "red")
         out.print(Text.assemble(mark, f" {check.name:<18} ", check.detail))
         if check.fix:
             out.print(Text(f"{'':<21}→ {check.fix}", "bold"))
-    return READY if healthy else FAILED
+    return EXIT_OK if healthy else EXIT_FAILED

@@ -75,11 +75,11 @@ def onboarding(
 
 
 def _keys(payload: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> "KeyPair | None":
-    from byok.cli.requests import with_keys
+    from byok.cli.requests import expand_payload
     from byok.domain.arns import KeyPair
 
     given = {"payload": payload, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
-    keys = with_keys({name: value for name, value in given.items() if value is not None})
+    keys = expand_payload({name: value for name, value in given.items() if value is not None})
     if len(keys) == 1:
         raise UsageError("--s3-key-arn and --rds-key-arn belong together: give both, or the payload.")
     return KeyPair(str(keys["s3_key_arn"]), str(keys["rds_key_arn"])) if keys else None

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, READY, UsageError, console, exit_on_error, print_json, print_text, say
-from byok.cli.platform import KeyName, PlatformRole, Region, platform_role, require_region, which_key
+from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_OK, UsageError, console, exit_on_error, print_json, print_text, say
+from byok.cli.platform import KeyName, PlatformRole, Region, parse_key_purpose, platform_role, require_region
 
 policy = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +33,7 @@ def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None)
         from byok.domain.iam.statements import Grantee, key_statements
         from byok.settings import Settings
 
-        settings, which = Settings(), which_key(key)
+        settings, which = Settings(), parse_key_purpose(key)
         role = platform_role(platform_role_arn, settings, require_region(region))
         statements = key_statements(which, Grantee.of(role, region), settings.vendor)
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in statements) + "\n")
@@ -59,24 +59,24 @@ def check(
     """
     with exit_on_error(as_json=as_json):
         from byok.cli import key_views
-        from byok.domain.iam.check.calls import PlatformSide
+        from byok.domain.iam.check.calls import PlatformPrincipal
         from byok.domain.iam.check.document import PolicyDocumentError
-        from byok.domain.iam.check.report import examine
+        from byok.domain.iam.check.report import check_policy_document
         from byok.settings import Settings
 
-        settings, which = Settings(), which_key(key)
+        settings, which = Settings(), parse_key_purpose(key)
         role = platform_role(platform_role_arn, settings, require_region(region))
         content = _content(file)
         try:
-            side = PlatformSide(role, region, _require_key_of_region(key_arn, region))
-            report = examine(content, which, side, settings.vendor)
+            side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region))
+            report = check_policy_document(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is no key policy. {error}") from error
         if as_json:
             print_json(report.as_json())
         else:
             console().print(key_views.policy_report(report))
-    raise typer.Exit(READY if report.usable else CUSTOMER_KEY)
+    raise typer.Exit(EXIT_OK if report.usable else EXIT_CUSTOMER_KEY)
 
 
 @policy.command()
@@ -105,7 +105,7 @@ def merge(
         from byok.domain.iam.merge import PolicyMergeError, merge_policy
         from byok.settings import Settings
 
-        settings, which = Settings(), which_key(key)
+        settings, which = Settings(), parse_key_purpose(key)
         role = platform_role(platform_role_arn, settings, require_region(region))
         try:
             known = _require_key_of_region(key_arn, region)

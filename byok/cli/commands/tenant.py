@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byok.cli.output import CUSTOMER_KEY, FAILED, READY, UsageError, console, exit_on_error, print_json, say
+from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, UsageError, console, exit_on_error, print_json, say
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
@@ -111,12 +111,12 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
         else:
             console().print("The keys could not be named.", style="bold red")
             console().print(views.problems(error.problems))
-        return CUSTOMER_KEY if any(problem.key for problem in error.problems) else FAILED
+        return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED
     if as_json:
         print_json(as_dict(outcome))
     else:
         console().print(views.tenant(outcome))
-    return CUSTOMER_KEY if outcome.conflicts else READY
+    return EXIT_CUSTOMER_KEY if outcome.conflicts else EXIT_OK
 
 
 def _report_once() -> "Callable[[PendingStep], None]":

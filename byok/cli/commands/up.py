@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import FAILED, READY, console, exit_on_error, fail, say
+from byok.cli.output import EXIT_FAILED, EXIT_OK, console, exit_on_error, fail, say
 
 if TYPE_CHECKING:
     from byok.local.stack import DevStack
@@ -64,7 +64,7 @@ def up(
                 )
             )
         except (DevStackError, OSError) as error:
-            fail(str(error), "byok.DevStack", FAILED, as_json=False)
+            fail(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
     raise typer.Exit(code)
 
 
@@ -73,7 +73,7 @@ async def _up(make_stack: "Callable[[], DevStack]", env_file: Path) -> int:
 
     await run_on(make_stack(), lambda stack: _stay(stack, env_file))
     say("Ended. The data stays.")
-    return READY
+    return EXIT_OK
 
 
 async def _stay(stack: "DevStack", env_file: Path) -> None:

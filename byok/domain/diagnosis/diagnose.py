@@ -12,7 +12,7 @@ from typing import Final
 
 from byok.domain.arns import ArnError, KeyPair, KeyPurpose, account_of, check_key_arns, parse_key_arn
 from byok.domain.diagnosis.key_facts import CollectedKey, Collection, KeyMetadata
-from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError, read_policy
 from byok.domain.iam.check.near_misses import Cause
 from byok.domain.iam.check.report import check_policy, document_report
@@ -23,7 +23,7 @@ from byok.domain.vendor import TENANT, VendorProfile
 
 
 @dataclass(frozen=True)
-class _Examined:
+class _KeyContext:
     """One key with what is needed to speak of it."""
 
     which: KeyPurpose
@@ -63,7 +63,7 @@ def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ..
     # Of a key that has to be replaced, nothing else is worth saying.
     replaced = {finding.key for finding in findings}
     keys = [
-        _Examined(which, collection.key(which), collection, vendor) for which in KeyPurpose if which not in replaced
+        _KeyContext(which, collection.key(which), collection, vendor) for which in KeyPurpose if which not in replaced
     ]
     unseen = [key for key in keys if not key.is_visible]
     findings += _caller_findings(collection, unseen)
@@ -113,13 +113,13 @@ def _arn_findings(collection: Collection, vendor: VendorProfile) -> Iterator[Fin
         )
 
 
-def _caller_explains_it(collection: Collection, key: _Examined) -> bool:
+def _caller_explains_it(collection: Collection, key: _KeyContext) -> bool:
     """Whether it is the caller, and not a permission, that explains why a key was not seen."""
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
 
 
-def _caller_findings(collection: Collection, unseen: list[_Examined]) -> Iterator[Finding]:
+def _caller_findings(collection: Collection, unseen: list[_KeyContext]) -> Iterator[Finding]:
     """Why keys could not be looked at, where that is because of who ran the script; one finding for both keys."""
     caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
@@ -152,22 +152,22 @@ def _caller_findings(collection: Collection, unseen: list[_Examined]) -> Iterato
         )
 
 
-def _key_findings(key: _Examined, *, explained: bool) -> Iterator[Finding]:
-    about_the_key = list(_of_the_key_itself(key))
+def _key_findings(key: _KeyContext, *, explained: bool) -> Iterator[Finding]:
+    about_the_key = list(_metadata_findings(key))
     yield from about_the_key
     if {finding.code for finding in about_the_key} & _NOT_THIS_KEY:
         return
     if not explained and not about_the_key and not key.is_visible:
         yield _not_seen(key)
-    yield from _of_policy(key)
-    yield from _worth_knowing(key)
+    yield from _policy_findings(key)
+    yield from _note_findings(key)
 
 
 _NOT_THIS_KEY: Final = {"key.NotFound", "key.OfAnotherArn", "key.ManagedByAws", "key.WrongKind"}
 """With these, another key has to be given, or nothing that was collected is about this one."""
 
 
-def _of_the_key_itself(key: _Examined) -> Iterator[Finding]:
+def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
     facts, arn = key.facts.metadata, key.facts.arn
     if facts is None:
         error = key.facts.describe_key.error or ""
@@ -206,7 +206,7 @@ def _day(moment: datetime) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-def _not_seen(key: _Examined) -> Finding:
+def _not_seen(key: _KeyContext) -> Finding:
     """The owner was there, and something was not shown: all of the key, or its policy alone."""
     of_key = key.facts.metadata is None
     answer = key.facts.describe_key if of_key else key.facts.key_policy
@@ -227,11 +227,11 @@ _PERMISSIONS: Final = (
 )
 
 
-def _of_policy(key: _Examined) -> Iterator[Finding]:
+def _policy_findings(key: _KeyContext) -> Iterator[Finding]:
     text = key.facts.key_policy.policy
     if text is None:
         return
-    side = PlatformSide(key.collection.platform_role_arn, key.collection.region, key.facts.arn)
+    side = PlatformPrincipal(key.collection.platform_role_arn, key.collection.region, key.facts.arn)
     try:
         yield from check_policy(read_policy(text, on_a_key=True), key.which, side, key.vendor).findings
     except PolicyDocumentError as error:
@@ -241,7 +241,7 @@ def _of_policy(key: _Examined) -> Iterator[Finding]:
         yield from document_report(strange, key.which).findings
 
 
-def _worth_knowing(key: _Examined) -> Iterator[Finding]:
+def _note_findings(key: _KeyContext) -> Iterator[Finding]:
     facts = key.facts.metadata
     if facts is not None and key.facts.rotation.key_rotation_enabled is False and _can_be_rotated(facts):
         yield key.finding(

@@ -1,8 +1,8 @@
 """What the owner's script collects of the two keys, and how it is read.
 
-The script prints one JSON object of the AWS CLI's own answers (`byok.onboarding.collection_script`). What comes back has often
-been copied from a terminal: with the prompt around it, with lines that the terminal has broken, or without its end. It
-is read all the same where nothing is lost, and told in words where something is.
+The script prints one JSON object of the AWS CLI's own answers (`byok.onboarding.collection_script`). What comes back
+has often been copied from a terminal: with the prompt around it, with lines that the terminal has broken, or without
+its end. It is read all the same where nothing is lost, and told in words where something is.
 """
 
 import json
@@ -51,7 +51,7 @@ class _OfAws(_Collected):
     model_config = ConfigDict(alias_generator=to_pascal, validate_by_name=False)
 
 
-class Answer(_OfAws):
+class CliOutput(_OfAws):
     """What a command printed, or what it printed instead; nothing at all where it was not run.
 
     Attributes:
@@ -76,19 +76,19 @@ class KeyMetadata(_OfAws):
     valid_to: datetime | None = None
 
 
-class DescribedKey(Answer):
+class DescribedKey(CliOutput):
     """Of `describe-key`."""
 
     key_metadata: KeyMetadata = KeyMetadata()
 
 
-class KeyPolicy(Answer):
+class KeyPolicy(CliOutput):
     """Of `get-key-policy`."""
 
     policy: str | None = None
 
 
-class Rotation(Answer):
+class Rotation(CliOutput):
     """Of `get-key-rotation-status`."""
 
     key_rotation_enabled: bool | None = None
@@ -100,7 +100,7 @@ class Alias(_OfAws):
     alias_name: str = ""
 
 
-class Aliases(Answer):
+class Aliases(CliOutput):
     """Of `list-aliases`; None where they could not be listed."""
 
     aliases: tuple[Alias, ...] | None = None
@@ -113,13 +113,13 @@ class Tag(_OfAws):
     tag_value: str = ""
 
 
-class Tags(Answer):
+class Tags(CliOutput):
     """Of `list-resource-tags`."""
 
     tags: tuple[Tag, ...] = ()
 
 
-class Caller(Answer):
+class Caller(CliOutput):
     """Of `sts get-caller-identity`: who ran the script."""
 
     account: str | None = None

@@ -26,7 +26,7 @@ class UnknownConditionError(ValueError):
 
 
 @dataclass(frozen=True)
-class Tested:
+class ConditionResult:
     """One test of a condition block, and how it came out.
 
     Attributes:
@@ -46,7 +46,9 @@ class Tested:
     unknown: str = ""
 
 
-def evaluate_tests(block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None) -> tuple[Tested, ...]:
+def evaluate_tests(
+    block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None
+) -> tuple[ConditionResult, ...]:
     """Every test of a block, each by itself.
 
     Args:
@@ -72,7 +74,7 @@ def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) ->
     return all_hold(evaluate_tests(block, context, VERSION_WITH_VARIABLES))
 
 
-def all_hold(tests: Iterable[Tested]) -> bool:
+def all_hold(tests: Iterable[ConditionResult]) -> bool:
     """Whether all tests are satisfied; one that is not settles it, whatever else cannot be said.
 
     Raises:
@@ -100,11 +102,13 @@ def check_operator(operator: str) -> None:
         _comparison(plain.removesuffix("IfExists"))
 
 
-def _test(operator: str, key: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill) -> Tested:
+def _test(
+    operator: str, key: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill
+) -> ConditionResult:
     try:
-        return Tested(operator, key, wanted, actual, _operator_holds(operator, wanted, actual, fill))
+        return ConditionResult(operator, key, wanted, actual, _operator_holds(operator, wanted, actual, fill))
     except UnknownConditionError as error:
-        return Tested(operator, key, wanted, actual, None, str(error))
+        return ConditionResult(operator, key, wanted, actual, None, str(error))
 
 
 def _text(value: Any) -> str:

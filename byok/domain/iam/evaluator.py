@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.iam.conditions import Tested, all_hold, evaluate_tests
+from byok.domain.iam.conditions import ConditionResult, all_hold, evaluate_tests
 from byok.domain.iam.wildcards import Fill, as_list, compile_pattern, variable_filler
 
 Policy = Mapping[str, Any]
@@ -81,7 +81,7 @@ class Decision:
 NO: Final = Decision(Effect.IMPLICIT_DENY)
 
 
-class Addressed(StrEnum):
+class PrincipalMatch(StrEnum):
     """Whether a statement is for the caller."""
 
     NO = "no"
@@ -90,7 +90,7 @@ class Addressed(StrEnum):
 
 
 @dataclass(frozen=True)
-class Examination:
+class StatementEvaluation:
     """How one statement bears on one call, part by part: it applies when every part does.
 
     Attributes:
@@ -104,10 +104,10 @@ class Examination:
 
     sid: str
     statement: Mapping[str, Any]
-    addressed: Addressed
+    addressed: PrincipalMatch
     action: bool
     resource: bool
-    conditions: tuple[Tested, ...]
+    conditions: tuple[ConditionResult, ...]
 
     @property
     def applies(self) -> bool:
@@ -116,7 +116,7 @@ class Examination:
         Raises:
             UnknownConditionError: That hangs on a condition that is not known here.
         """
-        return self.addressed is not Addressed.NO and self.action and self.resource and all_hold(self.conditions)
+        return self.addressed is not PrincipalMatch.NO and self.action and self.resource and all_hold(self.conditions)
 
 
 def statements_of(policy: Policy) -> list[Any]:
@@ -124,7 +124,7 @@ def statements_of(policy: Policy) -> list[Any]:
     return as_list(policy.get("Statement", []))
 
 
-def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> list[Examination]:
+def evaluate_statements(policy: Policy, access: Access, *, with_principals: bool = True) -> list[StatementEvaluation]:
     """Every statement of a policy, held against one call.
 
     Args:
@@ -135,10 +135,10 @@ def examine(policy: Policy, access: Access, *, with_principals: bool = True) -> 
     version = policy.get("Version")
     fill = variable_filler(access.context, version)
     return [
-        Examination(
+        StatementEvaluation(
             sid=statement.get("Sid") or f"statement {number}",
             statement=statement,
-            addressed=_match_principal(statement, access.caller) if with_principals else Addressed.CALLER,
+            addressed=_match_principal(statement, access.caller) if with_principals else PrincipalMatch.CALLER,
             action=_matches(statement, "Action", access.action, ignore_case=True),
             resource=_is_about_resource(statement, access, fill),
             conditions=evaluate_tests(statement.get("Condition", {}), access.context, version),
@@ -159,10 +159,10 @@ def evaluate(policy: Policy, access: Access, *, with_principals: bool = True) ->
         UnknownConditionError: A condition uses an operator that is not known here.
     """
     allowed = NO
-    for one in examine(policy, access, with_principals=with_principals):
+    for one in evaluate_statements(policy, access, with_principals=with_principals):
         if not one.applies:
             continue
-        by_account = one.addressed is Addressed.ACCOUNT
+        by_account = one.addressed is PrincipalMatch.ACCOUNT
         if one.statement.get("Effect") == "Deny":
             return Decision(Effect.EXPLICIT_DENY, one.sid, by_account)
         if one.statement.get("Effect") == "Allow" and (not allowed.allowed or allowed.by_account):
@@ -204,21 +204,21 @@ def evaluate_identity(policies: Iterable[Policy], access: Access) -> Decision:
     return NO
 
 
-def _match_principal(statement: Mapping[str, Any], caller: Caller) -> Addressed:
+def _match_principal(statement: Mapping[str, Any], caller: Caller) -> PrincipalMatch:
     if "NotPrincipal" in statement:
         return (
-            Addressed.CALLER
-            if _match_named_principal(statement["NotPrincipal"], caller) is Addressed.NO
-            else Addressed.NO
+            PrincipalMatch.CALLER
+            if _match_named_principal(statement["NotPrincipal"], caller) is PrincipalMatch.NO
+            else PrincipalMatch.NO
         )
     return _match_named_principal(statement.get("Principal", {}), caller)
 
 
-def _match_named_principal(principal: Any, caller: Caller) -> Addressed:
+def _match_named_principal(principal: Any, caller: Caller) -> PrincipalMatch:
     entries = ["*"] if principal == "*" else as_list(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
     if {"*", caller.arn, caller.role_arn} & set(entries):
-        return Addressed.CALLER
-    return Addressed.ACCOUNT if {caller.account, caller.root_arn} & set(entries) else Addressed.NO
+        return PrincipalMatch.CALLER
+    return PrincipalMatch.ACCOUNT if {caller.account, caller.root_arn} & set(entries) else PrincipalMatch.NO
 
 
 def _is_about_resource(statement: Mapping[str, Any], access: Access, fill: Fill) -> bool:

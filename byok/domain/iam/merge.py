@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose, account_of
-from byok.domain.iam.check.policy_lockout import is_manageable
-from byok.domain.iam.check.document import LARGEST, policy_text, read_document
+from byok.domain.iam.check.document import MAX_POLICY_BYTES, policy_text, read_document
+from byok.domain.iam.check.policy_lockout import has_policy_administrator
 from byok.domain.iam.evaluator import statements_of
 from byok.domain.iam.statements import Grantee, Statement, key_statements
 from byok.domain.iam.wildcards import as_list
@@ -32,7 +32,7 @@ class PolicyMergeError(ValueError):
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeResult:
     """A policy with our statements in it.
 
     Attributes:
@@ -59,7 +59,7 @@ def merge_policy(
     vendor: VendorProfile,
     *,
     key_arn: str | None = None,
-) -> Merged:
+) -> MergeResult:
     """The policy with our statements, or as it is where it has them.
 
     Args:
@@ -83,14 +83,14 @@ def merge_policy(
     edits, added, replaced = _edits(document, policy, ours)
     for (start, end), new in sorted(edits, reverse=True):
         document = document[:start] + new + document[end:]
-    if len(document.encode()) > LARGEST:
+    if len(document.encode()) > MAX_POLICY_BYTES:
         raise PolicyMergeError(
             "policy.TooLarge",
-            f"With our statements the policy has {len(document.encode())} bytes, and KMS takes {LARGEST}: shorten the "
-            "other statements first.",
+            f"With our statements the policy has {len(document.encode())} bytes, and KMS takes {MAX_POLICY_BYTES}: "
+            "shorten the other statements first.",
         )
     _require_owner_control(read_document(document), account_of(platform_role_arn), key_arn)
-    return Merged(document, tuple(added), tuple(replaced))
+    return MergeResult(document, tuple(added), tuple(replaced))
 
 
 def _edits(
@@ -231,7 +231,7 @@ def _require_owner_control(policy: dict[str, Any], platform_account: str, key_ar
         PolicyMergeError: Nobody could.
     """
     account = key_arn.split(":")[4] if key_arn else None
-    if not is_manageable(policy, account=account, but_not=platform_account, key_arn=key_arn):
+    if not has_policy_administrator(policy, account=account, platform_account=platform_account, key_arn=key_arn):
         raise PolicyMergeError(
             "policy.LockedOut",
             "With this policy nobody in the key's own account could change it again, and only AWS Support could help. "

@@ -79,7 +79,7 @@ async def _cursor(
     environment_id: OwnId,
     last_event_id: Annotated[str | None, Header(max_length=256)] = None,
 ) -> EventCursor:
-    return await cursor_after(last_event_id, environment_id, session.caller, state.service, state.followers)
+    return await cursor_after(last_event_id, environment_id, session.caller, state.service, state.broadcaster)
 
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
@@ -88,7 +88,7 @@ async def changes(
 ) -> AsyncIterator[ServerSentEvent]:
     """Says that something has changed: the page then asks for its live part again."""
     try:
-        async for status in state.followers.follow(environment_id, session.caller):
+        async for status in state.broadcaster.follow(environment_id, session.caller):
             now = EventCursor.of(status)
             if now != seen:
                 yield ServerSentEvent(event="change", id=str(now), data=status.phase)

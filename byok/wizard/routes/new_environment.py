@@ -10,10 +10,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from byok.api.dependencies import State
 from byok.api.routes.onboarding import template_file
 from byok.domain.arns import KeyPurpose, account_of
-from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import PolicyReport, document_report
-from byok.domain.iam.check.report import examine as examine_policy
+from byok.domain.iam.check.report import check_policy_document as examine_policy
 from byok.domain.models import CheckKeysRequest, KeyCheck, Problem
 from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
@@ -137,7 +137,7 @@ def _findings(draft: Draft, state: State) -> tuple[Problem, ...]:
 
 def _examine_policy(policy: str, which: KeyPurpose, draft: Draft, state: State) -> PolicyReport:
     """The report on a policy, or on what is none: on the page it is told in the same place."""
-    side = PlatformSide(state.platform_role_arn, draft.region, None)
+    side = PlatformPrincipal(state.platform_role_arn, draft.region, None)
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)
     except PolicyDocumentError as error:

@@ -32,7 +32,7 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
     form = await request.form(max_files=0, max_fields=5)
     to = _local(str(form.get("next", _HOME)))
     try:
-        caller = await state.access.caller_of(str(form.get("token", "")).strip() or None)
+        caller = await state.access.authenticate(str(form.get("token", "")).strip() or None)
     except UnauthenticatedError as error:
         return pages.render(request, "sign_in.html", status=HTTPStatus.UNAUTHORIZED, to=to, fault=str(error))
     response = RedirectResponse(to, HTTPStatus.SEE_OTHER)

@@ -94,7 +94,7 @@ _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
 
 
 @dataclass(frozen=True)
-class PlatformSide:
+class PlatformPrincipal:
     """Who calls, and where.
 
     Attributes:
@@ -121,7 +121,7 @@ class PlatformSide:
         """The call as KMS sees it."""
         return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
 
-    def too_wide(self, which: KeyPurpose) -> Iterator[tuple[str, Access]]:
+    def excess_accesses(self, which: KeyPurpose) -> Iterator[tuple[str, Access]]:
         """Calls that the policy has to deny, each with what it would mean to allow it (contract 74-79)."""
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
@@ -173,7 +173,7 @@ class PlatformSide:
         return Access(caller, action, self.key_arn or f"{place}00000000-0000-0000-0000-000000000000", context)
 
 
-ABSENT: Final = frozenset(
+KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
 """Condition keys (in lower case) that these calls carry only where `PlatformSide.access` says so. Of any other key that

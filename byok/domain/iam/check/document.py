@@ -11,7 +11,7 @@ from typing import Any, Final
 from byok.domain.iam.evaluator import statements_of
 from byok.domain.iam.wildcards import as_list
 
-LARGEST: Final = 32 * 1024
+MAX_POLICY_BYTES: Final = 32 * 1024
 """Bytes of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
 
 NO_POLICY: Final = frozenset({"policy.NotJson", "policy.NotAPolicy", "policy.NoStatement"})
@@ -107,8 +107,8 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
     if not isinstance(policy.get("Id", ""), str):
         raise refuse("Id has to be a text.")
     size = len(text.encode(errors="surrogatepass"))
-    if size > LARGEST:
-        raise PolicyDocumentError("policy.TooLarge", f"The policy has {size} bytes, and KMS takes {LARGEST}.")
+    if size > MAX_POLICY_BYTES:
+        raise PolicyDocumentError("policy.TooLarge", f"The policy has {size} bytes, and KMS takes {MAX_POLICY_BYTES}.")
 
 
 def policy_text(text: str) -> str:
@@ -133,7 +133,7 @@ def _object(text: str) -> dict[str, Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_reject_duplicate_names, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise PolicyDocumentError(
             "policy.NotJson", f"This is not valid JSON: {error.msg}, in line {error.lineno}, column {error.colno}."
@@ -150,7 +150,7 @@ def _no_constant(name: str) -> None:
     raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {name} is no value.")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object in which no name is there twice: which of the two counts would be anybody's guess."""
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)

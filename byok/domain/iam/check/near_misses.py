@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
+from byok.domain.iam.check.calls import PlatformCall, PlatformPrincipal
 from byok.domain.iam.check.statement_matching import explain_doubt, is_resource_unknown, is_unknowable
-from byok.domain.iam.check.calls import PlatformCall, PlatformSide
-from byok.domain.iam.conditions import Tested
-from byok.domain.iam.evaluator import Addressed, Examination, Policy, examine
+from byok.domain.iam.conditions import ConditionResult
+from byok.domain.iam.evaluator import Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
 from byok.domain.iam.statements import via_service
 from byok.domain.iam.wildcards import as_list
 from byok.domain.vendor import VendorProfile
@@ -94,13 +94,13 @@ def sid_for(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -> str
 
 
 def find_near_miss(
-    policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile
+    policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> NearMiss:
     """The statement that nearly allows a call that no statement denies, and what does not fit in it."""
     access = platform.access(call)
     meant = [
         one
-        for one in examine(policy, access)
+        for one in evaluate_statements(policy, access)
         if one.statement["Effect"] == "Allow" and _is_meant_for_us(one, platform, vendor)
     ]
     wanted = sid_for(which, call, vendor)
@@ -122,7 +122,7 @@ def find_near_miss(
     return NearMiss(None, (Misfit(Cause.STATEMENT_MISSING, words),))
 
 
-def _is_meant_for_us(one: Examination, platform: PlatformSide, vendor: VendorProfile) -> bool:
+def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vendor: VendorProfile) -> bool:
     if one.sid in own_sids(KeyPurpose.S3, vendor) | own_sids(KeyPurpose.RDS, vendor):
         return True
     entries = list(_principals(one.statement))
@@ -147,7 +147,7 @@ def _account_in(principal: str) -> str | None:
     return account if re.fullmatch(r"[0-9]{12}", account) else None
 
 
-def _is_about(one: Examination, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
+def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
     """Whether a statement is the one that should have allowed the call, or could be taken for it."""
     if one.sid == wanted:
         return True
@@ -157,8 +157,8 @@ def _is_about(one: Examination, call: PlatformCall, wanted: str, vendor: VendorP
     return one.action and (not through or any(value.startswith(f"{call.service}.") for value in through))
 
 
-def _misfits(one: Examination, call: PlatformCall, platform: PlatformSide) -> Iterator[Misfit]:
-    if one.addressed is Addressed.NO:
+def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPrincipal) -> Iterator[Misfit]:
+    if one.addressed is PrincipalMatch.NO:
         yield _wrong_principal(one.statement, platform)
     if not one.action:
         yield _wrong_action(one.statement, call)
@@ -169,7 +169,7 @@ def _misfits(one: Examination, call: PlatformCall, platform: PlatformSide) -> It
             yield _wrong_condition(test, call, platform)
 
 
-def _wrong_principal(statement: Any, platform: PlatformSide) -> Misfit:
+def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> Misfit:
     if "NotPrincipal" in statement:
         return Misfit(
             Cause.NOT_PRINCIPAL,
@@ -254,7 +254,7 @@ def _wrong_action(statement: Any, call: PlatformCall) -> Misfit:
     return Misfit(Cause.ACTION_MISSING, f"Action lacks {call.permission}.")
 
 
-def _wrong_resource(one: Examination, platform: PlatformSide) -> Misfit:
+def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> Misfit:
     if not {"Resource", "NotResource"} & set(one.statement):
         words = "It has no Resource, and so no effect; it has to be *, which in a key policy means the key itself."
         return Misfit(Cause.RESOURCE, words)
@@ -268,7 +268,7 @@ def _wrong_resource(one: Examination, platform: PlatformSide) -> Misfit:
     return Misfit(Cause.RESOURCE, f"{is_it}; it has to be *, which in a key policy means the key that has the policy.")
 
 
-def _wrong_condition(test: Tested, call: PlatformCall, platform: PlatformSide) -> Misfit:
+def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> Misfit:
     wanted, key = " or ".join(test.wanted), test.key.lower()
     said = f"{test.operator} on {test.key} wants {wanted}"
     if any(_has_placeholder(value) for value in test.wanted):
@@ -287,7 +287,7 @@ def _wrong_condition(test: Tested, call: PlatformCall, platform: PlatformSide) -
     return Misfit(Cause.CONDITION, f"{said}; {actual}.")
 
 
-def _wrong_service(test: Tested, call: PlatformCall, platform: PlatformSide) -> Misfit:
+def _wrong_service(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> Misfit:
     right = via_service(call.service, platform.region)
     said = f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}; it has to be StringEquals {right}"
     services = {value.split(".")[0] for value in test.wanted}

@@ -8,26 +8,30 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from byok.domain.iam.check.calls import ABSENT
-from byok.domain.iam.conditions import Tested
-from byok.domain.iam.evaluator import Access, Addressed, Caller, Policy, examine, statements_of
+from byok.domain.iam.check.calls import KNOWN_CONDITION_KEYS
+from byok.domain.iam.conditions import ConditionResult
+from byok.domain.iam.evaluator import Access, Caller, Policy, PrincipalMatch, evaluate_statements, statements_of
 from byok.domain.iam.wildcards import as_list
 
 _NOBODY_IN_PARTICULAR = "000000000000"
 _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 
 
-def is_manageable(policy: Policy, *, account: str | None, but_not: str, key_arn: str | None) -> bool:
+def has_policy_administrator(
+    policy: Policy, *, account: str | None, platform_account: str, key_arn: str | None
+) -> bool:
     """Whether anybody of the key's own account can change the policy again.
 
     Args:
         policy: The policy, well-formed.
-        account: The key's account; None where it is not known, and any but `but_not` may be it.
-        but_not: The platform's account.
+        account: The key's account; None where it is not known, and any but `platform_account` may be it.
+        platform_account: The platform's account.
         key_arn: The key; None where it is not known.
     """
     callers = [
-        caller for caller in _allowed_callers(policy, account or _NOBODY_IN_PARTICULAR) if caller.account != but_not
+        caller
+        for caller in _allowed_callers(policy, account or _NOBODY_IN_PARTICULAR)
+        if caller.account != platform_account
     ]
     return any(
         _can_manage(policy, caller, key_arn or _key_named_in(policy) or _example_key_of(caller))
@@ -55,7 +59,9 @@ def _can_manage(policy: Policy, caller: Caller, key_arn: str) -> bool:
     context: dict[str, Any] = {"aws:PrincipalAccount": caller.account, "kms:CallerAccount": caller.account}
     access = Access(caller, "kms:PutKeyPolicy", key_arn, context)
     found = [
-        one for one in examine(policy, access) if one.addressed is not Addressed.NO and one.action and one.resource
+        one
+        for one in evaluate_statements(policy, access)
+        if one.addressed is not PrincipalMatch.NO and one.action and one.resource
     ]
     allowed = [one for one in found if one.statement["Effect"] == "Allow"]
     denied = [one for one in found if one.statement["Effect"] == "Deny"]
@@ -64,9 +70,9 @@ def _can_manage(policy: Policy, caller: Caller, key_arn: str) -> bool:
     return any(not any(_is_certain(test) and test.holds is False for test in one.conditions) for one in allowed)
 
 
-def _is_certain(test: Tested) -> bool:
+def _is_certain(test: ConditionResult) -> bool:
     """Whether it comes out so whatever else the call carries."""
-    return test.actual is not None or test.key.lower() in ABSENT
+    return test.actual is not None or test.key.lower() in KNOWN_CONDITION_KEYS
 
 
 def _key_named_in(policy: Policy) -> str | None:

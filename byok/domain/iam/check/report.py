@@ -5,11 +5,11 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.statement_matching import StatementMatch, match_statements
-from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformSide
+from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformPrincipal
 from byok.domain.iam.check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
 from byok.domain.iam.check.near_misses import Cause, Misfit, find_near_miss, own_sids, sid_for
-from byok.domain.iam.evaluator import Addressed, Policy
+from byok.domain.iam.check.statement_matching import StatementMatch, match_statements
+from byok.domain.iam.evaluator import Policy, PrincipalMatch
 from byok.domain.iam.findings import Finding, Severity
 from byok.domain.iam.statements import Grantee, Statement, key_statements
 from byok.domain.vendor import VendorProfile
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class PermissionResult:
     """One permission.
 
     Attributes:
@@ -51,7 +51,7 @@ class PolicyReport:
     """
 
     which: KeyPurpose
-    rows: tuple[Row, ...]
+    rows: tuple[PermissionResult, ...]
     findings: tuple[Finding, ...]
 
     @property
@@ -84,7 +84,7 @@ class PolicyReport:
         }
 
 
-def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> PolicyReport:
     """Hold a key policy against every call that the platform makes with the key.
 
     Args:
@@ -104,7 +104,9 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformSide, vend
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
 
-def examine(content: bytes, which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> PolicyReport:
+def check_policy_document(
+    content: bytes, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
+) -> PolicyReport:
     """The report on a text: of a policy what it means, of one that KMS would not take what is wrong with it.
 
     Args:
@@ -137,21 +139,23 @@ def document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyRepo
     return PolicyReport(which, (), (finding,))
 
 
-def _row(policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformSide, vendor: VendorProfile) -> Row:
+def _row(
+    policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
+) -> PermissionResult:
     found = match_statements(policy, platform.access(call), platform)
     denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
     if denying is not None:
         words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform's role."
-        return Row(call, Verdict.DENIED, denying.one.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
+        return PermissionResult(call, Verdict.DENIED, denying.one.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
     allowing, perhaps = _first(found, "Allow", True), _first(found, "Allow", None)
     if in_doubt is not None and (allowing or perhaps):
         return _doubtful(call, in_doubt, Cause.DENY_UNKNOWABLE)
     if allowing is not None:
-        return Row(call, Verdict.ALLOWED, allowing.one.sid)
+        return PermissionResult(call, Verdict.ALLOWED, allowing.one.sid)
     if perhaps is not None:
         return _doubtful(call, perhaps, Cause.UNKNOWABLE)
     miss = find_near_miss(policy, which, call, platform, vendor)
-    return Row(call, Verdict.DENIED, miss.sid, miss.misfits)
+    return PermissionResult(call, Verdict.DENIED, miss.sid, miss.misfits)
 
 
 def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
@@ -160,16 +164,18 @@ def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> St
     One for the caller comes before one for the caller's whole account.
     """
     fitting = [bears for bears in found if bears.one.statement["Effect"] == effect and bears.applies is applies]
-    return min(fitting, key=lambda bears: bears.one.addressed is Addressed.ACCOUNT, default=None)
+    return min(fitting, key=lambda bears: bears.one.addressed is PrincipalMatch.ACCOUNT, default=None)
 
 
-def _doubtful(call: PlatformCall, bears: StatementMatch, cause: Cause) -> Row:
-    return Row(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
+def _doubtful(call: PlatformCall, bears: StatementMatch, cause: Cause) -> PermissionResult:
+    return PermissionResult(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
 
 
-def _denials(rows: tuple[Row, ...], which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+def _denials(
+    rows: tuple[PermissionResult, ...], which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
+) -> list[Finding]:
     """A finding per cause and statement, whatever the number of permissions it costs."""
-    together: dict[tuple[Cause, str | None, str], list[Row]] = {}
+    together: dict[tuple[Cause, str | None, str], list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is not Verdict.ALLOWED:
             where = row.sid or sid_for(which, row.call, vendor)
@@ -178,7 +184,7 @@ def _denials(rows: tuple[Row, ...], which: KeyPurpose, platform: PlatformSide, v
     return [_denial(cause, same, which, ours, vendor) for (cause, _, _), same in together.items()]
 
 
-def _explain_row(row: Row) -> str:
+def _explain_row(row: PermissionResult) -> str:
     return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
 
 
@@ -190,7 +196,7 @@ _THEIRS: Final = {Cause.EXPLICIT_DENY, Cause.DENY_UNKNOWABLE}
 
 
 def _denial(
-    cause: Cause, rows: list[Row], which: KeyPurpose, ours: dict[str, Statement], vendor: VendorProfile
+    cause: Cause, rows: list[PermissionResult], which: KeyPurpose, ours: dict[str, Statement], vendor: VendorProfile
 ) -> Finding:
     first = rows[0]
     stops = any(row.call.need is Need.PROVISIONING and row.verdict is Verdict.DENIED for row in rows)
@@ -239,10 +245,10 @@ def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
     return f"Append {these} to the Statement array, and leave the others as they are."
 
 
-def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformSide, vendor: VendorProfile) -> list[Finding]:
+def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> list[Finding]:
     """What the policy allows although it should not; a finding per statement that does."""
     found: dict[str, list[str]] = {}
-    for meaning, access in platform.too_wide(which):
+    for meaning, access in platform.excess_accesses(which):
         bearing = match_statements(policy, access, platform)
         allowing = _first(bearing, "Allow", True)
         if allowing is not None and _first(bearing, "Deny", True) is None:

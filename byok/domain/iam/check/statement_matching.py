@@ -7,9 +7,9 @@ part of a statement that hangs on such a thing may go either way, whatever it wo
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from byok.domain.iam.check.calls import ABSENT, PlatformSide
-from byok.domain.iam.conditions import Tested
-from byok.domain.iam.evaluator import Access, Addressed, Examination, Policy, examine
+from byok.domain.iam.check.calls import KNOWN_CONDITION_KEYS, PlatformPrincipal
+from byok.domain.iam.conditions import ConditionResult
+from byok.domain.iam.evaluator import Access, Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
 from byok.domain.iam.wildcards import as_list
 
 
@@ -23,22 +23,22 @@ class StatementMatch:
         doubts: Why it cannot be said.
     """
 
-    one: Examination
+    one: StatementEvaluation
     applies: bool | None
     doubts: tuple[str, ...] = ()
 
 
-def match_statements(policy: Policy, access: Access, platform: PlatformSide) -> list[StatementMatch]:
+def match_statements(policy: Policy, access: Access, platform: PlatformPrincipal) -> list[StatementMatch]:
     """Every statement of a policy, held against one call."""
-    return [_match_statement(one, platform) for one in examine(policy, access)]
+    return [_match_statement(one, platform) for one in evaluate_statements(policy, access)]
 
 
-def is_unknowable(test: Tested) -> bool:
+def is_unknowable(test: ConditionResult) -> bool:
     """Whether a condition hangs on something that only AWS sees when the call is made, or that is not known here."""
-    return test.holds is None or (test.actual is None and test.key.lower() not in ABSENT)
+    return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
 
 
-def is_resource_unknown(one: Examination, platform: PlatformSide) -> bool:
+def is_resource_unknown(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
     """Whether a statement names a key, and which key has the policy is not known."""
     if platform.key_arn is not None:
         return False
@@ -46,16 +46,16 @@ def is_resource_unknown(one: Examination, platform: PlatformSide) -> bool:
     return "*" not in patterns and any(":key/" in pattern for pattern in patterns)
 
 
-def explain_doubt(test: Tested) -> str:
+def explain_doubt(test: ConditionResult) -> str:
     """Why it cannot be said whether a condition holds."""
     why = test.unknown or "only AWS sees that when the call is made, so it cannot be said from here"
     return f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}: {why}."
 
 
-def _match_statement(one: Examination, platform: PlatformSide) -> StatementMatch:
+def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMatch:
     certain = [one.action]
     if not _may_deny_the_whole_account(one, platform):
-        certain.append(one.addressed is not Addressed.NO)
+        certain.append(one.addressed is not PrincipalMatch.NO)
     if not is_resource_unknown(one, platform):
         certain.append(one.resource)
     certain += [bool(test.holds) for test in one.conditions if not is_unknowable(test)]
@@ -65,7 +65,7 @@ def _match_statement(one: Examination, platform: PlatformSide) -> StatementMatch
     return StatementMatch(one, applies=None if doubts else True, doubts=doubts)
 
 
-def _doubts(one: Examination, platform: PlatformSide) -> Iterator[str]:
+def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[str]:
     if _may_deny_the_whole_account(one, platform):
         yield (
             f"NotPrincipal names {platform.role_arn} and not its account, {platform.caller.root_arn}, and AWS may then "
@@ -83,9 +83,9 @@ def _doubts(one: Examination, platform: PlatformSide) -> Iterator[str]:
             yield explain_doubt(test)
 
 
-def _may_deny_the_whole_account(one: Examination, platform: PlatformSide) -> bool:
+def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
     """IAM user guide, "NotPrincipal with Deny": who excepts a role has to except its account, too."""
-    if one.statement.get("Effect") != "Deny" or one.addressed is not Addressed.NO:
+    if one.statement.get("Effect") != "Deny" or one.addressed is not PrincipalMatch.NO:
         return False
     excepted = one.statement.get("NotPrincipal")
     named = as_list(excepted.get("AWS", [])) if isinstance(excepted, dict) else []

@@ -7,7 +7,7 @@ body botocore cannot read has its status in the place of the code (`botocore.par
 
 from typing import Final
 
-from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, Outcome, key_row, rows
+from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, Outcome, error_rules, key_error_rule
 from byok.domain.problems.remediation import Remedy
 
 # KMS itself is called for a tenant's name alone, through a role in the customer's own account: from another account a
@@ -28,15 +28,15 @@ _PASSING: Final = (
 _OF_THE_SESSION: Final = ("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
 KMS_ROWS: Final = (
-    key_row("kms", "AccessDeniedException", GRACE, Remedy.TENANT_ROLE),
-    key_row("kms", "NotFoundException", GRACE, Remedy.CHECK_ARN),
-    key_row("kms", "InvalidArnException", STOP, Remedy.CHECK_ARN),
-    key_row("kms", "KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
-    key_row("kms", "KMSInvalidStateException", GRACE, Remedy.KEY_STATE),
-    key_row("kms", "LimitExceededException", STOP, Remedy.KEY_LIMIT),
-    key_row("kms", "TagException", STOP, Remedy.KEY_LIMIT),
-    *rows("kms", Outcome.EXISTS, Remedy.NAME_TAKEN, "AlreadyExistsException"),
-    *rows(
+    key_error_rule("kms", "AccessDeniedException", GRACE, Remedy.TENANT_ROLE),
+    key_error_rule("kms", "NotFoundException", GRACE, Remedy.CHECK_ARN),
+    key_error_rule("kms", "InvalidArnException", STOP, Remedy.CHECK_ARN),
+    key_error_rule("kms", "KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
+    key_error_rule("kms", "KMSInvalidStateException", GRACE, Remedy.KEY_STATE),
+    key_error_rule("kms", "LimitExceededException", STOP, Remedy.KEY_LIMIT),
+    key_error_rule("kms", "TagException", STOP, Remedy.KEY_LIMIT),
+    *error_rules("kms", Outcome.EXISTS, Remedy.NAME_TAKEN, "AlreadyExistsException"),
+    *error_rules(
         "kms",
         RETRY,
         Remedy.WAIT,
@@ -45,7 +45,7 @@ KMS_ROWS: Final = (
         "DependencyTimeoutException",
         "KMSInternalException",
     ),
-    *rows(
+    *error_rules(
         "kms",
         STOP,
         Remedy.PLATFORM_OPERATOR,
@@ -58,10 +58,12 @@ KMS_ROWS: Final = (
 
 # A role made a moment ago is not seen everywhere at once, so a refusal may be on its way out.
 STS_ROWS: Final = (
-    key_row("sts", "AccessDenied", GRACE, Remedy.TENANT_ROLE, customer=False),
-    *rows("sts", RETRY, Remedy.WAIT, *_PASSING, "ExpiredToken", "ExpiredTokenException", "IDPCommunicationError"),
-    *rows("sts", STOP, Remedy.PLATFORM_CREDENTIALS, "InvalidClientTokenId", "SignatureDoesNotMatch"),
-    *rows(
+    key_error_rule("sts", "AccessDenied", GRACE, Remedy.TENANT_ROLE, customer=False),
+    *error_rules(
+        "sts", RETRY, Remedy.WAIT, *_PASSING, "ExpiredToken", "ExpiredTokenException", "IDPCommunicationError"
+    ),
+    *error_rules("sts", STOP, Remedy.PLATFORM_CREDENTIALS, "InvalidClientTokenId", "SignatureDoesNotMatch"),
+    *error_rules(
         "sts",
         STOP,
         Remedy.PLATFORM_OPERATOR,

@@ -3,13 +3,13 @@
 import re
 from typing import Final
 
-from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, ErrorRule, Outcome, key_row, rows
+from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, ErrorRule, Outcome, error_rules, key_error_rule
 from byok.domain.problems.remediation import Remedy
 
 # RDS has one fault for everything that can be wrong with a key. Brackets in its message name the key: `[null]` and
 # `[alias/aws/…]` are default keys of the platform's account, and no customer's fault (recorded answers).
 KEY_ROWS: Final = (
-    key_row(
+    key_error_rule(
         "rds",
         "KMSKeyNotAccessibleFault",
         STOP,
@@ -17,12 +17,12 @@ KEY_ROWS: Final = (
         r"\[(null|[^\]]*alias/aws/[^\]]*)\]",
         customer=False,
     ),
-    key_row("rds", "KMSKeyNotAccessibleFault", GRACE, Remedy.RDS_KEY),
+    key_error_rule("rds", "KMSKeyNotAccessibleFault", GRACE, Remedy.RDS_KEY),
 )
 
 ROWS: Final = (
-    *rows("rds", Outcome.EXISTS, Remedy.NAME_TAKEN, "DBClusterAlreadyExistsFault", "DBInstanceAlreadyExists"),
-    *rows(
+    *error_rules("rds", Outcome.EXISTS, Remedy.NAME_TAKEN, "DBClusterAlreadyExistsFault", "DBInstanceAlreadyExists"),
+    *error_rules(
         "rds",
         Outcome.ABSENT,
         Remedy.WAIT,
@@ -34,7 +34,7 @@ ROWS: Final = (
     ErrorRule(
         "rds", "InvalidParameterValue", GRACE, Remedy.PLATFORM_PERMISSION, message=re.compile(r"IAM role ARN value")
     ),
-    *rows(
+    *error_rules(
         "rds",
         RETRY,
         Remedy.WAIT,
@@ -54,7 +54,7 @@ ROWS: Final = (
         "Throttling",
         "ThrottlingException",
     ),
-    *rows(
+    *error_rules(
         "rds",
         STOP,
         Remedy.QUOTA,
@@ -67,8 +67,10 @@ ROWS: Final = (
         "StorageQuotaExceeded",
         "TenantDatabaseQuotaExceeded",
     ),
-    *rows("rds", STOP, Remedy.PLATFORM_PERMISSION, "AccessDenied", "AccessDeniedException", "AuthorizationNotFound"),
-    *rows(
+    *error_rules(
+        "rds", STOP, Remedy.PLATFORM_PERMISSION, "AccessDenied", "AccessDeniedException", "AuthorizationNotFound"
+    ),
+    *error_rules(
         "rds",
         STOP,
         Remedy.PLATFORM_CREDENTIALS,
@@ -78,7 +80,7 @@ ROWS: Final = (
         "OptInRequired",
         "SignatureDoesNotMatch",
     ),
-    *rows(
+    *error_rules(
         "rds",
         STOP,
         Remedy.PLATFORM_OPERATOR,

@@ -39,12 +39,12 @@ class ErrorRule:
     message: re.Pattern[str] | None = None
 
 
-def rows(service: str, outcome: Outcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
+def error_rules(service: str, outcome: Outcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
     """Codes that mean the same, and are no fault of a customer's key."""
     return tuple(ErrorRule(service, code, outcome, remedy) for code in codes)
 
 
-def key_row(
+def key_error_rule(
     service: str, code: str, outcome: Outcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
 ) -> ErrorRule:
     """A code that is about a key: the customer's, unless it is said otherwise.

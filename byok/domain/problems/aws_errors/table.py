@@ -13,7 +13,14 @@ from byok.domain.problems.aws_errors import kms, rds, s3
 from byok.domain.problems.aws_errors.rule import ErrorRule, Outcome
 from byok.domain.problems.remediation import Remedy
 
-TABLE: Final[tuple[ErrorRule, ...]] = (*s3.KEY_ROWS, *s3.ROWS, *rds.KEY_ROWS, *rds.ROWS, *kms.KMS_ROWS, *kms.STS_ROWS)
+ERROR_RULES: Final[tuple[ErrorRule, ...]] = (
+    *s3.KEY_ROWS,
+    *s3.ROWS,
+    *rds.KEY_ROWS,
+    *rds.ROWS,
+    *kms.KMS_ROWS,
+    *kms.STS_ROWS,
+)
 
 OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
     "kms": ("CreateAlias", "ListAliases", "ListResourceTags", "TagResource", "UpdateAlias"),
@@ -71,7 +78,7 @@ def classify(service: str, code: str, message: str, key_arn: str | None = None) 
     row = next(
         (
             row
-            for row in TABLE
+            for row in ERROR_RULES
             if row.service == service
             and row.code == code
             and (row.message is None or row.message.search(message) is not None)

@@ -9,18 +9,19 @@ import pytest
 from botocore.exceptions import ClientError
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import check_policy
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD
-from tests.policy_cases import BROKEN, VENDOR, Broken, Place
 from tests.localaws.server import REGION, Aws
+from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_context import VENDOR, PolicyContext
 
-PLACE = Place(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
+PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
 ANOTHER_ROLE = "AnotherRole"
 
 
-def key_with(aws: Aws, case: Broken) -> str:
+def key_with(aws: Aws, case: Case) -> str:
     """A key with the policy of a case; one that KMS saves no more is put on the key behind its back."""
     policy = case.policy(PLACE)
     if case.saved:
@@ -66,8 +67,8 @@ def through_rds(aws: Aws, arn: str) -> str | None:
     return answer_of(lambda: aws.platform("rds").create_db_cluster(**wanted))
 
 
-@pytest.mark.parametrize("case", [case for case in BROKEN if case.stops is not None], ids=lambda case: case.name)
-def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: Broken) -> None:
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops is not None], ids=lambda case: case.name)
+def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: Case) -> None:
     # KMS takes no policy that names a role of a known account which is not there.
     trust = {
         "Effect": "Allow",
@@ -83,6 +84,6 @@ def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: 
     else:
         answer, refusal = through_rds(aws, arn), "KMSKeyNotAccessibleFault"
 
-    report = check_policy(case.policy(PLACE), case.which, PlatformSide(PLACE.role, REGION, arn), VENDOR)
+    report = check_policy(case.policy(PLACE), case.which, PlatformPrincipal(PLACE.role, REGION, arn), VENDOR)
     assert answer == (refusal if case.stops else None)
     assert report.usable is not case.stops

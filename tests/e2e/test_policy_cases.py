@@ -4,18 +4,19 @@ import asyncio
 import json
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.calls import PlatformSide
+from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import check_policy
 from byok.domain.phases import Phase
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
-from tests.policy_cases import BROKEN, VENDOR, Broken, Place
 from tests.e2e.conftest import Machine
-from tests.key_faults import good
+from tests.key_faults import create_valid_key
 from tests.localaws.server import REGION
+from tests.policy_cases import POLICY_CASES, Case
+from tests.policy_context import VENDOR, PolicyContext
 
-PLACE = Place(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
-CASES = [case for case in BROKEN if case.stops is not None and case.saved]
+PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
+CASES = [case for case in POLICY_CASES if case.stops is not None and case.saved]
 AT_ONCE = 8
 
 
@@ -29,7 +30,7 @@ async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(
     machine.aws.operator("iam").create_role(RoleName="AnotherRole", AssumeRolePolicyDocument=document)
     at_once = asyncio.Semaphore(AT_ONCE)
 
-    async def disagreement(case: Broken) -> str | None:
+    async def disagreement(case: Case) -> str | None:
         async with at_once:
             return await _disagreement(machine, case)
 
@@ -39,14 +40,14 @@ async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(
     assert len(CASES) >= 60
 
 
-async def _disagreement(machine: Machine, case: Broken) -> str | None:
+async def _disagreement(machine: Machine, case: Case) -> str | None:
     """What a provisioning made of a case, where that is not what the check says; None where they agree."""
     policy, kms = case.policy(PLACE), machine.aws.customer("kms")
     made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])
     other = KeyPurpose.RDS if case.which is KeyPurpose.S3 else KeyPurpose.S3
-    right = await asyncio.to_thread(good, machine.aws, other)
+    right = await asyncio.to_thread(create_valid_key, machine.aws, other)
     request = machine.request(**{f"{case.which}_key_arn": made, f"{other}_key_arn": right})
-    usable = check_policy(policy, case.which, PlatformSide(PLACE.role, REGION, made), VENDOR).usable
+    usable = check_policy(policy, case.which, PlatformPrincipal(PLACE.role, REGION, made), VENDOR).usable
 
     status = await machine.provision(request)
 

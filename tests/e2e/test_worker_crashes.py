@@ -1,0 +1,115 @@
+"""Workers that are killed, and workers with a defect: another worker continues."""
+
+import asyncio
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from byok.contracts import environment_workflow_id
+from byok.domain.models import ProvisionRequest
+from byok.domain.phases import Phase
+from tests.e2e.conftest import Machine
+from tests.e2e.test_replay import eventually, until_held, writes
+
+OTHER_WORKER = 15.0
+"""Seconds after which another worker has gone on with what a killed one had begun."""
+
+
+async def with_one_worker(machine: Machine) -> None:
+    """Leave the stack as it was found."""
+    for name in [name for name in machine.stack.children if name.startswith("worker")]:
+        await machine.stack.children.pop(name).kill()
+    await machine.stack.start_worker()
+
+
+async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> None:
+    request = machine.request()
+    where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{request.environment_id}-catalog-"}
+    try:
+        await machine.stack.start_worker("worker-2")
+        machine.aws.control("POST", "faults", kind="hold_call", **where)
+        await machine.service.create(request)
+        await until_held(machine)
+        handle = machine.service.client.get_workflow_handle(environment_workflow_id(request.environment_id))
+        pending = (await handle.describe()).raw_description.pending_activities
+        (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
+        children = machine.stack.children
+        (killed,) = [one for name, one in children.items() if holder.startswith(f"{one.pid}@") and "worker" in name]
+        assert ("PutBucketPolicy", "catalog") not in operations_by_bucket(machine, request)
+
+        began = time.monotonic()
+        await killed.kill()
+        machine.aws.control("DELETE", "held")
+        await eventually(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
+
+        assert time.monotonic() - began < OTHER_WORKER
+        assert (await machine.wait_until_ended(request.environment_id)).phase is Phase.READY
+        done = writes(machine, request)
+        assert len(done) == len(set(done)), "something was written twice"
+    finally:
+        await with_one_worker(machine)
+
+
+def operations_by_bucket(machine: Machine, request: ProvisionRequest) -> set[tuple[str, str]]:
+    """The operations that were carried out, each with the purpose of its bucket."""
+    purposes = ((done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in writes(machine, request))
+    return {(done, purpose.group(1)) for done, purpose in purposes if purpose is not None}
+
+
+BROKEN_WORKER = '''
+"""A worker with a mistake in it: its workflow of ours cannot go on."""
+import asyncio
+import os
+from typing import Any
+
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+
+@workflow.defn(name="ProvisionEnvironment")
+class Broken:
+    @workflow.run
+    async def run(self, request: Any) -> Any:
+        raise RuntimeError("the plan of buckets has no purpose 'exports'")
+
+
+async def main() -> None:
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    await Worker(client, task_queue="byok", workflows=[Broken], workflow_runner=UnsandboxedWorkflowRunner()).run()
+
+
+asyncio.run(main())
+'''
+
+
+async def test_worker_with_a_mistake_is_told_with_its_cause_and_another_one_goes_on(
+    machine: Machine, tmp_path: Path
+) -> None:
+    request = machine.request()
+    (tmp_path / "broken_worker.py").write_text(BROKEN_WORKER)
+    await machine.stack.children.pop("worker").kill()
+    broken = await asyncio.create_subprocess_exec(
+        sys.executable, str(tmp_path / "broken_worker.py"), env={**os.environ, **machine.stack.environment},
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        await machine.service.create(request)
+
+        async def told() -> str:
+            while True:
+                shown = (await machine.run("byok", "status", request.environment_id)).out
+                if "cannot make progress" in shown:
+                    return shown
+
+        shown = await asyncio.wait_for(told(), 30)
+
+        assert "the worker cannot make progress, attempt " in shown
+        assert "the plan of buckets has no purpose 'exports'" in shown
+    finally:
+        broken.kill()
+        await broken.wait()
+        await machine.stack.start_worker()
+    assert (await machine.wait_until_ended(request.environment_id)).phase is Phase.READY

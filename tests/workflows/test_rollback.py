@@ -1,0 +1,113 @@
+"""Rollback and cancellation of a provisioning: what is removed, and what is kept."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
+from temporalio.exceptions import ApplicationError, CancelledError
+
+from byok.domain.models import Removal
+from byok.domain.phases import Phase
+from tests.workflows.fake_activities import refusal, request
+from tests.workflows.temporal_env import WorkflowHarness
+from tests.workflows.test_provision_environment import BUCKETS, DISABLED, failure_of
+
+
+async def test_rollback_removes_writer_cluster_and_buckets_in_order(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+
+    failure = await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+
+    assert failure.type == "s3.KMS.DisabledException"
+    removals = [call for call in harness.activities.calls if call.startswith("remove_")]
+    assert removals == ["remove_writer", "remove_cluster", *["remove_bucket"] * BUCKETS]
+    progress = await harness.progress(environment_id)
+    assert [entry.phase for entry in progress.timeline][-2:] == [Phase.ROLLING_BACK, Phase.STOPPED]
+    assert progress.left_behind == ()
+
+
+async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    harness.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
+
+    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+
+    progress = await harness.progress(environment_id)
+    assert len(progress.left_behind) == 1
+    assert progress.left_behind[0].startswith(f"byok-{environment_id}: ")
+    assert harness.activities.calls.count("remove_bucket") == BUCKETS
+
+
+async def test_nothing_is_rolled_back_where_nothing_was_made(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+
+    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+
+    assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
+
+
+async def test_cancelled_environment_settles_its_write_and_says_so(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    begun, finish = threading.Event(), threading.Event()
+
+    def write() -> None:
+        begun.set()
+        assert finish.wait(10)
+
+    harness.activities.script["ensure_cluster"] = [write]
+    handle = await harness.start(request(environment_id))
+    assert await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+    finish.set()
+
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+    assert isinstance(caught.value.cause, CancelledError)
+    assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
+    progress = await harness.progress(environment_id)
+    assert progress.phase is Phase.STOPPED
+    assert progress.problem is not None
+    assert progress.problem.code == "byok.Cancelled"
+    assert progress.resources.cluster is not None
+    assert "ensure_bucket" not in harness.activities.calls
+
+
+async def test_cancelled_environment_is_rolled_back_where_asked(harness: WorkflowHarness, environment_id: str) -> None:
+    begun = threading.Event()
+    harness.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
+    handle = await harness.start(request(environment_id, on_failure="rollback"))
+    assert await asyncio.to_thread(begun.wait, 10)
+
+    await handle.cancel()
+
+    with pytest.raises(WorkflowFailureError):
+        await handle.result()
+    assert "remove_cluster" in harness.activities.calls
+    assert (await harness.progress(environment_id)).resources.cluster is None
+
+
+async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, environment_id: str) -> None:
+    harness.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
+    kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
+    harness.activities.removals["remove_bucket"] = kept
+
+    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+
+    progress = await harness.progress(environment_id)
+    assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS
+
+
+def _then(fact: threading.Event, error: Exception) -> Callable[[], None]:
+    def step() -> None:
+        fact.set()
+        raise error
+
+    return step
