@@ -35,6 +35,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what would take minutes on a server whose clock is the real one."""
+    if config.getoption("--temporal") is None:
+        return
+    for item in items:
+        if item.get_closest_marker("virtual_time"):
+            item.add_marker(pytest.mark.skip(reason="needs a virtual clock"))
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One process more than there are processors: the tests of real processes wait more than they compute."""
     return (os.cpu_count() or 1) + 1

@@ -215,6 +215,7 @@ async def test_retryable_refusals_do_not_stop(harness: WorkflowHarness, environm
     assert harness.activities.calls.count("ensure_bucket") == BUCKETS + 2
 
 
+@pytest.mark.virtual_time
 async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
