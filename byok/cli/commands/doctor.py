@@ -64,14 +64,14 @@ def diagnose(
     be said because not everything was seen.
     """
     with exit_on_error(as_json=as_json):
-        from byok.cli import key_views
+        from byok.cli import views
         from byok.domain.diagnosis.diagnose import are_usable
 
         findings = _diagnose_file(file)
         if as_json:
             print_json({"ok": are_usable(findings), "findings": [finding.as_json() for finding in findings]})
         else:
-            console().print(key_views.diagnosis(findings))
+            console().print(views.diagnosis(findings))
     raise typer.Exit(EXIT_OK if are_usable(findings) else EXIT_CUSTOMER_KEY)
 
 

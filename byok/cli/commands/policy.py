@@ -58,7 +58,7 @@ def check(
     cannot, or that hangs on what only AWS sees.
     """
     with exit_on_error(as_json=as_json):
-        from byok.cli import key_views
+        from byok.cli import views
         from byok.domain.iam.check.calls import PlatformPrincipal
         from byok.domain.iam.check.document import PolicyDocumentError
         from byok.domain.iam.check.report import check_policy_document
@@ -75,7 +75,7 @@ def check(
         if as_json:
             print_json(report.as_json())
         else:
-            console().print(key_views.policy_report(report))
+            console().print(views.policy_report(report))
     raise typer.Exit(EXIT_OK if report.usable else EXIT_CUSTOMER_KEY)
 
 
