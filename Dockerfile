@@ -1,9 +1,9 @@
-# One image for the worker and for the HTTP API with the wizard; docker-compose.yml says which command runs where. The
-# target `local-aws` is another image, for a developer's machine: the emulator of AWS is no part of the product.
+# Builds one image for both the worker and the HTTP API with the wizard; docker-compose.yml sets each service's command.
+# The target `local-aws` is a separate image for developer machines: the AWS emulator is not part of the product.
 
 FROM python:3.11-slim-bookworm AS dependencies
-# Wheels only, and each one with a hash of the lock: nothing is built here, and nothing that was swapped gets in. The
-# runtime image writes no bytecode, so it is compiled here.
+# Install only wheels whose hashes match the lock: nothing is built from source, and a swapped package fails the build.
+# Compile bytecode here, because the runtime image writes none.
 ENV PIP_NO_CACHE_DIR=1 UV_COMPILE_BYTECODE=1 UV_NO_BUILD=1
 COPY requirements/install.py requirements/installer.lock requirements/image.lock /requirements/
 RUN python /requirements/install.py --installer /opt/installer /opt/venv /requirements/image.lock
@@ -13,14 +13,14 @@ COPY requirements/localaws.lock /requirements/
 RUN python /requirements/install.py --installer /opt/installer /opt/venv /requirements/localaws.lock
 
 FROM python:3.11-slim-bookworm AS base
-# Run from the source tree, as in a checkout: there is no package to install.
+# Run from the source tree, as in a checkout; byok is not installed as a package.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin byok
 WORKDIR /app
 COPY byok ./byok
 
 FROM base AS local-aws
-# Where it keeps its state: a volume that is mounted there takes over the owner.
+# The emulator keeps its state here. A volume that is mounted here inherits the owner.
 RUN install --directory --owner=byok /data
 COPY --from=local-aws-dependencies /opt/venv /opt/venv
 COPY localaws ./localaws
@@ -33,6 +33,6 @@ COPY worker.py ./
 COPY workflows ./workflows
 COPY activities ./activities
 USER 10001
-# There is no HEALTHCHECK: the worker listens on no port. It ends with an error where it cannot start, and is to be
-# restarted then; once it has started, it finds Temporal again by itself.
+# No HEALTHCHECK: the worker listens on no port. If it cannot start, it exits with an error; configure a restart policy
+# for that. Once started, it reconnects to Temporal on its own.
 CMD ["python", "worker.py"]

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Finding: a constraints file that holds a range is fine for pip --require-hashes, and an error for uv.
+# Finding: with --require-hashes, pip accepts a constraints file that contains a version range; uv rejects it.
 #
-# Versions: uv 0.13.9; pip as this Python brings it (seen with 23.2.1). Seen on 2026-11-28, Python 3.11, Linux x86_64.
-# Input: a requirement that is pinned with its hash, and a constraint about another package, which nothing installs.
-# pip:  installs.
+# Versions: uv 0.13.9; the pip bundled with Python (here 23.2.1). Observed on 2026-11-28, Python 3.11, Linux x86_64.
+# Input: a requirement that is pinned with its hash, and a constraint on another package that is not installed.
+# pip:  installs the requirement.
 # uv:   error: In `--require-hashes` mode, all requirements must have their versions pinned with `==`, but found: …
 #
-# Who is hurt: whoever replaces pip by uv where a company's pip.conf names constraints (PIP_CONSTRAINT → UV_CONSTRAINT).
-# Exits with 0 while both behave so, and with 1 once one of them does not.
+# Affected: users who replace pip with uv where a company's pip.conf sets constraints (PIP_CONSTRAINT → UV_CONSTRAINT).
+# Exits with 0 while both tools behave this way, and with 1 once one of them changes.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -24,7 +24,7 @@ by-pip/bin/python -c 'import idna; print("pip installed idna", idna.__version__)
 
 python3 -m venv by-uv
 if tools/bin/uv pip install --python by-uv/bin/python --require-hashes -r requirements.txt -c constraints.txt > said.txt 2>&1; then
-  echo 'uv installed it: this has changed'
+  echo 'uv installed the requirement: its behaviour has changed'
   exit 1
 fi
 grep 'all requirements must have their versions pinned with `==`' said.txt
