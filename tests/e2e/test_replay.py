@@ -21,7 +21,7 @@ from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import BIN, Machine
 from tests.key_faults import create_valid_key
 
-README = (ROOT / "README.md").read_text()
+LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
 """Seconds that a replay may take beside the work that is left, on a busy machine: a grace or a poll would take 30."""
@@ -215,8 +215,8 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
-    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
+    # docs/lifecycle.md, "Replay by hand": the two queries and the reset, with this environment's values.
+    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", LIFECYCLE, re.MULTILINE)
     step = last_number(await shell(machine, failed.replace("globex", name)))
     task = last_number(await shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name)))
     before = writes(machine, request)
@@ -228,7 +228,7 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
 
 
 async def shell(machine: Machine, command: str) -> str:
-    """What a command prints that has to succeed, typed as it stands in README."""
+    """What a command prints that has to succeed, typed as it stands in docs/lifecycle.md."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
         env={**os.environ, **machine.stack.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},

@@ -168,12 +168,6 @@ def test_the_index_names_every_runbook_once() -> None:
     assert sorted(re.findall(r"\]\(([a-z-]+\.md)\)", index)) == [file.name for file in RUNBOOKS]
 
 
-@pytest.mark.parametrize("name", ["CHANGELOG.md", "CONTRIBUTING.md", "README.md", "SECURITY.md"])
-def test_a_document_links_to_files_that_are_there(name: str) -> None:
-    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text()):
-        assert (ROOT / target).exists(), target
-
-
 CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
 
 

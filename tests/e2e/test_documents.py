@@ -1,0 +1,134 @@
+"""README and the pages in docs: their commands work, their links lead somewhere, and their lists are complete."""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from temporalio.api.enums.v1 import EventType
+
+from byok.contracts import environment_workflow_id
+from byok.local.stack import ROOT
+from byok.settings import PREFIX, Settings
+from tests.e2e.conftest import Machine
+
+README = (ROOT / "README.md").read_text()
+DOCS = ROOT / "docs"
+INDEX = (DOCS / "README.md").read_text()
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "bench" / "peers" / "README.md"])
+WITH_COMMANDS = ("README.md", "docs/onboarding.md", "docs/lifecycle.md")
+"""Pages whose commands are typed here, in the order in which a reader types them."""
+
+LINKS = sorted(
+    {
+        (str(page.relative_to(ROOT)), link)
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+        if not re.match(r"https?:", link)
+    }
+)
+
+
+def commands_in(page: str) -> list[str]:
+    return [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if line and not line.startswith(". ")
+    ]
+
+
+async def test_every_command_works(web: Machine, tmp_path: Path) -> None:
+    pair = await asyncio.to_thread(web.stack.customer.ensure_pair, "documents")
+    exports = {**web.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
+    # Here a database is there in half a second: provisioning must still be running when it is cancelled.
+    where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}
+    web.aws.control("POST", "faults", kind="hold_call", **where)
+
+    async def type_in(command: str) -> None:
+        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        process = await asyncio.create_subprocess_exec(
+            *("bash", "-c", here.replace("http://127.0.0.1:8000", web.stack.web_url)),
+            cwd=ROOT,
+            env={**os.environ, **exports},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 0, f"{command}\n{out.decode()}"
+
+    for page in WITH_COMMANDS:
+        commands = commands_in(page)
+        assert len(commands) > 4
+        for command in commands:
+            cancelled = re.search(r"byok cancel (\S+)", command)
+            release = [release_when_cancelled(web, cancelled[1])] if cancelled else []
+            await asyncio.gather(type_in(command), *release)
+        if page == "README.md":
+            assert (await web.wait_until_ended("acme")).phase == "READY"
+    assert (await web.wait_until_ended("globex")).phase == "DELETED"
+
+
+async def release_when_cancelled(machine: Machine, environment_id: str) -> None:
+    """Let the held call go once the cancellation of an environment has been requested."""
+    handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
+    requested = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+    async with asyncio.timeout(60):
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.event_type == requested:
+                break
+    machine.aws.control("DELETE", "held")
+
+
+def test_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 120
+
+
+def test_make_targets_are_listed_and_exist() -> None:
+    public = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"^\| `make ([a-z-]+)` \|", INDEX, re.MULTILINE)) == public
+    for page in PAGES:
+        assert set(re.findall(r"`make ([a-z-]+)", page.read_text())) <= public, page
+
+
+def test_index_names_every_page() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+)\)", INDEX))
+
+    assert {page.name for page in DOCS.glob("*.md")} - {"README.md"} <= linked
+
+
+def anchors_in(page: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_every_link_leads_somewhere(page: str, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (ROOT / page).parent / path if path else ROOT / page
+
+    assert target.exists()
+    assert not anchor or anchor in anchors_in(target)
+
+
+def names_of(model: type[BaseModel], prefix: str) -> set[str]:
+    """The variables that set a model's fields, nested ones included."""
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            names |= names_of(nested, f"{prefix}{name.upper()}__")
+        else:
+            names.add(f"{prefix}{name.upper()}")
+    return names
+
+
+def test_every_setting_is_described_once() -> None:
+    rows = re.findall(r"^\| (`BYOK_[^|]+) \|", (DOCS / "settings.md").read_text(), re.MULTILINE)
+    described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+
+    assert sorted(described) == sorted(names_of(Settings, PREFIX))
