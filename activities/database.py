@@ -37,9 +37,10 @@ from byok.domain.models import (
     Removal,
     WriterResource,
 )
-from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, request_kind_of
+from byok.domain.phases import Phase, request_kind_of
 from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
+from byok.domain.rds_statuses import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient

@@ -8,11 +8,11 @@ from botocore.exceptions import ClientError
 
 from activities.aws_errors import none_if_absent, outcome_of
 from activities.failures import ActivityContext
-from byok.domain.access import organisation_of
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment
 from byok.domain.problems.aws_errors import Outcome
 from byok.domain.problems.remediation import Remedy
+from byok.domain.scopes import organisation_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -18,7 +18,7 @@ from temporalio.client import Client
 from bench.request_generator import PLATFORM_ROLE, REGION
 from bench.runs import Run
 from byok.blueprints import DEFAULT
-from byok.local.environment import children_environment
+from byok.local.env_vars import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
 from byok.local.temporal_server import server_command

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from byok.domain.access import ORGANISATION_PATTERN, Scope
 from byok.domain.arns import account_of
+from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
 
 PREFIX: Final = "BYOK_"

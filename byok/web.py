@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from byok.api.app import add_security_middleware, build_authenticator, make_app
 from byok.api.state import ApiState
-from byok.domain import access as organisations
+from byok.domain import scopes as organisations
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import ApiSettings, Settings, format_settings_error

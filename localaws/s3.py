@@ -18,7 +18,7 @@ from byok.domain.iam.evaluator import Access, Effect, evaluate
 from byok.domain.iam.statements import via_service
 from localaws.accounts import authorize
 from localaws.call import AwsError, Call
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
+from localaws.kms.authorization import KeyRefused, KeyUse, authorize_key_use, resolve
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _AES: Final = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}}

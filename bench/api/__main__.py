@@ -19,7 +19,7 @@ from bench.api.load import Load
 from bench.figures import Spread, percentile, ratios
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
-from byok.local.environment import children_environment
+from byok.local.env_vars import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
 from byok.local.stack import REGION, DevStack

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from bench.machine import ROOT, Usage, blueprint_file, on_one_core, run
 from bench.request_generator import REGION
 from bench.runs import Run
-from byok.local.environment import children_environment
+from byok.local.env_vars import children_environment
 from byok.local.ports import Ports
 from byok.local.stack import DevStack
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from byok import __version__
 from byok.api import problems
-from byok.api.access import AnonymousAuth, Authenticator, ChainedAuth, StaticTokenAuth
+from byok.api.authentication import AnonymousAuth, Authenticator, ChainedAuth, StaticTokenAuth
 from byok.api.limits import BodyLimit, RateLimit
 from byok.api.oidc import OidcAuth
 from byok.api.origin import SameOrigin

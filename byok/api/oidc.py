@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import jwt
 
-from byok.api.access import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
+from byok.api.authentication import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
 
 ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """Those with a public key. One with a shared secret would take the provider's public key for that secret."""

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from byok.api.access import IdentityProviderUnavailableError, UnauthenticatedError
+from byok.api.authentication import IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.domain.models import Problem
 from byok.service import errors

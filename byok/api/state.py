@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from byok.api.access import Authenticator
+from byok.api.authentication import Authenticator
 from byok.api.paging import PageTokenSigner
 from byok.api.status_broadcaster import StatusBroadcaster
 from byok.domain.vendor import VendorProfile

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
-from byok.api.access import Caller
+from byok.api.authentication import Caller
 from byok.service.environment_reader import POLL_INTERVAL
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus

@@ -23,7 +23,7 @@ from temporalio.client import Client
 from byok.domain.arns import role_of_session
 from byok.domain.vendor import VendorProfile
 from byok.local.customer_keys import Customer
-from byok.local.environment import (
+from byok.local.env_vars import (
     CUSTOMER_PROFILE,
     PLATFORM_PROFILE,
     children_environment,

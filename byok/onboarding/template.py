@@ -6,7 +6,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Grantee, Statement, key_policy, key_statements, owner_statement
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.vendor import TENANT, VendorProfile
-from byok.onboarding.yaml import Function, GetAtt, Ref, Sub, dump
+from byok.onboarding.cloudformation_yaml import Function, GetAtt, Ref, Sub, dump
 
 ROLE_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
 

@@ -11,8 +11,8 @@ from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
 from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
 from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE
 from byok.domain.vendor import TENANT, VendorProfile
+from byok.onboarding.cloudformation_yaml import Function, GetAtt, Ref, dump
 from byok.onboarding.template import role_parameter
-from byok.onboarding.yaml import Function, GetAtt, Ref, dump
 
 _PARAMETERS: Final = {KeyPurpose.S3: S3_KEY, KeyPurpose.RDS: RDS_KEY}
 _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}$"

@@ -37,13 +37,13 @@ from byok.service.errors import (
 )
 from byok.service.histories import diff_requests, problems_in, request_of
 from byok.service.lifecycle import ReplayResult
+from byok.service.provisioning import start
 from byok.service.replay import (
     can_resume,
     require_keys_in_use_unchanged,
     require_replayable,
     reset_point,
 )
-from byok.service.start import start
 from byok.service.status import EnvironmentStatus, PendingStep, TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import start_tenant_workflow

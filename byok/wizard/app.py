@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from byok.api.access import AnonymousAuth, IdentityProviderUnavailableError, UnauthenticatedError
+from byok.api.authentication import AnonymousAuth, IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUSES, ProblemError, StreamFinishedError
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
-from byok.api.dependencies import EnvironmentId, require_own
-from byok.domain.access import Scope
+from byok.api.authorization import EnvironmentId, require_own
+from byok.domain.scopes import Scope
 from byok.wizard.pages import Pages
 from byok.wizard.sessions import Session, Sessions
 

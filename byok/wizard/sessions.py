@@ -11,8 +11,8 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from byok.api.access import ANONYMOUS, Caller
-from byok.domain.access import Scope
+from byok.api.authentication import ANONYMOUS, Caller
+from byok.domain.scopes import Scope
 
 COOKIE: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from byok.domain.arns import partition_of
 from localaws.call import AwsError, Call, Handler
+from localaws.kms.authorization import KeyRefused, resolve
 from localaws.kms.operations import metadata
 from localaws.kms.pages import page
 from localaws.kms.permissions import check_identity_policies, require_own_key, require_state_not_in
 from localaws.kms.policies import check_policy, default_policy
-from localaws.kms.usage import KeyRefused, resolve
 from localaws.state import WORLD, Alias, Key, KeyFacts
 
 _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")

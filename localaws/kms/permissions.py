@@ -6,7 +6,7 @@ the key, `(IAM policy)` the caller's own policies alone.
 
 from localaws.accounts import identity_refusal
 from localaws.call import AwsError, Call
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
+from localaws.kms.authorization import KeyRefused, KeyUse, authorize_key_use, resolve
 from localaws.state import Key
 
 

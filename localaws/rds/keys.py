@@ -11,8 +11,8 @@ from typing import Final
 from byok.domain.arns import partition_of
 from localaws.accounts import evaluate_identity_access
 from localaws.call import AwsError, Call
+from localaws.kms.authorization import KeyRefused, KeyUse, authorize_key_use, propagated_facts, resolve
 from localaws.kms.grants import add_grant
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, propagated_facts, resolve
 from localaws.state import WORLD
 
 # KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": what a service may be granted for storage.

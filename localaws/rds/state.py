@@ -7,7 +7,7 @@ StorageEncryptionType. A record keeps the answer in the shape of the API; only t
 import time
 
 from localaws.call import AwsError, Call
-from localaws.kms.usage import propagated_facts
+from localaws.kms.authorization import propagated_facts
 from localaws.rds.lifecycle import WITHOUT_KEY, Lifecycle, Status
 from localaws.state import WORLD, Database
 

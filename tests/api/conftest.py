@@ -10,8 +10,8 @@ import httpx
 import pytest_asyncio
 from fastapi import FastAPI
 
-from byok.api.access import AnonymousAuth, Authenticator
 from byok.api.app import add_security_middleware, make_app
+from byok.api.authentication import AnonymousAuth, Authenticator
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from byok.api.access import AnonymousAuth, StaticTokenAuth
 from byok.api.app import build_authenticator
+from byok.api.authentication import AnonymousAuth, StaticTokenAuth
 from byok.settings import AccessToken, ApiSettings
 from byok.web import is_loopback
 from tests.api.conftest import Serve, creation_body

@@ -12,10 +12,10 @@ import httpx
 import pytest
 import uvicorn
 
-from byok.api.access import AnonymousAuth, Authenticator, Caller
+from byok.api.authentication import AnonymousAuth, Authenticator, Caller
 from byok.api.state import ApiState
-from byok.domain.access import Scope
 from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
 from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST, Ports
 from byok.service.environments import EnvironmentService

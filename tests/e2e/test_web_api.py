@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from byok.domain.access import Scope
-from byok.local.environment import children_environment
+from byok.domain.scopes import Scope
+from byok.local.env_vars import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
 from byok.local.stack import ROOT

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from byok.local.environment import children_environment
+from byok.local.env_vars import children_environment
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child
 from byok.local.stack import ROOT, DevStack

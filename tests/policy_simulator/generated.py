@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from byok.domain.iam.evaluator import Access, Caller
 from byok.domain.iam.statements import via_service
-from localaws.kms.usage import KeyUse
+from localaws.kms.authorization import KeyUse
 
 REGION: Final = "eu-central-1"
 PLATFORM, CUSTOMER, STRANGER = "111122223333", "444455556666", "999988887777"

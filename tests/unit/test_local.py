@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from byok.local import parent_death_signal
-from byok.local.environment import children_environment, client_environment, write_exports
+from byok.local.env_vars import children_environment, client_environment, write_exports
 from byok.local.ports import HOST, Ports
 from byok.local.processes import Child, DevStackError
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST, OnFailure, Phase
+from byok.domain.phases import OnFailure, Phase
+from byok.domain.rds_statuses import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST
 
 # Aurora user guide, "DB cluster status" and "DB instance status": what never becomes available by itself.
 TERMINAL = [

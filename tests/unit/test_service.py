@@ -15,7 +15,7 @@ from byok.domain.models import CheckKeysRequest
 from byok.domain.phases import Phase
 from byok.service import connection as door
 from byok.service import environment_reader as watching
-from byok.service import start
+from byok.service import provisioning
 from byok.service import status as reading
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
@@ -269,7 +269,7 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
 async def test_an_environment_starts_where_no_worker_has_registered_search_attributes_yet(
     service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "PHASE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
+    monkeypatch.setattr(provisioning, "PHASE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
     assert (await service.create(request(environment_id), key="named")).started
     status = await until_ended(service, environment_id)
     assert (status.phase, status.timeline[0].phase) == (Phase.READY, Phase.VALIDATING_KEYS)

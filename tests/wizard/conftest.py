@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from byok.api.access import Authenticator
+from byok.api.authentication import Authenticator
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.web import make_server

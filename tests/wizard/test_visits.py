@@ -6,9 +6,9 @@ from html import unescape
 
 import pytest
 
-from byok.api.access import AnonymousAuth, Caller
-from byok.domain.access import Scope
+from byok.api.authentication import AnonymousAuth, Caller
 from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.wizard.routes import environments

@@ -7,16 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import Field, StrictBool
 
-from byok.api.dependencies import (
-    DeletableId,
-    ReadableId,
-    ReadCaller,
-    Service,
-    State,
-    WritableId,
-    WriteCaller,
-    require_own_prefix,
-)
+from byok.api.authorization import DeletableId, ReadableId, ReadCaller, WritableId, WriteCaller, require_own_prefix
+from byok.api.dependencies import Service, State
 from byok.api.problems import invalid_field_error, openapi_responses
 from byok.api.responses import Accepted, EnvironmentPage
 from byok.contracts import environment_workflow_id

@@ -15,8 +15,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from byok.api.access import Caller
-from byok.api.dependencies import Broadcaster, ReadableId, ReadCaller, Service
+from byok.api.authentication import Caller
+from byok.api.authorization import ReadableId, ReadCaller
+from byok.api.dependencies import Broadcaster, Service
 from byok.api.problems import StreamFinishedError, openapi_responses
 from byok.api.responses import StreamProblem
 from byok.api.status_broadcaster import StatusBroadcaster

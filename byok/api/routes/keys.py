@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from byok.api.dependencies import ReadCaller, Service, State, WriteCaller
+from byok.api.authorization import ReadCaller, WriteCaller
+from byok.api.dependencies import Service, State
 from byok.api.problems import invalid_field_error, openapi_responses
 from byok.api.responses import PolicyAnswer
 from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, KeyPurpose, parse_key_arn

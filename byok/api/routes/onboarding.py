@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from byok.api.dependencies import ReadCaller, Region, State
+from byok.api.authorization import ReadCaller
+from byok.api.dependencies import Region, State
 from byok.api.problems import ProblemError, openapi_responses
 from byok.api.responses import OnboardingValues
 from byok.domain.arns import KeyPurpose

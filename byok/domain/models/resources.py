@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from byok.domain.models.base import Record
-from byok.domain.phases import AVAILABLE
+from byok.domain.rds_statuses import AVAILABLE
 
 
 class ClusterResource(Record):

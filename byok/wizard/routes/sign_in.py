@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from byok.api.access import UnauthenticatedError
+from byok.api.authentication import UnauthenticatedError
 from byok.api.dependencies import State
 from byok.wizard.dependencies import Form, PagesOfApp, SessionStore
 

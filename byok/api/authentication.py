@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from byok.domain.access import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
+from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
 from byok.settings import AccessToken
 
 
