@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.figures import Spread, ratios, round_figure
-from bench.results import Results
+from bench.figures import Spread, compute_ratio_spread, format_figure
+from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
 """Environments a second, ten at a time: the quickest of the other tools that was measured (bench/peers, Celery)."""
@@ -32,7 +32,7 @@ class Target:
 def at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Target:
     """A mark that is not to be exceeded."""
     middle = found.median if isinstance(found, Spread) else found
-    shown = str(found) if isinstance(found, Spread) else round_figure(found)
+    shown = str(found) if isinstance(found, Spread) else format_figure(found)
     return Target(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
 
 
@@ -41,7 +41,7 @@ def at_least(what: str, limit: float, found: Spread) -> Target:
     return Target(what, f"≥ {limit:g}", found.median, str(found), found.median >= limit)
 
 
-def evaluate_targets(results: Results) -> Iterator[Target]:
+def evaluate_targets(results: BenchmarkResults) -> Iterator[Target]:
     """All that can be said from what was measured."""
     yield from _one_environment(results)
     yield from _many_environments(results)
@@ -53,32 +53,36 @@ def evaluate_targets(results: Results) -> Iterator[Target]:
     yield from _costs(results)
 
 
-def _one_environment(results: Results) -> Iterator[Target]:
+def _one_environment(results: BenchmarkResults) -> Iterator[Target]:
     one = results.one
     if one is None:
         return
-    yield at_most("one environment, warm, over the parallel floor", 1.5, ratios(one.warm, one.parallel_floor))
+    yield at_most(
+        "one environment, warm, over the parallel floor", 1.5, compute_ratio_spread(one.warm, one.parallel_floor)
+    )
     more = [cold - warm for cold, warm in zip(one.cold, one.warm, strict=True)]
     yield at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
 
 
-def _many_environments(results: Results) -> Iterator[Target]:
-    ours, floor, on_one = (results.turns(kind, 50) for kind in ("byok", "floor", "floor, on one core"))
+def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
+    ours, floor, on_one = (results.find_throughput(kind, 50) for kind in ("byok", "floor", "floor, on one core"))
     if not ours or not floor:
         return
-    cpu = ratios([turn.worker_cpu for turn in ours], [turn.cpu for turn in floor])
+    cpu = compute_ratio_spread([turn.worker_cpu for turn in ours], [turn.total_cpu_seconds for turn in floor])
     yield at_most("CPU of the worker over the floor's", 2, cpu)
     for kind in ("plain Temporal", "plain Temporal, clients made once"):
-        plain = results.turns(kind, 50)
+        plain = results.find_throughput(kind, 50)
         if plain:
             yield at_most(
                 f"CPU of worker, client and Temporal over that of {kind}",
                 0.75,
-                ratios([turn.cpu for turn in ours], [turn.cpu for turn in plain]),
+                compute_ratio_spread(
+                    [turn.total_cpu_seconds for turn in ours], [turn.total_cpu_seconds for turn in plain]
+                ),
             )
     for whose, turns in (("the floor's", floor), ("that of the floor kept to one core", on_one)):
         if turns:
-            rate = ratios([turn.per_second for turn in ours], [turn.per_second for turn in turns])
+            rate = compute_ratio_spread([turn.per_second for turn in ours], [turn.per_second for turn in turns])
             yield at_least(f"environments a second, 50 at a time, over {whose}", 0.7, rate)
     yield at_least(
         "environments a second, 50 at a time: above every peer",
@@ -87,7 +91,7 @@ def _many_environments(results: Results) -> Iterator[Target]:
     )
 
 
-def _waiting(results: Results) -> Iterator[Target]:
+def _waiting(results: BenchmarkResults) -> Iterator[Target]:
     thousand = next((one for one in results.waiting if one.environments == 1000), None)
     if thousand is None:
         return
@@ -102,7 +106,7 @@ def _waiting(results: Results) -> Iterator[Target]:
         yield at_most("5,000 waiting: memory above idle, over that of 1,000", 5, growth)
 
 
-def _costs(results: Results) -> Iterator[Target]:
+def _costs(results: BenchmarkResults) -> Iterator[Target]:
     by_buckets = {cost.buckets: cost for cost in results.costs}
     two = by_buckets.get(2)
     if two is None:

@@ -1,7 +1,8 @@
 """Draw names for a reading: `python -m tests.random_sample [COUNT]`.
 
 A reader who has not seen the code says what each name does, and looks it up only then. The id of the commit that is
-checked out seeds the draw: it cannot be repeated until the names look good, and two readers of a commit get the same names.
+checked out seeds the draw: it cannot be repeated until the names look good, and two readers of a commit get the same
+names.
 """
 
 import ast
@@ -13,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-ROOMS: Final = ("byok", "activities", "workflows", "localaws", "worker.py", "bench", "tests")
-COUNT: Final = 40
+SOURCE_PATHS: Final = ("byok", "activities", "workflows", "localaws", "worker.py", "bench", "tests")
+DEFAULT_COUNT: Final = 40
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def names(source: str, module: str) -> Iterator[str]:
+def list_names(source: str, module: str) -> Iterator[str]:
     """Yield every public class, function, method and constant of a module, as a dotted path.
 
     Three kinds are left out: special methods, tests (their names are sentences) and private names, which a reader meets
@@ -42,15 +43,17 @@ def names(source: str, module: str) -> Iterator[str]:
 
 def main() -> None:
     """Print the names in the order in which they were drawn."""
-    files = subprocess.run(["git", "ls-files", *ROOMS], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = subprocess.run(
+        ["git", "ls-files", *SOURCE_PATHS], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = [
         name
         for file in files.split()
         if file.endswith(".py")
-        for name in names((ROOT / file).read_text(encoding="utf-8"), file.removesuffix(".py").replace("/", "."))
+        for name in list_names((ROOT / file).read_text(encoding="utf-8"), file.removesuffix(".py").replace("/", "."))
     ]
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_COUNT
     drawn = random.Random(commit.strip()).sample(sorted(found), count)
     sys.stdout.write("\n".join([f"{count} of {len(found)} names at {commit.strip()}", *drawn, ""]))
 

@@ -72,7 +72,7 @@ def memory_mib(without: Collection[int]) -> float:
     return sum(_proportional_kib(one.pid) for one in list_descendants(os.getpid(), without)) / 1024
 
 
-def end_all(without: Collection[int], grace_seconds: float = 5) -> None:
+def end_descendants(without: Collection[int], grace_seconds: float = 5) -> None:
     """End everything below this process, by id: SIGTERM, and SIGKILL after the grace."""
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
         deadline = time.monotonic() + patience

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from bench.stand_in.messages import not_modelled, xml
+from bench.stand_in.messages import not_modelled, render_xml
 from localaws.accounts import PLATFORM_ROLE
 from localaws.state import PLATFORM_ACCOUNT
 
-NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
+XML_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 
-_IDENTITY: Final = xml(
+_IDENTITY: Final = render_xml(
     {
         "UserId": f"AIDA{PLATFORM_ACCOUNT}",
         "Account": PLATFORM_ACCOUNT,

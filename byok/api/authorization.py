@@ -12,7 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from byok.api.authentication import Caller
 from byok.api.dependencies import api_state
 from byok.api.problems import ProblemError, invalid_field_error
-from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
+from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.scopes import Scope
 
 _bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")
@@ -53,20 +53,20 @@ EnvironmentId = Annotated[
     Path(
         alias="environment_id",
         pattern=ENVIRONMENT_ID_PATTERN,
-        max_length=ENVIRONMENT_ID_MAX,
+        max_length=ENVIRONMENT_ID_MAX_LENGTH,
         description="The environment's id.",
         examples=["acme-prod"],
     ),
 ]
 
 
-def require_own(caller: Caller, environment_id: str) -> str:
+def require_own_environment(caller: Caller, environment_id: str) -> str:
     """The id, if such an environment would be the caller's: nobody learns whether another organisation has one.
 
     Raises:
         ProblemError: It would not.
     """
-    if not caller.owns(environment_id):
+    if not caller.owns_environment_id(environment_id):
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"There is no environment {environment_id}."
         )
@@ -74,15 +74,15 @@ def require_own(caller: Caller, environment_id: str) -> str:
 
 
 async def _readable(caller: ReadCaller, environment_id: EnvironmentId) -> str:
-    return require_own(caller, environment_id)
+    return require_own_environment(caller, environment_id)
 
 
 async def _writable(caller: WriteCaller, environment_id: EnvironmentId) -> str:
-    return require_own(caller, environment_id)
+    return require_own_environment(caller, environment_id)
 
 
 async def _deletable(caller: DeleteCaller, environment_id: EnvironmentId) -> str:
-    return require_own(caller, environment_id)
+    return require_own_environment(caller, environment_id)
 
 
 ReadableId = Annotated[str, Depends(_readable)]
@@ -96,6 +96,8 @@ def require_own_prefix(caller: Caller, environment_id: str) -> None:
     Raises:
         ProblemError: It is not. Whether there is one of that name is not looked at.
     """
-    if not caller.owns(environment_id):
-        words = f"has to begin with {caller.prefix}, as the ids of all environments of this organisation do"
+    if not caller.owns_environment_id(environment_id):
+        words = (
+            f"has to begin with {caller.environment_id_prefix}, as the ids of all environments of this organisation do"
+        )
         raise invalid_field_error("environment_id", words)

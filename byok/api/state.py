@@ -67,7 +67,7 @@ class ApiState:
         return self._followers
 
     @property
-    def pager(self) -> PageTokenSigner:
+    def page_token_signer(self) -> PageTokenSigner:
         """Signs the ends of pages."""
         return PageTokenSigner(self.secret)
 

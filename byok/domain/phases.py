@@ -19,7 +19,7 @@ class Phase(StrEnum):
     STOPPED = "STOPPED"
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether nothing follows without somebody's doing."""
         return self in (Phase.READY, Phase.DELETED, Phase.STOPPED)
 
@@ -39,7 +39,7 @@ class RequestKind(StrEnum):
     DELETION = "the deletion"
 
 
-def request_kind_of(phase: Phase) -> RequestKind:
+def request_kind_for_phase(phase: Phase) -> RequestKind:
     """What is being done with an environment's own resources in a phase."""
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from localaws.call import AwsError
 
-ENGINES: Final = {"aurora-postgresql": ("17.5", 5432), "aurora-mysql": ("8.0.mysql_aurora.3.10.0", 3306)}
+ENGINE_DEFAULTS: Final = {"aurora-postgresql": ("17.5", 5432), "aurora-mysql": ("8.0.mysql_aurora.3.10.0", 3306)}
 """Modelled engines: the version a cluster gets when none is asked for, and the port."""
 
 SERVERLESS_CLASS: Final = "db.serverless"
@@ -40,7 +40,7 @@ def invalid_combination(message: str) -> AwsError:
     return AwsError("InvalidParameterCombination", message)
 
 
-def identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH) -> str:
+def parse_identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH) -> str:
     """The identifier under `name`, in the lower case RDS stores it in.
 
     Raises:
@@ -61,7 +61,7 @@ def identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH)
 
 def snapshot_identifier(params: _Params, name: str) -> str:
     """The identifier of a manual snapshot."""
-    return identifier(params, name, longest=_SNAPSHOT_LENGTH)
+    return parse_identifier(params, name, longest=_SNAPSHOT_LENGTH)
 
 
 def check_tags(tags: list[dict[str, str]]) -> None:
@@ -85,8 +85,8 @@ def check_new_cluster(params: _Params) -> None:
     Raises:
         AwsError: `InvalidParameterValue` or `InvalidParameterCombination`.
     """
-    if params.get("Engine") not in ENGINES:
-        raise invalid_value(f"Invalid DB engine: {params.get('Engine')}. Modelled here: {', '.join(ENGINES)}.")
+    if params.get("Engine") not in ENGINE_DEFAULTS:
+        raise invalid_value(f"Invalid DB engine: {params.get('Engine')}. Modelled here: {', '.join(ENGINE_DEFAULTS)}.")
     if params.get("EngineMode", "provisioned") != "provisioned":
         raise invalid_value("Only EngineMode provisioned is modelled; Aurora Serverless v2 uses it too.")
     if params.get("BackupRetentionPeriod", 1) not in _BACKUP_DAYS:

@@ -3,23 +3,23 @@
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, identifier, invalid_combination
+from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, invalid_combination, parse_identifier
 from localaws.rds.keys import insights_key
-from localaws.rds.lifecycle import Status
+from localaws.rds.lifecycle import DatabaseStatus
 from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
-from localaws.rds.records import new_instance, render_instance
-from localaws.rds.resources import filter_databases, must_have_subnet_group
+from localaws.rds.records import build_instance_output, render_instance
+from localaws.rds.resources import filter_databases, require_subnet_group
 from localaws.rds.state import (
-    cluster_named,
+    build_database_id,
     cluster_status,
-    id_of,
-    instance_named,
+    get_identifier,
     instance_status,
-    name_of,
     new_lifecycle,
+    require_cluster,
+    require_instance,
     start_transition,
 )
-from localaws.state import WORLD, Database
+from localaws.state import STATE, Database
 
 _CREATE: Final = frozenset(
     [
@@ -59,9 +59,9 @@ _OF_THE_CLUSTER: Final = {
 
 def create_db_instance(call: Call) -> dict[str, Any]:
     """CreateDBInstance in a cluster that is there or on its way; encryption comes from the cluster."""
-    name = identifier(call.params, "DBInstanceIdentifier")
+    name = parse_identifier(call.params, "DBInstanceIdentifier")
     authorize_with_tags(call, "db", name)
-    if id_of(call, name) in WORLD.instances:
+    if build_database_id(call, name) in STATE.instances:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")  # recorded; nothing changes
     if not call.params.get("DBClusterIdentifier"):
         raise AwsError("NotImplemented", "The local AWS models DB instances of Aurora clusters only.", 501)
@@ -70,17 +70,17 @@ def create_db_instance(call: Call) -> dict[str, Any]:
             what = f"its {words} should not be set directly."
             raise invalid_combination(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     refuse_unmodelled_params(call, _CREATE)
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     _must_take_instances(call, cluster)
     check_tags(call.params.get("Tags", []))
     check_insights(call.params)
-    must_have_subnet_group(call, call.params.get("DBSubnetGroupName"))
+    require_subnet_group(call, call.params.get("DBSubnetGroupName"))
     insights = insights_key(call)
-    output = new_instance(call, name, cluster)
+    output = build_instance_output(call, name, cluster)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
     instance = Database(output, call.caller.account, call.region, new_lifecycle())
-    WORLD.instances[id_of(call, name)] = instance
+    STATE.instances[build_database_id(call, name)] = instance
     return {"DBInstance": render_instance(instance)}
 
 
@@ -89,7 +89,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(call, ("DBInstanceIdentifier", "Filters", "MaxRecords"))
     name = call.params.get("DBInstanceIdentifier")
     authorize_with_tags(call, "db", name or "*")
-    found = [instance_named(call, name)] if name else list(WORLD.instances.values())
+    found = [require_instance(call, name)] if name else list(STATE.instances.values())
     names = {"db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"), "db-cluster-id": ("DBClusterIdentifier",)}
     names |= {"engine": ("Engine",), "dbi-resource-id": ("DbiResourceId",)}
     return {"DBInstances": [render_instance(instance) for instance in filter_databases(call, found, names)]}
@@ -100,22 +100,22 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(
         call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )
-    instance = instance_named(call, call.params["DBInstanceIdentifier"])
-    authorize_with_tags(call, "db", name_of(instance))
+    instance = require_instance(call, call.params["DBInstanceIdentifier"])
+    authorize_with_tags(call, "db", get_identifier(instance))
     if call.params.get("FinalDBSnapshotIdentifier"):  # recorded
         raise invalid_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
     # A cluster that lost its key does not keep its instances: they can be deleted (recorded, aws-nuke 951).
     status = instance_status(instance)
-    if status in {Status.CREATING, Status.DELETING, Status.STARTING, Status.STOPPING}:
-        message = f"Instance {name_of(instance)} is {status} and cannot be deleted now."
+    if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING, DatabaseStatus.STARTING, DatabaseStatus.STOPPING}:
+        message = f"Instance {get_identifier(instance)} is {status} and cannot be deleted now."
         raise AwsError("InvalidDBInstanceState", message)
-    start_transition(instance, Status.DELETING)
+    start_transition(instance, DatabaseStatus.DELETING)
     return {"DBInstance": render_instance(instance)}
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:
-    name, status = name_of(cluster), cluster_status(cluster)
-    if status not in {Status.CREATING, Status.AVAILABLE}:
+    name, status = get_identifier(cluster), cluster_status(cluster)
+    if status not in {DatabaseStatus.CREATING, DatabaseStatus.AVAILABLE}:
         message = f"DbCluster {name} is in {status} state, which does not allow adding an instance."
         raise AwsError("InvalidDBClusterStateFault", message)
     if call.params["Engine"] != cluster.output["Engine"]:

@@ -5,26 +5,26 @@ from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import BucketResource, Problem
 from localaws.accounts import PLATFORM_ROLE
-from tests.activities.conftest import ActivityHarness, stop_of
+from tests.activities.conftest import ActivityHarness, parse_stop_problem
 
 
 def problem_of(harness: ActivityHarness, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(activity, task)  # type: ignore[arg-type]
-    return stop_of(caught.value)
+    return parse_stop_problem(caught.value)
 
 
 def half_made(harness: ActivityHarness) -> BucketResource:
     """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
-    assert stop_of(caught.value).code == "s3.KMS.DisabledException"
+    assert parse_stop_problem(caught.value).code == "s3.KMS.DisabledException"
     return BucketResource.model_validate(caught.value.details[1])
 
 
 def foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
-    harness.aws.platform("rds").create_db_cluster(
+    harness.aws.platform_client("rds").create_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier,
         Engine="aurora-postgresql",
         MasterUsername="byok",
@@ -38,7 +38,7 @@ def foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
 
 def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
     name = harness.plan.buckets[0].name
-    harness.aws.operator("s3").create_bucket(
+    harness.aws.operator_client("s3").create_bucket(
         Bucket=name,
         CreateBucketConfiguration={
             "LocationConstraint": harness.plan.environment.region,
@@ -50,7 +50,9 @@ def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
 
 def claimed_key_ids(harness: ActivityHarness) -> set[str]:
     """The ids of the keys that are claimed."""
-    found = harness.aws.operator("s3").list_objects_v2(Bucket=harness.plan.environment.probe_bucket, Prefix="claims/")
+    found = harness.aws.operator_client("s3").list_objects_v2(
+        Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
+    )
     return {item["Key"].rpartition("/")[2] for item in found.get("Contents", [])}
 
 
@@ -91,7 +93,7 @@ def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -
 
     assert problem.code == "byok.NameTaken"
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
-    tags = harness.aws.operator("s3").get_bucket_tagging(Bucket=name)["TagSet"]
+    tags = harness.aws.operator_client("s3").get_bucket_tagging(Bucket=name)["TagSet"]
     assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
 
 
@@ -100,7 +102,7 @@ def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
 
     assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task()).created
 
-    s3 = harness.aws.operator("s3")
+    s3 = harness.aws.operator_client("s3")
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
     rule = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"][0]
     default = rule["ApplyServerSideEncryptionByDefault"]
@@ -113,7 +115,7 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     half_made(harness)
 
-    harness.plan = harness.plan_for(environment_id=name, rds_key_arn=first.rds_key_arn)
+    harness.plan = harness.build_plan(environment_id=name, rds_key_arn=first.rds_key_arn)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
@@ -122,8 +124,8 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness
 
 
 def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.plan = harness.plan_for(
+    harness.build_environment()
+    harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
@@ -140,14 +142,14 @@ def test_bucket_that_was_made_before_a_refusal_is_told_with_it(harness: Activity
 
 def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> None:
     half_made(harness)
-    harness.plan = harness.plan_for(
+    harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     item = harness.plan.buckets[0].objects[0]
-    stored = harness.aws.platform("s3").head_object(Bucket=harness.plan.buckets[0].name, Key=item.key)
+    stored = harness.aws.platform_client("s3").head_object(Bucket=harness.plan.buckets[0].name, Key=item.key)
     assert stored["SSEKMSKeyId"] == harness.plan.environment.s3_key_arn
 
 
@@ -155,7 +157,7 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
-    harness.aws.operator("rds").create_db_instance(
+    harness.aws.operator_client("rds").create_db_instance(
         DBInstanceIdentifier=harness.plan.cluster.writer_identifier,
         DBClusterIdentifier=harness.plan.cluster.identifier,
         Engine="aurora-postgresql",
@@ -170,7 +172,7 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
 def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
 
@@ -182,12 +184,12 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(harness:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.database.ensure_writer, harness.database_task)
+        harness.run_once(harness.database.ensure_writer, harness.database_task)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
     assert problem.key_arn == harness.plan.environment.rds_key_arn
 
@@ -196,7 +198,7 @@ def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ha
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
-    rds, name = harness.aws.operator("rds"), harness.plan.cluster.identifier
+    rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.identifier
     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False)
     gone = rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)["DBCluster"]
 
@@ -208,8 +210,8 @@ def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ha
 
 
 def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(harness: ActivityHarness) -> None:
-    harness.build()
-    rds, name = harness.aws.operator("rds"), harness.plan.cluster.writer_identifier
+    harness.build_environment()
+    rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.writer_identifier
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
     assert harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
@@ -223,12 +225,12 @@ def test_cluster_that_vanishes_is_said_to_have_vanished(harness: ActivityHarness
 
 
 def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     bucket = harness.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-    harness.aws.operator("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
+    harness.aws.operator_client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
     storage = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
-    harness.aws.operator("rds").modify_db_cluster(
+    harness.aws.operator_client("rds").modify_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier, DeletionProtection=False, ApplyImmediately=True
     )
 
@@ -240,8 +242,8 @@ def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness
 
 
 def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
+    harness.build_environment()
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
 
     again = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
     verifying = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
@@ -250,7 +252,7 @@ def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
 
 
 def test_role_without_the_permission_is_the_operators_problem(harness: ActivityHarness) -> None:
-    iam = harness.aws.operator("iam")
+    iam = harness.aws.operator_client("iam")
     iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
 
     problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
@@ -262,7 +264,7 @@ def test_role_without_the_permission_is_the_operators_problem(harness: ActivityH
 def test_bucket_keeps_everybody_out_that_does_not_belong(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
-    s3, name = harness.aws.operator("s3"), harness.plan.buckets[0].name
+    s3, name = harness.aws.operator_client("s3"), harness.plan.buckets[0].name
     block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     ownership = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"]
     assert set(block.values()) == {True}

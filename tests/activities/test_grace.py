@@ -20,8 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attempt, save_for_retry
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import Problem
-    from byok.temporal import plugin
-    from tests.activities.conftest import ActivityHarness, stop_of
+    from byok.temporal import make_plugin
+    from tests.activities.conftest import ActivityHarness, parse_stop_problem
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=1)
 
@@ -93,7 +93,7 @@ async def test_what_one_activity_noted_is_not_there_for_another(temporal: Workfl
 
 
 async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
-    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=2)
+    harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 
     @activity.defn
@@ -114,22 +114,22 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
 
 
 def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
-    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=0)
+    harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=0)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
 
-    assert stop_of(caught.value).code == "s3.AccessDenied"
+    assert parse_stop_problem(caught.value).code == "s3.AccessDenied"
 
 
 def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
-    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=300)
-    harness.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+    harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=300)
+    harness.aws.call_control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as throttled:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
     with pytest.raises(ApplicationError) as refused:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
 
     assert throttled.value.type == "s3.SlowDown"
     assert not refused.value.non_retryable
@@ -138,9 +138,9 @@ def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
 
 async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.plan = harness.plan_for(rds_key_arn=harness.aws.key(), key_grace_seconds=300)
+    harness.plan = harness.build_plan(rds_key_arn=harness.aws.create_key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.database.ensure_cluster, harness.database_task)
+        harness.run_once(harness.database.ensure_cluster, harness.database_task)
 
     failure = Failure()
     await connected_converter().encode_failure(caught.value, failure)
@@ -153,7 +153,7 @@ async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: 
 
 
 def connected_converter() -> DataConverter:
-    configured = plugin().configure_client(ClientConfig())  # type: ignore[typeddict-item]
+    configured = make_plugin().configure_client(ClientConfig())  # type: ignore[typeddict-item]
     return configured["data_converter"]
 
 

@@ -36,7 +36,7 @@ def make_half(harness: ActivityHarness, buckets: int) -> None:
 
 
 def test_environment_on_its_keys_has_nothing_to_find(harness: ActivityHarness, probe: Probe) -> None:
-    harness.build()
+    harness.build_environment()
     assert probe() == ()
 
 
@@ -50,14 +50,16 @@ def test_another_key_is_found_with_the_one_that_is_right(
     harness: ActivityHarness, probe: Probe, which: KeyPurpose
 ) -> None:
     make_half(harness, buckets=2)
-    other = harness.aws.key()
+    other = harness.aws.create_key()
 
     (problem,) = probe(**{f"{which}_key_arn": other})
 
     assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
     right = harness.plan.environment.key_arn(which)
     assert problem.message.count(f"is encrypted with {right}") == (1 if which is KeyPurpose.RDS else 2)
-    assert problem.remediation.endswith(f"Then start the tenant's name again with the right ARN as {which.label}.")
+    assert problem.remediation.endswith(
+        f"Then start the tenant's name again with the right ARN as {which.field_label}."
+    )
 
 
 def test_both_keys_of_another_environment_are_found_together(harness: ActivityHarness, probe: Probe) -> None:
@@ -85,7 +87,7 @@ def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(
     harness: ActivityHarness, probe: Probe
 ) -> None:
     make_half(harness, buckets=1)
-    rds, s3 = harness.aws.operator("rds"), harness.aws.operator("s3")
+    rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     tag: Any = harness.plan.environment.environment_tag
     s3.delete_bucket_tagging(Bucket=harness.plan.buckets[0].name)
     assert [problem.code for problem in probe()] == ["byok.EnvironmentNotThere"]

@@ -12,16 +12,16 @@ from activities.clients import AwsClients
 from activities.keys import KeyActivities
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import TenantRole, TenantTask
+from byok.domain.models import ReconcileKeyTask, TenantRole
 from byok.domain.planning import plan_tenant
-from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
+from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from localaws.accounts import OPERATOR_CREDENTIALS
-from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
+from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION, VENDOR
-from tests.workflows.fake_activities import naming
+from tests.workflows.fake_activities import build_tenant_request
 
 NOBODY = "arn:aws:iam::111122223333:role/nobody"
-ADVICE = remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
+ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
 
 
 def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,15 +65,15 @@ def clients(
 def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
     environment = harness.plan.environment
     keys = {f"{which}_key_arn": environment.key_arn(which) for which in KeyPurpose}
-    plan = plan_tenant(naming(environment.environment_id, **keys), PLATFORM, harness.now)
+    plan = plan_tenant(build_tenant_request(environment.environment_id, **keys), PLATFORM, harness.now)
     assert plan.tenant is not None
     role = TenantRole(role_arn="arn:aws:iam::444455556666:role/TenantRole", external_id="acme-1")
-    task = TenantTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
+    task = ReconcileKeyTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(TenantActivities(clients, PLATFORM).reconcile_key, task)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)
     assert problem.code.startswith("credentials.")
 
@@ -83,5 +83,5 @@ def test_a_step_on_a_key_says_so_too(harness: ActivityHarness, clients: AwsClien
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(KeyActivities(clients, PLATFORM).probe_s3_key, harness.plan.environment)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import uvicorn
 
-from byok.api.authentication import AnonymousAuth, Authenticator, Caller
+from byok.api.authentication import AllowAllAuth, Authenticator, Caller
 from byok.api.state import ApiState
 from byok.domain.phases import Phase
 from byok.domain.scopes import Scope
@@ -21,14 +21,14 @@ from byok.local.ports import HOST, Ports
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from byok.settings import ApiSettings
-from byok.web import make_server
+from byok.web import make_asgi_app
 from tests.workflows.fake_activities import PLATFORM
 
 
 class Waiting:
     """A door behind which an environment waits for its database, without end."""
 
-    async def status(self, environment_id: str) -> EnvironmentStatus:
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
         return EnvironmentStatus(
             environment_id=environment_id,
             phase=Phase.AWAITING_DATABASE,
@@ -58,8 +58,8 @@ SETTINGS = ApiSettings()
 
 @contextlib.asynccontextmanager
 async def serving(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
-    port = Ports.free().web
-    server = uvicorn.Server(uvicorn.Config(make_server(state, settings), HOST, port, log_config=None))
+    port = Ports.pick_free().web
+    server = uvicorn.Server(uvicorn.Config(make_asgi_app(state, settings), HOST, port, log_config=None))
     task = asyncio.create_task(server._serve())  # without its own signal handlers
     try:
         async with asyncio.timeout(20):
@@ -74,7 +74,7 @@ async def serving(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIte
 
 @pytest.mark.parametrize("path", ["/v1/environments/acme/events", "/environments/acme/changes"])
 async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None:
-    state: Any = state_for(AnonymousAuth())
+    state: Any = state_for(AllowAllAuth())
     async with serving(state) as http:
         async with http.stream("GET", path) as staying, http.stream("GET", path) as leaving:
             await anext(staying.aiter_lines())
@@ -94,7 +94,7 @@ async def test_stream_ends_with_the_token_that_opened_it() -> None:
 
 async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended() -> None:
     path = "/v1/environments/acme/events"
-    async with serving(state_for(AnonymousAuth(), max_streams=1)) as http:
+    async with serving(state_for(AllowAllAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
             lines = only.aiter_lines()  # kept: without it the stream would end
             await anext(lines)
@@ -113,12 +113,12 @@ async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended()
     ("host", "status"), [("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example.com", 400)]
 )
 async def test_an_open_server_answers_to_names_of_this_machine_alone(host: str, status: int) -> None:
-    async with serving(state_for(AnonymousAuth())) as http:
+    async with serving(state_for(AllowAllAuth())) as http:
         answer = await http.get("/health", headers={"Host": host})
     assert answer.status_code == status
 
 
 async def test_api_and_wizard_count_requests_together() -> None:
-    async with serving(state_for(AnonymousAuth()), ApiSettings(requests_per_minute=2)) as http:
+    async with serving(state_for(AllowAllAuth()), ApiSettings(requests_per_minute=2)) as http:
         answers = [await http.get(path) for path in ("/health", "/new", "/health", "/new")]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]

@@ -1,16 +1,16 @@
 """The table of what people wait for: ratios of medians, only rounds that both commits have, and every mark judged."""
 
-from bench.compare_commits import CI, DEMO, HELP, Figure, markdown
+from bench.compare_commits import CI, DEMO, HELP, Measurement, render_markdown
 
 NOW, BASE = "a" * 40, "b" * 40
 
 
-def figure(part: str, commit: str, number: int, seconds: float, cpu_seconds: float = 1.0) -> Figure:
-    return Figure(part, commit, number, seconds, cpu_seconds, "2026-11-28", "2 cores")
+def figure(part: str, commit: str, number: int, seconds: float, cpu_seconds: float = 1.0) -> Measurement:
+    return Measurement(part, commit, number, seconds, cpu_seconds, "2026-11-28", "2 cores")
 
 
-def rows(*figures: Figure) -> dict[str, list[str]]:
-    lines = [line for line in markdown(figures, BASE, NOW).splitlines() if line.startswith("| `")]
+def rows(*figures: Measurement) -> dict[str, list[str]]:
+    lines = [line for line in render_markdown(figures, BASE, NOW).splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {name: rest for name, *rest in cells}
 

@@ -3,7 +3,7 @@
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from bench.measures.costs import actions_of
+from bench.measures.costs import count_billable_actions
 
 
 def event(kind: EventType.ValueType, **attributes: object) -> HistoryEvent:
@@ -30,15 +30,18 @@ def local(task: int) -> HistoryEvent:
 def test_start_attempts_timers_and_upserts_are_counted() -> None:
     started = event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
     timer = event(EventType.EVENT_TYPE_TIMER_STARTED)
-    assert actions_of([started, attempt(1), attempt(3), timer, upsert("EnvironmentPhase")]) == 1 + 1 + 3 + 1 + 1
+    assert (
+        count_billable_actions([started, attempt(1), attempt(3), timer, upsert("EnvironmentPhase")])
+        == 1 + 1 + 3 + 1 + 1
+    )
 
 
 def test_what_is_free_is_not_counted() -> None:
     memo = event(EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
     patch = event(EventType.EVENT_TYPE_MARKER_RECORDED, marker_recorded_event_attributes={"marker_name": "core_patch"})
     task = event(EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
-    assert actions_of([upsert("TemporalChangeVersion"), memo, patch, task]) == 0
+    assert count_billable_actions([upsert("TemporalChangeVersion"), memo, patch, task]) == 0
 
 
 def test_local_activities_of_one_task_are_one_action() -> None:
-    assert actions_of([local(4), local(4), local(10)]) == 2
+    assert count_billable_actions([local(4), local(4), local(10)]) == 2

@@ -10,16 +10,16 @@ import pytest
 from byok import __version__
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
-from byok.service.errors import CheckFailedError
+from byok.service.errors import KeyCheckFailedError
 from tests.cli.conftest import Run
-from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 BYOK = str(Path(sys.executable).with_name("byok"))
 CHECK = ("check", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 
 
 def test_status_of_a_running_environment_is_0_and_shows_its_phase(run: Run, service: FakeService) -> None:
-    service.statuses = [status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER)]
+    service.statuses = [make_status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER)]
     ended = run("status", "acme")
     assert ended.code == 0
     assert "✓ VALIDATING_KEYS" in ended.out
@@ -58,7 +58,7 @@ def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, serv
 def test_check_with_findings_fails_by_whose_fault_it_is(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
-    service.findings = (problem(key),)
+    service.findings = (make_problem(key),)
     assert run(*CHECK).code == code
     ended = run(*CHECK, "--json")
     assert ended.code == code
@@ -72,7 +72,7 @@ def test_check_refuses_an_alias_and_asks_nobody(run: Run, service: FakeService) 
 
 
 def test_a_check_that_could_not_be_made_is_no_finding(run: Run, service: FakeService) -> None:
-    service.refuse = CheckFailedError("The check could not be made: x")
+    service.refuse = KeyCheckFailedError("The check could not be made: x")
     ended = run(*CHECK)
     assert (ended.code, ended.out) == (1, "")
 

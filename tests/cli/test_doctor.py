@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from byok.local.ports import Ports
-from byok.local.stack import ROOT
+from byok.local.stack import PROGRAMS_ROOT
 
 
 def doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    nobody = f"127.0.0.1:{Ports.free().temporal}"
+    nobody = f"127.0.0.1:{Ports.pick_free().temporal}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEMPORAL_", "BYOK_"))}
     environment = {
         **clean,
@@ -22,7 +22,7 @@ def doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         "NO_COLOR": "1",
         **settings,
     }
-    command = [str(ROOT / ".venv" / "bin" / "byok"), "doctor", "--json"]
+    command = [str(PROGRAMS_ROOT / ".venv" / "bin" / "byok"), "doctor", "--json"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 

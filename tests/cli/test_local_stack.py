@@ -60,7 +60,7 @@ async def listens(port: int) -> bool:
 
 
 async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> None:
-    ports, exports = Ports.free(), tmp_path / "env"
+    ports, exports = Ports.pick_free(), tmp_path / "env"
     options = ["--data", str(tmp_path / "data"), "--env-file", str(exports), "--temporal-port", str(ports.temporal)]
     options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker", "--web-port", str(ports.web)]
     keys = []

@@ -3,12 +3,12 @@
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import KeyTenant, TenantOutcome
+from byok.domain.models import ReconciledKey, TenantOutcome
 from byok.domain.phases import AliasState, Phase
 from byok.service.errors import EnvironmentNotReadyError
 from byok.service.status import PendingStep
 from tests.cli.conftest import Run
-from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 ROLE = ("--tenant-role-arn", "arn:aws:iam::444455556666:role/TenantRole", "--external-id", "acme-1")
 CREATE = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
@@ -16,7 +16,7 @@ ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
 
 def outcome(state: AliasState) -> TenantOutcome:
-    key = KeyTenant(
+    key = ReconciledKey(
         key=KeyPurpose.S3,
         key_arn=S3_KEY,
         alias=ALIAS,
@@ -60,11 +60,11 @@ def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> 
 def test_key_that_cannot_be_named_fails_with_the_problem(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
-    service.unnameable = (problem(key),)
+    service.unnameable = (make_problem(key),)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == code
-    assert problem(key).message in ended.out
-    assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == problem(key).code
+    assert make_problem(key).message in ended.out
+    assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == make_problem(key).code
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_create_refuses_an_illegal_tenant_before_anything_is_started(run: Run, s
 
 
 def test_ready_environment_shows_what_became_of_its_name(run: Run, service: FakeService) -> None:
-    service.statuses = [status(Phase.READY).model_copy(update={"tenant": outcome(AliasState.IN_PLACE)})]
+    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": outcome(AliasState.IN_PLACE)})]
     ended = run("status", "acme", "--wait")
     assert ALIAS in ended.out
     assert ended.code == 0
@@ -123,26 +123,26 @@ def test_ready_environment_shows_what_became_of_its_name(run: Run, service: Fake
 )
 def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
     service.tenant = outcome(AliasState.CONFLICT)
-    service.statuses = [status(Phase.READY).model_copy(update={"tenant": service.tenant})]
+    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": service.tenant})]
     ended = run(*arguments)
     assert ended.code == 3
     assert "byok tenant acme acme --repoint" in ended.out
 
 
 def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
-    found = status(Phase.READY).model_copy(
-        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (problem(KeyPurpose.S3),)}
+    found = make_status(Phase.READY).model_copy(
+        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
     )
     service.statuses = [found]
     ended = run("status", "acme")
     assert ended.code == 0
-    for text in (ALIAS, "The last attempt to name the keys was stopped:", problem().message):
+    for text in (ALIAS, "The last attempt to name the keys was stopped:", make_problem().message):
         assert text in ended.out
-    assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == problem().code
+    assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == make_problem().code
 
 
 def test_stop_shows_what_became_of_the_other_key(run: Run, service: FakeService) -> None:
-    stopped = status(Phase.STOPPED, problems=(problem(),))
+    stopped = make_status(Phase.STOPPED, problems=(make_problem(),))
     service.statuses = [stopped.model_copy(update={"tenant": outcome(AliasState.CREATED)})]
     assert ALIAS in run("status", "acme").out
 

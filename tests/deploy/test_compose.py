@@ -115,7 +115,10 @@ def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() 
 
 
 def test_a_worker_is_given_the_time_to_finish_what_it_has_begun() -> None:
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > worker.GRACEFUL_SHUTDOWN.total_seconds()
+    assert (
+        int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+        > worker.GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds()
+    )
 
 
 def test_the_dockerfile_passes_hadolint() -> None:
@@ -166,7 +169,7 @@ def test_without_temporal_the_worker_says_so_and_ends() -> None:
     values = environment(
         **{key: value for key, value in local_values().items() if key != "AWS_ENDPOINT_URL"},
         AWS_CONFIG_FILE=os.devnull,
-        TEMPORAL_ADDRESS=f"127.0.0.1:{Ports.free().web}",
+        TEMPORAL_ADDRESS=f"127.0.0.1:{Ports.pick_free().web}",
     )
     ended = subprocess.run(
         native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -193,7 +196,7 @@ def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str
 
 
 def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
-    port = Ports.free().web
+    port = Ports.pick_free().web
     here = {"4566": str(port), "0.0.0.0": "127.0.0.1", "/data": str(tmp_path / "data")}
     command = [here.get(argument, argument) for argument in native("local-aws")]
     process = subprocess.Popen(
@@ -210,12 +213,12 @@ def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
 
 
 def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
-    port = Ports.free().web
+    port = Ports.pick_free().web
     here = {"8000": str(port), "0.0.0.0": "127.0.0.1"}
     command = [here.get(argument, argument) for argument in native("web")]
     given = SERVICES["web"]["environment"]
     values = {key: value for key, value in local_values().items() if key in given}
-    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{Ports.free().web}"
+    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{Ports.pick_free().web}"
     process = subprocess.Popen(command, env=environment(**values), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         assert answers(f"http://127.0.0.1:{port}/health", process) == 200

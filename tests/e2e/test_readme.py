@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from byok.local.stack import ROOT
-from tests.e2e.conftest import Machine
+from byok.local.stack import PROGRAMS_ROOT
+from tests.e2e.conftest import StackHarness
 
-README = (ROOT / "README.md").read_text()
+README = (PROGRAMS_ROOT / "README.md").read_text()
 COMMANDS = [
     line
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
@@ -19,16 +19,16 @@ COMMANDS = [
 ]
 
 
-async def test_every_command_works(machine: Machine, tmp_path: Path) -> None:
-    pair = machine.stack.customer.ensure_pair("readme")
+async def test_every_command_works(machine: StackHarness, tmp_path: Path) -> None:
+    pair = machine.stack.customer.ensure_key_pair("readme")
     exports = {**machine.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
     assert len(COMMANDS) > 6
 
     for command in COMMANDS:
-        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{PROGRAMS_ROOT}/.venv/bin/")
         finished = subprocess.run(  # noqa: ASYNC221 - one after another, as a person types them
             ["bash", "-c", here],
-            cwd=ROOT,
+            cwd=PROGRAMS_ROOT,
             env={**os.environ, **exports},
             capture_output=True,
             text=True,
@@ -40,18 +40,18 @@ async def test_every_command_works(machine: Machine, tmp_path: Path) -> None:
 
 
 def test_every_make_target_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", (PROGRAMS_ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"`make ([a-z]+)`", README)) <= targets
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", README))))
 def test_every_link_leads_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
+    assert (PROGRAMS_ROOT / link).exists()
 
 
 def test_every_setting_is_described() -> None:
-    from byok.settings import PREFIX, Settings
+    from byok.settings import ENV_PREFIX, Settings
 
     for name in Settings.model_fields:
-        assert f"{PREFIX}{name.upper()}" in README
+        assert f"{ENV_PREFIX}{name.upper()}" in README

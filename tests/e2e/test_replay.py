@@ -15,13 +15,13 @@ from byok.contracts import environment_workflow_id
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
-from byok.local.stack import ROOT
+from byok.local.stack import PROGRAMS_ROOT
 from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus
-from tests.e2e.conftest import BIN, Machine
+from tests.e2e.conftest import BIN, StackHarness
 from tests.key_faults import create_valid_key
 
-README = (ROOT / "README.md").read_text()
+README = (PROGRAMS_ROOT / "README.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
 """Seconds that a replay may take beside the work that is left, on a busy machine: a grace or a poll would take 30."""
@@ -35,12 +35,12 @@ async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
     await asyncio.wait_for(look(), seconds)
 
 
-def writes(machine: Machine, request: ProvisionRequest) -> list[tuple[str, str]]:
+def writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
     """What the platform has written for an environment, as far as AWS carried it out."""
     ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
     return [
         (call["operation"], json.dumps(call["params"], sort_keys=True))
-        for call in machine.aws.control("GET", "calls")["calls"]
+        for call in machine.aws.call_control("GET", "calls")["calls"]
         if call["outcome"] == "ok"
         and "/AtaccamaPlatform/" in call["caller"]
         and not call["operation"].startswith(READS)
@@ -48,31 +48,31 @@ def writes(machine: Machine, request: ProvisionRequest) -> list[tuple[str, str]]
     ]
 
 
-async def until_held(machine: Machine) -> None:
-    await eventually(lambda: machine.aws.control("GET", "held")["held"] != [])
+async def until_held(machine: StackHarness) -> None:
+    await eventually(lambda: machine.aws.call_control("GET", "held")["held"] != [])
 
 
-def writer_is_there(machine: Machine, environment_id: str) -> bool:
-    instances = machine.aws.operator("rds").describe_db_instances()["DBInstances"]
+def writer_is_there(machine: StackHarness, environment_id: str) -> bool:
+    instances = machine.aws.operator_client("rds").describe_db_instances()["DBInstances"]
     states = {one["DBInstanceIdentifier"]: one["DBInstanceStatus"] for one in instances}
     return states.get(f"byok-{environment_id}-writer") == "available"
 
 
 async def stop_at(
-    machine: Machine, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
+    machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
     """The status of an environment whose key is broken while one of its calls is held, when all else is done."""
-    machine.aws.control("POST", "faults", **{"kind": "hold_call", **fault})
+    machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
     await until_held(machine)
     if fault["service"] == "s3":  # the database comes to its end meanwhile, and there is nothing to wait for later
         await eventually(lambda: writer_is_there(machine, request.environment_id))
     else:
-        async for status in machine.service.watch(request.environment_id):
+        async for status in machine.service.watch_status(request.environment_id):
             if status.phase is Phase.AWAITING_DATABASE:
                 break
     await asyncio.to_thread(break_it)
-    machine.aws.control("DELETE", "held")
+    machine.aws.call_control("DELETE", "held")
     status = await machine.wait_until_ended(request.environment_id)
     assert status.phase is Phase.STOPPED
     return status
@@ -83,7 +83,7 @@ def late_object(request: ProvisionRequest) -> dict[str, Any]:
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
 
-async def seconds_of(machine: Machine, environment_id: str) -> tuple[float, float]:
+async def seconds_of(machine: StackHarness, environment_id: str) -> tuple[float, float]:
     """How long the last run took from its reset on, and how long it waited for the database in that time."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
@@ -149,8 +149,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machine, case: Case) -> None:
-    request, kms = machine.request(), machine.aws.customer("kms")
+async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: StackHarness, case: Case) -> None:
+    request, kms = machine.build_request(), machine.aws.customer_client("kms")
     arn = request.s3_key_arn if case.which is KeyPurpose.S3 else request.rds_key_arn
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
@@ -162,8 +162,8 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machi
 
     case.mend_it(kms, arn, policy)
     if case.which is KeyPurpose.RDS:  # what the remedy tells the operator
-        machine.aws.operator("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
-    finished = await machine.run("byok", "replay", request.environment_id, "--wait", "--json")
+        machine.aws.operator_client("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
+    finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "--json")
 
     assert finished.code == 0, finished
     assert finished.json["phase"] == "READY"
@@ -174,25 +174,31 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machi
     assert not set(left) & set(before), "a write that had succeeded was made again"
     took, waited = await seconds_of(machine, request.environment_id)
     assert took - (waited if case.which is KeyPurpose.RDS else 0) < WRITTEN_FOR_NOTHING
-    assert len(machine.clusters(request.environment_id)) == len(machine.writers(request.environment_id)) == 1
+    assert len(machine.list_clusters(request.environment_id)) == len(machine.list_writers(request.environment_id)) == 1
 
 
-async def test_replay_with_corrected_arns_goes_on_with_them(machine: Machine) -> None:
-    request = machine.request(s3_key_arn=machine.aws.key(), rds_key_arn=machine.aws.key())  # no statement at all
+async def test_replay_with_corrected_arns_goes_on_with_them(machine: StackHarness) -> None:
+    request = machine.build_request(
+        s3_key_arn=machine.aws.create_key(), rds_key_arn=machine.aws.create_key()
+    )  # no statement at all
     stopped = await machine.provision(request)
     assert stopped.phase is Phase.STOPPED
     right = {which: create_valid_key(machine.aws, which) for which in KeyPurpose}
 
-    half = await machine.run("byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait")
+    half = await machine.run_program(
+        "byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait"
+    )
     assert half.code == 3, half  # the S3 key is right now, and the Aurora key is not
     assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
     payload = json.dumps({"S3KmsKeyArn": right[KeyPurpose.S3], "RdsKmsKeyArn": right[KeyPurpose.RDS]})
-    whole = await machine.run("byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json")
+    whole = await machine.run_program(
+        "byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json"
+    )
 
     assert whole.code == 0, whole
     assert {bucket["key_arn"] for bucket in whole.json["evidence"]["buckets"]} == {right[KeyPurpose.S3]}
-    assert [one["KmsKeyId"] for one in machine.clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
-    again = await machine.run("byok", "replay", request.environment_id, "--json")
+    assert [one["KmsKeyId"] for one in machine.list_clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
+    again = await machine.run_program("byok", "replay", request.environment_id, "--json")
     assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
     assert "is ready: there is nothing to replay" in again.err
 
@@ -201,13 +207,13 @@ def last_number(text: str) -> str:
     return str(re.findall(r"\d+", text)[-1])
 
 
-async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: Machine) -> None:
-    request, kms = machine.request(), machine.aws.customer("kms")
+async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: StackHarness) -> None:
+    request, kms = machine.build_request(), machine.aws.customer_client("kms")
     name = request.environment_id
     await stop_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
 
     other = create_valid_key(machine.aws, KeyPurpose.RDS)
-    refused = await machine.run("byok", "replay", name, "--rds-key-arn", other, "--json")
+    refused = await machine.run_program("byok", "replay", name, "--rds-key-arn", other, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "byok.KeyCannotChange")
     assert refused.json["error"]["message"].startswith(
         f"The cluster byok-{name} is encrypted with {request.rds_key_arn}"
@@ -227,7 +233,7 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     assert not set(writes(machine, request)[len(before) :]) & set(before)
 
 
-async def shell(machine: Machine, command: str) -> str:
+async def shell(machine: StackHarness, command: str) -> str:
     """What a command prints that has to succeed, typed as it stands in README."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
@@ -240,21 +246,21 @@ async def shell(machine: Machine, command: str) -> str:
 
 
 @pytest.mark.parametrize("on_failure", ["keep", "rollback"])
-async def test_cancel_ends_in_a_stated_state(machine: Machine, on_failure: str) -> None:
-    request = machine.request(on_failure=on_failure)
+async def test_cancel_ends_in_a_stated_state(machine: StackHarness, on_failure: str) -> None:
+    request = machine.build_request(on_failure=on_failure)
     name = request.environment_id
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{name}-catalog-"}
-    machine.aws.control("POST", "faults", kind="hold_answer", **where)
+    machine.aws.call_control("POST", "faults", kind="hold_answer", **where)
     await machine.service.create(request)
     await until_held(machine)
 
-    assert (await machine.run("byok", "cancel", name)).code == 0
-    machine.aws.control("DELETE", "held")
+    assert (await machine.run_program("byok", "cancel", name)).code == 0
+    machine.aws.call_control("DELETE", "held")
     status = await machine.wait_until_ended(name)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code, status.left_behind) == (Phase.STOPPED, "byok.Cancelled", ())
-    there = (len(machine.clusters(name)), len(machine.buckets(name)))
+    there = (len(machine.list_clusters(name)), len(machine.list_buckets(name)))
     assert there == ((1, 1) if on_failure == "keep" else (0, 0))
     told = (status.resources.cluster is not None, len(status.resources.buckets))
     assert told == (bool(there[0]), there[1])

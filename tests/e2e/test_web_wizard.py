@@ -16,7 +16,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from localaws.kms.policies import default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
 from tests.wizard import browsers
 
@@ -30,7 +30,7 @@ Visit = Callable[..., Awaitable[Page]]
 @pytest_asyncio.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """A browser of this machine."""
-    path = browsers.find()
+    path = browsers.find_browser()
     if path is None:
         words = "there is no Chromium or Chrome here; `make test` sets one up where it can"
         assert not os.environ.get("CI"), words
@@ -43,7 +43,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture
-async def visit(chromium: Browser, web: Machine) -> AsyncIterator[Visit]:
+async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
     """Opens pages. What a page says on its console, or asks of another host, is a fault of ours."""
     faults: list[str] = []
     async with AsyncExitStack() as stack:
@@ -90,9 +90,9 @@ async def to_the_end(page: Page) -> None:
     await expect(page).to_have_url(re.compile(r"/environments/[a-z0-9-]+$"))
 
 
-def payload_of(web: Machine, template: str, stack: str) -> str:
+def payload_of(web: StackHarness, template: str, stack: str) -> str:
     """What the customer's stack prints, made of the downloaded template (contract 44-49)."""
-    cloudformation = web.aws.customer("cloudformation")
+    cloudformation = web.aws.customer_client("cloudformation")
     parameters = {
         "AtaccamaPlatformRoleArn": web.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
         "PlatformRegion": REGION,
@@ -108,7 +108,7 @@ def payload_of(web: Machine, template: str, stack: str) -> str:
     return payload
 
 
-async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, web: Machine) -> None:
+async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, web: StackHarness) -> None:
     page = await visit()
     await picture(page, "1-environment")
     await to_the_keys(page, "whole-way")
@@ -142,9 +142,9 @@ async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Vis
     await picture(page, "7-environments")
 
 
-async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, web: Machine) -> None:
-    asked = web.request(environment_id="disabled-key")
-    await asyncio.to_thread(web.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
+async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, web: StackHarness) -> None:
+    asked = web.build_request(environment_id="disabled-key")
+    await asyncio.to_thread(web.aws.customer_client("kms").disable_key, KeyId=asked.s3_key_arn)
     page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
     await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
@@ -153,7 +153,7 @@ async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, we
     await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
     await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
     await picture(page, "8-stopped")
-    await asyncio.to_thread(web.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
+    await asyncio.to_thread(web.aws.customer_client("kms").enable_key, KeyId=asked.s3_key_arn)
     await page.get_by_role("button", name="Retry").click()
     await expect(page.locator(".phase.ready")).to_be_visible()
 
@@ -185,8 +185,8 @@ async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
     await expect(again.get_by_label("Environment name")).to_have_value("left-alone")
 
 
-async def test_keyboard_alone_is_enough(visit: Visit, web: Machine) -> None:
-    asked = web.request(environment_id="by-keyboard")
+async def test_keyboard_alone_is_enough(visit: Visit, web: StackHarness) -> None:
+    asked = web.build_request(environment_id="by-keyboard")
     page = await visit()
 
     async def tab_to(what: str) -> None:
@@ -221,8 +221,8 @@ async def test_keyboard_alone_is_enough(visit: Visit, web: Machine) -> None:
     await expect(page.locator(".phase.ready")).to_be_visible()
 
 
-async def test_without_javascript_everything_works(visit: Visit, web: Machine) -> None:
-    asked = web.request(environment_id="no-script")
+async def test_without_javascript_everything_works(visit: Visit, web: StackHarness) -> None:
+    asked = web.build_request(environment_id="no-script")
     page = await visit(java_script_enabled=False)
     await to_the_keys(page, "no-script")
     assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing is none"
@@ -236,8 +236,8 @@ async def test_without_javascript_everything_works(visit: Visit, web: Machine) -
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: Machine, scheme: str) -> None:
-    asked = web.request(environment_id=f"narrow-{scheme}")
+async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: StackHarness, scheme: str) -> None:
+    asked = web.build_request(environment_id=f"narrow-{scheme}")
     page = await visit(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     widest = "[...document.querySelectorAll('body')].map(e => e.scrollWidth)[0]"
     await picture(page, f"narrow-{scheme}-1")

@@ -19,11 +19,11 @@ from hypothesis.stateful import run_state_machine_as_test as run
 
 from byok.domain.arns import KeyPurpose
 from tests.faults.checker import Verdict
-from tests.faults.harness import FULL, HASTY, FaultHarness
-from tests.faults.model import Breaking, EnvironmentModel
-from tests.faults.report import failures
+from tests.faults.harness import RUN_ALL_CASES, SHORT_READ_TIMEOUT_SECONDS, FaultHarness
+from tests.faults.model import EnvironmentModel, KeyBreakage
+from tests.faults.report import list_failures
 
-EXAMPLES, STEPS = (range(25), 15) if FULL else (range(2), 8)
+EXAMPLES, STEPS = (range(25), 15) if RUN_ALL_CASES else (range(2), 8)
 """The numbers of the examples, and how many steps each has: all of them by `make faults`, else a sample."""
 
 STEP_SECONDS: Final = 300.0
@@ -41,7 +41,7 @@ ON_FAILURE: Final = ("keep", "rollback")
 """The first environment is kept where it stops, and has most of what happens; the second is rolled back."""
 
 DEEDS: Final = (
-    *("create", "replay", "cancel", "delete", "delete_and_think_better_of_it", "worker_dies_or_comes", "lose_answer"),
+    *("create", "replay", "cancel", "delete", "delete_then_cancel", "worker_dies_or_comes", "lose_answer"),
     *("break_key", "break_key", "repair_keys", "go_on", "rest", "put_right"),
 )
 """What may happen in a step. They are one rule and not many: hypothesis switches rules off for whole examples."""
@@ -59,7 +59,7 @@ class Chosen:
     calls: int
     final_snapshot: bool
     which: KeyPurpose
-    how: Breaking
+    how: KeyBreakage
     loss: tuple[str, str]
 
 
@@ -69,7 +69,7 @@ choices = st.builds(
     calls=st.integers(0, 12) | st.integers(0, 60),
     final_snapshot=st.booleans(),
     which=st.sampled_from(KeyPurpose),
-    how=st.sampled_from(Breaking),
+    how=st.sampled_from(KeyBreakage),
     loss=st.sampled_from(LOSSES),
 )
 
@@ -96,10 +96,10 @@ class Interleaving(RuleBasedStateMachine):
         if anything == 0:
             return
         machine = self.harness.machine
-        machine.aws.control("DELETE", "calls")
-        machine.aws.control("POST", "settings", database_seconds=database_seconds)
+        machine.aws.call_control("DELETE", "calls")
+        machine.aws.call_control("POST", "settings", database_seconds=database_seconds)
         for number, on_failure in enumerate(ON_FAILURE):
-            self._lives.append(EnvironmentModel(machine, machine.request(on_failure=on_failure), self._verdict))
+            self._lives.append(EnvironmentModel(machine, machine.build_request(on_failure=on_failure), self._verdict))
             self._step(f"create {number}", self._lives[number].create)
         self.go_on(chosen)
 
@@ -128,13 +128,13 @@ class Interleaving(RuleBasedStateMachine):
         self.cancel(chosen)
 
     def break_key(self, chosen: Chosen) -> None:
-        what = f"{chosen.which.key_name} of {chosen.environment}: {chosen.how}"
+        what = f"{chosen.which.display_name} of {chosen.environment}: {chosen.how}"
         self._do(what, chosen, partial(EnvironmentModel.break_key, which=chosen.which, how=chosen.how))
 
     def repair_keys(self, _: Chosen) -> None:
         for number, life in enumerate(self._lives):
             for which in sorted(life.broken):
-                self._step(f"{which.key_name} of {number}: repaired", partial(life.repair_key, which))
+                self._step(f"{which.display_name} of {number}: repaired", partial(life.repair_key, which))
 
     def lose_answer(self, chosen: Chosen) -> None:
         service, operation = chosen.loss
@@ -144,7 +144,7 @@ class Interleaving(RuleBasedStateMachine):
     def go_on(self, chosen: Chosen) -> None:
         if self._worker and chosen.calls:
             what = f"{chosen.environment} goes on for {chosen.calls} calls"
-            self._do(what, chosen, partial(EnvironmentModel.go_on, calls=chosen.calls))
+            self._do(what, chosen, partial(EnvironmentModel.wait_for_calls, calls=chosen.calls))
 
     def worker_dies_or_comes(self, _: Chosen) -> None:
         self._worker = not self._worker
@@ -155,25 +155,25 @@ class Interleaving(RuleBasedStateMachine):
 
     def rest(self, chosen: Chosen) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} comes to rest", chosen, EnvironmentModel.rest)
+        self._do(f"{chosen.environment} comes to rest", chosen, EnvironmentModel.wait_until_at_rest)
 
     def put_right(self, chosen: Chosen) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} is put right", chosen, EnvironmentModel.put_right)
+        self._do(f"{chosen.environment} is put right", chosen, EnvironmentModel.repair_and_finish)
 
     @invariant()
     def nothing_is_wrong(self) -> None:
         for life in self._lives:
-            self._try(life.look)
+            self._try(life.check_now)
 
     def teardown(self) -> None:
         """Put everything right, and note what became of it."""
         self._worker = True
         for number, life in enumerate(self._lives):
-            self._step(f"{number} is put right", life.put_right)
+            self._step(f"{number} is put right", life.repair_and_finish)
         self._in_loop(self._worker_runs())
-        self.harness.machine.aws.control("DELETE", "faults")
-        self.harness.machine.aws.control("POST", "settings", database_seconds=DATABASE_SECONDS)
+        self.harness.machine.aws.call_control("DELETE", "faults")
+        self.harness.machine.aws.call_control("POST", "settings", database_seconds=DATABASE_SECONDS)
         if self._steps:
             where = ", ".join(f"{number} is {life.name}" for number, life in enumerate(self._lives))
             self.harness.results.append((WHAT, f"{'; '.join(self._steps)} ({where})", self._verdict))
@@ -206,7 +206,7 @@ class Interleaving(RuleBasedStateMachine):
 
     async def _worker_runs(self) -> None:
         stack = self.harness.machine.stack
-        if not stack.children["worker"].running:
+        if not stack.children["worker"].is_running:
             await stack.start_worker()
 
     def _in_loop(self, work: Coroutine[Any, Any, object]) -> None:
@@ -223,7 +223,7 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
 
     Example.harness, Example.loop = harness, asyncio.get_running_loop()
     before = len(harness.results)
-    await harness.set_read_timeout(HASTY)
+    await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
     chosen = settings(
         derandomize=True,
         database=None,
@@ -235,5 +235,5 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
 
     await asyncio.to_thread(run, seed(number)(Example), settings=chosen)
 
-    assert failures(harness.results[before:]) == []
+    assert list_failures(harness.results[before:]) == []
     assert len(harness.results) == before + 1

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
-from tests.localaws.server import REGION, Aws
+from tests.localaws.server import REGION, AwsHarness
 from tests.localaws.test_rds_clusters import error_of, settings
 
 TEMPLATE: Final = Path(__file__).with_name("two-keys.yaml").read_text()
@@ -58,8 +58,8 @@ def deploy(cloudformation: Any, name: str, **more: str) -> str:
 
 
 # contract 32, 37, 44-48
-def test_stack_makes_both_keys_and_the_payload(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_stack_makes_both_keys_and_the_payload(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     cloudformation.create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
     assert stack(cloudformation)["StackStatus"] == "CREATE_COMPLETE"
     keys = payload(cloudformation)
@@ -77,10 +77,10 @@ def test_stack_makes_both_keys_and_the_payload(aws: Aws) -> None:
 
 
 # contract 74, 80
-def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: Aws) -> None:
-    aws.customer("cloudformation").create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
-    keys = payload(aws.customer("cloudformation"))
-    rds, s3 = aws.platform("rds"), aws.platform("s3")
+def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: AwsHarness) -> None:
+    aws.customer_client("cloudformation").create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
+    keys = payload(aws.customer_client("cloudformation"))
+    rds, s3 = aws.platform_client("rds"), aws.platform_client("s3")
     assert rds.create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]["KmsKeyId"] == keys["RdsKmsKeyArn"]
     other = settings(keys["S3KmsKeyArn"], DBClusterIdentifier="other")
     assert error_of(rds.create_db_cluster, **other)[0] == "KMSKeyNotAccessibleFault"
@@ -88,12 +88,12 @@ def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: Aws) -> None:
     put = {"Bucket": "bucket", "Key": "k", "Body": b"x", "ServerSideEncryption": "aws:kms"}
     s3.put_object(**put, SSEKMSKeyId=keys["S3KmsKeyArn"])
     assert error_of(s3.put_object, **put, SSEKMSKeyId=keys["RdsKmsKeyArn"])[0] == "AccessDenied"
-    assert error_of(aws.platform("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
+    assert error_of(aws.platform_client("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
 
 
 # contract 36, 101-104, 106, 108-110
-def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     assert deploy(cloudformation, "first") == "CREATE_COMPLETE"
     before = payload(cloudformation)
     assert kms.list_aliases()["Aliases"] == []
@@ -109,8 +109,8 @@ def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws
         assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}
 
 
-def test_change_set_tells_what_it_would_do(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_change_set_tells_what_it_would_do(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     cloudformation.create_change_set(
         StackName=STACK, ChangeSetName="next", TemplateBody=TEMPLATE, Parameters=parameters(TenantName="acme")
@@ -125,11 +125,11 @@ def test_change_set_tells_what_it_would_do(aws: Aws) -> None:
         ("S3Alias", "Add", None),
         ("RdsAlias", "Add", None),
     }
-    assert aws.customer("kms").list_aliases()["Aliases"] == []
+    assert aws.customer_client("kms").list_aliases()["Aliases"] == []
 
 
-def test_deploying_the_same_again_is_told_to_change_nothing(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_deploying_the_same_again_is_told_to_change_nothing(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     made = cloudformation.create_change_set(
         StackName=STACK, ChangeSetName="again", TemplateBody=TEMPLATE, Parameters=parameters()
@@ -144,8 +144,8 @@ def test_deploying_the_same_again_is_told_to_change_nothing(aws: Aws) -> None:
     )
 
 
-def test_previous_values_are_used_where_the_call_says_so(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_previous_values_are_used_where_the_call_says_so(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in ("AtaccamaPlatformRoleArn", "PlatformRegion")]
     cloudformation.update_stack(
@@ -153,7 +153,7 @@ def test_previous_values_are_used_where_the_call_says_so(aws: Aws) -> None:
         UsePreviousTemplate=True,
         Parameters=[*kept, {"ParameterKey": "TenantName", "ParameterValue": "acme"}],
     )
-    assert len(aws.customer("kms").list_aliases()["Aliases"]) == 2
+    assert len(aws.customer_client("kms").list_aliases()["Aliases"]) == 2
 
 
 def template_of_key(**properties: Any) -> str:
@@ -182,18 +182,20 @@ def template_of_key(**properties: Any) -> str:
     ],
     ids=["malformed", "lock-out"],
 )
-def test_refused_key_policy_rolls_the_stack_back_and_says_why(aws: Aws, policy: dict[str, Any], words: str) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_refused_key_policy_rolls_the_stack_back_and_says_why(
+    aws: AwsHarness, policy: dict[str, Any], words: str
+) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(KeyPolicy=policy))
     assert stack(cloudformation)["StackStatus"] == "ROLLBACK_COMPLETE"
     events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
     failed = next(one for one in events if one["ResourceStatus"] == "CREATE_FAILED")
     assert (failed["LogicalResourceId"], words in failed["ResourceStatusReason"]) == ("S3Key", True)
-    assert aws.customer("kms").list_keys()["Keys"] == []
+    assert aws.customer_client("kms").list_keys()["Keys"] == []
 
 
-def test_refused_update_takes_everything_back(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_refused_update_takes_everything_back(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(Tags=[{"Key": "a", "Value": "1"}]))
     arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
@@ -205,8 +207,8 @@ def test_refused_update_takes_everything_back(aws: Aws) -> None:
     assert kms.list_resource_tags(KeyId=arn)["Tags"] == [{"TagKey": "a", "TagValue": "1"}]
 
 
-def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     kind = {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY", "MultiRegion": True, "Enabled": False}
     cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(**kind))
     arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
@@ -218,8 +220,8 @@ def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: Aws) -> 
 
 
 # contract 111, 112, D12
-def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     deploy(cloudformation, "first", TenantName="acme")
     retained = payload(cloudformation)
     cloudformation.create_stack(StackName="other", TemplateBody=template_of_key(PendingWindowInDays=7))
@@ -234,10 +236,10 @@ def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aw
     assert kms.list_aliases()["Aliases"] == []
 
 
-def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     deploy(cloudformation, "first")
-    kms.create_alias(AliasName="alias/ataccama-database-byok-db-key-alias-acme", TargetKeyId=aws.key())
+    kms.create_alias(AliasName="alias/ataccama-database-byok-db-key-alias-acme", TargetKeyId=aws.create_key())
     cloudformation.update_stack(StackName=STACK, UsePreviousTemplate=True, Parameters=parameters(TenantName="acme"))
     assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert len(kms.list_aliases()["Aliases"]) == 1
@@ -257,8 +259,8 @@ def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: Aws) -> None:
         (parameters(AtaccamaPlatformRoleArn="role"), "Parameter 'AtaccamaPlatformRoleArn' must match pattern"),
     ],
 )
-def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: str) -> None:
-    create = aws.customer("cloudformation").create_stack
+def test_parameters_have_to_fit(aws: AwsHarness, given: list[dict[str, str]], message: str) -> None:
+    create = aws.customer_client("cloudformation").create_stack
     code, told = error_of(create, StackName=STACK, TemplateBody=TEMPLATE, Parameters=given)
     assert (code, told.startswith(message)) == ("ValidationError", True), told
 
@@ -280,15 +282,15 @@ def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: 
         ),
     ],
 )
-def test_template_that_cannot_be_is_refused_at_once(aws: Aws, template: str, words: str) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_template_that_cannot_be_is_refused_at_once(aws: AwsHarness, template: str, words: str) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     assert words in error_of(cloudformation.create_stack, StackName=STACK, TemplateBody=template)[1]
     assert words in error_of(cloudformation.validate_template, TemplateBody=template)[1]
     assert cloudformation.describe_stacks()["Stacks"] == []
 
 
-def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")  # contract 34-36, 43
+def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")  # contract 34-36, 43
     summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE)
     names = ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]
     assert [one["ParameterKey"] for one in summary["Parameters"]] == names
@@ -298,15 +300,16 @@ def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: 
     assert validated.get("Capabilities", []) == []
 
 
-def test_stacks_of_other_accounts_are_not_seen(aws: Aws) -> None:
-    deploy(aws.customer("cloudformation"), "first")
-    assert aws.operator("cloudformation").describe_stacks()["Stacks"] == []
+def test_stacks_of_other_accounts_are_not_seen(aws: AwsHarness) -> None:
+    deploy(aws.customer_client("cloudformation"), "first")
+    assert aws.operator_client("cloudformation").describe_stacks()["Stacks"] == []
     assert (
-        error_of(aws.platform("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0] == "AccessDenied"
+        error_of(aws.platform_client("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0]
+        == "AccessDenied"
     )
 
 
-def test_documented_commands_run_as_written(aws: Aws, aws_cli: Path, tmp_path: Path) -> None:
+def test_documented_commands_run_as_written(aws: AwsHarness, aws_cli: Path, tmp_path: Path) -> None:
     config, credentials = write_aws_config(tmp_path, aws.endpoint, REGION)
     environ = {
         **os.environ,
@@ -327,4 +330,4 @@ def test_documented_commands_run_as_written(aws: Aws, aws_cli: Path, tmp_path: P
         ran = subprocess.run(
             ["sh", "-c", command], cwd=tmp_path, env=environ, check=True, capture_output=True, text=True
         )
-    assert json.loads(ran.stdout) == payload(aws.customer("cloudformation"))
+    assert json.loads(ran.stdout) == payload(aws.customer_client("cloudformation"))

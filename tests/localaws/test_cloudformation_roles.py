@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from localaws.accounts import PLATFORM_ROLE_ARN
-from tests.localaws.server import EXTERNAL_ID, Aws
+from tests.localaws.server import EXTERNAL_ID, AwsHarness
 from tests.localaws.test_cloudformation import TEMPLATE as KEYS_ALONE
 from tests.localaws.test_rds_clusters import error_of
 from tests.localaws.test_s3_recorded import refusal_of
@@ -33,17 +33,17 @@ def template_of_role(**properties: Any) -> str:
     return json.dumps({"Resources": {"Role": role}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}})
 
 
-def make(aws: Aws, template: str, **more: Any) -> dict[str, Any]:
+def make(aws: AwsHarness, template: str, **more: Any) -> dict[str, Any]:
     """Create the stack, or update it, and describe it."""
-    cloudformation = aws.customer("cloudformation")
+    cloudformation = aws.customer_client("cloudformation")
     there = [one["StackName"] for one in cloudformation.describe_stacks()["Stacks"]]
     act = cloudformation.update_stack if STACK in there else cloudformation.create_stack
     act(StackName=STACK, TemplateBody=template, Capabilities=NAMED, **more)
     return describe(aws)
 
 
-def describe(aws: Aws) -> dict[str, Any]:
-    found: dict[str, Any] = aws.customer("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+def describe(aws: AwsHarness) -> dict[str, Any]:
+    found: dict[str, Any] = aws.customer_client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     return found
 
 
@@ -51,9 +51,9 @@ def outputs(stack: dict[str, Any]) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
 
-def reasons(aws: Aws) -> list[str]:
+def reasons(aws: AwsHarness) -> list[str]:
     """Why resources failed, the latest first."""
-    events = aws.customer("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
+    events = aws.customer_client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
     failed = [one for one in events if one["ResourceStatus"].endswith("FAILED")]
     return [one["ResourceStatusReason"] for one in failed if one["ResourceType"] == "AWS::IAM::Role"]
 
@@ -69,18 +69,18 @@ def parameters(s3: str, rds: str, **more: str) -> list[dict[str, str]]:
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
 
 
-def roles(aws: Aws) -> list[str]:
-    return [role["RoleName"] for role in aws.customer("iam").list_roles()["Roles"]]
+def roles(aws: AwsHarness) -> list[str]:
+    return [role["RoleName"] for role in aws.customer_client("iam").list_roles()["Roles"]]
 
 
-def test_role_of_a_stack_is_taken_on_with_the_external_id_and_names_two_keys(aws: Aws) -> None:
-    s3, rds, third = aws.s3_key(), aws.rds_key(), aws.key()
+def test_role_of_a_stack_is_taken_on_with_the_external_id_and_names_two_keys(aws: AwsHarness) -> None:
+    s3, rds, third = aws.s3_key(), aws.rds_key(), aws.create_key()
     made = outputs(make(aws, TEMPLATE, Parameters=parameters(s3, rds)))
-    role, sts = made["TenantRoleArn"], aws.platform("sts")
+    role, sts = made["TenantRoleArn"], aws.platform_client("sts")
 
     assert refusal_of(sts.assume_role, RoleArn=role, RoleSessionName="worker", ExternalId="wrong")[0] == "AccessDenied"
     assert refusal_of(sts.assume_role, RoleArn=role, RoleSessionName="worker")[0] == "AccessDenied"
-    kms = aws.assume_role("kms", role)
+    kms = aws.assumed_role_client("kms", role)
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=s3)
     kms.tag_resource(KeyId=rds, Tags=[{"TagKey": "aatn", "TagValue": "acme"}])
 
@@ -90,19 +90,19 @@ def test_role_of_a_stack_is_taken_on_with_the_external_id_and_names_two_keys(aws
     assert refusal_of(kms.encrypt, KeyId=s3, Plaintext=b"x")[0] == "AccessDeniedException"
 
 
-def test_role_is_called_as_the_stack_and_the_resource_unless_it_has_a_name(aws: Aws) -> None:
+def test_role_is_called_as_the_stack_and_the_resource_unless_it_has_a_name(aws: AwsHarness) -> None:
     made = outputs(make(aws, TEMPLATE, Parameters=parameters(aws.s3_key(), aws.rds_key())))
 
     assert re.fullmatch(r"byok-role-TenantRole-[A-Za-z0-9]{12}", made["TenantRoleName"])
-    role = aws.customer("iam").get_role(RoleName=made["TenantRoleName"])["Role"]
+    role = aws.customer_client("iam").get_role(RoleName=made["TenantRoleName"])["Role"]
     assert (role["Arn"], role["RoleId"]) == (made["TenantRoleArn"], made["TenantRoleId"])
     assert role["Description"] == "Names two keys."
     condition = role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]
     assert condition == {"StringEquals": {"sts:ExternalId": EXTERNAL_ID}}
 
 
-def test_trust_policies_and_description_are_updated_in_place(aws: Aws) -> None:
-    s3, rds, iam = aws.s3_key(), aws.rds_key(), aws.customer("iam")
+def test_trust_policies_and_description_are_updated_in_place(aws: AwsHarness) -> None:
+    s3, rds, iam = aws.s3_key(), aws.rds_key(), aws.customer_client("iam")
     before = outputs(make(aws, TEMPLATE, Parameters=parameters(s3, rds)))
     changed = parameters(s3, rds, ExternalId="another-word", Purpose="marking", RoleDescription="Marks two keys.")
     stack = make(aws, TEMPLATE, Parameters=changed, Tags=[{"Key": "team", "Value": "security"}])
@@ -112,12 +112,12 @@ def test_trust_policies_and_description_are_updated_in_place(aws: Aws) -> None:
     role = iam.get_role(RoleName=before["TenantRoleName"])["Role"]
     assert (role["Description"], role["Tags"]) == ("Marks two keys.", [{"Key": "team", "Value": "security"}])
     assert iam.list_role_policies(RoleName=before["TenantRoleName"])["PolicyNames"] == ["marking"]
-    aws.assume_role("sts", before["TenantRoleArn"], "another-word").get_caller_identity()
+    aws.assumed_role_client("sts", before["TenantRoleArn"], "another-word").get_caller_identity()
     request = {"RoleArn": before["TenantRoleArn"], "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
-    assert refusal_of(aws.platform("sts").assume_role, **request)[0] == "AccessDenied"
+    assert refusal_of(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
 
 
-def test_another_path_or_name_makes_another_role(aws: Aws) -> None:
+def test_another_path_or_name_makes_another_role(aws: AwsHarness) -> None:
     first = outputs(make(aws, template_of_role()))["Arn"]
     second = outputs(make(aws, template_of_role(Path="/saas/")))["Arn"]
     third = outputs(make(aws, template_of_role(RoleName="Reconciler")))["Arn"]
@@ -128,7 +128,7 @@ def test_another_path_or_name_makes_another_role(aws: Aws) -> None:
     assert roles(aws) == ["Reconciler"], "the roles before it are gone"
 
 
-def test_role_with_a_name_of_its_own_is_not_replaced(aws: Aws) -> None:
+def test_role_with_a_name_of_its_own_is_not_replaced(aws: AwsHarness) -> None:
     make(aws, template_of_role(RoleName="Reconciler"))
 
     assert (
@@ -139,8 +139,8 @@ def test_role_with_a_name_of_its_own_is_not_replaced(aws: Aws) -> None:
     assert roles(aws) == ["Reconciler"]
 
 
-def test_refused_update_gives_the_role_back_as_it_was(aws: Aws) -> None:
-    iam = aws.customer("iam")
+def test_refused_update_gives_the_role_back_as_it_was(aws: AwsHarness) -> None:
+    iam = aws.customer_client("iam")
     before = template_of_role(RoleName="Reconciler", Policies=[{"PolicyName": "list", "PolicyDocument": policy()}])
     make(aws, before)
     bad = {"PolicyName": "tag", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "kms:TagResource"}]}}
@@ -153,7 +153,7 @@ def test_refused_update_gives_the_role_back_as_it_was(aws: Aws) -> None:
     assert iam.get_role(RoleName="Reconciler")["Role"].get("Description", "") == ""
 
 
-def test_refused_creation_leaves_no_role_behind(aws: Aws) -> None:
+def test_refused_creation_leaves_no_role_behind(aws: AwsHarness) -> None:
     bad = {"PolicyName": "tag", "PolicyDocument": {"Statement": [{"Effect": "Allow", "Action": "kms:TagResource"}]}}
 
     assert make(aws, template_of_role(Policies=[bad]))["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -162,8 +162,8 @@ def test_refused_creation_leaves_no_role_behind(aws: Aws) -> None:
     assert roles(aws) == []
 
 
-def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: Aws) -> None:
-    aws.customer("iam").create_role(RoleName="Reconciler", AssumeRolePolicyDocument=json.dumps(TRUST))
+def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: AwsHarness) -> None:
+    aws.customer_client("iam").create_role(RoleName="Reconciler", AssumeRolePolicyDocument=json.dumps(TRUST))
 
     assert make(aws, template_of_role(RoleName="Reconciler"))["StackStatus"] == "ROLLBACK_COMPLETE"
 
@@ -172,26 +172,28 @@ def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: Aws) -> None:
     assert roles(aws) == ["Reconciler"]
 
 
-def test_deleting_the_stack_takes_the_permission_back(aws: Aws) -> None:
+def test_deleting_the_stack_takes_the_permission_back(aws: AwsHarness) -> None:
     template = template_of_role(Policies=[{"PolicyName": "list", "PolicyDocument": policy()}])
     arn = outputs(make(aws, template))["Arn"]
-    kms = aws.assume_role("kms", arn)
+    kms = aws.assumed_role_client("kms", arn)
     kms.list_aliases()
 
-    aws.customer("cloudformation").delete_stack(StackName=STACK)
+    aws.customer_client("cloudformation").delete_stack(StackName=STACK)
 
     assert roles(aws) == []
     assert refusal_of(kms.list_aliases)[0] == "UnrecognizedClientException"
-    assert refusal_of(aws.platform("sts").assume_role, RoleArn=arn, RoleSessionName="worker")[0] == "AccessDenied"
+    assert (
+        refusal_of(aws.platform_client("sts").assume_role, RoleArn=arn, RoleSessionName="worker")[0] == "AccessDenied"
+    )
 
 
-def test_role_that_was_given_more_by_hand_is_not_deleted(aws: Aws) -> None:
+def test_role_that_was_given_more_by_hand_is_not_deleted(aws: AwsHarness) -> None:
     make(aws, template_of_role(RoleName="Reconciler"))
-    aws.customer("iam").put_role_policy(
+    aws.customer_client("iam").put_role_policy(
         RoleName="Reconciler", PolicyName="by-hand", PolicyDocument=json.dumps(policy("kms:*"))
     )
 
-    aws.customer("cloudformation").delete_stack(StackName=STACK)
+    aws.customer_client("cloudformation").delete_stack(StackName=STACK)
 
     assert describe(aws)["StackStatus"] == "DELETE_FAILED"
     assert "Cannot delete entity, must delete policies first. (Service: Iam, Status Code: 409, " in reasons(aws)[0]
@@ -205,8 +207,8 @@ def test_role_that_was_given_more_by_hand_is_not_deleted(aws: Aws) -> None:
         (template_of_role(RoleName="Reconciler"), IAM, "CAPABILITY_NAMED_IAM"),
     ],
 )
-def test_role_has_to_be_acknowledged(aws: Aws, template: str, given: list[str], wanted: str) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_role_has_to_be_acknowledged(aws: AwsHarness, template: str, given: list[str], wanted: str) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     asked = {"StackName": STACK, "TemplateBody": template, "Capabilities": given}
     told = ("InsufficientCapabilitiesException", f"Requires capabilities : [{wanted}]")
 
@@ -218,16 +220,16 @@ def test_role_has_to_be_acknowledged(aws: Aws, template: str, given: list[str], 
     assert error_of(cloudformation.update_stack, **again) == told
 
 
-def test_either_capability_covers_a_role_without_a_name(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_either_capability_covers_a_role_without_a_name(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     for name, given in (("one", IAM), ("two", NAMED)):
         cloudformation.create_stack(StackName=name, TemplateBody=template_of_role(), Capabilities=given)
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         assert (stack["StackStatus"], stack["Capabilities"]) == ("CREATE_COMPLETE", given)
 
 
-def test_needed_capability_and_its_reason_are_told_beforehand(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_needed_capability_and_its_reason_are_told_beforehand(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     for ask in (cloudformation.validate_template, cloudformation.get_template_summary):
         unnamed, named, keys = (
             ask(TemplateBody=one) for one in (template_of_role(), template_of_role(RoleName="R"), KEYS_ALONE)
@@ -238,8 +240,8 @@ def test_needed_capability_and_its_reason_are_told_beforehand(aws: Aws) -> None:
         assert (keys.get("Capabilities", []), "CapabilitiesReason" in keys) == ([], False)  # contract 43
 
 
-def test_change_set_tells_of_a_replacement(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_change_set_tells_of_a_replacement(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     make(aws, template_of_role(Path="/saas/"))
     cloudformation.create_change_set(
         StackName=STACK, ChangeSetName="next", TemplateBody=template_of_role(), Capabilities=IAM
@@ -249,15 +251,15 @@ def test_change_set_tells_of_a_replacement(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize("name", ["ManagedPolicyArns", "PermissionsBoundary"])
-def test_property_that_is_not_modelled_is_refused_by_name(aws: Aws, name: str) -> None:
-    create = aws.customer("cloudformation").create_stack
+def test_property_that_is_not_modelled_is_refused_by_name(aws: AwsHarness, name: str) -> None:
+    create = aws.customer_client("cloudformation").create_stack
     code, message = error_of(create, StackName=STACK, TemplateBody=template_of_role(**{name: "x"}), Capabilities=NAMED)
     assert (code, f"does not model {name} of AWS::IAM::Role" in message) == ("NotImplemented", True)
 
 
-def test_who_may_make_no_role_makes_none_through_a_stack(aws: Aws) -> None:
+def test_who_may_make_no_role_makes_none_through_a_stack(aws: AwsHarness) -> None:
     statement = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
-    cloudformation = aws.assume_role("cloudformation", aws.customer_role(statement))
+    cloudformation = aws.assumed_role_client("cloudformation", aws.customer_role(statement))
     cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_role(RoleName="Admin"), Capabilities=NAMED)
 
     assert describe(aws)["StackStatus"] == "ROLLBACK_COMPLETE"

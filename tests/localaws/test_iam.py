@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from localaws.accounts import PLATFORM_ROLE, PLATFORM_ROLE_ARN
-from localaws.state import WORLD
-from tests.localaws.server import EXTERNAL_ID, Aws
+from localaws.state import STATE
+from tests.localaws.server import EXTERNAL_ID, AwsHarness
 from tests.localaws.test_s3_recorded import refusal_of
 
 
@@ -40,8 +40,8 @@ def trust(**changed: Any) -> str:
         (trust(Condition={"StringEqual": {"sts:ExternalId": "x"}}), "the condition operator StringEqual is not known"),
     ],
 )
-def test_trust_policy_that_cannot_be_is_refused(aws: Aws, policy: str, message: str) -> None:
-    iam = aws.customer("iam")
+def test_trust_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
+    iam = aws.customer_client("iam")
     malformed = ("MalformedPolicyDocument", 400, message)
     assert refusal_of(iam.create_role, RoleName="R", AssumeRolePolicyDocument=policy) == malformed
     iam.create_role(RoleName="R", AssumeRolePolicyDocument=trust())
@@ -58,15 +58,15 @@ def test_trust_policy_that_cannot_be_is_refused(aws: Aws, policy: str, message: 
         (document(Who="*"), "Syntax errors in policy."),
     ],
 )
-def test_inline_policy_that_cannot_be_is_refused(aws: Aws, policy: str, message: str) -> None:
+def test_inline_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
     aws.customer_role()
-    put = aws.customer("iam").put_role_policy
+    put = aws.customer_client("iam").put_role_policy
     told = refusal_of(put, RoleName="Reconciler", PolicyName="p", PolicyDocument=policy)
     assert told == ("MalformedPolicyDocument", 400, message)
 
 
-def test_name_of_a_role_is_taken_whatever_the_path(aws: Aws) -> None:
-    iam = aws.customer("iam")
+def test_name_of_a_role_is_taken_whatever_the_path(aws: AwsHarness) -> None:
+    iam = aws.customer_client("iam")
     iam.create_role(RoleName="R", Path="/saas/", AssumeRolePolicyDocument=trust())
 
     taken = refusal_of(iam.create_role, RoleName="R", AssumeRolePolicyDocument=trust())
@@ -80,20 +80,20 @@ def test_name_of_a_role_is_taken_whatever_the_path(aws: Aws) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"RoleName": "a b"}, {"RoleName": "R", "Path": "saas"}, {"RoleName": "R", "MaxSessionDuration": 43201}]
 )
-def test_role_that_cannot_be_is_refused(aws: Aws, wrong: dict[str, Any]) -> None:
-    create = aws.customer("iam").create_role
+def test_role_that_cannot_be_is_refused(aws: AwsHarness, wrong: dict[str, Any]) -> None:
+    create = aws.customer_client("iam").create_role
     assert refusal_of(create, AssumeRolePolicyDocument=trust(), **wrong)[:2] == ("ValidationError", 400)
 
 
-def test_role_that_is_not_there_is_named(aws: Aws) -> None:
-    iam, told = aws.customer("iam"), ("NoSuchEntity", 404, "The role with name R cannot be found.")
+def test_role_that_is_not_there_is_named(aws: AwsHarness) -> None:
+    iam, told = aws.customer_client("iam"), ("NoSuchEntity", 404, "The role with name R cannot be found.")
     assert refusal_of(iam.get_role, RoleName="R") == told
     assert refusal_of(iam.delete_role, RoleName="R") == told
 
 
-def test_role_is_deleted_after_its_policies(aws: Aws) -> None:
+def test_role_is_deleted_after_its_policies(aws: AwsHarness) -> None:
     aws.customer_role(json.loads(document())["Statement"])
-    iam = aws.customer("iam")
+    iam = aws.customer_client("iam")
 
     conflict = refusal_of(iam.delete_role, RoleName="Reconciler")
     iam.delete_role_policy(RoleName="Reconciler", PolicyName="work")
@@ -103,9 +103,9 @@ def test_role_is_deleted_after_its_policies(aws: Aws) -> None:
     assert iam.list_roles()["Roles"] == []
 
 
-def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: Aws) -> None:
+def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: AwsHarness) -> None:
     aws.customer_role()
-    iam = aws.customer("iam")
+    iam = aws.customer_client("iam")
     iam.tag_role(RoleName="Reconciler", Tags=[{"Key": "team", "Value": "a"}, {"Key": "cost", "Value": "b"}])
     iam.untag_role(RoleName="Reconciler", TagKeys=["cost"])
 
@@ -114,14 +114,14 @@ def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: Aws) -> None:
     assert refusal_of(iam.tag_role, RoleName="Reconciler", Tags=twice)[0] == "InvalidInput"
 
 
-def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aws: Aws) -> None:
+def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aws: AwsHarness) -> None:
     arn = aws.customer_role()
-    aws.customer("iam").update_role(RoleName="Reconciler", MaxSessionDuration=7200)
+    aws.customer_client("iam").update_role(RoleName="Reconciler", MaxSessionDuration=7200)
     asked = {"RoleArn": arn, "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
     own = {"RoleArn": PLATFORM_ROLE_ARN, "RoleSessionName": "worker"}
 
-    chained = refusal_of(aws.platform("sts").assume_role, **asked, DurationSeconds=3601)
-    too_long = refusal_of(aws.operator("sts").assume_role, **own, DurationSeconds=7200)
+    chained = refusal_of(aws.platform_client("sts").assume_role, **asked, DurationSeconds=3601)
+    too_long = refusal_of(aws.operator_client("sts").assume_role, **own, DurationSeconds=7200)
 
     words = "The requested DurationSeconds exceeds the {}."
     chaining = "1 hour session limit for roles assumed by role chaining"
@@ -137,16 +137,18 @@ def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aw
         ("sts", "get_caller_identity", "ExpiredToken", 403),
     ],
 )
-def test_session_whose_time_is_over_is_refused(aws: Aws, service: str, call: str, code: str, status: int) -> None:
-    client = aws.assume_role(service, aws.customer_role())
-    for session in WORLD.sessions.values():
+def test_session_whose_time_is_over_is_refused(
+    aws: AwsHarness, service: str, call: str, code: str, status: int
+) -> None:
+    client = aws.assumed_role_client(service, aws.customer_role())
+    for session in STATE.sessions.values():
         session.expires = datetime.now(UTC)
 
     assert refusal_of(getattr(client, call))[:2] == (code, status)
 
 
-def test_roles_are_made_and_changed_by_who_may(aws: Aws) -> None:
-    iam = aws.platform("iam")
+def test_roles_are_made_and_changed_by_who_may(aws: AwsHarness) -> None:
+    iam = aws.platform_client("iam")
 
     changed = refusal_of(iam.put_role_policy, RoleName=PLATFORM_ROLE, PolicyName="all", PolicyDocument=document())
     made = refusal_of(iam.create_role, RoleName="R", AssumeRolePolicyDocument=trust())
@@ -157,11 +159,13 @@ def test_roles_are_made_and_changed_by_who_may(aws: Aws) -> None:
     assert (changed[:2], made[:2]) == (("AccessDenied", 403), ("AccessDenied", 403))
 
 
-def test_account_that_is_trusted_leaves_it_to_the_callers_own_policy(aws: Aws) -> None:
+def test_account_that_is_trusted_leaves_it_to_the_callers_own_policy(aws: AwsHarness) -> None:
     account = {"AWS": "arn:aws:iam::444455556666:root"}
-    arn = aws.customer("iam").create_role(RoleName="Own", AssumeRolePolicyDocument=trust(Principal=account))
-    without = aws.assume_role("sts", aws.customer_role())
+    arn = aws.customer_client("iam").create_role(RoleName="Own", AssumeRolePolicyDocument=trust(Principal=account))
+    without = aws.assumed_role_client("sts", aws.customer_role())
     request = {"RoleArn": arn["Role"]["Arn"], "RoleSessionName": "worker"}
 
     assert refusal_of(without.assume_role, **request)[0] == "AccessDenied"
-    assert aws.customer("sts").assume_role(**request)["AssumedRoleUser"]["Arn"].endswith("assumed-role/Own/worker")
+    assert (
+        aws.customer_client("sts").assume_role(**request)["AssumedRoleUser"]["Arn"].endswith("assumed-role/Own/worker")
+    )

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.iam.check.document import PolicyDocumentError, read_document
+from byok.domain.iam.check.document import PolicyDocumentError, parse_document
 from localaws.kms.policies import default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.localaws.server import REGION, Aws
+from tests.localaws.server import REGION, AwsHarness
 
 MALFORMED = "MalformedPolicyDocumentException"
 OWNER: dict[str, Any] = default_policy(CUSTOMER_ACCOUNT, REGION)["Statement"][0]
@@ -75,15 +75,15 @@ TAKEN_DOCUMENTS = {
 
 def check_accepts(text: str) -> bool:
     try:
-        read_document(text)
+        parse_document(text)
     except PolicyDocumentError:
         return False
     return True
 
 
-def kms_accepts(aws: Aws, text: str) -> bool:
-    kms = aws.customer("kms")
-    key = aws.key()
+def kms_accepts(aws: AwsHarness, text: str) -> bool:
+    kms = aws.customer_client("kms")
+    key = aws.create_key()
     try:
         kms.create_key(Policy=text)
     except kms.exceptions.MalformedPolicyDocumentException:
@@ -96,17 +96,17 @@ def kms_accepts(aws: Aws, text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", MALFORMED_DOCUMENTS)
-def test_malformed_document_is_refused_by_both(aws: Aws, name: str) -> None:
+def test_malformed_document_is_refused_by_both(aws: AwsHarness, name: str) -> None:
     text = MALFORMED_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (False, False)
 
 
 @pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)
-def test_operator_that_there_is_not_is_refused_by_kms(aws: Aws, operator: str) -> None:
+def test_operator_that_there_is_not_is_refused_by_kms(aws: AwsHarness, operator: str) -> None:
     assert not kms_accepts(aws, without(Condition={operator: {"kms:ViaService": "s3"}}))
 
 
 @pytest.mark.parametrize("name", TAKEN_DOCUMENTS)
-def test_well_formed_document_is_taken_by_both(aws: Aws, name: str) -> None:
+def test_well_formed_document_is_taken_by_both(aws: AwsHarness, name: str) -> None:
     text = TAKEN_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (True, True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.localaws.server import REGION, Aws
+from tests.localaws.server import REGION, AwsHarness
 from tests.localaws.test_s3_recorded import refusal_of
 
 ALIASES = f"arn:aws:kms:{REGION}:444455556666:alias"
@@ -39,13 +39,13 @@ def access_denied(action: str, resource: str, kind: str = "identity-based") -> t
 
 
 @pytest.fixture
-def keys(aws: Aws) -> TwoKeys:
+def keys(aws: AwsHarness) -> TwoKeys:
     """The role may do everything with the aliases of a tenant, and with two of three keys."""
-    s3, rds, third = aws.s3_key(), aws.rds_key(), aws.key()
+    s3, rds, third = aws.s3_key(), aws.rds_key(), aws.create_key()
     arn = aws.customer_role(
         allow(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]), allow(["kms:ListAliases", "kms:ListKeys"], "*")
     )
-    return TwoKeys(s3, rds, third, aws.assume_role("kms", arn), aws.customer("kms"))
+    return TwoKeys(s3, rds, third, aws.assumed_role_client("kms", arn), aws.customer_client("kms"))
 
 
 def targets(kms: Any) -> dict[str, str]:
@@ -101,7 +101,7 @@ def test_role_tags_no_third_key(keys: TwoKeys) -> None:
     assert refusal_of(keys.role.list_resource_tags, KeyId=keys.third) == access_denied("ListResourceTags", keys.third)
 
 
-def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> None:
+def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: AwsHarness) -> None:
     administrator = {
         "Sid": "OneAdministrator",
         "Effect": "Allow",
@@ -109,10 +109,10 @@ def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> N
         "Action": "kms:*",
         "Resource": "*",
     }
-    kms = aws.customer("kms")
+    kms = aws.customer_client("kms")
     policy = json.dumps({"Statement": [administrator]})
     key = kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
-    role = aws.assume_role("kms", aws.customer_role(allow(ON_KEYS, "*")))
+    role = aws.assumed_role_client("kms", aws.customer_role(allow(ON_KEYS, "*")))
 
     assert refusal_of(role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key) == access_denied(
         "CreateAlias", key, "resource-based"
@@ -120,10 +120,10 @@ def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> N
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=key)
 
 
-def test_explicit_deny_of_the_role_is_named(aws: Aws) -> None:
-    key = aws.key()
+def test_explicit_deny_of_the_role_is_named(aws: AwsHarness) -> None:
+    key = aws.create_key()
     deny = {"Effect": "Deny", "Action": "kms:TagResource", "Resource": key}
-    role = aws.assume_role("kms", aws.customer_role(allow("kms:*", "*"), deny))
+    role = aws.assumed_role_client("kms", aws.customer_role(allow("kms:*", "*"), deny))
 
     code, _, message = refusal_of(role.tag_resource, KeyId=key, Tags=[TAG])
 
@@ -131,12 +131,12 @@ def test_explicit_deny_of_the_role_is_named(aws: Aws) -> None:
     assert message.endswith(f"on resource: {key} with an explicit deny in an identity-based policy")
 
 
-def test_tags_of_a_request_are_condition_keys(aws: Aws) -> None:
-    key = aws.key()
+def test_tags_of_a_request_are_condition_keys(aws: AwsHarness) -> None:
+    key = aws.create_key()
     only = allow(
         ["kms:TagResource", "kms:UntagResource"], key, **{"ForAllValues:StringEquals": {"aws:TagKeys": ["aatn"]}}
     )
-    role = aws.assume_role("kms", aws.customer_role(only))
+    role = aws.assumed_role_client("kms", aws.customer_role(only))
 
     role.tag_resource(KeyId=key, Tags=[TAG])
 
@@ -146,12 +146,12 @@ def test_tags_of_a_request_are_condition_keys(aws: Aws) -> None:
     role.untag_resource(KeyId=key, TagKeys=["aatn"])
 
 
-def test_aliases_and_tags_of_a_key_are_condition_keys(aws: Aws) -> None:
-    marked, bare, kms = aws.key(Tags=[TAG]), aws.key(), aws.customer("kms")
+def test_aliases_and_tags_of_a_key_are_condition_keys(aws: AwsHarness) -> None:
+    marked, bare, kms = aws.create_key(Tags=[TAG]), aws.create_key(), aws.customer_client("kms")
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=bare)
     by_tag = allow("kms:DescribeKey", "*", StringEquals={"aws:ResourceTag/aatn": "acme"})
     by_alias = allow("kms:ListResourceTags", "*", **{"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/byok-*"}})
-    role = aws.assume_role("kms", aws.customer_role(by_tag, by_alias))
+    role = aws.assumed_role_client("kms", aws.customer_role(by_tag, by_alias))
 
     assert role.describe_key(KeyId=marked)["KeyMetadata"]["Arn"] == marked
     assert refusal_of(role.describe_key, KeyId=bare) == access_denied("DescribeKey", bare)
@@ -159,18 +159,18 @@ def test_aliases_and_tags_of_a_key_are_condition_keys(aws: Aws) -> None:
     assert refusal_of(role.list_resource_tags, KeyId=marked) == access_denied("ListResourceTags", marked)
 
 
-def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: Aws) -> None:
-    role = aws.assume_role("kms", aws.customer_role(allow("kms:CreateKey", "*")))
+def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: AwsHarness) -> None:
+    role = aws.assumed_role_client("kms", aws.customer_role(allow("kms:CreateKey", "*")))
 
     assert refusal_of(role.list_aliases) == access_denied("ListAliases", "*")
     assert refusal_of(role.list_keys) == access_denied("ListKeys", "*")
     assert refusal_of(role.create_key, Tags=[TAG]) == access_denied("TagResource", "*")
     assert role.create_key()["KeyMetadata"]["AWSAccountId"] == "444455556666"
-    assert refusal_of(aws.platform("kms").create_key)[0] == "AccessDeniedException"
+    assert refusal_of(aws.platform_client("kms").create_key)[0] == "AccessDeniedException"
 
 
-def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: Aws, keys: TwoKeys) -> None:
-    own = aws.operator("kms").create_key()["KeyMetadata"]["Arn"]
+def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: AwsHarness, keys: TwoKeys) -> None:
+    own = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
 
     # Under the most generous policies an alias and its key are still of one account; AWS's words are recorded nowhere.
     assert refusal_of(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
@@ -179,10 +179,10 @@ def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: A
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_lists_come_in_pages(aws: Aws, size: int) -> None:
-    kms = aws.customer("kms")
+def test_lists_come_in_pages(aws: AwsHarness, size: int) -> None:
+    kms = aws.customer_client("kms")
     tags = [{"TagKey": f"t{number}", "TagValue": "x"} for number in range(5)]
-    key = aws.key(Tags=tags)
+    key = aws.create_key(Tags=tags)
     names = [f"alias/byok-{number}" for number in range(5)]
     for name in names:
         kms.create_alias(AliasName=name, TargetKeyId=key)
@@ -198,8 +198,8 @@ def test_lists_come_in_pages(aws: Aws, size: int) -> None:
     assert len(of_aliases) == -(-5 // size)
 
 
-def test_list_is_cut_at_its_usual_length_without_being_asked(aws: Aws) -> None:
-    kms, key = aws.customer("kms"), aws.key()
+def test_list_is_cut_at_its_usual_length_without_being_asked(aws: AwsHarness) -> None:
+    kms, key = aws.customer_client("kms"), aws.create_key()
     for number in range(51):
         kms.create_alias(AliasName=f"alias/byok-{number}", TargetKeyId=key)
 
@@ -210,8 +210,8 @@ def test_list_is_cut_at_its_usual_length_without_being_asked(aws: Aws) -> None:
     assert (len(rest["Aliases"]), rest["Truncated"], "NextMarker" in rest) == (1, False, False)
 
 
-def test_page_that_cannot_be_is_refused(aws: Aws) -> None:
-    kms, key = aws.customer("kms"), aws.key()
+def test_page_that_cannot_be_is_refused(aws: AwsHarness) -> None:
+    kms, key = aws.customer_client("kms"), aws.create_key()
 
     assert refusal_of(kms.list_aliases, Marker="made-up")[0] == "InvalidMarkerException"
     assert refusal_of(kms.list_resource_tags, KeyId=key, Limit=51)[0] == "ValidationException"

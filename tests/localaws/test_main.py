@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.localaws.server import Aws
+from tests.localaws.server import AwsHarness
 from tests.localaws.test_persistence import Run
 
 
@@ -52,8 +52,8 @@ def test_ends_cleanly_in_the_middle_of_traffic(tmp_path: Path, how: signal.Signa
             caller.join()
 
 
-def _call_until(over: threading.Event, aws: Aws, busy: threading.Barrier) -> None:
-    s3 = aws.platform("s3")
+def _call_until(over: threading.Event, aws: AwsHarness, busy: threading.Barrier) -> None:
+    s3 = aws.platform_client("s3")
     s3.list_buckets()
     busy.wait(20)
     while not over.is_set():
@@ -64,7 +64,7 @@ def _call_until(over: threading.Event, aws: Aws, busy: threading.Barrier) -> Non
 def test_database_time_is_set_at_start(tmp_path: Path) -> None:
     run = Run("--config-dir", str(tmp_path), "--database-seconds", "0.25")
     try:
-        assert run.aws.control("POST", "settings", propagation_seconds=0)["database_seconds"] == 0.25
+        assert run.aws.call_control("POST", "settings", propagation_seconds=0)["database_seconds"] == 0.25
         assert run.end() == 0
     finally:
         run.close()

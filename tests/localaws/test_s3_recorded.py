@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.iam.bucket_policy import bucket_policy
+from byok.domain.iam.bucket_policy import build_bucket_policy
 from tests.localaws.parity import OTHER_REGION, TwoAccounts
 
 HIDDEN = (
@@ -41,14 +41,17 @@ def put(s3: Any, bucket: str, key: str) -> None:
 
 
 def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
-    s3, kms = accounts.customer("s3"), accounts.customer("kms")
-    bucket = accounts.bucket(s3)
+    s3, kms = accounts.customer_client("s3"), accounts.customer_client("kms")
+    bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
-    disabled, deleted = accounts.key(), accounts.key()
-    imported, hmac = accounts.key(Origin="EXTERNAL"), accounts.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    disabled, deleted = accounts.create_key(), accounts.create_key()
+    imported, hmac = (
+        accounts.create_key(Origin="EXTERNAL"),
+        accounts.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"),
+    )
     kms.disable_key(KeyId=disabled)
     kms.schedule_key_deletion(KeyId=deleted, PendingWindowInDays=7)
-    elsewhere = accounts.key(region=OTHER_REGION)
+    elsewhere = accounts.create_key(region=OTHER_REGION)
 
     answers = {
         key: refusal_of_put(s3, bucket, key) for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)
@@ -64,10 +67,10 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
 
 
 def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
-    bucket = accounts.bucket(s3)
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
     put(s3, bucket, key)
-    accounts.customer("kms").disable_key(KeyId=key)
+    accounts.customer_client("kms").disable_key(KeyId=key)
 
     answer = refusal_of(s3.get_object, Bucket=bucket, Key="x")
 
@@ -75,19 +78,19 @@ def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoA
 
 
 def test_head_hides_the_reason(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
-    bucket = accounts.bucket(s3)
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
     put(s3, bucket, key)
-    accounts.customer("kms").disable_key(KeyId=key)
+    accounts.customer_client("kms").disable_key(KeyId=key)
 
     assert refusal_of(s3.head_object, Bucket=bucket, Key="x") == ("400", 400, "Bad Request")
 
 
 def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
-    bucket = accounts.bucket(s3)
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
     put(s3, bucket, key)
-    accounts.customer("kms").put_key_policy(KeyId=key, Policy=json.dumps(bucket_of_managed_key(accounts)))
+    accounts.customer_client("kms").put_key_policy(KeyId=key, Policy=json.dumps(bucket_of_managed_key(accounts)))
 
     code, status, message = refusal_of_put(s3, bucket, key)
     read = refusal_of(s3.get_object, Bucket=bucket, Key="x")
@@ -100,11 +103,11 @@ def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAc
 
 
 def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
-    s3 = accounts.platform("s3")
-    bucket = accounts.bucket(s3)
+    s3 = accounts.platform_client("s3")
+    bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
 
-    answers = [refusal_of_put(s3, bucket, key) for key in (nonexistent, accounts.key())]
+    answers = [refusal_of_put(s3, bucket, key) for key in (nonexistent, accounts.create_key())]
 
     assert {answer[:2] for answer in answers} == {("AccessDenied", 403)}
     assert len({answer[2] for answer in answers}) == 1
@@ -113,17 +116,17 @@ def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
 
 
 def test_key_of_another_region_is_found_out_before_anything_else(accounts: TwoAccounts) -> None:
-    s3 = accounts.platform("s3")
-    elsewhere = accounts.key(region=OTHER_REGION)
+    s3 = accounts.platform_client("s3")
+    elsewhere = accounts.create_key(region=OTHER_REGION)
 
-    answer = refusal_of_put(s3, accounts.bucket(s3), elsewhere)
+    answer = refusal_of_put(s3, accounts.create_bucket(s3), elsewhere)
 
     assert answer == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
 
 
 def test_put_bucket_encryption_validates_nothing(accounts: TwoAccounts) -> None:
-    s3 = accounts.customer("s3")
-    bucket = accounts.bucket(s3)
+    s3 = accounts.customer_client("s3")
+    bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": nonexistent}
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
@@ -135,16 +138,16 @@ def test_put_bucket_encryption_validates_nothing(accounts: TwoAccounts) -> None:
 
 
 def test_new_bucket_encrypts_with_s3s_own_key(accounts: TwoAccounts) -> None:
-    s3 = accounts.customer("s3")
+    s3 = accounts.customer_client("s3")
 
-    rules = s3.get_bucket_encryption(Bucket=accounts.bucket(s3))["ServerSideEncryptionConfiguration"]["Rules"]
+    rules = s3.get_bucket_encryption(Bucket=accounts.create_bucket(s3))["ServerSideEncryptionConfiguration"]["Rules"]
 
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
 def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
-    s3, source, target = accounts.customer("s3"), accounts.key(), accounts.key()
-    bucket = accounts.bucket(s3)
+    s3, source, target = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
     put(s3, bucket, source)
     copy = {
         "Bucket": bucket,
@@ -154,31 +157,31 @@ def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
         "SSEKMSKeyId": target,
     }
     assert s3.copy_object(**copy)["SSEKMSKeyId"] == target
-    accounts.customer("kms").disable_key(KeyId=source)
+    accounts.customer_client("kms").disable_key(KeyId=source)
 
     assert refusal_of(s3.copy_object, **copy) == ("KMS.DisabledException", 400, f"{source} is disabled.")
 
 
 def test_alias_is_resolved_to_its_key(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
     name = f"alias/byok-parity-{uuid.uuid4()}"
-    accounts.customer("kms").create_alias(AliasName=name, TargetKeyId=key)
+    accounts.customer_client("kms").create_alias(AliasName=name, TargetKeyId=key)
     alias = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:{name}"
-    bucket = accounts.bucket(s3)
+    bucket = accounts.create_bucket(s3)
 
     put(s3, bucket, alias)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key
-    accounts.customer("kms").delete_alias(AliasName=name)
+    accounts.customer_client("kms").delete_alias(AliasName=name)
 
 
 def test_bucket_policy_of_the_product_means_what_it_says(accounts: TwoAccounts) -> None:
-    s3, key, other = accounts.customer("s3"), accounts.key(), accounts.key()
-    bucket = accounts.bucket(s3)
+    s3, key, other = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(bucket_policy(f"arn:aws:s3:::{bucket}", key)))
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(build_bucket_policy(f"arn:aws:s3:::{bucket}", key)))
 
     s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # says nothing: gets the bucket's key
     put(s3, bucket, key)

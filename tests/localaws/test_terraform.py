@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
+from byok.onboarding.terraform import TERRAFORM_FILE, render_terraform_file
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
-from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.server import REGION, VENDOR, AwsHarness
 from tests.localaws.test_rds_clusters import settings
 from tests.programs import Terraform
 
@@ -54,7 +54,7 @@ class Customer:
 
 
 @pytest.fixture
-def customer(aws: Aws, terraform: Terraform, tmp_path: Path) -> Customer:
+def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> Customer:
     """A customer with a profile of theirs: what leads to the local AWS is in it, and nothing in the file."""
     config, credentials = write_aws_config(tmp_path / "aws", aws.endpoint, REGION)
     nothing, folder = tmp_path / "terraformrc", tmp_path / "customer"
@@ -70,8 +70,8 @@ def customer(aws: Aws, terraform: Terraform, tmp_path: Path) -> Customer:
         "GOGC": "400",  # each command loads the provider's schemas: collected less often, that takes a third less CPU
     }
     customer = Customer(terraform, folder, environment)
-    customer.file.write_text(terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
-    prepared = customer.run(*terraform.init(folder))
+    customer.file.write_text(render_terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
+    prepared = customer.run(*terraform.init_arguments(folder))
     assert prepared.returncode == 0, prepared.stderr
     return customer
 
@@ -83,12 +83,12 @@ def states(kms: Any, keys: Mapping[str, str]) -> set[str]:
 
 # contract 36, 44-48, 74, 101-104, 106, 111
 def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks_them(
-    aws: Aws, customer: Customer
+    aws: AwsHarness, customer: Customer
 ) -> None:
     formatted = customer.run("fmt", "-check", "-diff")
     assert (formatted.returncode, formatted.stdout) == (0, "")
 
-    kms = aws.customer("kms")
+    kms = aws.customer_client("kms")
     assert customer.change("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
     keys = customer.payload()
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
@@ -99,9 +99,9 @@ def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks
     unchanged = customer.run("plan", "-detailed-exitcode", "-input=false")
     assert unchanged.returncode == 0, unchanged.stdout
 
-    cluster = aws.platform("rds").create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]
+    cluster = aws.platform_client("rds").create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]
     assert cluster["KmsKeyId"] == keys["RdsKmsKeyArn"]
-    s3 = aws.platform("s3")
+    s3 = aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="bucket", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=keys["S3KmsKeyArn"])
 
@@ -112,8 +112,8 @@ def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks
     assert customer.payload() == keys
     names = {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
     assert names == {
-        VENDOR.alias(KeyPurpose.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
-        VENDOR.alias(KeyPurpose.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias_for_tenant(KeyPurpose.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias_for_tenant(KeyPurpose.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
     }
     for arn in keys.values():
         tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=arn)["Tags"]}

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from byok.domain.arns import (
     REGION_PATTERN,
-    ArnError,
-    ArnErrorCode,
+    InvalidKeyArnError,
     KeyArn,
+    KeyArnErrorCode,
     KeyPair,
     KeyPurpose,
-    account_of,
+    account_id_of_role,
     check_key_arns,
     parse_key_arn,
-    partition_of,
-    role_of_session,
+    partition_of_region,
+    role_arn_of_session,
 )
 
 PLATFORM, CUSTOMER, OTHER_CUSTOMER = "111122223333", "444455556666", "777788889999"
@@ -59,7 +59,7 @@ def test_botocore_knows_regions_in_every_partition_we_name() -> None:
 @pytest.mark.parametrize(("partition", "region"), REGIONS)
 def test_every_region_matches_the_pattern_and_knows_its_partition(partition: str, region: str) -> None:
     assert re.fullmatch(REGION_PATTERN, region)
-    assert partition_of(region) == partition  # contract D6
+    assert partition_of_region(region) == partition  # contract D6
 
 
 @pytest.mark.parametrize(
@@ -85,38 +85,38 @@ KEYS = st.builds(
 @given(KEYS)
 def test_a_printed_key_arn_reads_as_itself(key: KeyArn) -> None:
     assert parse_key_arn(str(key)) == key  # contract 81, 84
-    assert key.multi_region == key.key_id.startswith("mrk-")  # contract 116
+    assert key.is_multi_region == key.key_id.startswith("mrk-")  # contract 116
 
 
 @pytest.mark.parametrize(
     ("text", "fault", "said"),
     [
-        ("", ArnErrorCode.NOT_AN_ARN, "empty"),
-        ("  \n", ArnErrorCode.NOT_AN_ARN, "empty"),
-        (UUID_1, ArnErrorCode.NOT_AN_ARN, "is a key id"),
-        (MRK, ArnErrorCode.NOT_AN_ARN, "is a key id"),
-        ("alias/payments", ArnErrorCode.ALIAS, "silently change what encrypts"),
-        (arn("payments", kind="alias"), ArnErrorCode.ALIAS, "silently change what encrypts"),
-        (arn("aws/s3", kind="alias"), ArnErrorCode.ALIAS, "silently change what encrypts"),
-        ("arn:aws:s3:::bucket", ArnErrorCode.NOT_A_KEY, "ARN of s3"),
-        ("arn:aws:iam::111122223333:role/x", ArnErrorCode.NOT_A_KEY, "ARN of iam"),
-        (arn(f"{UUID_1}0"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(UUID_1.upper()), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn("mrk-1234"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(account="12345"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(kind="grant"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(region=""), ArnErrorCode.MALFORMED, "does not name a Region"),
-        (arn(region="frankfurt"), ArnErrorCode.MALFORMED, "does not name a Region"),
-        (f" {S3}", ArnErrorCode.MALFORMED, "white space"),
-        (f"{S3}\n", ArnErrorCode.MALFORMED, "white space"),
-        (f'"{S3}"', ArnErrorCode.MALFORMED, "is not an ARN"),
-        (f"{S3},{RDS}", ArnErrorCode.MALFORMED, "not a full key ARN"),
-        ("alias/\x1b[31m", ArnErrorCode.MALFORMED, r"\x1b"),
-        ("arn:aws:kms", ArnErrorCode.MALFORMED, "is not an ARN"),
+        ("", KeyArnErrorCode.NOT_AN_ARN, "empty"),
+        ("  \n", KeyArnErrorCode.NOT_AN_ARN, "empty"),
+        (UUID_1, KeyArnErrorCode.NOT_AN_ARN, "is a key id"),
+        (MRK, KeyArnErrorCode.NOT_AN_ARN, "is a key id"),
+        ("alias/payments", KeyArnErrorCode.ALIAS, "silently change what encrypts"),
+        (arn("payments", kind="alias"), KeyArnErrorCode.ALIAS, "silently change what encrypts"),
+        (arn("aws/s3", kind="alias"), KeyArnErrorCode.ALIAS, "silently change what encrypts"),
+        ("arn:aws:s3:::bucket", KeyArnErrorCode.NOT_A_KEY, "ARN of s3"),
+        ("arn:aws:iam::111122223333:role/x", KeyArnErrorCode.NOT_A_KEY, "ARN of iam"),
+        (arn(f"{UUID_1}0"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(UUID_1.upper()), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn("mrk-1234"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(account="12345"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(kind="grant"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (arn(region=""), KeyArnErrorCode.MALFORMED, "does not name a Region"),
+        (arn(region="frankfurt"), KeyArnErrorCode.MALFORMED, "does not name a Region"),
+        (f" {S3}", KeyArnErrorCode.MALFORMED, "white space"),
+        (f"{S3}\n", KeyArnErrorCode.MALFORMED, "white space"),
+        (f'"{S3}"', KeyArnErrorCode.MALFORMED, "is not an ARN"),
+        (f"{S3},{RDS}", KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        ("alias/\x1b[31m", KeyArnErrorCode.MALFORMED, r"\x1b"),
+        ("arn:aws:kms", KeyArnErrorCode.MALFORMED, "is not an ARN"),
     ],
 )
-def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: ArnErrorCode, said: str) -> None:
-    with pytest.raises(ArnError) as refusal:  # contract 82, 83
+def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: KeyArnErrorCode, said: str) -> None:
+    with pytest.raises(InvalidKeyArnError) as refusal:  # contract 82, 83
         parse_key_arn(text)
     assert refusal.value.fault is fault
     assert said in str(refusal.value)
@@ -144,7 +144,7 @@ def test_no_text_makes_the_rules_raise(s3: str, rds: str, region: str) -> None:
 
 @given(ANYTHING)
 def test_a_text_is_a_key_arn_or_refused_as_an_arn_error(text: str) -> None:
-    with contextlib.suppress(ArnError):
+    with contextlib.suppress(InvalidKeyArnError):
         assert str(parse_key_arn(text)) == text
 
 
@@ -169,19 +169,19 @@ def test_a_multi_region_key_of_the_environments_region_passes() -> None:
 @pytest.mark.parametrize(
     ("bad", "fault"),
     [
-        (arn("x", kind="alias"), ArnErrorCode.ALIAS),  # contract 82
-        (UUID_1, ArnErrorCode.NOT_AN_ARN),  # contract 83
-        ("arn:aws:s3:::bucket", ArnErrorCode.NOT_A_KEY),  # contract 83
-        (arn(region="eu-west-1"), ArnErrorCode.OTHER_REGION),  # contract 115
-        (arn(MRK, region="eu-west-1"), ArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
-        (arn(partition="aws-cn", region="cn-north-1"), ArnErrorCode.OTHER_PARTITION),  # contract D6
-        (arn(partition="aws-cn"), ArnErrorCode.OTHER_PARTITION),  # contract D6
-        (arn(account=PLATFORM), ArnErrorCode.PLATFORM_ACCOUNT),  # contract 124
+        (arn("x", kind="alias"), KeyArnErrorCode.ALIAS),  # contract 82
+        (UUID_1, KeyArnErrorCode.NOT_AN_ARN),  # contract 83
+        ("arn:aws:s3:::bucket", KeyArnErrorCode.NOT_A_KEY),  # contract 83
+        (arn(region="eu-west-1"), KeyArnErrorCode.OTHER_REGION),  # contract 115
+        (arn(MRK, region="eu-west-1"), KeyArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
+        (arn(partition="aws-cn", region="cn-north-1"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
+        (arn(partition="aws-cn"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
+        (arn(account=PLATFORM), KeyArnErrorCode.PLATFORM_ACCOUNT),  # contract 124
     ],
 )
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(
-    bad: str, fault: ArnErrorCode, which: KeyPurpose
+    bad: str, fault: KeyArnErrorCode, which: KeyPurpose
 ) -> None:
     good = arn(UUID_2)
     found = findings(bad, good) if which is KeyPurpose.S3 else findings(good, bad)
@@ -231,7 +231,7 @@ def test_without_a_known_platform_account_its_keys_cannot_be_told() -> None:
     ],
 )
 def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
-    assert account_of(role) == PLATFORM  # contract 37, D3
+    assert account_id_of_role(role) == PLATFORM  # contract 37, D3
 
 
 @pytest.mark.parametrize(
@@ -251,19 +251,19 @@ def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
 )
 def test_what_is_no_role_has_no_account(text: str) -> None:
     with pytest.raises(ValueError, match="not the ARN of an IAM role"):
-        account_of(text)
+        account_id_of_role(text)
 
 
 def test_a_session_tells_its_role() -> None:
-    assert role_of_session(f"arn:aws-cn:sts::{PLATFORM}:assumed-role/platform/i-0abc") == (
+    assert role_arn_of_session(f"arn:aws-cn:sts::{PLATFORM}:assumed-role/platform/i-0abc") == (
         f"arn:aws-cn:iam::{PLATFORM}:role/platform"
     )
 
 
 @pytest.mark.parametrize("caller", [f"arn:aws:iam::{PLATFORM}:root", f"arn:aws:iam::{PLATFORM}:user/x", ""])
 def test_any_other_caller_has_no_role(caller: str) -> None:
-    assert role_of_session(caller) is None
+    assert role_arn_of_session(caller) is None
 
 
 def test_the_fields_have_the_names_of_the_wizard() -> None:
-    assert [which.label for which in KeyPurpose] == ["S3 key ARN", "RDS key ARN"]  # contract 28
+    assert [which.field_label for which in KeyPurpose] == ["S3 key ARN", "RDS key ARN"]  # contract 28

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.diagnosis.diagnose import are_usable, diagnose
-from byok.domain.diagnosis.key_facts import FORMAT, Collection
+from byok.domain.diagnosis.diagnose import are_keys_usable, diagnose_collected_keys
+from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, CollectedKeys
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
 from tests.policy_cases import POLICY_CASES, Case
@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 
 
 def right(which: KeyPurpose) -> Facts:
-    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}
+    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(which)]}
     metadata = {
         "Arn": KEYS[which],
         "KeyState": "Enabled",
@@ -40,11 +40,11 @@ def right(which: KeyPurpose) -> Facts:
     }
 
 
-def collection(caller: Facts | None = None, **keys: Facts) -> Collection:
-    facts: Facts = {"format": FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
+def collection(caller: Facts | None = None, **keys: Facts) -> CollectedKeys:
+    facts: Facts = {"format": COLLECTION_FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
     facts["caller"] = caller if caller is not None else {"Account": PLACE.customer}
     keys = {which.value: keys.get(which.value, right(which)) for which in KeyPurpose}
-    return Collection.read(json.dumps({**facts, **keys}))
+    return CollectedKeys.parse(json.dumps({**facts, **keys}))
 
 
 def metadata(**values: Any) -> Callable[[Facts], Facts]:
@@ -103,7 +103,7 @@ BROKEN_KEYS = {
 
 
 def test_nothing_is_said_of_two_right_keys() -> None:
-    assert diagnose(collection(), VENDOR) == ()
+    assert diagnose_collected_keys(collection(), VENDOR) == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
@@ -111,7 +111,7 @@ def test_nothing_is_said_of_two_right_keys() -> None:
 def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
     change, code = BROKEN_KEYS[name]
 
-    first = diagnose(collection(**{which.value: change(right(which))}), VENDOR)[0]
+    first = diagnose_collected_keys(collection(**{which.value: change(right(which))}), VENDOR)[0]
 
     assert (first.code, first.key, first.severity) == (code, which, Severity.STOPS)
     assert first.message
@@ -120,16 +120,16 @@ def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.first], ids=lambda case: case.name)
 def test_broken_policy_is_named_as_by_the_check(case: Case) -> None:
-    facts = right(case.which) | {"key_policy": {"Policy": json.dumps(case.policy(PLACE))}}
+    facts = right(case.which) | {"key_policy": {"Policy": json.dumps(case.build_policy(PLACE))}}
 
-    first = diagnose(collection(**{case.which.value: facts}), VENDOR)[0]
+    first = diagnose_collected_keys(collection(**{case.which.value: facts}), VENDOR)[0]
 
     assert (first.code, first.key) == (case.first, case.which)
 
 
 def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
-    twice = diagnose(collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR)
-    apart = diagnose(
+    twice = diagnose_collected_keys(collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR)
+    apart = diagnose_collected_keys(
         collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.RDS].replace("444455556666", "777788889999")}),
         VENDOR,
     )
@@ -143,7 +143,7 @@ def test_exchanged_arns_are_told_as_what_they_are() -> None:
         which.value: right(other) for which, other in ((KeyPurpose.S3, KeyPurpose.RDS), (KeyPurpose.RDS, KeyPurpose.S3))
     }
 
-    found = diagnose(collection(**exchanged), VENDOR)
+    found = diagnose_collected_keys(collection(**exchanged), VENDOR)
 
     assert [one.code for one in found] == ["arn.Exchanged"]
     assert KEYS[KeyPurpose.S3] in found[0].remedy
@@ -151,9 +151,12 @@ def test_exchanged_arns_are_told_as_what_they_are() -> None:
 
 def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
     facts = metadata(KeyState="Disabled")(right(KeyPurpose.S3)) | {
-        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }
-    assert [one.code for one in diagnose(collection(s3=facts), VENDOR)] == ["key.Disabled", "policy.StatementMissing"]
+    assert [one.code for one in diagnose_collected_keys(collection(s3=facts), VENDOR)] == [
+        "key.Disabled",
+        "policy.StatementMissing",
+    ]
 
 
 DENIED = {"error": "An error occurred (AccessDeniedException) when calling the operation"}
@@ -162,13 +165,13 @@ DENIED = {"error": "An error occurred (AccessDeniedException) when calling the o
 def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
     facts = right(KeyPurpose.S3) | {"describe_key": DENIED, "key_policy": DENIED}
 
-    (found,) = diagnose(collection(s3=facts), VENDOR)
+    (found,) = diagnose_collected_keys(collection(s3=facts), VENDOR)
 
     assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
     assert "kms:DescribeKey" in found.remedy
-    policy_only = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR)
+    policy_only = diagnose_collected_keys(collection(s3=right(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR)
     assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
-    assert are_usable(policy_only) is None
+    assert are_keys_usable(policy_only) is None
 
 
 @pytest.mark.parametrize("absent", [{}, None, {"KeyMetadata": {}}, {"KeyMetadata": None}])
@@ -177,11 +180,11 @@ def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
 )
 def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, answer_to: str, code: str) -> None:
     for facts in (right(KeyPurpose.S3) | {answer_to: absent}, without(answer_to)):
-        (found,) = diagnose(collection(s3=facts), VENDOR)
+        (found,) = diagnose_collected_keys(collection(s3=facts), VENDOR)
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
         assert "no answer" in found.message
-        assert are_usable([found]) is None
+        assert are_keys_usable([found]) is None
 
 
 def without(answer_to: str) -> Facts:
@@ -189,8 +192,13 @@ def without(answer_to: str) -> Facts:
 
 
 def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
-    assert are_usable(diagnose(collection(), VENDOR)) is True
-    assert are_usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))), VENDOR)) is False
+    assert are_keys_usable(diagnose_collected_keys(collection(), VENDOR)) is True
+    assert (
+        are_keys_usable(
+            diagnose_collected_keys(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))), VENDOR)
+        )
+        is False
+    )
 
 
 def unseen(which: KeyPurpose, words: str = "denied") -> Facts:
@@ -202,7 +210,7 @@ def unseen(which: KeyPurpose, words: str = "denied") -> Facts:
 def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts() -> None:
     caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
 
-    found = diagnose(collection(caller, s3=unseen(KeyPurpose.S3), rds=unseen(KeyPurpose.RDS)), VENDOR)
+    found = diagnose_collected_keys(collection(caller, s3=unseen(KeyPurpose.S3), rds=unseen(KeyPurpose.RDS)), VENDOR)
 
     assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
     assert "777788889999" in found[0].message
@@ -213,13 +221,13 @@ def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts(
 def test_what_another_account_may_see_is_examined_all_the_same() -> None:
     facts = metadata(KeyState="Disabled")(right(KeyPurpose.S3)) | {"key_policy": DENIED}
 
-    found = diagnose(collection({"Account": "777788889999"}, s3=facts), VENDOR)
+    found = diagnose_collected_keys(collection({"Account": "777788889999"}, s3=facts), VENDOR)
 
     assert [(one.code, one.key) for one in found] == [
         ("key.Disabled", KeyPurpose.S3),
         ("caller.OtherAccount", KeyPurpose.S3),
     ]
-    assert diagnose(collection({"Account": "777788889999"}), VENDOR) == ()
+    assert diagnose_collected_keys(collection({"Account": "777788889999"}), VENDOR) == ()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +235,7 @@ def test_what_another_account_may_see_is_examined_all_the_same() -> None:
     ["bash: line 31: aws: command not found", "Unable to locate credentials.", "The config profile (x) could not"],
 )
 def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> None:
-    found = diagnose(
+    found = diagnose_collected_keys(
         collection({"error": words}, s3=unseen(KeyPurpose.S3, words), rds=unseen(KeyPurpose.RDS, words)), VENDOR
     )
 
@@ -249,25 +257,25 @@ def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> Non
 )
 def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[[Facts], Facts]) -> None:
     facts = change(right(KeyPurpose.RDS)) | {
-        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})},
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})},
         "rotation": {"KeyRotationEnabled": False},
     }
-    assert len(diagnose(collection(rds=facts), VENDOR)) == 1
+    assert len(diagnose_collected_keys(collection(rds=facts), VENDOR)) == 1
 
 
 def test_one_key_for_both_is_told_without_a_word_on_its_policy() -> None:
-    twice = diagnose(collection(rds=right(KeyPurpose.S3)), VENDOR)
+    twice = diagnose_collected_keys(collection(rds=right(KeyPurpose.S3)), VENDOR)
     assert [one.code for one in twice] == ["arn.SameKeyTwice"]
 
 
 def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
-    (found,) = diagnose(collection(s3=metadata(KeyManager="AWS")(right(KeyPurpose.S3))), VENDOR)
+    (found,) = diagnose_collected_keys(collection(s3=metadata(KeyManager="AWS")(right(KeyPurpose.S3))), VENDOR)
     assert "one that you make yourself" in found.remedy
     assert "is not a symmetric key" not in found.remedy
 
 
 def test_answer_about_another_key_is_noticed() -> None:
-    (found,) = diagnose(collection(s3=metadata(Arn=KEYS[KeyPurpose.RDS])(right(KeyPurpose.S3))), VENDOR)
+    (found,) = diagnose_collected_keys(collection(s3=metadata(Arn=KEYS[KeyPurpose.RDS])(right(KeyPurpose.S3))), VENDOR)
     assert (found.code, found.severity) == ("key.OfAnotherArn", Severity.UNKNOWN)
     assert KEYS[KeyPurpose.RDS] in found.message
 
@@ -276,7 +284,7 @@ def test_answer_about_another_key_is_noticed() -> None:
 def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> None:
     facts = metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(right(KeyPurpose.S3))
 
-    deleted, expires = diagnose(collection(s3=facts), VENDOR)
+    deleted, expires = diagnose_collected_keys(collection(s3=facts), VENDOR)
 
     assert deleted.message.endswith("it will be deleted on 2 December 2026.")
     assert expires.message.endswith("expires on 2 December 2026.")
@@ -284,39 +292,39 @@ def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> Non
 
 def test_words_of_aws_are_on_one_line() -> None:
     words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
-    (found,) = diagnose(collection(s3=right(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR)
+    (found,) = diagnose_collected_keys(collection(s3=right(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR)
     assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
 
 
 def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
     facts = right(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
 
-    (found,) = diagnose(collection(rds=facts), VENDOR)
+    (found,) = diagnose_collected_keys(collection(rds=facts), VENDOR)
 
     assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", KeyPurpose.RDS, Severity.NOTE)
     assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
-    assert diagnose(collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
+    assert diagnose_collected_keys(collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
 
 
 def test_tag_that_is_no_tenants_name_gets_into_no_command() -> None:
     facts = right(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
-    assert diagnose(collection(rds=facts), VENDOR) == ()
+    assert diagnose_collected_keys(collection(rds=facts), VENDOR) == ()
 
 
 @pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
 def test_policy_that_no_parser_takes_is_a_finding(policy: str) -> None:
-    (found,) = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
+    (found,) = diagnose_collected_keys(collection(s3=right(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
     assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
 
 
 def test_what_does_no_harm_is_a_note() -> None:
-    pattern = VENDOR.alias(KeyPurpose.S3, "acme")
+    pattern = VENDOR.alias_for_tenant(KeyPurpose.S3, "acme")
     facts = right(KeyPurpose.S3) | {
         "rotation": {"KeyRotationEnabled": False},
         "aliases": {"Aliases": [{"AliasName": pattern}, {"AliasName": "alias/mine"}]},
         "tags": {"Tags": [{"TagKey": "aatn", "TagValue": "globex"}]},
     }
-    found = diagnose(collection(s3=metadata(ValidTo="2027-01-01")(facts)), VENDOR)
+    found = diagnose_collected_keys(collection(s3=metadata(ValidTo="2027-01-01")(facts)), VENDOR)
 
     assert [one.code for one in found] == ["key.NoRotation", "key.MaterialExpires", "key.TenantNamesDiffer"]
     assert {one.severity for one in found} == {Severity.NOTE}
@@ -326,8 +334,8 @@ def test_what_does_no_harm_is_a_note() -> None:
 
 
 def test_names_are_the_vendors() -> None:
-    found = diagnose(collection(), VendorProfile(name="Globex"))
+    found = diagnose_collected_keys(collection(), VendorProfile(name="Globex"))
     assert [one for one in found if one.paste] == []  # the right ones, under other Sids
-    empty = right(KeyPurpose.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
-    missing = diagnose(collection(s3=empty), VendorProfile(name="Globex"))[0]
+    empty = right(KeyPurpose.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}}
+    missing = diagnose_collected_keys(collection(s3=empty), VendorProfile(name="Globex"))[0]
     assert "AllowGlobexPlatformS3Access" in missing.message

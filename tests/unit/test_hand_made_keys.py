@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from byok.domain.arns import KeyPair, KeyPurpose
-from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.iam.statements import (
+    StatementParameters,
+    build_key_policy,
+    build_key_statements,
+    build_owner_statement,
+)
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.vendor import VendorProfile
 
@@ -76,7 +81,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
 
 
 def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: Shell) -> None:
-    ended = shell.run(COMMANDS.create_keys())
+    ended = shell.run(COMMANDS.create_keys_commands())
 
     assert [call[1] for call in shell.calls] == MADE
     arns = [f"arn:aws:kms:eu-central-1:444455556666:key/{number}" for number in (2, 3)]
@@ -84,15 +89,17 @@ def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: She
     assert [shell.option(call, "--key-id") for call in (3, 4)] == arns
     for number in range(len(MADE)):
         assert (shell.option(number, "--profile"), shell.option(number, "--region")) == ("my profile", REGION)
-    owner = owner_statement("arn:aws:iam::444455556666:root")
+    owner = build_owner_statement("arn:aws:iam::444455556666:root")
     for call, which in ((1, KeyPurpose.S3), (2, KeyPurpose.RDS)):
-        expected = key_policy(owner, key_statements(which, Grantee.of(ROLE, REGION), VENDOR))  # contract 56-58
+        expected = build_key_policy(
+            owner, build_key_statements(which, StatementParameters.for_platform_role(ROLE, REGION), VENDOR)
+        )  # contract 56-58
         assert json.loads(shell.option(call, "--policy")) == expected
 
 
 @pytest.mark.parametrize("fails", range(1, len(MADE) + 1))
 def test_first_failure_ends_it_and_no_payload_is_printed(shell: Shell, fails: int) -> None:
-    ended = shell.run(COMMANDS.create_keys(), fails)
+    ended = shell.run(COMMANDS.create_keys_commands(), fails)
 
     assert ended.stdout == ""
     assert len(shell.calls) == fails
@@ -103,11 +110,11 @@ def test_first_failure_ends_it_and_no_payload_is_printed(shell: Shell, fails: in
 
 def test_nothing_stays_behind_in_the_owners_shell(shell: Shell) -> None:
     for fails in (0, 2):
-        assert shell.run(COMMANDS.create_keys(), fails).stderr.endswith("; knows0")
+        assert shell.run(COMMANDS.create_keys_commands(), fails).stderr.endswith("; knows0")
 
 
 def test_key_whose_alias_cannot_be_made_gets_no_tags(shell: Shell) -> None:
-    by_hand = COMMANDS.name_keys(KeyPair("s3-key", "rds-key"), "acme")[1]
+    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
 
     shell.run(by_hand, fails=3)
 

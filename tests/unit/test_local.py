@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from byok.local import parent_death_signal
-from byok.local.env_vars import children_environment, client_environment, write_exports
+from byok.local.env_vars import children_env_vars, client_env_vars, write_exports
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child, DevStackError
+from byok.local.processes import ChildProcess, DevStackError
 
 
 async def never() -> bool:
     return False
 
 
-async def start(tmp_path: Path, program: str) -> Child:
-    return await Child.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
+async def start(tmp_path: Path, program: str) -> ChildProcess:
+    return await ChildProcess.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
 
 
 def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
@@ -32,14 +32,14 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(DevStackError, match=rf"Port {port} is taken.*--ui-port"):
-            replace(Ports.free(), ui=port).require_free()
+            replace(Ports.pick_free(), ui=port).require_free()
 
 
 def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
     with socket.socket() as any_port:
         any_port.bind((HOST, 0))
         given_away = any_port.getsockname()[1]
-    ports = Ports.free()
+    ports = Ports.pick_free()
     assert len(set(astuple(ports))) == 4
     assert max(astuple(ports)) < 32_768 <= given_away
 
@@ -129,7 +129,7 @@ def test_children_are_led_to_the_local_stack_and_nowhere_else(monkeypatch: pytes
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("TEMPORAL_API_KEY", "real")
     monkeypatch.setenv("BYOK_VENDOR__NAME", "Acme")
-    given = children_environment(client_environment(Ports(1, 2, 3), Path("/config"), "eu-central-1"), {"MORE": "1"})
+    given = children_env_vars(client_env_vars(Ports(1, 2, 3), Path("/config"), "eu-central-1"), {"MORE": "1"})
     assert given["TEMPORAL_ADDRESS"] == f"{HOST}:1"
     assert given["AWS_ENDPOINT_URL"] == f"http://{HOST}:3"
     assert given["AWS_PROFILE"] == "platform"

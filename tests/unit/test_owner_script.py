@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.diagnosis.diagnose import diagnose
-from byok.domain.diagnosis.key_facts import Collection
-from byok.onboarding.collection_script import collection_script
+from byok.domain.diagnosis.diagnose import diagnose_collected_keys
+from byok.domain.diagnosis.key_facts import CollectedKeys
+from byok.onboarding.collection_script import render_collection_script
 from tests.policy_context import VENDOR
 from tests.unit.test_diagnose import KEYS, PLACE
 
@@ -57,9 +57,9 @@ def ran(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.Comp
 def test_it_takes_arns_and_the_payload(folder: Path, shell: str, typed: str) -> None:
     with_aws(folder, "echo '{}'")
 
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region), typed)
+    printed = ran(folder, shell, render_collection_script(PLACE.role, PLACE.region), typed)
 
-    collected = Collection.read(printed.stdout)
+    collected = CollectedKeys.parse(printed.stdout)
     assert (collected.s3.arn, collected.rds.arn) == (S3, RDS)
     assert printed.stderr.count("RDS key ARN: ") == (typed.strip()[:3] == "arn"), "the payload answers both questions"
 
@@ -67,16 +67,16 @@ def test_it_takes_arns_and_the_payload(folder: Path, shell: str, typed: str) -> 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_it_asks_for_nothing_that_it_was_given(folder: Path, shell: str) -> None:
     with_aws(folder, "echo '{}'")
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS))
+    printed = ran(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS))
     assert printed.stderr == ""
-    assert Collection.read(printed.stdout).rds.arn == RDS
+    assert CollectedKeys.parse(printed.stdout).rds.arn == RDS
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_the_aws_cli_the_diagnosis_says_so(folder: Path, shell: str) -> None:
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS))
+    printed = ran(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS))
 
-    (found,) = diagnose(Collection.read(printed.stdout), VENDOR)
+    (found,) = diagnose_collected_keys(CollectedKeys.parse(printed.stdout), VENDOR)
 
     assert found.code == "caller.NotSignedIn"
     assert "aws" in found.message
@@ -89,5 +89,5 @@ def test_it_leaves_nothing_in_the_owners_shell(folder: Path, shell: str) -> None
 printf "%s" "$S3_KEY_ARN${REGION:-}${errors:-}" >&2
 for one in ask key text part prompt; do command -v $one >&2; done; :
 """
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS) + after)
+    printed = ran(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS) + after)
     assert printed.stderr == "of-this-shell"

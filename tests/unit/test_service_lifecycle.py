@@ -18,18 +18,25 @@ from byok.service.errors import (
     NotReplayableError,
     NotRunningError,
 )
-from byok.service.pending import describe_pending
+from byok.service.pending import describe_pending_step
 from byok.service.status import EnvironmentStatus
-from tests.workflows.fake_activities import RDS_KEY, S3_KEY, Step, deletion, refusal, request
+from tests.workflows.fake_activities import (
+    RDS_KEY,
+    S3_KEY,
+    Step,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+)
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until, until_called, until_ended
+from tests.workflows.watching import until_called, until_ended, wait_until
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
 async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
-    await service.create(request(environment_id, **changes))
+    await service.create(build_provision_request(environment_id, **changes))
     return await until_ended(service, environment_id)
 
 
@@ -113,7 +120,7 @@ async def test_what_was_rolled_back_starts_anew(
 async def test_what_is_not_as_asked_for_starts_anew(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, code: str
 ) -> None:
-    problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
+    problem = build_aws_failure("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
     wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
     harness.activities.script["collect_evidence"] = [wrong]
     await provision(service, environment_id)
@@ -173,7 +180,7 @@ async def test_what_cannot_be_replayed_says_why(
 ) -> None:
     hold = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
     with pytest.raises(NotReplayableError, match="goes on by itself"):
         await service.replay(environment_id)
     hold.set()
@@ -218,7 +225,7 @@ async def test_cancel_ends_in_a_stated_state(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
 ) -> None:
     harness.activities.script["ensure_writer"] = [forever()] * 99
-    await service.create(request(environment_id, on_failure=on_failure))
+    await service.create(build_provision_request(environment_id, on_failure=on_failure))
     await asyncio.wait_for(until_called(harness, "ensure_writer"), 20)
 
     await service.cancel(environment_id)
@@ -241,7 +248,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
 ) -> None:
     await provision(service, environment_id)
     harness.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
-    asked = await service.delete_request(environment_id, final_snapshot=False)
+    asked = await service.build_delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
     deleted = await until_ended(service, environment_id)
@@ -253,8 +260,8 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     with pytest.raises(NotReplayableError, match="was deleted"):
         await service.replay(environment_id)
     with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
-        await service.delete_request(environment_id)
-    assert (await service.create(request(environment_id))).started
+        await service.build_delete_request(environment_id)
+    assert (await service.create(build_provision_request(environment_id))).started
     assert (await until_ended(service, environment_id)).phase is Phase.READY
 
 
@@ -264,11 +271,11 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
     await provision(service, environment_id)
     hold = threading.Event()
     harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
-    await service.delete(deletion(environment_id))
+    await service.delete(build_delete_request(environment_id))
 
-    assert not await service.delete(deletion(environment_id))
+    assert not await service.delete(build_delete_request(environment_id))
     with pytest.raises(EnvironmentBusyError, match="being deleted"):
-        await service.create(request(environment_id))
+        await service.create(build_provision_request(environment_id))
     with pytest.raises(NotReplayableError, match="DELETING"):
         await service.replay(environment_id)
     hold.set()
@@ -277,8 +284,8 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
 
 async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnvironment, environment_id: str) -> None:
     service = EnvironmentService(temporal.client, f"nobody-{environment_id}")
-    await service.delete(deletion(environment_id))
-    assert (await service.status(environment_id)).phase is Phase.DELETING
+    await service.delete(build_delete_request(environment_id))
+    assert (await service.read_status(environment_id)).phase is Phase.DELETING
 
 
 async def test_what_is_being_made_is_not_deleted(
@@ -286,10 +293,10 @@ async def test_what_is_being_made_is_not_deleted(
 ) -> None:
     hold = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
 
     with pytest.raises(EnvironmentBusyError, match="`byok cancel"):
-        await service.delete(deletion(environment_id))
+        await service.delete(build_delete_request(environment_id))
 
     hold.set()
     await until_ended(service, environment_id)
@@ -300,13 +307,13 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
 ) -> None:
     await provision(service, environment_id)
     harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
-    await service.delete(deletion(environment_id))
+    await service.delete(build_delete_request(environment_id))
     stopped = await until_ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
 
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
-    assert await service.delete(await service.delete_request(environment_id))
+    assert await service.delete(await service.build_delete_request(environment_id))
     assert (await until_ended(service, environment_id)).phase is Phase.DELETED
 
 
@@ -314,7 +321,7 @@ async def test_deleted_environments_are_listed_as_such(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
-    await service.delete(deletion(environment_id))
+    await service.delete(build_delete_request(environment_id))
     await until_ended(service, environment_id)
 
     async def listed() -> Phase | None:
@@ -333,12 +340,12 @@ async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
 ) -> None:
     # A result that does not decode is a mistake of ours: the workflow waits for a mended worker.
     harness.activities.garbled = True
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
 
-    status = await until(service, environment_id, lambda status: any(item.last_failure for item in status.pending))
+    status = await wait_until(service, environment_id, lambda status: any(item.last_failure for item in status.pending))
 
     (stuck,) = status.pending
     assert (stuck.activity, stuck.unclaimed) == (None, False)
     assert "KeyProbeResult" in str(stuck.last_failure)
-    assert describe_pending(stuck).startswith("the worker cannot make progress, attempt ")
+    assert describe_pending_step(stuck).startswith("the worker cannot make progress, attempt ")
     await service.client.get_workflow_handle(status.workflow_id).terminate()

@@ -13,7 +13,7 @@ import pytest_asyncio
 from byok.api.authentication import Authenticator
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
-from byok.web import make_server
+from byok.web import make_asgi_app
 from tests.api.conftest import open_api
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 
@@ -35,12 +35,14 @@ class Browser:
         assert self._page is not None, "no page was opened"
         return self._page
 
-    async def go(self, address: str, **query: Any) -> httpx.Response:
+    async def open_page(self, address: str, **query: Any) -> httpx.Response:
         """Open a page, and go where it leads."""
         self._page = await self.http.get(address, params=query or None, follow_redirects=True)
         return self.page
 
-    async def send(self, address: str, fields: dict[str, Any], *, form_token: str | None = None) -> httpx.Response:
+    async def submit_form(
+        self, address: str, fields: dict[str, Any], *, form_token: str | None = None
+    ) -> httpx.Response:
         """Send a form of the last page, and go where it leads."""
         token = self.form_token if form_token is None else form_token
         body = {"form_token": token, **fields}
@@ -68,7 +70,7 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
             access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
         ) -> Browser:
             state = await stack.enter_async_context(open_api(door, access, settings))
-            transport = httpx.ASGITransport(make_server(state, settings), raise_app_exceptions=access is None)
+            transport = httpx.ASGITransport(make_asgi_app(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))
 

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from byok.contracts import CHECK_KEYS, INVALID_INPUT, PROVISION_ENVIRONMENT
+from byok.contracts import CHECK_KEYS_WORKFLOW, INVALID_INPUT_ERROR_TYPE, PROVISION_ENVIRONMENT_WORKFLOW
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 from tests.workflows.temporal_env import WorkflowHarness
 
@@ -65,14 +65,17 @@ async def test_malformed_input_fails_and_names_the_field(
     harness: WorkflowHarness, arguments: list[RawValue], message: str
 ) -> None:
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT, args=arguments, id=f"environment/{uuid.uuid4().hex}", task_queue=harness.task_queue
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        args=arguments,
+        id=f"environment/{uuid.uuid4().hex}",
+        task_queue=harness.task_queue,
     )
 
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
 
     assert isinstance(caught.value.cause, ApplicationError)
-    assert caught.value.cause.type == INVALID_INPUT
+    assert caught.value.cause.type == INVALID_INPUT_ERROR_TYPE
     assert message in caught.value.cause.message
     assert harness.activities.calls == []
 
@@ -80,7 +83,7 @@ async def test_malformed_input_fails_and_names_the_field(
 async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarness) -> None:
     secret = "a-value-that-was-pasted-by-mistake"
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT,
+        PROVISION_ENVIRONMENT_WORKFLOW,
         args=[type_by_hand({**GOOD, "region": secret, "key_grace_seconds": secret})],
         id=f"environment/{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
@@ -95,7 +98,7 @@ async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarnes
 
 async def test_environment_under_another_workflow_id_is_refused(harness: WorkflowHarness) -> None:
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT,
+        PROVISION_ENVIRONMENT_WORKFLOW,
         args=[type_by_hand(GOOD)],
         id=f"by-hand-{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
@@ -112,7 +115,7 @@ async def test_environment_under_another_workflow_id_is_refused(harness: Workflo
 
 async def test_malformed_check_fails_and_names_the_field(harness: WorkflowHarness) -> None:
     handle = await harness.client.start_workflow(
-        CHECK_KEYS,
+        CHECK_KEYS_WORKFLOW,
         args=[type_by_hand({"region": REGION})],
         id=f"keys/{uuid.uuid4().hex}",
         task_queue=harness.task_queue,

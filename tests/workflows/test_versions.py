@@ -23,11 +23,17 @@ from byok.service import environment_reader, pollers, status
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
-from tests.workflows.fake_activities import S3_KEY, FakeActivities, deletion, refusal, request
-from tests.workflows.temporal_env import WorkflowHarness, harness_for
-from worker import worker_deployment_config
+from tests.workflows.fake_activities import (
+    S3_KEY,
+    FakeActivities,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+)
+from tests.workflows.temporal_env import WorkflowHarness, run_harness
+from worker import build_worker_deployment_config
 
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
 @dataclass
@@ -46,11 +52,13 @@ class Builds:
     async def start(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
         """A worker of a build, or one that is not versioned."""
         config = (
-            worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
+            build_worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build))
+            if build
+            else None
         )
         running = self._running[build] = AsyncExitStack()
         self.stages[build] = await running.enter_async_context(
-            harness_for(self.temporal, FakeActivities(), self.name, config, sandbox=True)
+            run_harness(self.temporal, FakeActivities(), self.name, config, sandbox=True)
         )
         await asyncio.wait_for(self._polls(build), 20)
         if current:
@@ -59,7 +67,7 @@ class Builds:
 
     async def _polls(self, build: str | None) -> None:
         version = WorkerDeploymentVersion(self.name, build) if build else None
-        while version not in [worker.version for worker in await self.service.workers()]:  # noqa: ASYNC110
+        while version not in [worker.version for worker in await self.service.list_workers()]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
     async def end(self, build: str | None) -> None:
@@ -87,7 +95,7 @@ class Builds:
 
         async def in_force() -> None:
             version = WorkerDeploymentVersion(self.name, build) if build else None
-            while (await self.service.routing()).current != version:  # noqa: ASYNC110 - the server tells nobody
+            while (await self.service.read_routing()).current != version:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.05)
 
         await asyncio.wait_for(accepted(), 20)
@@ -102,11 +110,11 @@ class Builds:
         """An environment that stops at its first object, on a build."""
         self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
-            await (await self.stages[build].start(request(environment_id))).result()
+            await (await self.stages[build].start_provision(build_provision_request(environment_id))).result()
 
     async def ready(self, environment_id: str) -> bool:
         async def ended() -> Phase:
-            return [seen.phase async for seen in self.service.watch(environment_id)][-1]
+            return [seen.phase async for seen in self.service.watch_status(environment_id)][-1]
 
         return await asyncio.wait_for(ended(), 30) is Phase.READY
 
@@ -133,11 +141,11 @@ def hold(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable
 async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Builds) -> None:
     one = await builds.start("1")
     begun, go_on = hold(one, "ensure_cluster")
-    first = await one.start(request("versions-first"))
+    first = await one.start_provision(build_provision_request("versions-first"))
     assert await asyncio.to_thread(begun.wait, 20)
 
     two = await builds.start("2")
-    await (await two.start(request("versions-second"))).result()
+    await (await two.start_provision(build_provision_request("versions-second"))).result()
     go_on()
     await first.result()
 
@@ -149,7 +157,7 @@ async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Bu
 async def test_deletion_ends_on_its_build(builds: Builds) -> None:
     one = await builds.start("1")
     begun, go_on = hold(one, "list_databases")
-    deleting = await one.delete(deletion("versions-deleted"))
+    deleting = await one.start_delete(build_delete_request("versions-deleted"))
     assert await asyncio.to_thread(begun.wait, 20)
 
     two = await builds.start("2")
@@ -207,7 +215,7 @@ async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None
 async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Builds) -> None:
     one = await builds.start("1")
     begun, go_on = hold(one, "ensure_writer")
-    running = await one.start(request("versions-ended"))
+    running = await one.start_provision(build_provision_request("versions-ended"))
     assert await asyncio.to_thread(begun.wait, 20)
     two = await builds.start("2")
 
@@ -223,7 +231,7 @@ async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Bu
 async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: Builds) -> None:
     plain = await builds.start(None, current=False)
     begun, go_on = hold(plain, "ensure_cluster")
-    running = await plain.start(request("versions-turned-on"))
+    running = await plain.start_provision(build_provision_request("versions-turned-on"))
     assert await asyncio.to_thread(begun.wait, 20)
 
     await builds.start("1")
@@ -252,7 +260,7 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     monkeypatch.setattr(status, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
     one = await builds.start("1", current=False)
 
-    await builds.service.create(request("versions-waits"))
+    await builds.service.create(build_provision_request("versions-waits"))
     with pytest.raises(NoWorkerError, match=f"set-current-version --deployment-name {builds.name} --build-id 1"):
         await builds.ready("versions-waits")
 

