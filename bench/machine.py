@@ -15,7 +15,7 @@ import psutil
 import yaml
 from temporalio.client import Client
 
-from bench.request_generator import PLATFORM_ROLE, REGION
+from bench.request_generator import PLATFORM_ROLE_ARN, REGION
 from bench.runs import RunResult
 from byok.blueprints import DEFAULT_PATH
 from byok.local.env_vars import children_env_vars
@@ -173,7 +173,7 @@ async def run_bench_stack(
             "AWS_SECRET_ACCESS_KEY": "for-the-benchmark",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE,
+            "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE_ARN,
             "BYOK_BLUEPRINT": str(blueprint),
             "BYOK_DATABASE_POLL_SECONDS": str(poll_seconds),
             "BYOK_LOG_LEVEL": "WARNING",

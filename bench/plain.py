@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
     import boto3
 
     from bench.floor import FloorProvisioner
-    from bench.request_generator import PLATFORM_ROLE, RequestGenerator
+    from bench.request_generator import PLATFORM_ROLE_ARN, RequestGenerator
     from bench.runs import RunTimer
     from byok.blueprints import load_blueprint
     from byok.domain.models import DatabaseTask, EnvironmentPlan
@@ -159,7 +159,7 @@ async def run_worker(*, clients_once: bool) -> None:
 async def provision_environments(asking: RequestGenerator, environments: int, concurrency: int) -> None:
     """Make one to warm up, then all."""
     client, turn = await _connect(), asyncio.Semaphore(concurrency)
-    platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(Settings().blueprint))
+    platform = Platform(PLATFORM_ROLE_ARN, VendorProfile(), load_blueprint(Settings().blueprint))
 
     async def run_one() -> float:
         async with turn:

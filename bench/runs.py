@@ -28,7 +28,7 @@ class RunResult(BaseModel):
         return len(self.each_seconds) / self.wall_seconds
 
     @property
-    def cpu_each(self) -> float:
+    def cpu_seconds_each(self) -> float:
         """Seconds of the processor for each environment."""
         return self.cpu_seconds / len(self.each_seconds)
 

@@ -21,8 +21,8 @@ from byok.domain.problems.aws_errors import OPERATIONS_BY_SERVICE
 from localaws.call import AwsError, Call
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE, Role
 
-PLATFORM_ROLE: Final = "AtaccamaPlatform"
-PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE}"
+PLATFORM_ROLE_NAME: Final = "AtaccamaPlatform"
+PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE_NAME}"
 
 # Well-known credentials of three profiles; nothing but this local AWS takes them.
 PLATFORM_CREDENTIALS: Final = ("ASIAPLATFORM00000000", "local-platform-secret")
@@ -31,7 +31,7 @@ OPERATOR_CREDENTIALS: Final = ("AKIAOPERATOR00000000", "local-operator-secret")
 
 _CUSTOMER: Final = CallingPrincipal(f"arn:aws:iam::{CUSTOMER_ACCOUNT}:user/KeyAdministrator", CUSTOMER_ACCOUNT)
 _PLATFORM: Final = CallingPrincipal(
-    f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE}/worker", PLATFORM_ACCOUNT, PLATFORM_ROLE_ARN
+    f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE_NAME}/worker", PLATFORM_ACCOUNT, PLATFORM_ROLE_ARN
 )
 _OPERATOR: Final = CallingPrincipal(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Operator", PLATFORM_ACCOUNT)
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -41,7 +41,7 @@ _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "
 _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
-def platform_role_policy() -> dict[str, Any]:
+def build_platform_role_policy() -> dict[str, Any]:
     """What the platform's role may do: the operations the activities call, and keys through S3 and RDS alone.
 
     Aliases and tags are put on keys by a role of the customer's, which this one may take on where it is trusted.
@@ -108,9 +108,9 @@ def create_platform_role() -> None:
     STATE.roles[PLATFORM_ROLE_ARN] = Role(
         arn=PLATFORM_ROLE_ARN,
         account=PLATFORM_ACCOUNT,
-        name=PLATFORM_ROLE,
+        name=PLATFORM_ROLE_NAME,
         trust=trust,
-        policies={"platform": platform_role_policy()},
+        policies={"platform": build_platform_role_policy()},
         created=datetime.now(UTC),
         role_id="AROAPLATFORM000000000",
     )
@@ -136,7 +136,7 @@ def is_session_expired(access_key: str) -> bool:
     return session is not None and session.expires <= datetime.now(UTC)
 
 
-def identity_policies(caller: CallingPrincipal) -> list[Policy]:
+def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
     """The policies of the caller's role; a user is the account's administrator."""
     if caller.role_arn is None:
         return [_EVERYTHING]
@@ -144,7 +144,7 @@ def identity_policies(caller: CallingPrincipal) -> list[Policy]:
     return list(role.policies.values()) if role else []
 
 
-def principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
+def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
     """The condition keys that every request carries for its caller (IAM user guide, "Global condition keys")."""
     return {"aws:PrincipalAccount": caller.account, "aws:PrincipalArn": caller.role_arn or caller.arn}
 
@@ -153,8 +153,8 @@ def evaluate_identity_access(
     caller: CallingPrincipal, action: str, resource: str, context: dict[str, Any] | None = None
 ) -> Decision:
     """What the caller's own policies say."""
-    access = AccessRequest(caller, action, resource, principal_condition_keys(caller) | (context or {}))
-    return evaluate_identity_policies(identity_policies(caller), access)
+    access = AccessRequest(caller, action, resource, build_principal_condition_keys(caller) | (context or {}))
+    return evaluate_identity_policies(get_identity_policies(caller), access)
 
 
 def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str, named: str = "") -> str | None:

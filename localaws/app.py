@@ -106,7 +106,7 @@ class LocalAws:
             if answer.status >= HTTPStatus.BAD_REQUEST:
                 outcome = str(answer.status)
         finally:
-            recorder.record(call, outcome)
+            recorder.record_call(call, outcome)
         if lose_answer:
             raise faults.ConnectionCut
         return answer

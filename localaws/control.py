@@ -74,14 +74,14 @@ class ControlEndpoint:
         return {"status": "ok", "services": list(SERVICES), **self.health}
 
     def _get_calls(self, _: object) -> dict[str, Any]:
-        return recorder.as_json()
+        return recorder.calls_as_json()
 
     def _delete_calls(self, _: object) -> dict[str, Any]:
         recorder.clear_calls()
         return {}
 
     def _get_faults(self, _: object) -> dict[str, Any]:
-        return {"faults": [asdict(fault) for fault in faults.pending_faults()]}
+        return {"faults": [asdict(fault) for fault in faults.list_pending_faults()]}
 
     def _post_faults(self, given: object) -> dict[str, Any]:
         fault = _FaultInput.model_validate(given)
@@ -93,7 +93,7 @@ class ControlEndpoint:
         return {}
 
     def _get_held(self, _: object) -> dict[str, Any]:
-        return {"held": [asdict(one) for one in faults.held_calls()]}
+        return {"held": [asdict(one) for one in faults.list_held_calls()]}
 
     def _delete_held(self, _: object) -> dict[str, Any]:
         faults.release_held_calls()

@@ -140,13 +140,13 @@ def clear() -> None:
     release_held_calls()
 
 
-def pending_faults() -> list[Fault]:
+def list_pending_faults() -> list[Fault]:
     """The faults that have not happened as often as they were to."""
     with _LOCK:
         return list(_FAULTS)
 
 
-def held_calls() -> list[HeldCall]:
+def list_held_calls() -> list[HeldCall]:
     """The calls that are held."""
     with _LOCK:
         return list(_HELD.values())

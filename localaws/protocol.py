@@ -115,7 +115,7 @@ def parse_params(service: str, operation: str, environ: dict[str, Any], body: by
         AwsError: The body does not fit the operation.
     """
     if service == "s3":
-        bucket, key = s3_path(environ)
+        bucket, key = parse_s3_path(environ)
         params = {name: environ[header] for name, header in _S3_HEADERS.items() if header in environ}
         version = parse_qs(environ.get("QUERY_STRING", "")).get("versionId", [None])[0]
         return {**params, "Bucket": bucket, "Key": key, "VersionId": version}
@@ -178,14 +178,14 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
     return HttpResponse(error.status, [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)], text.encode())
 
 
-def s3_path(environ: dict[str, Any]) -> tuple[str, str]:
+def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
     """Bucket and key of an S3 request; either may be empty."""
     bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
     return bucket, unquote(key) if "%" in key else key
 
 
 def _s3_operation(environ: dict[str, Any]) -> str:
-    bucket, key = s3_path(environ)
+    bucket, key = parse_s3_path(environ)
     kind = "object" if key else "bucket" if bucket else "service"
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     named = [name for name in _SUBRESOURCES if name in query]

@@ -38,7 +38,7 @@ _LOCK: Final = threading.Lock()
 _COUNT = [0]
 
 
-def record(call: Call, outcome: str) -> None:
+def record_call(call: Call, outcome: str) -> None:
     """Remember a call and how it ended; of its input only what names things."""
     params = {name: call.params[name] for name in RESOURCE_PARAM_NAMES if isinstance(call.params.get(name), str)}
     with _LOCK:
@@ -57,7 +57,7 @@ def record(call: Call, outcome: str) -> None:
         )
 
 
-def as_json() -> dict[str, Any]:
+def calls_as_json() -> dict[str, Any]:
     """Every call that is remembered, and how many are not any more."""
     with _LOCK:
         return {"calls": [asdict(call) for call in _CALLS], "dropped": max(0, _COUNT[0] - len(_CALLS))}

@@ -134,7 +134,7 @@ def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:
     if "SSECustomerAlgorithm" in call.params:
         return
     if algorithm is None and reference is None:
-        algorithm, reference = default_encryption(bucket)
+        algorithm, reference = get_default_encryption(bucket)
     if reference is not None and algorithm not in _KMS:
         message = "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption"
         raise AwsError("InvalidArgument", f"{message} : aws:kms", 400)
@@ -177,7 +177,7 @@ def _use_key(call: Call, reference: str, action: str, bucket: FakeBucket, *, cip
         raise AwsError(f"KMS.{refused.code}", refused.message, 400) from refused
 
 
-def default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
+def get_default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
     """The bucket's default algorithm and key."""
     rule: Any = (bucket.encryption or _AES)["Rule"]
     default = (rule[0] if isinstance(rule, list) else rule).get("ApplyServerSideEncryptionByDefault", {})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from byok.domain.iam.evaluator import AccessRequest, decide_access
-from localaws.accounts import identity_policies, principal_condition_keys
+from localaws.accounts import build_principal_condition_keys, get_identity_policies
 from localaws.call import AwsError, Call, Handler
 from localaws.state import STATE, Role, Session
 
@@ -26,12 +26,12 @@ def assume_role(call: Call) -> dict[str, Any]:
     too (IAM user guide, "Cross-account policy evaluation logic"). A role that is not there is refused alike.
     """
     arn = call.params["RoleArn"]
-    context = principal_condition_keys(call.caller)
+    context = build_principal_condition_keys(call.caller)
     if call.params.get("ExternalId"):
         context["sts:ExternalId"] = call.params["ExternalId"]
     role = STATE.roles.get(arn)
     access = AccessRequest(call.caller, "sts:AssumeRole", arn, context)
-    if role is None or not decide_access(role.trust, role.account, identity_policies(call.caller), access).allowed:
+    if role is None or not decide_access(role.trust, role.account, get_identity_policies(call.caller), access).allowed:
         message = f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         raise AwsError("AccessDenied", message, 403)
     seconds = call.params.get("DurationSeconds") or _HOUR

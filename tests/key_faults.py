@@ -12,7 +12,7 @@ from localaws.state import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, VENDOR, AwsHarness
 
 OTHER_REGION: Final = "eu-west-1"
-NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
+NOT_ACCESSIBLE_CODE: Final = "rds.KMSKeyNotAccessibleFault"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class KeyFault:
     name: str
     make: Callable[[AwsHarness, KeyPurpose], str]
     s3_code: str
-    rds_code: str = NOT_ACCESSIBLE
+    rds_code: str = NOT_ACCESSIBLE_CODE
     words: str = ""
     definite: bool = False
 
@@ -40,7 +40,7 @@ class KeyFault:
         return self.s3_code if which is KeyPurpose.S3 else self.rds_code
 
     @property
-    def by_rule(self) -> bool:
+    def is_found_by_rule(self) -> bool:
         """Whether a pure rule finds it."""
         return self.s3_code.startswith("arn.")
 

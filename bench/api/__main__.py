@@ -81,7 +81,7 @@ async def measure() -> dict[str, LatencyComparison]:
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         ports = Ports.pick_free()
         async with DevStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SERVER_SETTINGS) as stack:
-            ready = await ready_environment(stack)
+            ready = await provision_ready_environment(stack)
             await stack.children["worker"].stop(30, stack.hurry)
             bare_port = Ports.pick_free().web
             environment = children_env_vars(stack.environment, SERVER_SETTINGS)
@@ -120,7 +120,7 @@ async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, L
     return measured
 
 
-async def ready_environment(stack: DevStack) -> str:
+async def provision_ready_environment(stack: DevStack) -> str:
     """Provision one."""
     service = await stack.connect_service()
     _, _, body = build_create_request(stack)

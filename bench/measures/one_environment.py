@@ -78,7 +78,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
                 made = await run_client(environment, "-m", "bench.floor", *keys, "--environments", str(each), *branches)
                 (found.parallel_floor if branches else found.floor).append(statistics.median(made.each_seconds))
                 if not branches:
-                    found.floor_cpu.append(made.cpu_each)
+                    found.floor_cpu.append(made.cpu_seconds_each)
             keys = await _keys(stack, folder, f"warm-{number}", each + 1)
             before = _usage(stack)
             made = await run_client(environment, "-m", "bench.client", *keys, "--environments", str(each))
@@ -102,7 +102,7 @@ def _note(
     number: int,
 ) -> None:
     found.warm.append(statistics.median(made.each_seconds))
-    found.client_cpu.append(made.cpu_each)
+    found.client_cpu.append(made.cpu_seconds_each)
     found.worker_cpu.append((after["worker"].cpu - before["worker"].cpu) / number)
     found.temporal_cpu.append((after["temporal"].cpu - before["temporal"].cpu) / number)
 

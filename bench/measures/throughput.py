@@ -116,7 +116,7 @@ async def _turn(one: BenchStack, kind: Variant, environments: int, concurrency: 
         environments=environments,
         concurrency=concurrency,
         per_second=made.per_second,
-        client_cpu=made.cpu_each,
+        client_cpu=made.cpu_seconds_each,
         calls=sum(one.count_calls().values()) / number,
     )
     if not kind.worker:

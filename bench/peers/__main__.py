@@ -20,7 +20,7 @@ def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow
     floor: PeerFigures | None = None
     try:
         if peer.name != FLOOR_NAME:
-            floor, _ = measure(by_name()[FLOOR_NAME], folder / f"{FLOOR_NAME}-before-{peer.name}", limits)
+            floor, _ = measure(peers_by_name()[FLOOR_NAME], folder / f"{FLOOR_NAME}-before-{peer.name}", limits)
         figures, calls = measure(peer, folder / peer.name, limits)
     except PeerError as error:
         why_not = str(error) if floor or peer.name == FLOOR_NAME else f"its floor {error}"
@@ -29,7 +29,7 @@ def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow
     return PeerRow(peer, figures, floor, calls_by_service=calls)
 
 
-def by_name() -> dict[str, Peer]:
+def peers_by_name() -> dict[str, Peer]:
     """The peers by their folders' names."""
     return {peer.name: peer for peer in PEERS}
 
@@ -37,13 +37,15 @@ def by_name() -> dict[str, Peer]:
 def main() -> None:
     """Read the arguments, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(by_name())}; all, if none is given")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"of {', '.join(peers_by_name())}; all, if none is given"
+    )
     parser.add_argument("--environments", type=int, default=10, help="how many after the first one")
     parser.add_argument("--concurrency", type=int, default=10, help="how many of them at a time")
     parser.add_argument("--seconds", type=float, default=900, help="how long each peer may take")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go as well")
     given = parser.parse_args()
-    if unknown := set(given.names) - set(by_name()):
+    if unknown := set(given.names) - set(peers_by_name()):
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     if given.environments < 1 or given.concurrency < 1:
         parser.error("--environments and --concurrency are 1 or more")

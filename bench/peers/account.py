@@ -135,7 +135,7 @@ def make_client(service: str, url: str) -> Any:
 
 
 @contextmanager
-def fresh_account(folder: Path) -> Iterator[MotoAccount]:
+def run_fresh_account(folder: Path) -> Iterator[MotoAccount]:
     """A moto server that nobody has asked anything yet."""
     wrapped = (sys.executable, "-I", "-S", parent_death_signal.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
     with (folder / "moto.log").open("wb") as log:

@@ -92,7 +92,7 @@ def find_program(name: str) -> str:
     return str(own) if own.exists() else name
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as one:
         one.bind((HOST, 0))
@@ -100,7 +100,7 @@ def free_port() -> int:
         return port
 
 
-def await_listening(port: int, seconds: float = 60) -> None:
+def await_port(port: int, seconds: float = 60) -> None:
     """Wait until somebody listens.
 
     Raises:

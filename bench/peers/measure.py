@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.peers import processes
-from bench.peers.account import ROOT, MotoAccount, fresh_account
+from bench.peers.account import ROOT, MotoAccount, run_fresh_account
 from bench.peers.catalogue import Peer
 from bench.peers.driver import EnvironmentSpec
 from bench.peers.report import PeerFigures
@@ -69,7 +69,7 @@ class Driver:
         except BrokenPipeError:
             raise PeerError(self._last_words()) from None
         while not select.select([self.process.stdout], [], [], POLL_SECONDS)[0]:
-            self.peak_mib = max(self.peak_mib, processes.memory_mib([self.account.pid]))
+            self.peak_mib = max(self.peak_mib, processes.measure_memory_mib([self.account.pid]))
             if time.monotonic() > self.deadline:
                 raise PeerError("did not end in time")
         if not self.process.stdout.readline():
@@ -157,16 +157,16 @@ def measure(peer: Peer, folder: Path, limits: MeasurementLimits) -> tuple[PeerFi
     """
     python = install_peer(peer, limits.install_seconds)
     folder.mkdir()
-    with fresh_account(folder) as account:
+    with run_fresh_account(folder) as account:
         asked = account.create_environment_specs(1 + limits.environments)
         calls_before = account.count_calls()
-        began, cpu_before = time.monotonic(), processes.cpu_seconds([account.pid])
+        began, cpu_before = time.monotonic(), processes.measure_cpu_seconds([account.pid])
         with start_driver(peer, python, account, folder, limits) as driver:
             driver.provision(asked[:1])
-            warm, cpu_warm = time.monotonic(), processes.cpu_seconds([account.pid])
+            warm, cpu_warm = time.monotonic(), processes.measure_cpu_seconds([account.pid])
             driver.provision(asked[1:])
-            ended, cpu_ended = time.monotonic(), processes.cpu_seconds([account.pid])
-            peak_mib = max(driver.peak_mib, processes.memory_mib([account.pid]))
+            ended, cpu_ended = time.monotonic(), processes.measure_cpu_seconds([account.pid])
+            peak_mib = max(driver.peak_mib, processes.measure_memory_mib([account.pid]))
             calls = {name: count - calls_before.get(name, 0) for name, count in account.count_calls().items()}
         lacks = account.find_missing(asked, peer.exempt)
     if lacks:

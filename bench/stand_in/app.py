@@ -14,7 +14,7 @@ from bench.stand_in.messages import (
     AwsError,
     HttpRequest,
     HttpResponse,
-    not_modelled,
+    not_modelled_error,
     serialize_error,
     serialize_query_result,
 )
@@ -54,7 +54,7 @@ class StandIn:
                 self.calls.count(service, operation)
                 return handler(request, region)
             if service not in self._query:
-                raise not_modelled(f"the service {service}")
+                raise not_modelled_error(f"the service {service}")
             return self._by_query(service, region, request.body)
         except CallHeldBack:
             return None
@@ -70,7 +70,7 @@ class StandIn:
         params.pop("Version", None)
         handler = handlers.get(operation)
         if handler is None:
-            raise not_modelled(f"{service}:{operation or '(no Action)'}")
+            raise not_modelled_error(f"{service}:{operation or '(no Action)'}")
         self.calls.count(service, operation)
         return serialize_query_result(namespace, operation, handler(region, params))
 
@@ -120,7 +120,7 @@ def _scope(request: HttpRequest) -> tuple[str, str]:
     """Service and Region, as the signature says them: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
     parts = request.headers.get("authorization", "").split("/", 4)
     if len(parts) < 5:
-        raise not_modelled("requests that are not signed: the signature says which service and Region is meant")
+        raise not_modelled_error("requests that are not signed: the signature says which service and Region is meant")
     return parts[3], parts[2]
 
 

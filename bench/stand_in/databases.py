@@ -58,7 +58,7 @@ class Database:
         return None if self.deleting else "available"
 
 
-def cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
+def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
     """A new cluster by what CreateDBCluster was given."""
     key, now = params.get("KmsKeyId"), _now()
     host = f"{secrets.token_hex(6)}.{region}.rds.amazonaws.com"
@@ -110,7 +110,7 @@ def cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
     }
 
 
-def instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
+def build_instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
     """A new instance by what CreateDBInstance was given, and what it inherits from its cluster."""
     return {inherited: cluster.fields[inherited] for inherited in _INHERITED} | {
         "DBInstanceIdentifier": name,
@@ -135,7 +135,7 @@ def instance_fields(region: str, name: str, params: _Params, cluster: Database) 
     }
 
 
-def snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
+def build_snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
     """A new final snapshot of a cluster, on the same key."""
     copied = cluster.fields["CopyTagsToSnapshot"] == "true"
     return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {

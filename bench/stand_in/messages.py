@@ -40,7 +40,7 @@ class AwsError(Exception):
         self.code, self.message, self.status, self.more = code, message, status, more or {}
 
 
-def not_modelled(what: str) -> AwsError:
+def not_modelled_error(what: str) -> AwsError:
     """The refusal of whatever no activity calls on the happy way."""
     return AwsError("NotImplemented", f"The stand-in does not model {what}.", 501)
 

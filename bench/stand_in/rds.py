@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from bench.stand_in.databases import (
     Database,
-    cluster_fields,
-    instance_fields,
+    build_cluster_fields,
+    build_instance_fields,
+    build_snapshot_fields,
     render_cluster,
     render_instance,
     render_snapshot,
-    snapshot_fields,
 )
-from bench.stand_in.messages import AwsError, not_modelled, render_xml
+from bench.stand_in.messages import AwsError, not_modelled_error, render_xml
 
 XML_NAMESPACE: Final = "http://rds.amazonaws.com/doc/2014-10-31/"
 
@@ -67,7 +67,7 @@ class RdsService:
         name, table = params["DBClusterIdentifier"].lower(), self._clusters[region]
         if _living(table, name):
             raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
-        fields = cluster_fields(region, name, params)
+        fields = build_cluster_fields(region, name, params)
         made = self._new(name, fields, protected=params.get("DeletionProtection") == "true")
         table[name] = made
         return render_cluster(made)
@@ -107,7 +107,7 @@ class RdsService:
             raise AwsError("InvalidDBClusterStateFault", message)
         snapshot = params.get("FinalDBSnapshotIdentifier")
         if snapshot:
-            fields = snapshot_fields(region, snapshot.lower(), cluster)
+            fields = build_snapshot_fields(region, snapshot.lower(), cluster)
             self._snapshots[region][snapshot.lower()] = self._new(snapshot.lower(), fields)
         self._delete(cluster)
         return render_cluster(cluster)
@@ -119,7 +119,7 @@ class RdsService:
         if _living(table, name):
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
         cluster = _cluster_named(self._clusters[region], params.get("DBClusterIdentifier", ""))
-        made = table[name] = self._new(name, instance_fields(region, name, params, cluster), cluster=cluster)
+        made = table[name] = self._new(name, build_instance_fields(region, name, params, cluster), cluster=cluster)
         cluster.members[name] = made
         return render_instance(made)
 
@@ -150,7 +150,7 @@ class RdsService:
         _only("DescribeDBClusterSnapshots", params)
         name = params.get("DBClusterSnapshotIdentifier")
         if name is None:
-            raise not_modelled("DescribeDBClusterSnapshots without DBClusterSnapshotIdentifier")
+            raise not_modelled_error("DescribeDBClusterSnapshots without DBClusterSnapshotIdentifier")
         found = _living(self._snapshots[region], name)
         if found is None:
             raise AwsError("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
@@ -179,7 +179,7 @@ def _number(database: Database) -> int:
 def _only(operation: str, params: _Params) -> None:
     unknown = {name.partition(".")[0] for name in params}.difference(_PARAMETERS[operation])
     if unknown:
-        raise not_modelled(f"{', '.join(sorted(unknown))} of {operation}")
+        raise not_modelled_error(f"{', '.join(sorted(unknown))} of {operation}")
 
 
 def _living(table: _Table, name: str) -> Database | None:
@@ -230,5 +230,5 @@ def _filter(params: _Params, by: str) -> list[str] | None:
     if given.pop("Filters.Filter.1.Name", None) != by or not all(
         name.startswith("Filters.Filter.1.Values.Value.") for name in given
     ):
-        raise not_modelled(f"other filters than one by {by}")
+        raise not_modelled_error(f"other filters than one by {by}")
     return list(given.values())

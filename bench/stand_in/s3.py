@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from bench.stand_in.messages import AwsError, HttpRequest, HttpResponse, new_request_id, not_modelled, render_xml
+from bench.stand_in.messages import AwsError, HttpRequest, HttpResponse, new_request_id, not_modelled_error, render_xml
 
 Handler = Callable[[HttpRequest, str], HttpResponse]
 
@@ -119,7 +119,9 @@ class S3Service:
         names = "&".join([part.partition("=")[0] for part in request.query.split("&")]) if request.query else ""
         found = self._operations.get((request.method, kind, names))
         if found is None or "x-amz-copy-source" in request.headers:
-            raise not_modelled(f"this S3 call: {request.method} of a {kind} with {names or 'nothing'} in its query")
+            raise not_modelled_error(
+                f"this S3 call: {request.method} of a {kind} with {names or 'nothing'} in its query"
+            )
         return found
 
     def list_buckets(self, request: HttpRequest, _region: str) -> HttpResponse:
@@ -175,7 +177,7 @@ class S3Service:
         if name == "encryption":
             algorithm, key = _ALGORITHM.search(body), _KEY.search(body)
             if algorithm is None:
-                raise not_modelled("an encryption without SSEAlgorithm")
+                raise not_modelled_error("an encryption without SSEAlgorithm")
             bucket.default_encryption = {_SSE: algorithm[1].decode()}
             if key:
                 bucket.default_encryption[f"{_SSE}-aws-kms-key-id"] = key[1].decode()
@@ -248,7 +250,7 @@ class S3Service:
         bucket, key = self._bucket(request), _key(request)
         if not request.query:
             if bucket.versioned:
-                raise not_modelled("delete markers")
+                raise not_modelled_error("delete markers")
             bucket.objects.pop(key, None)
             return _empty({}, 204)
         version_id = request.query.partition("=")[2]

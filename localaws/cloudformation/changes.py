@@ -32,7 +32,7 @@ _NOT_MODELLED: Final = (
 )
 
 
-def check_name(name: str) -> None:
+def check_stack_name(name: str) -> None:
     """Check the name of a new stack.
 
     Raises:
@@ -109,7 +109,7 @@ def create_change_set(call: Call) -> dict[str, Any]:
     stack = _stack_for(call, name, kind)
     wish = build_desired_state(call, stack)
     if stack is None:
-        check_name(name)
+        check_stack_name(name)
         stack = stacks.add_stack(call, name, "REVIEW_IN_PROGRESS")
     set_name = call.params["ChangeSetName"]
     if set_name in stack.changes:

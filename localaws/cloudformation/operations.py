@@ -11,7 +11,7 @@ from localaws.accounts import authorize
 from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, stacks
 from localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
-from localaws.cloudformation.changes import build_desired_state, check_name, find_stack
+from localaws.cloudformation.changes import build_desired_state, check_stack_name, find_stack
 from localaws.cloudformation.parameters import describe_parameters, render_parameters
 from localaws.cloudformation.records import Stack
 from localaws.cloudformation.resources import RESOURCE_TYPES
@@ -25,7 +25,7 @@ _BUSY_OR_BROKEN: Final = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELET
 def create_stack(call: Call) -> dict[str, Any]:
     """CreateStack."""
     name = call.params["StackName"]
-    check_name(name)
+    check_stack_name(name)
     _authorize(call, name)
     if any(_is(stack, call, name) for stack in STATE.stacks.values()):
         raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")

@@ -17,7 +17,7 @@ _ELEMENTS: Final = frozenset(
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
-def trust_policy(text: str) -> dict[str, Any]:
+def parse_trust_policy(text: str) -> dict[str, Any]:
     """A role's trust policy, if IAM takes it: it names principals, and no resource.
 
     Raises:

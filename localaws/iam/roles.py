@@ -13,7 +13,7 @@ from urllib.parse import quote
 from byok.domain.arns import partition_of_region
 from localaws.accounts import explain_identity_denial, render_policy
 from localaws.call import AwsError, Call, Handler
-from localaws.iam.documents import parse_inline_policy, trust_policy
+from localaws.iam.documents import parse_inline_policy, parse_trust_policy
 from localaws.state import STATE, Role
 
 _ALPHABET: Final = string.ascii_uppercase + string.digits
@@ -43,7 +43,7 @@ def create_role(call: Call) -> dict[str, Any]:
         arn=arn,
         account=account,
         name=name,
-        trust=trust_policy(call.params["AssumeRolePolicyDocument"]),
+        trust=parse_trust_policy(call.params["AssumeRolePolicyDocument"]),
         policies={},
         created=datetime.now(UTC),
         role_id="AROA" + "".join(secrets.choice(_ALPHABET) for _ in range(17)),
@@ -81,7 +81,7 @@ def update_role(call: Call) -> dict[str, Any]:
 
 def update_assume_role_policy(call: Call) -> dict[str, Any]:
     """UpdateAssumeRolePolicy: another trust policy."""
-    _role(call).trust = trust_policy(call.params["PolicyDocument"])
+    _role(call).trust = parse_trust_policy(call.params["PolicyDocument"])
     return {}
 
 

@@ -15,8 +15,8 @@ from localaws.call import AwsError, Call, Handler
 from localaws.kms.authorization import KmsError, resolve_key_arn
 from localaws.kms.operations import render_key_metadata
 from localaws.kms.pages import paginate
-from localaws.kms.permissions import check_identity_policies, require_own_key, require_state_not_in
-from localaws.kms.policies import default_policy, parse_key_policy
+from localaws.kms.permissions import check_identity_policies, require_key_state_not_in, require_own_key
+from localaws.kms.policies import build_default_policy, parse_key_policy
 from localaws.state import STATE, Alias, Key, KeyRevision
 
 _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
@@ -35,7 +35,7 @@ def create_alias(call: Call) -> dict[str, Any]:
     key = require_own_key(call, _target(call))
     if arn in STATE.aliases:
         raise AwsError("AlreadyExistsException", f"An alias with the name {arn} already exists")
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     STATE.aliases[arn] = Alias(name, arn, key.arn, datetime.now(UTC))
     return {}
 
@@ -51,7 +51,7 @@ def update_alias(call: Call) -> dict[str, Any]:
     current, key = require_own_key(call, alias.target), require_own_key(call, _target(call))
     if _kind(key) != _kind(current):
         raise AwsError("ValidationException", "The current and the new key have to be of the same type and usage")
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     alias.target = key.arn
     return {}
 
@@ -97,7 +97,7 @@ def replicate_key(call: Call) -> dict[str, Any]:
     if arn in STATE.keys:
         raise AwsError("AlreadyExistsException", f"{arn} already exists")
     text = call.params.get("Policy")
-    policy = parse_key_policy(text, arn, call.params) if text else default_policy(key.account, region)
+    policy = parse_key_policy(text, arn, call.params) if text else build_default_policy(key.account, region)
     replica = dataclasses.replace(
         key, arn=arn, region=region, revisions=[KeyRevision(time.time(), "Enabled", policy)], tags={}, grants={}
     )

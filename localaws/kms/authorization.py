@@ -17,7 +17,7 @@ from byok.domain.iam.evaluator import (
     evaluate_identity_policies,
     evaluate_policy,
 )
-from localaws.accounts import identity_policies, principal_condition_keys
+from localaws.accounts import build_principal_condition_keys, get_identity_policies
 from localaws.state import STATE, Grant, Key, KeyRevision
 
 _HIDDEN: Final = (
@@ -84,7 +84,7 @@ class KeyUse:
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
         """The request's condition keys; those that AWS would not send are missing."""
-        keys = principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
+        keys = build_principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
         if self.for_aws_resource:
@@ -149,7 +149,7 @@ def authorize_key_use(arn: str, use: KeyUse) -> Key:
 def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
     if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
         return
-    identities = identity_policies(use.caller)
+    identities = get_identity_policies(use.caller)
     access = AccessRequest(use.caller, use.action, key.arn, use.condition_keys | _resource_condition_keys(key))
     if decide_access(facts.policy, key.account, identities, access).allowed:
         return

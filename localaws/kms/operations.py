@@ -16,8 +16,13 @@ from cryptography.fernet import Fernet
 from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call, Handler
 from localaws.kms.pages import paginate
-from localaws.kms.permissions import authorize_key_call, check_identity_policies, require_own_key, require_state_not_in
-from localaws.kms.policies import DEFAULT_POLICY_NAME, default_policy, parse_key_policy
+from localaws.kms.permissions import (
+    authorize_key_call,
+    check_identity_policies,
+    require_key_state_not_in,
+    require_own_key,
+)
+from localaws.kms.policies import DEFAULT_POLICY_NAME, build_default_policy, parse_key_policy
 from localaws.kms.tags import merge_tags
 from localaws.state import STATE, Key, KeyRevision
 
@@ -41,7 +46,7 @@ def add_key(account: str, region: str, params: dict[str, Any]) -> Key:
     key_id = f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
     arn = f"arn:{partition_of_region(region)}:kms:{region}:{account}:key/{key_id}"
     policy = params.get("Policy")
-    document = default_policy(account, region) if policy is None else parse_key_policy(policy, arn, params)
+    document = build_default_policy(account, region) if policy is None else parse_key_policy(policy, arn, params)
     origin = params.get("Origin", "AWS_KMS")
     now = datetime.now(UTC)
     key = Key(
@@ -111,7 +116,7 @@ def list_keys(call: Call) -> dict[str, Any]:
 def enable_key(call: Call) -> dict[str, Any]:
     """EnableKey."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion", "PendingImport")
+    require_key_state_not_in(key, "PendingDeletion", "PendingImport")
     key.add_revision(state="Enabled")
     return {}
 
@@ -119,7 +124,7 @@ def enable_key(call: Call) -> dict[str, Any]:
 def disable_key(call: Call) -> dict[str, Any]:
     """DisableKey."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion", "PendingImport")
+    require_key_state_not_in(key, "PendingDeletion", "PendingImport")
     key.add_revision(state="Disabled")
     return {}
 
@@ -127,7 +132,7 @@ def disable_key(call: Call) -> dict[str, Any]:
 def schedule_key_deletion(call: Call) -> dict[str, Any]:
     """ScheduleKeyDeletion: 7 to 30 days (contract 112)."""
     key, days = require_own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     if not _MIN_WINDOW <= days <= _MAX_WINDOW:
         raise AwsError("ValidationException", f"PendingWindowInDays is {days} and has to be between 7 and 30")
     key.add_revision(state="PendingDeletion")

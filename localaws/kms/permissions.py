@@ -67,7 +67,7 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
     return key
 
 
-def require_state_not_in(key: Key, *states: str) -> None:
+def require_key_state_not_in(key: Key, *states: str) -> None:
     """See that a key is in none of the states that forbid an operation (KMS developer guide, "Key states").
 
     Raises:

@@ -18,7 +18,7 @@ DEFAULT_POLICY_NAME: Final = "default"
 _OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
-def default_policy(account: str, region: str) -> dict[str, Any]:
+def build_default_policy(account: str, region: str) -> dict[str, Any]:
     """The policy AWS gives a key that is made without one (KMS developer guide, "Default key policy")."""
     return {
         "Version": "2012-10-17",

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
 from localaws.kms.pages import paginate
-from localaws.kms.permissions import require_own_key, require_state_not_in
+from localaws.kms.permissions import require_key_state_not_in, require_own_key
 
 _MOST: Final = 50
 
@@ -29,7 +29,7 @@ def merge_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str
 def tag_resource(call: Call) -> dict[str, Any]:
     """TagResource."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     key.tags = merge_tags(key.tags, call.params["Tags"])
     return {}
 
@@ -37,7 +37,7 @@ def tag_resource(call: Call) -> dict[str, Any]:
 def untag_resource(call: Call) -> dict[str, Any]:
     """UntagResource."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     key.tags = {name: value for name, value in key.tags.items() if name not in call.params["TagKeys"]}
     return {}
 

@@ -13,23 +13,29 @@ from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call, Handler
 from localaws.rds import instances, resources
 from localaws.rds.input import (
-    check_capacity,
     check_new_cluster,
-    invalid_combination,
-    invalid_value,
+    check_serverless_capacity,
+    invalid_combination_error,
+    invalid_value_error,
     parse_identifier,
-    snapshot_identifier,
+    parse_snapshot_identifier,
 )
-from localaws.rds.keys import grant_storage, insights_key, require_key_enabled, secret_key, storage_key
+from localaws.rds.keys import (
+    authorize_insights_key,
+    authorize_master_secret_key,
+    authorize_storage_key,
+    create_storage_grant,
+    require_key_enabled,
+)
 from localaws.rds.lifecycle import DatabaseStatus
 from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
 from localaws.rds.records import build_cluster_output, build_snapshot, render_cluster
 from localaws.rds.resources import filter_databases, require_subnet_group
 from localaws.rds.state import (
     build_database_id,
-    cluster_status,
+    get_cluster_status,
     get_identifier,
-    instance_status,
+    get_instance_status,
     list_members,
     new_lifecycle,
     refresh_statuses,
@@ -109,7 +115,11 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
         raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")  # recorded; nothing changes
     check_new_cluster(call.params)
     require_subnet_group(call, call.params.get("DBSubnetGroupName"))
-    storage, secret, insights = storage_key(call), secret_key(call), insights_key(call)
+    storage, secret, insights = (
+        authorize_storage_key(call),
+        authorize_master_secret_key(call),
+        authorize_insights_key(call),
+    )
     output = build_cluster_output(call, name, storage)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
@@ -121,7 +131,7 @@ def create_db_cluster(call: Call) -> dict[str, Any]:
             "SecretStatus": "active",
             "KmsKeyId": secret,
         }
-    cluster = Database(output, call.caller.account, call.region, new_lifecycle(), grant_storage(call, storage))
+    cluster = Database(output, call.caller.account, call.region, new_lifecycle(), create_storage_grant(call, storage))
     STATE.clusters[build_database_id(call, name)] = cluster
     return {"DBCluster": render_cluster(cluster)}
 
@@ -142,13 +152,13 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(call, _MODIFY)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
-    check_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
+    check_serverless_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
     protection_alone = set(call.params) <= {"DBClusterIdentifier", "ApplyImmediately", "DeletionProtection"}
-    if cluster_status(cluster) is not DatabaseStatus.AVAILABLE and not protection_alone:
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE and not protection_alone:
         raise _wrong_state(cluster)
     days = call.params.get("BackupRetentionPeriod", 1)
     if not 1 <= days <= 35:  # noqa: PLR2004 - botocore's rds model
-        raise invalid_value(f"Invalid backup retention period: {days}. Must be between 1 and 35 days.")
+        raise invalid_value_error(f"Invalid backup retention period: {days}. Must be between 1 and 35 days.")
     cluster.output |= {name: call.params[name] for name in _SHOWN if call.params.get(name) is not None}
     cluster.output |= {
         shown: call.params[name] for name, shown in _RENAMED.items() if call.params.get(name) is not None
@@ -165,22 +175,26 @@ def delete_db_cluster(call: Call) -> dict[str, Any]:
     authorize_with_tags(call, "cluster", get_identifier(cluster))
     skip, final = bool(call.params.get("SkipFinalSnapshot")), call.params.get("FinalDBSnapshotIdentifier")
     if skip and final:
-        raise invalid_combination("You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot")  # recorded
+        raise invalid_combination_error(
+            "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot"
+        )  # recorded
     if not skip and not final:
-        raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+        raise invalid_combination_error("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
     if cluster.output["DeletionProtection"]:  # recorded
         message = "Cannot delete protected Cluster, please disable deletion protection and try again."
-        raise invalid_combination(message)
-    if any(instance_status(instance) is not DatabaseStatus.DELETING for instance in list_members(cluster)):  # recorded
+        raise invalid_combination_error(message)
+    if any(
+        get_instance_status(instance) is not DatabaseStatus.DELETING for instance in list_members(cluster)
+    ):  # recorded
         message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
         raise AwsError("InvalidDBClusterStateFault", message)
-    status = cluster_status(cluster)
+    status = get_cluster_status(cluster)
     if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING} or (
         final and status is not DatabaseStatus.AVAILABLE
     ):
         raise _wrong_state(cluster)
     if final:
-        name = snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
+        name = parse_snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
         resources.require_snapshot_name_free(call, name)
         STATE.snapshots[build_database_id(call, name)] = build_snapshot(cluster, name, None)
     start_transition(cluster, DatabaseStatus.DELETING)
@@ -192,7 +206,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
-    if cluster_status(cluster) is not DatabaseStatus.AVAILABLE:
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:
         raise _wrong_state(cluster)
     start_transition(cluster, DatabaseStatus.STOPPING)
     return {"DBCluster": render_cluster(cluster)}
@@ -203,7 +217,7 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
-    if cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:
+    if get_cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:
         raise _wrong_state(cluster)
     if cluster.grant_id:
         require_key_enabled(cluster.output["KmsKeyId"])
@@ -219,7 +233,7 @@ def describe_global_clusters(call: Call) -> dict[str, Any]:
 
 def _wrong_state(cluster: Database) -> AwsError:
     message = (
-        f"DbCluster {get_identifier(cluster)} is in {cluster_status(cluster)} state, "
+        f"DbCluster {get_identifier(cluster)} is in {get_cluster_status(cluster)} state, "
         "which does not allow this operation."
     )
     return AwsError("InvalidDBClusterStateFault", message)

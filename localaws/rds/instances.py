@@ -3,17 +3,23 @@
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, invalid_combination, parse_identifier
-from localaws.rds.keys import insights_key
+from localaws.rds.input import (
+    SERVERLESS_INSTANCE_CLASS,
+    check_performance_insights,
+    check_tags,
+    invalid_combination_error,
+    parse_identifier,
+)
+from localaws.rds.keys import authorize_insights_key
 from localaws.rds.lifecycle import DatabaseStatus
 from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
 from localaws.rds.records import build_instance_output, render_instance
 from localaws.rds.resources import filter_databases, require_subnet_group
 from localaws.rds.state import (
     build_database_id,
-    cluster_status,
+    get_cluster_status,
     get_identifier,
-    instance_status,
+    get_instance_status,
     new_lifecycle,
     require_cluster,
     require_instance,
@@ -68,14 +74,14 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     for given, words in _OF_THE_CLUSTER.items():
         if call.params.get(given) is not None:  # the form is recorded, for the storage encryption key
             what = f"its {words} should not be set directly."
-            raise invalid_combination(f"The requested DB Instance will be a member of a DB Cluster and {what}")
+            raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     refuse_unmodelled_params(call, _CREATE)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     _must_take_instances(call, cluster)
     check_tags(call.params.get("Tags", []))
-    check_insights(call.params)
+    check_performance_insights(call.params)
     require_subnet_group(call, call.params.get("DBSubnetGroupName"))
-    insights = insights_key(call)
+    insights = authorize_insights_key(call)
     output = build_instance_output(call, name, cluster)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
@@ -103,9 +109,11 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
     instance = require_instance(call, call.params["DBInstanceIdentifier"])
     authorize_with_tags(call, "db", get_identifier(instance))
     if call.params.get("FinalDBSnapshotIdentifier"):  # recorded
-        raise invalid_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
+        raise invalid_combination_error(
+            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
+        )
     # A cluster that lost its key does not keep its instances: they can be deleted (recorded, aws-nuke 951).
-    status = instance_status(instance)
+    status = get_instance_status(instance)
     if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING, DatabaseStatus.STARTING, DatabaseStatus.STOPPING}:
         message = f"Instance {get_identifier(instance)} is {status} and cannot be deleted now."
         raise AwsError("InvalidDBInstanceState", message)
@@ -114,7 +122,7 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:
-    name, status = get_identifier(cluster), cluster_status(cluster)
+    name, status = get_identifier(cluster), get_cluster_status(cluster)
     if status not in {DatabaseStatus.CREATING, DatabaseStatus.AVAILABLE}:
         message = f"DbCluster {name} is in {status} state, which does not allow adding an instance."
         raise AwsError("InvalidDBClusterStateFault", message)
@@ -122,8 +130,11 @@ def _must_take_instances(call: Call, cluster: Database) -> None:
         message = (
             f"The engine name requested for your DB instance ({call.params['Engine']}) doesn't match the engine name "
         )
-        raise invalid_combination(f"{message}of your DB cluster ({cluster.output['Engine']}).")
-    if call.params["DBInstanceClass"] == SERVERLESS_CLASS and "ServerlessV2ScalingConfiguration" not in cluster.output:
+        raise invalid_combination_error(f"{message}of your DB cluster ({cluster.output['Engine']}).")
+    if (
+        call.params["DBInstanceClass"] == SERVERLESS_INSTANCE_CLASS
+        and "ServerlessV2ScalingConfiguration" not in cluster.output
+    ):
         message = (
             "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 "
         )

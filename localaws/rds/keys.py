@@ -29,13 +29,13 @@ STORAGE_GRANT_OPERATIONS: Final = (
 )
 
 
-def not_accessible(named: str) -> AwsError:
+def key_not_accessible_error(named: str) -> AwsError:
     """`KMSKeyNotAccessibleFault` in the words of 2026 (recorded); `named` is what stands in the bracket."""
     sentence = "either doesn't exist, isn't enabled, or isn't accessible by the current user."
     return AwsError("KMSKeyNotAccessibleFault", f"The specified KMS key [{named}] {sentence}")
 
 
-def storage_key(call: Call) -> str | None:
+def authorize_storage_key(call: Call) -> str | None:
     """The ARN of the key for the cluster's storage; None when no encryption was asked for: then AWS's own key is used.
 
     Checked are kms:DescribeKey and kms:CreateGrant, the latter for an AWS resource, as the caller through RDS: what the
@@ -52,7 +52,7 @@ def storage_key(call: Call) -> str | None:
     return _customer_key(call, reference, "rds", ("DescribeKey", "CreateGrant"))
 
 
-def secret_key(call: Call) -> str | None:
+def authorize_master_secret_key(call: Call) -> str | None:
     """The ARN of the key of the managed master user secret; None when no secret is managed.
 
     Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager": a customer managed key also
@@ -70,7 +70,7 @@ def secret_key(call: Call) -> str | None:
     return _customer_key(call, reference, "secretsmanager", needed)
 
 
-def insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
+def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
     """The ARN of the key of Performance Insights; None while it is off.
 
     Aurora user guide, "Configuring access policies for Performance Insights": kms:Decrypt and kms:GenerateDataKey
@@ -87,7 +87,7 @@ def insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str |
     return _customer_key(call, reference, "rds", ("Decrypt", "GenerateDataKey"))
 
 
-def grant_storage(call: Call, key_arn: str | None) -> str | None:
+def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
     """Record RDS's grant on a customer's key, which it holds for the life of the cluster (contract 92, 121)."""
     key = STATE.keys.get(key_arn or "")
     if key is None:
@@ -104,7 +104,7 @@ def require_key_enabled(key_arn: str) -> None:
     """
     key = STATE.keys.get(key_arn)
     if key is None or (find_propagated_revision(key) or key.latest).state != "Enabled":
-        raise not_accessible(key_arn)
+        raise key_not_accessible_error(key_arn)
 
 
 def _customer_key(call: Call, reference: str, service: str, actions: Iterable[str]) -> str:
@@ -115,11 +115,11 @@ def _customer_key(call: Call, reference: str, service: str, actions: Iterable[st
             for_grant = action == "CreateGrant"
             authorize_key_use(arn, KeyUse(call.caller, f"kms:{action}", call.region, via, for_aws_resource=for_grant))
     except KmsError as refused:
-        raise not_accessible(reference) from refused
+        raise key_not_accessible_error(reference) from refused
     key = STATE.keys[arn]
     # KMS developer guide, "How Amazon RDS uses AWS KMS": symmetric encryption keys only.
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
-        raise not_accessible(reference)
+        raise key_not_accessible_error(reference)
     return key.arn
 
 
@@ -133,5 +133,5 @@ def _default_key(call: Call, service: str, bracket: str) -> str:
     arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"
     via = {"kms:ViaService": f"{service}.{call.region}.amazonaws.com"}
     if not evaluate_identity_access(call.caller, "kms:DescribeKey", arn, via).allowed:
-        raise not_accessible(bracket)
+        raise key_not_accessible_error(bracket)
     return arn

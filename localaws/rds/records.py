@@ -9,10 +9,10 @@ from typing import Any, Final
 from localaws.call import Call
 from localaws.rds.input import ENGINE_DEFAULTS
 from localaws.rds.state import (
-    cluster_status,
     find_cluster,
+    get_cluster_status,
     get_identifier,
-    instance_status,
+    get_instance_status,
     list_members,
     new_lifecycle,
 )
@@ -140,7 +140,7 @@ def render_cluster(cluster: Database) -> dict[str, Any]:
         }
         for index, instance in enumerate(list_members(cluster))
     ]
-    computed = {"Status": str(cluster_status(cluster)), "DBClusterMembers": instances}
+    computed = {"Status": str(get_cluster_status(cluster)), "DBClusterMembers": instances}
     return cluster.output | computed | {"LatestRestorableTime": datetime.now(UTC)}
 
 
@@ -175,7 +175,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
 
 def render_instance(instance: Database) -> dict[str, Any]:
     """DBInstance as it is now. It has an address only once it was created."""
-    status = instance_status(instance)
+    status = get_instance_status(instance)
     output = instance.output | {"DBInstanceStatus": str(status)}
     cluster = find_cluster(instance)
     if cluster and status != "creating":

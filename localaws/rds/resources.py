@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.input import check_tags, invalid_value, parse_identifier, snapshot_identifier
+from localaws.rds.input import check_tags, invalid_value_error, parse_identifier, parse_snapshot_identifier
 from localaws.rds.lifecycle import DatabaseStatus
-from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params, resource_arn
+from localaws.rds.permissions import authorize_with_tags, build_resource_arn, refuse_unmodelled_params
 from localaws.rds.records import build_snapshot, render_snapshot
 from localaws.rds.state import (
     build_database_id,
-    cluster_status,
+    get_cluster_status,
     get_identifier,
     require_cluster,
     require_snapshot,
@@ -35,7 +35,7 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
     here = [one for one in found if (one.account, one.region) == (call.caller.account, call.region)]
     for condition in call.params.get("Filters", []):
         if condition["Name"] not in names:
-            raise invalid_value(f"Unrecognized filter name: {condition['Name']}")
+            raise invalid_value_error(f"Unrecognized filter name: {condition['Name']}")
         members, values = names[condition["Name"]], {value.lower() for value in condition["Values"]}
         here = [one for one in here if values & {str(one.output.get(member)).lower() for member in members}]
     return here
@@ -55,12 +55,12 @@ def require_snapshot_name_free(call: Call, name: str) -> None:
 def create_snapshot(call: Call) -> dict[str, Any]:
     """CreateDBClusterSnapshot."""
     refuse_unmodelled_params(call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags"))
-    name = snapshot_identifier(call.params, "DBClusterSnapshotIdentifier")
+    name = parse_snapshot_identifier(call.params, "DBClusterSnapshotIdentifier")
     authorize_with_tags(call, "cluster-snapshot", name)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     require_snapshot_name_free(call, name)
     check_tags(call.params.get("Tags", []))
-    if cluster_status(cluster) is not DatabaseStatus.AVAILABLE:  # recorded (Terraform provider, pull request 40333)
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:  # recorded (Terraform provider, pull request 40333)
         what = f"the database cluster {get_identifier(cluster)} isn't currently in the available state."
         raise AwsError("InvalidDBClusterStateFault", f"Can't create a snapshot because {what}")
     snapshot = STATE.snapshots[build_database_id(call, name)] = build_snapshot(cluster, name, call.params.get("Tags"))
@@ -155,7 +155,7 @@ def create_subnet_group(call: Call) -> dict[str, Any]:
         "DBSubnetGroupDescription": call.params["DBSubnetGroupDescription"],
         "SubnetGroupStatus": "Complete",
         "Subnets": subnets,
-        "DBSubnetGroupArn": resource_arn(call, "subgrp", name),
+        "DBSubnetGroupArn": build_resource_arn(call, "subgrp", name),
         "TagList": [dict(tag) for tag in call.params.get("Tags", [])],
     }
     STATE.subnet_groups[build_database_id(call, name)] = group
@@ -208,7 +208,7 @@ def _tagged_output(call: Call) -> dict[str, Any]:
     }
     parts = arn.split(":")
     if len(parts) != 7 or parts[5] not in members or parts[4] != call.caller.account:  # noqa: PLR2004 - an RDS ARN
-        raise invalid_value(f"Invalid resource name: {arn}")
+        raise invalid_value_error(f"Invalid resource name: {arn}")
     member, fault = members[parts[5]]
     output = next((output for output in outputs if output.get(member) == arn), None)
     if output is None:

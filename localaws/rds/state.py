@@ -81,18 +81,18 @@ def list_members(cluster: Database) -> list[Database]:
     return [instance for instance in STATE.instances.values() if find_cluster(instance) is cluster]
 
 
-def cluster_status(cluster: Database) -> DatabaseStatus:
+def get_cluster_status(cluster: Database) -> DatabaseStatus:
     """The cluster's status. What is gone was swept before anyone asks."""
     return cluster.life.status(time.time()) or DatabaseStatus.DELETING
 
 
-def instance_status(instance: Database) -> DatabaseStatus:
+def get_instance_status(instance: Database) -> DatabaseStatus:
     """The instance's own status, unless its cluster is down: that takes it along."""
     own = instance.life.status(time.time()) or DatabaseStatus.DELETING
     cluster = find_cluster(instance)
     if cluster is None or own is DatabaseStatus.DELETING:
         return own
-    shared = cluster_status(cluster)
+    shared = get_cluster_status(cluster)
     down = shared in KEY_LOST_STATUSES or shared in {
         DatabaseStatus.STOPPING,
         DatabaseStatus.STOPPED,
@@ -101,7 +101,7 @@ def instance_status(instance: Database) -> DatabaseStatus:
     return shared if down else own
 
 
-def key_is_usable(cluster: Database) -> bool:
+def is_key_usable(cluster: Database) -> bool:
     """Whether the cluster's storage can be decrypted: its key is enabled and RDS's grant on it stands.
 
     The key's policy has no say: the grant outlives the caller's permission ("Encrypting Amazon Aurora resources").
@@ -121,7 +121,7 @@ def refresh_statuses() -> None:
         for name in [name for name, database in table.items() if database.life.status(now) is None]:
             _retire_grant(table.pop(name))
     for cluster in STATE.clusters.values():
-        if not key_is_usable(cluster):
+        if not is_key_usable(cluster):
             cluster.life.mark_key_lost(now)
 
 

@@ -63,7 +63,7 @@ class ActivityHarness:
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
         """The plan of an environment on two perfect keys, but for what the request says otherwise."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
-        keys = {"s3_key_arn": self.aws.s3_key, "rds_key_arn": self.aws.rds_key}
+        keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request
         return plan_environment(ProvisionRequest.model_validate(values), PLATFORM, datetime.now(UTC), run_id)
 

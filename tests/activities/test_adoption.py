@@ -4,17 +4,17 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import BucketResource, Problem
-from localaws.accounts import PLATFORM_ROLE
+from localaws.accounts import PLATFORM_ROLE_NAME
 from tests.activities.conftest import ActivityHarness, parse_stop_problem
 
 
-def problem_of(harness: ActivityHarness, activity: object, task: object) -> Problem:
+def run_until_problem(harness: ActivityHarness, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(activity, task)  # type: ignore[arg-type]
     return parse_stop_problem(caught.value)
 
 
-def half_made(harness: ActivityHarness) -> BucketResource:
+def create_half_made_bucket(harness: ActivityHarness) -> BucketResource:
     """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
@@ -23,7 +23,7 @@ def half_made(harness: ActivityHarness) -> BucketResource:
     return BucketResource.model_validate(caught.value.details[1])
 
 
-def foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
+def create_foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
     harness.aws.platform_client("rds").create_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier,
         Engine="aurora-postgresql",
@@ -36,7 +36,7 @@ def foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
     )
 
 
-def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
+def create_foreign_bucket(harness: ActivityHarness, tag: str) -> str:
     name = harness.plan.buckets[0].name
     harness.aws.operator_client("s3").create_bucket(
         Bucket=name,
@@ -48,7 +48,7 @@ def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
     return name
 
 
-def claimed_key_ids(harness: ActivityHarness) -> set[str]:
+def list_claimed_key_ids(harness: ActivityHarness) -> set[str]:
     """The ids of the keys that are claimed."""
     found = harness.aws.operator_client("s3").list_objects_v2(
         Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
@@ -58,38 +58,38 @@ def claimed_key_ids(harness: ActivityHarness) -> set[str]:
 
 def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
+    create_foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
 
-    problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)
 
     assert (problem.code, problem.key) == ("byok.NameTaken", None)
     assert harness.plan.cluster.identifier in problem.message
-    assert claimed_key_ids(harness) == set()
+    assert list_claimed_key_ids(harness) == set()
 
 
 def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    other = harness.aws.rds_key()
-    foreign_cluster(harness, harness.plan.environment.environment_id, other)
+    other = harness.aws.create_rds_key()
+    create_foreign_cluster(harness, harness.plan.environment.environment_id, other)
 
-    problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)
 
     assert problem.code == "byok.OtherKey"  # contract 99
     assert other in problem.message
-    assert claimed_key_ids(harness) == {harness.plan.environment.s3_key_arn.rpartition("/")[2]}
+    assert list_claimed_key_ids(harness) == {harness.plan.environment.s3_key_arn.rpartition("/")[2]}
 
 
 def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    foreign_cluster(harness, harness.plan.environment.environment_id, harness.plan.environment.rds_key_arn)
+    create_foreign_cluster(harness, harness.plan.environment.environment_id, harness.plan.environment.rds_key_arn)
 
     assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
 
 
 def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
-    name = foreign_bucket(harness, "somebody-else")
+    name = create_foreign_bucket(harness, "somebody-else")
 
-    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.NameTaken"
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
@@ -98,7 +98,7 @@ def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -
 
 
 def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
-    name = foreign_bucket(harness, harness.plan.environment.environment_id)
+    name = create_foreign_bucket(harness, harness.plan.environment.environment_id)
 
     assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task()).created
 
@@ -113,14 +113,14 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness
     first, name = harness.plan.environment, harness.plan.environment.environment_id
     harness.run_with_retries(harness.keys.probe_s3_key, first)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    half_made(harness)
+    create_half_made_bucket(harness)
 
     harness.plan = harness.build_plan(environment_id=name, rds_key_arn=first.rds_key_arn)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     keys = (harness.plan.environment.s3_key_arn, first.rds_key_arn)
-    assert claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
+    assert list_claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
 
 
 def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
@@ -129,19 +129,19 @@ def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: Activ
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
-    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.OtherKey"  # contract 8
 
 
 def test_bucket_that_was_made_before_a_refusal_is_told_with_it(harness: ActivityHarness) -> None:
-    kept = half_made(harness)
+    kept = create_half_made_bucket(harness)
 
     assert (kept.name, kept.created, kept.objects) == (harness.plan.buckets[0].name, True, ())  # D9
 
 
 def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> None:
-    half_made(harness)
+    create_half_made_bucket(harness)
     harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
@@ -164,7 +164,7 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
         DBInstanceClass="db.serverless",
     )
 
-    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.NameTaken"  # it does not bear the tag
 
@@ -174,7 +174,7 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harne
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
-    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"  # contract 89, 111
     assert problem.key_arn == harness.plan.environment.rds_key_arn
@@ -219,7 +219,7 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(har
 
 
 def test_cluster_that_vanishes_is_said_to_have_vanished(harness: ActivityHarness) -> None:
-    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.Vanished"
 
@@ -229,12 +229,12 @@ def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness
     bucket = harness.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     harness.aws.operator_client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
-    storage = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
+    storage = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
     harness.aws.operator_client("rds").modify_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier, DeletionProtection=False, ApplyImmediately=True
     )
 
-    both = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
+    both = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert storage.code == both.code == "byok.VerificationFailed"  # contract 98
     assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
@@ -245,17 +245,17 @@ def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
 
-    again = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
-    verifying = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
+    again = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
+    verifying = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert again.code == verifying.code == "s3.KMS.DisabledException"
 
 
 def test_role_without_the_permission_is_the_operators_problem(harness: ActivityHarness) -> None:
     iam = harness.aws.operator_client("iam")
-    iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
+    iam.delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
-    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert (problem.code, problem.key) == ("s3.403", None)
     assert "customer has nothing to do" in problem.remediation.lower()

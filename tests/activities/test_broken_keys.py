@@ -10,11 +10,11 @@ from tests.activities.conftest import ActivityHarness, parse_stop_problem
 from tests.key_faults import KEY_FAULTS, KeyFault
 from tests.localaws.server import AwsHarness
 
-AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.by_rule]
-BY_RULE = [breakage for breakage in KEY_FAULTS if breakage.by_rule]
+AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.is_found_by_rule]
+BY_RULE = [breakage for breakage in KEY_FAULTS if breakage.is_found_by_rule]
 
 
-def name(breakage: KeyFault) -> str:
+def fault_id(breakage: KeyFault) -> str:
     return breakage.name
 
 
@@ -32,7 +32,7 @@ def problem_from_rds(harness: ActivityHarness) -> Problem:
     return parse_stop_problem(caught.value)
 
 
-@pytest.mark.parametrize("breakage", AT_AWS, ids=name)
+@pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
 def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: KeyFault) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.S3)
     harness.plan = harness.build_plan(s3_key_arn=arn)
@@ -50,7 +50,7 @@ def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHar
         assert [call for call in harness.aws.list_calls() if call == "PutObject"] == ["PutObject", "PutObject"]
 
 
-@pytest.mark.parametrize("breakage", AT_AWS, ids=name)
+@pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
 def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
     harness: ActivityHarness, breakage: KeyFault
 ) -> None:
@@ -72,7 +72,7 @@ def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-@pytest.mark.parametrize("breakage", BY_RULE, ids=name)
+@pytest.mark.parametrize("breakage", BY_RULE, ids=fault_id)
 def test_arn_that_cannot_be_right_is_found_without_asking_aws(
     aws: AwsHarness, harness: ActivityHarness, breakage: KeyFault, which: KeyPurpose
 ) -> None:

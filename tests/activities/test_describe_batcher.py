@@ -28,7 +28,7 @@ def create_clusters(harness: ActivityHarness, number: int) -> list[str]:
     return names
 
 
-async def look(describer: DescribeBatcher, names: list[str]) -> list[str | None]:
+async def describe_clusters(describer: DescribeBatcher, names: list[str]) -> list[str | None]:
     found = await asyncio.gather(*(describer.describe_cluster(REGION, name) for name in names))
     return [one["DBClusterIdentifier"] if one else None for one in found]
 
@@ -36,7 +36,7 @@ async def look(describer: DescribeBatcher, names: list[str]) -> list[str | None]
 def test_everybody_who_asks_at_once_is_answered_by_one_call(harness: ActivityHarness) -> None:
     names = create_clusters(harness, 5)
 
-    found = asyncio.run(look(harness.describer, [*names, "nobody", names[0]]))
+    found = asyncio.run(describe_clusters(harness.describer, [*names, "nobody", names[0]]))
 
     assert found == [*names, None, names[0]]
     assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 1}
@@ -61,7 +61,7 @@ def test_no_call_asks_for_more_than_a_page(harness: ActivityHarness) -> None:
     harness.aws.call_control("DELETE", "calls")
     strangers = [f"nobody-{number}" for number in range(250)]
 
-    assert asyncio.run(look(harness.describer, strangers)) == [None] * 250
+    assert asyncio.run(describe_clusters(harness.describer, strangers)) == [None] * 250
 
     assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 3}
 
@@ -95,7 +95,7 @@ def test_what_is_requested_while_calls_wait_goes_into_one_call(harness: Activity
         describer = DescribeBatcher(harness.clients, until_its_turn)
         asked = []
         for name in names:
-            asked.append(asyncio.create_task(look(describer, [name])))
+            asked.append(asyncio.create_task(describe_clusters(describer, [name])))
             await asyncio.sleep(0)
         turn.set()
         return [found for (found,) in await asyncio.gather(*asked)]
@@ -130,7 +130,7 @@ def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(harness: Acti
     answers = asyncio.run(refused())
 
     assert [type(answer) for answer in answers] == [ClientError, ClientError]
-    assert asyncio.run(look(harness.describer, names)) == names
+    assert asyncio.run(describe_clusters(harness.describer, names)) == names
 
 
 def test_who_gives_up_takes_no_answer_from_another(harness: ActivityHarness) -> None:

@@ -40,7 +40,7 @@ class OneActivity:
         return answer
 
 
-async def run(temporal: WorkflowEnvironment, function: Callable[[], Any]) -> Any:
+async def run_activity(temporal: WorkflowEnvironment, function: Callable[[], Any]) -> Any:
     queue = uuid.uuid4().hex
     with ThreadPoolExecutor(2) as executor:
         async with Worker(
@@ -67,7 +67,7 @@ async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEn
             raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
         return earlier
 
-    assert await run(temporal, noting) == "kept"
+    assert await run_activity(temporal, noting) == "kept"
 
 
 async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(temporal: WorkflowEnvironment) -> None:
@@ -79,7 +79,7 @@ async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(tem
             raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
         return str(earlier)
 
-    assert await run(temporal, noting_at_last) == "kept"
+    assert await run_activity(temporal, noting_at_last) == "kept"
 
 
 async def test_what_one_activity_noted_is_not_there_for_another(temporal: WorkflowEnvironment) -> None:
@@ -89,7 +89,7 @@ async def test_what_one_activity_noted_is_not_there_for_another(temporal: Workfl
         save_for_retry("word", "mine")
         return str(earlier)
 
-    assert [await run(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
+    assert [await run_activity(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
 
 
 async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
@@ -102,7 +102,7 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
         return harness.keys.probe_s3_key(harness.plan.environment).key_arn
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await run(temporal, probing)
+        await run_activity(temporal, probing)
 
     assert isinstance(caught.value.cause, ActivityError)
     assert isinstance(caught.value.cause.cause, ApplicationError)
@@ -143,16 +143,16 @@ async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: 
         harness.run_once(harness.database.ensure_cluster, harness.database_task)
 
     failure = Failure()
-    await connected_converter().encode_failure(caught.value, failure)
+    await plugin_data_converter().encode_failure(caught.value, failure)
 
     assert failure.ByteSize() < 2048  # half of the server's limit for the failure of an activity under way
     assert not failure.stack_trace
-    decoded = await connected_converter().decode_failure(failure)
+    decoded = await plugin_data_converter().decode_failure(failure)
     assert isinstance(decoded, ApplicationError)
     assert Problem.model_validate(decoded.details[0]).key is KeyPurpose.RDS
 
 
-def connected_converter() -> DataConverter:
+def plugin_data_converter() -> DataConverter:
     configured = make_plugin().configure_client(ClientConfig())  # type: ignore[typeddict-item]
     return configured["data_converter"]
 
@@ -166,4 +166,4 @@ async def test_blocked_activity_beats_all_the_same(temporal: WorkflowEnvironment
         release.wait(2 * HEARTBEAT_TIMEOUT.total_seconds())
         return f"attempt {activity.info().attempt}"
 
-    assert await run(temporal, blocked) == "attempt 1"
+    assert await run_activity(temporal, blocked) == "attempt 1"

@@ -53,7 +53,7 @@ def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(others[1]).key_id)
 
 
-class KmsBehind:
+class StaleKmsClient:
     """A KMS client whose lists are behind: the alias is there, and what the lists say of it is given."""
 
     def __init__(self, real: Any, answers: list[list[Any]]) -> None:
@@ -77,12 +77,12 @@ def behind(tenant: TenantHarness, monkeypatch: pytest.MonkeyPatch) -> Callable[.
 
     def install(*answers: list[Any]) -> None:
         left = list(answers)
-        monkeypatch.setattr(AwsClients, "kms_assuming_role", lambda *given: KmsBehind(kms_as(*given), left))
+        monkeypatch.setattr(AwsClients, "kms_assuming_role", lambda *given: StaleKmsClient(kms_as(*given), left))
 
     return install
 
 
-def entry(name: str, key_arn: str | None) -> dict[str, str]:
+def alias_entry(name: str, key_arn: str | None) -> dict[str, str]:
     target = {"TargetKeyId": parse_key_arn(key_arn).key_id} if key_arn else {}
     return {"AliasName": name, **target}
 
@@ -92,7 +92,7 @@ def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
 ) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=arn)
-    behind([], [entry("alias/aws/s3", None), entry(tenant_alias(KeyPurpose.S3), arn)])
+    behind([], [alias_entry("alias/aws/s3", None), alias_entry(tenant_alias(KeyPurpose.S3), arn)])
 
     found = tenant.reconcile(KeyPurpose.S3)
 
@@ -100,7 +100,7 @@ def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
     assert set(found.tags_written) == set(VENDOR.tenant_tags)
 
 
-@pytest.mark.parametrize("listed", [[], [entry(tenant_alias(KeyPurpose.S3), None)]])
+@pytest.mark.parametrize("listed", [[], [alias_entry(tenant_alias(KeyPurpose.S3), None)]])
 @pytest.mark.parametrize("repoint", [False, True])
 def test_alias_of_which_no_key_is_told_is_looked_for_again(
     tenant: TenantHarness, behind: Callable[..., None], listed: list[Any], repoint: bool
@@ -113,7 +113,7 @@ def test_alias_of_which_no_key_is_told_is_looked_for_again(
         tenant.harness.run_once(tenant.activities.reconcile_key, tenant.build_task(KeyPurpose.S3, repoint=repoint))
 
     assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
-    behind([], listed, [], [entry(tenant_alias(KeyPurpose.S3), other)])
+    behind([], listed, [], [alias_entry(tenant_alias(KeyPurpose.S3), other)])
     state = AliasState.REPOINTED if repoint else AliasState.CONFLICT
     assert tenant.reconcile(KeyPurpose.S3, repoint=repoint).alias_state is state
 

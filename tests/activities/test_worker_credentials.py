@@ -24,7 +24,7 @@ NOBODY = "arn:aws:iam::111122223333:role/nobody"
 ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
 
 
-def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's profile names a role, which its source may not take on."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
@@ -36,7 +36,7 @@ def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "worker")
 
 
-def with_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def configure_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker is a pod whose service account's role is not given to it."""
     token = folder / "token"
     token.write_text("a.b.c")
@@ -46,7 +46,10 @@ def with_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
 
 
-WAYS = [pytest.param(with_own_role, "AssumeRole"), pytest.param(with_web_identity, "AssumeRoleWithWebIdentity")]
+WAYS = [
+    pytest.param(configure_assume_role_profile, "AssumeRole"),
+    pytest.param(configure_web_identity, "AssumeRoleWithWebIdentity"),
+]
 
 
 @pytest.fixture

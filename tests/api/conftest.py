@@ -60,7 +60,7 @@ def build_create_body(environment_id: str, **changes: object) -> dict[str, objec
 
 
 @asynccontextmanager
-async def open_api(
+async def open_api_state(
     door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
 ) -> AsyncIterator[ApiState]:
     """What a server works with, once its door is open; without access settings everybody may call."""
@@ -92,7 +92,7 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             token: str | None = None,
             door: EnvironmentService = service,
         ) -> ApiClient:
-            state = await stack.enter_async_context(open_api(door, access, settings))
+            state = await stack.enter_async_context(open_api_state(door, access, settings))
             app = make_api_app(state)
             transport = httpx.ASGITransport(wrap_with_security_middleware(app, settings), raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}

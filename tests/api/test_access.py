@@ -29,7 +29,7 @@ def issuer() -> Iterator[OidcIssuer]:
     found.close()
 
 
-def static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
+def build_static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken.model_validate({"sha256": digest, "organisation": organisation, "scopes": scopes})
     return StaticTokenAuth([entry])
@@ -37,12 +37,12 @@ def static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
 
 async def test_good_tokens_get_in(serve: Serve, issuer: OidcIssuer) -> None:
     signed = await serve(issuer.build_auth(), token=issuer.issue_token())
-    from_settings = await serve(static_auth("acme", "environments:read"), token=TOKEN)
+    from_settings = await serve(build_static_auth("acme", "environments:read"), token=TOKEN)
     for portal in (signed, from_settings):
         assert (await portal.http.get(f"/v1/environments/{OURS}")).status_code == 404
 
 
-def bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
+def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
     """Tokens that are none."""
     stranger = generate_private_key("a stranger's")
     good = issuer.issue_token()
@@ -81,7 +81,7 @@ def bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
 
 async def test_bad_tokens_never_get_in(serve: Serve, issuer: OidcIssuer) -> None:
     portal, let_in = await serve(issuer.build_auth()), []
-    for name, token in bad_tokens(issuer).items():
+    for name, token in build_bad_tokens(issuer).items():
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         answer = await portal.http.get(f"/v1/environments/{OURS}", headers=headers)
         if answer.status_code != 401 or answer.json()["code"] != "byok.Unauthenticated":
@@ -102,9 +102,9 @@ async def test_unknown_keys_do_not_send_us_to_the_issuer_each_time(serve: Serve,
 
 async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issuer: OidcIssuer) -> None:
     portal = await serve(issuer.build_auth())
-    assert (await portal.http.get("/v1/environments", headers=bearer(issuer.issue_token()))).status_code == 200
+    assert (await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))).status_code == 200
     issuer.key, issuer.name = generate_private_key("a stranger's"), "key-2"
-    assert (await portal.http.get("/v1/environments", headers=bearer(issuer.issue_token()))).status_code == 200
+    assert (await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))).status_code == 200
 
 
 @pytest.mark.parametrize("keys", [None, [], "<html>"])
@@ -113,7 +113,7 @@ async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(
 ) -> None:
     portal = await serve(issuer.build_auth())
     issuer.reachable, issuer.instead = keys is not None, keys
-    answer = await portal.http.get("/v1/environments", headers=bearer(issuer.issue_token()))
+    answer = await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))
     assert (answer.status_code, answer.json()["code"]) == (503, "byok.IdentityUnreachable")
 
 
@@ -128,7 +128,7 @@ async def test_pages_of_other_sites_change_nothing(serve: Serve, origin: str) ->
 async def test_scopes_that_are_none_are_no_way_in(serve: Serve, issuer: OidcIssuer, scope: object) -> None:
     portal = await serve(issuer.build_auth())
     claims = {"scope": scope, "scp": scope} if scope is not None else {"scope": None}
-    answer = await portal.http.get("/v1/environments", headers=bearer(issuer.issue_token(**claims)))
+    answer = await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token(**claims)))
     assert answer.status_code in (401, 403)
 
 
@@ -219,5 +219,5 @@ def test_only_loopback_is_loopback(host: str, loopback: bool) -> None:
     assert is_loopback_host(host) is loopback
 
 
-def bearer(token: str) -> dict[str, str]:
+def bearer_header(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}

@@ -11,7 +11,7 @@ from byok.service.environments import EnvironmentService
 from tests.api.conftest import ApiClient, build_create_body
 from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_ended, wait_until
+from tests.workflows.watching import wait_until, wait_until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -25,7 +25,7 @@ async def test_environment_is_asked_for_and_becomes_ready(
     assert accepted.status_code == HTTPStatus.ACCEPTED
     assert accepted.headers["location"] == f"/v1/environments/{environment_id}"
     assert accepted.json()["started"] is True
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     seen = await portal.http.get(accepted.headers["location"])
     assert seen.json() == status.model_dump(mode="json")
     assert (seen.json()["phase"], bool(seen.json()["evidence"])) == ("READY", True)
@@ -35,7 +35,7 @@ async def test_the_same_request_finds_the_same_environment(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     first = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
     again = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
@@ -75,7 +75,7 @@ async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
     harness.activities.script["ensure_bucket"] = [DISABLED]
     named = {"Idempotency-Key": "7c0e4f"}
     first = await portal.http.post("/v1/environments", json=build_create_body(environment_id), headers=named)
-    assert (await until_ended(service, environment_id)).phase is Phase.STOPPED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.STOPPED
 
     again = await portal.http.post("/v1/environments", json=build_create_body(environment_id), headers=named)
     other = await portal.http.post(
@@ -93,7 +93,7 @@ async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_i
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    assert (await until_ended(service, environment_id)).phase is Phase.STOPPED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.STOPPED
     bodies = [build_create_body(environment_id), build_create_body(environment_id, on_failure="rollback")]
 
     both = await asyncio.gather(
@@ -108,7 +108,7 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
 
     told = (await portal.http.get(f"/v1/environments/{environment_id}")).json()
     replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
@@ -116,7 +116,7 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
     assert told["problem"] == status.problems[0].model_dump(mode="json")
     assert (told["problem"]["code"], told["problem"]["key"]) == ("s3.KMS.DisabledException", "s3")
     assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, "ensure_bucket")
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
@@ -124,12 +124,12 @@ async def test_replay_with_another_key_starts_anew_with_it(
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
     replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": OTHER_KEY})
 
     assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, None)
-    assert (await until_ended(service, environment_id)).s3_key_arn == OTHER_KEY
+    assert (await wait_until_ended(service, environment_id)).s3_key_arn == OTHER_KEY
 
 
 @pytest.mark.parametrize("arn", ["{", "[" * 2000, '{"S3KmsKeyArn":"x"}'])
@@ -138,7 +138,7 @@ async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    before = await until_ended(service, environment_id)
+    before = await wait_until_ended(service, environment_id)
 
     refused = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": arn})
 
@@ -150,7 +150,7 @@ async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
 
     refused = {
@@ -165,7 +165,7 @@ async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
 
 async def test_keys_get_the_tenants_name(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}/tenant"
 
     commands = await portal.http.put(path, json={"tenant": "globex"})
@@ -182,7 +182,7 @@ async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
     refused = await portal.http.put(f"/v1/environments/{environment_id}/tenant", json={"tenant": "not legal!"})
 
@@ -193,7 +193,7 @@ async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem
 
 async def test_deletion_wants_the_id_twice(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
 
     unconfirmed = await portal.http.delete(path)
@@ -202,7 +202,7 @@ async def test_deletion_wants_the_id_twice(portal: ApiClient, service: Environme
 
     assert [one.status_code for one in (unconfirmed, wrong, right)] == [422, 422, 202]
     assert [one["field"] for one in wrong.json()["errors"]] == ["confirm"]
-    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_cancelled_it_stops_in_a_stated_state(
@@ -216,7 +216,7 @@ async def test_cancelled_it_stops_in_a_stated_state(
     accepted = await portal.http.post(f"/v1/environments/{environment_id}/cancellation")
 
     assert accepted.status_code == HTTPStatus.ACCEPTED
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
 
 
@@ -226,13 +226,13 @@ async def test_the_list_is_paged_and_filtered(
     names = [f"{environment_id}-{letter}" for letter in "abc"]
     for name in names:
         await portal.http.post("/v1/environments", json=build_create_body(name))
-        await until_ended(service, name)
+        await wait_until_ended(service, name)
     harness.activities.script["probe_s3_key"] = [DISABLED]
     stopped = f"{environment_id}-stopped"
     await portal.http.post("/v1/environments", json=build_create_body(stopped))
-    await until_ended(service, stopped)
+    await wait_until_ended(service, stopped)
     await portal.http.post(f"/v1/environments/{stopped}/replays", json={"s3_key_arn": OTHER_KEY})  # a second run
-    await until_ended(service, stopped)
+    await wait_until_ended(service, stopped)
 
     found: list[str] = []
     query: dict[str, str | int] = {"prefix": environment_id, "size": 2}

@@ -9,7 +9,7 @@ from byok.service.status import EnvironmentStatus
 from tests.api.conftest import ApiClient, Serve, build_create_body
 from tests.workflows.fake_activities import S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_ended
+from tests.workflows.watching import wait_until_ended
 
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
@@ -21,7 +21,7 @@ async def test_every_phase_is_told_once_and_the_last_status_is_the_environments(
 
     heard = await portal.read_events(environment_id)
 
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     phases = [event.data["phase"] for event in heard if event.kind == "phase"]
     assert phases == [entry.phase for entry in status.timeline]
     assert heard[-1].kind == "status"
@@ -34,7 +34,7 @@ async def test_who_comes_back_hears_what_was_missed_and_nothing_twice(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     heard = await portal.read_events(environment_id)
 
     for number, event in enumerate(heard[:-1]):
@@ -45,7 +45,7 @@ async def test_who_has_heard_everything_need_not_come_back(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     last = (await portal.read_events(environment_id))[-1].id
 
     answer = await portal.http.get(f"/v1/environments/{environment_id}/events", headers={"Last-Event-ID": str(last)})
@@ -71,13 +71,13 @@ async def test_ids_that_are_none_of_ours_begin_at_the_beginning(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     heard = await portal.read_events(environment_id)
     for strange in ("x", "::", f"{'9' * 100}:99:", "a:-1:b", "<script>"):
         assert await portal.read_events(environment_id, strange) == heard
 
 
-class Counting(EnvironmentService):
+class StatusCountingService(EnvironmentService):
     """Counts how often it is looked at an environment."""
 
     looks: Counter[str]
@@ -90,8 +90,8 @@ class Counting(EnvironmentService):
 async def test_two_hundred_listeners_cost_one_look_at_a_time(
     serve: Serve, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    def door() -> Counting:
-        found = Counting(harness.client, harness.task_queue)
+    def door() -> StatusCountingService:
+        found = StatusCountingService(harness.client, harness.task_queue)
         found.looks = Counter()
         return found
 

@@ -9,7 +9,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import StatementParameters, build_key_statements
 from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from tests.api.conftest import ApiClient
 from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
@@ -18,8 +18,8 @@ KEYS = {"region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 GRANTEE = StatementParameters.for_platform_role(PLATFORM.role_arn, REGION)
 
 
-def policy(which: KeyPurpose) -> str:
-    document = default_policy("444455556666", REGION)
+def build_key_policy(which: KeyPurpose) -> str:
+    document = build_default_policy("444455556666", REGION)
     document["Statement"] += build_key_statements(which, GRANTEE, VendorProfile())
     return json.dumps(document)
 
@@ -73,9 +73,11 @@ async def test_good_keys_leave_no_finding(portal: ApiClient) -> None:
 
 async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
     for which in KeyPurpose:
-        body = {"key": which.value, "region": REGION, "policy": policy(which)}
+        body = {"key": which.value, "region": REGION, "policy": build_key_policy(which)}
         right = (await portal.http.post("/v1/policy-checks", json=body)).json()
-        wrong = (await portal.http.post("/v1/policy-checks", json={**body, "policy": policy(which.other)})).json()
+        wrong = (
+            await portal.http.post("/v1/policy-checks", json={**body, "policy": build_key_policy(which.other)})
+        ).json()
         assert (right["usable"], right["findings"]) == (True, [])
         assert {row["verdict"] for row in right["permissions"]} == {"allowed"}
         assert wrong["usable"] is False
@@ -87,7 +89,7 @@ async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
     [
         ({"policy": "not json"}, "policy"),
         ({"policy": "{}", "key_arn": "alias/x"}, "key_arn"),
-        ({"policy": policy(KeyPurpose.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
+        ({"policy": build_key_policy(KeyPurpose.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
         ({"policy": "{}", "region": "nowhere"}, "region"),
         ({"policy": "{}", "key": "ebs"}, "key"),
         ({}, "policy"),

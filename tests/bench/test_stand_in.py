@@ -47,7 +47,7 @@ class StandInAws(AwsHarness):
             content: dict[str, Any] = json.loads(answer.read())
             return content
 
-    def count(self) -> dict[str, int]:
+    def count_calls(self) -> dict[str, int]:
         counts: dict[str, int] = self.control("GET", "calls")["calls"]
         return counts
 
@@ -70,14 +70,14 @@ def stand_in() -> Iterator[StandInAws]:
     loop.close()
 
 
-def normal(value: Any) -> Any:
+def normalize_response(value: Any) -> Any:
     """An answer without what differs from one to the next."""
     if isinstance(value, dict):
         metadata = value.get("ResponseMetadata", {})
         status = {"HTTPStatusCode": metadata["HTTPStatusCode"]} if metadata else {}
-        return status | {name: normal(item) for name, item in value.items() if name not in _NEITHER}
+        return status | {name: normalize_response(item) for name, item in value.items() if name not in _NEITHER}
     if isinstance(value, list):
-        return [normal(item) for item in value]
+        return [normalize_response(item) for item in value]
     if isinstance(value, datetime):
         return "a time"
     if isinstance(value, str):
@@ -86,7 +86,7 @@ def normal(value: Any) -> Any:
     return value
 
 
-class Recorded(ActivityHarness):
+class RecordingHarness(ActivityHarness):
     """An environment's activities, and what boto3 makes of every answer to them."""
 
     def __init__(self, aws: AwsHarness) -> None:
@@ -100,10 +100,10 @@ class Recorded(ActivityHarness):
         if body is not None:
             content = body.read()
             parsed["Body"] = StreamingBody(io.BytesIO(content), len(content))
-        answer = normal(parsed) | ({"Body": content} if body is not None else {})
+        answer = normalize_response(parsed) | ({"Body": content} if body is not None else {})
         self.answers.append((model.name, answer))
 
-    def live(self) -> None:
+    def run_whole_life(self) -> None:
         """A whole life: built, looked at, built again, removed with a final snapshot, looked for."""
         self.clients.sts(REGION).get_caller_identity()
         self.build_environment()
@@ -125,7 +125,7 @@ class Recorded(ActivityHarness):
             for index in buckets:
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
 
-    def answers_but_polls(self) -> list[tuple[str, Any]]:
+    def responses_without_polls(self) -> list[tuple[str, Any]]:
         """The answers, but for those of the polling: how often is a matter of time."""
         found: list[tuple[str, Any]] = []
         for operation, answer in self.answers:
@@ -140,18 +140,18 @@ def test_it_answers_every_call_of_an_environments_life_as_the_local_aws_does(
 ) -> None:
     monkeypatch.setattr(activities.keys, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=7)))
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
-    local = Recorded(aws)
+    local = RecordingHarness(aws)
     monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.endpoint)
-    lean = Recorded(aws)
+    lean = RecordingHarness(aws)
     lean.plan = local.plan
 
-    local.live()
-    lean.live()
+    local.run_whole_life()
+    lean.run_whole_life()
 
-    for ours, theirs in zip(lean.answers_but_polls(), local.answers_but_polls(), strict=True):
+    for ours, theirs in zip(lean.responses_without_polls(), local.responses_without_polls(), strict=True):
         assert ours == theirs
     assert stand_in.control("GET", "calls")["not_modelled"] == {}
-    assert sum(stand_in.count().values()) == len(lean.answers)
+    assert sum(stand_in.count_calls().values()) == len(lean.answers)
 
 
 def test_a_cluster_is_creating_for_its_time_and_then_available(stand_in: StandInAws) -> None:
@@ -242,7 +242,7 @@ def test_calls_are_counted_until_they_are_forgotten(stand_in: StandInAws) -> Non
     per_second = {name: sum(one.get(name, 0) for one in log["per_second"]) for name in expected}
     assert per_second == expected
     assert all(log["since"] - 1 <= one["second"] for one in log["per_second"])
-    assert stand_in.count() == {}
+    assert stand_in.count_calls() == {}
 
 
 def test_the_program_serves_until_it_is_told_to_end() -> None:

@@ -12,7 +12,7 @@ from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
 from tests.policy_cases import POLICY_CASES
 from tests.policy_context import VENDOR, PolicyContext
-from tests.unit.test_diagnose import collection, metadata, right
+from tests.unit.test_diagnose import build_collection, change_metadata, valid_key_facts
 
 ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
 PLACE = PolicyContext(ROLE, "eu-central-1", "444455556666")
@@ -243,7 +243,9 @@ def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
 
 def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))).model_dump_json())
+    file.write_text(
+        build_collection(s3=change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))).model_dump_json()
+    )
 
     ended = run("diagnose", str(file))
 
@@ -254,17 +256,20 @@ def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) 
 
 
 def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
-    ended = run("diagnose", "-", stdin=collection().model_dump_json())
+    ended = run("diagnose", "-", stdin=build_collection().model_dump_json())
     assert ended.code == 0
     assert "Nothing that can be seen stands in the way" in ended.out
-    assert run("diagnose", "-", "--json", stdin=collection().model_dump_json()).json == {"ok": True, "findings": []}
+    assert run("diagnose", "-", "--json", stdin=build_collection().model_dump_json()).json == {
+        "ok": True,
+        "findings": [],
+    }
 
 
 @pytest.mark.parametrize("unseen", [{"error": "Unable to locate credentials"}, {}])
 def test_diagnosis_that_saw_nothing_is_3_and_calls_nothing_right(run: Run, unseen: dict[str, str]) -> None:
     nothing = dict.fromkeys(("describe_key", "key_policy", "rotation", "aliases", "tags"), unseen)
-    keys = {which.value: {"arn": right(which)["arn"], **nothing} for which in KeyPurpose}
-    sent = collection(caller=unseen, **keys).model_dump_json()
+    keys = {which.value: {"arn": valid_key_facts(which)["arn"], **nothing} for which in KeyPurpose}
+    sent = build_collection(caller=unseen, **keys).model_dump_json()
 
     ended = run("diagnose", "-", stdin=sent)
 

@@ -39,24 +39,24 @@ BUCKET = BucketResource(
 )  # fmt: skip
 
 
-def stopped_status(
+def make_stopped_status(
     *problems: Problem, phases: tuple[Phase, ...] = (Phase.VALIDATING_KEYS,), **more: Any
 ) -> EnvironmentStatus:
     return make_status(*phases, Phase.STOPPED, problems=problems).model_copy(update=more)
 
 
-def deleted_status(
+def make_deleted_status(
     snapshot: ClusterSnapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("byok-acme",)
 ) -> EnvironmentStatus:
     done = DeletionResult(environment_id="acme", removed=removed, final_snapshot=snapshot, collected_at=BEGAN)
     return make_status(Phase.DELETING, Phase.DELETED).model_copy(update={"deletion": done})
 
 
-def with_code(code: str, key: KeyPurpose | None = None) -> Problem:
+def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
     return make_problem(key).model_copy(update={"code": code})
 
 
-def continuing(text: str) -> list[str]:
+def parse_next_commands(text: str) -> list[str]:
     """The commands under the headline that names what to do next."""
     return [line.strip() for line in text.partition("  To go on\n")[2].splitlines()]
 
@@ -109,8 +109,8 @@ def test_replay_with_unusable_keys_asks_nobody(
     ("last", "code"),
     [
         (make_status(Phase.VALIDATING_KEYS, Phase.READY), 0),
-        (stopped_status(make_problem(KeyPurpose.S3)), 3),
-        (stopped_status(make_problem(None)), 1),
+        (make_stopped_status(make_problem(KeyPurpose.S3)), 3),
+        (make_stopped_status(make_problem(None)), 1),
     ],
 )
 def test_replay_that_waits_ends_as_the_environment_does(
@@ -140,7 +140,7 @@ def test_refusal_is_1_with_its_reason(run: Run, service: FakeService, command: s
 
 
 def test_cancel_is_0_when_it_is_asked_for_and_when_it_has_ended(run: Run, service: FakeService) -> None:
-    service.statuses = [stopped_status(with_code("byok.Cancelled"))]
+    service.statuses = [make_stopped_status(make_problem_with_code("byok.Cancelled"))]
     ended = run("cancel", "acme")
     assert (ended.code, ended.out) == (0, "")
     assert "Asked for the end" in ended.err
@@ -200,7 +200,7 @@ def test_delete_of_what_is_just_being_made_is_refused(run: Run, service: FakeSer
 def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_key(
     run: Run, service: FakeService
 ) -> None:
-    service.statuses = [deleted_status(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
+    service.statuses = [make_deleted_status(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
     ended = run("delete", "acme", "--confirm", "acme", "--wait")
     assert ended.code == 0
     _, _, shown = ended.out.partition("acme is deleted.\n")
@@ -217,7 +217,7 @@ def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_ke
 
 
 def test_deleted_environment_without_anything_says_that_too(run: Run, service: FakeService) -> None:
-    service.statuses = [deleted_status(None, ())]
+    service.statuses = [make_deleted_status(None, ())]
     shown = run("status", "acme").out
     assert "✓ DELETED" in shown
     assert "Nothing of it was there." in shown
@@ -229,15 +229,17 @@ def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     left = ("byok-acme-catalog: it holds 3 objects that provisioning did not write",)
-    service.statuses = [stopped_status(with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)]
+    service.statuses = [
+        make_stopped_status(make_problem_with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)
+    ]
     ended = run("delete", "acme", "--confirm", "acme", "--wait")
     assert ended.code == code
     assert f"  Left behind:\n    {left[0]}\n" in ended.out
-    assert continuing(ended.out) == ["byok delete acme"]
+    assert parse_next_commands(ended.out) == ["byok delete acme"]
 
 
 def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
-    service.statuses = [stopped_status(make_problem(None), phases=(Phase.DELETING,))]
+    service.statuses = [make_stopped_status(make_problem(None), phases=(Phase.DELETING,))]
     shown = run("status", "acme").out
     assert "What is left of it was not looked at." in shown
     assert "made nothing" not in shown
@@ -253,20 +255,20 @@ def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run
 def test_stop_says_that_nothing_is_there_and_why(
     run: Run, service: FakeService, phases: tuple[Phase, ...], words: str
 ) -> None:
-    service.statuses = [stopped_status(make_problem(None), phases=phases)]
+    service.statuses = [make_stopped_status(make_problem(None), phases=phases)]
     assert f"  {words}\n" in run("status", "acme").out
 
 
 @pytest.mark.parametrize(
     ("last", "commands"),
     [
-        (stopped_status(make_problem(None)), ["byok replay acme"]),
+        (make_stopped_status(make_problem(None)), ["byok replay acme"]),
         (
-            stopped_status(make_problem(KeyPurpose.S3)),
+            make_stopped_status(make_problem(KeyPurpose.S3)),
             ["byok replay acme", "byok replay acme --s3-key-arn <S3 key ARN>  with another key"],
         ),
         (
-            stopped_status(make_problem(KeyPurpose.RDS), make_problem(KeyPurpose.S3)),
+            make_stopped_status(make_problem(KeyPurpose.RDS), make_problem(KeyPurpose.S3)),
             [
                 "byok replay acme",
                 "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
@@ -274,31 +276,31 @@ def test_stop_says_that_nothing_is_there_and_why(
         ),
         # What encrypts something already cannot be exchanged.
         (
-            stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
+            make_stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],
         ),
         # The same ARN would be refused again.
         (
-            stopped_status(with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
+            make_stopped_status(make_problem_with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],
         ),
-        (stopped_status(with_code("byok.InvalidInput")), []),
-        (stopped_status(with_code("tenant.IllegalName")), []),
+        (make_stopped_status(make_problem_with_code("byok.InvalidInput")), []),
+        (make_stopped_status(make_problem_with_code("tenant.IllegalName")), []),
     ],
 )
 def test_stopped_environment_ends_with_the_command_that_continues_it(
     run: Run, service: FakeService, last: EnvironmentStatus, commands: list[str]
 ) -> None:
     service.statuses = [last]
-    assert continuing(run("status", "acme").out) == commands
+    assert parse_next_commands(run("status", "acme").out) == commands
 
 
 def test_rollback_shows_what_it_could_not_remove(run: Run, service: FakeService) -> None:
     phases = (Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.ROLLING_BACK)
-    service.statuses = [stopped_status(make_problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
+    service.statuses = [make_stopped_status(make_problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
     shown = run("status", "acme").out
     assert "  Left behind:\n    byok-acme: rds.X: no\n" in shown
-    assert continuing(shown) == ["byok replay acme"]
+    assert parse_next_commands(shown) == ["byok replay acme"]
 
 
 def test_phases_stand_in_a_column(run: Run, service: FakeService) -> None:

@@ -15,7 +15,7 @@ CREATE = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-k
 ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
 
-def outcome(state: AliasState) -> TenantOutcome:
+def make_outcome(state: AliasState) -> TenantOutcome:
     key = ReconciledKey(
         key=KeyPurpose.S3,
         key_arn=S3_KEY,
@@ -38,7 +38,7 @@ def test_without_a_role_the_commands_are_printed(run: Run, service: FakeService)
 
 
 def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeService) -> None:
-    service.tenant = outcome(AliasState.CREATED)
+    service.tenant = make_outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
     assert ended.code == 0
     for text in (ALIAS, "created", "aatn (it said globex), ataccama:automation:TenantName\n", "alias/older"):
@@ -48,7 +48,7 @@ def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeS
 
 
 def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> None:
-    service.tenant = outcome(AliasState.CONFLICT)
+    service.tenant = make_outcome(AliasState.CONFLICT)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == 3
     assert "other-key" in ended.out
@@ -111,7 +111,7 @@ def test_create_refuses_an_illegal_tenant_before_anything_is_started(run: Run, s
 
 
 def test_ready_environment_shows_what_became_of_its_name(run: Run, service: FakeService) -> None:
-    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": outcome(AliasState.IN_PLACE)})]
+    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": make_outcome(AliasState.IN_PLACE)})]
     ended = run("status", "acme", "--wait")
     assert ALIAS in ended.out
     assert ended.code == 0
@@ -122,7 +122,7 @@ def test_ready_environment_shows_what_became_of_its_name(run: Run, service: Fake
     [("status", "acme"), ("status", "acme", "--wait"), ("create", "--wait", *CREATE), ("tenant", "acme", "acme")],
 )
 def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
-    service.tenant = outcome(AliasState.CONFLICT)
+    service.tenant = make_outcome(AliasState.CONFLICT)
     service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": service.tenant})]
     ended = run(*arguments)
     assert ended.code == 3
@@ -131,7 +131,7 @@ def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService,
 
 def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
     found = make_status(Phase.READY).model_copy(
-        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
+        update={"tenant": make_outcome(AliasState.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
     )
     service.statuses = [found]
     ended = run("status", "acme")
@@ -143,7 +143,7 @@ def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, servi
 
 def test_stop_shows_what_became_of_the_other_key(run: Run, service: FakeService) -> None:
     stopped = make_status(Phase.STOPPED, problems=(make_problem(),))
-    service.statuses = [stopped.model_copy(update={"tenant": outcome(AliasState.CREATED)})]
+    service.statuses = [stopped.model_copy(update={"tenant": make_outcome(AliasState.CREATED)})]
     assert ALIAS in run("status", "acme").out
 
 
@@ -155,7 +155,7 @@ def test_commands_alone_and_the_grace_are_asked_for(run: Run, service: FakeServi
 def test_what_is_waited_for_is_told_once_and_is_no_part_of_the_result(run: Run, service: FakeService) -> None:
     refused = PendingStep(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
     service.waiting = (PendingStep(activity="reconcile_key", since=BEGAN), refused, refused)
-    service.tenant = outcome(AliasState.CREATED)
+    service.tenant = make_outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--json")
     assert ended.json["tenant"] == "acme"
     assert ended.err.count("Waiting for reconcile key: not authorized") == 1

@@ -15,7 +15,7 @@ async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: 
 
     assert finished.code == 0, finished
     assert (machine.list_clusters(name), machine.list_writers(name), machine.list_buckets(name)) == ([], [], [])
-    (snapshot,) = snapshots(machine, name)
+    (snapshot,) = list_snapshots(machine, name)
     assert snapshot["KmsKeyId"] == request.rds_key_arn
     assert f"kept      final snapshot {snapshot['DBClusterSnapshotArn']}" in finished.out
     assert f"encrypted with {request.rds_key_arn}" in finished.out
@@ -26,7 +26,7 @@ async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: 
     assert states == ["Enabled", "Enabled"]
 
 
-def snapshots(machine: StackHarness, name: str) -> list[dict[str, Any]]:
+def list_snapshots(machine: StackHarness, name: str) -> list[dict[str, Any]]:
     found = machine.aws.operator_client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{name}"]
 
@@ -46,7 +46,11 @@ async def test_bucket_with_objects_of_others_is_kept_and_told_until_they_are_gon
     (left,) = kept.json["left_behind"]
     assert left.startswith(f"{bucket}: ")
     assert "2026/report.csv" in left
-    assert (machine.list_clusters(name), machine.list_buckets(name), snapshots(machine, name)) == ([], [bucket], [])
+    assert (machine.list_clusters(name), machine.list_buckets(name), list_snapshots(machine, name)) == (
+        [],
+        [bucket],
+        [],
+    )
     refused = await machine.run_program("byok", "replay", name, "--json")
     assert f"byok delete {name}" in refused.json["error"]["message"]
     s3.delete_object(Bucket=bucket, Key="2026/report.csv", VersionId=version)

@@ -53,7 +53,7 @@ aws cloudformation deploy \
 
 
 @dataclass(frozen=True)
-class Shell:
+class CustomerShell:
     """The customer's terminal: a folder, the AWS CLI, and the config that the local AWS wrote."""
 
     folder: Path
@@ -79,7 +79,7 @@ class Shell:
         out, err = await asyncio.wait_for(process.communicate(), 120)
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
-    async def succeeds(self, text: str, **more: str) -> str:
+    async def run_successfully(self, text: str, **more: str) -> str:
         """Run a text that has to succeed; its standard output."""
         finished = await self.run(text, **more)
         assert finished.code == 0, finished.err
@@ -87,11 +87,11 @@ class Shell:
 
 
 @pytest.fixture
-def shell(machine: StackHarness, aws_cli: Path, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, aws_cli, machine)
+def shell(machine: StackHarness, aws_cli: Path, tmp_path: Path) -> CustomerShell:
+    return CustomerShell(tmp_path, aws_cli, machine)
 
 
-def fill(command: str, stack: str, tenant: str = "") -> str:
+def fill_placeholders(command: str, stack: str, tenant: str = "") -> str:
     values = {
         "<stack-name>": stack,
         "<ataccama-platform-role-arn>": PLATFORM_ROLE_ARN,
@@ -103,29 +103,35 @@ def fill(command: str, stack: str, tenant: str = "") -> str:
     return command
 
 
-def words(command: str) -> list[str]:
+def split_command(command: str) -> list[str]:
     return shlex.split(command.replace("\\\n", " "))
 
 
-def marks(machine: StackHarness, key_arn: str) -> tuple[list[str], dict[str, str]]:
+def get_aliases_and_tags(machine: StackHarness, key_arn: str) -> tuple[list[str], dict[str, str]]:
     return machine.stack.customer.read_aliases_and_tags(key_arn)
 
 
 def test_our_commands_are_the_guides_token_for_token() -> None:
     ours = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name="mine")
-    assert words(ours.deploy_keys_command()) == words(fill(DEPLOY, "mine"))  # contract 38
-    assert words(ours.print_payload_command()) == words(fill(PAYLOAD, "mine"))  # contract 49
-    without_profile = [word for word in words(ours.deploy_keys_command("acme")) if word not in {"--profile", "byok"}]
-    assert without_profile == words(fill(REDEPLOY, "mine", "acme"))  # contract 108, D5
+    assert split_command(ours.deploy_keys_command()) == split_command(fill_placeholders(DEPLOY, "mine"))  # contract 38
+    assert split_command(ours.print_payload_command()) == split_command(
+        fill_placeholders(PAYLOAD, "mine")
+    )  # contract 49
+    without_profile = [
+        word for word in split_command(ours.deploy_keys_command("acme")) if word not in {"--profile", "byok"}
+    ]
+    assert without_profile == split_command(fill_placeholders(REDEPLOY, "mine", "acme"))  # contract 108, D5
 
 
-async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell, machine: StackHarness) -> None:
+async def test_guide_leads_from_the_template_to_a_named_environment(
+    shell: CustomerShell, machine: StackHarness
+) -> None:
     stack, tenant = f"keys-{uuid.uuid4().hex[:8]}", f"tenant-{uuid.uuid4().hex[:8]}"
     environment = f"g-{uuid.uuid4().hex[:10]}"
     (shell.folder / "byok-kms-keys.yaml").write_text(render_keys_template(VENDOR))
 
-    await shell.succeeds(fill(DEPLOY, stack))
-    payload = (await shell.succeeds(fill(PAYLOAD, stack))).rstrip("\n")
+    await shell.run_successfully(fill_placeholders(DEPLOY, stack))
+    payload = (await shell.run_successfully(fill_placeholders(PAYLOAD, stack))).rstrip("\n")
 
     keys = json.loads(payload)
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]  # contract 46-48
@@ -134,24 +140,29 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
     )
     assert created.code == 0, created.err  # contract 50: the payload unchanged
     assert created.json["phase"] == Phase.READY
-    assert marks(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
+    assert get_aliases_and_tags(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
 
-    await shell.succeeds(fill(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
+    await shell.run_successfully(fill_placeholders(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
 
-    assert (await shell.succeeds(fill(PAYLOAD, stack))).rstrip("\n") == payload  # contract 109, 110
+    assert (await shell.run_successfully(fill_placeholders(PAYLOAD, stack))).rstrip(
+        "\n"
+    ) == payload  # contract 109, 110
     named = dict.fromkeys(VENDOR.tenant_tags, tenant)
     for which, arn in zip(KeyPurpose, keys.values(), strict=True):
-        assert marks(machine, arn) == ([VENDOR.alias_for_tenant(which, tenant)], named)  # contract 101-104, 106
+        assert get_aliases_and_tags(machine, arn) == (
+            [VENDOR.alias_for_tenant(which, tenant)],
+            named,
+        )  # contract 101-104, 106
     ready = await machine.run_program("byok", "status", environment, "--json")
     assert ready.json["phase"] == Phase.READY  # contract 107
 
     # The platform finds everything in place, through the optional role or without it.
     (shell.folder / "byok-tenant-role.yaml").write_text(render_tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
-    await shell.succeeds(
+    await shell.run_successfully(
         commands.deploy_tenant_role_command(KeyPair(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"]), "guide-1")
     )
-    found = await shell.succeeds(commands.print_tenant_role_arn_command())
+    found = await shell.run_successfully(commands.print_tenant_role_arn_command())
     role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
     reconciled = await machine.run_program("byok", "tenant", environment, tenant, *role, "--json")
     assert reconciled.code == 0, reconciled.err
@@ -160,12 +171,12 @@ async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell
 
 
 async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed_over(
-    shell: Shell, machine: StackHarness
+    shell: CustomerShell, machine: StackHarness
 ) -> None:
     environment, tenant = f"h-{uuid.uuid4().hex[:10]}", f"tenant-{uuid.uuid4().hex[:8]}"
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR)
 
-    payload = (await shell.succeeds(commands.create_keys_commands())).splitlines()[-1]
+    payload = (await shell.run_successfully(commands.create_keys_commands())).splitlines()[-1]
 
     created = await machine.run_program(
         "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
@@ -174,20 +185,20 @@ async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed
     handed = await machine.run_program("byok", "tenant", environment, tenant, "--json")
     assert handed.code == 0, handed.err
     assert handed.json["keys"] == []  # D11
-    await shell.succeeds(handed.json["commands"][1])  # D10
+    await shell.run_successfully(handed.json["commands"][1])  # D10
     for which, arn in zip(KeyPurpose, json.loads(payload).values(), strict=True):
-        aliases, tags = marks(machine, arn)
+        aliases, tags = get_aliases_and_tags(machine, arn)
         assert aliases == [VENDOR.alias_for_tenant(which, tenant)]
         assert set(tags.values()) == {tenant}
 
 
-async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: Shell, machine: StackHarness) -> None:
+async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: CustomerShell, machine: StackHarness) -> None:
     pair = await asyncio.to_thread(machine.stack.customer.ensure_key_pair, f"diag-{uuid.uuid4().hex[:8]}")
     file = shell.folder / "keys.json"
 
     async def diagnose(s3_key_arn: str, rds_key_arn: str) -> tuple[int, list[dict[str, Any]]]:
         script = render_collection_script(PLATFORM_ROLE_ARN, REGION, s3_key_arn, rds_key_arn)
-        file.write_text(await shell.succeeds(script, AWS_PROFILE="byok"))
+        file.write_text(await shell.run_successfully(script, AWS_PROFILE="byok"))
         finished = await machine.run_program("byok", "diagnose", str(file), "--json")
         return finished.code, finished.json["findings"]
 

@@ -27,7 +27,7 @@ WRITTEN_FOR_NOTHING = 20.0
 """Seconds that a replay may take beside the work that is left, on a busy machine: a grace or a poll would take 30."""
 
 
-async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
+async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
     async def look() -> None:
         while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS tells nobody
             await asyncio.sleep(0.05)
@@ -35,7 +35,7 @@ async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
     await asyncio.wait_for(look(), seconds)
 
 
-def writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
+def list_writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
     """What the platform has written for an environment, as far as AWS carried it out."""
     ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
     return [
@@ -48,25 +48,25 @@ def writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, 
     ]
 
 
-async def until_held(machine: StackHarness) -> None:
-    await eventually(lambda: machine.aws.call_control("GET", "held")["held"] != [])
+async def wait_until_call_held(machine: StackHarness) -> None:
+    await wait_until(lambda: machine.aws.call_control("GET", "held")["held"] != [])
 
 
-def writer_is_there(machine: StackHarness, environment_id: str) -> bool:
+def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
     instances = machine.aws.operator_client("rds").describe_db_instances()["DBInstances"]
     states = {one["DBInstanceIdentifier"]: one["DBInstanceStatus"] for one in instances}
     return states.get(f"byok-{environment_id}-writer") == "available"
 
 
-async def stop_at(
+async def create_and_stop_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
     """The status of an environment whose key is broken while one of its calls is held, when all else is done."""
     machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
-    await until_held(machine)
+    await wait_until_call_held(machine)
     if fault["service"] == "s3":  # the database comes to its end meanwhile, and there is nothing to wait for later
-        await eventually(lambda: writer_is_there(machine, request.environment_id))
+        await wait_until(lambda: is_writer_available(machine, request.environment_id))
     else:
         async for status in machine.service.watch_status(request.environment_id):
             if status.phase is Phase.AWAITING_DATABASE:
@@ -78,12 +78,12 @@ async def stop_at(
     return status
 
 
-def late_object(request: ProvisionRequest) -> dict[str, Any]:
+def late_object_filter(request: ProvisionRequest) -> dict[str, Any]:
     """The second object of the second bucket."""
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
 
-async def seconds_of(machine: StackHarness, environment_id: str) -> tuple[float, float]:
+async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> tuple[float, float]:
     """How long the last run took from its reset on, and how long it waited for the database in that time."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
@@ -108,7 +108,7 @@ async def seconds_of(machine: StackHarness, environment_id: str) -> tuple[float,
 
 
 @dataclass(frozen=True)
-class Case:
+class BrokenKeyCase:
     """A key that breaks when the work is nearly done."""
 
     name: str
@@ -118,27 +118,27 @@ class Case:
     mend_it: Callable[[Any, str, str], object]
 
 
-def without_statement(kms: Any, arn: str) -> None:
+def remove_statement(kms: Any, arn: str) -> None:
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     kms.put_key_policy(KeyId=arn, Policy=policy.replace("111122223333:role", "999988887777:role"))
 
 
 CASES = [
-    Case(
+    BrokenKeyCase(
         "disabled S3 key",
         KeyPurpose.S3,
         "s3.KMS.DisabledException",
         lambda kms, arn: kms.disable_key(KeyId=arn),
         lambda kms, arn, _: kms.enable_key(KeyId=arn),
     ),
-    Case(
+    BrokenKeyCase(
         "policy without its statement",
         KeyPurpose.S3,
         "s3.AccessDenied",
-        without_statement,
+        remove_statement,
         lambda kms, arn, policy: kms.put_key_policy(KeyId=arn, Policy=policy),
     ),
-    Case(
+    BrokenKeyCase(
         "disabled Aurora key",
         KeyPurpose.RDS,
         "rds.inaccessible-encryption-credentials-recoverable",
@@ -149,16 +149,16 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: StackHarness, case: Case) -> None:
+async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: StackHarness, case: BrokenKeyCase) -> None:
     request, kms = machine.build_request(), machine.aws.customer_client("kms")
     arn = request.s3_key_arn if case.which is KeyPurpose.S3 else request.rds_key_arn
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
-    fault = late_object(request) if case.which is KeyPurpose.S3 else looked
-    stopped = await stop_at(machine, request, lambda: case.break_it(kms, arn), **fault)
+    fault = late_object_filter(request) if case.which is KeyPurpose.S3 else looked
+    stopped = await create_and_stop_at(machine, request, lambda: case.break_it(kms, arn), **fault)
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.key_arn) == (case.code, arn)
-    before = writes(machine, request)
+    before = list_writes(machine, request)
 
     case.mend_it(kms, arn, policy)
     if case.which is KeyPurpose.RDS:  # what the remedy tells the operator
@@ -167,12 +167,12 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
 
     assert finished.code == 0, finished
     assert finished.json["phase"] == "READY"
-    after = writes(machine, request)
+    after = list_writes(machine, request)
     assert after[: len(before)] == before
     left = after[len(before) :]
     assert left
     assert not set(left) & set(before), "a write that had succeeded was made again"
-    took, waited = await seconds_of(machine, request.environment_id)
+    took, waited = await measure_replay_seconds(machine, request.environment_id)
     assert took - (waited if case.which is KeyPurpose.RDS else 0) < WRITTEN_FOR_NOTHING
     assert len(machine.list_clusters(request.environment_id)) == len(machine.list_writers(request.environment_id)) == 1
 
@@ -203,14 +203,16 @@ async def test_replay_with_corrected_arns_goes_on_with_them(machine: StackHarnes
     assert "is ready: there is nothing to replay" in again.err
 
 
-def last_number(text: str) -> str:
+def parse_last_number(text: str) -> str:
     return str(re.findall(r"\d+", text)[-1])
 
 
 async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: StackHarness) -> None:
     request, kms = machine.build_request(), machine.aws.customer_client("kms")
     name = request.environment_id
-    await stop_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
+    await create_and_stop_at(
+        machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object_filter(request)
+    )
 
     other = create_valid_key(machine.aws, KeyPurpose.RDS)
     refused = await machine.run_program("byok", "replay", name, "--rds-key-arn", other, "--json")
@@ -223,17 +225,19 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
 
     # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
-    step = last_number(await shell(machine, failed.replace("globex", name)))
-    task = last_number(await shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name)))
-    before = writes(machine, request)
+    step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
+    task = parse_last_number(
+        await run_shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name))
+    )
+    before = list_writes(machine, request)
     kms.enable_key(KeyId=request.s3_key_arn)
-    await shell(machine, re.sub(r"-e \d+", f"-e {task}", reset).replace("globex", name))
+    await run_shell(machine, re.sub(r"-e \d+", f"-e {task}", reset).replace("globex", name))
 
     assert (await machine.wait_until_ended(name)).phase is Phase.READY
-    assert not set(writes(machine, request)[len(before) :]) & set(before)
+    assert not set(list_writes(machine, request)[len(before) :]) & set(before)
 
 
-async def shell(machine: StackHarness, command: str) -> str:
+async def run_shell(machine: StackHarness, command: str) -> str:
     """What a command prints that has to succeed, typed as it stands in README."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
@@ -252,7 +256,7 @@ async def test_cancel_ends_in_a_stated_state(machine: StackHarness, on_failure: 
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{name}-catalog-"}
     machine.aws.call_control("POST", "faults", kind="hold_answer", **where)
     await machine.service.create(request)
-    await until_held(machine)
+    await wait_until_call_held(machine)
 
     assert (await machine.run_program("byok", "cancel", name)).code == 0
     machine.aws.call_control("DELETE", "held")

@@ -24,7 +24,7 @@ TYPED = "disabled"
 AT_ONCE = asyncio.Semaphore(4)
 
 
-async def create(machine: StackHarness, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> CommandResult:
+async def run_create(machine: StackHarness, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> CommandResult:
     keys = ("--s3-key-arn", s3_key_arn, "--rds-key-arn", rds_key_arn)
     async with AT_ONCE:
         return await machine.run_program(
@@ -33,7 +33,7 @@ async def create(machine: StackHarness, environment_id: str, s3_key_arn: str, rd
         )
 
 
-def assert_told(problem: dict[str, str], breakage: KeyFault, which: KeyPurpose, arn: str) -> None:
+def assert_problem_reported(problem: dict[str, str], breakage: KeyFault, which: KeyPurpose, arn: str) -> None:
     assert problem["code"] == breakage.code_for(which)
     assert problem["message"]
     assert (problem["key"], problem["key_arn"]) == (which, arn)
@@ -50,8 +50,8 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Stac
         keys[which] = breakage.make(machine.aws, which)
         name = f"stop-{number}"
 
-        if breakage.by_rule or breakage.name == TYPED:
-            finished = await create(machine, name, keys[KeyPurpose.S3], keys[KeyPurpose.RDS])
+        if breakage.is_found_by_rule or breakage.name == TYPED:
+            finished = await run_create(machine, name, keys[KeyPurpose.S3], keys[KeyPurpose.RDS])
             code, answer = finished.code, finished.json
         else:
             request = machine.build_request(
@@ -61,13 +61,13 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Stac
             code, answer = exit_code_for_status(status), as_json_dict(status)
 
         where = f"{breakage.name}, {which} key: {answer}"
-        if breakage.by_rule:
+        if breakage.is_found_by_rule:
             assert code == REFUSED, where
-            assert_told(answer["problem"], breakage, which, keys[which])
+            assert_problem_reported(answer["problem"], breakage, which, keys[which])
             return
         assert code == STOPPED_BY_A_KEY, where
         assert answer["phase"] == "STOPPED", where
-        assert_told(answer["problem"], breakage, which, keys[which])
+        assert_problem_reported(answer["problem"], breakage, which, keys[which])
         assert answer["problem"]["request_id"], where
         assert machine.list_clusters(name) == [], where  # contract 93
         assert machine.list_buckets(name) == [], where
@@ -76,7 +76,7 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Stac
 
 
 async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: StackHarness) -> None:
-    cases = [(breakage, which) for breakage, which in CASES if breakage.by_rule]
+    cases = [(breakage, which) for breakage, which in CASES if breakage.is_found_by_rule]
 
     async def case(breakage: KeyFault, which: KeyPurpose) -> None:
         arn = breakage.make(machine.aws, which)
@@ -84,7 +84,7 @@ async def test_what_the_rules_find_stops_an_environment_started_from_temporal(ma
 
         assert status.phase is Phase.STOPPED
         assert status.problem is not None
-        assert_told(status.problem.model_dump(mode="json"), breakage, which, arn)
+        assert_problem_reported(status.problem.model_dump(mode="json"), breakage, which, arn)
         assert machine.list_clusters(status.environment_id) == []
 
     await asyncio.gather(*(case(*which) for which in cases))
@@ -93,7 +93,7 @@ async def test_what_the_rules_find_stops_an_environment_started_from_temporal(ma
 async def test_one_key_for_both_is_refused(machine: StackHarness) -> None:
     key = create_valid_key(machine.aws, KeyPurpose.S3)
 
-    finished = await create(machine, "same-key", key, key)
+    finished = await run_create(machine, "same-key", key, key)
     status = await machine.provision(machine.build_request(s3_key_arn=key, rds_key_arn=key))
 
     assert (finished.code, finished.json["problem"]["code"]) == (REFUSED, "arn.SameKeyTwice")

@@ -58,7 +58,7 @@ class TenantCase:
         """Ask for the name."""
         return await asyncio.wait_for(self.machine.service.reconcile_tenant(self.request), 60)
 
-    def assert_named(self) -> None:
+    def assert_keys_named(self) -> None:
         """Both keys bear the tenant's alias and tags, once."""
         for which, arn in self.pair.items():
             tenant = self.request.tenant
@@ -66,20 +66,20 @@ class TenantCase:
             assert self.machine.stack.customer.read_aliases_and_tags(arn) == expected
 
     @property
-    def session(self) -> str:
+    def session_name(self) -> str:
         """What the customer's CloudTrail shows of it."""
         return f"byok-{self.request.environment_id}"
 
-    def calls(self) -> list[str]:
+    def list_calls(self) -> list[str]:
         """The calls to KMS that were made for it, in their order."""
         calls = self.machine.aws.call_control("GET", "calls")["calls"]
         return [
             call["operation"]
             for call in calls
-            if call["service"] == "kms" and call["caller"].endswith(f"/{self.session}")
+            if call["service"] == "kms" and call["caller"].endswith(f"/{self.session_name}")
         ]
 
-    async def lost_steps(self) -> int:
+    async def count_lost_steps(self) -> int:
         """The steps of which one attempt ended in silence."""
         handle = self.machine.service.client.get_workflow_handle(tenant_workflow_id(self.request.environment_id))
         started = [
@@ -90,7 +90,7 @@ class TenantCase:
         silent = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
         return [step.last_failure.timeout_failure_info.timeout_type for step in started].count(silent)
 
-    def writes(self) -> int:
+    def count_writes(self) -> int:
         """The writing calls that were made so far, by anybody."""
         return len([call for call in self.machine.aws.list_calls("kms") if call in WRITES])
 
@@ -123,14 +123,14 @@ class InterruptedCall:
     path: tuple[str, ...]
 
     @staticmethod
-    def all(path: tuple[str, ...]) -> "list[InterruptedCall]":
+    def list_all(path: tuple[str, ...]) -> "list[InterruptedCall]":
         """Every call on both keys; the role is taken on for each."""
         return [
             *(InterruptedCall("sts", number, path) for number in range(2)),
             *(InterruptedCall("kms", number, path) for number in range(2 * len(path))),
         ]
 
-    async def prepare(self, machine: StackHarness, role: TenantRole) -> TenantCase:
+    async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
         """An environment whose keys are named by this course."""
 
         def prepare() -> TenantCase:
@@ -150,19 +150,21 @@ class InterruptedCall:
 
     def hold(self, named: TenantCase) -> None:
         """Let the call hang, for longer than anybody waits."""
-        at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session}
+        at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session_name}
         named.machine.aws.call_control("POST", "faults", kind="delay", seconds=300, **at)
 
 
 async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHarness) -> None:
     external_id = "killed"
-    role = TenantRole(role_arn=machine.aws.customer_role(NAMING, external_id=external_id), external_id=external_id)
+    role = TenantRole(
+        role_arn=machine.aws.create_customer_role(NAMING, external_id=external_id), external_id=external_id
+    )
     for path in (PLAIN, CROSSED):
-        whole = await InterruptedCall("kms", 0, path).prepare(machine, role)
+        whole = await InterruptedCall("kms", 0, path).prepare_case(machine, role)
         await whole.reconcile()
-        assert whole.calls() == [*path, *path], "these are all the calls there are to be cut off at"
-    cuts = [*InterruptedCall.all(PLAIN), *InterruptedCall.all(CROSSED)]
-    every = [await cut.prepare(machine, role) for cut in cuts]
+        assert whole.list_calls() == [*path, *path], "these are all the calls there are to be cut off at"
+    cuts = [*InterruptedCall.list_all(PLAIN), *InterruptedCall.list_all(CROSSED)]
+    every = [await cut.prepare_case(machine, role) for cut in cuts]
     for cut, named in zip(cuts, every, strict=True):
         cut.hold(named)
 
@@ -174,12 +176,12 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     outcomes = await asyncio.gather(*asked)
 
     for cut, named, outcome in zip(cuts, every, outcomes, strict=True):
-        assert await named.lost_steps() == 1, f"{cut} was under way when the worker was killed"
+        assert await named.count_lost_steps() == 1, f"{cut} was under way when the worker was killed"
         assert not outcome.conflicting_keys
-        named.assert_named()
-    before = every[0].writes()
+        named.assert_keys_named()
+    before = every[0].count_writes()
     again = await asyncio.gather(*(named.reconcile() for named in every))
-    assert every[0].writes() == before  # reconciling twice makes no write the second time
+    assert every[0].count_writes() == before  # reconciling twice makes no write the second time
     assert {key.alias_state for outcome in again for key in outcome.keys} == {AliasState.IN_PLACE}
 
 
@@ -207,7 +209,7 @@ async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_hist
     assert (status.phase, status.problem) == (Phase.READY, None)
     assert status.tenant is not None
     assert not status.tenant.conflicting_keys
-    named.assert_named()
+    named.assert_keys_named()
     shown = await machine.run_program(
         "temporal", "workflow", "show", "--workflow-id", f"environment/{request.environment_id}", "--output", "json"
     )
@@ -258,7 +260,7 @@ async def test_two_names_at_once_are_not_mixed(machine: StackHarness) -> None:
         await machine.service.reconcile_tenant(other)
 
     await handle.result()
-    named.assert_named()
+    named.assert_keys_named()
 
 
 async def test_environment_that_is_not_there_yet_gets_no_name(machine: StackHarness) -> None:

@@ -71,7 +71,7 @@ async def test_stop_is_heard_as_it_happens_and_replayed(web: StackHarness) -> No
 
 
 @asynccontextmanager
-async def guarded_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
+async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
     """Another server on the same Temporal, which asks who calls: its address, and a token."""
     port, token = Ports.pick_free().web, "fuzz"
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
@@ -113,7 +113,7 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
     # A check of keys takes as long as the grace that it is given: 300 s at the most.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
     await web.provision(web.build_request(environment_id="acme-prod"))  # the document's example, so that there is one
-    async with guarded_server(web) as (address, token):
+    async with run_authenticated_server(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
             *(
                 str(Path(sys.executable).with_name("schemathesis")),

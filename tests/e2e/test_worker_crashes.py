@@ -11,13 +11,13 @@ from byok.contracts import environment_workflow_id
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from tests.e2e.conftest import StackHarness
-from tests.e2e.test_replay import eventually, until_held, writes
+from tests.e2e.test_replay import list_writes, wait_until, wait_until_call_held
 
 OTHER_WORKER = 15.0
 """Seconds after which another worker has gone on with what a killed one had begun."""
 
 
-async def with_one_worker(machine: StackHarness) -> None:
+async def restore_single_worker(machine: StackHarness) -> None:
     """Leave the stack as it was found."""
     for name in [name for name in machine.stack.children if name.startswith("worker")]:
         await machine.stack.children.pop(name).kill()
@@ -31,7 +31,7 @@ async def test_another_worker_goes_on_when_one_is_killed(machine: StackHarness) 
         await machine.stack.start_worker("worker-2")
         machine.aws.call_control("POST", "faults", kind="hold_call", **where)
         await machine.service.create(request)
-        await until_held(machine)
+        await wait_until_call_held(machine)
         handle = machine.service.client.get_workflow_handle(environment_workflow_id(request.environment_id))
         pending = (await handle.describe()).raw_description.pending_activities
         (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
@@ -42,19 +42,21 @@ async def test_another_worker_goes_on_when_one_is_killed(machine: StackHarness) 
         began = time.monotonic()
         await killed.kill()
         machine.aws.call_control("DELETE", "held")
-        await eventually(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
+        await wait_until(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
 
         assert time.monotonic() - began < OTHER_WORKER
         assert (await machine.wait_until_ended(request.environment_id)).phase is Phase.READY
-        done = writes(machine, request)
+        done = list_writes(machine, request)
         assert len(done) == len(set(done)), "something was written twice"
     finally:
-        await with_one_worker(machine)
+        await restore_single_worker(machine)
 
 
 def operations_by_bucket(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
     """The operations that were carried out, each with the purpose of its bucket."""
-    purposes = ((done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in writes(machine, request))
+    purposes = (
+        (done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in list_writes(machine, request)
+    )
     return {(done, purpose.group(1)) for done, purpose in purposes if purpose is not None}
 
 

@@ -24,7 +24,7 @@ SECRET_MARKERS: Final = (
 )
 DEFAULT_BLUEPRINT: Final = load_blueprint(None)
 ONCE_ONLY_OPERATIONS: Final = ("CreateDBCluster", "CreateDBInstance", "CreateBucket")
-CARRIED_OUT: Final = {"ok", "answer lost"}
+CARRIED_OUT_OUTCOMES: Final = {"ok", "answer lost"}
 
 
 @dataclass
@@ -155,7 +155,7 @@ def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdic
     there: Counter[str] = Counter()
     for call in machine.aws.call_control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]
-        if not names or call["outcome"] not in CARRIED_OUT:
+        if not names or call["outcome"] not in CARRIED_OUT_OUTCOMES:
             continue
         what = f"{call['operation'].removeprefix('Create').removeprefix('Delete')} {max(names, key=len)}"
         if call["operation"].startswith("Delete"):

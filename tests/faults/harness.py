@@ -119,7 +119,7 @@ class FaultHarness:
             run.call_control("POST", "faults", **case.place.build_fault(run, **_FAULTS[case.kind]))
         await asyncio.gather(*(run.start() for run in runs))
         if kills:
-            await self.wait_until(lambda: len(self.held_calls()) == len(runs))
+            await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
             await self._kill(unheard=cases[0].kind is DisruptionKind.KILL_UNHEARD)
         await self.record_results([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
 
@@ -128,7 +128,7 @@ class FaultHarness:
         if unheard:
             self.line.cut()
             control("DELETE", "held")
-            await self.wait_until(lambda: not self.held_calls())
+            await self.wait_until(lambda: not self.list_held_calls())
         await stack.children["worker"].kill()
         control("DELETE", "held")
         self.line.restore()
@@ -159,7 +159,7 @@ class FaultHarness:
             settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] = seconds
             await self.machine.stack.restart_worker()
 
-    def held_calls(self) -> list[dict[str, Any]]:
+    def list_held_calls(self) -> list[dict[str, Any]]:
         """The calls that are held."""
         found: list[dict[str, Any]] = self.machine.aws.call_control("GET", "held")["held"]
         return found
@@ -174,7 +174,7 @@ class FaultHarness:
         while not await asyncio.to_thread(fact):
             waiting = self.machine.aws.call_control("GET", "faults")["faults"] if time.monotonic() > deadline else []
             assert time.monotonic() < deadline, (
-                f"it did not come to pass; held: {self.held_calls()}, to come: {waiting}"
+                f"it did not come to pass; held: {self.list_held_calls()}, to come: {waiting}"
             )
             await asyncio.sleep(0.1)
 
@@ -187,6 +187,6 @@ class FaultHarness:
         for place, run in zip(places, runs, strict=True):
             run.call_control("POST", "faults", **place.build_fault(run, kind="hold_answer"))
         await asyncio.gather(*(run.start() for run in runs))
-        await self.wait_until(lambda: len(self.held_calls()) == len(runs))
+        await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
         await happening()
         await self.record_results([(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)])

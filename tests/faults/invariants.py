@@ -165,6 +165,6 @@ def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dic
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{request.environment_id}"]
 
 
-def key_lost(machine: StackHarness, request: ProvisionRequest) -> bool:
+def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
     """Whether the environment's cluster cannot use its key until somebody starts it again."""
     return any("inaccessible" in one["Status"] for one in machine.list_clusters(request.environment_id))

@@ -22,7 +22,7 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.status import EnvironmentStatus
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
 from tests.faults import invariants
@@ -172,7 +172,7 @@ class EnvironmentModel:
         except TimeoutError:
             self.verdict.lost.append(f"it never came to rest: {await self.status()}")
             return None
-        if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
+        if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)
         past = EnvironmentHistory(
             deletes=self.doing is RequestKind.DELETION,
@@ -189,7 +189,9 @@ class EnvironmentModel:
         await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)
-        if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):  # Remedy.CLUSTER_LOST_KEY
+        if await asyncio.to_thread(
+            invariants.has_cluster_lost_key, self.machine, self.request
+        ):  # Remedy.CLUSTER_LOST_KEY
             rds = self.machine.aws.operator_client("rds")
             await asyncio.to_thread(rds.start_db_cluster, DBClusterIdentifier=f"byok-{self.name}")
         self.suspects.clear()
@@ -219,7 +221,7 @@ class EnvironmentModel:
     async def _begin(self, what: RequestKind) -> None:
         self.doing, self.cancelled, self.snapshots = what, False, None
         self.suspects = set(self.broken)
-        if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
+        if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)
 
     async def _calls(self) -> int:
@@ -235,7 +237,7 @@ class EnvironmentModel:
         return kept + (1 if final_snapshot and there else 0)
 
     def _put_policy(self, which: KeyPurpose, own: list[dict[str, Any]]) -> None:
-        policy = default_policy(CUSTOMER_ACCOUNT, REGION)
+        policy = build_default_policy(CUSTOMER_ACCOUNT, REGION)
         policy["Statement"] += own
         self.machine.aws.customer_client("kms").put_key_policy(KeyId=self.key_arn(which), Policy=json.dumps(policy))
 

@@ -10,7 +10,7 @@ from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, TASK_QUEUE, environme
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.workers import WorkerFleet, fleet
 from tests.faults import checker
@@ -162,7 +162,7 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
     for change, run in zip(changes, runs, strict=True):
         run.call_control("POST", "faults", **change.place.fault(run, kind="hold_call"))
     await asyncio.gather(*(run.start() for run in runs))
-    await harness.wait_until(lambda: len(harness.held_calls()) == len(runs))
+    await harness.wait_until(lambda: len(harness.list_held_calls()) == len(runs))
     for change, run in zip(changes, runs, strict=True):
         kms.disable_key(KeyId=_arn(run, change.key))
     machine.aws.call_control("DELETE", "held")
@@ -203,7 +203,7 @@ async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) 
     runs = await asyncio.gather(
         *(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in range(4 if RUN_ALL_CASES else 2))
     )
-    bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))
+    bare = json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION))
 
     async def disturb(number: int, run: ScenarioRun) -> EnvironmentStatus:
         key, kms = list(KeyPurpose)[number % 2], machine.aws.customer_client("kms")

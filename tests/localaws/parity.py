@@ -15,7 +15,7 @@ import pytest
 
 from byok.domain.iam.statements import Statement, build_rds_key_statements, build_s3_key_statements
 from localaws.accounts import PLATFORM_ROLE_ARN
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 from tests.localaws.server import REGION, VENDOR, AwsHarness
 
@@ -47,7 +47,7 @@ class TwoAccounts:
     ) -> str:
         """A key of the customer's with these statements, or with this policy."""
         if policy is None:
-            policy = default_policy(self.customer_account, region)
+            policy = build_default_policy(self.customer_account, region)
             policy["Statement"] += statements
         made = self.customer_client("kms", region).create_key(Policy=json.dumps(policy), **params)
         arn: str = made["KeyMetadata"]["Arn"]
@@ -61,11 +61,11 @@ class TwoAccounts:
         self.buckets.append((s3, name))
         return name
 
-    def s3_statements(self) -> list[Statement]:
+    def build_s3_statements(self) -> list[Statement]:
         """The statement that an S3 key needs."""
         return build_s3_key_statements(self.role_arn, self.region, VENDOR)
 
-    def rds_statements(self) -> list[Statement]:
+    def build_rds_statements(self) -> list[Statement]:
         """The two statements that an Aurora key needs."""
         return build_rds_key_statements(self.role_arn, self.region, VENDOR)
 

@@ -16,7 +16,7 @@ from byok.domain.iam.statements import Statement, build_rds_key_statements, buil
 from byok.domain.vendor import VendorProfile
 from localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
 from localaws.app import LocalAws, create_server
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 
 REGION = "eu-central-1"
@@ -63,21 +63,21 @@ class AwsHarness:
 
     def create_key(self, *statements: Statement, region: str = REGION, **params: Any) -> str:
         """A key of the customer's with AWS's default statement and these; its ARN."""
-        policy = default_policy(CUSTOMER_ACCOUNT, region)
+        policy = build_default_policy(CUSTOMER_ACCOUNT, region)
         policy["Statement"] += statements
         made = self.customer_client("kms", region).create_key(Policy=json.dumps(policy), **params)
         arn: str = made["KeyMetadata"]["Arn"]
         return arn
 
-    def s3_key(self, region: str = REGION, **params: Any) -> str:
+    def create_s3_key(self, region: str = REGION, **params: Any) -> str:
         """A perfect key for S3."""
         return self.create_key(*build_s3_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
-    def rds_key(self, region: str = REGION, **params: Any) -> str:
+    def create_rds_key(self, region: str = REGION, **params: Any) -> str:
         """A perfect key for Aurora."""
         return self.create_key(*build_rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
-    def customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
+    def create_customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
         """A role of the customer's that the platform may take on, and what it may do; its ARN."""
         iam, name = self.customer_client("iam"), "Reconciler"
         trust = {

@@ -10,13 +10,13 @@ from localaws.state import STATE
 from tests.localaws.server import AwsHarness
 
 
-def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
+def error_code(error: pytest.ExceptionInfo[ClientError]) -> str:
     code: str = error.value.response["Error"]["Code"]
     return code
 
 
 def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for(aws: AwsHarness) -> None:
-    role = aws.customer_role({"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*"})
+    role = aws.create_customer_role({"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*"})
     aws.call_control("POST", "faults", service="sts", operation="*", kind="error500", session="struck")
     aws.call_control("POST", "faults", service="kms", operation="*", kind="error500", session="struck", after_calls=1)
 
@@ -65,7 +65,7 @@ def test_services_throttle_and_fail_each_in_its_own_words(
     for _ in range(2):
         with pytest.raises(ClientError) as caught:
             call()
-        assert code_of(caught) == code
+        assert error_code(caught) == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
     call()  # the fault has happened as often as it was to
 
@@ -88,7 +88,7 @@ def test_answer_that_is_lost_is_that_of_a_call_that_was_carried_out(aws: AwsHarn
     with pytest.raises(ClientError) as caught:
         rds.delete_db_cluster(DBClusterIdentifier="none", SkipFinalSnapshot=True)
 
-    assert code_of(caught) == "DBClusterNotFoundFault"
+    assert error_code(caught) == "DBClusterNotFoundFault"
     assert len(aws.call_control("GET", "faults")["faults"]) == 1
 
 
@@ -133,7 +133,7 @@ def test_call_is_refused_in_the_words_that_were_given(aws: AwsHarness) -> None:
     with pytest.raises(ClientError) as caught:
         aws.operator_client("s3").list_buckets()
 
-    assert (code_of(caught), caught.value.response["Error"]["Message"]) == tuple(words.values())
+    assert (error_code(caught), caught.value.response["Error"]["Message"]) == tuple(words.values())
 
 
 @pytest.mark.parametrize(("kind", "carried_out"), [("hold_call", False), ("hold_answer", True)])
@@ -161,7 +161,7 @@ def test_held_call_is_under_way_until_it_is_let_go(aws: AwsHarness, kind: str, c
 
 
 def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: AwsHarness) -> None:
-    key, s3 = aws.s3_key(), aws.platform_client("s3")
+    key, s3 = aws.create_s3_key(), aws.platform_client("s3")
     STATE.keys[key].revisions[0].at -= 3600  # made an hour ago
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     write = {"Bucket": "bucket", "Key": "x", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
@@ -174,13 +174,13 @@ def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: AwsHarness) 
 
     with pytest.raises(ClientError) as caught:
         s3.put_object(**write)
-    assert code_of(caught) == "KMS.DisabledException"
+    assert error_code(caught) == "KMS.DisabledException"
 
 
 def test_calls_are_recorded_with_their_outcome(aws: AwsHarness) -> None:
     aws.call_control("DELETE", "calls")
     with pytest.raises(ClientError):
-        aws.platform_client("kms").describe_key(KeyId=aws.s3_key())
+        aws.platform_client("kms").describe_key(KeyId=aws.create_s3_key())
 
     calls = aws.call_control("GET", "calls")["calls"]
 
@@ -214,7 +214,7 @@ def test_malformed_request_is_answered_with_the_field(
 
 
 def test_reset_forgets_everything(aws: AwsHarness) -> None:
-    key = aws.s3_key()
+    key = aws.create_s3_key()
     aws.operator_client("s3").create_bucket(
         Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
@@ -224,7 +224,7 @@ def test_reset_forgets_everything(aws: AwsHarness) -> None:
     assert aws.operator_client("s3").list_buckets()["Buckets"] == []
     with pytest.raises(ClientError) as caught:
         aws.customer_client("kms").describe_key(KeyId=key)
-    assert code_of(caught) == "NotFoundException"
+    assert error_code(caught) == "NotFoundException"
 
 
 def test_what_is_not_modelled_is_refused_by_name(aws: AwsHarness) -> None:
@@ -233,6 +233,6 @@ def test_what_is_not_modelled_is_refused_by_name(aws: AwsHarness) -> None:
     with pytest.raises(ClientError) as s3:
         aws.operator_client("s3").get_bucket_website(Bucket="bucket")
 
-    assert code_of(kms) == code_of(s3) == "NotImplemented"
+    assert error_code(kms) == error_code(s3) == "NotImplemented"
     assert "kms:CreateCustomKeyStore" in str(kms.value)
     assert "website" in str(s3.value)

@@ -6,9 +6,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.accounts import PLATFORM_ROLE
+from localaws.accounts import PLATFORM_ROLE_NAME
 from tests.localaws.server import EXTERNAL_ID, REGION, AwsHarness
-from tests.localaws.test_s3_recorded import refusal_of
+from tests.localaws.test_s3_recorded import catch_error_with_status
 
 PLATFORM_SESSION = "arn:aws:sts::111122223333:assumed-role/AtaccamaPlatform/worker"
 
@@ -44,11 +44,11 @@ def test_unknown_credentials_are_refused(aws: AwsHarness, service: str, call: st
 
 
 def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(aws: AwsHarness) -> None:
-    arn, sts = aws.customer_role(), aws.platform_client("sts")
+    arn, sts = aws.create_customer_role(), aws.platform_client("sts")
     request = {"RoleArn": arn, "RoleSessionName": "worker"}
 
-    without = refusal_of(sts.assume_role, **request)
-    wrong = refusal_of(sts.assume_role, **request, ExternalId=f"{EXTERNAL_ID}-of-another")
+    without = catch_error_with_status(sts.assume_role, **request)
+    wrong = catch_error_with_status(sts.assume_role, **request, ExternalId=f"{EXTERNAL_ID}-of-another")
     taken = sts.assume_role(**request, ExternalId=EXTERNAL_ID)
 
     told = f"User: {PLATFORM_SESSION} is not authorized to perform: sts:AssumeRole on resource: {arn}"
@@ -59,20 +59,26 @@ def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(
 
 
 def test_role_of_the_other_account_needs_the_callers_own_permission_too(aws: AwsHarness) -> None:
-    arn = aws.customer_role()
-    aws.operator_client("iam").delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
+    arn = aws.create_customer_role()
+    aws.operator_client("iam").delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
     request = {"RoleArn": arn, "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
 
-    assert refusal_of(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
+    assert catch_error_with_status(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
 
 
 def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: AwsHarness) -> None:
-    arn = aws.customer_role()
+    arn = aws.create_customer_role()
     request = {"RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
 
-    assert refusal_of(aws.customer_client("sts").assume_role, RoleArn=arn, **request)[:2] == ("AccessDenied", 403)
-    assert refusal_of(aws.platform_client("sts").assume_role, RoleArn=f"{arn}x", **request)[:2] == ("AccessDenied", 403)
+    assert catch_error_with_status(aws.customer_client("sts").assume_role, RoleArn=arn, **request)[:2] == (
+        "AccessDenied",
+        403,
+    )
+    assert catch_error_with_status(aws.platform_client("sts").assume_role, RoleArn=f"{arn}x", **request)[:2] == (
+        "AccessDenied",
+        403,
+    )
 
 
 def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: AwsHarness) -> None:
@@ -87,11 +93,11 @@ def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: AwsHarness
 
 
 def test_without_its_own_permission_a_perfect_key_is_no_use(aws: AwsHarness) -> None:
-    key, s3 = aws.s3_key(), aws.platform_client("s3")
+    key, s3 = aws.create_s3_key(), aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     only_s3 = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
     aws.operator_client("iam").put_role_policy(
-        RoleName=PLATFORM_ROLE, PolicyName="platform", PolicyDocument=json.dumps(only_s3)
+        RoleName=PLATFORM_ROLE_NAME, PolicyName="platform", PolicyDocument=json.dumps(only_s3)
     )
 
     with pytest.raises(ClientError) as caught:

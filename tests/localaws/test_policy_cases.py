@@ -21,7 +21,7 @@ PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
 ANOTHER_ROLE = "AnotherRole"
 
 
-def key_with(aws: AwsHarness, case: Case) -> str:
+def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
     """A key with the policy of a case; one that KMS saves no more is put on the key behind its back."""
     policy = case.build_policy(PLACE)
     if case.saved:
@@ -34,7 +34,7 @@ def key_with(aws: AwsHarness, case: Case) -> str:
     return arn
 
 
-def answer_of(use: Callable[[], object]) -> str | None:
+def get_error_code(use: Callable[[], object]) -> str | None:
     """The code of AWS's refusal, None where there is none."""
     try:
         use()
@@ -43,7 +43,7 @@ def answer_of(use: Callable[[], object]) -> str | None:
     return None
 
 
-def through_s3(aws: AwsHarness, arn: str) -> str | None:
+def use_through_s3(aws: AwsHarness, arn: str) -> str | None:
     s3, bucket = aws.platform_client("s3"), f"catalogue-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
@@ -51,10 +51,10 @@ def through_s3(aws: AwsHarness, arn: str) -> str | None:
         s3.put_object(Bucket=bucket, Key="a", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=arn)
         s3.get_object(Bucket=bucket, Key="a")
 
-    return answer_of(write_and_read)
+    return get_error_code(write_and_read)
 
 
-def through_rds(aws: AwsHarness, arn: str) -> str | None:
+def use_through_rds(aws: AwsHarness, arn: str) -> str | None:
     wanted: dict[str, Any] = {
         "DBClusterIdentifier": f"catalogue-{uuid.uuid4().hex[:12]}",
         "Engine": "aurora-postgresql",
@@ -64,7 +64,7 @@ def through_rds(aws: AwsHarness, arn: str) -> str | None:
         "StorageEncrypted": True,
         "KmsKeyId": arn,
     }
-    return answer_of(lambda: aws.platform_client("rds").create_db_cluster(**wanted))
+    return get_error_code(lambda: aws.platform_client("rds").create_db_cluster(**wanted))
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops is not None], ids=lambda case: case.name)
@@ -77,12 +77,12 @@ def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: AwsHarness,
     }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     aws.operator_client("iam").create_role(RoleName=ANOTHER_ROLE, AssumeRolePolicyDocument=document)
-    arn = key_with(aws, case)
+    arn = create_key_with_policy(aws, case)
 
     if case.which is KeyPurpose.S3:
-        answer, refusal = through_s3(aws, arn), "AccessDenied"
+        answer, refusal = use_through_s3(aws, arn), "AccessDenied"
     else:
-        answer, refusal = through_rds(aws, arn), "KMSKeyNotAccessibleFault"
+        answer, refusal = use_through_rds(aws, arn), "KMSKeyNotAccessibleFault"
 
     report = check_policy(case.build_policy(PLACE), case.which, PlatformPrincipal(PLACE.role, REGION, arn), VENDOR)
     assert answer == (refusal if case.stops else None)

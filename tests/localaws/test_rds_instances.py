@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.localaws.server import AwsHarness
-from tests.localaws.test_rds_clusters import LOST, NAME, error_of, settings
+from tests.localaws.test_rds_clusters import LOST, NAME, build_cluster_params, catch_error
 
-WRITER: dict[str, Any] = {
+WRITER_PARAMS: dict[str, Any] = {
     "DBInstanceIdentifier": "writer",
     "DBClusterIdentifier": NAME,
     "Engine": "aurora-postgresql",
@@ -20,7 +20,7 @@ WRITER: dict[str, Any] = {
 def made(aws: AwsHarness) -> AwsHarness:
     """A server whose databases take no time, with a cluster."""
     aws.call_control("POST", "settings", database_seconds=0)
-    aws.platform_client("rds").create_db_cluster(**settings(aws.rds_key()))
+    aws.platform_client("rds").create_db_cluster(**build_cluster_params(aws.create_rds_key()))
     return aws
 
 
@@ -31,7 +31,7 @@ def _writer(rds: Any) -> dict[str, Any]:
 
 def test_instance_inherits_the_clusters_encryption(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
-    rds.create_db_instance(**WRITER)
+    rds.create_db_instance(**WRITER_PARAMS)
     found, cluster = _writer(rds), rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
     for member in ("KmsKeyId", "StorageEncrypted", "StorageEncryptionType"):
         assert found[member] == cluster[member]
@@ -45,49 +45,51 @@ def test_instance_inherits_the_clusters_encryption(made: AwsHarness) -> None:
 def test_instance_takes_its_time(made: AwsHarness) -> None:
     made.call_control("POST", "settings", database_seconds=3600)
     rds = made.platform_client("rds")
-    assert rds.create_db_instance(**WRITER)["DBInstance"]["DBInstanceStatus"] == "creating"
+    assert rds.create_db_instance(**WRITER_PARAMS)["DBInstance"]["DBInstanceStatus"] == "creating"
     found = _writer(rds)
     assert (found["DBInstanceStatus"], "Endpoint" in found) == ("creating", False)
-    assert error_of(rds.delete_db_instance, DBInstanceIdentifier="writer")[0] == "InvalidDBInstanceState"
+    assert catch_error(rds.delete_db_instance, DBInstanceIdentifier="writer")[0] == "InvalidDBInstanceState"
 
 
 def test_taken_instance_name_changes_nothing(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
-    first = rds.create_db_instance(**WRITER)["DBInstance"]["DbiResourceId"]
-    assert error_of(rds.create_db_instance, **WRITER)[0] == "DBInstanceAlreadyExists"
+    first = rds.create_db_instance(**WRITER_PARAMS)["DBInstance"]["DbiResourceId"]
+    assert catch_error(rds.create_db_instance, **WRITER_PARAMS)[0] == "DBInstanceAlreadyExists"
     assert _writer(rds)["DbiResourceId"] == first
 
 
 def test_serverless_instance_needs_a_scaling_configuration(aws: AwsHarness) -> None:
     rds = aws.platform_client("rds")
-    rds.create_db_cluster(**settings(aws.rds_key(), ServerlessV2ScalingConfiguration=None))
-    code, message = error_of(rds.create_db_instance, **WRITER)
+    rds.create_db_cluster(**build_cluster_params(aws.create_rds_key(), ServerlessV2ScalingConfiguration=None))
+    code, message = catch_error(rds.create_db_instance, **WRITER_PARAMS)
     assert code == "InvalidDBClusterStateFault"
     assert message.startswith("Set the Serverless v2 scaling configuration on the parent DB cluster before creating a ")
 
 
 def test_encryption_is_not_chosen_by_an_instance(made: AwsHarness) -> None:
-    code, message = error_of(made.platform_client("rds").create_db_instance, **WRITER, KmsKeyId=made.rds_key())
+    code, message = catch_error(
+        made.platform_client("rds").create_db_instance, **WRITER_PARAMS, KmsKeyId=made.create_rds_key()
+    )
     assert code == "InvalidParameterCombination"
     assert message.endswith("and its storage encryption key should not be set directly.")
 
 
 def test_cluster_without_its_key_takes_no_instance_but_gives_them_up(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
-    rds.create_db_instance(**WRITER)
+    rds.create_db_instance(**WRITER_PARAMS)
     key = _writer(rds)["KmsKeyId"]
     made.customer_client("kms").disable_key(KeyId=key)
     assert _writer(rds)["DBInstanceStatus"] == LOST
-    reader = WRITER | {"DBInstanceIdentifier": "reader"}
-    assert error_of(rds.create_db_instance, **reader)[0] == "InvalidDBClusterStateFault"
+    reader = WRITER_PARAMS | {"DBInstanceIdentifier": "reader"}
+    assert catch_error(rds.create_db_instance, **reader)[0] == "InvalidDBClusterStateFault"
     rds.delete_db_instance(DBInstanceIdentifier="writer")
-    assert error_of(rds.describe_db_instances, DBInstanceIdentifier="writer")[0] == "DBInstanceNotFound"
+    assert catch_error(rds.describe_db_instances, DBInstanceIdentifier="writer")[0] == "DBInstanceNotFound"
 
 
 def test_inhabited_cluster_is_not_deleted(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
-    rds.create_db_instance(**WRITER)
-    assert error_of(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
+    rds.create_db_instance(**WRITER_PARAMS)
+    assert catch_error(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
         "InvalidDBClusterStateFault",
         "Cluster cannot be deleted, it still contains DB instances in non-deleting state.",
     )
@@ -98,7 +100,7 @@ def test_inhabited_cluster_is_not_deleted(made: AwsHarness) -> None:
 
 
 def test_instance_of_unknown_cluster_is_refused(aws: AwsHarness) -> None:
-    assert error_of(aws.platform_client("rds").create_db_instance, **WRITER)[0] == "DBClusterNotFoundFault"
+    assert catch_error(aws.platform_client("rds").create_db_instance, **WRITER_PARAMS)[0] == "DBClusterNotFoundFault"
 
 
 def test_tags_are_added_changed_and_removed(made: AwsHarness) -> None:
@@ -111,7 +113,7 @@ def test_tags_are_added_changed_and_removed(made: AwsHarness) -> None:
     assert rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["TagList"] == [
         {"Key": "a", "Value": "3"}
     ]
-    assert error_of(rds.list_tags_for_resource, ResourceName=f"{arn}x")[0] == "DBClusterNotFoundFault"
+    assert catch_error(rds.list_tags_for_resource, ResourceName=f"{arn}x")[0] == "DBClusterNotFoundFault"
 
 
 # contract 122
@@ -121,7 +123,7 @@ def test_snapshot_is_on_the_clusters_key(made: AwsHarness) -> None:
     rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier=NAME)
     assert rds.describe_db_cluster_snapshots(DBClusterIdentifier=NAME)["DBClusterSnapshots"][0]["KmsKeyId"] == key
     again = {"DBClusterSnapshotIdentifier": "s", "DBClusterIdentifier": NAME}
-    assert error_of(rds.create_db_cluster_snapshot, **again)[0] == "DBClusterSnapshotAlreadyExistsFault"
+    assert catch_error(rds.create_db_cluster_snapshot, **again)[0] == "DBClusterSnapshotAlreadyExistsFault"
     rds.delete_db_cluster_snapshot(DBClusterSnapshotIdentifier="s")
     assert rds.describe_db_cluster_snapshots()["DBClusterSnapshots"] == []
 
@@ -130,11 +132,12 @@ def test_cluster_goes_into_a_subnet_group_that_is_there(aws: AwsHarness) -> None
     rds = aws.operator_client("rds")
     group = {"DBSubnetGroupName": "private", "DBSubnetGroupDescription": "d"}
     assert (
-        error_of(rds.create_db_subnet_group, **group, SubnetIds=["subnet-1"])[0] == "DBSubnetGroupDoesNotCoverEnoughAZs"
+        catch_error(rds.create_db_subnet_group, **group, SubnetIds=["subnet-1"])[0]
+        == "DBSubnetGroupDoesNotCoverEnoughAZs"
     )
     rds.create_db_subnet_group(**group, SubnetIds=["subnet-1", "subnet-2"])
-    made = aws.platform_client("rds").create_db_cluster(**settings(aws.rds_key(), DBSubnetGroupName="private"))[
-        "DBCluster"
-    ]
+    made = aws.platform_client("rds").create_db_cluster(
+        **build_cluster_params(aws.create_rds_key(), DBSubnetGroupName="private")
+    )["DBCluster"]
     assert made["DBSubnetGroup"] == "private"
-    assert error_of(rds.delete_db_subnet_group, DBSubnetGroupName="private")[0] == "InvalidDBSubnetGroupStateFault"
+    assert catch_error(rds.delete_db_subnet_group, DBSubnetGroupName="private")[0] == "InvalidDBSubnetGroupStateFault"

@@ -18,7 +18,7 @@ from tests.localaws.server import VENDOR
 SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or isn't accessible by the current user."
 
 
-def create(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
+def create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
     """Ask for a cluster on a key; its name, and the cluster or the refusal."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
@@ -41,31 +41,31 @@ def _nonexistent(both: TwoAccounts) -> str:
 
 
 def _elsewhere(both: TwoAccounts) -> str:
-    return both.create_key(*both.rds_statements(), region=OTHER_REGION)
+    return both.create_key(*both.build_rds_statements(), region=OTHER_REGION)
 
 
 def _disable(both: TwoAccounts) -> str:
-    arn = both.create_key(*both.rds_statements())
+    arn = both.create_key(*both.build_rds_statements())
     both.customer_client("kms").disable_key(KeyId=arn)
     return arn
 
 
 def _pending_deletion(both: TwoAccounts) -> str:
-    arn = both.create_key(*both.rds_statements())
+    arn = both.create_key(*both.build_rds_statements())
     both.customer_client("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     return arn
 
 
 def _pending_import(both: TwoAccounts) -> str:
-    return both.create_key(*both.rds_statements(), Origin="EXTERNAL")
+    return both.create_key(*both.build_rds_statements(), Origin="EXTERNAL")
 
 
 def _rsa(both: TwoAccounts) -> str:
-    return both.create_key(*both.rds_statements(), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+    return both.create_key(*both.build_rds_statements(), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
 
 
 def _hmac(both: TwoAccounts) -> str:
-    return both.create_key(*both.rds_statements(), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    return both.create_key(*both.build_rds_statements(), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
 
 def _no_statement(both: TwoAccounts) -> str:
@@ -77,11 +77,11 @@ def _s3_statement(both: TwoAccounts) -> str:
 
 
 def _no_grants(both: TwoAccounts) -> str:
-    return both.create_key(both.rds_statements()[0])
+    return both.create_key(both.build_rds_statements()[0])
 
 
 def _no_describe(both: TwoAccounts) -> str:
-    return both.create_key(both.rds_statements()[1])
+    return both.create_key(both.build_rds_statements()[1])
 
 
 def _service_of_other_region(both: TwoAccounts) -> str:
@@ -96,7 +96,7 @@ def _explicit_deny(both: TwoAccounts) -> str:
         "Action": "kms:CreateGrant",
         "Resource": "*",
     }
-    return both.create_key(*both.rds_statements(), deny)
+    return both.create_key(*both.build_rds_statements(), deny)
 
 
 # contract 86-91, 93, 99
@@ -122,7 +122,7 @@ def test_unusable_key_is_one_fault_naming_the_key_and_leaves_nothing(
     accounts: TwoAccounts, broken: Callable[[TwoAccounts], str]
 ) -> None:
     arn = broken(accounts)
-    name, answer = create(accounts, arn)
+    name, answer = create_cluster(accounts, arn)
     assert isinstance(answer, ClientError), answer
     assert answer.response["Error"]["Code"] == "KMSKeyNotAccessibleFault"
     assert answer.response["Error"]["Message"] == SENTENCE.format(arn)
@@ -133,8 +133,8 @@ def test_unusable_key_is_one_fault_naming_the_key_and_leaves_nothing(
 
 # contract 92, 121
 def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAccounts) -> None:
-    arn = accounts.create_key(*accounts.rds_statements())
-    name, cluster = create(accounts, arn)
+    arn = accounts.create_key(*accounts.build_rds_statements())
+    name, cluster = create_cluster(accounts, arn)
     assert not isinstance(cluster, ClientError), cluster
     try:
         assert (cluster["Status"], cluster["StorageEncrypted"]) == ("creating", True)
@@ -148,8 +148,8 @@ def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAcco
 
 
 def test_taken_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> None:
-    arn = accounts.create_key(*accounts.rds_statements())
-    name, first = create(accounts, arn)
+    arn = accounts.create_key(*accounts.build_rds_statements())
+    name, first = create_cluster(accounts, arn)
     with pytest.raises(accounts.platform_client("rds").exceptions.DBClusterAlreadyExistsFault) as refusal:
         accounts.platform_client("rds").create_db_cluster(
             DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="other", MasterUserPassword="x" * 12

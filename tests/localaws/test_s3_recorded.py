@@ -18,13 +18,13 @@ HIDDEN = (
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 
-def bucket_of_managed_key(accounts: TwoAccounts) -> dict[str, Any]:
+def build_management_only_policy(accounts: TwoAccounts) -> dict[str, Any]:
     root = f"arn:aws:iam::{accounts.customer_account}:root"
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": MANAGED_ONLY, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def refusal_of(call: Any, **arguments: Any) -> tuple[str, int, str]:
+def catch_error_with_status(call: Any, **arguments: Any) -> tuple[str, int, str]:
     """Code, HTTP status and message of a refused call."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
@@ -32,11 +32,13 @@ def refusal_of(call: Any, **arguments: Any) -> tuple[str, int, str]:
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"].get("Message", "")
 
 
-def refusal_of_put(s3: Any, bucket: str, key: str) -> tuple[str, int, str]:
-    return refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+def catch_put_error_with_status(s3: Any, bucket: str, key: str) -> tuple[str, int, str]:
+    return catch_error_with_status(
+        s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key
+    )
 
 
-def put(s3: Any, bucket: str, key: str) -> None:
+def put_encrypted_object(s3: Any, bucket: str, key: str) -> None:
     s3.put_object(Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
 
 
@@ -54,7 +56,8 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
     elsewhere = accounts.create_key(region=OTHER_REGION)
 
     answers = {
-        key: refusal_of_put(s3, bucket, key) for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)
+        key: catch_put_error_with_status(s3, bucket, key)
+        for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)
     }
 
     assert answers[nonexistent] == ("KMS.NotFoundException", 400, f"Key '{nonexistent}' does not exist")
@@ -63,16 +66,20 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
     assert answers[imported] == ("KMS.KMSInvalidStateException", 400, f"{imported} is pending import.")
     assert answers[hmac][:2] == ("KMS.InvalidKeyUsageException", 400)
     assert answers[elsewhere] == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
-    assert refusal_of_put(s3, bucket, "fake-key-id") == ("KMS.NotFoundException", 400, "Invalid keyId 'fake-key-id'")
+    assert catch_put_error_with_status(s3, bucket, "fake-key-id") == (
+        "KMS.NotFoundException",
+        400,
+        "Invalid keyId 'fake-key-id'",
+    )
 
 
 def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoAccounts) -> None:
     s3, key = accounts.customer_client("s3"), accounts.create_key()
     bucket = accounts.create_bucket(s3)
-    put(s3, bucket, key)
+    put_encrypted_object(s3, bucket, key)
     accounts.customer_client("kms").disable_key(KeyId=key)
 
-    answer = refusal_of(s3.get_object, Bucket=bucket, Key="x")
+    answer = catch_error_with_status(s3.get_object, Bucket=bucket, Key="x")
 
     assert answer == ("KMS.DisabledException", 400, f"{key} is disabled.")
 
@@ -80,20 +87,20 @@ def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoA
 def test_head_hides_the_reason(accounts: TwoAccounts) -> None:
     s3, key = accounts.customer_client("s3"), accounts.create_key()
     bucket = accounts.create_bucket(s3)
-    put(s3, bucket, key)
+    put_encrypted_object(s3, bucket, key)
     accounts.customer_client("kms").disable_key(KeyId=key)
 
-    assert refusal_of(s3.head_object, Bucket=bucket, Key="x") == ("400", 400, "Bad Request")
+    assert catch_error_with_status(s3.head_object, Bucket=bucket, Key="x") == ("400", 400, "Bad Request")
 
 
 def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAccounts) -> None:
     s3, key = accounts.customer_client("s3"), accounts.create_key()
     bucket = accounts.create_bucket(s3)
-    put(s3, bucket, key)
-    accounts.customer_client("kms").put_key_policy(KeyId=key, Policy=json.dumps(bucket_of_managed_key(accounts)))
+    put_encrypted_object(s3, bucket, key)
+    accounts.customer_client("kms").put_key_policy(KeyId=key, Policy=json.dumps(build_management_only_policy(accounts)))
 
-    code, status, message = refusal_of_put(s3, bucket, key)
-    read = refusal_of(s3.get_object, Bucket=bucket, Key="x")
+    code, status, message = catch_put_error_with_status(s3, bucket, key)
+    read = catch_error_with_status(s3.get_object, Bucket=bucket, Key="x")
 
     why = "because no resource-based policy allows the kms:{} action"
     assert (code, status) == ("AccessDenied", 403)
@@ -107,7 +114,7 @@ def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
     bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
 
-    answers = [refusal_of_put(s3, bucket, key) for key in (nonexistent, accounts.create_key())]
+    answers = [catch_put_error_with_status(s3, bucket, key) for key in (nonexistent, accounts.create_key())]
 
     assert {answer[:2] for answer in answers} == {("AccessDenied", 403)}
     assert len({answer[2] for answer in answers}) == 1
@@ -119,7 +126,7 @@ def test_key_of_another_region_is_found_out_before_anything_else(accounts: TwoAc
     s3 = accounts.platform_client("s3")
     elsewhere = accounts.create_key(region=OTHER_REGION)
 
-    answer = refusal_of_put(s3, accounts.create_bucket(s3), elsewhere)
+    answer = catch_put_error_with_status(s3, accounts.create_bucket(s3), elsewhere)
 
     assert answer == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
 
@@ -132,7 +139,7 @@ def test_put_bucket_encryption_validates_nothing(accounts: TwoAccounts) -> None:
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
 
-    code, _, message = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x")
+    code, _, message = catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x")
 
     assert (code, message) == ("KMS.NotFoundException", f"Key '{nonexistent}' does not exist")  # contract 96, 97
 
@@ -148,7 +155,7 @@ def test_new_bucket_encrypts_with_s3s_own_key(accounts: TwoAccounts) -> None:
 def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
     s3, source, target = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
     bucket = accounts.create_bucket(s3)
-    put(s3, bucket, source)
+    put_encrypted_object(s3, bucket, source)
     copy = {
         "Bucket": bucket,
         "Key": "y",
@@ -159,7 +166,7 @@ def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
     assert s3.copy_object(**copy)["SSEKMSKeyId"] == target
     accounts.customer_client("kms").disable_key(KeyId=source)
 
-    assert refusal_of(s3.copy_object, **copy) == ("KMS.DisabledException", 400, f"{source} is disabled.")
+    assert catch_error_with_status(s3.copy_object, **copy) == ("KMS.DisabledException", 400, f"{source} is disabled.")
 
 
 def test_alias_is_resolved_to_its_key(accounts: TwoAccounts) -> None:
@@ -169,7 +176,7 @@ def test_alias_is_resolved_to_its_key(accounts: TwoAccounts) -> None:
     alias = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:{name}"
     bucket = accounts.create_bucket(s3)
 
-    put(s3, bucket, alias)
+    put_encrypted_object(s3, bucket, alias)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key
     accounts.customer_client("kms").delete_alias(AliasName=name)
@@ -184,10 +191,10 @@ def test_bucket_policy_of_the_product_means_what_it_says(accounts: TwoAccounts) 
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(build_bucket_policy(f"arn:aws:s3:::{bucket}", key)))
 
     s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # says nothing: gets the bucket's key
-    put(s3, bucket, key)
+    put_encrypted_object(s3, bucket, key)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key
-    assert refusal_of_put(s3, bucket, other)[:2] == ("AccessDenied", 403)
-    own = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="AES256")
-    managed = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms")
+    assert catch_put_error_with_status(s3, bucket, other)[:2] == ("AccessDenied", 403)
+    own = catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="AES256")
+    managed = catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms")
     assert own[:2] == managed[:2] == ("AccessDenied", 403)

@@ -222,4 +222,6 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
 # That everything is allowed is as likely as all the rest: across accounts nothing is, where this does not allow it.
-IDENTITY_POLICIES: Final = st.lists(st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2)
+IDENTITY_POLICIES_STRATEGY: Final = st.lists(
+    st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
+)

@@ -21,7 +21,7 @@ REGION, PLATFORM, CUSTOMER = "eu-central-1", "111122223333", "444455556666"
 ROLE = f"arn:aws:iam::{PLATFORM}:role/AtaccamaPlatform"
 SESSION = CallingPrincipal(f"arn:aws:sts::{PLATFORM}:assumed-role/AtaccamaPlatform/worker", PLATFORM, ROLE)
 KEY = f"arn:aws:kms:{REGION}:{CUSTOMER}:key/11111111-1111-4111-8111-111111111111"
-EVERYTHING: dict[str, Any] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+ALLOW_ALL_POLICY: dict[str, Any] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 OWNER_STATEMENT = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -33,7 +33,7 @@ S3_POLICY = {"Statement": [OWNER_STATEMENT, *build_s3_key_statements(ROLE, REGIO
 RDS_POLICY = {"Statement": [OWNER_STATEMENT, *build_rds_key_statements(ROLE, REGION, VendorProfile())]}
 
 
-def context(
+def build_condition_keys(
     via: str | None, caller: CallingPrincipal = SESSION, *, for_resource: bool = False
 ) -> dict[str, str | list[str]]:
     keys: dict[str, str | list[str]] = {"aws:PrincipalAccount": caller.account}
@@ -52,8 +52,10 @@ def is_allowed(
     *,
     for_resource: bool = False,
 ) -> bool:
-    keys = context(via, caller, for_resource=for_resource)
-    return decide_access(policy, CUSTOMER, [EVERYTHING], AccessRequest(caller, f"kms:{action}", KEY, keys)).allowed
+    keys = build_condition_keys(via, caller, for_resource=for_resource)
+    return decide_access(
+        policy, CUSTOMER, [ALLOW_ALL_POLICY], AccessRequest(caller, f"kms:{action}", KEY, keys)
+    ).allowed
 
 
 S3, RDS = f"s3.{REGION}.amazonaws.com", f"rds.{REGION}.amazonaws.com"
@@ -100,17 +102,17 @@ def test_owner_keeps_everything() -> None:
 
 
 def test_across_accounts_the_callers_own_policy_has_to_allow_too() -> None:
-    access = AccessRequest(SESSION, "kms:Decrypt", KEY, context(S3))
-    assert decide_access(S3_POLICY, CUSTOMER, [EVERYTHING], access).allowed
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
+    assert decide_access(S3_POLICY, CUSTOMER, [ALLOW_ALL_POLICY], access).allowed
     assert decide_access(S3_POLICY, CUSTOMER, [], access).effect is Effect.IMPLICIT_DENY
 
 
 def test_explicit_deny_wins_wherever_it_stands() -> None:
     deny = {"Sid": "No", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
-    access = AccessRequest(SESSION, "kms:Decrypt", KEY, context(S3))
-    by_resource = decide_access({"Statement": [deny, *S3_POLICY["Statement"]]}, CUSTOMER, [EVERYTHING], access)
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
+    by_resource = decide_access({"Statement": [deny, *S3_POLICY["Statement"]]}, CUSTOMER, [ALLOW_ALL_POLICY], access)
     identity = {"Statement": [{"Effect": "Deny", "Action": "kms:*", "Resource": "*"}]}
-    by_identity = decide_access(S3_POLICY, CUSTOMER, [EVERYTHING, identity], access)
+    by_identity = decide_access(S3_POLICY, CUSTOMER, [ALLOW_ALL_POLICY, identity], access)
     assert (by_resource.effect, by_resource.sid) == (Effect.EXPLICIT_DENY, "No")
     assert by_identity.effect is Effect.EXPLICIT_DENY
 
@@ -121,7 +123,7 @@ def test_named_principal_of_the_owners_account_needs_no_iam_policy() -> None:
     access = AccessRequest(user, "kms:Decrypt", KEY)
     assert decide_access({"Statement": [named]}, CUSTOMER, [], access).allowed
     assert not decide_access({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [], access).allowed
-    assert decide_access({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [EVERYTHING], access).allowed
+    assert decide_access({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [ALLOW_ALL_POLICY], access).allowed
 
 
 def test_orphaned_principal_matches_nobody() -> None:
@@ -241,7 +243,7 @@ def test_unknown_operator_is_said_and_not_guessed(operator: str) -> None:
 
 
 def test_key_policy_statement_without_resource_or_action_has_no_effect() -> None:
-    access = AccessRequest(SESSION, "kms:Decrypt", KEY, context(S3))
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
     whole = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
     assert evaluate_policy({"Statement": [whole]}, access).allowed
     for element in ("Action", "Resource"):

@@ -18,11 +18,11 @@ from byok.local.ports import HOST, Ports
 from byok.local.processes import ChildProcess, DevStackError
 
 
-async def never() -> bool:
+async def never_ready() -> bool:
     return False
 
 
-async def start(tmp_path: Path, program: str) -> ChildProcess:
+async def start_child(tmp_path: Path, program: str) -> ChildProcess:
     return await ChildProcess.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
 
 
@@ -50,15 +50,15 @@ def test_two_equal_ports_are_refused() -> None:
 
 
 async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
-    child = await start(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
+    child = await start_child(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
     with pytest.raises(DevStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
-        await child.wait_until_ready(never, 20)
+        await child.wait_until_ready(never_ready, 20)
 
 
 async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_path: Path) -> None:
-    first = await start(tmp_path, "print('ready')")
+    first = await start_child(tmp_path, "print('ready')")
     await first.process.wait()
-    second = await start(tmp_path, "print('not yet')")
+    second = await start_child(tmp_path, "print('not yet')")
     await second.process.wait()
     assert [first.has_printed("ready"), second.has_printed("ready"), second.has_printed("not yet")] == [
         True,
@@ -68,15 +68,15 @@ async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_
 
 
 async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
-    child = await start(tmp_path, "import time; time.sleep(60)")
+    child = await start_child(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(DevStackError, match=r"does not answer within 0\.1 s"):
-        await child.wait_until_ready(never, 0.1)
+        await child.wait_until_ready(never_ready, 0.1)
     await child.kill()
 
 
 async def test_who_is_in_a_hurry_does_not_wait_for_a_child_that_will_not_end(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    child = await start(
+    child = await start_child(
         tmp_path,
         "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         f"pathlib.Path({str(ready)!r}).touch(); time.sleep(60)",

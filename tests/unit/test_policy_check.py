@@ -20,17 +20,17 @@ SIDE = PlatformPrincipal(PLACE.role, PLACE.region)
 ARN = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 
 
-def check(policy: dict[str, Any], which: KeyPurpose, vendor: VendorProfile = VENDOR) -> PolicyReport:
+def run_check(policy: dict[str, Any], which: KeyPurpose, vendor: VendorProfile = VENDOR) -> PolicyReport:
     return check_policy(policy, which, SIDE, vendor)
 
 
-def name(case: Case) -> str:
+def case_id(case: Case) -> str:
     return case.name
 
 
-@pytest.mark.parametrize("case", POLICY_CASES, ids=name)
+@pytest.mark.parametrize("case", POLICY_CASES, ids=case_id)
 def test_first_finding_is_what_is_wrong(case: Case) -> None:
-    report = check(case.build_policy(PLACE), case.which)
+    report = run_check(case.build_policy(PLACE), case.which)
 
     assert [finding.code for finding in report.findings][:1] == ([case.first] if case.first else [])
     assert report.is_usable is (None if case.stops is None else not case.stops)
@@ -40,11 +40,11 @@ def test_catalogue_is_large_enough() -> None:
     assert len([case for case in POLICY_CASES if case.first]) >= 60
 
 
-@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=name)
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=case_id)
 def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
     policy = case.build_policy(PLACE)
     for _ in range(4):  # a policy may be wrong in several ways
-        report = check(policy, case.which)
+        report = run_check(policy, case.which)
         if report.is_usable is not False:  # what is left may be in doubt, and is not wrong for certain
             return
         finding = report.findings[0]
@@ -64,7 +64,7 @@ def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
 
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it(which: KeyPurpose) -> None:
-    report = check(
+    report = run_check(
         {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(which)]}, which
     )
 
@@ -77,7 +77,7 @@ def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it
 def test_both_statements_are_given_where_both_are_missing() -> None:
     policy = {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}
 
-    (finding,) = check(policy, KeyPurpose.RDS).findings
+    (finding,) = run_check(policy, KeyPurpose.RDS).findings
 
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.RDS)
     assert "these statements" in finding.remedy
@@ -88,7 +88,7 @@ def test_findings_that_stop_come_before_those_that_do_not() -> None:
     del policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"]
     policy["Statement"][2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"] = "false"
 
-    found = check(policy, KeyPurpose.RDS).findings
+    found = run_check(policy, KeyPurpose.RDS).findings
 
     assert [finding.severity for finding in found] == [Severity.STOPS, Severity.TOO_WIDE]
     assert "directly" in found[1].message
@@ -98,7 +98,7 @@ def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"][1]["Resource"] = ARN
 
-    assert check(policy, KeyPurpose.S3).is_usable is None
+    assert run_check(policy, KeyPurpose.S3).is_usable is None
     known = check_policy(policy, KeyPurpose.S3, PlatformPrincipal(PLACE.role, PLACE.region, ARN), VENDOR)
     assert known.is_usable is True
 
@@ -106,7 +106,7 @@ def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
 def test_names_are_the_vendors() -> None:
     globex = VendorProfile(name="Globex")
 
-    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, KeyPurpose.S3, globex)
+    report = run_check({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, KeyPurpose.S3, globex)
 
     assert [one["Sid"] for one in report.findings[0].paste] == ["AllowGlobexPlatformS3Access"]
 
@@ -191,7 +191,7 @@ def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None
     for condition in ({"StringIs": {"aws:PrincipalTag/a": "b"}}, {"NumericEquals": {"aws:PrincipalAccount": "many"}}):
         policy["Statement"].insert(1, {**strange, "Condition": condition})
 
-    assert check(parse_policy(json.dumps(policy)), KeyPurpose.S3).is_usable is True
+    assert run_check(parse_policy(json.dumps(policy)), KeyPurpose.S3).is_usable is True
 
 
 @pytest.mark.parametrize("statement", [{"Effect": "Deny", "Resource": ARN}, {"Effect": "Deny", "NotResource": ARN}])
@@ -199,7 +199,7 @@ def test_which_key_a_deny_names_cannot_be_said_unless_the_key_is_known(statement
     policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"].append({"Sid": "Guard", "Principal": "*", "Action": "kms:*", **statement})
 
-    assert check(policy, KeyPurpose.S3).is_usable is None
+    assert run_check(policy, KeyPurpose.S3).is_usable is None
     known = check_policy(policy, KeyPurpose.S3, PlatformPrincipal(PLACE.role, PLACE.region, ARN), VENDOR)
     assert known.is_usable is ("NotResource" in statement)
 
@@ -208,16 +208,16 @@ def test_doubt_about_what_allows_comes_with_what_to_paste() -> None:
     condition = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
     perhaps = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": condition}
 
-    (finding,) = check({"Statement": [PLACE.owner_statement, perhaps]}, KeyPurpose.S3).findings
+    (finding,) = run_check({"Statement": [PLACE.owner_statement, perhaps]}, KeyPurpose.S3).findings
 
     assert (finding.code, finding.severity) == ("policy.CannotBeSaid", Severity.UNKNOWN)
     assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID wants o-1")
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.S3)
 
 
-@pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=name)
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=case_id)
 def test_statement_of_the_owners_own_is_left_as_it_is(case: Case) -> None:
-    for finding in check(case.build_policy(PLACE), case.which).findings:
+    for finding in run_check(case.build_policy(PLACE), case.which).findings:
         assert "leave the others as they are" in finding.remedy
 
 
@@ -235,7 +235,7 @@ def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effe
     policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
-    first = check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
+    first = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
 
     assert f"It has no {element}, and so no effect" in first.message
     assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.build_statements(KeyPurpose.S3))
@@ -245,7 +245,7 @@ def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"].append({"Sid": "Old", "Effect": "Deny", "Principal": "*", "Action": "kms:*"})
 
-    report = check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
+    report = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
 
     assert (report.is_usable, report.findings) == (True, ())
 

@@ -35,7 +35,7 @@ from tests.workflows.fake_activities import (
     build_provision_request,
 )
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_called, until_ended, wait_until
+from tests.workflows.watching import wait_until, wait_until_called, wait_until_ended
 
 DISABLED = f"{S3_KEY} is disabled."
 
@@ -44,7 +44,7 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
     service: EnvironmentService, environment_id: str
 ) -> None:
     creation = await service.create(build_provision_request(environment_id))
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert creation.started
     assert (status.phase, status.problem, status.pending) == (Phase.READY, None, ())
     assert (status.workflow_id, status.run_id) == (f"environment/{environment_id}", creation.run_id)
@@ -60,7 +60,7 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
 async def test_the_same_request_gives_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
     first = await service.create(build_provision_request(environment_id))
     second = await service.create(build_provision_request(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     third = await service.create(build_provision_request(environment_id))
     assert [item.started for item in (first, second, third)] == [True, False, False]
     assert {item.run_id for item in (first, second, third)} == {first.run_id}
@@ -70,14 +70,14 @@ async def test_of_two_same_requests_at_one_moment_one_starts(service: Environmen
     both = await asyncio.gather(*(service.create(build_provision_request(environment_id)) for _ in range(2)))
     assert sorted(item.started for item in both) == [False, True]
     assert len({item.run_id for item in both}) == 1
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_another_request_under_a_ready_id_says_what_differs(
     service: EnvironmentService, environment_id: str
 ) -> None:
     await service.create(build_provision_request(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     with pytest.raises(EnvironmentConflictError, match=r"other values: on_failure is keep, not rollback\."):
         await service.create(build_provision_request(environment_id, on_failure="rollback"))
     with pytest.raises(EnvironmentConflictError, match=rf"`byok tenant {environment_id} <name>`"):
@@ -94,7 +94,7 @@ async def test_another_request_under_a_running_id_says_what_differs(
     with pytest.raises(EnvironmentConflictError, match=f"s3_key_arn is {S3_KEY}, not {RDS_KEY}"):
         await service.create(build_provision_request(environment_id, s3_key_arn=RDS_KEY))
     release.set()
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_stopped_environment_says_why_and_starts_again(
@@ -104,7 +104,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
         build_aws_failure("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
     ]
     first = await service.create(build_provision_request(environment_id))
-    stopped = await until_ended(service, environment_id)
+    stopped = await wait_until_ended(service, environment_id)
     assert stopped.phase is Phase.STOPPED
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.message) == ("s3.KMS.DisabledException", DISABLED)
@@ -113,7 +113,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
     assert stopped.evidence is None
 
     second = await service.create(build_provision_request(environment_id))
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
     assert second.started
     assert second.run_id != first.run_id
     assert (ready.phase, ready.run_id, ready.problem) == (Phase.READY, second.run_id, None)
@@ -134,7 +134,7 @@ async def test_a_running_environment_says_what_it_waits_for(
     assert (waiting.activity, waiting.last_failure) == ("probe_s3_key", "no kms:GenerateDataKey")
     assert waiting.last_problem is not None
     assert waiting.last_problem.code == "s3.AccessDenied"
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
@@ -147,7 +147,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
         id=workflow_id,
         task_queue=harness.task_queue,
     )
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert status.problem.code == "byok.InvalidInput"
@@ -155,7 +155,7 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
     assert status.problem.key is None
     # The id is free again for a request that fits.
     assert (await service.create(build_provision_request(environment_id))).started
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
@@ -169,7 +169,7 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
         reason="by the operator"
     )
     release.set()
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
@@ -182,10 +182,10 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     hold = threading.Event()
     harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
     await service.delete(build_delete_request(environment_id))
-    await until_called(harness, "list_databases")
+    await wait_until_called(harness, "list_databases")
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     hold.set()
 
     assert status.problem is not None
@@ -222,10 +222,10 @@ async def test_the_list_has_each_environment_once_with_its_latest_run(
         build_aws_failure("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
     ]
     await service.create(build_provision_request(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     await _until_listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
     await service.create(build_provision_request(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     await _until_listed(service, environment_id, Phase.READY, None)
 
 
@@ -267,7 +267,7 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
     service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
     await service.create(build_provision_request(environment_id))
     with pytest.raises(NoWorkerError, match=r"is accepted, and no worker takes it: none polls task queue 'nobody-"):
-        await until_ended(service, environment_id)
+        await wait_until_ended(service, environment_id)
     asked = CheckKeysRequest(region=REGION, s3_key_arn=RDS_KEY, rds_key_arn=S3_KEY)
     with pytest.raises(NoWorkerError, match="The check is accepted, and no worker takes it"):
         await asyncio.wait_for(service.check_keys(asked), 30)
@@ -281,7 +281,7 @@ async def test_an_environment_starts_where_no_worker_has_registered_search_attri
 ) -> None:
     monkeypatch.setattr(provisioning, "PHASE_ATTRIBUTE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
     assert (await service.create(build_provision_request(environment_id), key="named")).started
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert (status.phase, status.timeline[0].phase) == (Phase.READY, Phase.VALIDATING_KEYS)
     assert not (await service.create(build_provision_request(environment_id), key="named")).started
 

@@ -29,7 +29,7 @@ from tests.workflows.fake_activities import (
     build_provision_request,
 )
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_called, until_ended, wait_until
+from tests.workflows.watching import wait_until, wait_until_called, wait_until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
@@ -37,10 +37,10 @@ DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabl
 
 async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
     await service.create(build_provision_request(environment_id, **changes))
-    return await until_ended(service, environment_id)
+    return await wait_until_ended(service, environment_id)
 
 
-async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
+async def list_activity_names(service: EnvironmentService, environment_id: str) -> list[str]:
     """The steps in the history of the latest run, those that were taken over with it, too."""
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
     return [
@@ -65,7 +65,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     before = len(harness.activities.calls)
 
     replayed = await service.replay(environment_id)
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
@@ -73,7 +73,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)
-    assert (await steps(service, environment_id)).count("probe_s3_key") == 1  # the history was taken over
+    assert (await list_activity_names(service, environment_id)).count("probe_s3_key") == 1  # the history was taken over
 
 
 async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
@@ -84,7 +84,7 @@ async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
     before = len(harness.activities.inputs["ensure_bucket"])
 
     await service.replay(environment_id)
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
 
     assert ready.phase is Phase.READY
     made = [task.bucket.purpose for task in harness.activities.inputs["ensure_bucket"]]
@@ -99,7 +99,7 @@ async def test_replay_that_stops_again_can_be_replayed_again(
     await provision(service, environment_id)
     for phase in (Phase.STOPPED, Phase.READY):
         assert (await service.replay(environment_id)).step == "ensure_cluster"
-        assert (await until_ended(service, environment_id)).phase is phase
+        assert (await wait_until_ended(service, environment_id)).phase is phase
     assert harness.activities.calls.count("probe_s3_key") == 1
 
 
@@ -112,7 +112,7 @@ async def test_what_was_rolled_back_starts_anew(
     replayed = await service.replay(environment_id)
 
     assert replayed.step is None
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
     assert harness.activities.calls.count("ensure_cluster") == 2
 
 
@@ -126,7 +126,7 @@ async def test_what_is_not_as_asked_for_starts_anew(
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
     assert harness.activities.calls.count("ensure_bucket") == 6
 
 
@@ -137,7 +137,7 @@ async def test_replay_with_another_key_starts_anew_with_it(
     await provision(service, environment_id)
 
     replayed = await service.replay(environment_id, s3_key_arn=OTHER_KEY)
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
 
     assert replayed.step is None
     assert (ready.phase, ready.s3_key_arn, ready.rds_key_arn) == (Phase.READY, OTHER_KEY, RDS_KEY)
@@ -150,7 +150,7 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)).step == "ensure_cluster"
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_what_cannot_be_replayed_says_why(
     with pytest.raises(NotReplayableError, match="goes on by itself"):
         await service.replay(environment_id)
     hold.set()
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     with pytest.raises(NotReplayableError, match="is ready"):
         await service.replay(environment_id)
 
@@ -210,10 +210,10 @@ async def test_corrected_arn_goes_on(service: EnvironmentService, environment_id
 
     await service.replay(environment_id, rds_key_arn=RDS_KEY)
 
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-def forever() -> Step:
+def never_ready_step() -> Step:
     def wait() -> None:
         raise ApplicationError("creating", type="rds.NotReady")
 
@@ -224,12 +224,12 @@ def forever() -> Step:
 async def test_cancel_ends_in_a_stated_state(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
 ) -> None:
-    harness.activities.script["ensure_writer"] = [forever()] * 99
+    harness.activities.script["ensure_writer"] = [never_ready_step()] * 99
     await service.create(build_provision_request(environment_id, on_failure=on_failure))
-    await asyncio.wait_for(until_called(harness, "ensure_writer"), 20)
+    await asyncio.wait_for(wait_until_called(harness, "ensure_writer"), 20)
 
     await service.cancel(environment_id)
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
@@ -240,7 +240,7 @@ async def test_cancel_ends_in_a_stated_state(
         await service.cancel(environment_id)
     harness.activities.script.clear()
     await service.replay(environment_id)
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_deleted_environment_is_gone_and_can_be_made_again(
@@ -251,7 +251,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     asked = await service.build_delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
-    deleted = await until_ended(service, environment_id)
+    deleted = await wait_until_ended(service, environment_id)
 
     assert deleted.phase is Phase.DELETED
     assert deleted.deletion is not None
@@ -262,7 +262,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
         await service.build_delete_request(environment_id)
     assert (await service.create(build_provision_request(environment_id))).started
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_nothing_else_is_done_while_it_is_being_deleted(
@@ -279,7 +279,7 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
     with pytest.raises(NotReplayableError, match="DELETING"):
         await service.replay(environment_id)
     hold.set()
-    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnvironment, environment_id: str) -> None:
@@ -299,7 +299,7 @@ async def test_what_is_being_made_is_not_deleted(
         await service.delete(build_delete_request(environment_id))
 
     hold.set()
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
 
 async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
@@ -308,13 +308,13 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
     await provision(service, environment_id)
     harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
     await service.delete(build_delete_request(environment_id))
-    stopped = await until_ended(service, environment_id)
+    stopped = await wait_until_ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
 
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
     assert await service.delete(await service.build_delete_request(environment_id))
-    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_deleted_environments_are_listed_as_such(
@@ -322,7 +322,7 @@ async def test_deleted_environments_are_listed_as_such(
 ) -> None:
     await provision(service, environment_id)
     await service.delete(build_delete_request(environment_id))
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
     async def listed() -> Phase | None:
         found = {one.environment_id: one.phase for one in await service.list_environments(10_000)}

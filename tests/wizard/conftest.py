@@ -14,7 +14,7 @@ from byok.api.authentication import Authenticator
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.web import make_asgi_app
-from tests.api.conftest import open_api
+from tests.api.conftest import open_api_state
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 
 DRAFT = {"name": "prod", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
@@ -69,7 +69,7 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
         async def make(
             access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
         ) -> Browser:
-            state = await stack.enter_async_context(open_api(door, access, settings))
+            state = await stack.enter_async_context(open_api_state(door, access, settings))
             transport = httpx.ASGITransport(make_asgi_app(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))

@@ -5,7 +5,7 @@ from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
 from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_ended
+from tests.workflows.watching import wait_until_ended
 
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
 
@@ -121,7 +121,7 @@ async def test_environment_is_created_shown_ready_and_named(
     await browser.open_page("/new/review", **draft)
     await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
     assert browser.page.url.path == f"/environments/{environment_id}"
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     assert "READY" in browser.text
     assert "Read back from AWS" in browser.text
@@ -146,12 +146,12 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
     draft = {**DRAFT, "name": environment_id}
     await browser.open_page("/new/review", **draft)
     await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     assert "s3.KMS.DisabledException" in browser.text  # contract 30
     assert f"{S3_KEY} is disabled." in browser.text
     await browser.submit_form(f"/environments/{environment_id}/retry", {})
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_running_page_refreshes_itself_without_javascript(
@@ -160,7 +160,7 @@ async def test_running_page_refreshes_itself_without_javascript(
     await browser.open_page("/new/review", **DRAFT | {"name": environment_id})
     await browser.submit_form("/new/review", {**DRAFT, "name": environment_id, "confirmed": "1"})
     first = browser.page.text
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     await browser.open_page(f"/environments/{environment_id}")
     assert 'http-equiv="refresh"' in first or "READY" in first
     assert 'http-equiv="refresh"' not in browser.page.text

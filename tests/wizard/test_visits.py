@@ -13,10 +13,10 @@ from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.wizard.routes import environments
 from byok.wizard.sessions import COOKIE_NAME, LIFETIME_SECONDS, Session, SessionCookies
-from tests.api.test_access import TOKEN, static_auth
+from tests.api.test_access import TOKEN, build_static_auth
 from tests.wizard.conftest import DRAFT, Browser, Open
 from tests.workflows.fake_activities import build_provision_request
-from tests.workflows.watching import until_ended
+from tests.workflows.watching import wait_until_ended
 
 ALL = tuple(Scope)
 HOSTILE = (
@@ -33,7 +33,7 @@ HOSTILE = (
 
 
 async def sign_in(visit: Open, organisation: str = "acme", *scopes: str) -> Browser:
-    access = static_auth(organisation, *(scopes or ALL))
+    access = build_static_auth(organisation, *(scopes or ALL))
     browser: Browser = await visit(access, ApiSettings(requests_per_minute=100_000, tokens=access.tokens))
     await browser.open_page("/sign-in")
     await browser.submit_form("/sign-in", {"token": TOKEN, "next": "/environments"})
@@ -41,14 +41,14 @@ async def sign_in(visit: Open, organisation: str = "acme", *scopes: str) -> Brow
 
 
 async def test_nobody_sees_a_page_before_signing_in(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     for path in ("/new", "/new/encryption", "/new/review", "/environments", "/environments/acme-prod", "/new/template"):
         await browser.open_page(path)
         assert (browser.page.url.path, "Access token" in browser.text) == ("/sign-in", True), path
 
 
 async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     await browser.open_page("/new/encryption", name="prod", region="eu-central-1")
     await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
     assert browser.page.url.path == "/new/encryption"
@@ -59,13 +59,13 @@ async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
     "to", ["https://evil.example.com", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)"]
 )
 async def test_signing_in_leads_nowhere_else(visit: Open, to: str) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": to})
     assert answer.headers["location"] == "/environments"
 
 
 async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     await browser.open_page("/sign-in")
     await browser.submit_form("/sign-in", {"token": "wrong-token", "next": "/"})
     assert browser.page.status_code == 401
@@ -74,7 +74,7 @@ async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
 
 
 async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": "/"})
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -85,7 +85,7 @@ async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -
 
 
 async def test_forged_or_ended_cookies_are_none(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     stranger = SessionCookies("another-secret-of-thirty-two-characters", everybody=False)
     theirs = Session(Caller(None, frozenset(Scope)), "x")
     response = type("Response", (), {"set_cookie": lambda self, *given, **_: setattr(self, "given", given)})()
@@ -153,7 +153,7 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(
 ) -> None:
     theirs = f"globex-{environment_id[-8:]}"
     await service.create(build_provision_request(theirs))
-    assert (await until_ended(service, theirs)).phase is Phase.READY
+    assert (await wait_until_ended(service, theirs)).phase is Phase.READY
     browser = await sign_in(visit)
     there = await browser.open_page(f"/environments/{theirs}")
     nowhere = await browser.open_page("/environments/globex-nowhere")
@@ -219,7 +219,7 @@ async def test_the_list_has_as_many_pages_as_it_needs(
     monkeypatch.setattr(environments, "_PAGE", 1)
     for name in ("a", "b"):
         await service.create(build_provision_request(f"{environment_id}-{name}"))
-        await until_ended(service, f"{environment_id}-{name}")
+        await wait_until_ended(service, f"{environment_id}-{name}")
     seen = []
     await browser.open_page("/environments")
     while "Next page" in browser.text:

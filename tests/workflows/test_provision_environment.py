@@ -35,15 +35,15 @@ NOT_ACCESSIBLE = (
 )
 
 
-async def failure_of(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
+async def wait_for_failure(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, ApplicationError)
     return caught.value.cause
 
 
-async def problems_of(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
-    return parse_problems(await failure_of(handle))
+async def wait_for_problems(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
+    return parse_problems(await wait_for_failure(handle))
 
 
 async def test_all_phases_lead_to_ready_with_evidence(harness: WorkflowHarness, environment_id: str) -> None:
@@ -93,7 +93,7 @@ async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarn
 async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
 
-    failure = await failure_of(await harness.start_provision(build_provision_request(environment_id)))
+    failure = await wait_for_failure(await harness.start_provision(build_provision_request(environment_id)))
 
     assert failure.type == "s3.KMS.DisabledException"
     assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
@@ -109,7 +109,7 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
 async def test_problem_code_can_be_searched(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
     handle = await harness.start_provision(build_provision_request(environment_id))
-    await failure_of(handle)
+    await wait_for_failure(handle)
 
     described = await handle.describe()
 
@@ -121,7 +121,7 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
 
-    problems = await problems_of(
+    problems = await wait_for_problems(
         await harness.start_provision(build_provision_request(environment_id, rds_key_arn=alias))
     )
 
@@ -132,7 +132,7 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
 
 
 async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environment_id: str) -> None:
-    problems = await problems_of(
+    problems = await wait_for_problems(
         await harness.start_provision(build_provision_request(environment_id, s3_key_arn="nonsense"))
     )
 
@@ -143,7 +143,7 @@ async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environm
 async def test_refused_cluster_stops_before_storage(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["ensure_cluster"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
 
-    problems = await problems_of(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
     assert "ensure_bucket" not in harness.activities.calls  # contract 93
@@ -166,7 +166,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
     harness.activities.script["ensure_bucket"] = [refuse]
     handle = await harness.start_provision(build_provision_request(environment_id))
 
-    problems = await problems_of(handle)
+    problems = await wait_for_problems(handle)
 
     assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
     kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
@@ -184,7 +184,7 @@ async def test_lost_key_of_the_cluster_stops_the_buckets(harness: WorkflowHarnes
     ]
     harness.activities.script["ensure_bucket"] = [begun.set]
 
-    problems = await problems_of(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -196,7 +196,7 @@ async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, env
     ]
     harness.activities.script["ensure_bucket"] = [_after(both, build_aws_failure(*DISABLED, Phase.CREATING_STORAGE))]
 
-    problems = await problems_of(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     # A wait is given up at once; a write is settled, so that what it was refused with is always told.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
@@ -211,7 +211,7 @@ async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: Workflow
     ]
     harness.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
 
-    problems = await problems_of(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -219,7 +219,7 @@ async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: Workflow
 async def test_stop_keeps_what_was_made_by_default(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
 
-    await failure_of(await harness.start_provision(build_provision_request(environment_id)))
+    await wait_for_failure(await harness.start_provision(build_provision_request(environment_id)))
 
     assert not [call for call in harness.activities.calls if call.startswith("remove_")]
 
@@ -240,7 +240,7 @@ async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
     again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
 
-    problems = await problems_of(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 

@@ -27,7 +27,7 @@ NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: 
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
 
 
-async def failure_of(handle: Any) -> ApplicationError:
+async def wait_for_failure(handle: Any) -> ApplicationError:
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, ApplicationError)
@@ -86,7 +86,9 @@ async def test_it_can_be_done_as_often_as_wanted(harness: WorkflowHarness, envir
 async def test_what_can_never_work_stops_it_before_aws_is_asked(
     harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], code: str
 ) -> None:
-    failure = await failure_of(await harness.start_reconcile_tenant(build_tenant_request(environment_id, **changes)))
+    failure = await wait_for_failure(
+        await harness.start_reconcile_tenant(build_tenant_request(environment_id, **changes))
+    )
 
     assert harness.activities.calls == ["plan_tenant"]
     assert parse_problems(failure)[0].code == failure.type == code
@@ -101,7 +103,7 @@ async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]
     handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))
 
-    (problem,) = parse_problems(await failure_of(handle))
+    (problem,) = parse_problems(await wait_for_failure(handle))
 
     assert problem.code == "kms.AccessDeniedException"
     assert problem.phase is Phase.RECONCILING_TENANT
@@ -120,7 +122,7 @@ async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
 
     (problem,) = parse_problems(
-        await failure_of(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
+        await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
     )
 
     assert (problem.code, problem.key) == ("sts.AccessDenied", None)
@@ -131,7 +133,7 @@ async def test_keys_of_another_environment_are_not_touched(harness: WorkflowHarn
     (found,) = parse_problems(build_aws_failure(*DENIED, Phase.RECONCILING_TENANT))
     harness.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
 
-    failure = await failure_of(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
+    failure = await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
 
     assert failure.type == "byok.NotThisEnvironmentsKeys"
     assert harness.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
@@ -156,7 +158,7 @@ async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
 ) -> None:
     harness.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
 
-    failure = await failure_of(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
+    failure = await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
 
     (problem,) = parse_problems(failure)
     assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a mistake of ours")
@@ -208,7 +210,7 @@ async def test_typed_under_another_workflow_id_it_is_refused(harness: WorkflowHa
         id=f"my/{environment_id}",
         task_queue=harness.task_queue,
     )
-    failure = await failure_of(handle)
+    failure = await wait_for_failure(handle)
     assert failure.type == "InvalidInput"
     assert f"tenant/{environment_id}" in failure.message
 
@@ -218,7 +220,7 @@ async def test_typed_wrongly_it_fails_at_once(harness: WorkflowHarness, environm
     handle = await harness.client.start_workflow(
         RECONCILE_TENANT_WORKFLOW, given, id=f"tenant/{environment_id}", task_queue=harness.task_queue
     )
-    assert (await failure_of(handle)).type == "InvalidInput"
+    assert (await wait_for_failure(handle)).type == "InvalidInput"
 
 
 async def test_provisioning_ends_with_it_where_a_tenant_is_given(harness: WorkflowHarness, environment_id: str) -> None:
@@ -250,7 +252,9 @@ async def test_provisioning_without_a_role_is_ready_with_the_commands(
 async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    failure = await failure_of(await harness.start_provision(build_provision_request(environment_id, tenant="a b")))
+    failure = await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, tenant="a b"))
+    )
 
     assert failure.type == "tenant.IllegalName"  # contract 105
     assert "ensure_cluster" not in harness.activities.calls
@@ -266,7 +270,7 @@ async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
         build_provision_request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback")
     )
 
-    failure = await failure_of(handle)
+    failure = await wait_for_failure(handle)
 
     assert [problem.code for problem in parse_problems(failure)] == ["kms.AccessDeniedException"] * 2
     progress = await harness.read_progress(environment_id)
@@ -282,7 +286,7 @@ async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key
 ) -> None:
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]
 
-    await failure_of(
+    await wait_for_failure(
         await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
     )
 

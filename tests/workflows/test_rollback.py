@@ -12,7 +12,7 @@ from byok.domain.models import RemovalResult
 from byok.domain.phases import Phase
 from tests.workflows.fake_activities import build_aws_failure, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.test_provision_environment import BUCKETS, DISABLED, failure_of
+from tests.workflows.test_provision_environment import BUCKETS, DISABLED, wait_for_failure
 
 
 async def test_rollback_removes_writer_cluster_and_buckets_in_order(
@@ -20,7 +20,7 @@ async def test_rollback_removes_writer_cluster_and_buckets_in_order(
 ) -> None:
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
 
-    failure = await failure_of(
+    failure = await wait_for_failure(
         await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
     )
 
@@ -38,7 +38,9 @@ async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
     harness.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
 
-    await failure_of(await harness.start_provision(build_provision_request(environment_id, on_failure="rollback")))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
     progress = await harness.read_progress(environment_id)
     assert len(progress.left_behind) == 1
@@ -49,7 +51,9 @@ async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
 async def test_nothing_is_rolled_back_where_nothing_was_made(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
 
-    await failure_of(await harness.start_provision(build_provision_request(environment_id, on_failure="rollback")))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
     assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
 
@@ -101,7 +105,9 @@ async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, en
     kept = RemovalResult(resource="b", removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept
 
-    await failure_of(await harness.start_provision(build_provision_request(environment_id, on_failure="rollback")))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
     progress = await harness.read_progress(environment_id)
     assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS

@@ -10,7 +10,7 @@ from tests.workflows.temporal_env import WorkflowHarness
 _DEADLINE = 30
 
 
-async def until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+async def wait_until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     """The status that an environment ends with."""
 
     async def watched() -> EnvironmentStatus:
@@ -37,7 +37,7 @@ async def wait_until(
     return await asyncio.wait_for(found(), _DEADLINE)
 
 
-async def until_called(harness: WorkflowHarness, step: str) -> None:
+async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
     """Wait until a worker has begun a step: that alone changes no status, so `until` would miss it."""
 
     async def called() -> None:

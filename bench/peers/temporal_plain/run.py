@@ -8,8 +8,8 @@ from bench.peers.driver import (
     CONCURRENCY,
     HOST,
     EnvironmentSpec,
-    await_listening,
-    free_port,
+    await_port,
+    find_free_port,
     read_batches,
     run_in_background,
 )
@@ -17,10 +17,10 @@ from bench.peers.temporal_plain.workflow import TASK_QUEUE, Provision
 
 
 async def main() -> None:
-    port = free_port()
+    port = find_free_port()
     address = f"{HOST}:{port}"
     with run_in_background("temporal", "server", "start-dev", "--headless", "--ip", HOST, "--port", str(port)):
-        await_listening(port)
+        await_port(port)
         with run_in_background("python", "-m", "bench.peers.temporal_plain.worker", address):
             client = await Client.connect(address)
             room = asyncio.Semaphore(CONCURRENCY)
