@@ -10,9 +10,9 @@ from byok.domain.arns import KeyPurpose
 from byok.onboarding.template import render_keys_template
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
+from tests.collected_keys import build_collection, change_metadata, valid_key_facts
 from tests.policy_cases import POLICY_CASES
 from tests.policy_context import VENDOR, PolicyContext
-from tests.unit.test_diagnose import build_collection, change_metadata, valid_key_facts
 
 ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
 PLACE = PolicyContext(ROLE, "eu-central-1", "444455556666")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, CollectedKeys, CollectedKeysError
 from byok.onboarding.collection_script import render_collection_script
-from tests.unit.test_diagnose import PLACE, Facts, build_collection
+from tests.collected_keys import PLACE, Facts, build_collection
 
 WHOLE = build_collection()
 PRINTED = WHOLE.model_dump_json(indent=1).replace('{\n "format"', '{"format"', 1)

@@ -11,8 +11,8 @@ import pytest
 from byok.domain.diagnosis.diagnose import diagnose_collected_keys
 from byok.domain.diagnosis.key_facts import CollectedKeys
 from byok.onboarding.collection_script import render_collection_script
+from tests.collected_keys import KEYS, PLACE
 from tests.policy_context import VENDOR
-from tests.unit.test_diagnose import KEYS, PLACE
 
 S3, RDS = KEYS.values()
 PAYLOAD = json.dumps({"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}, separators=(",", ":"))

@@ -51,10 +51,7 @@ async def list_activity_names(service: EnvironmentService, environment_id: str) 
 
 
 @pytest.mark.parametrize(
-    "failed",
-    [
-        *("probe_s3_key", "ensure_cluster", "ensure_bucket", "ensure_writer", "await_writer", "collect_evidence"),
-    ],
+    "failed", ["probe_s3_key", "ensure_cluster", "ensure_bucket", "ensure_writer", "await_writer", "collect_evidence"]
 )
 async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, failed: str
