@@ -22,14 +22,14 @@ from activities.clients import AwsClients
 from activities.database import DatabaseActivities
 from activities.describe_batcher import DescribeBatcher
 from activities.evidence import EvidenceActivities
-from activities.heartbeat import INTERVAL, HeartbeatInterceptor
+from activities.heartbeat import HEARTBEAT_INTERVAL, HeartbeatInterceptor
 from activities.keys import KeyActivities
 from activities.planning import PlanActivities
 from activities.storage import StorageActivities
 from activities.tenant import TenantActivities
 from byok.blueprints import load_blueprint
 from byok.contracts import TASK_QUEUE
-from byok.domain.arns import role_of_session
+from byok.domain.arns import role_arn_of_session
 from byok.domain.planning import Platform
 from byok.log import LogContextInterceptor, configure_logging
 from byok.settings import Settings, format_settings_error
@@ -40,12 +40,12 @@ from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
 # A killed worker's cached workflows wait this long for it before another worker takes them; the default is 10 s.
-STICKY_TIMEOUT = timedelta(seconds=2)
+STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
 # Longer than one AWS call may take (boto's 5 s to connect and 20 s to read): a deployment cuts no call in half.
-GRACEFUL_SHUTDOWN = timedelta(seconds=30)
+GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
-def resolve_platform_role(settings: Settings, clients: AwsClients) -> str:
+def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
     """The role that the customers' key policies name: as set, or else the one this worker's credentials belong to.
 
     Raises:
@@ -54,7 +54,7 @@ def resolve_platform_role(settings: Settings, clients: AwsClients) -> str:
     if settings.platform_role_arn:
         return settings.platform_role_arn
     caller = clients.sts().get_caller_identity()["Arn"]
-    role = role_of_session(caller)
+    role = role_arn_of_session(caller)
     if role is None:
         raise RuntimeError(
             f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is no session of a role. "
@@ -70,7 +70,9 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
         read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
         connections=settings.activity_threads,
     )
-    platform = Platform(resolve_platform_role(settings, clients), settings.vendor, load_blueprint(settings.blueprint))
+    platform = Platform(
+        resolve_platform_role_arn(settings, clients), settings.vendor, load_blueprint(settings.blueprint)
+    )
     plan, keys = PlanActivities(platform), KeyActivities(clients, platform)
     poll = timedelta(seconds=settings.database_poll_seconds)
     database = DatabaseActivities(clients, platform, poll, DescribeBatcher(clients))
@@ -98,7 +100,7 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
     ]
 
 
-def worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
+def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
     """Which version this worker is; None where it is not versioned, and takes whatever comes.
 
     A versioned worker takes new workflows only once its build is the current one, and those that began on it until they
@@ -129,15 +131,15 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
-        deployment_config=worker_deployment_config(settings),
+        deployment_config=build_worker_deployment_config(settings),
         # Without it the SDK sends a beat only when four fifths of the timeout are over: too late, where one gets lost.
-        max_heartbeat_throttle_interval=INTERVAL,
-        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
-        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
+        max_heartbeat_throttle_interval=HEARTBEAT_INTERVAL,
+        sticky_queue_schedule_to_start_timeout=STICKY_SCHEDULE_TO_START_TIMEOUT,
+        graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,
     )
 
 
-async def run(settings: Settings) -> None:
+async def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish what was begun."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -170,7 +172,7 @@ def main() -> int:
     try:
         settings = Settings()
         configure_logging(settings)
-        asyncio.run(run(settings))
+        asyncio.run(run_worker(settings))
     except (ValidationError, SettingsError) as error:
         sys.stderr.write(f"The worker's settings are wrong: {format_settings_error(error)}\n")
         return 1

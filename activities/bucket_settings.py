@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from activities.aws_errors import none_if_absent, outcome_of
-from byok.domain.arns import partition_of
-from byok.domain.iam.bucket_policy import bucket_policy
+from activities.aws_errors import decide_error_outcome, none_if_absent
+from byok.domain.arns import partition_of_region
+from byok.domain.iam.bucket_policy import build_bucket_policy
 from byok.domain.models import Environment
-from byok.domain.problems.aws_errors import Outcome
+from byok.domain.problems.aws_errors import ErrorOutcome
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,12 +23,12 @@ PUBLIC_ACCESS_BLOCK: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicPolicy": True,
     "RestrictPublicBuckets": True,
 }
-OWNER_ENFORCED: "OwnershipControlsTypeDef" = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+BUCKET_OWNER_ENFORCED: "OwnershipControlsTypeDef" = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
 
 
-def bucket_arn(name: str, region: str) -> str:
+def build_bucket_arn(name: str, region: str) -> str:
     """The ARN of a bucket; it names neither Region nor account."""
-    return f"arn:{partition_of(region)}:s3:::{name}"
+    return f"arn:{partition_of_region(region)}:s3:::{name}"
 
 
 def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
@@ -48,7 +48,7 @@ def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[s
         else:
             s3.create_bucket(Bucket=name)
     except ClientError as error:
-        if outcome_of(error) is not Outcome.EXISTS:
+        if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
             raise
 
 
@@ -57,7 +57,7 @@ def bucket_exists(s3: "S3Client", bucket: str) -> bool:
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
-def tags_of(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
+def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
     """The tags of a bucket."""
     return none_if_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
 
@@ -70,16 +70,16 @@ class BucketSetting:
     wanted: object
     write: Callable[["S3Client", str], object]
 
-    def is_set(self, s3: "S3Client", bucket: str) -> bool:
+    def is_applied(self, s3: "S3Client", bucket: str) -> bool:
         """Whether a bucket has it."""
         return none_if_absent(lambda: self.read(s3, bucket)) == self.wanted
 
-    def put(self, s3: "S3Client", bucket: str) -> None:
+    def apply(self, s3: "S3Client", bucket: str) -> None:
         """Give it to a bucket."""
         self.write(s3, bucket)
 
 
-def required_settings(name: str, environment: Environment) -> tuple[BucketSetting, ...]:
+def required_bucket_settings(name: str, environment: Environment) -> tuple[BucketSetting, ...]:
     """Every setting of a bucket of an environment, in the order in which they are made.
 
     The doors are shut before anything is inside.
@@ -93,7 +93,7 @@ def required_settings(name: str, environment: Environment) -> tuple[BucketSettin
             }
         ]
     }
-    policy = bucket_policy(bucket_arn(name, environment.region), key)
+    policy = build_bucket_policy(build_bucket_arn(name, environment.region), key)
     return (
         BucketSetting(
             lambda s3, bucket: s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"],
@@ -104,11 +104,11 @@ def required_settings(name: str, environment: Environment) -> tuple[BucketSettin
         ),
         BucketSetting(
             lambda s3, bucket: s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"],
-            OWNER_ENFORCED,
-            lambda s3, bucket: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=OWNER_ENFORCED),
+            BUCKET_OWNER_ENFORCED,
+            lambda s3, bucket: s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=BUCKET_OWNER_ENFORCED),
         ),
         BucketSetting(
-            default_encryption,
+            read_default_encryption,
             ("aws:kms", key, True),
             lambda s3, bucket: s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encryption),
         ),
@@ -125,7 +125,7 @@ def required_settings(name: str, environment: Environment) -> tuple[BucketSettin
     )
 
 
-def default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
+def read_default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
     """Algorithm, key and whether bucket keys are on."""
     answer = none_if_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
     if answer is None:

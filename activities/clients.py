@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import boto3
 from botocore.config import Config
 
-from activities.aws_errors import record_service_on_errors
+from activities.aws_errors import record_service_on_responses
 from byok import __version__
 from byok.domain.models import TenantRole
 
@@ -68,7 +68,7 @@ class AwsClients:
         """The STS client of a Region, or of the session's own."""
         return cast("STSClient", self._client("sts", region or self.session.region_name))
 
-    def kms_as(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
+    def kms_assuming_role(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
         """A KMS client in the customer's account, for one step: its credentials are new, and end with it.
 
         Args:
@@ -109,5 +109,5 @@ class AwsClients:
             config=self.config,
             **credentials,
         )
-        record_service_on_errors(made)
+        record_service_on_responses(made)
         return made

@@ -8,36 +8,25 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities import rds_resources
 from activities.clients import AwsClients
 from activities.describe_batcher import DescribeBatcher
 from activities.failures import ActivityContext
 from activities.heartbeat import run_to_completion
 from activities.key_claims import KeyClaims
 from activities.ownership import reason_to_keep
-from activities.rds_resources import (
-    cluster_resource,
-    cluster_settings,
-    evidence,
-    expected_evidence,
-    final_snapshot_options,
-    find_cluster,
-    find_instance,
-    find_snapshot,
-    is_tagged,
-    writer_resource,
-    writer_settings,
-)
+from byok.domain import rds_statuses
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     ClusterResource,
     DatabaseEvidence,
-    DatabaseRemoval,
+    DatabaseRemovalTask,
     DatabaseTask,
     OwnedResources,
-    Removal,
+    RemovalResult,
     WriterResource,
 )
-from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, DELETING, INSTANCE_PENDING, KEY_LOST, Phase, request_kind_of
+from byok.domain.phases import Phase, request_kind_for_phase
 from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
 
@@ -76,19 +65,23 @@ class DatabaseActivities:
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
         with step.translate_aws_errors():
-            claims.acquire()
-            found = find_cluster(rds, task.cluster.identifier)
-        if found is not None and found.get("Status") == DELETING and is_tagged(found, task.environment):
+            claims.acquire_both()
+            found = rds_resources.find_cluster(rds, task.cluster.identifier)
+        if (
+            found is not None
+            and found.get("Status") == rds_statuses.DELETING
+            and rds_resources.is_tagged_for(found, task.environment)
+        ):
             raise self._still_deleting_error(step, task.cluster.identifier)
         if found is None:
             made = self._create_cluster(step, claims, task)
-            return cluster_resource(_require_own_cluster(step, made, task), created=True)
+            return rds_resources.build_cluster_resource(_require_own_cluster(step, made, task), created=True)
         try:
-            return cluster_resource(_require_own_cluster(step, found, task))
+            return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
             with step.translate_aws_errors():  # what the environment will not use is free for another one
                 if refusal.type == "byok.NameTaken":
-                    claims.release()
+                    claims.release_both()
                 else:
                     claims.release_key(task.environment.rds_key_arn)
             raise
@@ -117,13 +110,13 @@ class DatabaseActivities:
         found = await self._find_available(
             step,
             name,
-            self.describer.instance(task.environment.region, name),
+            self.describer.describe_instance(task.environment.region, name),
             lambda instance: instance.get("DBInstanceStatus", ""),
-            INSTANCE_PENDING,
+            rds_statuses.INSTANCE_PENDING,
         )
-        return writer_resource(found)
+        return rds_resources.build_writer_resource(found)
 
-    def read_back(self, task: DatabaseTask) -> DatabaseEvidence:
+    def read_and_verify_database(self, task: DatabaseTask) -> DatabaseEvidence:
         """Read cluster and writer back and compare them with what was asked for (contract 98).
 
         Raises:
@@ -132,23 +125,22 @@ class DatabaseActivities:
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
         with step.translate_aws_errors():
-            cluster = find_cluster(rds, task.cluster.identifier)
-            writer = find_instance(rds, task.cluster.writer_identifier)
+            cluster = rds_resources.find_cluster(rds, task.cluster.identifier)
+            writer = rds_resources.find_instance(rds, task.cluster.writer_identifier)
         if cluster is None or writer is None:
             missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
-            raise step.non_retryable_error(
-                "byok.VerificationFailed", f"{missing} does not exist any more.", Remedy.UNPROVED
-            )
+            message = f"{missing} does not exist any more."
+            raise step.non_retryable_error("byok.VerificationFailed", message, Remedy.UNPROVED)
         # Available counts when it is seen twice: what was waited for may have been the answer of a reader behind.
-        self._require_available(step, task.cluster.identifier, cluster.get("Status", ""), CLUSTER_PENDING)
+        self._require_available(step, task.cluster.identifier, cluster.get("Status", ""), rds_statuses.CLUSTER_PENDING)
         instance = writer.get("DBInstanceStatus", "")
-        self._require_available(step, task.cluster.writer_identifier, instance, INSTANCE_PENDING)
-        proof = evidence(cluster, writer)
-        step.require_match(task.cluster.identifier, proof, expected_evidence(task))
+        self._require_available(step, task.cluster.writer_identifier, instance, rds_statuses.INSTANCE_PENDING)
+        proof = rds_resources.build_database_evidence(cluster, writer)
+        step.require_match(task.cluster.identifier, proof, rds_resources.expected_evidence_fields(task))
         return proof
 
     @activity.defn
-    async def remove_writer(self, task: DatabaseRemoval) -> Removal:
+    async def remove_writer(self, task: DatabaseRemovalTask) -> RemovalResult:
         """Delete the writer if it is to be removed, and wait until it is gone.
 
         Raises:
@@ -156,11 +148,11 @@ class DatabaseActivities:
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
-            found = await self.describer.instance(task.environment.region, task.cluster.writer_identifier)
+            found = await self.describer.describe_instance(task.environment.region, task.cluster.writer_identifier)
         return await run_to_completion(lambda: self._delete_writer(step, task, found))
 
     @activity.defn
-    async def remove_cluster(self, task: DatabaseRemoval) -> Removal:
+    async def remove_cluster(self, task: DatabaseRemovalTask) -> RemovalResult:
         """Delete the cluster if it is to be removed, wait until it is gone, and give the keys back.
 
         What is rolled back gets no final snapshot: it was never handed over.
@@ -170,11 +162,11 @@ class DatabaseActivities:
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
-            found = await self.describer.cluster(task.environment.region, task.cluster.identifier)
+            found = await self.describer.describe_cluster(task.environment.region, task.cluster.identifier)
         return await run_to_completion(lambda: self._delete_cluster(step, task, found))
 
     @activity.defn(no_thread_cancel_exception=True)
-    def list_databases(self, task: DatabaseRemoval) -> OwnedResources:
+    def list_databases(self, task: DatabaseRemovalTask) -> OwnedResources:
         """Every cluster and instance that bears the environment's tag, and the final snapshot.
 
         Raises:
@@ -185,7 +177,9 @@ class DatabaseActivities:
         with step.translate_aws_errors():
             instances = rds.get_paginator("describe_db_instances").paginate()
             pages = rds.get_paginator("describe_db_clusters").paginate()
-            clusters = [one for page in pages for one in page["DBClusters"] if is_tagged(one, environment)]
+            clusters = [
+                one for page in pages for one in page["DBClusters"] if rds_resources.is_tagged_for(one, environment)
+            ]
             for one in clusters:
                 _require_snapshot_possible(step, one, task.final_snapshot)
             return OwnedResources(
@@ -193,25 +187,27 @@ class DatabaseActivities:
                     one["DBInstanceIdentifier"]
                     for page in instances
                     for one in page["DBInstances"]
-                    if is_tagged(one, environment)
+                    if rds_resources.is_tagged_for(one, environment)
                 ),
                 clusters=tuple(one["DBClusterIdentifier"] for one in clusters),
-                final_snapshot=find_snapshot(rds, task.final_snapshot) if task.final_snapshot else None,
+                final_snapshot=rds_resources.find_cluster_snapshot(rds, task.final_snapshot)
+                if task.final_snapshot
+                else None,
             )
 
     def _create_cluster(self, step: ActivityContext, claims: KeyClaims, task: DatabaseTask) -> "DBClusterTypeDef":
         try:
             with step.translate_aws_errors():
-                return self._rds(task).create_db_cluster(**cluster_settings(task))["DBCluster"]
+                return self._rds(task).create_db_cluster(**rds_resources.create_cluster_params(task))["DBCluster"]
         except ApplicationError as refusal:
             if refusal.non_retryable:
                 # Nothing is encrypted with the keys: they are free for another try under another name.
                 with step.translate_aws_errors():
-                    claims.release()
+                    claims.release_both()
             raise
 
     def _step(self, task: DatabaseTask, phase: Phase) -> ActivityContext:
-        request_kind = request_kind_of(phase)
+        request_kind = request_kind_for_phase(phase)
         return ActivityContext(task.environment, self.platform.vendor, phase, KeyPurpose.RDS, request_kind=request_kind)
 
     def _rds(self, task: DatabaseTask) -> "RDSClient":
@@ -220,49 +216,58 @@ class DatabaseActivities:
     def _adopt_or_make_writer(self, step: ActivityContext, task: DatabaseTask) -> WriterResource:
         rds, name = self._rds(task), task.cluster.writer_identifier
         with step.translate_aws_errors():
-            found = find_instance(rds, name)
-        if found is not None and found.get("DBInstanceStatus") == DELETING and is_tagged(found, task.environment):
+            found = rds_resources.find_instance(rds, name)
+        if (
+            found is not None
+            and found.get("DBInstanceStatus") == rds_statuses.DELETING
+            and rds_resources.is_tagged_for(found, task.environment)
+        ):
             raise self._still_deleting_error(step, name)
         if found is None:
             with step.translate_aws_errors():
-                made = rds.create_db_instance(**writer_settings(task))["DBInstance"]
-            return writer_resource(made, created=True)
-        if not is_tagged(found, task.environment) or found.get("DBClusterIdentifier") != task.cluster.identifier:
+                made = rds.create_db_instance(**rds_resources.create_writer_params(task))["DBInstance"]
+            return rds_resources.build_writer_resource(made, created=True)
+        if (
+            not rds_resources.is_tagged_for(found, task.environment)
+            or found.get("DBClusterIdentifier") != task.cluster.identifier
+        ):
             raise step.non_retryable_error(
                 "byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN
             )
-        return writer_resource(found)
+        return rds_resources.build_writer_resource(found)
 
     def _delete_writer(
-        self, step: ActivityContext, task: DatabaseRemoval, found: "DBInstanceTypeDef | None"
-    ) -> Removal:
+        self, step: ActivityContext, task: DatabaseRemovalTask, found: "DBInstanceTypeDef | None"
+    ) -> RemovalResult:
         name = task.cluster.writer_identifier
         if found is None:
-            return Removal(resource=name, removed=True)
+            return RemovalResult(resource=name, removed=True)
         why = reason_to_keep(found.get("TagList", []), task.environment, task.phase)
         if why is not None:
-            return Removal(resource=name, removed=False, why_kept=why)
-        if found.get("DBInstanceStatus") != DELETING:
+            return RemovalResult(resource=name, removed=False, why_kept=why)
+        if found.get("DBInstanceStatus") != rds_statuses.DELETING:
             with step.translate_aws_errors():
                 self._rds(task).delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
         raise self._not_ready_error(step, f"{name} is being deleted.")
 
     def _delete_cluster(
-        self, step: ActivityContext, task: DatabaseRemoval, found: "DBClusterTypeDef | None"
-    ) -> Removal:
+        self, step: ActivityContext, task: DatabaseRemovalTask, found: "DBClusterTypeDef | None"
+    ) -> RemovalResult:
         rds, name = self._rds(task), task.cluster.identifier
         with step.translate_aws_errors():
             if found is None:
-                KeyClaims(self.clients.s3(task.environment.region), step).release()
-                return Removal(resource=name, removed=True)
+                KeyClaims(self.clients.s3(task.environment.region), step).release_both()
+                return RemovalResult(resource=name, removed=True)
             why = reason_to_keep(found.get("TagList", []), task.environment, task.phase)
             if why is not None:
-                return Removal(resource=name, removed=False, why_kept=why)
-            if found.get("Status") != DELETING:
+                return RemovalResult(resource=name, removed=False, why_kept=why)
+            if found.get("Status") != rds_statuses.DELETING:
                 _require_snapshot_possible(step, found, task.final_snapshot)
                 if found.get("DeletionProtection"):
                     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False, ApplyImmediately=True)
-                rds.delete_db_cluster(DBClusterIdentifier=name, **final_snapshot_options(task.final_snapshot))
+                rds.delete_db_cluster(
+                    DBClusterIdentifier=name, **rds_resources.final_snapshot_params(task.final_snapshot)
+                )
         raise self._not_ready_error(step, f"{name} is being deleted.")
 
     async def _find_available_cluster(self, step: ActivityContext, task: DatabaseTask) -> "DBClusterTypeDef":
@@ -270,9 +275,9 @@ class DatabaseActivities:
         return await self._find_available(
             step,
             name,
-            self.describer.cluster(task.environment.region, name),
+            self.describer.describe_cluster(task.environment.region, name),
             lambda cluster: cluster.get("Status", ""),
-            CLUSTER_PENDING,
+            rds_statuses.CLUSTER_PENDING,
         )
 
     async def _find_available(
@@ -292,10 +297,9 @@ class DatabaseActivities:
         return database
 
     def _require_available(self, step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
-        if status == AVAILABLE:
-            return
-        _require_pending(step, name, status, pending)
-        raise self._not_ready_error(step, f"{name} is {status}.")
+        if status != rds_statuses.AVAILABLE:
+            _require_pending(step, name, status, pending)
+            raise self._not_ready_error(step, f"{name} is {status}.")
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
         """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
@@ -313,18 +317,17 @@ class DatabaseActivities:
 
 def _require_pending(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
     """Refuse a status that is neither available nor leads there by itself."""
-    if status == AVAILABLE or status in pending:
+    if status == rds_statuses.AVAILABLE or status in pending:
         return
-    if status in KEY_LOST:
+    if status in rds_statuses.KEY_LOST:
         message = f"{name} is {status}: the cluster cannot use its key any more."
         raise step.non_retryable_error(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
-    raise step.non_retryable_error(
-        f"rds.{status}", f"{name} is {status}, which does not lead on.", Remedy.PLATFORM_OPERATOR
-    )
+    message = f"{name} is {status}, and a database in that status does not become available without help."
+    raise step.non_retryable_error(f"rds.{status}", message, Remedy.PLATFORM_OPERATOR)
 
 
 def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
-    if final_snapshot is not None and found.get("Status", "") in KEY_LOST:
+    if final_snapshot is not None and found.get("Status", "") in rds_statuses.KEY_LOST:
         message = f"{found['DBClusterIdentifier']} is {found['Status']}: no final snapshot can be taken of it."
         raise step.non_retryable_error(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
@@ -336,7 +339,7 @@ def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task:
     false and `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     name, environment = task.cluster.identifier, task.environment
-    if not is_tagged(found, environment):
+    if not rds_resources.is_tagged_for(found, environment):
         raise step.non_retryable_error(
             "byok.NameTaken", f"The cluster {name} is not this environment's.", Remedy.NAME_TAKEN
         )

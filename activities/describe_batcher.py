@@ -35,7 +35,7 @@ _Describe = Callable[[Sequence[str]], Mapping[str, Found]]
 _NewLimiter = Callable[[], AbstractAsyncContextManager[None]]
 
 
-def new_limiter() -> AsyncLimiter:
+def new_rate_limiter() -> AsyncLimiter:
     """The token bucket of one operation in one Region."""
     return AsyncLimiter(MAX_CALLS_PER_PERIOD, RATE_LIMIT_PERIOD.total_seconds())
 
@@ -102,11 +102,11 @@ class DescribeBatcher:
     """
 
     clients: AwsClients
-    new_limiter: _NewLimiter = new_limiter
+    new_limiter: _NewLimiter = new_rate_limiter
     _clusters: "dict[str, _Batches[DBClusterTypeDef]]" = field(default_factory=dict, repr=False)
     _instances: "dict[str, _Batches[DBInstanceTypeDef]]" = field(default_factory=dict, repr=False)
 
-    async def cluster(self, region: str, identifier: str) -> "DBClusterTypeDef | None":
+    async def describe_cluster(self, region: str, identifier: str) -> "DBClusterTypeDef | None":
         """A cluster by its name, None if it does not exist.
 
         Raises:
@@ -117,7 +117,7 @@ class DescribeBatcher:
             self._clusters[region] = _Batches(lambda names: _clusters(rds, names), self.new_limiter())
         return await self._clusters[region].find(identifier)
 
-    async def instance(self, region: str, identifier: str) -> "DBInstanceTypeDef | None":
+    async def describe_instance(self, region: str, identifier: str) -> "DBInstanceTypeDef | None":
         """An instance by its name, None if it does not exist.
 
         Raises:

@@ -26,9 +26,9 @@ class EvidenceActivities:
             ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
-        database = asyncio.create_task(asyncio.to_thread(self.database.read_back, task))
+        database = asyncio.create_task(asyncio.to_thread(self.database.read_and_verify_database, task))
         buckets = [
-            asyncio.create_task(asyncio.to_thread(self.storage.read_back, plan.environment, bucket))
+            asyncio.create_task(asyncio.to_thread(self.storage.read_and_verify_bucket, plan.environment, bucket))
             for bucket in plan.buckets
         ]
         # All are waited for: where one fails, the others do not go on behind the next attempt.

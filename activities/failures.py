@@ -22,13 +22,13 @@ from pydantic import BaseModel
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.aws_errors import code_of, message_of, rule_for
+from activities.aws_errors import find_service_and_rule, get_error_code, get_error_message
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Environment, Problem
 from byok.domain.phases import Phase, RequestKind
-from byok.domain.problems.aws_errors import Outcome
-from byok.domain.problems.build import problem
+from byok.domain.problems.aws_errors import ErrorOutcome
+from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import Remedy, RemedyContext
 from byok.domain.vendor import VendorProfile
 
@@ -88,23 +88,23 @@ class ActivityContext:
             raise self._failure_of_answer(error) from error
         except (ConnectionError, ConnectionClosedError, HTTPClientError) as error:
             code = f"network.{type(error).__name__}"
-            raise _failure(self.problem(code, str(error), Remedy.WAIT), retry=True) from error
+            raise _failure(self.build_problem(code, str(error), Remedy.WAIT), retry=True) from error
         except _NO_CREDENTIALS as error:
             code = f"aws.{type(error).__name__}"
-            raise _failure(self.problem(code, str(error), Remedy.PLATFORM_CREDENTIALS)) from error
+            raise _failure(self.build_problem(code, str(error), Remedy.PLATFORM_CREDENTIALS)) from error
         except BotoCoreError as error:
             code = f"aws.{type(error).__name__}"
-            raise _failure(self.problem(code, str(error), Remedy.PLATFORM_OPERATOR)) from error
+            raise _failure(self.build_problem(code, str(error), Remedy.PLATFORM_OPERATOR)) from error
 
     def non_retryable_error(
         self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False
     ) -> ApplicationError:
         """A stop that is ours to declare: a conflict, a lost key, a proof that fails."""
-        return _failure(self.problem(code, message, remedy, customer_key=customer_key))
+        return _failure(self.build_problem(code, message, remedy, customer_key=customer_key))
 
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
         """Not there yet: the same again after a delay, without a failure being counted."""
-        why = self.problem(code, message, Remedy.WAIT)
+        why = self.build_problem(code, message, Remedy.WAIT)
         return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
 
     def require_match(self, name: str, found: BaseModel, expected: dict[str, object]) -> None:
@@ -127,7 +127,7 @@ class ActivityContext:
         if wrong:
             raise self.non_retryable_error("byok.VerificationFailed", f"{name}: {'; '.join(wrong)}.", Remedy.UNPROVED)
 
-    def problem(
+    def build_problem(
         self,
         code: str,
         message: str,
@@ -138,7 +138,7 @@ class ActivityContext:
         request_id: str | None = None,
     ) -> Problem:
         """The problem of this step, with the customer's key only where that is at fault."""
-        return problem(
+        return build_problem(
             code,
             message,
             remedy,
@@ -150,10 +150,10 @@ class ActivityContext:
         )
 
     def _failure_of_answer(self, error: ClientError) -> ApplicationError:
-        service, row = rule_for(error, self.environment.key_arn(self.key))
-        code = code_of(error)
-        message = message_of(error) or f"{service} answered {code} and gave no reason."
-        why = self.problem(
+        service, row = find_service_and_rule(error, self.environment.key_arn(self.key))
+        code = get_error_code(error)
+        message = get_error_message(error) or f"{service} answered {code} and gave no reason."
+        why = self.build_problem(
             f"{service}.{code}",
             message,
             row.remedy,
@@ -161,9 +161,9 @@ class ActivityContext:
             operation=error.operation_name,
             request_id=error.response.get("ResponseMetadata", {}).get("RequestId"),
         )
-        if row.outcome is Outcome.STOP:
+        if row.outcome is ErrorOutcome.STOP:
             return _failure(why)
-        if row.outcome is Outcome.STOP_AFTER_GRACE:
+        if row.outcome is ErrorOutcome.STOP_AFTER_GRACE:
             return self._retry_within_grace(why)
         return _failure(why, retry=True)
 

@@ -22,7 +22,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-INTERVAL: Final = timedelta(seconds=3)
+HEARTBEAT_INTERVAL: Final = timedelta(seconds=3)
 
 _T = TypeVar("_T")
 
@@ -80,7 +80,7 @@ class HeartbeatInterceptor(Interceptor):
         interval: Between two beats; well under the heartbeat timeout.
     """
 
-    def __init__(self, interval: timedelta = INTERVAL) -> None:
+    def __init__(self, interval: timedelta = HEARTBEAT_INTERVAL) -> None:
         self._interval = interval
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:

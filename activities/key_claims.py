@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
-from activities.aws_errors import none_if_absent, outcome_of
+from activities.aws_errors import decide_error_outcome, none_if_absent
 from activities.failures import ActivityContext
-from byok.domain.access import organisation_of
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment
-from byok.domain.problems.aws_errors import Outcome
+from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
+from byok.domain.scopes import organisation_of_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,7 +30,7 @@ class KeyClaims:
     s3: "S3Client"
     step: ActivityContext
 
-    def acquire(self) -> None:
+    def acquire_both(self) -> None:
         """Claim both keys for the environment; what it holds already it keeps.
 
         Raises:
@@ -42,11 +42,11 @@ class KeyClaims:
                 arn = self._environment.key_arn(which)
                 step = ActivityContext(self._environment, self.step.vendor, self.step.phase, which)
                 message = (
-                    f"{arn} is the {which.key_name} of {_describe_owner(owner, self._environment.environment_id)}."
+                    f"{arn} is the {which.display_name} of {_describe_owner(owner, self._environment.environment_id)}."
                 )
                 raise step.non_retryable_error("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
-    def release(self) -> None:
+    def release_both(self) -> None:
         """Give both keys back; only those that are this environment's."""
         for which in KeyPurpose:
             self.release_key(self._environment.key_arn(which))
@@ -73,7 +73,7 @@ class KeyClaims:
                 IfNoneMatch="*",
             )
         except ClientError as error:
-            if outcome_of(error) is not Outcome.EXISTS:
+            if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
             # None: it was given back between the two calls, and is there for the asking.
             return self._owner(name) or self._claim(which)
@@ -94,5 +94,5 @@ def _claim_on(key_arn: str) -> str:
 
 def _describe_owner(owner: str, environment_id: str) -> str:
     """Name an environment by its id, unless it is another organisation's: its id stays hidden."""
-    same = organisation_of(owner) == organisation_of(environment_id)
+    same = organisation_of_environment(owner) == organisation_of_environment(environment_id)
     return f"environment {owner}" if same else "another environment"

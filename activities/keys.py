@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws_errors import outcome_of
-from activities.bucket_settings import OWNER_ENFORCED, PUBLIC_ACCESS_BLOCK, bucket_arn, create_bucket_if_absent
+from activities.aws_errors import decide_error_outcome
+from activities.bucket_settings import (
+    BUCKET_OWNER_ENFORCED,
+    PUBLIC_ACCESS_BLOCK,
+    build_bucket_arn,
+    create_bucket_if_absent,
+)
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
 from activities.heartbeat import load_from_previous_attempt, save_for_retry
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.bucket_policy import probe_bucket_policy
+from byok.domain.iam.bucket_policy import build_probe_bucket_policy
 from byok.domain.models import Environment, KeyProbeResult
 from byok.domain.phases import Phase
 from byok.domain.planning import Platform
-from byok.domain.problems.aws_errors import Outcome
+from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy
 
 if TYPE_CHECKING:
@@ -87,7 +92,7 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
         try:
             return put()
         except ClientError as error:
-            if outcome_of(error) is not Outcome.ABSENT:
+            if decide_error_outcome(error) is not ErrorOutcome.ABSENT:
                 raise
         # The next attempt finishes what this one may not: a bucket that is there does not tell that it is protected.
         save_for_retry(_UNFINISHED, environment.probe_bucket)
@@ -98,8 +103,8 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
 
 def _protect(s3: "S3Client", name: str, region: str) -> None:
     s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=PUBLIC_ACCESS_BLOCK)
-    s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=OWNER_ENFORCED)
-    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(probe_bucket_policy(bucket_arn(name, region))))
+    s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls=BUCKET_OWNER_ENFORCED)
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(build_probe_bucket_policy(build_bucket_arn(name, region))))
     s3.put_bucket_lifecycle_configuration(
         Bucket=name,
         LifecycleConfiguration={

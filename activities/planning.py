@@ -11,8 +11,8 @@ from byok.domain.models import (
     EnvironmentPlan,
     KeyCheckPlan,
     ProvisionRequest,
+    ReconcileTenantRequest,
     TenantCheckPlan,
-    TenantRequest,
 )
 from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
 
@@ -39,6 +39,6 @@ class PlanActivities:
         return plan_deletion(request, self.platform)
 
     @activity.defn
-    def plan_tenant(self, request: TenantRequest) -> TenantCheckPlan:
+    def plan_tenant(self, request: ReconcileTenantRequest) -> TenantCheckPlan:
         """What a tenant's name means for two keys, before AWS is asked."""
         return plan_tenant(request, self.platform, datetime.now(UTC))

@@ -7,10 +7,10 @@ from activities.ownership import has_environment_tag
 from byok.domain.blueprint import DatabaseBlueprint, MasterAuthentication
 from byok.domain.models import (
     ClusterResource,
+    ClusterSnapshot,
     DatabaseEvidence,
     DatabaseTask,
     Environment,
-    Snapshot,
     WriterResource,
 )
 
@@ -31,14 +31,14 @@ def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | Non
     return none_if_absent(lambda: rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0])
 
 
-def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
+def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None:
     """A snapshot of a cluster by its name, None where there is none."""
     found = none_if_absent(
         lambda: rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
     )
     if found is None:
         return None
-    return Snapshot(
+    return ClusterSnapshot(
         identifier=found["DBClusterSnapshotIdentifier"],
         arn=found["DBClusterSnapshotArn"],
         status=found.get("Status", "unknown"),
@@ -46,12 +46,12 @@ def find_snapshot(rds: "RDSClient", name: str) -> Snapshot | None:
     )
 
 
-def is_tagged(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
+def is_tagged_for(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
     """Whether it bears the environment's tag."""
     return has_environment_tag(found.get("TagList", []), environment)
 
 
-def cluster_settings(task: DatabaseTask) -> dict[str, Any]:
+def create_cluster_params(task: DatabaseTask) -> dict[str, Any]:
     """What CreateDBCluster is asked for."""
     settings, environment = task.cluster.settings, task.environment
     chosen: dict[str, Any] = {
@@ -93,7 +93,7 @@ def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
     return {"ManageMasterUserPassword": True, "MasterUserSecretKmsKeyId": settings.master_secret_key_arn}
 
 
-def writer_settings(task: DatabaseTask) -> dict[str, Any]:
+def create_writer_params(task: DatabaseTask) -> dict[str, Any]:
     """What CreateDBInstance is asked for."""
     return {
         "DBInstanceIdentifier": task.cluster.writer_identifier,
@@ -113,14 +113,14 @@ def _tags(environment: Environment) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in environment.tags.items()]
 
 
-def final_snapshot_options(final_snapshot: str | None) -> dict[str, Any]:
+def final_snapshot_params(final_snapshot: str | None) -> dict[str, Any]:
     """The parameters of DeleteDBCluster that take a final snapshot, or skip it."""
     if final_snapshot is None:
         return {"SkipFinalSnapshot": True}
     return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
 
 
-def cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:
+def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:
     """What is remembered of a cluster."""
     return ClusterResource(
         identifier=found["DBClusterIdentifier"],
@@ -131,7 +131,7 @@ def cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> Clu
     )
 
 
-def writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> WriterResource:
+def build_writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> WriterResource:
     """What is remembered of a writer."""
     return WriterResource(
         identifier=found["DBInstanceIdentifier"],
@@ -141,7 +141,7 @@ def writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> Wri
     )
 
 
-def evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> DatabaseEvidence:
+def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> DatabaseEvidence:
     """What RDS says of cluster and writer."""
     return DatabaseEvidence(
         cluster_arn=cluster["DBClusterArn"],
@@ -161,7 +161,7 @@ def evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> Databa
     )
 
 
-def expected_evidence(task: DatabaseTask) -> dict[str, object]:
+def expected_evidence_fields(task: DatabaseTask) -> dict[str, object]:
     """What the evidence has to say."""
     settings = task.cluster.settings
     return {

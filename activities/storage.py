@@ -13,12 +13,12 @@ from temporalio.exceptions import ApplicationError
 
 from activities.aws_errors import none_if_absent
 from activities.bucket_settings import (
-    bucket_arn,
     bucket_exists,
+    build_bucket_arn,
     create_bucket_if_absent,
-    default_encryption,
-    required_settings,
-    tags_of,
+    read_bucket_tags,
+    read_default_encryption,
+    required_bucket_settings,
 )
 from activities.clients import AwsClients
 from activities.failures import ActivityContext, with_partial_result
@@ -29,15 +29,15 @@ from byok.domain.blueprint import InitialObject
 from byok.domain.models import (
     BucketEvidence,
     BucketPlan,
-    BucketRemoval,
+    BucketRemovalTask,
     BucketResource,
+    BucketTask,
     Environment,
     ObjectEvidence,
     OwnedResources,
-    Removal,
-    StorageTask,
+    RemovalResult,
 )
-from byok.domain.phases import Phase, request_kind_of
+from byok.domain.phases import Phase, request_kind_for_phase
 from byok.domain.planning import Platform
 from byok.domain.problems.remediation import Remedy
 
@@ -58,7 +58,7 @@ class StorageActivities:
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
-    def ensure_bucket(self, task: StorageTask) -> BucketResource:
+    def ensure_bucket(self, task: BucketTask) -> BucketResource:
         """Adopt a bucket of the environment, or make it, give it every setting it lacks, and write what is to be in it.
 
         The objects are the first use of the key by the environment itself; the writes name no key, so that they prove
@@ -79,9 +79,9 @@ class StorageActivities:
         written: list[str] = []
         try:
             with step.translate_aws_errors():
-                for setting in required_settings(task.bucket.name, task.environment):
-                    if made or not setting.is_set(s3, task.bucket.name):
-                        setting.put(s3, task.bucket.name)
+                for setting in required_bucket_settings(task.bucket.name, task.environment):
+                    if made or not setting.is_applied(s3, task.bucket.name):
+                        setting.apply(s3, task.bucket.name)
                 for item in task.bucket.objects:
                     _require_writable(s3, task, item, empty=made)
                     written.append(item.key)
@@ -89,7 +89,7 @@ class StorageActivities:
             raise with_partial_result(refusal, _resource(task, created=made, objects=written)) from refusal
         return _resource(task, created=made, objects=written)
 
-    def read_back(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
+    def read_and_verify_bucket(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
         """Read one bucket's default encryption and its objects' keys back (contract 98, 119).
 
         Raises:
@@ -104,7 +104,7 @@ class StorageActivities:
         return found
 
     @activity.defn(no_thread_cancel_exception=True)
-    def remove_bucket(self, task: BucketRemoval) -> Removal:
+    def remove_bucket(self, task: BucketRemovalTask) -> RemovalResult:
         """Remove what was written and then the bucket, if it is the environment's and holds nothing else.
 
         Raises:
@@ -114,18 +114,18 @@ class StorageActivities:
         name = task.bucket.name
         with step.translate_aws_errors():
             if not bucket_exists(s3, name):
-                return Removal(resource=name, removed=True)
-            why = reason_to_keep(tags_of(s3, name), task.environment, task.phase)
+                return RemovalResult(resource=name, removed=True)
+            why = reason_to_keep(read_bucket_tags(s3, name), task.environment, task.phase)
             if why is not None:
-                return Removal(resource=name, removed=False, why_kept=why)
+                return RemovalResult(resource=name, removed=False, why_kept=why)
             written, foreign = _contents(s3, task)
             if foreign:
                 why = f"it holds objects that provisioning did not write: {', '.join(foreign)}"
-                return Removal(resource=name, removed=False, why_kept=why)
+                return RemovalResult(resource=name, removed=False, why_kept=why)
             for key, version in written:
                 s3.delete_object(Bucket=name, Key=key, VersionId=version)
             s3.delete_bucket(Bucket=name)
-        return Removal(resource=name, removed=True)
+        return RemovalResult(resource=name, removed=True)
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_buckets(self, environment: Environment) -> OwnedResources:
@@ -140,12 +140,12 @@ class StorageActivities:
             pages = s3.get_paginator("list_buckets").paginate(Prefix=prefix)
             names = [bucket["Name"] for page in pages for bucket in page.get("Buckets", [])]
             return OwnedResources(
-                buckets=tuple(name for name in names if has_environment_tag(tags_of(s3, name), environment))
+                buckets=tuple(name for name in names if has_environment_tag(read_bucket_tags(s3, name), environment))
             )
 
     def _step(self, environment: Environment, phase: Phase) -> ActivityContext:
         return ActivityContext(
-            environment, self.platform.vendor, phase, KeyPurpose.S3, request_kind=request_kind_of(phase)
+            environment, self.platform.vendor, phase, KeyPurpose.S3, request_kind=request_kind_for_phase(phase)
         )
 
     def _s3(self, environment: Environment) -> "S3Client":
@@ -165,7 +165,7 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
         raise
 
 
-def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]], list[str]]:
+def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, str]], list[str]]:
     """What provisioning wrote, and the first few objects that it did not.
 
     What was written bears the environment's tag, version by version: a key that cannot be used any more does not hide
@@ -187,14 +187,14 @@ def _contents(s3: "S3Client", task: BucketRemoval) -> tuple[list[tuple[str, str]
     return written, list(foreign)
 
 
-def _require_own(s3: "S3Client", step: ActivityContext, task: StorageTask) -> None:
+def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> None:
     """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
     name, key = task.bucket.name, task.environment.s3_key_arn
-    if not has_environment_tag(tags_of(s3, name), task.environment):
+    if not has_environment_tag(read_bucket_tags(s3, name), task.environment):
         raise step.non_retryable_error(
             "byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN
         )
-    algorithm, current, _ = default_encryption(s3, name)
+    algorithm, current, _ = read_default_encryption(s3, name)
     if current in {None, key}:
         return
     if _versions(s3, name):
@@ -219,7 +219,7 @@ def _checksum(item: InitialObject) -> str:
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 
 
-def _require_writable(s3: "S3Client", task: StorageTask, item: InitialObject, *, empty: bool = False) -> None:
+def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, empty: bool = False) -> None:
     """Write an object where it is not there yet, and read it.
 
     Reading takes another permission than writing: without it the services could not start.
@@ -229,7 +229,7 @@ def _require_writable(s3: "S3Client", task: StorageTask, item: InitialObject, *,
         s3.get_object(Bucket=task.bucket.name, Key=item.key)["Body"].read()
 
 
-def _is_written(s3: "S3Client", task: StorageTask, item: InitialObject) -> bool:
+def _is_written(s3: "S3Client", task: BucketTask, item: InitialObject) -> bool:
     found = _head(s3, task.bucket.name, item.key)
     return (
         found is not None
@@ -238,7 +238,7 @@ def _is_written(s3: "S3Client", task: StorageTask, item: InitialObject) -> bool:
     )
 
 
-def _write(s3: "S3Client", task: StorageTask, item: InitialObject) -> None:
+def _write(s3: "S3Client", task: BucketTask, item: InitialObject) -> None:
     s3.put_object(
         Bucket=task.bucket.name,
         Key=item.key,
@@ -250,7 +250,7 @@ def _write(s3: "S3Client", task: StorageTask, item: InitialObject) -> None:
 
 
 def _evidence(s3: "S3Client", bucket: BucketPlan) -> BucketEvidence:
-    algorithm, key, bucket_key = default_encryption(s3, bucket.name)
+    algorithm, key, bucket_key = read_default_encryption(s3, bucket.name)
     return BucketEvidence(
         name=bucket.name,
         algorithm=algorithm or "none",
@@ -269,11 +269,11 @@ def _object_evidence(s3: "S3Client", bucket: str, key: str) -> ObjectEvidence:
     )
 
 
-def _resource(task: StorageTask, *, created: bool = False, objects: Sequence[str] = ()) -> BucketResource:
+def _resource(task: BucketTask, *, created: bool = False, objects: Sequence[str] = ()) -> BucketResource:
     return BucketResource(
         purpose=task.bucket.purpose,
         name=task.bucket.name,
-        arn=bucket_arn(task.bucket.name, task.environment.region),
+        arn=build_bucket_arn(task.bucket.name, task.environment.region),
         key_arn=task.environment.s3_key_arn,
         objects=tuple(objects),
         created=created,

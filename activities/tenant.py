@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from temporalio import activity
 
-from activities.aws_errors import outcome_of
-from activities.bucket_settings import default_encryption, tags_of
+from activities.aws_errors import decide_error_outcome
+from activities.bucket_settings import read_bucket_tags, read_default_encryption
 from activities.clients import AwsClients
 from activities.failures import ActivityContext
 from activities.ownership import has_environment_tag
-from activities.rds_resources import find_cluster, is_tagged
+from activities.rds_resources import find_cluster, is_tagged_for
 from byok.domain.arns import KeyPurpose, parse_key_arn
-from byok.domain.models import Environment, EnvironmentCheck, KeyLabels, KeyTenant, Problem, TenantTask
+from byok.domain.models import Environment, EnvironmentProbeResult, KeyLabels, Problem, ReconciledKey, ReconcileKeyTask
 from byok.domain.phases import AliasState, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
-from byok.domain.problems.aws_errors import Outcome
-from byok.domain.problems.remediation import Remedy, alias_remediation
-from byok.domain.tenant import TagDifference, decide_alias_state, names_another_tenant
+from byok.domain.problems.aws_errors import ErrorOutcome
+from byok.domain.problems.remediation import Remedy, build_alias_remediation
+from byok.domain.tenant import TagDifference, decide_alias_state, is_alias_of_another_tenant
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -41,7 +41,7 @@ class TenantActivities:
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
-    def probe_environment(self, environment: Environment) -> EnvironmentCheck:
+    def probe_environment(self, environment: Environment) -> EnvironmentProbeResult:
         """See that an environment is there, and that these two keys are the ones it was made with (contract 12, 123).
 
         What bears its tag decides, and which key that is encrypted with. A bucket that the blueprint has and the
@@ -57,7 +57,7 @@ class TenantActivities:
         with step.translate_aws_errors():
             plan = plan_cluster(environment.environment_id, self.platform)
             cluster = find_cluster(self.clients.rds(environment.region), plan.identifier)
-            if cluster is None or not is_tagged(cluster, environment):
+            if cluster is None or not is_tagged_for(cluster, environment):
                 return _missing_findings(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
             on = {plan.identifier: cluster.get("KmsKeyId")}
         findings = _other_key_findings(step, on)
@@ -65,16 +65,16 @@ class TenantActivities:
         with step.translate_aws_errors():
             s3 = self.clients.s3(environment.region)
             buckets = plan_buckets(environment.environment_id, environment.region, self.platform)
-            names = [one.name for one in buckets if has_environment_tag(tags_of(s3, one.name), environment)]
+            names = [one.name for one in buckets if has_environment_tag(read_bucket_tags(s3, one.name), environment)]
             if not names:
                 return _missing_findings(
                     step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}"
                 )
-            on = {name: default_encryption(s3, name)[1] for name in names}
-        return EnvironmentCheck(findings=(*_other_key_findings(step, on), *findings))
+            on = {name: read_default_encryption(s3, name)[1] for name in names}
+        return EnvironmentProbeResult(findings=(*_other_key_findings(step, on), *findings))
 
     @activity.defn(no_thread_cancel_exception=True)
-    def reconcile_key(self, task: TenantTask) -> KeyTenant:
+    def reconcile_key(self, task: ReconcileKeyTask) -> ReconciledKey:
         """See that one key bears its tenant's alias and tags.
 
         An alias of that name that points at another key is left alone, unless the task says to repoint it: it is the
@@ -87,11 +87,11 @@ class TenantActivities:
         step = self._step(task.environment, marks.key, task.request_kind)
         with step.translate_aws_errors():
             session = f"byok-{task.environment.environment_id}"
-            kms = self.clients.kms_as(task.role, task.environment.region, session)
+            kms = self.clients.kms_assuming_role(task.role, task.environment.region, session)
             present = _aliases_of(kms, marks)
             state, points_at = _reconcile_alias(kms, step, task, present)
             tags = _NOTHING if state is AliasState.CONFLICT else _write_tags(kms, marks)
-        return KeyTenant(
+        return ReconciledKey(
             key=marks.key,
             key_arn=marks.key_arn,
             alias=marks.alias,
@@ -103,7 +103,9 @@ class TenantActivities:
             tags_written=tuple(tags.missing),
             tags_replaced=tags.replaced,
             other_aliases=tuple(
-                alias for alias in present if names_another_tenant(alias, marks.key, marks.tenant, self.platform.vendor)
+                alias
+                for alias in present
+                if is_alias_of_another_tenant(alias, marks.key, marks.tenant, self.platform.vendor)
             ),
         )
 
@@ -111,9 +113,11 @@ class TenantActivities:
         return ActivityContext(environment, self.platform.vendor, Phase.RECONCILING_TENANT, key, request_kind)
 
 
-def _missing_findings(step: ActivityContext, why: str) -> EnvironmentCheck:
+def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult:
     message = f"There is no environment {step.environment.environment_id} to give a name to: {why}."
-    return EnvironmentCheck(findings=(step.problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),))
+    return EnvironmentProbeResult(
+        findings=(step.build_problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),)
+    )
 
 
 def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
@@ -123,13 +127,13 @@ def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tup
     if not others:
         return ()
     message = f"{key} is not the key of environment {step.environment.environment_id}: {', '.join(others)}."
-    return (step.problem("byok.NotThisEnvironmentsKeys", message, Remedy.NOT_THESE_KEYS, customer_key=True),)
+    return (step.build_problem("byok.NotThisEnvironmentsKeys", message, Remedy.NOT_THESE_KEYS, customer_key=True),)
 
 
 def _alias_remediation(step: ActivityContext, marks: KeyLabels, points_at: str) -> str:
     ask_again = f"byok tenant {step.environment.environment_id} {shlex.quote(marks.tenant)}"
     within_reach = points_at in _key_ids(step.environment)
-    return alias_remediation(step.remedy_context, marks.alias, points_at, ask_again, within_reach=within_reach)
+    return build_alias_remediation(step.remedy_context, marks.alias, points_at, ask_again, within_reach=within_reach)
 
 
 def _key_ids(environment: Environment) -> set[str]:
@@ -142,7 +146,7 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
 
 
 def _reconcile_alias(
-    kms: "KMSClient", step: ActivityContext, task: TenantTask, present: list[str]
+    kms: "KMSClient", step: ActivityContext, task: ReconcileKeyTask, present: list[str]
 ) -> tuple[AliasState, str | None]:
     """What became of the alias, and where it points, or pointed before, if that is not this key."""
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
@@ -151,7 +155,7 @@ def _reconcile_alias(
     try:
         kms.create_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
     except ClientError as error:
-        if outcome_of(error) is not Outcome.EXISTS:
+        if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
             raise
     else:
         return AliasState.CREATED, None

@@ -14,17 +14,17 @@ from typing import Final
 
 from bench.machine import ROOT
 from bench.measures import costs, interruptions, one_environment, throughput, waiting
-from bench.report import markdown, write
-from bench.results import MachineInfo, Results
+from bench.report import render_markdown, write_tables
+from bench.results import BenchmarkResults, MachineInfo
 
-PARTS: Final = ("one", "many", "waiting", "interruptions", "costs")
-RAW: Final = ROOT / ".bench" / "results.json"
-DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+MEASUREMENT_NAMES: Final = ("one", "many", "waiting", "interruptions", "costs")
+RESULTS_PATH: Final = ROOT / ".bench" / "results.json"
+DOCUMENT_PATH: Final = ROOT / "docs" / "benchmarks.md"
 
 
-async def measure(parts: list[str], *, quick: bool) -> Results:
+async def measure(parts: list[str], *, quick: bool) -> BenchmarkResults:
     """All parts that are asked for, one after the other."""
-    results = Results(place=MachineInfo.here())
+    results = BenchmarkResults(place=MachineInfo.of_this_machine())
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         path = Path(folder)
         for part in parts:
@@ -41,8 +41,8 @@ async def measure(parts: list[str], *, quick: bool) -> Results:
                 results.interruptions = await interruptions.measure(path, rounds=1 if quick else 5)
             else:
                 results.costs = await costs.measure(path, (1, 2) if quick else (1, 2, 5, 20))
-            RAW.parent.mkdir(exist_ok=True)
-            RAW.write_text(results.model_dump_json(indent=1))
+            RESULTS_PATH.parent.mkdir(exist_ok=True)
+            RESULTS_PATH.write_text(results.model_dump_json(indent=1))
     return results
 
 
@@ -53,13 +53,19 @@ def main() -> int:
         0; whether the marks are reached is said in the table, and is no failure.
     """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="measure these parts alone")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=MEASUREMENT_NAMES,
+        default=list(MEASUREMENT_NAMES),
+        help="measure these parts alone",
+    )
     parser.add_argument("--quick", action="store_true", help="small numbers, which mean nothing")
     chosen = parser.parse_args()
     results = asyncio.run(measure(chosen.only, quick=chosen.quick))
-    print(markdown(results))
-    if not chosen.quick and len(chosen.only) == len(PARTS):
-        write(results, DOCUMENT)
+    print(render_markdown(results))
+    if not chosen.quick and len(chosen.only) == len(MEASUREMENT_NAMES):
+        write_tables(results, DOCUMENT_PATH)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.client`: makes environments through the service, so many at a time, and prints a `Run` as JSON."""
+"""`python -m bench.client`: creates environments through the service and prints a `RunResult` as JSON."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import sys
 import time
 
 from bench.request_generator import RequestGenerator
-from bench.runs import Clock
+from bench.runs import RunTimer
 from byok.service.connection import connect_service
 
 
@@ -17,7 +17,7 @@ async def main() -> None:
     service = await connect_service()
 
     async def make() -> tuple[str, float]:
-        request = asking.request("bench")
+        request = asking.next_request("bench")
         began = time.perf_counter()
         created = await service.create(request)
         await service.client.get_workflow_handle(created.workflow_id, run_id=created.run_id).result()
@@ -30,9 +30,9 @@ async def main() -> None:
         async with turn:
             return await make()
 
-    clock = Clock()
+    clock = RunTimer()
     made = await asyncio.gather(*(in_turn() for _ in range(chosen.environments)))
-    print(clock.run([seconds for _, seconds in made], [name for name, _ in made]).model_dump_json())
+    print(clock.finish([seconds for _, seconds in made], [name for name, _ in made]).model_dump_json())
 
 
 if __name__ == "__main__":

@@ -21,19 +21,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from bench.figures import Spread, ratios
-from bench.report import put_between
+from bench.figures import Spread, compute_ratio_spread
+from bench.report import replace_between_markers
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
-RESULTS: Final = ROOT / ".bench" / "compare.json"
-BEGIN: Final = "<!-- compare: begin -->"
-END: Final = "<!-- compare: end -->"
-HELP_TURNS: Final = 11
-NOT_OF_THE_LOCK: Final = {"byok", "byok-environments", "pip", "setuptools"}
+DOCUMENT_PATH: Final = ROOT / "docs" / "benchmarks.md"
+RESULTS_PATH: Final = ROOT / ".bench" / "compare.json"
+BEGIN_MARKER: Final = "<!-- compare: begin -->"
+END_MARKER: Final = "<!-- compare: end -->"
+HELP_RUN_COUNT: Final = 11
+UNLOCKED_DISTRIBUTIONS: Final = {"byok", "byok-environments", "pip", "setuptools"}
 """What a virtual environment holds besides: the project itself, and what `venv` puts there or not."""
 
-LIMITS: Final = {
+MAX_RATIOS: Final = {
     "`make setup` and the first `byok --help`, nothing installed": (0.15, None),
     "`make demo`, nothing installed": (0.25, None),
     "`make demo`, installed": (0.6, None),
@@ -42,11 +42,11 @@ LIMITS: Final = {
 }
 """The marks: the seconds, and the CPU seconds, that each part may take, as a part of the other commit's."""
 
-SETUP, DEMO, DEMO_AGAIN, HELP, CI = LIMITS
+SETUP, DEMO, DEMO_AGAIN, HELP, CI = MAX_RATIOS
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One part of one commit in one round.
 
     Attributes:
@@ -82,7 +82,7 @@ class Checkout:
         subprocess.run(["git", "clone", "--quiet", "--no-checkout", ROOT, self.folder], check=True)
         subprocess.run(["git", "checkout", "--quiet", commit], cwd=self.folder, check=True)
 
-    def run(self, command: str, **environment: str) -> tuple[float, float]:
+    def time_command(self, command: str, **environment: str) -> tuple[float, float]:
         """Run a command line there.
 
         Returns:
@@ -107,17 +107,17 @@ class Checkout:
             raise RuntimeError(f"{command} failed in {self.folder}:\n{ended.stdout[-3000:]}")
         return seconds, cpu
 
-    def distributions(self) -> dict[str, str]:
+    def list_distributions(self) -> dict[str, str]:
         """What is installed: name to version."""
         code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
         listed = subprocess.run(
             [self.folder / ".venv" / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
         )
         found: dict[str, str] = json.loads(listed.stdout)
-        return {name: version for name, version in found.items() if name not in NOT_OF_THE_LOCK}
+        return {name: version for name, version in found.items() if name not in UNLOCKED_DISTRIBUTIONS}
 
 
-def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Figure]:
+def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Measurement]:
     """Every part of every commit, round by round."""
     for number in rounds:
         for commit in commits if number % 2 else reversed(commits):
@@ -125,7 +125,7 @@ def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str])
             try:
                 for part, seconds, cpu in _measure_parts(commit, folder, parts):
                     now = f"{datetime.now(UTC):%Y-%m-%d}"
-                    yield Figure(part, commit, number, seconds, cpu, now, _machine())
+                    yield Measurement(part, commit, number, seconds, cpu, now, _machine())
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -133,17 +133,17 @@ def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str])
 def _measure_parts(commit: str, folder: Path, parts: Sequence[str]) -> Iterator[tuple[str, float, float]]:
     if DEMO in parts:
         fresh = Checkout(commit, folder / "demo")
-        yield DEMO, *fresh.run("make demo")
-        yield DEMO_AGAIN, *fresh.run("make demo")
+        yield DEMO, *fresh.time_command("make demo")
+        yield DEMO_AGAIN, *fresh.time_command("make demo")
     if {SETUP, HELP, CI} & set(parts):
         whole = Checkout(commit, folder / "setup")
-        yield SETUP, *whole.run("make setup && .venv/bin/byok --help")
-        _must_be_the_same(commit, whole.distributions())
-        turns = [whole.run(".venv/bin/byok --help") for _ in range(HELP_TURNS)]
+        yield SETUP, *whole.time_command("make setup && .venv/bin/byok --help")
+        _must_be_the_same(commit, whole.list_distributions())
+        turns = [whole.time_command(".venv/bin/byok --help") for _ in range(HELP_RUN_COUNT)]
         yield HELP, statistics.median(wall for wall, _ in turns), statistics.median(cpu for _, cpu in turns)
         if CI in parts:
-            whole.run("make setup browser .tools/awscli/.installed .tools/oracle/.installed")
-            yield CI, *whole.run("bash .ci/run", CI="true")
+            whole.time_command("make setup browser .tools/awscli/.installed .tools/oracle/.installed")
+            yield CI, *whole.time_command("bash .ci/run", CI="true")
 
 
 _installed: Final[dict[str, dict[str, str]]] = {}
@@ -166,11 +166,11 @@ def _machine() -> str:
     return f"{os.cpu_count()} cores ({platform.system()} {platform.machine()}), Python {platform.python_version()}"
 
 
-def markdown(figures: Sequence[Figure], base: str, now: str) -> str:
+def render_markdown(figures: Sequence[Measurement], base: str, now: str) -> str:
     """The table of the marks."""
     heads = ("", "limit", "over the other commit's", "seconds", "its seconds", "rounds", "reached")
     lines = [heads, ["---"] * len(heads)]
-    for part, limits in LIMITS.items():
+    for part, limits in MAX_RATIOS.items():
         ours, theirs = (_of(figures, part, commit) for commit in (now, base))
         common = sorted(ours.keys() & theirs.keys())
         for limit, what, take in zip(limits, ("", ", CPU"), _TAKES, strict=True):
@@ -178,7 +178,7 @@ def markdown(figures: Sequence[Figure], base: str, now: str) -> str:
                 continue
             one, other = ([take(side[number]) for number in common] for side in (ours, theirs))
             ratio = statistics.median(one) / statistics.median(other)
-            shown = f"{ratio:.2f} ({ratios(one, other)})"
+            shown = f"{ratio:.2f} ({compute_ratio_spread(one, other)})"
             reached = "yes" if ratio <= limit else "**no**"
             row = (f"{part}{what}", f"≤ {limit}", shown, str(Spread.of(one)), str(Spread.of(other)))
             lines.append([*row, str(len(common)), reached])
@@ -190,13 +190,13 @@ def markdown(figures: Sequence[Figure], base: str, now: str) -> str:
     )
 
 
-_TAKES: Final[tuple[Callable[[Figure], float], ...]] = (
+_TAKES: Final[tuple[Callable[[Measurement], float], ...]] = (
     lambda figure: figure.seconds,
     lambda figure: figure.cpu_seconds,
 )
 
 
-def _of(figures: Sequence[Figure], part: str, commit: str) -> Mapping[int, Figure]:
+def _of(figures: Sequence[Measurement], part: str, commit: str) -> Mapping[int, Measurement]:
     return {one.round: one for one in figures if (one.part, one.commit) == (part, commit)}
 
 
@@ -219,15 +219,15 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=names, default=list(names), help="measure these parts alone")
     chosen = parser.parse_args()
     commits = [_full(chosen.base), _full(chosen.now)]
-    RESULTS.parent.mkdir(exist_ok=True)
-    kept = [Figure(**one) for one in json.loads(RESULTS.read_text())] if RESULTS.exists() else []
+    RESULTS_PATH.parent.mkdir(exist_ok=True)
+    kept = [Measurement(**one) for one in json.loads(RESULTS_PATH.read_text())] if RESULTS_PATH.exists() else []
     figures = [one for one in kept if one.commit in commits]
     for figure in measure(commits, chosen.rounds, [names[name] for name in chosen.only]):
         sys.stderr.write(f"{figure}\n")
         same = (figure.part, figure.commit, figure.round)
         figures = [*(one for one in figures if (one.part, one.commit, one.round) != same), figure]
-        RESULTS.write_text(json.dumps([asdict(one) for one in figures], indent=1))
-    put_between(BEGIN, END, f"{markdown(figures, *commits)}\n", DOCUMENT)
+        RESULTS_PATH.write_text(json.dumps([asdict(one) for one in figures], indent=1))
+    replace_between_markers(BEGIN_MARKER, END_MARKER, f"{render_markdown(figures, *commits)}\n", DOCUMENT_PATH)
     return 0
 
 

@@ -24,10 +24,10 @@ class Spread:
         return cls(min(figures), statistics.median(figures), max(figures))
 
     def __str__(self) -> str:
-        return " / ".join(round_figure(figure) for figure in (self.least, self.median, self.most))
+        return " / ".join(format_figure(figure) for figure in (self.least, self.median, self.most))
 
 
-def ratios(figures: Sequence[float], of: Sequence[float]) -> Spread:
+def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Spread:
     """What figures are to others of the same rounds."""
     return Spread.of([one / other for one, other in zip(figures, of, strict=True)])
 
@@ -38,7 +38,7 @@ def percentile(figures: Sequence[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
-def round_figure(figure: float) -> str:
+def format_figure(figure: float) -> str:
     """A figure with as many digits as mean something."""
     if figure == 0:
         return "0"

@@ -2,7 +2,7 @@
 
 Nothing of it survives a crash, and what it does not find in order it does not mend. The request of each call is byok's
 own. With `--branches` the buckets are made in one thread and the database in another, as byok makes them; without, one
-after the other. Prints a `Run` as JSON.
+after the other. Prints a `RunResult` as JSON.
 """
 
 import argparse
@@ -20,10 +20,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from activities.bucket_settings import required_settings
-from activities.rds_resources import cluster_settings, writer_settings
+from activities.bucket_settings import required_bucket_settings
+from activities.rds_resources import create_cluster_params, create_writer_params
 from bench.request_generator import RequestGenerator
-from bench.runs import Clock
+from bench.runs import RunTimer
 from byok.blueprints import load_blueprint
 from byok.domain.arns import parse_key_arn
 from byok.domain.models import BucketPlan, DatabaseTask, EnvironmentPlan
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Floor:
+class FloorProvisioner:
     """Makes environments, each call once and in its turn.
 
     Attributes:
@@ -48,9 +48,9 @@ class Floor:
     rds: "RDSClient"
     poll_seconds: float
 
-    def make(self, plan: EnvironmentPlan, *, branches: bool) -> None:
+    def provision(self, plan: EnvironmentPlan, *, branches: bool) -> None:
         """Probe the key, claim both, make everything, and read it back."""
-        self.probe(plan)
+        self.probe_and_claim_keys(plan)
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
         self.create_cluster(task)
         storage, database = partial(self.create_buckets, plan), partial(self._finish_database, task)
@@ -63,7 +63,7 @@ class Floor:
             database()
         self.read_back(plan)
 
-    def probe(self, plan: EnvironmentPlan) -> None:
+    def probe_and_claim_keys(self, plan: EnvironmentPlan) -> None:
         """Use the S3 key, and claim both."""
         environment, key = plan.environment, f"probes/{plan.environment.environment_id}/{uuid.uuid4()}"
         self.s3.put_object(
@@ -88,7 +88,7 @@ class Floor:
     def create_cluster(self, task: DatabaseTask) -> None:
         """Make the cluster."""
         _absent(lambda: self.rds.describe_db_clusters(DBClusterIdentifier=task.cluster.identifier))
-        self.rds.create_db_cluster(**cluster_settings(task))
+        self.rds.create_db_cluster(**create_cluster_params(task))
 
     def create_buckets(self, plan: EnvironmentPlan) -> None:
         """Make all buckets with what is in them."""
@@ -100,8 +100,8 @@ class Floor:
         tags: Any = [{"Key": key, "Value": value} for key, value in plan.environment.tags.items()]
         place: Any = {"LocationConstraint": plan.environment.region, "Tags": tags}
         self.s3.create_bucket(Bucket=bucket.name, CreateBucketConfiguration=place)
-        for setting in required_settings(bucket.name, plan.environment):
-            setting.put(self.s3, bucket.name)
+        for setting in required_bucket_settings(bucket.name, plan.environment):
+            setting.apply(self.s3, bucket.name)
         for item in bucket.objects:
             self.s3.put_object(Bucket=bucket.name, Key=item.key, Body=item.content.encode())
             self.s3.get_object(Bucket=bucket.name, Key=item.key)["Body"].read()
@@ -109,7 +109,7 @@ class Floor:
     def create_writer(self, task: DatabaseTask) -> None:
         """Make the instance."""
         _absent(lambda: self.rds.describe_db_instances(DBInstanceIdentifier=task.cluster.writer_identifier))
-        self.rds.create_db_instance(**writer_settings(task))
+        self.rds.create_db_instance(**create_writer_params(task))
 
     def _finish_database(self, task: DatabaseTask) -> None:
         cluster, writer = task.cluster.identifier, task.cluster.writer_identifier
@@ -142,22 +142,22 @@ def main() -> None:
     configured = Settings()
     blueprint: Path | None = configured.blueprint
     platform = Platform(configured.platform_role_arn or "", VendorProfile(), load_blueprint(blueprint))
-    clock = Clock()
-    floor = Floor(
+    clock = RunTimer()
+    floor = FloorProvisioner(
         boto3.client("s3", config=config), boto3.client("rds", config=config), configured.database_poll_seconds
     )
 
     def make(_: int) -> float:
-        plan = plan_environment(asking.request("floor"), platform, datetime.now(UTC), "")
+        plan = plan_environment(asking.next_request("floor"), platform, datetime.now(UTC), "")
         began = time.perf_counter()
-        floor.make(plan, branches=chosen.branches)
+        floor.provision(plan, branches=chosen.branches)
         return time.perf_counter() - began
 
     if not chosen.cold:
         make(0)
-        clock = Clock()
+        clock = RunTimer()
     with ThreadPoolExecutor(chosen.concurrency) as threads:
-        print(clock.run(list(threads.map(make, range(chosen.environments)))).model_dump_json())
+        print(clock.finish(list(threads.map(make, range(chosen.environments)))).model_dump_json())
 
 
 def _absent(look: Any) -> None:

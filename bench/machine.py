@@ -15,26 +15,26 @@ import psutil
 import yaml
 from temporalio.client import Client
 
-from bench.request_generator import PLATFORM_ROLE, REGION
-from bench.runs import Run
-from byok.blueprints import DEFAULT
-from byok.local.environment import children_environment
+from bench.request_generator import PLATFORM_ROLE_ARN, REGION
+from bench.runs import RunResult
+from byok.blueprints import DEFAULT_PATH
+from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child
-from byok.local.temporal_server import server_command
+from byok.local.processes import ChildProcess
+from byok.local.temporal_server import build_server_command
 from byok.service.environments import EnvironmentService
-from byok.temporal import plugin
+from byok.temporal import make_plugin
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WORKER_COMMAND: Final = (str(ROOT / "worker.py"),)
-PLAIN: Final = ("-m", "bench.plain")
+PLAIN_COMMAND: Final = ("-m", "bench.plain")
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 10.0
 
 
 @contextlib.contextmanager
-def on_one_core() -> Iterator[None]:
+def pin_to_one_core() -> Iterator[None]:
     """Keep each process that is started meanwhile to one core, as `taskset` and `cpuset` do; Linux alone can."""
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -48,7 +48,7 @@ def on_one_core() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Usage:
+class ProcessUsage:
     """What a process, and everything it started, has taken so far.
 
     Attributes:
@@ -60,7 +60,7 @@ class Usage:
     memory: float
 
     @classmethod
-    def of(cls, pid: int) -> "Usage":
+    def of_process(cls, pid: int) -> "ProcessUsage":
         """Of a running process."""
         cpu = memory = 0.0
         parent = psutil.Process(pid)
@@ -73,7 +73,7 @@ class Usage:
 
 
 @dataclass
-class Machine:
+class BenchStack:
     """Everything that runs for a measurement.
 
     Attributes:
@@ -84,39 +84,39 @@ class Machine:
     folder: Path
     ports: Ports
     environment: dict[str, str]
-    children: dict[str, Child] = field(default_factory=dict)
+    children: dict[str, ChildProcess] = field(default_factory=dict)
 
-    async def start(self, name: str, *command: str) -> Child:
+    async def start_program(self, name: str, *command: str) -> ChildProcess:
         """Start a program of the project, in the environment of this machine."""
-        environment = {**children_environment(self.environment, {}), "PYTHONPATH": str(ROOT)}
-        child = await Child.start(name, [sys.executable, *command], self.folder / f"{name}.log", environment)
+        environment = {**children_env_vars(self.environment, {}), "PYTHONPATH": str(ROOT)}
+        child = await ChildProcess.start(name, [sys.executable, *command], self.folder / f"{name}.log", environment)
         self.children[name] = child
         return child
 
     async def start_worker(
         self, command: Sequence[str] = WORKER_COMMAND, name: str = "worker", *, one_core: bool = True
-    ) -> Child:
+    ) -> ChildProcess:
         """Start a worker, on one core or on any, and wait until the server lists it."""
-        with on_one_core() if one_core else contextlib.nullcontext():
-            worker = await self.start(name, *command)
-        service = await self.service()
+        with pin_to_one_core() if one_core else contextlib.nullcontext():
+            worker = await self.start_program(name, *command)
+        service = await self.connect_service()
 
         async def polls() -> bool:
-            return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
+            return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, 90)
         return worker
 
-    async def run(self, *command: str, one_core: bool = False) -> Run:
-        """Run a program that makes environments, on any core or on one; see `run`."""
-        with on_one_core() if one_core else contextlib.nullcontext():
-            return await run(self.environment, *command)
+    async def run_client(self, *command: str, one_core: bool = False) -> RunResult:
+        """Run a program that makes environments, on any core or on one; see `run_program`."""
+        with pin_to_one_core() if one_core else contextlib.nullcontext():
+            return await run_client(self.environment, *command)
 
-    async def service(self) -> EnvironmentService:
+    async def connect_service(self) -> EnvironmentService:
         """The door to this Temporal."""
-        return EnvironmentService(await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[plugin()]))
+        return EnvironmentService(await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[make_plugin()]))
 
-    def aws(self, method: str, what: str, **content: Any) -> dict[str, Any]:
+    def call_stand_in(self, method: str, what: str, **content: Any) -> dict[str, Any]:
         """Ask the stand-in, or tell it something."""
         request = urllib.request.Request(
             f"{self.environment['AWS_ENDPOINT_URL']}/_stand_in/{what}",
@@ -127,20 +127,20 @@ class Machine:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def calls(self) -> dict[str, int]:
+    def count_calls(self) -> dict[str, int]:
         """The calls since they were last forgotten, by operation.
 
         Raises:
             RuntimeError: Something was called that the stand-in does not answer.
         """
-        shown = self.aws("GET", "calls")
+        shown = self.call_stand_in("GET", "calls")
         if shown["not_modelled"]:
             raise RuntimeError(f"the stand-in was asked for what it does not answer: {shown['not_modelled']}")
         return dict(shown["calls"])
 
-    def usage(self) -> dict[str, Usage]:
+    def measure_usage(self) -> dict[str, ProcessUsage]:
         """What each process has taken."""
-        return {name: Usage.of(child.pid) for name, child in self.children.items() if child.running}
+        return {name: ProcessUsage.of_process(child.pid) for name, child in self.children.items() if child.is_running}
 
     async def stop(self, *names: str) -> None:
         """End some processes, or all of them."""
@@ -149,9 +149,9 @@ class Machine:
 
 
 @contextlib.asynccontextmanager
-async def machine(
+async def run_bench_stack(
     folder: Path, *, database_seconds: float = 0, buckets: int = 2, poll_seconds: float = 0.5
-) -> AsyncIterator[Machine]:
+) -> AsyncIterator[BenchStack]:
     """Temporal and the stand-in, without a worker.
 
     Args:
@@ -161,9 +161,9 @@ async def machine(
         poll_seconds: How often it is looked whether a database is there.
     """
     folder.mkdir(parents=True)  # noqa: ASYNC240 - nothing else runs yet
-    ports = Ports.free()
-    blueprint = blueprint_file(folder, buckets)
-    found = Machine(
+    ports = Ports.pick_free()
+    blueprint = write_blueprint(folder, buckets)
+    found = BenchStack(
         folder,
         ports,
         {
@@ -173,7 +173,7 @@ async def machine(
             "AWS_SECRET_ACCESS_KEY": "for-the-benchmark",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE,
+            "BYOK_PLATFORM_ROLE_ARN": PLATFORM_ROLE_ARN,
             "BYOK_BLUEPRINT": str(blueprint),
             "BYOK_DATABASE_POLL_SECONDS": str(poll_seconds),
             "BYOK_LOG_LEVEL": "WARNING",
@@ -181,20 +181,20 @@ async def machine(
     )
     try:
         seconds = ("--database-seconds", str(database_seconds))
-        aws = await found.start("aws", "-m", "bench.stand_in", "--port", str(ports.aws), *seconds)
-        temporal = await Child.start(
+        aws = await found.start_program("aws", "-m", "bench.stand_in", "--port", str(ports.aws), *seconds)
+        temporal = await ChildProcess.start(
             "temporal",
-            server_command(ports, folder / "temporal.db"),
+            build_server_command(ports, folder / "temporal.db"),
             folder / "temporal.log",
-            children_environment(found.environment, {}),
+            children_env_vars(found.environment, {}),
         )
         found.children["temporal"] = temporal
 
         async def aws_answers() -> bool:
-            return bool(await asyncio.to_thread(found.aws, "GET", "health"))
+            return bool(await asyncio.to_thread(found.call_stand_in, "GET", "health"))
 
         async def temporal_answers() -> bool:
-            return await (await found.service()).client.service_client.check_health()
+            return await (await found.connect_service()).client.service_client.check_health()
 
         await aws.wait_until_ready(aws_answers, _START_SECONDS)
         await temporal.wait_until_ready(temporal_answers, _START_SECONDS)
@@ -203,9 +203,9 @@ async def machine(
         await found.stop()
 
 
-def blueprint_file(folder: Path, buckets: int) -> Path:
+def write_blueprint(folder: Path, buckets: int) -> Path:
     """The blueprint that comes with the product, with so many buckets: those that are added have an object each."""
-    content: dict[str, Any] = yaml.safe_load(DEFAULT.read_text())
+    content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
     more = [
         {"purpose": f"more{number}", "objects": [{"key": "services/first.json", "content": "{}"}]}
@@ -216,7 +216,7 @@ def blueprint_file(folder: Path, buckets: int) -> Path:
     return file
 
 
-async def run(environment: Mapping[str, str], *command: str) -> Run:
+async def run_client(environment: Mapping[str, str], *command: str) -> RunResult:
     """Run a program that makes environments to its end.
 
     Args:
@@ -228,7 +228,7 @@ async def run(environment: Mapping[str, str], *command: str) -> Run:
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command),
-        env={**children_environment(environment, {}), "PYTHONPATH": str(ROOT)},
+        env={**children_env_vars(environment, {}), "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -239,4 +239,4 @@ async def run(environment: Mapping[str, str], *command: str) -> Run:
             await process.wait()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with code {process.returncode}")
-    return Run.model_validate_json(out)
+    return RunResult.model_validate_json(out)

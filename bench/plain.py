@@ -4,7 +4,7 @@ Six activities, blocking and in a thread pool of a worker with default settings,
 with a timer waits for the database. Nothing is adopted, explained or continued.
 
 `python -m bench.plain` runs its worker, `python -m bench.plain --environments N --concurrency C` makes environments and
-prints a `Run` as JSON.
+prints a `RunResult` as JSON.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from temporalio.worker import Worker
 with workflow.unsafe.imports_passed_through():
     import boto3
 
-    from bench.floor import Floor
-    from bench.request_generator import PLATFORM_ROLE, RequestGenerator
-    from bench.runs import Clock
+    from bench.floor import FloorProvisioner
+    from bench.request_generator import PLATFORM_ROLE_ARN, RequestGenerator
+    from bench.runs import RunTimer
     from byok.blueprints import load_blueprint
     from byok.domain.models import DatabaseTask, EnvironmentPlan
     from byok.domain.planning import Platform, plan_environment
@@ -57,12 +57,12 @@ class PlainActivities:
     rds: "Callable[[], RDSClient]"
 
     @property
-    def _steps(self) -> Floor:
-        return Floor(self.s3(), self.rds(), poll_seconds=0)
+    def _steps(self) -> FloorProvisioner:
+        return FloorProvisioner(self.s3(), self.rds(), poll_seconds=0)
 
     @activity.defn
     def validate_keys(self, plan: EnvironmentPlan) -> None:
-        self._steps.probe(plan)
+        self._steps.probe_and_claim_keys(plan)
 
     @activity.defn
     def create_cluster(self, plan: EnvironmentPlan) -> None:
@@ -127,7 +127,7 @@ async def _connect() -> Client:
     return await Client.connect(**config, data_converter=pydantic_data_converter)
 
 
-async def work(*, clients_once: bool) -> None:
+async def run_worker(*, clients_once: bool) -> None:
     """Take work until the process is ended."""
     client = await _connect()
     making = threading.Lock()  # the default session is not safe to make clients with in several threads
@@ -156,14 +156,14 @@ async def work(*, clients_once: bool) -> None:
         ).run()
 
 
-async def make(asking: RequestGenerator, environments: int, concurrency: int) -> None:
+async def provision_environments(asking: RequestGenerator, environments: int, concurrency: int) -> None:
     """Make one to warm up, then all."""
     client, turn = await _connect(), asyncio.Semaphore(concurrency)
-    platform = Platform(PLATFORM_ROLE, VendorProfile(), load_blueprint(Settings().blueprint))
+    platform = Platform(PLATFORM_ROLE_ARN, VendorProfile(), load_blueprint(Settings().blueprint))
 
     async def run_one() -> float:
         async with turn:
-            plan = plan_environment(asking.request("plain"), platform, datetime.now(UTC), "")
+            plan = plan_environment(asking.next_request("plain"), platform, datetime.now(UTC), "")
             began = time.perf_counter()
             await client.execute_workflow(
                 PlainEnvironment.run, plan, id=plan.environment.environment_id, task_queue=TASK_QUEUE
@@ -171,8 +171,8 @@ async def make(asking: RequestGenerator, environments: int, concurrency: int) ->
             return time.perf_counter() - began
 
     await run_one()
-    clock = Clock()
-    print(clock.run(await asyncio.gather(*(run_one() for _ in range(environments)))).model_dump_json())
+    clock = RunTimer()
+    print(clock.finish(await asyncio.gather(*(run_one() for _ in range(environments)))).model_dump_json())
 
 
 def main() -> None:
@@ -181,9 +181,9 @@ def main() -> None:
     parser.add_argument("--clients-once", action="store_true", help="the worker makes its boto3 clients once for all")
     asking, chosen = RequestGenerator.from_arguments(parser)
     if chosen.environments is None:
-        asyncio.run(work(clients_once=chosen.clients_once))
+        asyncio.run(run_worker(clients_once=chosen.clients_once))
     else:
-        asyncio.run(make(asking, chosen.environments, chosen.concurrency))
+        asyncio.run(provision_environments(asking, chosen.environments, chosen.concurrency))
 
 
 if __name__ == "__main__":

@@ -4,25 +4,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.figures import Spread, ratios, round_figure
-from bench.measures.throughput import KINDS, Throughput
-from bench.results import Results
+from bench.figures import Spread, compute_ratio_spread, format_figure
+from bench.measures.throughput import VARIANTS, Throughput
+from bench.results import BenchmarkResults
 from bench.targets import evaluate_targets
 
-BEGIN: Final = "<!-- measured: begin -->"
-END: Final = "<!-- measured: end -->"
+BEGIN_MARKER: Final = "<!-- measured: begin -->"
+END_MARKER: Final = "<!-- measured: end -->"
 
 
-def write(results: Results, file: Path) -> None:
+def write_tables(results: BenchmarkResults, file: Path) -> None:
     """Put the tables into a document.
 
     Raises:
         ValueError: It lacks the two marks.
     """
-    put_between(BEGIN, END, markdown(results), file)
+    replace_between_markers(BEGIN_MARKER, END_MARKER, render_markdown(results), file)
 
 
-def put_between(begin: str, end: str, text: str, file: Path) -> None:
+def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None:
     """Replace what stands between two marks of a document.
 
     Raises:
@@ -35,12 +35,12 @@ def put_between(begin: str, end: str, text: str, file: Path) -> None:
     file.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
 
 
-def markdown(results: Results) -> str:
+def render_markdown(results: BenchmarkResults) -> str:
     """All tables; each figure is least / median / most of its turns."""
     return "\n".join(line for part in _parts(results) for line in [*part, ""])
 
 
-def _parts(results: Results) -> Iterator[Iterable[str]]:
+def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
     place = results.place
     versions = ", ".join(f"{name} {number}" for name, number in place.versions.items())
     yield [
@@ -73,19 +73,19 @@ def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) ->
     yield [f"### {title}", "", *(f"| {' | '.join(line)} |" for line in lines)]
 
 
-def _interruptions(results: Results) -> Iterator[Sequence[str]]:
+def _interruptions(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     found = results.interruptions
     assert found is not None
     yield "from AWS's refusal of a write to a status that says STOPPED", str(Spread.of(found.refusals))
     yield "from kill -9 of the worker in the midst of a call to another worker's call", str(Spread.of(found.crashes))
 
 
-def _marks(results: Results) -> Iterator[Sequence[str]]:
+def _marks(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     for mark in evaluate_targets(results):
         yield mark.what, mark.limit, mark.shown, "yes" if mark.reached else "**no**"
 
 
-def _one_environment(results: Results) -> Iterator[Sequence[str]]:
+def _one_environment(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     one = results.one
     assert one is not None
     for name, seconds in (
@@ -95,16 +95,16 @@ def _one_environment(results: Results) -> Iterator[Sequence[str]]:
         ("bare boto3 from a cold shell", one.floor_cold),
         ("`byok create --wait` from a cold shell", one.cold),
     ):
-        yield name, str(Spread.of(seconds)), str(ratios(seconds, one.parallel_floor))
+        yield name, str(Spread.of(seconds)), str(compute_ratio_spread(seconds, one.parallel_floor))
     for name, cpu in (("the client", one.client_cpu), ("the worker", one.worker_cpu), ("Temporal", one.temporal_cpu)):
-        yield f"CPU of {name}, over the floor's", str(Spread.of(cpu)), str(ratios(cpu, one.floor_cpu))
+        yield f"CPU of {name}, over the floor's", str(Spread.of(cpu)), str(compute_ratio_spread(cpu, one.floor_cpu))
 
 
-def _many(results: Results) -> Iterator[Sequence[str]]:
+def _many(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     for concurrency in sorted({turn.concurrency for turn in results.many}):
-        floor = results.turns("floor", concurrency)
-        for kind in KINDS:
-            turns = results.turns(kind.name, concurrency)
+        floor = results.find_throughput("floor", concurrency)
+        for kind in VARIANTS:
+            turns = results.find_throughput(kind.name, concurrency)
             if not turns:
                 continue
 
@@ -115,8 +115,8 @@ def _many(results: Results) -> Iterator[Sequence[str]]:
                 f"{concurrency}",
                 f"{kind.name} ({turns[0].environments:,} environments)",
                 spread(lambda turn: turn.per_second),
-                str(ratios([turn.per_second for turn in turns], [turn.per_second for turn in floor])),
-                spread(lambda turn: 1000 * turn.cpu),
+                str(compute_ratio_spread([turn.per_second for turn in turns], [turn.per_second for turn in floor])),
+                spread(lambda turn: 1000 * turn.total_cpu_seconds),
                 spread(lambda turn: 1000 * turn.client_cpu),
                 spread(lambda turn: 1000 * turn.worker_cpu),
                 spread(lambda turn: 1000 * turn.temporal_cpu),
@@ -124,23 +124,23 @@ def _many(results: Results) -> Iterator[Sequence[str]]:
             )
 
 
-def _waiting(results: Results) -> Iterator[Sequence[str]]:
+def _waiting(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     for one in results.waiting:
         yield (
             f"{one.environments:,}",
-            round_figure(one.memory),
-            round_figure(one.memory - one.idle_memory),
-            round_figure(one.temporal_memory),
+            format_figure(one.memory),
+            format_figure(one.memory - one.idle_memory),
+            format_figure(one.temporal_memory),
             f"{one.worker_cpu:.1f} %",
             f"{one.temporal_cpu:.1f} %",
             f"{one.attempts_running} of {one.looked_at}",
-            round_figure(one.cluster_calls),
-            round_figure(one.instance_calls),
-            round_figure(one.start_seconds),
+            format_figure(one.cluster_calls),
+            format_figure(one.instance_calls),
+            format_figure(one.start_seconds),
         )
 
 
-def _costs(results: Results) -> Iterator[Sequence[str]]:
+def _costs(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     for cost in results.costs:
         numbers = (
             cost.buckets,
@@ -150,4 +150,4 @@ def _costs(results: Results) -> Iterator[Sequence[str]]:
             round(cost.history_bytes / 1024),
             cost.actions,
         )
-        yield (*map(str, numbers), round_figure(cost.seconds))
+        yield (*map(str, numbers), format_figure(cost.seconds))

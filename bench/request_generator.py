@@ -11,7 +11,7 @@ from typing import Final, Self
 from byok.domain.models import ProvisionRequest
 
 REGION: Final = "eu-central-1"
-PLATFORM_ROLE: Final = "arn:aws:iam::111122223333:role/saas-platform"
+PLATFORM_ROLE_ARN: Final = "arn:aws:iam::111122223333:role/saas-platform"
 
 
 @dataclass
@@ -37,7 +37,7 @@ class RequestGenerator:
         chosen = parser.parse_args()
         return cls(json.loads(chosen.keys.read_text()) if chosen.keys else None), chosen
 
-    def request(self, prefix: str) -> ProvisionRequest:
+    def next_request(self, prefix: str) -> ProvisionRequest:
         """The next one."""
         s3, rds = next(self._next)
         name = f"{prefix}-{uuid.uuid4().hex[:10]}"

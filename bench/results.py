@@ -9,11 +9,11 @@ from typing import Self
 import psutil
 from pydantic import BaseModel
 
-from bench.measures.costs import Cost
-from bench.measures.interruptions import Interruptions
-from bench.measures.one_environment import OneEnvironment
+from bench.measures.costs import EnvironmentCost
+from bench.measures.interruptions import InterruptionSeconds
+from bench.measures.one_environment import OneEnvironmentSeconds
 from bench.measures.throughput import Throughput
-from bench.measures.waiting import Waiting
+from bench.measures.waiting import WaitingUsage
 
 
 class MachineInfo(BaseModel):
@@ -27,7 +27,7 @@ class MachineInfo(BaseModel):
     versions: dict[str, str]
 
     @classmethod
-    def here(cls) -> Self:
+    def of_this_machine(cls) -> Self:
         """This machine, now."""
         return cls(
             at=datetime.now(UTC),
@@ -41,16 +41,16 @@ class MachineInfo(BaseModel):
         )
 
 
-class Results(BaseModel):
+class BenchmarkResults(BaseModel):
     """A run; what was left out is None or empty."""
 
     place: MachineInfo
-    one: OneEnvironment | None = None
+    one: OneEnvironmentSeconds | None = None
     many: list[Throughput] = []
-    waiting: list[Waiting] = []
-    interruptions: Interruptions | None = None
-    costs: list[Cost] = []
+    waiting: list[WaitingUsage] = []
+    interruptions: InterruptionSeconds | None = None
+    costs: list[EnvironmentCost] = []
 
-    def turns(self, kind: str, concurrency: int) -> list[Throughput]:
+    def find_throughput(self, kind: str, concurrency: int) -> list[Throughput]:
         """The turns of a kind, in their order."""
         return [turn for turn in self.many if turn.kind == kind and turn.concurrency == concurrency]

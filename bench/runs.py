@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 
-class Run(BaseModel):
+class RunResult(BaseModel):
     """A run of many environments.
 
     Attributes:
@@ -28,21 +28,21 @@ class Run(BaseModel):
         return len(self.each_seconds) / self.wall_seconds
 
     @property
-    def cpu_each(self) -> float:
+    def cpu_seconds_each(self) -> float:
         """Seconds of the processor for each environment."""
         return self.cpu_seconds / len(self.each_seconds)
 
 
 @dataclass
-class Clock:
+class RunTimer:
     """Measures a run, from its making on."""
 
     def __post_init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
-    def run(self, each_seconds: Sequence[float], names: Sequence[str] = ()) -> Run:
+    def finish(self, each_seconds: Sequence[float], names: Sequence[str] = ()) -> RunResult:
         """The run that has ended now."""
-        return Run(
+        return RunResult(
             wall_seconds=time.perf_counter() - self._wall,
             cpu_seconds=time.process_time() - self._cpu,
             each_seconds=list(each_seconds),

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.figures import Spread, ratios, round_figure
-from bench.results import Results
+from bench.figures import Spread, compute_ratio_spread, format_figure
+from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
 """Environments a second, ten at a time: the quickest of the other tools that was measured (bench/peers, Celery)."""
@@ -29,89 +29,95 @@ class Target:
     reached: bool
 
 
-def at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Target:
+def target_at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Target:
     """A mark that is not to be exceeded."""
     middle = found.median if isinstance(found, Spread) else found
-    shown = str(found) if isinstance(found, Spread) else round_figure(found)
+    shown = str(found) if isinstance(found, Spread) else format_figure(found)
     return Target(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
 
 
-def at_least(what: str, limit: float, found: Spread) -> Target:
+def target_at_least(what: str, limit: float, found: Spread) -> Target:
     """A mark that is to be reached."""
     return Target(what, f"≥ {limit:g}", found.median, str(found), found.median >= limit)
 
 
-def evaluate_targets(results: Results) -> Iterator[Target]:
+def evaluate_targets(results: BenchmarkResults) -> Iterator[Target]:
     """All that can be said from what was measured."""
     yield from _one_environment(results)
     yield from _many_environments(results)
     yield from _waiting(results)
     if results.interruptions is not None:
-        yield at_most("seconds from a refusal to STOPPED", 1, Spread.of(results.interruptions.refusals))
+        yield target_at_most("seconds from a refusal to STOPPED", 1, Spread.of(results.interruptions.refusals))
         crashes = Spread.of(results.interruptions.crashes)
-        yield at_most("seconds from kill -9 to another worker's call", 10, crashes)
+        yield target_at_most("seconds from kill -9 to another worker's call", 10, crashes)
     yield from _costs(results)
 
 
-def _one_environment(results: Results) -> Iterator[Target]:
+def _one_environment(results: BenchmarkResults) -> Iterator[Target]:
     one = results.one
     if one is None:
         return
-    yield at_most("one environment, warm, over the parallel floor", 1.5, ratios(one.warm, one.parallel_floor))
+    yield target_at_most(
+        "one environment, warm, over the parallel floor", 1.5, compute_ratio_spread(one.warm, one.parallel_floor)
+    )
     more = [cold - warm for cold, warm in zip(one.cold, one.warm, strict=True)]
-    yield at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
+    yield target_at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
 
 
-def _many_environments(results: Results) -> Iterator[Target]:
-    ours, floor, on_one = (results.turns(kind, 50) for kind in ("byok", "floor", "floor, on one core"))
+def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
+    ours, floor, on_one = (results.find_throughput(kind, 50) for kind in ("byok", "floor", "floor, on one core"))
     if not ours or not floor:
         return
-    cpu = ratios([turn.worker_cpu for turn in ours], [turn.cpu for turn in floor])
-    yield at_most("CPU of the worker over the floor's", 2, cpu)
+    cpu = compute_ratio_spread([turn.worker_cpu for turn in ours], [turn.total_cpu_seconds for turn in floor])
+    yield target_at_most("CPU of the worker over the floor's", 2, cpu)
     for kind in ("plain Temporal", "plain Temporal, clients made once"):
-        plain = results.turns(kind, 50)
+        plain = results.find_throughput(kind, 50)
         if plain:
-            yield at_most(
+            yield target_at_most(
                 f"CPU of worker, client and Temporal over that of {kind}",
                 0.75,
-                ratios([turn.cpu for turn in ours], [turn.cpu for turn in plain]),
+                compute_ratio_spread(
+                    [turn.total_cpu_seconds for turn in ours], [turn.total_cpu_seconds for turn in plain]
+                ),
             )
     for whose, turns in (("the floor's", floor), ("that of the floor kept to one core", on_one)):
         if turns:
-            rate = ratios([turn.per_second for turn in ours], [turn.per_second for turn in turns])
-            yield at_least(f"environments a second, 50 at a time, over {whose}", 0.7, rate)
-    yield at_least(
+            rate = compute_ratio_spread([turn.per_second for turn in ours], [turn.per_second for turn in turns])
+            yield target_at_least(f"environments a second, 50 at a time, over {whose}", 0.7, rate)
+    yield target_at_least(
         "environments a second, 50 at a time: above every peer",
         BEST_PEER,
         Spread.of([turn.per_second for turn in ours]),
     )
 
 
-def _waiting(results: Results) -> Iterator[Target]:
+def _waiting(results: BenchmarkResults) -> Iterator[Target]:
     thousand = next((one for one in results.waiting if one.environments == 1000), None)
     if thousand is None:
         return
-    yield at_most("1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB")
+    yield target_at_most(
+        "1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB"
+    )
     held = 100 * thousand.attempts_running / thousand.looked_at
-    yield at_most("1,000 waiting: that are being looked at, and so hold a slot, at a moment", 1, held, " %")
-    yield at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
-    yield at_most("1,000 waiting: DescribeDBClusters a second", 2, thousand.cluster_calls)
+    yield target_at_most("1,000 waiting: that are being looked at, and so hold a slot, at a moment", 1, held, " %")
+    yield target_at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
+    yield target_at_most("1,000 waiting: DescribeDBClusters a second", 2, thousand.cluster_calls)
     more = next((one for one in results.waiting if one.environments == 5000), None)
     if more is not None:
         growth = (more.memory - more.idle_memory) / max(1.0, thousand.memory - thousand.idle_memory)
-        yield at_most("5,000 waiting: memory above idle, over that of 1,000", 5, growth)
+        yield target_at_most("5,000 waiting: memory above idle, over that of 1,000", 5, growth)
 
 
-def _costs(results: Results) -> Iterator[Target]:
+def _costs(results: BenchmarkResults) -> Iterator[Target]:
     by_buckets = {cost.buckets: cost for cost in results.costs}
     two = by_buckets.get(2)
     if two is None:
         return
-    yield at_most("AWS calls, two buckets and two looks for each wait", 40, two.calls)
-    yield at_most("history events, likewise", 60, two.events)
-    yield at_most("billable actions, likewise", 16, two.actions)
+    yield target_at_most("AWS calls, two buckets and two looks for each wait", 40, two.calls)
+    yield target_at_most("history events, likewise", 60, two.events)
+    yield target_at_most("billable actions, likewise", 16, two.actions)
     most = by_buckets[max(by_buckets)]
     if most is not two:
         further = most.buckets - two.buckets
-        yield at_most("AWS calls of each further bucket", 11, (most.calls - two.calls) / further)
-        yield at_most("history events of each further bucket", 6, (most.events - two.events) / further)
+        yield target_at_most("AWS calls of each further bucket", 11, (most.calls - two.calls) / further)
+        yield target_at_most("history events of each further bucket", 6, (most.events - two.events) / further)

@@ -13,21 +13,21 @@ from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.service import RPCError
 
 from byok import __version__
-from byok.blueprints import DEFAULT, load_blueprint
+from byok.blueprints import DEFAULT_PATH, load_blueprint
 from byok.contracts import SEARCH_ATTRIBUTES
-from byok.domain.arns import account_of, role_of_session
+from byok.domain.arns import account_id_of_role, role_arn_of_session
 from byok.service.connection import connect_service
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
 from byok.service.pollers import PollingWorker
-from byok.service.versions import set_current_command
+from byok.service.versions import set_current_version_command
 from byok.settings import Settings
 
 _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 1, "mode": "standard"})
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """One thing that was looked at, and what was found.
 
     Attributes:
@@ -43,51 +43,53 @@ class Check:
     fix: str | None = None
 
 
-async def run_checks(settings: Settings) -> list[Check]:
+async def run_checks(settings: Settings) -> list[CheckResult]:
     """Look at everything; what cannot be looked at is not as it has to be."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
-    return [Check("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
+    return [CheckResult("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
 
 
-async def _temporal() -> list[Check]:
+async def _temporal() -> list[CheckResult]:
     try:
         service = await connect_service()
     except ServiceError as error:
         return [
-            Check(
+            CheckResult(
                 "Temporal",
                 ok=False,
                 detail=str(error),
                 fix="Start it, or correct TEMPORAL_ADDRESS; everything on this machine: byok up",
             )
         ]
-    looks: tuple[Callable[[EnvironmentService], Awaitable[Check]], ...] = (_server, _search_attributes, _workers)
+    looks: tuple[Callable[[EnvironmentService], Awaitable[CheckResult]], ...] = (_server, _search_attributes, _workers)
     checks = []
     for look in looks:
         try:
             checks.append(await look(service))
         except (RPCError, ServiceError) as error:
             what = look.__name__.strip("_").replace("_", " ").replace("server", "Temporal")
-            checks.append(Check(what, ok=False, detail=str(error), fix="See that the namespace exists and lets us in."))
+            checks.append(
+                CheckResult(what, ok=False, detail=str(error), fix="See that the namespace exists and lets us in.")
+            )
     return checks
 
 
-async def _server(service: EnvironmentService) -> Check:
+async def _server(service: EnvironmentService) -> CheckResult:
     info = await service.client.workflow_service.get_system_info(GetSystemInfoRequest())
     address = service.client.service_client.config.target_host
     detail = f"{address}, namespace {service.client.namespace}, server {info.server_version}"
-    return Check("Temporal", ok=True, detail=detail)
+    return CheckResult("Temporal", ok=True, detail=detail)
 
 
-async def _search_attributes(service: EnvironmentService) -> Check:
+async def _search_attributes(service: EnvironmentService) -> CheckResult:
     known = await service.client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=service.client.namespace)
     )
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
     if not missing:
-        return Check("search attributes", ok=True, detail=", ".join(key.name for key in SEARCH_ATTRIBUTES))
+        return CheckResult("search attributes", ok=True, detail=", ".join(key.name for key in SEARCH_ATTRIBUTES))
     options = " ".join(f"--name {name} --type Keyword" for name in missing)
-    return Check(
+    return CheckResult(
         "search attributes",
         ok=False,
         detail=f"missing: {', '.join(missing)}",
@@ -95,17 +97,19 @@ async def _search_attributes(service: EnvironmentService) -> Check:
     )
 
 
-async def _workers(service: EnvironmentService) -> Check:
-    workers, routing = await service.workers(), await service.routing()
+async def _workers(service: EnvironmentService) -> CheckResult:
+    workers, routing = await service.list_workers(), await service.read_routing()
     if not workers:
-        return Check("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
+        return CheckResult("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
     detail = ", ".join(_with_build(worker) for worker in workers)
     if any(routing.accepts_version(worker.version) for worker in workers):
-        return Check("workers", ok=True, detail=detail)
+        return CheckResult("workers", ok=True, detail=detail)
     current = (
         f"build {routing.current.build_id} is the current one" if routing.current else "no build is the current one"
     )
-    return Check("workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=set_current_command(workers))
+    return CheckResult(
+        "workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=set_current_version_command(workers)
+    )
 
 
 def _with_build(worker: PollingWorker) -> str:
@@ -113,14 +117,14 @@ def _with_build(worker: PollingWorker) -> str:
     return f"{worker.identity} (build {version.build_id} of {version.deployment_name})" if version else worker.identity
 
 
-def _aws(settings: Settings) -> Iterator[Check]:
+def _aws(settings: Settings) -> Iterator[CheckResult]:
     try:
         session = boto3.Session()
         region, profile = session.region_name, session.profile_name
         sts = session.client("sts", config=_AWS, region_name=region or "us-east-1")
         caller = sts.get_caller_identity()["Arn"]
     except (BotoCoreError, ClientError) as error:
-        yield Check(
+        yield CheckResult(
             "AWS",
             ok=False,
             detail=str(error),
@@ -128,42 +132,42 @@ def _aws(settings: Settings) -> Iterator[Check]:
         )
         return
     where = sts.meta.endpoint_url
-    yield Check("AWS", ok=True, detail=f"{caller} at {where}, profile {profile}, Region {region or 'none'}")
+    yield CheckResult("AWS", ok=True, detail=f"{caller} at {where}, profile {profile}, Region {region or 'none'}")
     yield _platform_role(settings, caller)
 
 
-def _platform_role(settings: Settings, caller: str) -> Check:
-    own = role_of_session(caller)
+def _platform_role(settings: Settings, caller: str) -> CheckResult:
+    own = role_arn_of_session(caller)
     wanted = settings.platform_role_arn
     if wanted is None and own is None:
-        return Check(
+        return CheckResult(
             "platform role",
             ok=False,
             detail=f"{caller} is no session of a role, and BYOK_PLATFORM_ROLE_ARN is not set",
             fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume it.",
         )
     if wanted is None:
-        return Check("platform role", ok=True, detail=f"{own}, the one of these credentials")
+        return CheckResult("platform role", ok=True, detail=f"{own}, the one of these credentials")
     if own is None or not _same_role(wanted, own):
-        return Check(
+        return CheckResult(
             "platform role",
             ok=False,
             detail=f"key policies name {wanted}, and these credentials are {caller}",
             fix=f"Run workers with credentials of {wanted}: every key would refuse these.",
         )
-    return Check("platform role", ok=True, detail=wanted)
+    return CheckResult("platform role", ok=True, detail=wanted)
 
 
 def _same_role(wanted: str, own: str) -> bool:
     """STS leaves a role's path out, so only account and name can be compared."""
-    return account_of(wanted) == account_of(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
+    return account_id_of_role(wanted) == account_id_of_role(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
 
 
-def _blueprint(settings: Settings) -> Check:
-    path = settings.blueprint or DEFAULT
+def _blueprint(settings: Settings) -> CheckResult:
+    path = settings.blueprint or DEFAULT_PATH
     try:
         blueprint = load_blueprint(settings.blueprint)
     except ValueError as error:
-        return Check("blueprint", ok=False, detail=str(error), fix="Correct the file, or unset BYOK_BLUEPRINT.")
+        return CheckResult("blueprint", ok=False, detail=str(error), fix="Correct the file, or unset BYOK_BLUEPRINT.")
     purposes = ", ".join(bucket.purpose for bucket in blueprint.buckets)
-    return Check("blueprint", ok=True, detail=f"{path}: buckets {purposes}")
+    return CheckResult("blueprint", ok=True, detail=f"{path}: buckets {purposes}")

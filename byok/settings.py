@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from byok.domain.access import ORGANISATION_PATTERN, Scope
-from byok.domain.arns import account_of
+from byok.domain.arns import account_id_of_role
+from byok.domain.scopes import ORGANISATION_PATTERN, Scope
 from byok.domain.vendor import VendorProfile
 
-PREFIX: Final = "BYOK_"
+ENV_PREFIX: Final = "BYOK_"
 _FOR_TESTS: Final = "BYOK_TEST_"
 
 
@@ -40,7 +40,7 @@ class LogFormat(StrEnum):
 
 
 def _role_arn(value: str) -> str:
-    account_of(value)
+    account_id_of_role(value)
     return value
 
 
@@ -112,7 +112,7 @@ class ApiSettings(BaseModel):
         return self
 
     @property
-    def is_open(self) -> bool:
+    def allows_anonymous(self) -> bool:
         """Whether nobody is asked who they are."""
         return self.issuer is None and not self.tokens
 
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True
+        env_prefix=ENV_PREFIX, env_ignore_empty=True, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True
     )
 
     platform_role_arn: Annotated[str, AfterValidator(_role_arn)] | None = None
@@ -161,11 +161,11 @@ class Settings(BaseSettings):
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
         """A misspelt name would otherwise be silently without effect."""
-        known = {PREFIX + name.upper() for name in cls.model_fields}
+        known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name
             for name in os.environ
-            if name.upper().startswith(PREFIX)
+            if name.upper().startswith(ENV_PREFIX)
             and not name.upper().startswith(_FOR_TESTS)
             and name.upper().split("__")[0] not in known
         )
@@ -203,7 +203,7 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
     named = [part for part in location if isinstance(part, str)]
     if not named:
         return message.removeprefix("Value error, ")
-    variable = PREFIX + "__".join(named).upper()
+    variable = ENV_PREFIX + "__".join(named).upper()
     if variable in _JSON and kind.endswith("_type"):
         return f"{variable}: has to be {_JSON[variable]}"
     if kind == "extra_forbidden":

@@ -42,7 +42,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from byok.contracts import INVALID_INPUT, SEARCH_ATTRIBUTES
+from byok.contracts import INVALID_INPUT_ERROR_TYPE, SEARCH_ATTRIBUTES
 from byok.domain.models import Problem
 from byok.temporal_read_retry import ReadRetryingServiceClient
 
@@ -54,10 +54,10 @@ _SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore"
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
     """The failure of a workflow whose input cannot be used: final, in words for the person who typed it."""
-    return ApplicationError(message, *details, type=INVALID_INPUT, non_retryable=True)
+    return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 
-class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
+class StrictJSONConverter(PydanticJSONPlainPayloadConverter, WithSerializationContext):
     """JSON through pydantic, with a readable failure where a workflow's own input does not fit its model.
 
     Only payloads of a workflow end it. An activity's result that does not decode is a mistake of ours: it keeps failing
@@ -91,14 +91,14 @@ class StrictJSON(PydanticJSONPlainPayloadConverter, WithSerializationContext):
 
 
 _CONVERTERS: Final = tuple(
-    StrictJSON() if isinstance(converter, JSONPlainPayloadConverter) else converter
+    StrictJSONConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
 """Made once: the SDK makes a converter of ours for every step."""
 
 
 class StrictPayloadConverter(CompositePayloadConverter):
-    """Temporal's default converters, with `StrictJSON` in the place of plain JSON."""
+    """Temporal's default converters, with `StrictJSONConverter` in the place of plain JSON."""
 
     def __init__(self) -> None:
         super().__init__(*_CONVERTERS)
@@ -124,7 +124,7 @@ class LeanFailureConverter(DefaultFailureConverter):
             failure.ClearField("cause")
 
 
-class InputGuard(Interceptor):
+class InputValidationInterceptor(Interceptor):
     """Ends a workflow whose arguments are not what its `run` takes: too few, too many, or of another kind."""
 
     def workflow_interceptor_class(
@@ -161,12 +161,12 @@ class _Plugin(SimplePlugin):
         return ReadRetryingServiceClient(await next(config))
 
 
-def plugin() -> SimplePlugin:
+def make_plugin() -> SimplePlugin:
     """The one plugin; a worker or replayer takes it from its client."""
     return _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
-        interceptors=[InputGuard()],
+        interceptors=[InputValidationInterceptor()],
         workflow_runner=_with_shared_modules,
     )
 
@@ -180,7 +180,7 @@ async def connect() -> Client:
     """
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", DEFAULT_ADDRESS)
-    return await Client.connect(**config, plugins=[plugin()])
+    return await Client.connect(**config, plugins=[make_plugin()])
 
 
 async def register_search_attributes(client: Client) -> None:

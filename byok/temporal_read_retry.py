@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from temporalio.service import RPCError, RPCStatusCode, ServiceClient
 
-TRANSIENT: Final = frozenset(
+TRANSIENT_STATUS_CODES: Final = frozenset(
     {
         # A call that we cancel raises asyncio.CancelledError: an answer with this status is the server's.
         RPCStatusCode.CANCELLED,
@@ -72,7 +72,7 @@ class ReadRetryingServiceClient(ServiceClient):
                 return await self._inner._rpc_call(rpc, req, resp_type, retry=False, **options)
             except RPCError as error:
                 deadline = deadline or loop.time() + MAX_RETRY_DURATION.total_seconds()
-                if error.status not in TRANSIENT or loop.time() + wait.total_seconds() > deadline:
+                if error.status not in TRANSIENT_STATUS_CODES or loop.time() + wait.total_seconds() > deadline:
                     raise
             await asyncio.sleep(wait.total_seconds())
             wait = min(2 * wait, _LONGEST_WAIT)

@@ -23,13 +23,13 @@ from pydantic_settings import SettingsError
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from byok.api.app import add_security_middleware, build_authenticator, make_app
+from byok.api.app import build_authenticator, make_api_app, wrap_with_security_middleware
 from byok.api.state import ApiState
-from byok.domain import access as organisations
+from byok.domain import scopes as organisations
 from byok.log import configure_logging
 from byok.service.connection import connect_service
 from byok.settings import ApiSettings, Settings, format_settings_error
-from byok.wizard.app import make_wizard
+from byok.wizard.app import make_wizard_app
 
 _USAGE: Final = 2
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, host: str, port: int) -> int:
-    if settings.api.is_open and not is_loopback(host):
+    if settings.api.allows_anonymous and not is_loopback_host(host):
         return _refuse(
             f"Everybody who reaches {host} could create and delete environments: nobody is asked who they are. Set "
             "BYOK_API__ISSUER, BYOK_API__AUDIENCE and BYOK_API__JWKS_URL, or BYOK_API__TOKENS; or listen on 127.0.0.1."
@@ -95,7 +95,7 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         settings.api.max_streams,
     )
     config = uvicorn.Config(
-        make_server(state, settings.api),
+        make_asgi_app(state, settings.api),
         host=host,
         port=port,
         log_config=None,
@@ -113,22 +113,22 @@ def _serve(settings: Settings, host: str, port: int) -> int:
     return 0
 
 
-def make_server(state: ApiState, settings: ApiSettings) -> ASGIApp:
+def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
     """The API and the wizard as one application."""
-    api, wizard = make_app(state), make_wizard(state)
+    api, wizard = make_api_app(state), make_wizard_app(state)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] == "http" and not scope["path"].startswith(_OF_THE_API)
         await (wizard if ours else api)(scope, receive, send)
 
-    server = add_security_middleware(both, settings)
-    if settings.is_open:
+    server = wrap_with_security_middleware(both, settings)
+    if settings.allows_anonymous:
         # A name of another site that leads here would make its pages ours (DNS rebinding).
         return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
     return server
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
     """Whether only this machine reaches an address or name."""
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}

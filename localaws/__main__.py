@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from localaws.persistence import FolderInUseError, Restored, StateFolder
+from localaws.persistence import FolderInUseError, RestoreResult, StateFolder
 
 _STOP: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - only compared with
@@ -62,13 +62,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(chosen: argparse.Namespace) -> int:
     # Only now, so that --help and a wrong option answer at once: the server brings moto's S3 with it.
     from localaws.accounts import write_aws_config
-    from localaws.app import LocalAws, serve
-    from localaws.state import WORLD
+    from localaws.app import LocalAws, create_server
+    from localaws.state import STATE
 
     health: dict[str, Any] = {}
     app = LocalAws(health)
     try:
-        server = serve(app, chosen.host, chosen.port)
+        server = create_server(app, chosen.host, chosen.port)
     except SystemExit as error:  # werkzeug ends the process when it cannot bind
         raise OSError(f"{chosen.host} port {chosen.port} is taken, or is no address of this machine") from error
     # The port is held before the folder is, so that a second start on a busy port leaves the folder as it was.
@@ -76,10 +76,10 @@ def _run(chosen: argparse.Namespace) -> int:
     kept = (
         folder.lock_and_restore()
         if folder
-        else Restored(fresh=True, reason="no folder to keep state in was given (--data)")
+        else RestoreResult(fresh=True, reason="no folder to keep state in was given (--data)")
     )
     health |= {"fresh": kept.fresh, "reason": kept.reason}
-    WORLD.database_seconds = chosen.database_seconds
+    STATE.database_seconds = chosen.database_seconds
     host = "127.0.0.1" if chosen.host in _ANY_ADDRESS else chosen.host
     endpoint = f"http://{host}:{server.port}"
     place = chosen.config_dir or (chosen.data or Path(".byok")) / "aws"

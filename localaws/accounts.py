@@ -9,24 +9,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from byok.domain.iam.evaluator import Access, Caller, Decision, Effect, Policy, evaluate_identity
-from byok.domain.problems.aws_errors import OPERATIONS
+from byok.domain.iam.evaluator import (
+    AccessRequest,
+    CallingPrincipal,
+    Decision,
+    Effect,
+    Policy,
+    evaluate_identity_policies,
+)
+from byok.domain.problems.aws_errors import OPERATIONS_BY_SERVICE
 from localaws.call import AwsError, Call
-from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD, Role
+from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE, Role
 
-PLATFORM_ROLE: Final = "AtaccamaPlatform"
-PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE}"
+PLATFORM_ROLE_NAME: Final = "AtaccamaPlatform"
+PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE_NAME}"
 
 # Well-known credentials of three profiles; nothing but this local AWS takes them.
 PLATFORM_CREDENTIALS: Final = ("ASIAPLATFORM00000000", "local-platform-secret")
 CUSTOMER_CREDENTIALS: Final = ("AKIACUSTOMER00000000", "local-customer-secret")
 OPERATOR_CREDENTIALS: Final = ("AKIAOPERATOR00000000", "local-operator-secret")
 
-_CUSTOMER: Final = Caller(f"arn:aws:iam::{CUSTOMER_ACCOUNT}:user/KeyAdministrator", CUSTOMER_ACCOUNT)
-_PLATFORM: Final = Caller(
-    f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE}/worker", PLATFORM_ACCOUNT, PLATFORM_ROLE_ARN
+_CUSTOMER: Final = CallingPrincipal(f"arn:aws:iam::{CUSTOMER_ACCOUNT}:user/KeyAdministrator", CUSTOMER_ACCOUNT)
+_PLATFORM: Final = CallingPrincipal(
+    f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE_NAME}/worker", PLATFORM_ACCOUNT, PLATFORM_ROLE_ARN
 )
-_OPERATOR: Final = Caller(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Operator", PLATFORM_ACCOUNT)
+_OPERATOR: Final = CallingPrincipal(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Operator", PLATFORM_ACCOUNT)
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
@@ -34,7 +41,7 @@ _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "
 _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
-def platform_role_policy() -> dict[str, Any]:
+def build_platform_role_policy() -> dict[str, Any]:
     """What the platform's role may do: the operations the activities call, and keys through S3 and RDS alone.
 
     Aliases and tags are put on keys by a role of the customer's, which this one may take on where it is trusted.
@@ -48,7 +55,7 @@ def platform_role_policy() -> dict[str, Any]:
                 "Action": [
                     *sorted(
                         _iam_action(service, name)
-                        for service, names in OPERATIONS.items()
+                        for service, names in OPERATIONS_BY_SERVICE.items()
                         if service not in _OTHERWISE_ALLOWED
                         for name in names
                     ),
@@ -98,59 +105,59 @@ def create_platform_role() -> None:
             }
         ],
     }
-    WORLD.roles[PLATFORM_ROLE_ARN] = Role(
+    STATE.roles[PLATFORM_ROLE_ARN] = Role(
         arn=PLATFORM_ROLE_ARN,
         account=PLATFORM_ACCOUNT,
-        name=PLATFORM_ROLE,
+        name=PLATFORM_ROLE_NAME,
         trust=trust,
-        policies={"platform": platform_role_policy()},
+        policies={"platform": build_platform_role_policy()},
         created=datetime.now(UTC),
         role_id="AROAPLATFORM000000000",
     )
 
 
-def caller_of(access_key: str) -> Caller | None:
+def find_caller(access_key: str) -> CallingPrincipal | None:
     """Who holds an access key id, None where nobody does."""
     known = {PLATFORM_CREDENTIALS[0]: _PLATFORM, CUSTOMER_CREDENTIALS[0]: _CUSTOMER, OPERATOR_CREDENTIALS[0]: _OPERATOR}
     if access_key in known:
         return known[access_key]
-    session = WORLD.sessions.get(access_key)
-    role = WORLD.roles.get(session.role_arn) if session else None
+    session = STATE.sessions.get(access_key)
+    role = STATE.roles.get(session.role_arn) if session else None
     if session is None or role is None:
         return None
     partition = role.arn.split(":")[1]
     arn = f"arn:{partition}:sts::{role.account}:assumed-role/{role.name}/{session.name}"
-    return Caller(arn, role.account, role.arn)
+    return CallingPrincipal(arn, role.account, role.arn)
 
 
-def has_expired(access_key: str) -> bool:
+def is_session_expired(access_key: str) -> bool:
     """Whether an access key id is that of a session whose time is over."""
-    session = WORLD.sessions.get(access_key)
+    session = STATE.sessions.get(access_key)
     return session is not None and session.expires <= datetime.now(UTC)
 
 
-def identity_policies(caller: Caller) -> list[Policy]:
+def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
     """The policies of the caller's role; a user is the account's administrator."""
     if caller.role_arn is None:
         return [_EVERYTHING]
-    role = WORLD.roles.get(caller.role_arn)
+    role = STATE.roles.get(caller.role_arn)
     return list(role.policies.values()) if role else []
 
 
-def principal_condition_keys(caller: Caller) -> dict[str, str | list[str]]:
+def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
     """The condition keys that every request carries for its caller (IAM user guide, "Global condition keys")."""
     return {"aws:PrincipalAccount": caller.account, "aws:PrincipalArn": caller.role_arn or caller.arn}
 
 
 def evaluate_identity_access(
-    caller: Caller, action: str, resource: str, context: dict[str, Any] | None = None
+    caller: CallingPrincipal, action: str, resource: str, context: dict[str, Any] | None = None
 ) -> Decision:
     """What the caller's own policies say."""
-    access = Access(caller, action, resource, principal_condition_keys(caller) | (context or {}))
-    return evaluate_identity(identity_policies(caller), access)
+    access = AccessRequest(caller, action, resource, build_principal_condition_keys(caller) | (context or {}))
+    return evaluate_identity_policies(get_identity_policies(caller), access)
 
 
-def identity_refusal(caller: Caller, action: str, resource: str, named: str = "") -> str | None:
+def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str, named: str = "") -> str | None:
     """Why the caller's own policies refuse, in the words of IAM; None where they allow.
 
     Args:
@@ -179,7 +186,7 @@ def authorize(call: Call, resource: str) -> None:
     Raises:
         AwsError: `AccessDenied`, 403.
     """
-    message = identity_refusal(call.caller, _iam_action(call.service, call.operation), resource)
+    message = explain_identity_denial(call.caller, _iam_action(call.service, call.operation), resource)
     if message:
         raise AwsError("AccessDenied", message, 403)
 
@@ -210,7 +217,7 @@ def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Pa
     return config, credentials
 
 
-def policy_text(policy: Policy) -> str:
+def render_policy(policy: Policy) -> str:
     """A policy as IAM and KMS give it back."""
     return json.dumps(policy, indent=2)
 

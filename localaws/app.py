@@ -11,24 +11,24 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from localaws import faults, recorder, s3, sts
-from localaws.accounts import caller_of, create_platform_role, has_expired
-from localaws.call import Answer, AwsError, Call, Handler
+from localaws.accounts import create_platform_role, find_caller, is_session_expired
+from localaws.call import AwsError, Call, Handler, HttpResponse
 from localaws.cloudformation import operations as cloudformation
-from localaws.control import PREFIX, Control
+from localaws.control import CONTROL_PATH_PREFIX, ControlEndpoint
 from localaws.iam import roles as iam
 from localaws.kms import aliases, grants, tags
 from localaws.kms import operations as kms
 from localaws.protocol import (
     SERVICES,
     new_request_id,
-    operation_of,
-    params_of,
-    scope_of,
+    parse_credential_scope,
+    parse_operation,
+    parse_params,
     serialize_error,
     serialize_result,
 )
 from localaws.rds import clusters as rds
-from localaws.state import WORLD, World
+from localaws.state import STATE, AwsState
 
 HANDLERS: Final[dict[str, dict[str, Handler]]] = {
     "kms": {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS, **grants.HANDLERS},
@@ -37,7 +37,7 @@ HANDLERS: Final[dict[str, dict[str, Handler]]] = {
     "iam": iam.HANDLERS,
     "cloudformation": cloudformation.HANDLERS,
 }
-"""Every operation that is modelled, but for S3's, which `wire` lists and moto carries out."""
+"""Every operation that is modelled, but for S3's, which `localaws.protocol` lists and moto carries out."""
 
 StartResponse = Callable[..., object]
 
@@ -48,9 +48,9 @@ class LocalAws:
     def __init__(self, health: dict[str, Any] | None = None) -> None:
         self._moto_s3 = create_backend_app("s3")
         self._lock = threading.Lock()
-        self._control = Control(self.reset, health if health is not None else {})
-        s3.silence_moto()
-        if not WORLD.roles:
+        self._control = ControlEndpoint(self.reset, health if health is not None else {})
+        s3.disable_moto_bucket_policies()
+        if not STATE.roles:
             create_platform_role()
 
     def reset(self) -> None:
@@ -58,12 +58,12 @@ class LocalAws:
         from moto.s3.models import s3_backends
 
         with self._lock:
-            fresh = World(database_seconds=WORLD.database_seconds, propagation_seconds=WORLD.propagation_seconds)
-            WORLD.__dict__.update(fresh.__dict__)
+            fresh = AwsState(database_seconds=STATE.database_seconds, propagation_seconds=STATE.propagation_seconds)
+            STATE.__dict__.update(fresh.__dict__)
             s3_backends.reset()
             create_platform_role()
             faults.clear()
-            recorder.forget()
+            recorder.clear_calls()
 
     def drain(self) -> None:
         """Carry out no more calls, before the process ends; none is under way when this returns."""
@@ -73,16 +73,16 @@ class LocalAws:
         """Answer one request."""
         body = _read_body(environ)
         path = environ.get("PATH_INFO", "/")
-        if path.startswith(PREFIX):
-            return _send(self._control.answer(environ["REQUEST_METHOD"], path, body), start_response)
+        if path.startswith(CONTROL_PATH_PREFIX):
+            return _send(self._control.handle_request(environ["REQUEST_METHOD"], path, body), start_response)
         _bucket_from_host(environ)
         try:
             return _send(self._answer(environ, body), start_response)
         except faults.ConnectionCut:
             return _cut(environ)
 
-    def _answer(self, environ: dict[str, Any], body: bytes) -> Answer:
-        scope = scope_of(environ)
+    def _answer(self, environ: dict[str, Any], body: bytes) -> HttpResponse:
+        scope = parse_credential_scope(environ)
         service = scope.service if scope else "s3"
         request_id = new_request_id(service)
         head = environ["REQUEST_METHOD"] == "HEAD"
@@ -106,46 +106,46 @@ class LocalAws:
             if answer.status >= HTTPStatus.BAD_REQUEST:
                 outcome = str(answer.status)
         finally:
-            recorder.record(call, outcome)
+            recorder.record_call(call, outcome)
         if lose_answer:
             raise faults.ConnectionCut
         return answer
 
     def _decode(self, environ: dict[str, Any], body: bytes, service: str, request_id: str) -> Call:
-        scope = scope_of(environ)
+        scope = parse_credential_scope(environ)
         if service not in SERVICES:
             raise AwsError("NotImplemented", f"The local AWS models {', '.join(SERVICES)}, and not {service}.", 501)
-        caller = caller_of(scope.access_key) if scope else None
+        caller = find_caller(scope.access_key) if scope else None
         if scope is None or caller is None:
             raise _UNKNOWN_CALLER.get(service, _INVALID_TOKEN) if scope else _UNSIGNED.get(service, _MISSING_TOKEN)
-        if has_expired(scope.access_key):
+        if is_session_expired(scope.access_key):
             raise _EXPIRED.get(service, _EXPIRED_TOKEN)
-        operation = operation_of(service, environ, body)
+        operation = parse_operation(service, environ, body)
         if service != "s3" and operation not in HANDLERS[service]:
             message = (
                 f"The local AWS does not model {service}:{operation}; modelled are {', '.join(HANDLERS[service])}."
             )
             raise AwsError("NotImplemented", message, 501)
-        params = params_of(service, operation, environ, body)
+        params = parse_params(service, operation, environ, body)
         return Call(service, operation, params, caller, scope.region, request_id, environ, body)
 
-    def _carry_out(self, call: Call) -> Answer:
+    def _carry_out(self, call: Call) -> HttpResponse:
         if call.service != "s3":
             return serialize_result(call, HANDLERS[call.service][call.operation](call))
-        s3.check(call)
+        s3.authorize_s3_call(call)
         answer = self._by_moto(call)
         if answer.status < HTTPStatus.BAD_REQUEST:
             s3.complete_after_moto(call)
         return answer
 
-    def _by_moto(self, call: Call) -> Answer:
+    def _by_moto(self, call: Call) -> HttpResponse:
         environ = {
             **call.environ,
             "HTTP_X_MOTO_ACCOUNT_ID": call.caller.account,
             "wsgi.input": io.BytesIO(call.body),
             "CONTENT_LENGTH": str(len(call.body)),
         }
-        answer = Answer(500)
+        answer = HttpResponse(500)
 
         def start(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
             answer.status, answer.headers = int(status.split(maxsplit=1)[0]), headers
@@ -161,7 +161,7 @@ class LocalAws:
         return answer
 
 
-def serve(app: LocalAws, host: str, port: int) -> BaseWSGIServer:
+def create_server(app: LocalAws, host: str, port: int) -> BaseWSGIServer:
     """A server for the application, bound and not yet serving; port 0 takes a free one.
 
     Raises:
@@ -215,7 +215,7 @@ def _bucket_from_host(environ: dict[str, Any]) -> None:
         environ["HTTP_HOST"] = environ["HTTP_HOST"].replace(host, "localhost")
 
 
-def _send(answer: Answer, start_response: StartResponse) -> list[bytes]:
+def _send(answer: HttpResponse, start_response: StartResponse) -> list[bytes]:
     headers = [(name, value) for name, value in answer.headers if name.lower() != "content-length" or not answer.body]
     if answer.body or not any(name.lower() == "content-length" for name, _ in headers):
         headers.append(("Content-Length", str(len(answer.body))))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from byok.domain.iam.evaluator import Caller
+from byok.domain.iam.evaluator import CallingPrincipal
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Call:
     service: str
     operation: str
     params: dict[str, Any]
-    caller: Caller
+    caller: CallingPrincipal
     region: str
     request_id: str
     environ: dict[str, Any]
@@ -33,7 +33,7 @@ class Call:
 
 
 @dataclass
-class Answer:
+class HttpResponse:
     """What goes back over the wire."""
 
     status: int

@@ -16,11 +16,11 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from localaws import faults, recorder
-from localaws.call import Answer
+from localaws.call import HttpResponse
 from localaws.protocol import SERVICES
-from localaws.state import WORLD
+from localaws.state import STATE
 
-PREFIX: Final = "/_localaws/"
+CONTROL_PATH_PREFIX: Final = "/_localaws/"
 
 
 class _FaultInput(BaseModel):
@@ -28,7 +28,7 @@ class _FaultInput(BaseModel):
 
     service: Literal["s3", "kms", "rds", "sts", "iam", "cloudformation"]
     operation: str = Field(min_length=1)
-    kind: faults.Kind
+    kind: faults.FaultKind
     times: int = Field(default=1, ge=1, le=1_000_000)
     seconds: float = Field(default=0, ge=0, le=600)
     after_calls: int = Field(default=0, ge=0)
@@ -45,7 +45,7 @@ class _SettingsInput(BaseModel):
     propagation_seconds: float | None = Field(default=None, ge=0, le=3600)
 
 
-class Control:
+class ControlEndpoint:
     """Answers control requests.
 
     Attributes:
@@ -56,9 +56,9 @@ class Control:
         self.health = health
         self._reset = reset
 
-    def answer(self, method: str, path: str, body: bytes) -> Answer:
+    def handle_request(self, method: str, path: str, body: bytes) -> HttpResponse:
         """Carry out a control request; a malformed one is answered with 400 and the name of the field."""
-        name = path.removeprefix(PREFIX)
+        name = path.removeprefix(CONTROL_PATH_PREFIX)
         action = getattr(self, f"_{method.lower()}_{name}", None)
         if action is None:
             return _json(404, {"error": f"there is no {method} {path}; see the module localaws.control"})
@@ -74,14 +74,14 @@ class Control:
         return {"status": "ok", "services": list(SERVICES), **self.health}
 
     def _get_calls(self, _: object) -> dict[str, Any]:
-        return recorder.as_json()
+        return recorder.calls_as_json()
 
     def _delete_calls(self, _: object) -> dict[str, Any]:
-        recorder.forget()
+        recorder.clear_calls()
         return {}
 
     def _get_faults(self, _: object) -> dict[str, Any]:
-        return {"faults": [asdict(fault) for fault in faults.pending_faults()]}
+        return {"faults": [asdict(fault) for fault in faults.list_pending_faults()]}
 
     def _post_faults(self, given: object) -> dict[str, Any]:
         fault = _FaultInput.model_validate(given)
@@ -93,7 +93,7 @@ class Control:
         return {}
 
     def _get_held(self, _: object) -> dict[str, Any]:
-        return {"held": [asdict(one) for one in faults.held_calls()]}
+        return {"held": [asdict(one) for one in faults.list_held_calls()]}
 
     def _delete_held(self, _: object) -> dict[str, Any]:
         faults.release_held_calls()
@@ -102,15 +102,15 @@ class Control:
     def _post_settings(self, given: object) -> dict[str, Any]:
         settings = _SettingsInput.model_validate(given)
         if settings.database_seconds is not None:
-            WORLD.database_seconds = settings.database_seconds
+            STATE.database_seconds = settings.database_seconds
         if settings.propagation_seconds is not None:
-            WORLD.propagation_seconds = settings.propagation_seconds
-        return {"database_seconds": WORLD.database_seconds, "propagation_seconds": WORLD.propagation_seconds}
+            STATE.propagation_seconds = settings.propagation_seconds
+        return {"database_seconds": STATE.database_seconds, "propagation_seconds": STATE.propagation_seconds}
 
     def _post_reset(self, _: object) -> dict[str, Any]:
         self._reset()
         return {}
 
 
-def _json(status: int, content: dict[str, Any]) -> Answer:
-    return Answer(status, [("Content-Type", "application/json")], json.dumps(content, default=str).encode())
+def _json(status: int, content: dict[str, Any]) -> HttpResponse:
+    return HttpResponse(status, [("Content-Type", "application/json")], json.dumps(content, default=str).encode())

@@ -14,7 +14,7 @@ from typing import Final
 from localaws.call import AwsError, Call
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """What happens to a call."""
 
     THROTTLE = "throttle"
@@ -46,7 +46,7 @@ class Fault:
 
     service: str
     operation: str
-    kind: Kind
+    kind: FaultKind
     times: int = 1
     seconds: float = 0.0
     after_calls: int = 0
@@ -62,7 +62,7 @@ class Fault:
         sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}
         if self.session is not None and self.session not in sessions:
             return False
-        return not self.about or any(self.about in str(call.params.get(name, "")) for name in RESOURCE_PARAMS)
+        return not self.about or any(self.about in str(call.params.get(name, "")) for name in RESOURCE_PARAM_NAMES)
 
 
 @dataclass
@@ -98,7 +98,7 @@ _ERRORS: Final = {
 }
 _ERROR: Final = AwsError("InternalFailure", "The request processing has failed because of an unknown error.", 500)
 
-RESOURCE_PARAMS: Final = (
+RESOURCE_PARAM_NAMES: Final = (
     "Bucket",
     "Key",
     "DBClusterIdentifier",
@@ -114,7 +114,7 @@ RESOURCE_PARAMS: Final = (
 )
 """Those parameters of a call that say what it is about."""
 
-LONGEST_HOLD: Final = 120.0
+MAX_HOLD_SECONDS: Final = 120.0
 """Seconds after which a held call goes on, should nobody let it go."""
 
 _FAULTS: Final[list[Fault]] = []
@@ -140,13 +140,13 @@ def clear() -> None:
     release_held_calls()
 
 
-def pending_faults() -> list[Fault]:
+def list_pending_faults() -> list[Fault]:
     """The faults that have not happened as often as they were to."""
     with _LOCK:
         return list(_FAULTS)
 
 
-def held_calls() -> list[HeldCall]:
+def list_held_calls() -> list[HeldCall]:
     """The calls that are held."""
     with _LOCK:
         return list(_HELD.values())
@@ -163,7 +163,7 @@ def inject_before(call: Call) -> Fault | None:
     """Let the next fault for this call happen, up to the moment before it is carried out.
 
     Returns:
-        The fault whose second half comes after that, for `after`; None where there is none.
+        The fault whose second half comes after that, for `inject_after`; None where there is none.
 
     Raises:
         AwsError: A throttle or an error of the service.
@@ -172,19 +172,19 @@ def inject_before(call: Call) -> Fault | None:
     fault, forgotten = _next(call)
     if fault is None:
         return None
-    if fault.kind in {Kind.LOSE_ANSWER, Kind.HOLD_ANSWER}:
+    if fault.kind in {FaultKind.LOSE_ANSWER, FaultKind.HOLD_ANSWER}:
         return fault
-    if fault.kind is Kind.HOLD_CALL:
+    if fault.kind is FaultKind.HOLD_CALL:
         _hold(fault, call, carried_out=False)
         raise ConnectionCut
-    if fault.kind is Kind.THROTTLE:
+    if fault.kind is FaultKind.THROTTLE:
         raise _THROTTLES.get(call.service, _THROTTLE)
-    if fault.kind is Kind.ERROR_500:
+    if fault.kind is FaultKind.ERROR_500:
         raise _ERRORS.get(call.service, _ERROR)
-    if fault.kind is Kind.REFUSE:
+    if fault.kind is FaultKind.REFUSE:
         raise AwsError(fault.code, fault.message, 403)
     forgotten.wait(fault.seconds)
-    if fault.kind is Kind.TIMEOUT:
+    if fault.kind is FaultKind.TIMEOUT:
         raise ConnectionCut
     return None
 
@@ -194,8 +194,8 @@ def inject_around(call: Call) -> Iterator[Fault | None]:
     """The same around a call that is carried out: what is about its answer waits for one that AWS does not refuse.
 
     Raises:
-        AwsError: As `strike`, or the call's own refusal.
-        ConnectionCut: As `strike`.
+        AwsError: As `inject_before`, or the call's own refusal.
+        ConnectionCut: As `inject_before`.
     """
     fault = inject_before(call)
     try:
@@ -214,9 +214,9 @@ def inject_after(fault: Fault | None, call: Call) -> bool:
     """
     if fault is None:
         return False
-    if fault.kind is Kind.HOLD_ANSWER:
+    if fault.kind is FaultKind.HOLD_ANSWER:
         _hold(fault, call, carried_out=True)
-    return fault.kind is Kind.LOSE_ANSWER
+    return fault.kind is FaultKind.LOSE_ANSWER
 
 
 def _hold(fault: Fault, call: Call, *, carried_out: bool) -> None:
@@ -224,7 +224,7 @@ def _hold(fault: Fault, call: Call, *, carried_out: bool) -> None:
         _COUNT[0] += 1
         number = _COUNT[0]
         _HELD[number] = HeldCall(number, fault, call.operation, carried_out)
-        _LOCK.wait_for(lambda: number not in _HELD, LONGEST_HOLD)
+        _LOCK.wait_for(lambda: number not in _HELD, MAX_HOLD_SECONDS)
         _HELD.pop(number, None)
 
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from byok import __version__
-from localaws.state import WORLD
+from localaws.state import STATE
 
-FORMAT: Final = 2
+STATE_FORMAT_VERSION: Final = 2
 """Counts changes of what is written."""
 
 _STATE: Final = "state"
@@ -38,7 +38,7 @@ class FolderInUseError(Exception):
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """What became of the state of the last run.
 
     Attributes:
@@ -61,7 +61,7 @@ class StateFolder:
     path: Path
     _lock: TextIOWrapper | None = field(default=None, repr=False)
 
-    def lock_and_restore(self) -> Restored:
+    def lock_and_restore(self) -> RestoreResult:
         """Take the folder, restore what it holds if that is sound, and mark that a run is under way.
 
         Raises:
@@ -95,23 +95,25 @@ class StateFolder:
             self._lock.close()
             raise FolderInUseError(f"{self.path} is in use by another local AWS") from error
 
-    def _restore(self) -> Restored:
+    def _restore(self) -> RestoreResult:
         if (self.path / _RUNNING).exists():
-            return Restored(fresh=True, reason="the last run did not end cleanly, so what it changed is not known")
+            return RestoreResult(fresh=True, reason="the last run did not end cleanly, so what it changed is not known")
         try:
             header_line, _, content = (self.path / _STATE).read_bytes().partition(b"\n")
             header = json.loads(header_line)
         except FileNotFoundError:
-            return Restored(fresh=True, reason="nothing was kept here yet")
+            return RestoreResult(fresh=True, reason="nothing was kept here yet")
         except ValueError:
-            return Restored(fresh=True, reason="the kept state is damaged")
+            return RestoreResult(fresh=True, reason="the kept state is damaged")
         if not isinstance(header, dict) or header.get("sha256") != hashlib.sha256(content).hexdigest():
-            return Restored(fresh=True, reason="the kept state is damaged")
+            return RestoreResult(fresh=True, reason="the kept state is damaged")
         for name, ours in _identity().items():
             if header.get(name) != ours:
-                return Restored(fresh=True, reason=f"the kept state is of {name} {header.get(name)}, this is {ours}")
+                return RestoreResult(
+                    fresh=True, reason=f"the kept state is of {name} {header.get(name)}, this is {ours}"
+                )
         _load(pickle.loads(content))  # noqa: S301 - our own folder, our own code, unchanged since
-        return Restored(fresh=False)
+        return RestoreResult(fresh=False)
 
 
 class _Pickler(pickle.Pickler):
@@ -141,7 +143,7 @@ def _identity() -> dict[str, Any]:
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {
-        "format": FORMAT,
+        "format": STATE_FORMAT_VERSION,
         "byok": __version__,
         "code": code,
         "moto": version("moto"),
@@ -150,7 +152,7 @@ def _identity() -> dict[str, Any]:
 
 
 def _world() -> dict[str, Any]:
-    return {name: value for name, value in vars(WORLD).items() if name not in _NOT_KEPT}
+    return {name: value for name, value in vars(STATE).items() if name not in _NOT_KEPT}
 
 
 def _s3() -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _s3() -> dict[str, Any]:
 def _load(kept: dict[str, Any]) -> None:
     from moto.s3.models import s3_backends
 
-    vars(WORLD).update(kept["world"])
+    vars(STATE).update(kept["world"])
     for account, region, state in kept["s3"]["backends"]:
         vars(s3_backends[account][region]).update(state)
     s3_backends.bucket_accounts.update(kept["s3"]["owners"])

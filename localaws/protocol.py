@@ -17,7 +17,7 @@ from moto.core.serialize import SerializationContext, get_serializer_class
 from moto.core.utils import get_service_model
 from werkzeug.datastructures import Headers, MultiDict
 
-from localaws.call import Answer, AwsError, Call
+from localaws.call import AwsError, Call, HttpResponse
 
 SERVICES: Final = ("s3", "kms", "rds", "sts", "iam", "cloudformation")
 
@@ -76,7 +76,7 @@ _S3_HEADERS: Final = {
 
 
 @dataclass(frozen=True)
-class Scope:
+class CredentialScope:
     """What the signature says: whose key, which Region, which service."""
 
     access_key: str
@@ -84,10 +84,10 @@ class Scope:
     service: str
 
 
-def scope_of(environ: dict[str, Any]) -> Scope | None:
+def parse_credential_scope(environ: dict[str, Any]) -> CredentialScope | None:
     """The scope of a signed request, None where it is not signed with Signature Version 4."""
     match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    return Scope(match["key"], match["region"], match["service"]) if match else None
+    return CredentialScope(match["key"], match["region"], match["service"]) if match else None
 
 
 def new_request_id(service: str) -> str:
@@ -95,7 +95,7 @@ def new_request_id(service: str) -> str:
     return uuid.uuid4().hex[:16].upper() if service == "s3" else str(uuid.uuid4())
 
 
-def operation_of(service: str, environ: dict[str, Any], body: bytes) -> str:
+def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
     """The API operation of a request.
 
     Raises:
@@ -108,14 +108,14 @@ def operation_of(service: str, environ: dict[str, Any], body: bytes) -> str:
     return parse_qs(body.decode(errors="replace")).get("Action", ["Unknown"])[0]
 
 
-def params_of(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
+def parse_params(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
     """The input of a call in the API's own shape.
 
     Raises:
         AwsError: The body does not fit the operation.
     """
     if service == "s3":
-        bucket, key = s3_path(environ)
+        bucket, key = parse_s3_path(environ)
         params = {name: environ[header] for name, header in _S3_HEADERS.items() if header in environ}
         version = parse_qs(environ.get("QUERY_STRING", "")).get("versionId", [None])[0]
         return {**params, "Bucket": bucket, "Key": key, "VersionId": version}
@@ -141,7 +141,7 @@ def params_of(service: str, operation: str, environ: dict[str, Any], body: bytes
     return dict(parsed)
 
 
-def serialize_result(call: Call, result: dict[str, Any]) -> Answer:
+def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
     """A result as the service writes it."""
     model = get_service_model(call.service).operation_model(call.operation)
     serializer = get_serializer_class(call.service, _PROTOCOL[call.service])
@@ -150,14 +150,14 @@ def serialize_result(call: Call, result: dict[str, Any]) -> Answer:
     )
     body = written["body"]
     headers = [(name, str(value)) for name, value in written["headers"].items()]
-    return Answer(
+    return HttpResponse(
         written["status_code"],
         [*headers, ("x-amzn-RequestId", call.request_id)],
         body.encode() if isinstance(body, str) else body,
     )
 
 
-def serialize_error(service: str, error: AwsError, request_id: str, *, head: bool = False) -> Answer:
+def serialize_error(service: str, error: AwsError, request_id: str, *, head: bool = False) -> HttpResponse:
     """A refusal as the service writes it; the answer to a HEAD has no body, and so hides the reason."""
     if service == "s3":
         text = (
@@ -165,27 +165,27 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
             f"<Message>{escape(error.message)}</Message><RequestId>{request_id}</RequestId></Error>"
         )
         headers = [("Content-Type", "application/xml"), ("x-amz-request-id", request_id)]
-        return Answer(error.status, headers, b"" if head else text.encode())
+        return HttpResponse(error.status, headers, b"" if head else text.encode())
     if _PROTOCOL.get(service) == "json":
         body = {"__type": error.code, "message": error.message}
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id)]
-        return Answer(error.status, headers, json.dumps(body).encode())
+        return HttpResponse(error.status, headers, json.dumps(body).encode())
     kind = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004 - HTTP's border between the two
     text = (
         f'<?xml version="1.0"?>\n<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(error.code)}</Code>'
         f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
-    return Answer(error.status, [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)], text.encode())
+    return HttpResponse(error.status, [("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)], text.encode())
 
 
-def s3_path(environ: dict[str, Any]) -> tuple[str, str]:
+def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
     """Bucket and key of an S3 request; either may be empty."""
     bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
     return bucket, unquote(key) if "%" in key else key
 
 
 def _s3_operation(environ: dict[str, Any]) -> str:
-    bucket, key = s3_path(environ)
+    bucket, key = parse_s3_path(environ)
     kind = "object" if key else "bucket" if bucket else "service"
     query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     named = [name for name in _SUBRESOURCES if name in query]

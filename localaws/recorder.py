@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from localaws.call import Call
-from localaws.faults import RESOURCE_PARAMS
+from localaws.faults import RESOURCE_PARAM_NAMES
 
 MAX_RECORDED_CALLS: Final = 20_000
 """The most calls that are remembered; older ones are dropped and counted."""
@@ -38,9 +38,9 @@ _LOCK: Final = threading.Lock()
 _COUNT = [0]
 
 
-def record(call: Call, outcome: str) -> None:
+def record_call(call: Call, outcome: str) -> None:
     """Remember a call and how it ended; of its input only what names things."""
-    params = {name: call.params[name] for name in RESOURCE_PARAMS if isinstance(call.params.get(name), str)}
+    params = {name: call.params[name] for name in RESOURCE_PARAM_NAMES if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
         _CALLS.append(
@@ -57,13 +57,13 @@ def record(call: Call, outcome: str) -> None:
         )
 
 
-def as_json() -> dict[str, Any]:
+def calls_as_json() -> dict[str, Any]:
     """Every call that is remembered, and how many are not any more."""
     with _LOCK:
         return {"calls": [asdict(call) for call in _CALLS], "dropped": max(0, _COUNT[0] - len(_CALLS))}
 
 
-def forget() -> None:
+def clear_calls() -> None:
     """Begin anew."""
     with _LOCK:
         _CALLS.clear()

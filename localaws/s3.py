@@ -12,13 +12,13 @@ from xml.etree import ElementTree as ET
 
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from byok.domain.iam.conditions import UnknownConditionError
-from byok.domain.iam.evaluator import Access, Effect, evaluate
-from byok.domain.iam.statements import via_service
+from byok.domain.iam.evaluator import AccessRequest, Effect, evaluate_policy
+from byok.domain.iam.statements import via_service_value
 from localaws.accounts import authorize
 from localaws.call import AwsError, Call
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
+from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, resolve_key_arn
 
 _KMS: Final = frozenset({"aws:kms", "aws:kms:dsse"})
 _AES: Final = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": "false"}}
@@ -26,7 +26,7 @@ _WRITES: Final = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 _KEY_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
 
 
-def check(call: Call) -> None:
+def authorize_s3_call(call: Call) -> None:
     """Everything S3 checks before it acts.
 
     Raises:
@@ -64,7 +64,7 @@ def complete_after_moto(call: Call) -> None:
         bucket.encryption = _AES
 
 
-def silence_moto() -> None:
+def disable_moto_bucket_policies() -> None:
     """Keep moto from evaluating bucket policies without their conditions, which would deny every write."""
     from moto.iam.access_control import PermissionResult
 
@@ -91,7 +91,7 @@ def _object(bucket: FakeBucket, key: str, version: str | None) -> FakeKey | None
 
 def _resource(call: Call) -> str:
     bucket, key = call.params["Bucket"], call.params["Key"]
-    arn = f"arn:{partition_of(call.region)}:s3:::{bucket or '*'}"
+    arn = f"arn:{partition_of_region(call.region)}:s3:::{bucket or '*'}"
     return f"{arn}/{key}" if key else arn
 
 
@@ -114,9 +114,9 @@ def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
     action = {"HeadObject": "GetObject", "CopyObject": "PutObject", "CreateMultipartUpload": "PutObject"}.get(
         call.operation, call.operation
     )
-    access = Access(call.caller, f"s3:{action}", _resource(call), context)
+    access = AccessRequest(call.caller, f"s3:{action}", _resource(call), context)
     try:
-        decision = evaluate(json.loads(bucket.policy), access)
+        decision = evaluate_policy(json.loads(bucket.policy), access)
     except UnknownConditionError as error:
         raise AwsError("NotImplemented", f"The local AWS cannot evaluate this bucket policy: {error}.", 501) from error
     if decision.effect is Effect.EXPLICIT_DENY:
@@ -134,7 +134,7 @@ def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:
     if "SSECustomerAlgorithm" in call.params:
         return
     if algorithm is None and reference is None:
-        algorithm, reference = default_encryption(bucket)
+        algorithm, reference = get_default_encryption(bucket)
     if reference is not None and algorithm not in _KMS:
         message = "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption"
         raise AwsError("InvalidArgument", f"{message} : aws:kms", 400)
@@ -165,19 +165,19 @@ def _use_key(call: Call, reference: str, action: str, bucket: FakeBucket, *, cip
         caller=call.caller,
         action=action,
         region=bucket.region_name,
-        via=via_service("s3", bucket.region_name),
+        via=via_service_value("s3", bucket.region_name),
         context=(("aws:s3:arn", bucket.arn),),
         ciphertext=ciphertext,
     )
     try:
-        return authorize_key_use(resolve(reference, call.caller.account, bucket.region_name), use).arn
-    except KeyRefused as refused:
+        return authorize_key_use(resolve_key_arn(reference, call.caller.account, bucket.region_name), use).arn
+    except KmsError as refused:
         if refused.code == "AccessDeniedException":
             raise AwsError("AccessDenied", refused.message, 403) from refused
         raise AwsError(f"KMS.{refused.code}", refused.message, 400) from refused
 
 
-def default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
+def get_default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
     """The bucket's default algorithm and key."""
     rule: Any = (bucket.encryption or _AES)["Rule"]
     default = (rule[0] if isinstance(rule, list) else rule).get("ApplyServerSideEncryptionByDefault", {})

@@ -15,7 +15,7 @@ CUSTOMER_ACCOUNT: Final = "444455556666"
 
 
 @dataclass
-class KeyFacts:
+class KeyRevision:
     """What of a key takes effect with a delay: its state and its policy."""
 
     at: float
@@ -50,20 +50,20 @@ class Key:
     multi_region: bool
     created: datetime
     secret: bytes
-    facts: list[KeyFacts]
+    revisions: list[KeyRevision]
     tags: dict[str, str] = field(default_factory=dict)
     grants: dict[str, Grant] = field(default_factory=dict)
     rotation: bool = False
     deletion: datetime | None = None
 
     @property
-    def now(self) -> KeyFacts:
+    def latest(self) -> KeyRevision:
         """What KMS itself says of the key."""
-        return self.facts[-1]
+        return self.revisions[-1]
 
-    def change(self, *, state: str | None = None, policy: dict[str, Any] | None = None) -> None:
+    def add_revision(self, *, state: str | None = None, policy: dict[str, Any] | None = None) -> None:
         """A new state or policy; services see it after the propagation delay."""
-        self.facts.append(KeyFacts(time.time(), state or self.now.state, policy or self.now.policy))
+        self.revisions.append(KeyRevision(time.time(), state or self.latest.state, policy or self.latest.policy))
 
 
 @dataclass
@@ -127,7 +127,7 @@ class Session:
 
 
 @dataclass
-class World:
+class AwsState:
     """All accounts and Regions together.
 
     Attributes:
@@ -148,5 +148,5 @@ class World:
     propagation_seconds: float = 0.0
 
 
-WORLD: Final = World()
+STATE: Final = AwsState()
 """The one world of this process: moto's backends are global, too."""

@@ -5,10 +5,10 @@ import string
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from byok.domain.iam.evaluator import Access, decide
-from localaws.accounts import identity_policies, principal_condition_keys
+from byok.domain.iam.evaluator import AccessRequest, decide_access
+from localaws.accounts import build_principal_condition_keys, get_identity_policies
 from localaws.call import AwsError, Call, Handler
-from localaws.state import WORLD, Role, Session
+from localaws.state import STATE, Role, Session
 
 _ALPHABET: Final = string.ascii_uppercase + string.digits
 _HOUR: Final = 3600
@@ -26,12 +26,12 @@ def assume_role(call: Call) -> dict[str, Any]:
     too (IAM user guide, "Cross-account policy evaluation logic"). A role that is not there is refused alike.
     """
     arn = call.params["RoleArn"]
-    context = principal_condition_keys(call.caller)
+    context = build_principal_condition_keys(call.caller)
     if call.params.get("ExternalId"):
         context["sts:ExternalId"] = call.params["ExternalId"]
-    role = WORLD.roles.get(arn)
-    access = Access(call.caller, "sts:AssumeRole", arn, context)
-    if role is None or not decide(role.trust, role.account, identity_policies(call.caller), access).allowed:
+    role = STATE.roles.get(arn)
+    access = AccessRequest(call.caller, "sts:AssumeRole", arn, context)
+    if role is None or not decide_access(role.trust, role.account, get_identity_policies(call.caller), access).allowed:
         message = f"User: {call.caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}"
         raise AwsError("AccessDenied", message, 403)
     seconds = call.params.get("DurationSeconds") or _HOUR
@@ -39,7 +39,7 @@ def assume_role(call: Call) -> dict[str, Any]:
     access_key = "ASIA" + "".join(secrets.choice(_ALPHABET) for _ in range(16))
     expires = datetime.now(UTC) + timedelta(seconds=seconds)
     session = Session(arn, call.params["RoleSessionName"], secrets.token_urlsafe(30), expires)
-    WORLD.sessions[access_key] = session
+    STATE.sessions[access_key] = session
     return {
         "Credentials": {
             "AccessKeyId": access_key,

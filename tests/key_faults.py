@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, build_rds_key_statements, build_s3_key_statements
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.server import REGION, VENDOR, AwsHarness
 
 OTHER_REGION: Final = "eu-west-1"
-NOT_ACCESSIBLE: Final = "rds.KMSKeyNotAccessibleFault"
+NOT_ACCESSIBLE_CODE: Final = "rds.KMSKeyNotAccessibleFault"
 
 
 @dataclass(frozen=True)
@@ -29,101 +29,101 @@ class KeyFault:
     """
 
     name: str
-    make: Callable[[Aws, KeyPurpose], str]
+    make: Callable[[AwsHarness, KeyPurpose], str]
     s3_code: str
-    rds_code: str = NOT_ACCESSIBLE
+    rds_code: str = NOT_ACCESSIBLE_CODE
     words: str = ""
     definite: bool = False
 
-    def code(self, which: KeyPurpose) -> str:
+    def code_for(self, which: KeyPurpose) -> str:
         """The problem's code."""
         return self.s3_code if which is KeyPurpose.S3 else self.rds_code
 
     @property
-    def by_rule(self) -> bool:
+    def is_found_by_rule(self) -> bool:
         """Whether a pure rule finds it."""
         return self.s3_code.startswith("arn.")
 
 
-def statements(which: KeyPurpose, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
+def build_key_statements(which: KeyPurpose, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
     """The statements that belong on a key."""
-    render = s3_key_statements if which is KeyPurpose.S3 else rds_key_statements
+    render = build_s3_key_statements if which is KeyPurpose.S3 else build_rds_key_statements
     return render(role, region, VENDOR)
 
 
-def create_valid_key(aws: Aws, which: KeyPurpose) -> str:
+def create_valid_key(aws: AwsHarness, which: KeyPurpose) -> str:
     """A perfect key."""
-    return aws.key(*statements(which))
+    return aws.create_key(*build_key_statements(which))
 
 
-def _nonexistent(_: Aws, __: KeyPurpose) -> str:
+def _nonexistent(_: AwsHarness, __: KeyPurpose) -> str:
     return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:key/{uuid.uuid4()}"
 
 
-def _alias(aws: Aws, which: KeyPurpose) -> str:
+def _alias(aws: AwsHarness, which: KeyPurpose) -> str:
     name = f"alias/{uuid.uuid4()}"
-    aws.customer("kms").create_alias(AliasName=name, TargetKeyId=create_valid_key(aws, which))
+    aws.customer_client("kms").create_alias(AliasName=name, TargetKeyId=create_valid_key(aws, which))
     return f"arn:aws:kms:{REGION}:{CUSTOMER_ACCOUNT}:{name}"
 
 
-def _of_other_region(aws: Aws, which: KeyPurpose) -> str:
-    return aws.key(*statements(which, region=OTHER_REGION), region=OTHER_REGION)
+def _of_other_region(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(which, region=OTHER_REGION), region=OTHER_REGION)
 
 
-def _replica_of_other_region(aws: Aws, which: KeyPurpose) -> str:
-    primary = aws.key(*statements(which), MultiRegion=True)
-    replica = aws.customer("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
+def _replica_of_other_region(aws: AwsHarness, which: KeyPurpose) -> str:
+    primary = aws.create_key(*build_key_statements(which), MultiRegion=True)
+    replica = aws.customer_client("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
     arn: str = replica["ReplicaKeyMetadata"]["Arn"]
     return arn
 
 
-def _disable(aws: Aws, which: KeyPurpose) -> str:
+def _disable(aws: AwsHarness, which: KeyPurpose) -> str:
     arn = create_valid_key(aws, which)
-    aws.customer("kms").disable_key(KeyId=arn)
+    aws.customer_client("kms").disable_key(KeyId=arn)
     return arn
 
 
-def _pending_deletion(aws: Aws, which: KeyPurpose) -> str:
+def _pending_deletion(aws: AwsHarness, which: KeyPurpose) -> str:
     arn = create_valid_key(aws, which)
-    aws.customer("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    aws.customer_client("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     return arn
 
 
-def _pending_import(aws: Aws, which: KeyPurpose) -> str:
-    return aws.key(*statements(which), Origin="EXTERNAL")
+def _pending_import(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(which), Origin="EXTERNAL")
 
 
-def _rsa(aws: Aws, which: KeyPurpose) -> str:
-    return aws.key(*statements(which), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+def _rsa(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(which), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
 
 
-def _hmac(aws: Aws, which: KeyPurpose) -> str:
-    return aws.key(*statements(which), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+def _hmac(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(which), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
 
-def _no_statement(aws: Aws, _: KeyPurpose) -> str:
-    return aws.key()
+def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
+    return aws.create_key()
 
 
-def _wrong_principal(aws: Aws, which: KeyPurpose) -> str:
+def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
     # A role of an account that nobody models: the key policy may name it, and it is not the platform's.
-    return aws.key(*statements(which, role="arn:aws:iam::999988887777:role/Somebody"))
+    return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Somebody"))
 
 
-def _wrong_region_in_via_service(aws: Aws, which: KeyPurpose) -> str:
-    return aws.key(*statements(which, region=OTHER_REGION))
+def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(which, region=OTHER_REGION))
 
 
-def _without_last_statement(aws: Aws, which: KeyPurpose) -> str:
+def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
     """Of the Aurora key that is the one on grants for AWS resources; the S3 key has only the one."""
-    return aws.key(*statements(which)[:-1])
+    return aws.create_key(*build_key_statements(which)[:-1])
 
 
-def _statement_of_the_other_key(aws: Aws, which: KeyPurpose) -> str:
-    return aws.key(*statements(KeyPurpose.RDS if which is KeyPurpose.S3 else KeyPurpose.S3))
+def _statement_of_the_other_key(aws: AwsHarness, which: KeyPurpose) -> str:
+    return aws.create_key(*build_key_statements(KeyPurpose.RDS if which is KeyPurpose.S3 else KeyPurpose.S3))
 
 
-def _explicit_deny(aws: Aws, which: KeyPurpose) -> str:
+def _explicit_deny(aws: AwsHarness, which: KeyPurpose) -> str:
     deny = {
         "Sid": "NobodyFromOutside",
         "Effect": "Deny",
@@ -132,11 +132,11 @@ def _explicit_deny(aws: Aws, which: KeyPurpose) -> str:
         "Resource": "*",
         "Condition": {"StringNotEquals": {"aws:PrincipalAccount": CUSTOMER_ACCOUNT}},
     }
-    return aws.key(*statements(which), deny)
+    return aws.create_key(*build_key_statements(which), deny)
 
 
-def _of_platform_account(aws: Aws, _: KeyPurpose) -> str:
-    arn: str = aws.operator("kms").create_key()["KeyMetadata"]["Arn"]
+def _of_platform_account(aws: AwsHarness, _: KeyPurpose) -> str:
+    arn: str = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
     return arn
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from byok.domain.arns import KeyPurpose, account_of
+from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.iam.statements import Statement
 from tests.policy_context import PolicyContext, Statements
 
@@ -38,10 +38,10 @@ class Case:
     stops: bool | None = True
     saved: bool = True
 
-    def policy(self, place: PolicyContext) -> dict[str, Any]:
+    def build_policy(self, place: PolicyContext) -> dict[str, Any]:
         """The document, with the owner's statement first."""
-        ours = self.change(copy.deepcopy(place.statements(self.which)), place)
-        return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [place.owner, *ours]}
+        ours = self.change(copy.deepcopy(place.build_statements(self.which)), place)
+        return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [place.owner_statement, *ours]}
 
 
 def _set(index: int, path: str, value: Any) -> Change:
@@ -60,7 +60,7 @@ def _set(index: int, path: str, value: Any) -> Change:
 
 def _fill(value: Any, place: PolicyContext) -> Any:
     if isinstance(value, str):
-        names = {"{customer}": place.customer, "{platform}": account_of(place.role), "{region}": place.region}
+        names = {"{customer}": place.customer, "{platform}": account_id_of_role(place.role), "{region}": place.region}
         for name, text in {**names, "{role}": place.role}.items():
             value = value.replace(name, text)
         return value
@@ -95,7 +95,7 @@ def _only(*indexes: int) -> Change:
 
 
 def _of_region(region: str) -> Change:
-    return lambda ours, place: place.statements(S3 if len(ours) == 1 else RDS, region=region)
+    return lambda ours, place: place.build_statements(S3 if len(ours) == 1 else RDS, region=region)
 
 
 def _with(statement: Statement) -> Change:
@@ -103,7 +103,7 @@ def _with(statement: Statement) -> Change:
 
 
 def _of_the_other_key(ours: Statements, place: PolicyContext) -> Statements:
-    return place.statements(RDS if len(ours) == 1 else S3)
+    return place.build_statements(RDS if len(ours) == 1 else S3)
 
 
 def _deny(action: Any, **more: Any) -> Statement:
@@ -133,9 +133,9 @@ POLICY_CASES: Final = (
     Case("Aurora: right", RDS, _only(0, 1), None, stops=False),
     Case("Aurora: in the other order", RDS, _only(1, 0), None, stops=False),
     Case("S3: one action as text", S3, _set(0, "Action", "kms:*"), None, stops=False),
-    Case("S3: both keys' statements", S3, lambda ours, place: ours + place.statements(RDS), "policy.TooWide",
+    Case("S3: both keys' statements", S3, lambda ours, place: ours + place.build_statements(RDS), "policy.TooWide",
          stops=False),
-    Case("Aurora: both keys' statements", RDS, lambda ours, place: ours + place.statements(S3), "policy.TooWide",
+    Case("Aurora: both keys' statements", RDS, lambda ours, place: ours + place.build_statements(S3), "policy.TooWide",
          stops=False),
     Case("S3: another Sid", S3, _set(0, "Sid", "Platform"), None, stops=False),
     Case("S3: role in a list", S3, _set(0, _ROLE, ["{role}"]), None, stops=False),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.statements import Grantee, Statement, key_statements, owner_statement
+from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements, build_owner_statement
 from byok.domain.vendor import VendorProfile
 
 VENDOR: Final = VendorProfile()
@@ -19,11 +19,13 @@ class PolicyContext:
     region: str
     customer: str
 
-    def statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
+    def build_statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
         """The right statements of a key, or those for another role or Region."""
-        return key_statements(which, Grantee.of(role or self.role, region or self.region), VENDOR)
+        return build_key_statements(
+            which, StatementParameters.for_platform_role(role or self.role, region or self.region), VENDOR
+        )
 
     @property
-    def owner(self) -> Statement:
+    def owner_statement(self) -> Statement:
         """AWS's own statement."""
-        return owner_statement(f"arn:aws:iam::{self.customer}:root")
+        return build_owner_statement(f"arn:aws:iam::{self.customer}:root")

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-TOOLS: Final = ROOT / ".tools"
+TOOLS_DIR: Final = ROOT / ".tools"
 
 
 def skip_or_fail(reason: str) -> NoReturn:
@@ -38,7 +38,7 @@ def can_run(program: Path, *arguments: str) -> bool:
 def aws_cli() -> Path:
     """The AWS CLI: the locked one that `make test` installs, else any version on PATH."""
     on_path = shutil.which("aws")
-    for program in (TOOLS / "awscli" / "bin" / "aws", *([Path(on_path)] if on_path else [])):
+    for program in (TOOLS_DIR / "awscli" / "bin" / "aws", *([Path(on_path)] if on_path else [])):
         if can_run(program, "--version"):
             return program
     skip_or_fail("the AWS CLI is neither in .tools nor on PATH: `make test` installs it")
@@ -65,7 +65,7 @@ class Terraform:
     program: Path
     plugins: Path
 
-    def init(self, folder: Path) -> tuple[str, ...]:
+    def init_arguments(self, folder: Path) -> tuple[str, ...]:
         """The arguments that prepare a folder."""
         return (f"-chdir={folder}", "init", "-input=false", f"-plugin-dir={self.plugins}")
 
@@ -88,6 +88,6 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
     for program in filter(None, map(shutil.which, ("terraform", "tofu"))):
         for plugins in (mirror for mirror in _MIRRORS if any(mirror.glob("*/hashicorp/aws"))):
             found = Terraform(Path(program), plugins)
-            if can_run(found.program, *found.init(folder)):
+            if can_run(found.program, *found.init_arguments(folder)):
                 return found
     pytest.skip("there is no terraform or tofu on PATH with a filesystem mirror of its AWS provider")

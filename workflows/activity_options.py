@@ -11,12 +11,12 @@ from typing import Final
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-from byok.domain.problems.aws_errors import ERROR_RULES, Outcome
+from byok.domain.problems.aws_errors import ERROR_RULES, ErrorOutcome
 
 _DEFINITE: Final = [
     f"{row.service}.{row.code}"
     for row in ERROR_RULES
-    if row.customer_key and row.outcome is Outcome.STOP and row.message is None
+    if row.customer_key and row.outcome is ErrorOutcome.STOP and row.message is None
 ]
 """A second belt, visible in Temporal's UI: refusals that no message can soften. The activities decide first."""
 
@@ -32,20 +32,20 @@ _RETRY: Final = RetryPolicy(
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=8)
 """Activities beat every 3 s: a worker that was killed is noticed after 8 s, and another one goes on within 10."""
 
-PLAN: Final = ActivityConfig(
+PLAN_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),  # it computes and asks nobody
     schedule_to_close_timeout=timedelta(minutes=15),
     retry_policy=_RETRY,
 )
 
-LOCAL_PLAN: Final = LocalActivityConfig(
+LOCAL_PLAN_OPTIONS: Final = LocalActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),
     # It fails by a mistake of ours alone, which no later try would mend.
     schedule_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(maximum_attempts=3),
 )
 
-PROBE: Final = ActivityConfig(
+PROBE_OPTIONS: Final = ActivityConfig(
     # PUT, GET and DELETE, and six calls more where the probe bucket is made: each is bounded by boto's 20 s.
     start_to_close_timeout=timedelta(minutes=2),
     # Longer than the longest grace (300 s), so that the grace ends with AWS's words and never with a timeout.
@@ -55,7 +55,7 @@ PROBE: Final = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-WRITE: Final = ActivityConfig(
+WRITE_OPTIONS: Final = ActivityConfig(
     # The most calls one step makes are the fourteen of an adopted bucket.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=timedelta(minutes=15),
@@ -66,9 +66,9 @@ WRITE: Final = ActivityConfig(
 )
 
 # It waits for the cluster first: Aurora takes 5 to 15 minutes, and what is not there after an hour does not come.
-MAKE_WRITER: Final = ActivityConfig(**{**WRITE, "schedule_to_close_timeout": timedelta(minutes=60)})
+ENSURE_WRITER_OPTIONS: Final = ActivityConfig(**{**WRITE_OPTIONS, "schedule_to_close_timeout": timedelta(minutes=60)})
 
-AWAIT_WRITER: Final = ActivityConfig(
+AWAIT_WRITER_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=1),  # one describe, tried again by the server while it is not there yet
     schedule_to_close_timeout=timedelta(minutes=45),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -76,14 +76,14 @@ AWAIT_WRITER: Final = ActivityConfig(
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 
-READ_BACK: Final = ActivityConfig(
+READ_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
 )
 
-REMOVE: Final = ActivityConfig(
+REMOVE_OPTIONS: Final = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=3),
     # Deleting a cluster with its instance takes RDS up to half an hour.
     schedule_to_close_timeout=timedelta(minutes=60),

@@ -4,13 +4,13 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.planning import PlanActivities
-    from byok.contracts import CHECK_KEYS
-    from byok.domain.models import CheckKeysRequest, KeyCheck
-from workflows.activity_options import PLAN
+    from byok.contracts import CHECK_KEYS_WORKFLOW
+    from byok.domain.models import CheckKeysRequest, KeyCheckResult
+from workflows.activity_options import PLAN_OPTIONS
 from workflows.key_validation import validate_keys
 
 
-@workflow.defn(name=CHECK_KEYS)
+@workflow.defn(name=CHECK_KEYS_WORKFLOW)
 class CheckKeys:
     """Checks two keys and makes nothing but a probe object, which it removes again.
 
@@ -18,11 +18,11 @@ class CheckKeys:
     """
 
     @workflow.run
-    async def run(self, request: CheckKeysRequest) -> KeyCheck:
+    async def run(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Plan, probe, report."""
-        plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN)
+        plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN_OPTIONS)
         findings, proofs = await validate_keys(request, plan)
-        return KeyCheck(
+        return KeyCheckResult(
             region=request.region,
             s3_key_arn=request.s3_key_arn,
             rds_key_arn=request.rds_key_arn,

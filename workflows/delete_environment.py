@@ -9,29 +9,29 @@ with workflow.unsafe.imports_passed_through():
     from activities.database import DatabaseActivities
     from activities.planning import PlanActivities
     from activities.storage import StorageActivities
-    from byok.contracts import DELETE_ENVIRONMENT, environment_workflow_id
+    from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
     from byok.domain.models import (
         BucketPlan,
-        DatabaseRemoval,
+        DatabaseRemovalTask,
         DeleteRequest,
-        Deletion,
+        DeletionResult,
         EnvironmentPlan,
         OwnedResources,
         Problem,
         ProvisionRequest,
     )
     from byok.domain.phases import Phase, RequestKind
-    from byok.domain.problems.build import problem
+    from byok.domain.problems.build import build_problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
-from workflows.activity_options import PLAN, READ_BACK
-from workflows.failures import PhaseStoppedError, is_cancellation, problems_of, to_workflow_failure
-from workflows.progress import ProgressRecord
+from workflows.activity_options import PLAN_OPTIONS, READ_OPTIONS
+from workflows.failures import PhaseStoppedError, extract_problems, is_cancellation, to_workflow_failure
+from workflows.progress import ProgressPublisher
 from workflows.removal import Leftover, remove_resources
 from workflows.workflow_id import require_workflow_id
 
 
-@workflow.defn(name=DELETE_ENVIRONMENT)
+@workflow.defn(name=DELETE_ENVIRONMENT_WORKFLOW)
 class DeleteEnvironment:
     """Removes everything that bears an environment's tag; its workflow id is `environment/<environment id>`.
 
@@ -42,13 +42,13 @@ class DeleteEnvironment:
     """
 
     @workflow.run
-    async def run(self, request: DeleteRequest) -> Deletion:
+    async def run(self, request: DeleteRequest) -> DeletionResult:
         """List, remove in order, list again; the result is the proof."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
-        self._record = ProgressRecord(_as_provision_request(request))
-        self._record.enter(Phase.DELETING)
+        self._record = ProgressPublisher(_as_provision_request(request))
+        self._record.enter_phase(Phase.DELETING)
         self._final_snapshot = _snapshot_name(request) if request.final_snapshot else None
         plan: EnvironmentPlan | None = None
         try:
@@ -65,27 +65,29 @@ class DeleteEnvironment:
             self._require_gone(left, after)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error, plan) from error
-        deletion = Deletion(
+        deletion = DeletionResult(
             environment_id=request.environment_id,
             removed=before.names,
             final_snapshot=after.final_snapshot,
             collected_at=workflow.now(),
         )
-        self._record.enter(Phase.DELETED, deletion=deletion)
+        self._record.enter_phase(Phase.DELETED, deletion=deletion)
         return deletion
 
     async def _plan(self) -> EnvironmentPlan:
-        return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN)
+        return await workflow.execute_activity_method(PlanActivities.plan_deletion, self._request, **PLAN_OPTIONS)
 
     async def _list(self, plan: EnvironmentPlan) -> OwnedResources:
-        task = DatabaseRemoval(
+        task = DatabaseRemovalTask(
             environment=plan.environment,
             cluster=plan.cluster,
             phase=Phase.DELETING,
             final_snapshot=self._final_snapshot,
         )
-        databases = await workflow.execute_activity_method(DatabaseActivities.list_databases, task, **READ_BACK)
-        storage = await workflow.execute_activity_method(StorageActivities.list_buckets, plan.environment, **READ_BACK)
+        databases = await workflow.execute_activity_method(DatabaseActivities.list_databases, task, **READ_OPTIONS)
+        storage = await workflow.execute_activity_method(
+            StorageActivities.list_buckets, plan.environment, **READ_OPTIONS
+        )
         return databases.model_copy(update={"buckets": storage.buckets})
 
     def _require_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
@@ -104,18 +106,20 @@ class DeleteEnvironment:
     def _leftover_problem(self) -> Problem:
         subject = RemedyContext(self._request.region, None, VendorProfile(), request_kind=RequestKind.DELETION)
         message = f"{len(self._left_behind)} of it is left: {'; '.join(self._left_behind)}."
-        return problem("byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now())
+        return build_problem(
+            "byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now()
+        )
 
     async def _stop(
         self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan | None
     ) -> BaseException:
         """Say truthfully what is left, and give the failure to end with."""
-        problems = problems_of(error, self._request, Phase.DELETING, workflow.now())
+        problems = extract_problems(error, self._request, Phase.DELETING, workflow.now())
         left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):
             belongings = await self._list(plan or await self._plan())
             left = tuple(f"{name}: not removed yet" for name in belongings.names)
-        self._record.enter(Phase.STOPPED, problems=problems, left_behind=left)
+        self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left)
         return to_workflow_failure(error, f"Deletion of environment {self._request.environment_id}", problems)
 
 

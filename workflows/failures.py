@@ -11,16 +11,16 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, Record, TenantRequest
+    from byok.domain.models import CheckKeysRequest, DeleteRequest, Problem, ReconcileTenantRequest, RecordModel
     from byok.domain.phases import Phase, RequestKind
-    from byok.domain.problems.build import problem
+    from byok.domain.problems.build import build_problem
     from byok.domain.problems.remediation import Remedy, RemedyContext
     from byok.domain.vendor import VendorProfile
 from workflows.cancellation import is_cancelling
 
-_Made = TypeVar("_Made", bound=Record)
+_Made = TypeVar("_Made", bound=RecordModel)
 
-_REQUEST_KINDS: Final = {TenantRequest: RequestKind.TENANT, DeleteRequest: RequestKind.DELETION}
+_REQUEST_KINDS: Final = {ReconcileTenantRequest: RequestKind.TENANT, DeleteRequest: RequestKind.DELETION}
 
 
 class PhaseStoppedError(Exception):
@@ -31,7 +31,7 @@ class PhaseStoppedError(Exception):
         self.problems = tuple(problems)
 
 
-def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
+def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
     """The problem an activity ended with, or the cancellation of the workflow as one.
 
     An activity that ran out of time has the last thing AWS said as cause: that is the problem, and not the timeout.
@@ -54,9 +54,11 @@ def problem_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at
     return _own_problem("worker.Timeout", _timeout_message(error), Remedy.WAIT, request, phase, at)
 
 
-def problems_of(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> tuple[Problem, ...]:
-    """Every problem that something ended with; see `problem_of`."""
-    return error.problems if isinstance(error, PhaseStoppedError) else (problem_of(error, request, phase, at),)
+def extract_problems(
+    error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime
+) -> tuple[Problem, ...]:
+    """Every problem that something ended with; see `extract_problem`."""
+    return error.problems if isinstance(error, PhaseStoppedError) else (extract_problem(error, request, phase, at),)
 
 
 def is_cancellation(error: BaseException) -> bool:
@@ -75,7 +77,7 @@ def is_non_retryable(error: BaseException) -> bool:
     return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
 
 
-def partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
+def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
     """What a failed activity had made by then, None where it does not say."""
     return _detail_of(error.__cause__, kind)
 
@@ -93,7 +95,7 @@ def _own_problem(
 ) -> Problem:
     request_kind = _REQUEST_KINDS.get(type(request), RequestKind.ENVIRONMENT)
     subject = RemedyContext(request.region, None, VendorProfile(), request_kind=request_kind)
-    return problem(code, message, remedy, subject, phase=phase, at=at)
+    return build_problem(code, message, remedy, subject, phase=phase, at=at)
 
 
 def _timeout_message(error: BaseException) -> str:

@@ -8,9 +8,9 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import CheckKeysRequest, KeyCheckPlan, KeyProbeResult, Problem
     from byok.domain.phases import Phase
-from workflows.activity_options import PROBE, with_summary
+from workflows.activity_options import PROBE_OPTIONS, with_summary
 from workflows.cancellation import shield_until_done
-from workflows.failures import is_cancellation, problem_of
+from workflows.failures import extract_problem, is_cancellation
 
 
 async def validate_keys(
@@ -30,12 +30,12 @@ async def validate_keys(
                     workflow.start_activity_method(
                         KeyActivities.probe_s3_key,
                         plan.environment,
-                        **with_summary(PROBE, f"S3 key {plan.environment.s3_key_arn}"),
+                        **with_summary(PROBE_OPTIONS, f"S3 key {plan.environment.s3_key_arn}"),
                     )
                 )
             )
         except ActivityError as error:
             if is_cancellation(error):
                 raise
-            findings.append(problem_of(error, request, Phase.VALIDATING_KEYS, workflow.now()))
+            findings.append(extract_problem(error, request, Phase.VALIDATING_KEYS, workflow.now()))
     return tuple(findings), tuple(proofs)

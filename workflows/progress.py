@@ -9,28 +9,34 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
-    from byok.contracts import ENVIRONMENT_ID, PHASE, PROBLEM_CODE, PROGRESS_MEMO, TENANT_MEMO
+    from byok.contracts import (
+        ENVIRONMENT_ID_ATTRIBUTE,
+        PHASE_ATTRIBUTE,
+        PROBLEM_CODE_ATTRIBUTE,
+        PROGRESS_MEMO,
+        TENANT_MEMO,
+    )
     from byok.domain.models import (
-        Deletion,
+        DeletionResult,
+        EnvironmentProgress,
         Evidence,
         Problem,
-        Progress,
         ProvisionRequest,
+        ReconcileTenantRequest,
         Resources,
         TenantOutcome,
         TenantProgress,
-        TenantRequest,
         TimelineEntry,
     )
     from byok.domain.phases import Phase
 
 
-class ProgressRecord:
+class ProgressPublisher:
     """Holds the progress and publishes it at every change of phase."""
 
     def __init__(self, request: ProvisionRequest) -> None:
         self.request = request
-        self._progress = _published_progress(request) or Progress(
+        self._progress = _published_progress(request) or EnvironmentProgress(
             request=request, phase=Phase.VALIDATING_KEYS, timeline=()
         )
         self.resources = Resources()
@@ -41,18 +47,18 @@ class ProgressRecord:
         """The phase entered last."""
         return self._progress.phase
 
-    def record_tenant(self, outcome: TenantOutcome) -> None:
+    def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
         """Keep what became of the tenant's name; it is published with the next phase."""
         self._tenant = outcome
 
-    def enter(
+    def enter_phase(
         self,
         phase: Phase,
         *,
         problems: Sequence[Problem] = (),
         evidence: Evidence | None = None,
         left_behind: Sequence[str] = (),
-        deletion: Deletion | None = None,
+        deletion: DeletionResult | None = None,
     ) -> None:
         """Enter a phase and publish it. The only writer of memo, search attributes and details.
 
@@ -79,33 +85,33 @@ class ProgressRecord:
                 "deletion": deletion,
             }
         )
-        attributes = [PHASE.value_set(phase.value)]
+        attributes = [PHASE_ATTRIBUTE.value_set(phase.value)]
         if len(self._progress.timeline) == 1:
-            attributes.append(ENVIRONMENT_ID.value_set(self._progress.request.environment_id))
+            attributes.append(ENVIRONMENT_ID_ATTRIBUTE.value_set(self._progress.request.environment_id))
         if problems:
-            attributes.append(PROBLEM_CODE.value_set(problems[0].code))
+            attributes.append(PROBLEM_CODE_ATTRIBUTE.value_set(problems[0].code))
         workflow.upsert_search_attributes(attributes)
         workflow.upsert_memo({PROGRESS_MEMO: self._progress})
         workflow.set_current_details(_as_markdown(self._progress))
 
 
-class TenantRecord:
+class TenantProgressPublisher:
     """Holds how far a tenant's name has come and publishes it at every change."""
 
-    def __init__(self, request: TenantRequest) -> None:
+    def __init__(self, request: ReconcileTenantRequest) -> None:
         self._progress = TenantProgress(request=request)
-        workflow.upsert_search_attributes([ENVIRONMENT_ID.value_set(request.environment_id)])
+        workflow.upsert_search_attributes([ENVIRONMENT_ID_ATTRIBUTE.value_set(request.environment_id)])
         self._publish()
 
-    def publish(self, outcome: TenantOutcome) -> None:
+    def publish_outcome(self, outcome: TenantOutcome) -> None:
         """Publish what became of the name so far."""
         self._progress = self._progress.model_copy(update={"outcome": outcome})
         self._publish()
 
-    def stop(self, problems: Sequence[Problem]) -> None:
+    def publish_problems(self, problems: Sequence[Problem]) -> None:
         """Publish what stopped it, beside what was done before."""
         self._progress = self._progress.model_copy(update={"problems": tuple(problems)})
-        workflow.upsert_search_attributes([PROBLEM_CODE.value_set(problems[0].code)])
+        workflow.upsert_search_attributes([PROBLEM_CODE_ATTRIBUTE.value_set(problems[0].code)])
         self._publish()
 
     def _publish(self) -> None:
@@ -116,16 +122,16 @@ class TenantRecord:
         workflow.set_current_details("\n".join(lines))
 
 
-def _published_progress(request: ProvisionRequest) -> Progress | None:
+def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None:
     """What was published with the start of the workflow; None where it was started by hand."""
     try:
-        begun: Progress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=Progress)
+        begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
     except ApplicationError:  # written by somebody else under our name
         return None
     return begun if begun is not None and begun.request == request else None
 
 
-def _as_markdown(progress: Progress) -> str:
+def _as_markdown(progress: EnvironmentProgress) -> str:
     lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
     lines += _problems(progress.problems) + _tenant(progress.tenant)
@@ -148,7 +154,7 @@ def _tenant(outcome: TenantOutcome | None) -> list[str]:
         return []
     lines = [""]
     for key in outcome.keys:
-        lines.append(f"- {key.key.label} `{key.key_arn}`: `{key.alias}` {key.alias_state}")
+        lines.append(f"- {key.key.field_label} `{key.key_arn}`: `{key.alias}` {key.alias_state}")
         if key.remediation:
             lines += ["", "```", key.remediation, "```", ""]
     if outcome.commands:
@@ -159,7 +165,7 @@ def _tenant(outcome: TenantOutcome | None) -> list[str]:
 
 def _facts(item: Problem) -> tuple[tuple[str, str | None], ...]:
     return (
-        ("key", item.key and item.key.label),
+        ("key", item.key and item.key.field_label),
         ("ARN", item.key_arn),
         ("operation", item.operation),
         ("request id", item.request_id),

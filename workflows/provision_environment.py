@@ -12,43 +12,43 @@ with workflow.unsafe.imports_passed_through():
     from activities.evidence import EvidenceActivities
     from activities.planning import PlanActivities
     from activities.storage import StorageActivities
-    from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
+    from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
     from byok.domain.models import (
         BucketPlan,
         BucketResource,
+        BucketTask,
         DatabaseTask,
         EnvironmentPlan,
         Evidence,
         Problem,
         ProvisionRequest,
-        StorageTask,
     )
     from byok.domain.phases import OnFailure, Phase
 from workflows.activity_options import (
-    AWAIT_WRITER,
-    LOCAL_PLAN,
-    MAKE_WRITER,
-    READ_BACK,
-    WRITE,
+    AWAIT_WRITER_OPTIONS,
+    ENSURE_WRITER_OPTIONS,
+    LOCAL_PLAN_OPTIONS,
+    READ_OPTIONS,
+    WRITE_OPTIONS,
     with_summary,
 )
 from workflows.cancellation import cancel_and_wait, raise_if_cancelled, shield_until_done
 from workflows.failures import (
     PhaseStoppedError,
+    extract_partial_result,
+    extract_problem,
+    extract_problems,
     is_non_retryable,
-    partial_result,
-    problem_of,
-    problems_of,
     to_workflow_failure,
 )
 from workflows.key_validation import validate_keys
-from workflows.progress import ProgressRecord
+from workflows.progress import ProgressPublisher
 from workflows.removal import Leftover, remove_resources
-from workflows.tenant_names import name_keys
+from workflows.tenant_names import reconcile_keys
 from workflows.workflow_id import require_workflow_id
 
 
-@workflow.defn(name=PROVISION_ENVIRONMENT)
+@workflow.defn(name=PROVISION_ENVIRONMENT_WORKFLOW)
 class ProvisionEnvironment:
     """The state machine of an environment; its workflow id is `environment/<environment id>`.
 
@@ -63,7 +63,7 @@ class ProvisionEnvironment:
     """
 
     def __init__(self) -> None:
-        self._record: ProgressRecord
+        self._record: ProgressPublisher
         self._plan: EnvironmentPlan | None = None
         self._database_available = False
         self._evidence: Evidence | None = None
@@ -73,7 +73,7 @@ class ProvisionEnvironment:
         """All phases in their order; the result is the evidence, read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
-        self._record = ProgressRecord(request)
+        self._record = ProgressPublisher(request)
         try:
             plan = await self._validate_keys(request)
             await self._create_cluster(plan)
@@ -82,12 +82,14 @@ class ProvisionEnvironment:
             await self._name_keys(plan)
         except (PhaseStoppedError, ActivityError, asyncio.CancelledError) as error:
             raise await self._stop(error) from error
-        self._record.enter(Phase.READY, evidence=evidence)
+        self._record.enter_phase(Phase.READY, evidence=evidence)
         return evidence
 
     async def _validate_keys(self, request: ProvisionRequest) -> EnvironmentPlan:
         self._begin(Phase.VALIDATING_KEYS)
-        plan = await workflow.execute_local_activity_method(PlanActivities.plan_environment, request, **LOCAL_PLAN)
+        plan = await workflow.execute_local_activity_method(
+            PlanActivities.plan_environment, request, **LOCAL_PLAN_OPTIONS
+        )
         findings, _ = await validate_keys(request, plan)
         if findings:
             raise PhaseStoppedError(findings)
@@ -98,7 +100,9 @@ class ProvisionEnvironment:
         self._begin(Phase.CREATING_CLUSTER)
         cluster = await shield_until_done(
             workflow.start_activity_method(
-                DatabaseActivities.ensure_cluster, _database(plan), **with_summary(WRITE, plan.cluster.identifier)
+                DatabaseActivities.ensure_cluster,
+                _database(plan),
+                **with_summary(WRITE_OPTIONS, plan.cluster.identifier),
             )
         )
         self._record.resources = self._record.resources.with_cluster(cluster)
@@ -125,15 +129,15 @@ class ProvisionEnvironment:
 
     async def _create_bucket(self, plan: EnvironmentPlan, bucket: BucketPlan) -> None:
         raise_if_cancelled()
-        task = StorageTask(environment=plan.environment, bucket=bucket)
+        task = BucketTask(environment=plan.environment, bucket=bucket)
         try:
             made = await shield_until_done(
                 workflow.start_activity_method(
-                    StorageActivities.ensure_bucket, task, **with_summary(WRITE, bucket.name)
+                    StorageActivities.ensure_bucket, task, **with_summary(WRITE_OPTIONS, bucket.name)
                 )
             )
         except ActivityError as error:
-            kept = partial_result(error, BucketResource)
+            kept = extract_partial_result(error, BucketResource)
             if kept is not None:
                 self._record.resources = self._record.resources.with_bucket(kept)
             raise
@@ -143,39 +147,39 @@ class ProvisionEnvironment:
         task, names = _database(plan), plan.cluster
         writer = await shield_until_done(
             workflow.start_activity_method(
-                DatabaseActivities.ensure_writer, task, **with_summary(MAKE_WRITER, names.writer_identifier)
+                DatabaseActivities.ensure_writer, task, **with_summary(ENSURE_WRITER_OPTIONS, names.writer_identifier)
             )
         )
         self._record.resources = self._record.resources.with_available_cluster().with_writer(writer)
         raise_if_cancelled()
         available = await workflow.execute_activity_method(
-            DatabaseActivities.await_writer, task, **with_summary(AWAIT_WRITER, names.writer_identifier)
+            DatabaseActivities.await_writer, task, **with_summary(AWAIT_WRITER_OPTIONS, names.writer_identifier)
         )
         self._record.resources = self._record.resources.with_writer(available)
         self._database_available = True
 
     async def _verify(self, plan: EnvironmentPlan) -> Evidence:
         self._begin(Phase.VERIFYING)
-        return await workflow.execute_activity_method(EvidenceActivities.collect_evidence, plan, **READ_BACK)
+        return await workflow.execute_activity_method(EvidenceActivities.collect_evidence, plan, **READ_OPTIONS)
 
     async def _name_keys(self, plan: EnvironmentPlan) -> None:
         if plan.tenant is None:
             return
         self._begin(Phase.RECONCILING_TENANT)
-        await name_keys(self._record.request, plan.environment, plan.tenant, self._record.record_tenant)
+        await reconcile_keys(self._record.request, plan.environment, plan.tenant, self._record.record_tenant_outcome)
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
         """Settle the environment and give the failure to end with."""
-        problems = problems_of(error, self._record.request, self._record.phase, workflow.now())
+        problems = extract_problems(error, self._record.request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
         # A plan is known once the keys are valid: before that nothing was made, and there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
-            self._record.enter(Phase.ROLLING_BACK, problems=problems)
+            self._record.enter_phase(Phase.ROLLING_BACK, problems=problems)
             left = await self._roll_back(unfinished)
             left_behind = tuple(item.description for item in left)
-            self._record.resources = self._record.resources.only(item.name for item in left)
-        self._record.enter(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
+            self._record.resources = self._record.resources.only_named(item.name for item in left)
+        self._record.enter_phase(Phase.STOPPED, problems=problems, left_behind=left_behind, evidence=self._evidence)
         return to_workflow_failure(error, f"Environment {self._record.request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
@@ -187,7 +191,7 @@ class ProvisionEnvironment:
         return removal.result()
 
     def _problem_of(self, error: BaseException) -> Problem:
-        return problem_of(error, self._record.request, self._record.phase, workflow.now())
+        return extract_problem(error, self._record.request, self._record.phase, workflow.now())
 
     def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
         """What branches failed with; of one that was cut short only what would have stopped it by itself."""
@@ -196,7 +200,7 @@ class ProvisionEnvironment:
 
     def _begin(self, phase: Phase) -> None:
         raise_if_cancelled()
-        self._record.enter(phase, evidence=self._evidence)
+        self._record.enter_phase(phase, evidence=self._evidence)
 
 
 def _failure(branch: asyncio.Task[None]) -> BaseException | None:

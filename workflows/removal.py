@@ -12,16 +12,16 @@ with workflow.unsafe.imports_passed_through():
     from activities.storage import StorageActivities
     from byok.domain.models import (
         BucketPlan,
-        BucketRemoval,
+        BucketRemovalTask,
         CheckKeysRequest,
-        DatabaseRemoval,
+        DatabaseRemovalTask,
         EnvironmentPlan,
         Problem,
-        Removal,
+        RemovalResult,
     )
     from byok.domain.phases import Phase
-from workflows.activity_options import REMOVE, with_summary
-from workflows.failures import is_cancellation, problem_of
+from workflows.activity_options import REMOVE_OPTIONS, with_summary
+from workflows.failures import extract_problem, is_cancellation
 
 
 class Leftover(NamedTuple):
@@ -70,45 +70,45 @@ async def remove_resources(
         ActivityError: The workflow was cancelled; what was begun has been settled.
     """
     cluster = plan.cluster
-    database = DatabaseRemoval(
+    database = DatabaseRemovalTask(
         environment=plan.environment, cluster=cluster, phase=phase, final_snapshot=final_snapshot
     )
     left: list[Leftover | None] = []
 
-    async def step(resource: str, removal: Awaitable[Removal]) -> None:
+    async def step(resource: str, removal: Awaitable[RemovalResult]) -> None:
         left.append(await _remove_or_report(resource, removal, request, phase, workflow.now()))
 
     await step(
         cluster.writer_identifier,
         workflow.execute_activity_method(
-            DatabaseActivities.remove_writer, database, **with_summary(REMOVE, cluster.writer_identifier)
+            DatabaseActivities.remove_writer, database, **with_summary(REMOVE_OPTIONS, cluster.writer_identifier)
         ),
     )
     await step(
         cluster.identifier,
         workflow.execute_activity_method(
-            DatabaseActivities.remove_cluster, database, **with_summary(REMOVE, cluster.identifier)
+            DatabaseActivities.remove_cluster, database, **with_summary(REMOVE_OPTIONS, cluster.identifier)
         ),
     )
     for bucket in plan.buckets if buckets is None else buckets:
-        task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=phase)
+        task = BucketRemovalTask(environment=plan.environment, bucket=bucket, phase=phase)
         await step(
             bucket.name,
             workflow.execute_activity_method(
-                StorageActivities.remove_bucket, task, **with_summary(REMOVE, bucket.name)
+                StorageActivities.remove_bucket, task, **with_summary(REMOVE_OPTIONS, bucket.name)
             ),
         )
     return tuple(item for item in left if item is not None)
 
 
 async def _remove_or_report(
-    resource: str, removal: Awaitable[Removal], request: CheckKeysRequest, phase: Phase, at: datetime
+    resource: str, removal: Awaitable[RemovalResult], request: CheckKeysRequest, phase: Phase, at: datetime
 ) -> Leftover | None:
     try:
         outcome = await removal
     except ActivityError as error:
         if is_cancellation(error):
             raise
-        why = problem_of(error, request, phase, at)
+        why = extract_problem(error, request, phase, at)
         return Leftover(resource, f"{why.code}: {why.message}", why)
     return None if outcome.removed else Leftover(resource, str(outcome.why_kept))

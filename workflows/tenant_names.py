@@ -10,19 +10,19 @@ with workflow.unsafe.imports_passed_through():
     from byok.domain.models import (
         CheckKeysRequest,
         Environment,
-        KeyTenant,
         Problem,
+        ReconciledKey,
+        ReconcileKeyTask,
         TenantOutcome,
         TenantPlan,
-        TenantTask,
     )
     from byok.domain.phases import Phase
-from workflows.activity_options import WRITE, with_summary
+from workflows.activity_options import WRITE_OPTIONS, with_summary
 from workflows.cancellation import raise_if_cancelled, shield_until_done
-from workflows.failures import PhaseStoppedError, is_cancellation, problem_of
+from workflows.failures import PhaseStoppedError, extract_problem, is_cancellation
 
 
-async def name_keys(
+async def reconcile_keys(
     request: CheckKeysRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
     """Reconcile both keys, or hand over the commands where there is no role to do it with (D11).
@@ -43,11 +43,11 @@ async def name_keys(
     if plan.role is None:
         on_progress(TenantOutcome(tenant=plan.tenant, commands=plan.commands))
         return
-    keys: list[KeyTenant] = []
+    keys: list[ReconciledKey] = []
     problems: list[Problem] = []
     for marks in plan.marks:
         raise_if_cancelled()
-        task = TenantTask(
+        task = ReconcileKeyTask(
             environment=environment,
             marks=marks,
             role=plan.role,
@@ -60,14 +60,14 @@ async def name_keys(
                     workflow.start_activity_method(
                         TenantActivities.reconcile_key,
                         task,
-                        **with_summary(WRITE, f"{marks.key.label} {marks.key_arn}"),
+                        **with_summary(WRITE_OPTIONS, f"{marks.key.field_label} {marks.key_arn}"),
                     )
                 )
             )
         except ActivityError as error:
             if is_cancellation(error):
                 raise
-            problems.append(problem_of(error, request, Phase.RECONCILING_TENANT, workflow.now()))
+            problems.append(extract_problem(error, request, Phase.RECONCILING_TENANT, workflow.now()))
             if problems[-1].key is None:
                 break
         else:

@@ -17,7 +17,7 @@ from byok import contracts
 from byok.temporal import connect
 
 
-class Asked(BaseModel):
+class CreateRequest(BaseModel):
     """An environment, as anybody would write it down first."""
 
     environment_id: str
@@ -37,9 +37,9 @@ app = FastAPI(lifespan=lifespan)
 
 
 @app.post("/v1/environments", status_code=202)
-async def create(asked: Asked, request: Request) -> dict[str, Any]:
+async def create_environment(asked: CreateRequest, request: Request) -> dict[str, Any]:
     handle = await request.app.state.temporal.start_workflow(
-        contracts.PROVISION_ENVIRONMENT,
+        contracts.PROVISION_ENVIRONMENT_WORKFLOW,
         asked,
         id=contracts.environment_workflow_id(asked.environment_id),
         task_queue=contracts.TASK_QUEUE,
@@ -49,7 +49,7 @@ async def create(asked: Asked, request: Request) -> dict[str, Any]:
 
 
 @app.get("/v1/environments/{environment_id}")
-async def get(environment_id: str, request: Request) -> dict[str, Any]:
+async def get_environment(environment_id: str, request: Request) -> dict[str, Any]:
     temporal = request.app.state.temporal
     handle = temporal.get_workflow_handle(contracts.environment_workflow_id(environment_id))
     described: WorkflowExecutionDescription = await handle.describe()

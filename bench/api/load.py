@@ -2,7 +2,7 @@
 
 Bytes are written and read as they are: a client library would cost more than the server, and hide what is measured.
 
-Reads a `Load` as JSON from standard input and prints the latencies in seconds.
+Reads a `LoadSpec` as JSON from standard input and prints the latencies in seconds.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 
-class Load(BaseModel):
+class LoadSpec(BaseModel):
     """What is sent.
 
     Attributes:
@@ -29,7 +29,7 @@ class Load(BaseModel):
     expected: int
 
 
-async def client(load: Load, requests: Sequence[tuple[str, str, str]]) -> list[float]:
+async def run_client(load: LoadSpec, requests: Sequence[tuple[str, str, str]]) -> list[float]:
     """Send requests one after the other."""
     reader, writer = await asyncio.open_connection("127.0.0.1", load.port)
     latencies = []
@@ -54,8 +54,8 @@ async def client(load: Load, requests: Sequence[tuple[str, str, str]]) -> list[f
 
 async def main() -> None:
     """Let all clients begin at once."""
-    load = Load.model_validate_json(sys.stdin.read())
-    found = await asyncio.gather(*(client(load, requests) for requests in load.requests))
+    load = LoadSpec.model_validate_json(sys.stdin.read())
+    found = await asyncio.gather(*(run_client(load, requests) for requests in load.requests))
     print(json.dumps([latency for one in found for latency in one]))
 
 

@@ -8,13 +8,13 @@ from pydantic import BaseModel
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from bench.machine import machine
+from bench.machine import run_bench_stack
 from byok.contracts import environment_workflow_id
 
 _VERSIONS = "TemporalChangeVersion"
 
 
-class Cost(BaseModel):
+class EnvironmentCost(BaseModel):
     """Of one happy environment.
 
     Attributes:
@@ -38,7 +38,7 @@ class Cost(BaseModel):
     calls: int
 
 
-def actions_of(events: Iterable[HistoryEvent]) -> int:
+def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
     """Billable actions of a history, as Temporal Cloud counts them (docs.temporal.io, "Temporal Cloud Actions").
 
     The start, every attempt of an activity, every timer and every upsert of search attributes but that of the versions;
@@ -62,18 +62,22 @@ def actions_of(events: Iterable[HistoryEvent]) -> int:
     return actions + len(tasks_with_local)
 
 
-async def measure(folder: Path, buckets: Iterable[int]) -> list[Cost]:
+async def measure(folder: Path, buckets: Iterable[int]) -> list[EnvironmentCost]:
     """Make one environment of each size, with two looks for each wait."""
     found = []
     for number in buckets:
         # The first look comes at once, the second after the database is there.
-        async with machine(folder / f"costs-{number}", database_seconds=0.6, buckets=number, poll_seconds=1.2) as one:
+        async with run_bench_stack(
+            folder / f"costs-{number}", database_seconds=0.6, buckets=number, poll_seconds=1.2
+        ) as one:
             await one.start_worker()
-            made = await one.run("-m", "bench.client", "--environments", "1")  # it has made one before, to warm up
-            one.aws("DELETE", "calls")
-            made = await one.run("-m", "bench.client", "--environments", "1")
-            calls = sum(one.calls().values())
-            service = await one.service()
+            made = await one.run_client(
+                "-m", "bench.client", "--environments", "1"
+            )  # it has made one before, to warm up
+            one.call_stand_in("DELETE", "calls")
+            made = await one.run_client("-m", "bench.client", "--environments", "1")
+            calls = sum(one.count_calls().values())
+            service = await one.connect_service()
             handle = service.client.get_workflow_handle(environment_workflow_id(made.names[0]))
             events = (await handle.fetch_history()).events
         attempts = Counter(
@@ -82,14 +86,14 @@ async def measure(folder: Path, buckets: Iterable[int]) -> list[Cost]:
             if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED
         )
         found.append(
-            Cost(
+            EnvironmentCost(
                 buckets=number,
                 looks=sum(attempt * times for attempt, times in attempts.items() if attempt > 1),
                 seconds=made.each_seconds[0],
                 events=len(events),
                 history_bytes=sum(event.ByteSize() for event in events),
                 activities=sum(attempts.values()),
-                actions=actions_of(events),
+                actions=count_billable_actions(events),
                 calls=calls // 2,
             )
         )

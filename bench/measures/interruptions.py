@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from bench.machine import Machine, machine
+from bench.machine import BenchStack, run_bench_stack
 from bench.request_generator import RequestGenerator
 from byok.contracts import environment_workflow_id
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 
 
-class Interruptions(BaseModel):
+class InterruptionSeconds(BaseModel):
     """Seconds of each try.
 
     Attributes:
@@ -25,53 +25,55 @@ class Interruptions(BaseModel):
     crashes: list[float]
 
 
-async def measure(folder: Path, rounds: int) -> Interruptions:
+async def measure(folder: Path, rounds: int) -> InterruptionSeconds:
     """Try it some times."""
-    async with machine(folder / "interruptions", database_seconds=0, poll_seconds=0.5) as one:
+    async with run_bench_stack(folder / "interruptions", database_seconds=0, poll_seconds=0.5) as one:
         await one.start_worker()
-        await one.run("-m", "bench.client", "--environments", "3", "--concurrency", "3")
+        await one.run_client("-m", "bench.client", "--environments", "3", "--concurrency", "3")
         refusals = [await _time_to_stopped(one) for _ in range(rounds)]
         crashes = [await _time_to_takeover(one, f"worker-{number}") for number in range(rounds)]
-    return Interruptions(refusals=refusals, crashes=crashes)
+    return InterruptionSeconds(refusals=refusals, crashes=crashes)
 
 
-async def _time_to_stopped(one: Machine) -> float:
-    service, request = await one.service(), RequestGenerator().request("refused")
+async def _time_to_stopped(one: BenchStack) -> float:
+    service, request = await one.connect_service(), RequestGenerator().next_request("refused")
     message = f"{request.s3_key_arn} is disabled."
-    one.aws("DELETE", "calls")
-    one.aws("POST", "refuse", operation="PutObject", code="KMS.DisabledException", message=message, status=400)
+    one.call_stand_in("DELETE", "calls")
+    one.call_stand_in(
+        "POST", "refuse", operation="PutObject", code="KMS.DisabledException", message=message, status=400
+    )
     try:
         await service.create(request)
-        while (await service.status(request.environment_id)).phase is not Phase.STOPPED:
+        while (await service.read_status(request.environment_id)).phase is not Phase.STOPPED:
             await asyncio.sleep(0.01)
-        seen, refused = time.time(), one.aws("GET", "calls")["refused"]
+        seen, refused = time.time(), one.call_stand_in("GET", "calls")["refused"]
         return seen - float(refused[0]["at"])
     finally:
-        one.aws("DELETE", "refuse")
+        one.call_stand_in("DELETE", "refuse")
 
 
-async def _time_to_takeover(one: Machine, other: str) -> float:
+async def _time_to_takeover(one: BenchStack, other: str) -> float:
     """Kill the worker that has a call under way: one that is held back until the worker is dead."""
-    service, request = await one.service(), RequestGenerator().request("killed")
+    service, request = await one.connect_service(), RequestGenerator().next_request("killed")
     await one.start_worker(name=other)
-    one.aws("POST", "hold", operation="CreateDBCluster")
+    one.call_stand_in("POST", "hold", operation="CreateDBCluster")
     try:
         await service.create(request)
-        while not one.aws("GET", "calls")["held"]:
+        while not one.call_stand_in("GET", "calls")["held"]:
             await asyncio.sleep(0.01)
         holder = await _holder(service, request.environment_id)
         name, killed = next((name, child) for name, child in one.children.items() if holder.startswith(f"{child.pid}@"))
         at = time.time()
         await killed.kill()
-        one.aws("DELETE", "calls")  # from here on nobody but its successor calls
+        one.call_stand_in("DELETE", "calls")  # from here on nobody but its successor calls
         del one.children[name]
     finally:
-        one.aws("DELETE", "hold")
-    async for _ in service.watch(request.environment_id):
+        one.call_stand_in("DELETE", "hold")
+    async for _ in service.watch_status(request.environment_id):
         pass
     if "worker" not in one.children:
         one.children["worker"] = one.children.pop(other)
-    return float(one.aws("GET", "calls")["first_at"]) - at
+    return float(one.call_stand_in("GET", "calls")["first_at"]) - at
 
 
 async def _holder(service: EnvironmentService, environment_id: str) -> str:

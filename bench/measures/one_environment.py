@@ -14,18 +14,18 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from bench.machine import ROOT, Usage, blueprint_file, on_one_core, run
+from bench.machine import ROOT, ProcessUsage, pin_to_one_core, run_client, write_blueprint
 from bench.request_generator import REGION
-from bench.runs import Run
-from byok.local.environment import children_environment
+from bench.runs import RunResult
+from byok.local.env_vars import children_env_vars
 from byok.local.ports import Ports
 from byok.local.stack import DevStack
 
-BYOK: Final = str(Path(sys.executable).with_name("byok"))
+BYOK_PATH: Final = str(Path(sys.executable).with_name("byok"))
 _DATABASE_SECONDS: Final = 0.0
 
 
-class OneEnvironment(BaseModel):
+class OneEnvironmentSeconds(BaseModel):
     """Seconds of one environment at a time, round by round.
 
     Attributes:
@@ -49,7 +49,7 @@ class OneEnvironment(BaseModel):
     temporal_cpu: list[float] = []
 
 
-async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
+async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSeconds:
     """Let all take turns.
 
     Args:
@@ -57,35 +57,37 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
         rounds: How many turns each has.
         each: Environments of a turn, one after the other; a turn counts with their median.
     """
-    found = OneEnvironment()
+    found = OneEnvironmentSeconds()
     settings = {
-        "BYOK_BLUEPRINT": str(blueprint_file(folder, 2)),
+        "BYOK_BLUEPRINT": str(write_blueprint(folder, 2)),
         "BYOK_DATABASE_POLL_SECONDS": "0.01",
         "BYOK_LOG_LEVEL": "WARNING",
     }
     async with DevStack(
-        folder / "stack", Ports.free(), worker=False, database_seconds=_DATABASE_SECONDS, settings=settings
+        folder / "stack", Ports.pick_free(), worker=False, database_seconds=_DATABASE_SECONDS, settings=settings
     ) as stack:
-        with on_one_core():
+        with pin_to_one_core():
             await stack.start_worker()
         environment = {**stack.environment, **settings}
         # The first environment of all makes the bucket that keys are probed in.
         keys = await _keys(stack, folder, "first", 3)
-        await run(environment, "-m", "bench.client", *keys, "--environments", "2")
+        await run_client(environment, "-m", "bench.client", *keys, "--environments", "2")
         for number in range(rounds):
             for branches in ((), ("--branches",)):
                 keys = await _keys(stack, folder, f"floor-{number}-{len(branches)}", each + 1)
-                made = await run(environment, "-m", "bench.floor", *keys, "--environments", str(each), *branches)
+                made = await run_client(environment, "-m", "bench.floor", *keys, "--environments", str(each), *branches)
                 (found.parallel_floor if branches else found.floor).append(statistics.median(made.each_seconds))
                 if not branches:
-                    found.floor_cpu.append(made.cpu_each)
+                    found.floor_cpu.append(made.cpu_seconds_each)
             keys = await _keys(stack, folder, f"warm-{number}", each + 1)
             before = _usage(stack)
-            made = await run(environment, "-m", "bench.client", *keys, "--environments", str(each))
+            made = await run_client(environment, "-m", "bench.client", *keys, "--environments", str(each))
             _note(found, made, before, _usage(stack), each + 1)
-            pair = await asyncio.to_thread(stack.customer.ensure_pair, f"cold-{number}")
+            pair = await asyncio.to_thread(stack.customer.ensure_key_pair, f"cold-{number}")
             arguments = ("--s3-key-arn", pair.s3_key_arn, "--rds-key-arn", pair.rds_key_arn, "--region", REGION)
-            found.cold.append(await _cold(environment, BYOK, "create", "--name", f"c-{number}", *arguments, "--wait"))
+            found.cold.append(
+                await _cold(environment, BYOK_PATH, "create", "--name", f"c-{number}", *arguments, "--wait")
+            )
             keys = await _keys(stack, folder, f"floor-cold-{number}", 1)
             floor = (sys.executable, "-m", "bench.floor", *keys, "--environments", "1", "--branches", "--cold")
             found.floor_cold.append(await _cold(environment, *floor))
@@ -93,21 +95,25 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironment:
 
 
 def _note(
-    found: OneEnvironment, made: Run, before: Mapping[str, Usage], after: Mapping[str, Usage], number: int
+    found: OneEnvironmentSeconds,
+    made: RunResult,
+    before: Mapping[str, ProcessUsage],
+    after: Mapping[str, ProcessUsage],
+    number: int,
 ) -> None:
     found.warm.append(statistics.median(made.each_seconds))
-    found.client_cpu.append(made.cpu_each)
+    found.client_cpu.append(made.cpu_seconds_each)
     found.worker_cpu.append((after["worker"].cpu - before["worker"].cpu) / number)
     found.temporal_cpu.append((after["temporal"].cpu - before["temporal"].cpu) / number)
 
 
-def _usage(stack: DevStack) -> dict[str, Usage]:
-    return {name: Usage.of(stack.children[name].pid) for name in ("worker", "temporal")}
+def _usage(stack: DevStack) -> dict[str, ProcessUsage]:
+    return {name: ProcessUsage.of_process(stack.children[name].pid) for name in ("worker", "temporal")}
 
 
 async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[str, str]:
     """Pairs of keys that the local AWS has, in a file."""
-    pairs = [await asyncio.to_thread(stack.customer.ensure_pair, f"{name}-{index}") for index in range(number)]
+    pairs = [await asyncio.to_thread(stack.customer.ensure_key_pair, f"{name}-{index}") for index in range(number)]
     file = folder / f"{name}.json"
     file.write_text(json.dumps([(pair.s3_key_arn, pair.rds_key_arn) for pair in pairs]))
     return "--keys", str(file)
@@ -118,7 +124,7 @@ async def _cold(environment: Mapping[str, str], *command: str) -> float:
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *command,
-        env={**children_environment(environment, {}), "PYTHONPATH": str(ROOT)},
+        env={**children_env_vars(environment, {}), "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

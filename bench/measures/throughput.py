@@ -11,11 +11,11 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from bench.machine import PLAIN, WORKER_COMMAND, Machine, machine
+from bench.machine import PLAIN_COMMAND, WORKER_COMMAND, BenchStack, run_bench_stack
 
 
 @dataclass(frozen=True)
-class Kind:
+class Variant:
     """A way to make environments.
 
     Attributes:
@@ -35,14 +35,16 @@ class Kind:
 
 _CLIENT: Final = ("-m", "bench.client")
 _FLOOR: Final = ("-m", "bench.floor")
-KINDS: Final = (
-    Kind("byok", _CLIENT, WORKER_COMMAND, one_core=True),
-    Kind("byok, on any core", _CLIENT, WORKER_COMMAND, up_to=50),
-    Kind("plain Temporal", PLAIN, PLAIN, up_to=50),
-    Kind("plain Temporal, clients made once", PLAIN, (*PLAIN, "--clients-once"), one_core=True, up_to=50),
-    Kind("floor", _FLOOR),
-    Kind("floor, two branches", (*_FLOOR, "--branches"), up_to=50),
-    Kind("floor, on one core", _FLOOR, one_core=True),
+VARIANTS: Final = (
+    Variant("byok", _CLIENT, WORKER_COMMAND, one_core=True),
+    Variant("byok, on any core", _CLIENT, WORKER_COMMAND, up_to=50),
+    Variant("plain Temporal", PLAIN_COMMAND, PLAIN_COMMAND, up_to=50),
+    Variant(
+        "plain Temporal, clients made once", PLAIN_COMMAND, (*PLAIN_COMMAND, "--clients-once"), one_core=True, up_to=50
+    ),
+    Variant("floor", _FLOOR),
+    Variant("floor, two branches", (*_FLOOR, "--branches"), up_to=50),
+    Variant("floor, on one core", _FLOOR, one_core=True),
 )
 
 
@@ -50,7 +52,7 @@ class Throughput(BaseModel):
     """One turn of one kind.
 
     Attributes:
-        kind: Of `KINDS`.
+        kind: One of `VARIANTS`.
         environments: How many were made.
         concurrency: How many at a time.
         per_second: Environments a second.
@@ -74,7 +76,7 @@ class Throughput(BaseModel):
     calls: float
 
     @property
-    def cpu(self) -> float:
+    def total_cpu_seconds(self) -> float:
         """All of it."""
         return self.client_cpu + self.worker_cpu + self.temporal_cpu
 
@@ -90,30 +92,32 @@ async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> li
     found = []
     for number in range(rounds):
         for environments, concurrency in sizes:
-            async with machine(folder / f"many-{number}-{environments}-{concurrency}", poll_seconds=0.05) as one:
+            async with run_bench_stack(
+                folder / f"many-{number}-{environments}-{concurrency}", poll_seconds=0.05
+            ) as one:
                 found += [
-                    await _turn(one, kind, environments, concurrency) for kind in KINDS if concurrency <= kind.up_to
+                    await _turn(one, kind, environments, concurrency) for kind in VARIANTS if concurrency <= kind.up_to
                 ]
     return found
 
 
-async def _turn(one: Machine, kind: Kind, environments: int, concurrency: int) -> Throughput:
+async def _turn(one: BenchStack, kind: Variant, environments: int, concurrency: int) -> Throughput:
     if kind.worker:
         await one.start_worker(kind.worker, one_core=kind.one_core)
-        await one.run(*kind.command, "--environments", "3", "--concurrency", "3")
-    one.aws("DELETE", "calls")
-    before = one.usage()
+        await one.run_client(*kind.command, "--environments", "3", "--concurrency", "3")
+    one.call_stand_in("DELETE", "calls")
+    before = one.measure_usage()
     asked = ("--environments", str(environments), "--concurrency", str(concurrency))
-    made = await one.run(*kind.command, *asked, one_core=kind.one_core and not kind.worker)
-    after = one.usage()
+    made = await one.run_client(*kind.command, *asked, one_core=kind.one_core and not kind.worker)
+    after = one.measure_usage()
     number = environments + 1  # the one that warms up is worked on, too
     found = Throughput(
         kind=kind.name,
         environments=environments,
         concurrency=concurrency,
         per_second=made.per_second,
-        client_cpu=made.cpu_each,
-        calls=sum(one.calls().values()) / number,
+        client_cpu=made.cpu_seconds_each,
+        calls=sum(one.count_calls().values()) / number,
     )
     if not kind.worker:
         return found

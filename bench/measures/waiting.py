@@ -8,9 +8,9 @@ from typing import Final
 from pydantic import BaseModel
 from temporalio.api.enums.v1 import PendingActivityState
 
-from bench.machine import Machine, machine
+from bench.machine import BenchStack, run_bench_stack
 from bench.request_generator import RequestGenerator
-from byok.contracts import PHASE, environment_workflow_id
+from byok.contracts import PHASE_ATTRIBUTE, environment_workflow_id
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 
@@ -21,7 +21,7 @@ _SAMPLE_SECONDS: Final = 30.0
 """Seconds, so that what is found is of all moments: environments are looked at in groups, every three seconds."""
 
 
-class Waiting(BaseModel):
+class WaitingUsage(BaseModel):
     """What so many environments that wait take.
 
     Attributes:
@@ -53,7 +53,7 @@ class Waiting(BaseModel):
     seconds: float
 
 
-async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waiting]:
+async def measure(folder: Path, sizes: list[int], seconds: float) -> list[WaitingUsage]:
     """Watch each number for a while.
 
     Args:
@@ -64,20 +64,22 @@ async def measure(folder: Path, sizes: list[int], seconds: float) -> list[Waitin
     found = []
     for size in sizes:
         path = folder / f"waiting-{size}"
-        async with machine(path, database_seconds=0, poll_seconds=60) as warm:
+        async with run_bench_stack(path, database_seconds=0, poll_seconds=60) as warm:
             # Databases are there at once: what a worker has loaded once all of its threads have been at work.
             await warm.start_worker()
-            await warm.run("-m", "bench.client", "--environments", "100", "--concurrency", "50")
-            idle = warm.usage()["worker"].memory
-        async with machine(folder / f"waiting-{size}-for-ever", database_seconds=_NEVER, poll_seconds=60) as one:
+            await warm.run_client("-m", "bench.client", "--environments", "100", "--concurrency", "50")
+            idle = warm.measure_usage()["worker"].memory
+        async with run_bench_stack(
+            folder / f"waiting-{size}-for-ever", database_seconds=_NEVER, poll_seconds=60
+        ) as one:
             await one.start_worker()
             found.append(await _watch(one, size, seconds, idle))
     return found
 
 
-async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waiting:
-    service, asking = await one.service(), RequestGenerator()
-    requests = [asking.request("waiting") for _ in range(size)]
+async def _watch(one: BenchStack, size: int, seconds: float, idle: float) -> WaitingUsage:
+    service, asking = await one.connect_service(), RequestGenerator()
+    requests = [asking.next_request("waiting") for _ in range(size)]
     began = time.perf_counter()
     turn = asyncio.Semaphore(_STARTING_AT_ONCE)
 
@@ -90,11 +92,11 @@ async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waitin
         await asyncio.sleep(0.5)
     started = time.perf_counter() - began
     await asyncio.sleep(15)  # the last ones settle
-    one.aws("DELETE", "calls")
-    before, at = one.usage(), time.perf_counter()
+    one.call_stand_in("DELETE", "calls")
+    before, at = one.measure_usage(), time.perf_counter()
     await asyncio.sleep(seconds)
-    after, passed = one.usage(), time.perf_counter() - at
-    calls = one.calls()
+    after, passed = one.measure_usage(), time.perf_counter() - at
+    calls = one.count_calls()
     names = [request.environment_id for request in requests[:: max(1, size // _SAMPLE_SIZE)]]
     running = []
     for name in names:
@@ -104,7 +106,7 @@ async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waitin
     def percent(name: str) -> float:
         return 100 * (after[name].cpu - before[name].cpu) / passed
 
-    return Waiting(
+    return WaitingUsage(
         environments=size,
         start_seconds=started,
         idle_memory=idle,
@@ -121,7 +123,7 @@ async def _watch(one: Machine, size: int, seconds: float, idle: float) -> Waitin
 
 
 async def _waiting(service: EnvironmentService) -> int:
-    return (await service.client.count_workflows(f"{PHASE.name} = '{Phase.AWAITING_DATABASE}'")).count
+    return (await service.client.count_workflows(f"{PHASE_ATTRIBUTE.name} = '{Phase.AWAITING_DATABASE}'")).count
 
 
 async def _runs(service: EnvironmentService, name: str) -> int:

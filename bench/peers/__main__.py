@@ -9,27 +9,27 @@ import tempfile
 from pathlib import Path
 
 from bench.peers import processes
-from bench.peers.catalogue import FLOOR, PEERS, Peer
-from bench.peers.measure import Limits, PeerError, measure
-from bench.peers.report import Figures, Row, as_json, table
+from bench.peers.catalogue import FLOOR_NAME, PEERS, Peer
+from bench.peers.measure import MeasurementLimits, PeerError, measure
+from bench.peers.report import PeerFigures, PeerRow, as_json, render_table
 
 
-def measure_peer(peer: Peer, folder: Path, limits: Limits) -> Row:
+def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow:
     """A peer's row; the floor is measured just before, so that both meet the same machine."""
     print(f"{peer.title}: measuring", file=sys.stderr, flush=True)
-    floor: Figures | None = None
+    floor: PeerFigures | None = None
     try:
-        if peer.name != FLOOR:
-            floor, _ = measure(by_name()[FLOOR], folder / f"{FLOOR}-before-{peer.name}", limits)
+        if peer.name != FLOOR_NAME:
+            floor, _ = measure(peers_by_name()[FLOOR_NAME], folder / f"{FLOOR_NAME}-before-{peer.name}", limits)
         figures, calls = measure(peer, folder / peer.name, limits)
     except PeerError as error:
-        why_not = str(error) if floor or peer.name == FLOOR else f"its floor {error}"
+        why_not = str(error) if floor or peer.name == FLOOR_NAME else f"its floor {error}"
         print(f"{peer.title}: {why_not}", file=sys.stderr, flush=True)
-        return Row(peer, why_not=why_not)
-    return Row(peer, figures, floor, calls_by_service=calls)
+        return PeerRow(peer, why_not=why_not)
+    return PeerRow(peer, figures, floor, calls_by_service=calls)
 
 
-def by_name() -> dict[str, Peer]:
+def peers_by_name() -> dict[str, Peer]:
     """The peers by their folders' names."""
     return {peer.name: peer for peer in PEERS}
 
@@ -37,35 +37,37 @@ def by_name() -> dict[str, Peer]:
 def main() -> None:
     """Read the arguments, measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(by_name())}; all, if none is given")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"of {', '.join(peers_by_name())}; all, if none is given"
+    )
     parser.add_argument("--environments", type=int, default=10, help="how many after the first one")
     parser.add_argument("--concurrency", type=int, default=10, help="how many of them at a time")
     parser.add_argument("--seconds", type=float, default=900, help="how long each peer may take")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go as well")
     given = parser.parse_args()
-    if unknown := set(given.names) - set(by_name()):
+    if unknown := set(given.names) - set(peers_by_name()):
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     if given.environments < 1 or given.concurrency < 1:
         parser.error("--environments and --concurrency are 1 or more")
     if sys.platform != "linux":
         parser.error("processes are counted from /proc, which Linux has")
 
-    limits = Limits(given.environments, given.concurrency, given.seconds)
+    limits = MeasurementLimits(given.environments, given.concurrency, given.seconds)
     processes.adopt_orphans()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     rows = []
     folder = Path(tempfile.mkdtemp(prefix="byok-peers-"))
     try:
         for peer in PEERS:
-            if not given.names or peer.name in {FLOOR, *given.names}:
+            if not given.names or peer.name in {FLOOR_NAME, *given.names}:
                 rows.append(measure_peer(peer, folder, limits))
     except (KeyboardInterrupt, SystemExit):
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit("ended before its time")
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave anything running
-        processes.end_all(without=[])
-    print(table(rows, given.environments, given.concurrency))
+        processes.end_descendants(without=[])
+    print(render_table(rows, given.environments, given.concurrency))
     if given.json:
         given.json.write_text(json.dumps(as_json(rows, given.environments, given.concurrency), indent=2) + "\n")
     if any(row.figures is None for row in rows):

@@ -17,7 +17,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from bench.peers.counted_moto import COUNT_PATH
-from bench.peers.driver import HOST, Environment
+from bench.peers.driver import HOST, EnvironmentSpec
 from byok.local import parent_death_signal
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ REGION: Final = "eu-central-1"
 
 
 @dataclass(frozen=True)
-class Account:
+class MotoAccount:
     """A fresh moto server.
 
     Attributes:
@@ -35,7 +35,7 @@ class Account:
     pid: int
     url: str
 
-    def settings(self) -> dict[str, str]:
+    def build_sdk_environment(self) -> dict[str, str]:
         """What an AWS SDK reads from its process's environment; nothing of the user's own configuration is read."""
         return {
             "AWS_ENDPOINT_URL": self.url,
@@ -48,29 +48,29 @@ class Account:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def calls(self) -> dict[str, int]:
+    def count_calls(self) -> dict[str, int]:
         """The calls so far, by service."""
         with urllib.request.urlopen(f"{self.url}{COUNT_PATH}", timeout=10) as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
-    def environments(self, count: int) -> list[Environment]:
+    def create_environment_specs(self, count: int) -> list[EnvironmentSpec]:
         """Environments to ask for, each with two keys of its own; every service of moto is loaded by then."""
-        kms, rds = client("kms", self.url), client("rds", self.url)
-        client("sts", self.url).get_caller_identity()
+        kms, rds = make_client("kms", self.url), make_client("rds", self.url)
+        make_client("sts", self.url).get_caller_identity()
         rds.describe_db_clusters()
         rds.describe_db_instances()
-        client("s3", self.url).list_buckets()
+        make_client("s3", self.url).list_buckets()
 
         def arn() -> str:
             return str(kms.create_key()["KeyMetadata"]["Arn"])
 
         return [
-            Environment(name=f"peer-{number:03}", region=REGION, s3_key_arn=arn(), rds_key_arn=arn())
+            EnvironmentSpec(name=f"peer-{number:03}", region=REGION, s3_key_arn=arn(), rds_key_arn=arn())
             for number in range(count)
         ]
 
-    def find_missing(self, environments: list[Environment], exempt: frozenset[str]) -> list[str]:
+    def find_missing(self, environments: list[EnvironmentSpec], exempt: frozenset[str]) -> list[str]:
         """What should be there of these environments and is not, but for parts that the tool cannot make."""
         found = []
         for environment in environments:
@@ -82,8 +82,8 @@ class Account:
                     found.append(f"{environment['name']}: {part}")
         return found
 
-    def _parts(self, environment: Environment) -> dict[str, Callable[[], bool]]:
-        rds, s3, kms = (client(service, self.url) for service in ("rds", "s3", "kms"))
+    def _parts(self, environment: EnvironmentSpec) -> dict[str, Callable[[], bool]]:
+        rds, s3, kms = (make_client(service, self.url) for service in ("rds", "s3", "kms"))
         name = environment["name"]
         bucket = f"{name}-data"
         keys = {"s3": environment["s3_key_arn"], "rds": environment["rds_key_arn"]}
@@ -127,7 +127,7 @@ class Account:
 
 
 @cache
-def client(service: str, url: str) -> Any:
+def make_client(service: str, url: str) -> Any:
     """A client of the benchmark's own."""
     session = boto3.session.Session("testing", "testing", region_name=REGION)
     make: Any = session.client  # typed for literal names alone
@@ -135,7 +135,7 @@ def client(service: str, url: str) -> Any:
 
 
 @contextmanager
-def fresh_account(folder: Path) -> Iterator[Account]:
+def run_fresh_account(folder: Path) -> Iterator[MotoAccount]:
     """A moto server that nobody has asked anything yet."""
     wrapped = (sys.executable, "-I", "-S", parent_death_signal.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
     with (folder / "moto.log").open("wb") as log:
@@ -152,7 +152,7 @@ def fresh_account(folder: Path) -> Iterator[Account]:
         port = server.stdout.readline().decode().strip()
         if not port:
             raise RuntimeError(f"moto did not start: {(folder / 'moto.log').read_text()[-500:]}")
-        yield Account(server.pid, f"http://{HOST}:{port}")
+        yield MotoAccount(server.pid, f"http://{HOST}:{port}")
     finally:
         server.kill()
         server.wait()

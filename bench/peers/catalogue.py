@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-FLOOR: Final = "boto3_floor"
+FLOOR_NAME: Final = "boto3_floor"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Peer:
 
 
 PEERS: Final = (
-    Peer(FLOOR, "bare boto3 (floor)"),
+    Peer(FLOOR_NAME, "bare boto3 (floor)"),
     Peer("celery", "Celery, Redis"),
     Peer("dbos", "DBOS, SQLite"),
     Peer("prefect", "Prefect"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COUNT_PATH = "/_calls"
 
 
-class Counted:
+class CallCounter:
     """A WSGI application that counts what another is asked, by the AWS service that a request is signed for."""
 
     def __init__(self, application: "WSGIApplication") -> None:
@@ -34,13 +34,13 @@ class Counted:
             start_response("200 OK", [("Content-Type", "application/json")])
             with self._lock:
                 return [json.dumps(self._calls).encode()]
-        service = service_of(environ.get("HTTP_AUTHORIZATION", ""))
+        service = parse_service(environ.get("HTTP_AUTHORIZATION", ""))
         with self._lock:
             self._calls[service] += 1
         return self._application(environ, start_response)
 
 
-def service_of(authorization: str) -> str:
+def parse_service(authorization: str) -> str:
     """The service in the credential's scope: `…Credential=ID/20260101/eu-central-1/kms/aws4_request, …`."""
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     return scope[3] if len(scope) == 5 else "unsigned"
@@ -48,7 +48,7 @@ def service_of(authorization: str) -> str:
 
 def main() -> None:
     """Serve."""
-    application = Counted(DomainDispatcherApplication(create_backend_app))
+    application = CallCounter(DomainDispatcherApplication(create_backend_app))
     server = make_server(HOST, 0, application, threaded=True, request_handler=MotoRequestHandler)
     os.environ["MOTO_PORT"] = str(server.server_port)
     print(server.server_port, flush=True)

@@ -23,7 +23,7 @@ CONCURRENCY: Final = int(os.environ.get("PEERS_CONCURRENCY", "1"))
 HOST: Final = "127.0.0.1"
 
 
-class Environment(TypedDict):
+class EnvironmentSpec(TypedDict):
     """What is asked for: names follow from `name`, and the two keys are there already."""
 
     name: str
@@ -32,7 +32,7 @@ class Environment(TypedDict):
     rds_key_arn: str
 
 
-def batches() -> Iterator[list[Environment]]:
+def read_batches() -> Iterator[list[EnvironmentSpec]]:
     """What to provision; asking for the next batch says that the one before is done."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print goes to the log
@@ -41,15 +41,15 @@ def batches() -> Iterator[list[Environment]]:
         print("done", file=answers, flush=True)
 
 
-def provision_in_threads(provision: Callable[[Environment], object]) -> None:
+def provision_in_threads(provision: Callable[[EnvironmentSpec], object]) -> None:
     """Provision every batch with a thread per environment under way."""
     with ThreadPoolExecutor(CONCURRENCY) as pool:
-        for batch in batches():
+        for batch in read_batches():
             list(pool.map(provision, batch))
 
 
 @contextmanager
-def program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
     """A program that runs beside the driver, and is ended with it."""
     process = subprocess.Popen([find_program(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
@@ -63,7 +63,7 @@ def program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def run(*command: str, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+def run_program(*command: str, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
     """Run a program to its end; what it prints goes to the log.
 
     Raises:
@@ -92,7 +92,7 @@ def find_program(name: str) -> str:
     return str(own) if own.exists() else name
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as one:
         one.bind((HOST, 0))
@@ -100,7 +100,7 @@ def free_port() -> int:
         return port
 
 
-def await_listening(port: int, seconds: float = 60) -> None:
+def await_port(port: int, seconds: float = 60) -> None:
     """Wait until somebody listens.
 
     Raises:

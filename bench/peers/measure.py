@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.peers import processes
-from bench.peers.account import ROOT, Account, fresh_account
+from bench.peers.account import ROOT, MotoAccount, run_fresh_account
 from bench.peers.catalogue import Peer
-from bench.peers.driver import Environment
-from bench.peers.report import Figures
+from bench.peers.driver import EnvironmentSpec
+from bench.peers.report import PeerFigures
 
-TOOLS: Final = ROOT / ".tools" / "peers"
-LOOK_SECONDS: Final = 0.25
-LAST_LINES: Final = 300
+PEERS_DIR: Final = ROOT / ".tools" / "peers"
+POLL_SECONDS: Final = 0.25
+MAX_MESSAGE_CHARS: Final = 300
 _NOT_OURS: Final = ("AWS_", "PYTHON", "VIRTUAL_ENV", "CELERY_", "DBOS_", "PREFECT_", "TEMPORAL_", "ANSIBLE_", "TF_VAR_")
 
 
@@ -31,7 +31,7 @@ class PeerError(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
+class MeasurementLimits:
     """How much a peer is given, and for how long.
 
     Attributes:
@@ -52,10 +52,10 @@ class Driver:
     process: subprocess.Popen[bytes]
     log: Path
     deadline: float
-    account: Account
+    account: MotoAccount
     peak_mib: float = 0
 
-    def provision(self, environments: list[Environment]) -> None:
+    def provision(self, environments: list[EnvironmentSpec]) -> None:
         """Have it make all of them.
 
         Raises:
@@ -68,8 +68,8 @@ class Driver:
             self.process.stdin.flush()
         except BrokenPipeError:
             raise PeerError(self._last_words()) from None
-        while not select.select([self.process.stdout], [], [], LOOK_SECONDS)[0]:
-            self.peak_mib = max(self.peak_mib, processes.memory_mib([self.account.pid]))
+        while not select.select([self.process.stdout], [], [], POLL_SECONDS)[0]:
+            self.peak_mib = max(self.peak_mib, processes.measure_memory_mib([self.account.pid]))
             if time.monotonic() > self.deadline:
                 raise PeerError("did not end in time")
         if not self.process.stdout.readline():
@@ -79,16 +79,16 @@ class Driver:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)  # it says why after it has closed its output
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return f"ended, and said last: {(lines or ['nothing'])[-1][-LAST_LINES:]}"
+        return f"ended, and said last: {(lines or ['nothing'])[-1][-MAX_MESSAGE_CHARS:]}"
 
 
-def install(peer: Peer, seconds: float) -> Path:
+def install_peer(peer: Peer, seconds: float) -> Path:
     """The Python of the peer's virtual environment, made where it is not there as its requirements say.
 
     Raises:
         PeerError: It cannot be installed.
     """
-    folder, requirements = TOOLS / peer.name, ROOT / "bench" / "peers" / peer.name / "requirements.txt"
+    folder, requirements = PEERS_DIR / peer.name, ROOT / "bench" / "peers" / peer.name / "requirements.txt"
     python, stamp = folder / "bin" / "python", folder / ".installed"
     if stamp.exists() and stamp.read_text() == requirements.read_text():
         return python
@@ -107,18 +107,20 @@ def install(peer: Peer, seconds: float) -> Path:
         raise PeerError(f"not installed within {seconds:g} s") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise PeerError(f"cannot be installed: {said[0][:LAST_LINES]}") from None
+        raise PeerError(f"cannot be installed: {said[0][:MAX_MESSAGE_CHARS]}") from None
     stamp.write_text(requirements.read_text())
     return python
 
 
 @contextmanager
-def start(peer: Peer, python: Path, account: Account, folder: Path, limits: Limits) -> Iterator[Driver]:
+def start_driver(
+    peer: Peer, python: Path, account: MotoAccount, folder: Path, limits: MeasurementLimits
+) -> Iterator[Driver]:
     """A peer's driver in a folder of its own, which is its home, too; in the end all of its processes are ended."""
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
-    environment |= account.settings() | {
+    environment |= account.build_sdk_environment() | {
         "HOME": str(work),
         "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "PYTHONPATH": str(ROOT),
@@ -143,34 +145,34 @@ def start(peer: Peer, python: Path, account: Account, folder: Path, limits: Limi
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(15)  # it ends what it started, or else we do
     finally:
-        processes.end_all(without=[account.pid])
+        processes.end_descendants(without=[account.pid])
         process.wait()
 
 
-def measure(peer: Peer, folder: Path, limits: Limits) -> tuple[Figures, dict[str, int]]:
+def measure(peer: Peer, folder: Path, limits: MeasurementLimits) -> tuple[PeerFigures, dict[str, int]]:
     """Measure a peer on a fresh account; the second value are the calls of all environments by service.
 
     Raises:
         PeerError: It cannot be installed, fails, takes too long, or has not made what it should have.
     """
-    python = install(peer, limits.install_seconds)
+    python = install_peer(peer, limits.install_seconds)
     folder.mkdir()
-    with fresh_account(folder) as account:
-        asked = account.environments(1 + limits.environments)
-        calls_before = account.calls()
-        began, cpu_before = time.monotonic(), processes.cpu_seconds([account.pid])
-        with start(peer, python, account, folder, limits) as driver:
+    with run_fresh_account(folder) as account:
+        asked = account.create_environment_specs(1 + limits.environments)
+        calls_before = account.count_calls()
+        began, cpu_before = time.monotonic(), processes.measure_cpu_seconds([account.pid])
+        with start_driver(peer, python, account, folder, limits) as driver:
             driver.provision(asked[:1])
-            warm, cpu_warm = time.monotonic(), processes.cpu_seconds([account.pid])
+            warm, cpu_warm = time.monotonic(), processes.measure_cpu_seconds([account.pid])
             driver.provision(asked[1:])
-            ended, cpu_ended = time.monotonic(), processes.cpu_seconds([account.pid])
-            peak_mib = max(driver.peak_mib, processes.memory_mib([account.pid]))
-            calls = {name: count - calls_before.get(name, 0) for name, count in account.calls().items()}
+            ended, cpu_ended = time.monotonic(), processes.measure_cpu_seconds([account.pid])
+            peak_mib = max(driver.peak_mib, processes.measure_memory_mib([account.pid]))
+            calls = {name: count - calls_before.get(name, 0) for name, count in account.count_calls().items()}
         lacks = account.find_missing(asked, peer.exempt)
     if lacks:
         raise PeerError(f"has not made everything: {len(lacks)} parts are not there, the first: {lacks[0]}")
     shutil.rmtree(folder, ignore_errors=True)
-    figures = Figures(
+    figures = PeerFigures(
         cold_wall_seconds=warm - began,
         cold_cpu_seconds=cpu_warm - cpu_before,
         per_second=limits.environments / (ended - warm),

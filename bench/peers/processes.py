@@ -61,18 +61,18 @@ def list_descendants(top: int, without: Collection[int] = ()) -> list[Process]:
     return found
 
 
-def cpu_seconds(without: Collection[int]) -> float:
+def measure_cpu_seconds(without: Collection[int]) -> float:
     """CPU of everything that ever ran below this process: a difference of two is what ran between them."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return ended.ru_utime + ended.ru_stime + sum(one.cpu_seconds for one in list_descendants(os.getpid(), without))
 
 
-def memory_mib(without: Collection[int]) -> float:
+def measure_memory_mib(without: Collection[int]) -> float:
     """Memory of everything below this process, what several share counted once (PSS)."""
     return sum(_proportional_kib(one.pid) for one in list_descendants(os.getpid(), without)) / 1024
 
 
-def end_all(without: Collection[int], grace_seconds: float = 5) -> None:
+def end_descendants(without: Collection[int], grace_seconds: float = 5) -> None:
     """End everything below this process, by id: SIGTERM, and SIGKILL after the grace."""
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
         deadline = time.monotonic() + patience

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from bench.figures import round_figure
+from bench.figures import format_figure
 from bench.peers.catalogue import Peer
 
 
 @dataclass(frozen=True)
-class Figures:
+class PeerFigures:
     """What one peer took.
 
     Attributes:
@@ -28,24 +28,24 @@ class Figures:
     peak_mib: float
     calls: float
 
-    def ratios(self, floor: "Figures") -> dict[str, float]:
+    def ratios_to_floor(self, floor: "PeerFigures") -> dict[str, float]:
         """Every figure as a multiple of the floor's; one that is 0 there has none."""
         own, other = asdict(self), asdict(floor)
         return {name: own[name] / other[name] for name in own if other[name]}
 
 
 @dataclass(frozen=True)
-class Row:
+class PeerRow:
     """One peer's line: figures and those of the floor that ran beside it, or else why there are none."""
 
     peer: Peer
-    figures: Figures | None = None
-    floor: Figures | None = None
+    figures: PeerFigures | None = None
+    floor: PeerFigures | None = None
     why_not: str = ""
     calls_by_service: dict[str, int] | None = None
 
 
-HEADINGS: Final = {
+COLUMN_HEADINGS: Final = {
     "cold_wall_seconds": "one, cold: s",
     "cold_cpu_seconds": "CPU s, cold",
     "per_second": "{environments}, {concurrency} at a time: per s",
@@ -55,10 +55,10 @@ HEADINGS: Final = {
 }
 
 
-def table(rows: Sequence[Row], environments: int, concurrency: int) -> str:
+def render_table(rows: Sequence[PeerRow], environments: int, concurrency: int) -> str:
     """Markdown: each figure with its multiple of the floor's, then what a reader has to know."""
-    headings = [text.format(environments=environments, concurrency=concurrency) for text in HEADINGS.values()]
-    lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(HEADINGS)}|"]
+    headings = [text.format(environments=environments, concurrency=concurrency) for text in COLUMN_HEADINGS.values()]
+    lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(COLUMN_HEADINGS)}|"]
     lines += [f"| {row.peer.title} | {' | '.join(_cells(row))} |" for row in rows]
     lines += [
         "",
@@ -68,18 +68,18 @@ def table(rows: Sequence[Row], environments: int, concurrency: int) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: PeerRow) -> list[str]:
     if row.figures is None:
-        return [f"not measured: {row.why_not.replace('|', '/')}", *[""] * (len(HEADINGS) - 1)]
+        return [f"not measured: {row.why_not.replace('|', '/')}", *[""] * (len(COLUMN_HEADINGS) - 1)]
     own = asdict(row.figures)
-    of_floor = row.figures.ratios(row.floor) if row.floor else {}
+    of_floor = row.figures.ratios_to_floor(row.floor) if row.floor else {}
     return [
-        round_figure(own[name]) + (f" (×{round_figure(of_floor[name])})" if name in of_floor else "")  # noqa: RUF001
-        for name in HEADINGS
+        format_figure(own[name]) + (f" (×{format_figure(of_floor[name])})" if name in of_floor else "")  # noqa: RUF001
+        for name in COLUMN_HEADINGS
     ]
 
 
-def as_json(rows: Sequence[Row], environments: int, concurrency: int) -> dict[str, Any]:
+def as_json(rows: Sequence[PeerRow], environments: int, concurrency: int) -> dict[str, Any]:
     """The same for programs."""
     return {
         "environments": environments,
@@ -88,13 +88,13 @@ def as_json(rows: Sequence[Row], environments: int, concurrency: int) -> dict[st
     }
 
 
-def _row_as_json(row: Row) -> dict[str, Any]:
+def _row_as_json(row: PeerRow) -> dict[str, Any]:
     if row.figures is None:
         return {"why_not": row.why_not}
     return {
         "figures": asdict(row.figures),
         "floor": asdict(row.floor) if row.floor else None,
-        "ratios": row.figures.ratios(row.floor) if row.floor else None,
+        "ratios": row.figures.ratios_to_floor(row.floor) if row.floor else None,
         "calls_by_service": row.calls_by_service,
         "does_not_make": sorted(row.peer.exempt),
         "remark": row.peer.remark,

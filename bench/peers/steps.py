@@ -10,37 +10,37 @@ from typing import Any
 
 import boto3
 
-from bench.peers.driver import Environment
+from bench.peers.driver import EnvironmentSpec
 
-LOOK_AGAIN_SECONDS = 0.2
+POLL_SECONDS = 0.2
 BODY = b"readable"
 
 
 @cache
-def client(service: str, region: str) -> Any:
+def get_client(service: str, region: str) -> Any:
     """A client for each service, shared by all threads of a process."""
     make: Any = boto3.client  # typed for literal names alone
     return make(service, region_name=region)
 
 
-def connect(region: str) -> None:
+def create_clients(region: str) -> None:
     """Make every client: making one is what is not safe in threads."""
     for service in ("sts", "kms", "rds", "s3"):
-        client(service, region)
+        get_client(service, region)
 
 
-def check_keys(environment: Environment) -> None:
+def check_keys(environment: EnvironmentSpec) -> None:
     """3 calls: who we are, and that both keys can be used."""
-    client("sts", environment["region"]).get_caller_identity()
+    get_client("sts", environment["region"]).get_caller_identity()
     for arn in (environment["s3_key_arn"], environment["rds_key_arn"]):
-        key = client("kms", environment["region"]).describe_key(KeyId=arn)["KeyMetadata"]
+        key = get_client("kms", environment["region"]).describe_key(KeyId=arn)["KeyMetadata"]
         if key["KeyState"] != "Enabled":
             raise RuntimeError(f"{arn} is {key['KeyState']}")
 
 
-def create_database(environment: Environment) -> None:
+def create_database(environment: EnvironmentSpec) -> None:
     """2 calls: the cluster and its writer."""
-    rds, name = client("rds", environment["region"]), environment["name"]
+    rds, name = get_client("rds", environment["region"]), environment["name"]
     rds.create_db_cluster(
         DBClusterIdentifier=name,
         Engine="aurora-postgresql",
@@ -57,19 +57,19 @@ def create_database(environment: Environment) -> None:
     )
 
 
-def await_database(environment: Environment) -> None:
+def await_database(environment: EnvironmentSpec) -> None:
     """2 calls or more: until cluster and writer are available."""
-    rds, name = client("rds", environment["region"]), environment["name"]
+    rds, name = get_client("rds", environment["region"]), environment["name"]
     while rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"] != "available":
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(POLL_SECONDS)
     writer = f"{name}-writer"
     while rds.describe_db_instances(DBInstanceIdentifier=writer)["DBInstances"][0]["DBInstanceStatus"] != "available":
-        time.sleep(LOOK_AGAIN_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
-def create_bucket(environment: Environment) -> None:
+def create_bucket(environment: EnvironmentSpec) -> None:
     """5 calls: a bucket that is private, versioned, encrypted with the key and not deleted by mistake."""
-    s3, bucket = client("s3", environment["region"]), f"{environment['name']}-data"
+    s3, bucket = get_client("s3", environment["region"]), f"{environment['name']}-data"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["region"]})
     s3.put_public_access_block(
         Bucket=bucket,
@@ -92,9 +92,9 @@ def create_bucket(environment: Environment) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
 
-def verify_bucket(environment: Environment) -> None:
+def verify_bucket(environment: EnvironmentSpec) -> None:
     """2 calls: an object encrypted with the key, and back."""
-    s3, bucket = client("s3", environment["region"]), f"{environment['name']}-data"
+    s3, bucket = get_client("s3", environment["region"]), f"{environment['name']}-data"
     s3.put_object(
         Bucket=bucket,
         Key="verification",
@@ -106,9 +106,9 @@ def verify_bucket(environment: Environment) -> None:
         raise RuntimeError(f"what came back from {bucket} is not what went in")
 
 
-def name_keys(environment: Environment) -> None:
+def name_keys(environment: EnvironmentSpec) -> None:
     """4 calls: an alias and a tag on each key."""
-    kms, name = client("kms", environment["region"]), environment["name"]
+    kms, name = get_client("kms", environment["region"]), environment["name"]
     for purpose, arn in (("s3", environment["s3_key_arn"]), ("rds", environment["rds_key_arn"])):
         kms.create_alias(AliasName=f"alias/{name}-{purpose}", TargetKeyId=arn)
         kms.tag_resource(KeyId=arn, Tags=[{"TagKey": "environment", "TagValue": name}])

@@ -4,14 +4,14 @@ import argparse
 import asyncio
 import signal
 
-from bench.stand_in.app import StandIn, serving
+from bench.stand_in.app import StandIn, run_server
 
 
 async def _serve(port: int, stand_in: StandIn) -> None:
     ended = asyncio.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(one, ended.set)
-    async with serving(stand_in, port) as bound:
+    async with run_server(stand_in, port) as bound:
         print(f"The stand-in of AWS answers at http://127.0.0.1:{bound}", flush=True)
         await ended.wait()
 

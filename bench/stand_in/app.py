@@ -8,13 +8,20 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from bench.stand_in import rds, sts
-from bench.stand_in.calls import Calls, Held
+from bench.stand_in.calls import CallHeldBack, CallLog
 from bench.stand_in.connection import Connection
-from bench.stand_in.messages import Answer, Refused, Request, not_modelled, query_answer, refusal
-from bench.stand_in.rds import Databases
-from bench.stand_in.s3 import Buckets
+from bench.stand_in.messages import (
+    AwsError,
+    HttpRequest,
+    HttpResponse,
+    not_modelled_error,
+    serialize_error,
+    serialize_query_result,
+)
+from bench.stand_in.rds import RdsService
+from bench.stand_in.s3 import S3Service
 
-CONTROL: Final = "/_stand_in/"
+CONTROL_PATH_PREFIX: Final = "/_stand_in/"
 
 QueryHandler = Callable[[str, dict[str, str]], str]
 
@@ -28,58 +35,58 @@ class StandIn:
     """
 
     def __init__(self, database_seconds: float, page: int = 100) -> None:
-        self.calls = Calls()
-        self._buckets = Buckets()
+        self.calls = CallLog()
+        self._buckets = S3Service()
         self._query: Mapping[str, tuple[str, Mapping[str, QueryHandler]]] = {
-            "rds": (rds.NAMESPACE, Databases(database_seconds, page).handlers),
-            "sts": (sts.NAMESPACE, {"GetCallerIdentity": sts.get_caller_identity}),
+            "rds": (rds.XML_NAMESPACE, RdsService(database_seconds, page).handlers),
+            "sts": (sts.XML_NAMESPACE, {"GetCallerIdentity": sts.get_caller_identity}),
         }
 
-    def answer(self, request: Request) -> Answer | None:
+    def handle_request(self, request: HttpRequest) -> HttpResponse | None:
         """Answer one request; None where it is held back."""
-        if request.path.startswith(CONTROL):
+        if request.path.startswith(CONTROL_PATH_PREFIX):
             return self._control(request)
         service = "s3"
         try:
             service, region = _scope(request)
             if service == "s3":
-                operation, handler = self._buckets.operation(request)
+                operation, handler = self._buckets.resolve_operation(request)
                 self.calls.count(service, operation)
                 return handler(request, region)
             if service not in self._query:
-                raise not_modelled(f"the service {service}")
+                raise not_modelled_error(f"the service {service}")
             return self._by_query(service, region, request.body)
-        except Held:
+        except CallHeldBack:
             return None
-        except Refused as refused:
+        except AwsError as refused:
             if refused.code == "NotImplemented":
                 self.calls.count_not_modelled(refused.message)
-            return refusal(service, refused, head=request.method == "HEAD")
+            return serialize_error(service, refused, head=request.method == "HEAD")
 
-    def _by_query(self, service: str, region: str, body: bytes) -> Answer:
+    def _by_query(self, service: str, region: str, body: bytes) -> HttpResponse:
         namespace, handlers = self._query[service]
         params = dict(parse_qsl(body.decode(), keep_blank_values=True))
         operation = params.pop("Action", "")
         params.pop("Version", None)
         handler = handlers.get(operation)
         if handler is None:
-            raise not_modelled(f"{service}:{operation or '(no Action)'}")
+            raise not_modelled_error(f"{service}:{operation or '(no Action)'}")
         self.calls.count(service, operation)
-        return query_answer(namespace, operation, handler(region, params))
+        return serialize_query_result(namespace, operation, handler(region, params))
 
-    def _control(self, request: Request) -> Answer:
+    def _control(self, request: HttpRequest) -> HttpResponse:
         """GET health, GET and DELETE calls, POST and DELETE refuse and hold."""
-        match request.method, request.path.removeprefix(CONTROL):
+        match request.method, request.path.removeprefix(CONTROL_PATH_PREFIX):
             case "GET", "health":
                 return _json({"ready": True})
             case "GET", "calls":
                 return _json(self.calls.as_json())
             case "DELETE", "calls":
-                self.calls.forget()
+                self.calls.clear()
             case "POST", "refuse":
                 try:
                     asked = json.loads(request.body)
-                    refused = Refused(asked["code"], asked["message"], asked["status"])
+                    refused = AwsError(asked["code"], asked["message"], asked["status"])
                     self.calls.refusals[asked["operation"]] = refused
                 except (ValueError, KeyError, TypeError) as error:
                     return _json({"error": f"operation, code, message and status are needed: {error!r}"}, 400)
@@ -95,11 +102,11 @@ class StandIn:
 
 
 @asynccontextmanager
-async def serving(stand_in: StandIn, port: int) -> AsyncIterator[int]:
+async def run_server(stand_in: StandIn, port: int) -> AsyncIterator[int]:
     """Serve on this machine alone, and give the port; 0 takes a free one."""
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(stand_in.answer, connections), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Connection(stand_in.handle_request, connections), "127.0.0.1", port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -109,13 +116,13 @@ async def serving(stand_in: StandIn, port: int) -> AsyncIterator[int]:
         await asyncio.sleep(0)  # what is closed is lost in the loop's next round
 
 
-def _scope(request: Request) -> tuple[str, str]:
+def _scope(request: HttpRequest) -> tuple[str, str]:
     """Service and Region, as the signature says them: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
     parts = request.headers.get("authorization", "").split("/", 4)
     if len(parts) < 5:
-        raise not_modelled("requests that are not signed: the signature says which service and Region is meant")
+        raise not_modelled_error("requests that are not signed: the signature says which service and Region is meant")
     return parts[3], parts[2]
 
 
-def _json(content: dict[str, Any], status: int = 200) -> Answer:
-    return Answer(status, {"content-type": "application/json"}, json.dumps(content).encode())
+def _json(content: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(status, {"content-type": "application/json"}, json.dumps(content).encode())

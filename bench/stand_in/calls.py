@@ -4,25 +4,25 @@ import time
 from collections import Counter, deque
 from typing import Any, Final
 
-from bench.stand_in.messages import Refused
+from bench.stand_in.messages import AwsError
 
 _SECONDS: Final = 600
 _REFUSED_AT_MOST: Final = 10_000
 
 
-class Held(Exception):  # noqa: N818 - what is the case, and no mistake
+class CallHeldBack(Exception):  # noqa: N818 - what is the case, and no mistake
     """A call that is held back: it is not carried out and never answered."""
 
 
-class Calls:
+class CallLog:
     """The log of the calls since the start or the last time that it was emptied."""
 
     def __init__(self) -> None:
-        self.refusals: dict[str, Refused] = {}
+        self.refusals: dict[str, AwsError] = {}
         self.held_back: set[str] = set()
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Begin anew; what is to be refused stays so."""
         self._counts: Counter[str] = Counter()
         self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=_SECONDS)
@@ -40,7 +40,7 @@ class Calls:
         """
         if operation in self.held_back:
             self._held += 1
-            raise Held
+            raise CallHeldBack
         name, now = f"{service}:{operation}", time.time()
         self._counts[name] += 1
         self._first_at = self._first_at or now
@@ -50,7 +50,7 @@ class Calls:
         if operation in self.refusals:
             self._refused.append({"operation": operation, "at": now})
             refused = self.refusals[operation]
-            raise Refused(refused.code, refused.message, refused.status)
+            raise AwsError(refused.code, refused.message, refused.status)
 
     def count_not_modelled(self, message: str) -> None:
         """Count a call of what the stand-in does not answer."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
-from bench.stand_in.messages import Answer, Request
+from bench.stand_in.messages import HttpRequest, HttpResponse
 
 _END: Final = b"\r\n\r\n"
 _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
@@ -23,11 +23,11 @@ class Connection(asyncio.Protocol):
         connections: Those that are open; this one is among them as long as it is.
     """
 
-    def __init__(self, answer: Callable[[Request], Answer | None], connections: "set[Connection]") -> None:
+    def __init__(self, answer: Callable[[HttpRequest], HttpResponse | None], connections: "set[Connection]") -> None:
         self._answer = answer
         self._connections = connections
         self._received = bytearray()
-        self._request: Request | None = None
+        self._request: HttpRequest | None = None
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,16 +72,16 @@ class Connection(asyncio.Protocol):
             headers[name.lower()] = value.strip()
         method, target, _ = first.split(" ")
         path, _, query = target.partition("?")
-        self._request = request = Request(method, path, query, headers, b"")
+        self._request = request = HttpRequest(method, path, query, headers, b"")
         self._missing = int(headers.get("content-length", 0))
         if "transfer-encoding" in headers:
-            self._send(request, Answer(501, {}, b"The stand-in takes no body without a length."))
+            self._send(request, HttpResponse(501, {}, b"The stand-in takes no body without a length."))
             self._transport.close()
         elif headers.get("expect") == "100-continue" and len(self._received) < self._missing:
             self._transport.write(_CONTINUE)
         return True
 
-    def _send(self, request: Request, answer: Answer) -> None:
+    def _send(self, request: HttpRequest, answer: HttpResponse) -> None:
         """Write an answer. That to a HEAD may say the length of a body which it does not have."""
         head = _STATUS_LINES[answer.status] + "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         if "content-length" not in answer.headers and answer.status != HTTPStatus.NO_CONTENT:

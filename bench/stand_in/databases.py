@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bench.stand_in.messages import xml
-from byok.domain.arns import partition_of
+from bench.stand_in.messages import render_xml
+from byok.domain.arns import partition_of_region
 from localaws.state import PLATFORM_ACCOUNT
 
 _VERSION: Final = "17.5"
@@ -49,7 +49,7 @@ class Database:
     written: str = ""
 
     def __post_init__(self) -> None:
-        self.written = xml(self.fields)
+        self.written = render_xml(self.fields)
 
     def status(self, now: float) -> str | None:
         """What it is at `now`; None where it is gone."""
@@ -58,7 +58,7 @@ class Database:
         return None if self.deleting else "available"
 
 
-def cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
+def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
     """A new cluster by what CreateDBCluster was given."""
     key, now = params.get("KmsKeyId"), _now()
     host = f"{secrets.token_hex(6)}.{region}.rds.amazonaws.com"
@@ -110,7 +110,7 @@ def cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
     }
 
 
-def instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
+def build_instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
     """A new instance by what CreateDBInstance was given, and what it inherits from its cluster."""
     return {inherited: cluster.fields[inherited] for inherited in _INHERITED} | {
         "DBInstanceIdentifier": name,
@@ -135,7 +135,7 @@ def instance_fields(region: str, name: str, params: _Params, cluster: Database) 
     }
 
 
-def snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
+def build_snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
     """A new final snapshot of a cluster, on the same key."""
     copied = cluster.fields["CopyTagsToSnapshot"] == "true"
     return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {
@@ -170,14 +170,14 @@ def render_instance(instance: Database) -> str:
     if status != "creating" and instance.cluster is not None:
         host = instance.cluster.fields["Endpoint"].partition(".cluster-")[2]
         endpoint = {"Address": f"{instance.name}.{host}", "Port": _PORT, "HostedZoneId": "Z2R2ITUGPM61AM"}
-        address = xml({"Endpoint": endpoint})
+        address = render_xml({"Endpoint": endpoint})
     return f"<DBInstance>{instance.written}<DBInstanceStatus>{status}</DBInstanceStatus>{address}</DBInstance>"
 
 
 def render_snapshot(snapshot: Database) -> str:
     """DBClusterSnapshot as it is now."""
     status = snapshot.status(time.time())
-    changing = xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})
+    changing = render_xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})
     return f"<DBClusterSnapshot>{snapshot.written}{changing}</DBClusterSnapshot>"
 
 
@@ -186,7 +186,7 @@ def _now() -> str:
 
 
 def _arn(region: str, kind: str, name: str) -> str:
-    partition = partition_of(region)
+    partition = partition_of_region(region)
     return f"arn:{partition}:rds:{region}:{PLATFORM_ACCOUNT}:{kind}:{name}"
 
 

@@ -10,7 +10,7 @@ _NUMBERS: Final = count(1)
 
 
 @dataclass(slots=True)
-class Request:
+class HttpRequest:
     """A request; the names of its headers are in lower case, its path is as it came."""
 
     method: str
@@ -20,7 +20,7 @@ class Request:
     body: bytes
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     """An answer, but for its length."""
 
     status: int
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-class Refused(Exception):  # noqa: N818 - a refusal is an answer of AWS, and nothing that went wrong here
+class AwsError(Exception):
     """What a service says instead of doing what it was asked for.
 
     Attributes:
@@ -40,9 +40,9 @@ class Refused(Exception):  # noqa: N818 - a refusal is an answer of AWS, and not
         self.code, self.message, self.status, self.more = code, message, status, more or {}
 
 
-def not_modelled(what: str) -> Refused:
+def not_modelled_error(what: str) -> AwsError:
     """The refusal of whatever no activity calls on the happy way."""
-    return Refused("NotImplemented", f"The stand-in does not model {what}.", 501)
+    return AwsError("NotImplemented", f"The stand-in does not model {what}.", 501)
 
 
 def new_request_id() -> str:
@@ -50,39 +50,39 @@ def new_request_id() -> str:
     return f"{next(_NUMBERS):016X}"
 
 
-def refusal(service: str, refused: Refused, *, head: bool = False) -> Answer:
+def serialize_error(service: str, refused: AwsError, *, head: bool = False) -> HttpResponse:
     """A refusal as the service writes it; the answer to a HEAD has no body, and so hides the reason."""
     request_id = new_request_id()
-    error = xml({"Code": refused.code, "Message": refused.message})
+    error = render_xml({"Code": refused.code, "Message": refused.message})
     if service == "s3":
-        body = f"<Error>{error}{xml(refused.more)}<RequestId>{request_id}</RequestId></Error>"
+        body = f"<Error>{error}{render_xml(refused.more)}<RequestId>{request_id}</RequestId></Error>"
         headers = {"content-type": "application/xml", "x-amz-request-id": request_id}
-        return Answer(refused.status, headers, b"" if head else body.encode())
+        return HttpResponse(refused.status, headers, b"" if head else body.encode())
     kind = "Sender" if refused.status < 500 else "Receiver"
     body = (
         f"<ErrorResponse><Error><Type>{kind}</Type>{error}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
     )
-    return Answer(refused.status, {"content-type": "text/xml", "x-amzn-requestid": request_id}, body.encode())
+    return HttpResponse(refused.status, {"content-type": "text/xml", "x-amzn-requestid": request_id}, body.encode())
 
 
-def query_answer(namespace: str, operation: str, result: str) -> Answer:
+def serialize_query_result(namespace: str, operation: str, result: str) -> HttpResponse:
     """A result in the query protocol, that of RDS and STS."""
     request_id = new_request_id()
     body = (
         f'<{operation}Response xmlns="{namespace}"><{operation}Result>{result}</{operation}Result>'
         f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
     )
-    return Answer(200, {"content-type": "text/xml", "x-amzn-requestid": request_id}, body.encode())
+    return HttpResponse(200, {"content-type": "text/xml", "x-amzn-requestid": request_id}, body.encode())
 
 
-def xml(fields: Mapping[str, Any]) -> str:
+def render_xml(fields: Mapping[str, Any]) -> str:
     """Elements; a list is given as the name of its items and the items."""
     return "".join(f"<{name}>{_content(value)}</{name}>" for name, value in fields.items() if value is not None)
 
 
 def _content(value: Any) -> str:
     if isinstance(value, Mapping):
-        return xml(value)
+        return render_xml(value)
     if isinstance(value, tuple):
         name, items = value
         return "".join(f"<{name}>{_content(item)}</{name}>" for item in items)

@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from bench.stand_in.databases import (
     Database,
-    cluster_fields,
-    instance_fields,
+    build_cluster_fields,
+    build_instance_fields,
+    build_snapshot_fields,
     render_cluster,
     render_instance,
     render_snapshot,
-    snapshot_fields,
 )
-from bench.stand_in.messages import Refused, not_modelled, xml
+from bench.stand_in.messages import AwsError, not_modelled_error, render_xml
 
-NAMESPACE: Final = "http://rds.amazonaws.com/doc/2014-10-31/"
+XML_NAMESPACE: Final = "http://rds.amazonaws.com/doc/2014-10-31/"
 
 _Params = Mapping[str, str]
 _Table = dict[str, Database]
@@ -42,7 +42,7 @@ _PARAMETERS: Final = {
 }
 
 
-class Databases:
+class RdsService:
     """Everything in RDS, by Region and name, and RDS's operations: each takes Region and parameters, and gives XML."""
 
     def __init__(self, seconds: float, page: int) -> None:
@@ -66,8 +66,8 @@ class Databases:
         _only("CreateDBCluster", params)
         name, table = params["DBClusterIdentifier"].lower(), self._clusters[region]
         if _living(table, name):
-            raise Refused("DBClusterAlreadyExistsFault", "DB Cluster already exists")
-        fields = cluster_fields(region, name, params)
+            raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")
+        fields = build_cluster_fields(region, name, params)
         made = self._new(name, fields, protected=params.get("DeletionProtection") == "true")
         table[name] = made
         return render_cluster(made)
@@ -97,17 +97,17 @@ class Databases:
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if cluster.protected:
             message = "Cannot delete protected Cluster, please disable deletion protection and try again."
-            raise Refused("InvalidParameterCombination", message)
+            raise AwsError("InvalidParameterCombination", message)
         if any(not instance.deleting for instance in cluster.members.values()):
             message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
-            raise Refused("InvalidDBClusterStateFault", message)
+            raise AwsError("InvalidDBClusterStateFault", message)
         status = cluster.status(time.time())
         if status != "available":
             message = f"DbCluster {cluster.name} is in {status} state, which does not allow this operation."
-            raise Refused("InvalidDBClusterStateFault", message)
+            raise AwsError("InvalidDBClusterStateFault", message)
         snapshot = params.get("FinalDBSnapshotIdentifier")
         if snapshot:
-            fields = snapshot_fields(region, snapshot.lower(), cluster)
+            fields = build_snapshot_fields(region, snapshot.lower(), cluster)
             self._snapshots[region][snapshot.lower()] = self._new(snapshot.lower(), fields)
         self._delete(cluster)
         return render_cluster(cluster)
@@ -117,9 +117,9 @@ class Databases:
         _only("CreateDBInstance", params)
         name, table = params["DBInstanceIdentifier"].lower(), self._instances[region]
         if _living(table, name):
-            raise Refused("DBInstanceAlreadyExists", "DB instance already exists")
+            raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")
         cluster = _cluster_named(self._clusters[region], params.get("DBClusterIdentifier", ""))
-        made = table[name] = self._new(name, instance_fields(region, name, params, cluster), cluster=cluster)
+        made = table[name] = self._new(name, build_instance_fields(region, name, params, cluster), cluster=cluster)
         cluster.members[name] = made
         return render_instance(made)
 
@@ -141,7 +141,7 @@ class Databases:
         status = instance.status(time.time())
         if status != "available":
             message = f"Instance {instance.name} is {status} and cannot be deleted now."
-            raise Refused("InvalidDBInstanceState", message)
+            raise AwsError("InvalidDBInstanceState", message)
         self._delete(instance)
         return render_instance(instance)
 
@@ -150,10 +150,10 @@ class Databases:
         _only("DescribeDBClusterSnapshots", params)
         name = params.get("DBClusterSnapshotIdentifier")
         if name is None:
-            raise not_modelled("DescribeDBClusterSnapshots without DBClusterSnapshotIdentifier")
+            raise not_modelled_error("DescribeDBClusterSnapshots without DBClusterSnapshotIdentifier")
         found = _living(self._snapshots[region], name)
         if found is None:
-            raise Refused("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
+            raise AwsError("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
         return f"<DBClusterSnapshots>{render_snapshot(found)}</DBClusterSnapshots>"
 
     def _new(self, name: str, fields: dict[str, Any], **more: Any) -> Database:
@@ -168,7 +168,7 @@ class Databases:
         begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
         end = begin + int(params.get("MaxRecords", self._page))
         page = found[begin:end]
-        marker = xml({"Marker": page[-1].number}) if end < len(found) else ""
+        marker = render_xml({"Marker": page[-1].number}) if end < len(found) else ""
         return [one for one in page if _living(table, one.name)], marker
 
 
@@ -179,7 +179,7 @@ def _number(database: Database) -> int:
 def _only(operation: str, params: _Params) -> None:
     unknown = {name.partition(".")[0] for name in params}.difference(_PARAMETERS[operation])
     if unknown:
-        raise not_modelled(f"{', '.join(sorted(unknown))} of {operation}")
+        raise not_modelled_error(f"{', '.join(sorted(unknown))} of {operation}")
 
 
 def _living(table: _Table, name: str) -> Database | None:
@@ -197,14 +197,14 @@ def _living(table: _Table, name: str) -> Database | None:
 def _cluster_named(table: _Table, name: str) -> Database:
     found = _living(table, name)
     if found is None:
-        raise Refused("DBClusterNotFoundFault", f"DBCluster {name} not found.", 404)
+        raise AwsError("DBClusterNotFoundFault", f"DBCluster {name} not found.", 404)
     return found
 
 
 def _instance_named(table: _Table, name: str) -> Database:
     found = _living(table, name)
     if found is None:
-        raise Refused("DBInstanceNotFound", f"DBInstance {name} not found.", 404)
+        raise AwsError("DBInstanceNotFound", f"DBInstance {name} not found.", 404)
     return found
 
 
@@ -230,5 +230,5 @@ def _filter(params: _Params, by: str) -> list[str] | None:
     if given.pop("Filters.Filter.1.Name", None) != by or not all(
         name.startswith("Filters.Filter.1.Values.Value.") for name in given
     ):
-        raise not_modelled(f"other filters than one by {by}")
+        raise not_modelled_error(f"other filters than one by {by}")
     return list(given.values())

@@ -13,9 +13,9 @@ from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
-from bench.stand_in.messages import Answer, Refused, Request, new_request_id, not_modelled, xml
+from bench.stand_in.messages import AwsError, HttpRequest, HttpResponse, new_request_id, not_modelled_error, render_xml
 
-Handler = Callable[[Request, str], Answer]
+Handler = Callable[[HttpRequest, str], HttpResponse]
 
 _AES: Final = (
     b"<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
@@ -48,7 +48,7 @@ _OBJECT_OWNER: Final = _OWNER | {"ID": "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeeb
 
 
 @dataclass(slots=True)
-class Version:
+class ObjectVersion:
     """One version of an object.
 
     Attributes:
@@ -75,12 +75,12 @@ class Bucket:
     number: int
     settings: dict[str, bytes]
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z")
-    objects: dict[str, list[Version]] = field(default_factory=dict)
+    objects: dict[str, list[ObjectVersion]] = field(default_factory=dict)
     default_encryption: dict[str, str] = field(default_factory=lambda: {_SSE: "AES256"})
     versioned: bool = False
 
 
-class Buckets:
+class S3Service:
     """Every bucket there is, and S3's operations on them."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Buckets:
             ("GET", "object", "tagging&versionId"): ("GetObjectTagging", self.get_object_tagging),
         }
 
-    def operation(self, request: Request) -> tuple[str, Handler]:
+    def resolve_operation(self, request: HttpRequest) -> tuple[str, Handler]:
         """The operation of a request, and what carries it out.
 
         Raises:
@@ -119,24 +119,26 @@ class Buckets:
         names = "&".join([part.partition("=")[0] for part in request.query.split("&")]) if request.query else ""
         found = self._operations.get((request.method, kind, names))
         if found is None or "x-amz-copy-source" in request.headers:
-            raise not_modelled(f"this S3 call: {request.method} of a {kind} with {names or 'nothing'} in its query")
+            raise not_modelled_error(
+                f"this S3 call: {request.method} of a {kind} with {names or 'nothing'} in its query"
+            )
         return found
 
-    def list_buckets(self, request: Request, _region: str) -> Answer:
+    def list_buckets(self, request: HttpRequest, _region: str) -> HttpResponse:
         """ListBuckets, in the order in which they were made."""
         prefix = dict(parse_qsl(request.query)).get("prefix", "")
         first = bisect_left(self._names, prefix)
         after = bisect_left(self._names, f"{prefix}\U0010ffff")
         found = sorted((self._buckets[name] for name in self._names[first:after]), key=lambda bucket: bucket.number)
         listed = [{"Name": bucket.name, "CreationDate": bucket.created} for bucket in found]
-        return _xml("ListAllMyBucketsResult", xml({"Buckets": ("Bucket", listed), "Owner": _OWNER}))
+        return _xml("ListAllMyBucketsResult", render_xml({"Buckets": ("Bucket", listed), "Owner": _OWNER}))
 
-    def create_bucket(self, request: Request, region: str) -> Answer:
+    def create_bucket(self, request: HttpRequest, region: str) -> HttpResponse:
         """CreateBucket, with the tags that come with it."""
         name = request.path[1:]
         if name in self._buckets:
             message = "Your previous request to create the named bucket succeeded and you already own it."
-            raise Refused("BucketAlreadyOwnedByYou", message, 409, {"BucketName": name})
+            raise AwsError("BucketAlreadyOwnedByYou", message, 409, {"BucketName": name})
         tags = b"".join(_TAG.findall(request.body))
         settings = {"tagging": b"<Tagging><TagSet>" + tags + b"</TagSet></Tagging>"} if tags else {}
         self._made += 1
@@ -144,29 +146,29 @@ class Buckets:
         insort(self._names, name)
         return _empty({"location": f"/{name}"})
 
-    def head_bucket(self, request: Request, _region: str) -> Answer:
+    def head_bucket(self, request: HttpRequest, _region: str) -> HttpResponse:
         """HeadBucket."""
         return _empty({"x-amz-bucket-region": self._bucket(request).region, "content-type": "application/xml"})
 
-    def delete_bucket(self, request: Request, _region: str) -> Answer:
+    def delete_bucket(self, request: HttpRequest, _region: str) -> HttpResponse:
         """DeleteBucket, if it is empty."""
         bucket = self._bucket(request)
         if bucket.objects:
             message = "The bucket you tried to delete is not empty"
-            raise Refused("BucketNotEmpty", message, 409, {"BucketName": bucket.name})
+            raise AwsError("BucketNotEmpty", message, 409, {"BucketName": bucket.name})
         del self._buckets[bucket.name]
         del self._names[bisect_left(self._names, bucket.name)]
         return _empty({}, 204)
 
-    def get_setting(self, name: str, request: Request, _region: str) -> Answer:
+    def get_setting(self, name: str, request: HttpRequest, _region: str) -> HttpResponse:
         """A setting of a bucket, as it was written."""
         bucket = self._bucket(request)
         found = bucket.settings.get(name) or _DEFAULTS.get(name)
         if found is None:
-            raise Refused(*_ABSENT[name], 404, {"BucketName": bucket.name})
-        return Answer(200, {"content-type": "application/xml", "x-amz-request-id": new_request_id()}, found)
+            raise AwsError(*_ABSENT[name], 404, {"BucketName": bucket.name})
+        return HttpResponse(200, {"content-type": "application/xml", "x-amz-request-id": new_request_id()}, found)
 
-    def put_setting(self, name: str, request: Request, _region: str) -> Answer:
+    def put_setting(self, name: str, request: HttpRequest, _region: str) -> HttpResponse:
         """Give a bucket a setting."""
         bucket = self._bucket(request)
         bucket.settings[name] = body = request.body
@@ -175,7 +177,7 @@ class Buckets:
         if name == "encryption":
             algorithm, key = _ALGORITHM.search(body), _KEY.search(body)
             if algorithm is None:
-                raise not_modelled("an encryption without SSEAlgorithm")
+                raise not_modelled_error("an encryption without SSEAlgorithm")
             bucket.default_encryption = {_SSE: algorithm[1].decode()}
             if key:
                 bucket.default_encryption[f"{_SSE}-aws-kms-key-id"] = key[1].decode()
@@ -183,7 +185,7 @@ class Buckets:
                 bucket.default_encryption[f"{_SSE}-bucket-key-enabled"] = str(on).lower()
         return _empty({})
 
-    def list_object_versions(self, request: Request, _region: str) -> Answer:
+    def list_object_versions(self, request: HttpRequest, _region: str) -> HttpResponse:
         """ListObjectVersions, all on one page."""
         bucket = self._bucket(request)
         listed = [
@@ -201,15 +203,15 @@ class Buckets:
             for version in reversed(versions)
         ]
         about = {"IsTruncated": "false", "KeyMarker": "", "VersionIdMarker": "", "Name": bucket.name}
-        found = "".join(xml({"Version": one}) for one in listed)
-        return _xml("ListVersionsResult", f"{xml(about)}{found}{xml({'Prefix': '', 'MaxKeys': 1000})}")
+        found = "".join(render_xml({"Version": one}) for one in listed)
+        return _xml("ListVersionsResult", f"{render_xml(about)}{found}{render_xml({'Prefix': '', 'MaxKeys': 1000})}")
 
-    def put_object(self, request: Request, _region: str) -> Answer:
+    def put_object(self, request: HttpRequest, _region: str) -> HttpResponse:
         """PutObject, by the bucket's default encryption where the call names none, and only if it may be."""
         bucket, key, headers = self._bucket(request), _key(request), request.headers
         if "if-none-match" in headers and key in bucket.objects:
             message = "At least one of the pre-conditions you specified did not hold"
-            raise Refused("PreconditionFailed", message, 412, {"Condition": "If-None-Match"})
+            raise AwsError("PreconditionFailed", message, 412, {"Condition": "If-None-Match"})
         now = time.time()
         encryption = {name: value for name, value in headers.items() if name.startswith(_SSE)}
         checksums = {name: value for name, value in headers.items() if name.startswith("x-amz-checksum-")}
@@ -225,30 +227,30 @@ class Buckets:
         if pairs:
             described["x-amz-tagging-count"] = str(len(pairs))
         at = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        tags = xml({"TagSet": ("Tag", [{"Key": name, "Value": value} for name, value in pairs])})
-        version = Version(version_id, at, request.body, etag, written, described, checksums, tags)
+        tags = render_xml({"TagSet": ("Tag", [{"Key": name, "Value": value} for name, value in pairs])})
+        version = ObjectVersion(version_id, at, request.body, etag, written, described, checksums, tags)
         if bucket.versioned:
             bucket.objects.setdefault(key, []).append(version)
         else:
             bucket.objects[key] = [version]
         return _empty(written | checksums)
 
-    def get_object(self, request: Request, _region: str) -> Answer:
+    def get_object(self, request: HttpRequest, _region: str) -> HttpResponse:
         """GetObject."""
         found = self._newest(request)
-        return Answer(200, _reading(found, request), found.body)
+        return HttpResponse(200, _reading(found, request), found.body)
 
-    def head_object(self, request: Request, _region: str) -> Answer:
+    def head_object(self, request: HttpRequest, _region: str) -> HttpResponse:
         """HeadObject."""
         found = self._newest(request)
-        return Answer(200, _reading(found, request) | {"content-length": str(len(found.body))})
+        return HttpResponse(200, _reading(found, request) | {"content-length": str(len(found.body))})
 
-    def delete_object(self, request: Request, _region: str) -> Answer:
+    def delete_object(self, request: HttpRequest, _region: str) -> HttpResponse:
         """DeleteObject: a version by its id, or what a bucket without versions has."""
         bucket, key = self._bucket(request), _key(request)
         if not request.query:
             if bucket.versioned:
-                raise not_modelled("delete markers")
+                raise not_modelled_error("delete markers")
             bucket.objects.pop(key, None)
             return _empty({}, 204)
         version_id = request.query.partition("=")[2]
@@ -257,42 +259,42 @@ class Buckets:
             bucket.objects[key] = left
         return _empty({"x-amz-version-id": version_id}, 204)
 
-    def get_object_tagging(self, request: Request, _region: str) -> Answer:
+    def get_object_tagging(self, request: HttpRequest, _region: str) -> HttpResponse:
         """GetObjectTagging of a version."""
         version_id = request.query.rpartition("=")[2]
         for version in self._bucket(request).objects.get(_key(request), []):
             if (version.version_id or "null") == version_id:
                 return _xml("Tagging", version.tags, {"x-amz-version-id": version_id})
-        raise Refused("NoSuchVersion", "The specified version does not exist.", 404, {"Key": _key(request)})
+        raise AwsError("NoSuchVersion", "The specified version does not exist.", 404, {"Key": _key(request)})
 
-    def _bucket(self, request: Request) -> Bucket:
+    def _bucket(self, request: HttpRequest) -> Bucket:
         name = request.path[1:].partition("/")[0]
         bucket = self._buckets.get(name)
         if bucket is None:
-            raise Refused("NoSuchBucket", "The specified bucket does not exist", 404, {"BucketName": name})
+            raise AwsError("NoSuchBucket", "The specified bucket does not exist", 404, {"BucketName": name})
         return bucket
 
-    def _newest(self, request: Request) -> Version:
+    def _newest(self, request: HttpRequest) -> ObjectVersion:
         versions, key = self._bucket(request).objects, _key(request)
         if key not in versions:
-            raise Refused("NoSuchKey", "The specified key does not exist.", 404, {"Key": key})
+            raise AwsError("NoSuchKey", "The specified key does not exist.", 404, {"Key": key})
         return versions[key][-1]
 
 
-def _key(request: Request) -> str:
+def _key(request: HttpRequest) -> str:
     key = request.path[1:].partition("/")[2]
     return unquote(key) if "%" in key else key
 
 
-def _reading(found: Version, request: Request) -> dict[str, str]:
+def _reading(found: ObjectVersion, request: HttpRequest) -> dict[str, str]:
     headers = found.written | found.described | {"x-amz-request-id": new_request_id()}
     return headers | found.checksums if "x-amz-checksum-mode" in request.headers else headers
 
 
-def _empty(headers: dict[str, str], status: int = 200) -> Answer:
-    return Answer(status, {**headers, "x-amz-request-id": new_request_id()})
+def _empty(headers: dict[str, str], status: int = 200) -> HttpResponse:
+    return HttpResponse(status, {**headers, "x-amz-request-id": new_request_id()})
 
 
-def _xml(name: str, content: str, headers: dict[str, str] | None = None) -> Answer:
+def _xml(name: str, content: str, headers: dict[str, str] | None = None) -> HttpResponse:
     about = {"content-type": "application/xml", "x-amz-request-id": new_request_id(), **(headers or {})}
-    return Answer(200, about, f"<{name}>{content}</{name}>".encode())
+    return HttpResponse(200, about, f"<{name}>{content}</{name}>".encode())

@@ -2,17 +2,17 @@
 
 from typing import Final
 
-from bench.stand_in.messages import not_modelled, xml
-from localaws.accounts import PLATFORM_ROLE
+from bench.stand_in.messages import not_modelled_error, render_xml
+from localaws.accounts import PLATFORM_ROLE_NAME
 from localaws.state import PLATFORM_ACCOUNT
 
-NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
+XML_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 
-_IDENTITY: Final = xml(
+_IDENTITY: Final = render_xml(
     {
         "UserId": f"AIDA{PLATFORM_ACCOUNT}",
         "Account": PLATFORM_ACCOUNT,
-        "Arn": f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE}/worker",
+        "Arn": f"arn:aws:sts::{PLATFORM_ACCOUNT}:assumed-role/{PLATFORM_ROLE_NAME}/worker",
     }
 )
 
@@ -24,5 +24,5 @@ def get_caller_identity(_region: str, params: dict[str, str]) -> str:
         Refused: There is a parameter, and the operation has none.
     """
     if params:
-        raise not_modelled(f"{', '.join(params)} of GetCallerIdentity")
+        raise not_modelled_error(f"{', '.join(params)} of GetCallerIdentity")
     return _IDENTITY

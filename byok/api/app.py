@@ -10,10 +10,10 @@ from starlette.types import ASGIApp
 
 from byok import __version__
 from byok.api import problems
-from byok.api.access import AnonymousAuth, Authenticator, ChainedAuth, StaticTokenAuth
-from byok.api.limits import BodyLimit, RateLimit
+from byok.api.authentication import AllowAllAuth, Authenticator, ChainedAuth, StaticTokenAuth
+from byok.api.limits import BodySizeLimitMiddleware, RateLimitMiddleware
 from byok.api.oidc import OidcAuth
-from byok.api.origin import SameOrigin
+from byok.api.origin import SameOriginMiddleware
 from byok.api.routes import environments, events, health, keys, onboarding
 from byok.api.state import ApiState
 from byok.settings import ApiSettings
@@ -26,7 +26,7 @@ a workflow was stopped, `problems` says why, in AWS's words and with what to do.
 """
 
 
-def make_app(state: ApiState) -> FastAPI:
+def make_api_app(state: ApiState) -> FastAPI:
     """The application; what protects it stands before it and the wizard."""
 
     @contextlib.asynccontextmanager
@@ -42,7 +42,7 @@ def make_app(state: ApiState) -> FastAPI:
         docs_url=None,  # its pages would load scripts from a third party
         redoc_url=None,
         lifespan=running,
-        responses=problems.openapi_responses(
+        responses=problems.openapi_problem_responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             HTTPStatus.TOO_MANY_REQUESTS,
@@ -57,15 +57,17 @@ def make_app(state: ApiState) -> FastAPI:
     return app
 
 
-def add_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
+def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
     """An application behind what stands before everything that browsers and programs reach."""
-    return RateLimit(SameOrigin(BodyLimit(app, settings.max_body_bytes)), settings.requests_per_minute)
+    return RateLimitMiddleware(
+        SameOriginMiddleware(BodySizeLimitMiddleware(app, settings.max_body_bytes)), settings.requests_per_minute
+    )
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:
     """Who may call, as the settings say: everybody where they say nothing."""
-    if settings.is_open:
-        return AnonymousAuth()
+    if settings.allows_anonymous:
+        return AllowAllAuth()
     found: list[Authenticator] = [StaticTokenAuth(settings.tokens)] if settings.tokens else []
     if settings.issuer and settings.audience and settings.jwks_url:
         found.append(OidcAuth(settings.issuer, settings.audience, settings.jwks_url, settings.organisation_claim))

@@ -10,11 +10,11 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from byok.api.problems import problem_response
+from byok.api.problems import build_problem_response
 
 
 @dataclass(frozen=True)
-class BodyLimit:
+class BodySizeLimitMiddleware:
     """Reads a request's body before anybody else does, and refuses one that is too long without reading its rest."""
 
     app: ASGIApp
@@ -34,7 +34,7 @@ class BodyLimit:
             more = message.get("more_body", False)
             if len(body) > self.most_bytes:
                 detail = f"A request has at most {self.most_bytes} bytes."
-                refusal = problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
+                refusal = build_problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
                 await refusal(scope, receive, send)
                 return
         handed_over = False
@@ -50,7 +50,7 @@ class BodyLimit:
 
 
 @dataclass
-class RateLimit:
+class RateLimitMiddleware:
     """Lets each address make so many requests a minute; each process counts for itself.
 
     A sliding window of two counters: what keeps the time of each request looks through all addresses at every hit.
@@ -77,7 +77,7 @@ class RateLimit:
         window = await self._limiter.get_window_stats(self._item, address)
         seconds = max(1, math.ceil(window.reset_time - time.time()))
         detail = f"An address may make {self.per_minute} requests a minute: try again in {seconds} s."
-        refusal = problem_response(
+        refusal = build_problem_response(
             HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers={"Retry-After": str(seconds)}
         )
         await refusal(scope, receive, send)

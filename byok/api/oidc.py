@@ -7,9 +7,20 @@ from typing import Any, Final
 
 import jwt
 
-from byok.api.access import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
+from byok.api.authentication import Caller, IdentityProviderUnavailableError, UnauthenticatedError, build_caller
 
-ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+ALLOWED_SIGNING_ALGORITHMS: Final = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+)
 """Those with a public key. One with a shared secret would take the provider's public key for that secret."""
 
 _LEEWAY_SECONDS: Final = 30
@@ -60,7 +71,7 @@ class OidcAuth:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
-                algorithms=ALGORITHMS,
+                algorithms=ALLOWED_SIGNING_ALGORITHMS,
                 audience=self.audience,
                 issuer=self.issuer,
                 leeway=_LEEWAY_SECONDS,

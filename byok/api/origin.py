@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from byok.api.problems import problem_response
+from byok.api.problems import build_problem_response
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True)
-class SameOrigin:
+class SameOriginMiddleware:
     """Refuses what changes something and was sent by a page of another site (RFC 6454; Fetch, "Origin header").
 
     Programs send no such header, and are let through: they have no cookie and no open server to be led to.
@@ -28,7 +28,7 @@ class SameOrigin:
             headers = Headers(scope=scope)
             origin = headers.get("origin")
             if origin is not None and _host(origin) != headers.get("host"):
-                refusal = problem_response(
+                refusal = build_problem_response(
                     HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "A page of another site sent this."
                 )
                 await refusal(scope, receive, send)

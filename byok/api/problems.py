@@ -11,36 +11,36 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from byok.api.access import IdentityProviderUnavailableError, UnauthenticatedError
+from byok.api.authentication import IdentityProviderUnavailableError, UnauthenticatedError
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.domain.models import Problem
 from byok.service import errors
 
-MEDIA_TYPE: Final = "application/problem+json"
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 INTERNAL_ERROR_DETAIL: Final = "The server has a mistake, which is in its log. What was accepted goes on."
 _REFERENCE: Final = "#/components/schemas/{model}"
 
-STATUSES: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
+STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.EnvironmentNotFoundError: HTTPStatus.NOT_FOUND,
     errors.EnvironmentConflictError: HTTPStatus.CONFLICT,
     errors.EnvironmentBusyError: HTTPStatus.CONFLICT,
-    errors.IdempotencyError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotReplayableError: HTTPStatus.CONFLICT,
     errors.KeyCannotChangeError: HTTPStatus.CONFLICT,
     errors.NotRunningError: HTTPStatus.CONFLICT,
     errors.EnvironmentNotReadyError: HTTPStatus.CONFLICT,
-    errors.TenantConflictError: HTTPStatus.CONFLICT,
-    errors.TenantStoppedError: HTTPStatus.CONFLICT,
+    errors.NamingConflictError: HTTPStatus.CONFLICT,
+    errors.NamingStoppedError: HTTPStatus.CONFLICT,
     errors.NoWorkerError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TemporalUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TemporalRefusedError: HTTPStatus.BAD_GATEWAY,
-    errors.CheckFailedError: HTTPStatus.BAD_GATEWAY,
+    errors.KeyCheckFailedError: HTTPStatus.BAD_GATEWAY,
 }
 """How each thing that the door says instead of an answer is said over HTTP."""
 
 
-class FieldFault(BaseModel):
+class FieldError(BaseModel):
     """What is wrong with one field; its value is never repeated."""
 
     field: str
@@ -65,7 +65,7 @@ class ProblemDetails(BaseModel):
     status: int
     detail: str
     code: str
-    errors: list[FieldFault] = []
+    errors: list[FieldError] = []
     problems: list[Problem] = []
 
 
@@ -82,7 +82,7 @@ class ProblemError(Exception):
     ) -> None:
         super().__init__(detail)
         self.status, self.code, self.headers = status, code, headers
-        self.faults = [FieldFault(field=fault[0], message=fault[1])] if fault else []
+        self.faults = [FieldError(field=fault[0], message=fault[1])] if fault else []
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
@@ -96,13 +96,13 @@ class StreamFinishedError(Exception):
     """There is nothing to send, and nothing will come: whoever listens need not come back."""
 
 
-def problem_response(
+def build_problem_response(
     status: int,
     code: str,
     detail: str,
     *,
     headers: Mapping[str, str] | None = None,
-    faults: list[FieldFault] | None = None,
+    faults: list[FieldError] | None = None,
     problems: tuple[Problem, ...] = (),
 ) -> JSONResponse:
     """The response that tells a problem."""
@@ -115,12 +115,12 @@ def problem_response(
         errors=faults or [],
         problems=list(problems),
     )
-    return JSONResponse(details.model_dump(mode="json"), status, headers, MEDIA_TYPE)
+    return JSONResponse(details.model_dump(mode="json"), status, headers, PROBLEM_MEDIA_TYPE)
 
 
-def openapi_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+def openapi_problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """The problems that a route may answer with, for the OpenAPI document."""
-    content = {MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)}}}
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)}}}
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
 
@@ -141,29 +141,31 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(errors.ServiceError)
     async def service_error(_: Request, error: errors.ServiceError) -> Response:
-        status = STATUSES[type(error)]
-        problems = error.problems if isinstance(error, errors.TenantStoppedError) else ()
+        status = STATUS_BY_ERROR[type(error)]
+        problems = error.problems if isinstance(error, errors.NamingStoppedError) else ()
         again = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-        return problem_response(status, error.code, str(error), headers=again, problems=problems)
+        return build_problem_response(status, error.code, str(error), headers=again, problems=problems)
 
     @app.exception_handler(ProblemError)
     async def problem(_: Request, error: ProblemError) -> Response:
-        return problem_response(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
+        return build_problem_response(error.status, error.code, str(error), headers=error.headers, faults=error.faults)
 
     @app.exception_handler(UnauthenticatedError)
     async def handle_unauthenticated(_: Request, error: UnauthenticatedError) -> Response:
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        return problem_response(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
+        return build_problem_response(HTTPStatus.UNAUTHORIZED, "byok.Unauthenticated", str(error), headers=challenge)
 
     @app.exception_handler(IdentityProviderUnavailableError)
     async def identity_unreachable(_: Request, error: IdentityProviderUnavailableError) -> Response:
         again = {"Retry-After": "5"}
-        return problem_response(HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again)
+        return build_problem_response(
+            HTTPStatus.SERVICE_UNAVAILABLE, "byok.IdentityUnreachable", str(error), headers=again
+        )
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
         again = {"Retry-After": "5"}
-        return problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
+        return build_problem_response(HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyStreams", str(error), headers=again)
 
     @app.exception_handler(StreamFinishedError)
     async def nothing_more(_: Request, __: StreamFinishedError) -> Response:
@@ -171,18 +173,18 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def handle_invalid_request(_: Request, error: RequestValidationError) -> Response:
-        faults = [FieldFault(field=_name(one["loc"]), message=one["msg"]) for one in error.errors()]
+        faults = [FieldError(field=_name(one["loc"]), message=one["msg"]) for one in error.errors()]
         detail = "; ".join(f"{one.field}: {one.message}" for one in faults)
-        return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
+        return build_problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", detail, faults=faults)
 
     @app.exception_handler(HTTPException)
     async def handle_http_error(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
-        return problem_response(status, f"http.{status.value}", str(error.detail), headers=error.headers)
+        return build_problem_response(status, f"http.{status.value}", str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
     async def internal_error(_: Request, __: Exception) -> Response:
-        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", INTERNAL_ERROR_DETAIL)
+        return build_problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "byok.Mistake", INTERNAL_ERROR_DETAIL)
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -46,7 +46,7 @@ class OnboardingValues(BaseModel):
     warnings: list[str]
 
 
-class Permission(BaseModel):
+class PermissionCheckResponse(BaseModel):
     """One permission that the platform needs on a key, and what a policy says to it."""
 
     permission: str
@@ -72,7 +72,7 @@ class PolicyFinding(BaseModel):
     paste: list[dict[str, Any]]
 
 
-class PolicyAnswer(BaseModel):
+class PolicyCheckResponse(BaseModel):
     """What a key policy means for the platform.
 
     Attributes:
@@ -81,11 +81,11 @@ class PolicyAnswer(BaseModel):
 
     key: KeyPurpose
     usable: bool | None
-    permissions: list[Permission]
+    permissions: list[PermissionCheckResponse]
     findings: list[PolicyFinding]
 
 
-class Accepted(BaseModel):
+class AcceptedResponse(BaseModel):
     """What was asked for is being done, or was already.
 
     Attributes:

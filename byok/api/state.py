@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from byok.api.access import Authenticator
+from byok.api.authentication import Authenticator
 from byok.api.paging import PageTokenSigner
 from byok.api.status_broadcaster import StatusBroadcaster
 from byok.domain.vendor import VendorProfile
@@ -67,7 +67,7 @@ class ApiState:
         return self._followers
 
     @property
-    def pager(self) -> PageTokenSigner:
+    def page_token_signer(self) -> PageTokenSigner:
         """Signs the ends of pages."""
         return PageTokenSigner(self.secret)
 

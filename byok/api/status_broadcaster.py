@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
-from byok.api.access import Caller
+from byok.api.authentication import Caller
 from byok.service.environment_reader import POLL_INTERVAL
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
@@ -17,12 +17,12 @@ from byok.service.status import EnvironmentStatus
 class StatusReader(Protocol):
     """Whoever knows where an environment is."""
 
-    async def status(self, environment_id: str) -> EnvironmentStatus:
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
         """Where it is."""
         ...
 
 
-AFTER_AN_ERROR: Final = timedelta(seconds=5)
+ERROR_RETRY_DELAY: Final = timedelta(seconds=5)
 """How long a look that failed is not repeated: Temporal comes back when it comes back."""
 
 
@@ -69,7 +69,7 @@ class StatusBroadcaster:
     _watched: dict[str, _WatchedEnvironment] = field(default_factory=dict, repr=False)
     _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
-    def check_stream_limit(self, caller: Caller) -> None:
+    def require_free_stream(self, caller: Caller) -> None:
         """See that one more stream may be opened, before it is.
 
         Raises:
@@ -105,7 +105,7 @@ class StatusBroadcaster:
                     raise watched.error
                 if status is not None:
                     yield status
-                    if status.phase.final:
+                    if status.phase.is_final:
                         return
         finally:
             watched.watchers -= 1
@@ -127,14 +127,14 @@ class StatusBroadcaster:
 
     async def _poll(self, environment_id: str, watched: _WatchedEnvironment) -> None:
         try:
-            while watched.status is None or not watched.status.phase.final:
+            while watched.status is None or not watched.status.phase.is_final:
                 wait = self.poll
                 try:
-                    status = await self.reader.status(environment_id)
+                    status = await self.reader.read_status(environment_id)
                 except ServiceError:
                     if watched.status is None:
                         raise
-                    wait = AFTER_AN_ERROR
+                    wait = ERROR_RETRY_DELAY
                 else:
                     if status != watched.status:
                         watched.publish(status=status)

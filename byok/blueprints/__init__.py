@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from byok.domain.blueprint import Blueprint
 
-DEFAULT: Final = Path(__file__).with_name("default.yaml")
+DEFAULT_PATH: Final = Path(__file__).with_name("default.yaml")
 
 
 def load_blueprint(path: Path | None) -> Blueprint:
@@ -20,7 +20,7 @@ def load_blueprint(path: Path | None) -> Blueprint:
     Raises:
         ValueError: It cannot be read, is no YAML, or does not fit; the message names the file and the field.
     """
-    path = path or DEFAULT
+    path = path or DEFAULT_PATH
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -4,10 +4,10 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from byok.cli import views
-from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, console, say
+from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, make_console, print_message
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from byok.service.pending import describe_pending
+from byok.service.pending import describe_pending_step
 from byok.service.status import EnvironmentStatus
 
 
@@ -27,9 +27,9 @@ async def follow(
     """
     if quiet:
         return await _quietly(service, environment_id)
-    out = console()
+    out = make_console()
     last = await (_live if out.is_terminal else _line_by_line)(service, environment_id)
-    out.print(views.outcome(last, proof=proof))
+    out.print(views.render_outcome(last, proof=proof))
     return last
 
 
@@ -37,11 +37,11 @@ async def _live(service: EnvironmentService, environment_id: str) -> Environment
     seen: list[EnvironmentStatus] = []
 
     def frame() -> RenderableType:
-        return views.progress(seen[-1]) if seen else ""
+        return views.render_progress(seen[-1]) if seen else ""
 
     # Drawn by a clock and not by changes alone: the time of the phase that runs goes on.
-    with Live(get_renderable=frame, console=console(), refresh_per_second=8):
-        async for status in service.watch(environment_id):
+    with Live(get_renderable=frame, console=make_console(), refresh_per_second=8):
+        async for status in service.watch_status(environment_id):
             seen[:] = [status]
     return seen[-1]
 
@@ -49,8 +49,8 @@ async def _live(service: EnvironmentService, environment_id: str) -> Environment
 async def _line_by_line(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     status: EnvironmentStatus | None = None
     shown_phases, shown_waiting = 0, set[str]()
-    out = console()
-    async for status in service.watch(environment_id):
+    out = make_console()
+    async for status in service.watch_status(environment_id):
         for entry in status.timeline[shown_phases:]:
             out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
         shown_phases = len(status.timeline)
@@ -59,28 +59,28 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             key = f"{item.activity}{item.last_failure}{item.unclaimed}"
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
-                out.print(f"          {describe_pending(item)}", markup=False)
+                out.print(f"          {describe_pending_step(item)}", markup=False)
     return _last(status)
 
 
 async def _quietly(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     status: EnvironmentStatus | None = None
     told = False
-    async for status in service.watch(environment_id):
+    async for status in service.watch_status(environment_id):
         if status.unclaimed_since and not told:
             told = True
-            say("No worker has taken the work yet; waiting for one.")
+            print_message("No worker has taken the work yet; waiting for one.")
     return _last(status)
 
 
-def exit_code(status: EnvironmentStatus) -> int:
+def exit_code_for_status(status: EnvironmentStatus) -> int:
     """The exit code of an environment.
 
     0 unless it is stopped, or is ready and an alias of its tenant's points at another key: that is 3, as `byok tenant`
     has it. Stopped it is 3 where a customer's key is at fault, else 1.
     """
     if status.phase is not Phase.STOPPED:
-        conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicts
+        conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys
         return EXIT_CUSTOMER_KEY if conflicts else EXIT_OK
     return EXIT_CUSTOMER_KEY if status.problem is not None and status.problem.key is not None else EXIT_FAILED
 

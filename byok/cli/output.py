@@ -27,16 +27,16 @@ class UsageError(Exception):
     code = "byok.InvalidInput"
 
 
-def console(*, stderr: bool = False) -> "Console":
+def make_console(*, stderr: bool = False) -> "Console":
     """A console on standard output or standard error."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """A message for the person at the terminal; never a part of the result."""
-    console(stderr=True).print(message, markup=False)
+    make_console(stderr=True).print(message, markup=False)
 
 
 def print_json(content: Any) -> None:
@@ -49,11 +49,11 @@ def print_text(text: str) -> None:
     sys.stdout.write(text)
 
 
-def fail(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
+def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
     """End with a message, and with the same as JSON where that was asked for."""
     if as_json:
         print_json({"error": {"code": code, "message": message}})
-    say(message)
+    print_message(message)
     raise typer.Exit(exit_code)
 
 
@@ -69,15 +69,19 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        fail(str(error), error.code, EXIT_USAGE, as_json=as_json)
+        exit_with_error(str(error), error.code, EXIT_USAGE, as_json=as_json)
     except ServiceError as error:
-        fail(str(error), error.code, EXIT_FAILED, as_json=as_json)
+        exit_with_error(str(error), error.code, EXIT_FAILED, as_json=as_json)
     except ValidationError as error:
         if error.title != "Settings":
             raise
-        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json)
+        exit_with_error(
+            f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
+        )
     except SettingsError as error:
-        fail(f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json)
+        exit_with_error(
+            f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
+        )
     except KeyboardInterrupt:
-        say("Interrupted. An environment that was accepted goes on: see `byok status`.")
+        print_message("Interrupted. An environment that was accepted goes on: see `byok status`.")
         raise typer.Exit(EXIT_INTERRUPTED) from None

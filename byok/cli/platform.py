@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from byok.cli.output import UsageError
-from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_of, partition_of
+from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_id_of_role, partition_of_region
 
 if TYPE_CHECKING:
     from byok.settings import Settings
@@ -30,7 +30,7 @@ def require_region(region: str) -> str:
     return region
 
 
-def platform_role(option: str | None, settings: "Settings", region: str) -> str:
+def require_platform_role_arn(option: str | None, settings: "Settings", region: str) -> str:
     """The role's ARN.
 
     Raises:
@@ -43,13 +43,13 @@ def platform_role(option: str | None, settings: "Settings", region: str) -> str:
             "that the workers' AWS credentials belong to."
         )
     try:
-        account_of(role)
+        account_id_of_role(role)
     except ValueError as error:
         raise UsageError(f"--platform-role-arn: {error}") from error
-    if role.split(":")[1] != partition_of(region):
+    if role.split(":")[1] != partition_of_region(region):
         raise UsageError(
-            f"{region} is in partition {partition_of(region)}, and the platform's role is {role}: a role cannot use "
-            "keys of another partition."
+            f"{region} is in partition {partition_of_region(region)}, and the platform's role is {role}: a role cannot "
+            "use keys of another partition."
         )
     return role
 

@@ -9,14 +9,14 @@ from pydantic import BaseModel, ValidationError
 
 from byok.cli.output import UsageError
 from byok.domain.models import CheckKeysRequest, Problem, ProvisionRequest, Resources
-from byok.domain.onboarding.payload import PayloadError, read_payload, with_payload_expanded
-from byok.domain.problems.build import arn_problems, tenant_problems
+from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
+from byok.domain.problems.build import find_arn_problems, find_tenant_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.settings import Settings
 
 Request = TypeVar("Request", bound=CheckKeysRequest)
 
-OPTIONS: Final = {
+OPTION_BY_FIELD: Final = {
     "environment_id": "--name",
     "region": "--region",
     "s3_key_arn": "--s3-key-arn",
@@ -36,13 +36,15 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
         UsageError: One is missing or does not fit.
     """
     given = expand_payload({name: value for name, value in values.items() if value is not None})
-    missing = [OPTIONS[name] for name, field in model.model_fields.items() if field.is_required() and name not in given]
+    missing = [
+        OPTION_BY_FIELD[name] for name, field in model.model_fields.items() if field.is_required() and name not in given
+    ]
     if missing:
         raise UsageError(f"Missing: {', '.join(missing)}.")
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise UsageError(_format_validation_error(error, OPTIONS)) from error
+        raise UsageError(_format_validation_error(error, OPTION_BY_FIELD)) from error
 
 
 def expand_payload(given: dict[str, object]) -> dict[str, object]:
@@ -53,17 +55,17 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
     """
     try:
         payload = given.pop("payload", None)
-        named = read_payload(payload) if payload is not None else {}
+        named = parse_payload(payload) if payload is not None else {}
         given = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
-        differing = [OPTIONS[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
+        differing = [OPTION_BY_FIELD[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
         if differing:
             raise UsageError(f"--payload names another key than {' and '.join(differing)}: give one or the other.")
-        return with_payload_expanded({**given, **named})
+        return expand_payload_fields({**given, **named})
     except PayloadError as error:
         raise UsageError(str(error)) from error
 
 
-def from_file(model: type[Request], path: Path) -> Request:
+def request_from_file(model: type[Request], path: Path) -> Request:
     """A request from a JSON file that is the workflow's own input; `-` reads standard input.
 
     Raises:
@@ -79,25 +81,25 @@ def from_file(model: type[Request], path: Path) -> Request:
         raise UsageError(f"{path}: {_format_validation_error(error, {})}") from error
 
 
-def find_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
+def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
     """What the pure rules find wrong with the two ARNs: the same problems that a worker would report.
 
     Where the platform's role is not set here, what depends on it is left to the worker.
     """
     context, at = RemedyContext(request.region, settings.platform_role_arn, settings.vendor), datetime.now(UTC)
-    found = arn_problems(request.keys, context, at)
+    found = find_arn_problems(request.key_pair, context, at)
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found
     role = request.tenant_role.role_arn if request.tenant_role else None
-    return found + tenant_problems(request.tenant, role, request.s3_key_arn, context, at)
+    return found + find_tenant_problems(request.tenant, role, request.s3_key_arn, context, at)
 
 
-def refusal_as_json(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
+def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
     """A refusal as JSON, with the fields of a status: nothing was started."""
-    found = [as_dict(item) for item in problems]
+    found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],
-        "resources": as_dict(Resources()),
+        "resources": as_json_dict(Resources()),
         "evidence": None,
         "workflow_id": None,
         "run_id": None,
@@ -105,7 +107,7 @@ def refusal_as_json(problems: tuple[Problem, ...], **values: object) -> dict[str
     return {**values, "phase": None, "problem": found[0], "problems": found, **nothing}
 
 
-def as_dict(model: BaseModel) -> dict[str, object]:
+def as_json_dict(model: BaseModel) -> dict[str, object]:
     """A model as JSON."""
     return model.model_dump(mode="json")
 

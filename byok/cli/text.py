@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 from rich.text import Text
 
-from byok.cli.output import console
+from byok.cli.output import make_console
 
 
-def fold(text: str, indent: int) -> str:
+def wrap_prose(text: str, indent: int) -> str:
     """Prose folded between words where the screen ends; commands, policy statements and files get no line breaks."""
-    out = console()
+    out = make_console()
     if not out.is_terminal or not text[:1].isalnum():
         return text
     folds = textwrap.TextWrapper(width=out.width - indent, break_long_words=False, break_on_hyphens=False)

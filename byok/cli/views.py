@@ -1,7 +1,7 @@
 """What people see of environments, keys and policies.
 
 Everything is lines of text and no boxes: ARNs, commands and policy statements are copied from here, so nothing may
-break or crop them but the terminal itself. Only `progress`, which is drawn again and again, keeps within the screen.
+break or crop them but the terminal itself. Only `render_progress`, which is redrawn, keeps within the screen.
 """
 
 import json
@@ -12,14 +12,14 @@ from typing import Final
 
 from rich.text import Text
 
-from byok.cli.text import fold, join_lines
-from byok.domain.diagnosis.diagnose import are_usable
+from byok.cli.text import join_lines, wrap_prose
+from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.report import PolicyReport, Verdict
 from byok.domain.iam.findings import Finding, Severity
-from byok.domain.models import Deletion, Evidence, KeyCheck, KeyTenant, Problem, TenantOutcome
+from byok.domain.models import DeletionResult, Evidence, KeyCheckResult, Problem, ReconciledKey, TenantOutcome
 from byok.domain.phases import AliasState, Phase
-from byok.service.pending import describe_pending
-from byok.service.replay import replay_options
+from byok.service.pending import describe_pending_step
+from byok.service.replay import find_replay_options
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
 
 _COLOURS: Final = {
@@ -38,25 +38,25 @@ _VERDICT_MARKS: Final = {
 _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold yellow", Severity.UNKNOWN: "bold yellow"}
 
 
-def environment(status: EnvironmentStatus) -> Text:
+def render_environment(status: EnvironmentStatus) -> Text:
     """An environment as it is at this moment, with how it ended."""
-    parts = [progress(status)]
-    if status.phase.final:
-        parts += [Text(), outcome(status)]
+    parts = [render_progress(status)]
+    if status.phase.is_final:
+        parts += [Text(), render_outcome(status)]
     return join_lines(parts)
 
 
-def progress(status: EnvironmentStatus) -> Text:
+def render_progress(status: EnvironmentStatus) -> Text:
     """The phases so far, each with how long it took, and what is being waited for."""
     title = Text.assemble((status.environment_id, "bold"), (f"  {status.region or ''}", "dim"))
     moments = [entry.entered_at for entry in status.timeline]
     ends = [following for _, following in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
     rows = []
     for entry, end in zip(status.timeline, ends, strict=False):
-        running = entry is status.timeline[-1] and not entry.phase.final
+        running = entry is status.timeline[-1] and not entry.phase.is_final
         failed = entry.phase is Phase.STOPPED or any(item.phase is entry.phase for item in status.problems)
         mark = "✗" if failed else "•" if running else "✓"
-        took = "" if entry.phase.final else f"{max((end - entry.entered_at).total_seconds(), 0):6.1f} s"
+        took = "" if entry.phase.is_final else f"{max((end - entry.entered_at).total_seconds(), 0):6.1f} s"
         colour = "red" if failed else _COLOURS.get(entry.phase, "")
         clock = f"{entry.entered_at.astimezone():%H:%M:%S}"
         rows.append(
@@ -64,13 +64,13 @@ def progress(status: EnvironmentStatus) -> Text:
                 (f"  {clock}  ", "dim"), (mark, colour), " ", (f"{entry.phase:<{_WIDEST}}", colour), (took, "dim")
             )
         )
-    waits = [Text(f"            … {describe_pending(item)}", "dim") for item in status.pending]
+    waits = [Text(f"            … {describe_pending_step(item)}", "dim") for item in status.pending]
     text = join_lines([title, *(rows or [Text("  accepted")]), *waits])
     text.no_wrap, text.overflow = True, "ellipsis"
     return text
 
 
-def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
+def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
     """How it ended.
 
     Args:
@@ -81,24 +81,24 @@ def outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         ready = Text(f"{status.environment_id} is ready.", "bold green")
         parts = [ready]
         if status.evidence and proof:
-            parts.append(evidence(status.evidence))
+            parts.append(render_evidence(status.evidence))
         if status.tenant:
-            parts += [Text(), tenant(status.tenant)]
+            parts += [Text(), render_tenant_outcome(status.tenant)]
         if status.tenant_problems:
             parts += [Text(), Text("The last attempt to name the keys was stopped:", "bold yellow")]
-            parts.append(problems(status.tenant_problems))
+            parts.append(render_problems(status.tenant_problems))
         return join_lines(parts)
     if status.phase is Phase.DELETED:
         deleted = Text(f"{status.environment_id} is deleted.", "bold green")
-        return join_lines([deleted, *([deletion(status.deletion)] if status.deletion else [])])
+        return join_lines([deleted, *([render_deletion(status.deletion)] if status.deletion else [])])
     where = status.problem.phase if status.problem else status.phase
-    parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), problems(status.problems)]
+    parts = [Text(f"{status.environment_id} stopped in {where}.", "bold red"), render_problems(status.problems)]
     if status.tenant:
-        parts += [Text(), tenant(status.tenant)]
+        parts += [Text(), render_tenant_outcome(status.tenant)]
     return join_lines([*parts, Text(), _leftovers(status), *_next_command(status)])
 
 
-def deletion(done: Deletion) -> Text:
+def render_deletion(done: DeletionResult) -> Text:
     """What was removed, and what was kept of the database."""
     removed = [Text(f"  removed   {name}") for name in done.removed] or [Text("  Nothing of it was there.", "dim")]
     snapshot = done.final_snapshot
@@ -110,14 +110,14 @@ def deletion(done: Deletion) -> Text:
     return join_lines([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
 
 
-def tenant(found: TenantOutcome) -> Text:
+def render_tenant_outcome(found: TenantOutcome) -> Text:
     """What both keys bear, or the commands that make them bear it."""
     if found.commands:
         told = Text(f"To give both keys the name {found.tenant}, their owner runs one of these:", "bold")
         return join_lines([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
-        name = key.key.key_name
+        name = key.key.display_name
         if key.alias_state is AliasState.CONFLICT:
             rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}, and is left so.", "red"))
             rows.append(Text("  tags left as they are"))
@@ -129,7 +129,7 @@ def tenant(found: TenantOutcome) -> Text:
     return join_lines(rows)
 
 
-def _tags(key: KeyTenant) -> str:
+def _tags(key: ReconciledKey) -> str:
     if not key.tags_written:
         return "in place"
     before = key.tags_replaced
@@ -138,7 +138,7 @@ def _tags(key: KeyTenant) -> str:
     )
 
 
-def problems(found: Iterable[Problem]) -> Text:
+def render_problems(found: Iterable[Problem]) -> Text:
     """Problems, each with AWS's own words and what to do."""
     blocks: list[Text] = []
     for item in found:
@@ -146,19 +146,19 @@ def problems(found: Iterable[Problem]) -> Text:
             ("code", item.code),
             ("AWS said" if item.operation else "why", item.message),
             ("operation", item.operation),
-            (item.key.label if item.key else "key", item.key_arn),
+            (item.key.field_label if item.key else "key", item.key_arn),
             ("request id", item.request_id),
         )
         blocks += [
             Text(),
-            *(Text.assemble((f"  {name:<12}", "dim"), fold(value, 14)) for name, value in facts if value),
+            *(Text.assemble((f"  {name:<12}", "dim"), wrap_prose(value, 14)) for name, value in facts if value),
         ]
         blocks += [Text(), Text("  What to do", "bold")]
-        blocks += [Text(f"  {fold(line, 2)}") for line in item.remediation.splitlines()]
+        blocks += [Text(f"  {wrap_prose(line, 2)}") for line in item.remediation.splitlines()]
     return join_lines(blocks)
 
 
-def evidence(proof: Evidence) -> Text:
+def render_evidence(proof: Evidence) -> Text:
     """What is encrypted with which key, as AWS reported it when it was read back."""
     database = proof.database
     by_key: dict[str, list[str]] = {}
@@ -174,20 +174,20 @@ def evidence(proof: Evidence) -> Text:
     return join_lines(lines)
 
 
-def key_check(check: KeyCheck) -> Text:
+def render_key_check(check: KeyCheckResult) -> Text:
     """What a check of two keys found."""
     lines = [
-        Text(f"✓ {proof.key.key_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
+        Text(f"✓ {proof.key.display_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
     ]
     if check.findings:
-        return join_lines([*lines, Text("These keys cannot be used.", "bold red"), problems(check.findings)])
+        return join_lines([*lines, Text("These keys cannot be used.", "bold red"), render_problems(check.findings)])
     lines.append(
         Text("✓ Aurora key: nothing is wrong with its ARN. That RDS can use the key shows when a cluster is made.")
     )
     return join_lines([*lines, Text("These keys can be used.", "bold green")])
 
 
-def environments(found: Sequence[EnvironmentSummary]) -> Text:
+def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
     """The list of environments."""
     rows = [("ENVIRONMENT", "PHASE", "REGION", "STARTED", "PROBLEM")] + [
         (
@@ -207,40 +207,40 @@ def environments(found: Sequence[EnvironmentSummary]) -> Text:
     )
 
 
-def policy_report(report: PolicyReport) -> Text:
+def render_policy_report(report: PolicyReport) -> Text:
     """A row per permission, then what is wrong."""
-    name = report.which.key_name
+    name = report.which.display_name
     rows = [_permission(report, index) for index in range(len(report.rows))]
     end = {
         True: Text(f"The policy lets the platform use the {name}.", "bold green"),
         False: Text(f"The platform cannot use the {name}.", "bold red"),
         None: Text(f"Whether the platform can use the {name} hangs on what only AWS sees.", "bold yellow"),
-    }[report.usable]
-    return join_lines([*rows, *([Text()] if rows else []), end, *(finding(one) for one in report.findings)])
+    }[report.is_usable]
+    return join_lines([*rows, *([Text()] if rows else []), end, *(render_finding(one) for one in report.findings)])
 
 
-def diagnosis(found: Sequence[Finding]) -> Text:
+def render_diagnosis(found: Sequence[Finding]) -> Text:
     """Whether two keys can be used, as far as it shows, and every finding with the key that it is about."""
     head = {
         True: Text("Nothing that can be seen stands in the way of these keys.", "bold green"),
         False: Text("These keys cannot be used as they are.", "bold red"),
         None: Text("Whether these keys can be used cannot be said: not everything could be seen.", "bold yellow"),
-    }[are_usable(found)]
-    return join_lines([head, *(finding(one, named=True) for one in found)])
+    }[are_keys_usable(found)]
+    return join_lines([head, *(render_finding(one, named=True) for one in found)])
 
 
-def finding(one: Finding, *, named: bool = False) -> Text:
+def render_finding(one: Finding, *, named: bool = False) -> Text:
     """What is wrong, what to do, and what to paste."""
-    whose = f"{one.key.key_name if one.key else 'Both keys'}: " if named else ""
+    whose = f"{one.key.display_name if one.key else 'Both keys'}: " if named else ""
     parts = [
         Text(),
         Text(f"{whose}{one.code}, {one.severity}", _SEVERITY_COLOURS.get(one.severity, "bold")),
-        Text(f"  {fold(one.message, 2)}"),
+        Text(f"  {wrap_prose(one.message, 2)}"),
     ]
     if one.permissions:
         missing = ", ".join(one.permissions)
-        parts.append(Text(f"  {fold(f'Missing for it: {missing}.', 2)}"))
-    parts += [Text(f"  {fold(line, 2)}") for line in one.remedy.splitlines()]
+        parts.append(Text(f"  {wrap_prose(f'Missing for it: {missing}.', 2)}"))
+    parts += [Text(f"  {wrap_prose(line, 2)}") for line in one.remedy.splitlines()]
     if one.paste:
         parts.append(Text(",\n".join(json.dumps(statement, indent=2) for statement in one.paste)))
     return join_lines(parts)
@@ -283,10 +283,10 @@ def _next_command(status: EnvironmentStatus) -> list[Text]:
     name = status.environment_id
     if _deleting(status):
         return [Text(), Text("  To go on", "bold"), Text(f"    byok delete {name}")]
-    how = replay_options(status)
+    how = find_replay_options(status)
     if how is None:
         return []
-    others = " ".join(f"--{which}-key-arn <{which.label}>" for which in how.other_keys)
+    others = " ".join(f"--{which}-key-arn <{which.field_label}>" for which in how.other_keys)
     commands = [Text(f"    byok replay {name}")] if how.same_keys else []
     if others:
         commands.append(Text.assemble(f"    byok replay {name} {others}", ("  with another key", "dim")))

@@ -18,17 +18,17 @@ class KeyPurpose(StrEnum):
     RDS = "rds"
 
     @property
-    def label(self) -> str:
+    def field_label(self) -> str:
         """The name of the field a person pastes this key's ARN into (contract 28)."""
         return "S3 key ARN" if self is KeyPurpose.S3 else "RDS key ARN"
 
     @property
-    def key_name(self) -> str:
+    def display_name(self) -> str:
         """What people call the key itself."""
         return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
-    def encrypts(self) -> str:
+    def encrypted_data(self) -> str:
         """What the key is for, as the description of a new key says it."""
         return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"
 
@@ -66,7 +66,7 @@ _PARTITION_BY_REGION_PREFIX: Final = (
     ("eu-isoe-", "aws-iso-e"),
 )
 
-KEY_ARN_MAX: Final = 2048
+KEY_ARN_MAX_LENGTH: Final = 2048
 """KMS takes no longer identifier of a key (its model: KeyIdType)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
@@ -93,7 +93,7 @@ ROLE_ARN_PATTERN: Final = (
 """The same for fields of requests."""
 
 
-class ArnErrorCode(StrEnum):
+class KeyArnErrorCode(StrEnum):
     """What can be wrong with a key ARN before AWS is asked. The value is the problem's code."""
 
     MALFORMED = "arn.Malformed"
@@ -108,10 +108,10 @@ class ArnErrorCode(StrEnum):
     OTHER_ACCOUNT = "arn.KeysOfTwoAccounts"
 
 
-class ArnError(ValueError):
+class InvalidKeyArnError(ValueError):
     """A text that is not a usable key ARN; `fault` says in which way."""
 
-    def __init__(self, fault: ArnErrorCode, message: str) -> None:
+    def __init__(self, fault: KeyArnErrorCode, message: str) -> None:
         super().__init__(message)
         self.fault = fault
 
@@ -126,7 +126,7 @@ class KeyArn:
     key_id: str
 
     @property
-    def multi_region(self) -> bool:
+    def is_multi_region(self) -> bool:
         """Whether it is a primary or replica of a multi-Region key."""
         return self.key_id.startswith("mrk-")
 
@@ -135,21 +135,21 @@ class KeyArn:
 
 
 @dataclass(frozen=True)
-class ArnFinding:
+class KeyArnFinding:
     """One broken rule: which field, in which way, in words for the person who pasted it."""
 
     which: KeyPurpose
     arn: str
-    fault: ArnErrorCode
+    fault: KeyArnErrorCode
     message: str
 
 
-def partition_of(region: str) -> str:
+def partition_of_region(region: str) -> str:
     """The AWS partition a Region belongs to."""
     return next((partition for prefix, partition in _PARTITION_BY_REGION_PREFIX if region.startswith(prefix)), "aws")
 
 
-def account_of(role_arn: str) -> str:
+def account_id_of_role(role_arn: str) -> str:
     """The 12-digit account of an IAM role ARN (contract 37, D3).
 
     Raises:
@@ -161,7 +161,7 @@ def account_of(role_arn: str) -> str:
     return match["account"]
 
 
-def role_of_session(caller_arn: str) -> str | None:
+def role_arn_of_session(caller_arn: str) -> str | None:
     """The role ARN behind an assumed-role session as STS's GetCallerIdentity reports it; None for any other caller.
 
     STS leaves the role's path out: a role with a path cannot be told from its session (IAM user guide, "IAM
@@ -179,17 +179,19 @@ def parse_key_arn(text: str) -> KeyArn:
     """
     match = _ARN.fullmatch(text)
     if match is None:
-        raise ArnError(*_explain_malformed(text))
+        raise InvalidKeyArnError(*_explain_malformed(text))
     resource = match["resource"]
     if match["service"] != "kms":
-        raise ArnError(ArnErrorCode.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key.")
+        raise InvalidKeyArnError(
+            KeyArnErrorCode.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key."
+        )
     if resource.startswith("alias/"):
-        raise ArnError(ArnErrorCode.ALIAS, f"{text} is the ARN of an alias. {_WHY_NO_ALIAS}")
+        raise InvalidKeyArnError(KeyArnErrorCode.ALIAS, f"{text} is the ARN of an alias. {_WHY_NO_ALIAS}")
     kind, _, key_id = resource.partition("/")
     if kind != "key" or not _KEY_ID.fullmatch(key_id) or not _ACCOUNT.fullmatch(match["account"]):
-        raise ArnError(ArnErrorCode.MALFORMED, f"{text} is not a full key ARN. {_SHAPE}")
+        raise InvalidKeyArnError(KeyArnErrorCode.MALFORMED, f"{text} is not a full key ARN. {_SHAPE}")
     if not re.fullmatch(REGION_PATTERN, match["region"]):
-        raise ArnError(ArnErrorCode.MALFORMED, f"{text} does not name a Region. {_SHAPE}")
+        raise InvalidKeyArnError(KeyArnErrorCode.MALFORMED, f"{text} does not name a Region. {_SHAPE}")
     return KeyArn(match["partition"], match["region"], match["account"], key_id)
 
 
@@ -197,11 +199,11 @@ def is_key_arn(text: str | None) -> bool:
     """Whether a text is a full key ARN."""
     try:
         return text is not None and str(parse_key_arn(text)) == text
-    except ArnError:
+    except InvalidKeyArnError:
         return False
 
 
-def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[ArnFinding]:
+def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[KeyArnFinding]:
     """Every pure rule, on both keys: all findings, in the order of the fields.
 
     Args:
@@ -209,74 +211,75 @@ def check_key_arns(given: KeyPair, region: str, platform_account: str | None) ->
         region: The environment's Region.
         platform_account: The vendor's account, whose keys are refused; None where the caller does not know it.
     """
-    findings: list[ArnFinding] = []
+    findings: list[KeyArnFinding] = []
     keys: dict[KeyPurpose, KeyArn] = {}
     for which, text in given.items():
         try:
             keys[which] = parse_key_arn(text)
-        except ArnError as error:
-            findings.append(ArnFinding(which, text, error.fault, str(error)))
+        except InvalidKeyArnError as error:
+            findings.append(KeyArnFinding(which, text, error.fault, str(error)))
             continue
         findings += (
-            ArnFinding(which, text, fault, message)
+            KeyArnFinding(which, text, fault, message)
             for fault, message in _location_faults(keys[which], region, platform_account)
         )
     return findings + list(_pair_faults(keys, platform_account))
 
 
-def _explain_malformed(text: str) -> tuple[ArnErrorCode, str]:
+def _explain_malformed(text: str) -> tuple[KeyArnErrorCode, str]:
     shown = text if len(text) <= 120 else f"{text[:120]}…"  # noqa: PLR2004 - long enough for any ARN
     if not text.strip():
-        return ArnErrorCode.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
+        return KeyArnErrorCode.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
     if _ALIAS_NAME.fullmatch(text):
-        return ArnErrorCode.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
+        return KeyArnErrorCode.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
     if _KEY_ID.fullmatch(text):
-        return ArnErrorCode.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
+        return KeyArnErrorCode.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
     if text.strip() != text and _ARN.fullmatch(text.strip()):
-        return ArnErrorCode.MALFORMED, "The key ARN has white space around it: paste it without."
-    return ArnErrorCode.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
+        return KeyArnErrorCode.MALFORMED, "The key ARN has white space around it: paste it without."
+    return KeyArnErrorCode.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
 
 
-def _location_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[ArnErrorCode, str]]:
-    if key.partition != partition_of(region):
+def _location_faults(key: KeyArn, region: str, platform_account: str | None) -> Iterator[tuple[KeyArnErrorCode, str]]:
+    if key.partition != partition_of_region(region):
         yield (
-            ArnErrorCode.OTHER_PARTITION,
-            f"{key} is in partition {key.partition}; the environment's Region {region} is in {partition_of(region)}.",
+            KeyArnErrorCode.OTHER_PARTITION,
+            f"{key} is in partition {key.partition}; the environment's Region {region} is in "
+            f"{partition_of_region(region)}.",
         )
-    elif key.region != region and key.multi_region:
+    elif key.region != region and key.is_multi_region:
         yield (
-            ArnErrorCode.OTHER_REGION_REPLICA,
+            KeyArnErrorCode.OTHER_REGION_REPLICA,
             f"{key} is a multi-Region key's copy in {key.region}; the environment is in {region}, "
             f"and S3 and Aurora use only a key of their own Region.",
         )
     elif key.region != region:
         yield (
-            ArnErrorCode.OTHER_REGION,
+            KeyArnErrorCode.OTHER_REGION,
             f"{key} is a key of {key.region}; the environment is in {region}, "
             f"and S3 and Aurora use only a key of their own Region.",
         )
     if key.account == platform_account:
         yield (
-            ArnErrorCode.PLATFORM_ACCOUNT,
+            KeyArnErrorCode.PLATFORM_ACCOUNT,
             f"{key} is in the platform's account {platform_account}; both keys have to be the customer's own.",
         )
 
 
-def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -> Iterator[ArnFinding]:
+def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -> Iterator[KeyArnFinding]:
     if len(keys) < len(KeyPurpose):
         return
     s3, rds = keys[KeyPurpose.S3], keys[KeyPurpose.RDS]
     # Replicas of a multi-Region key share id and key material: in whatever Regions they are, they are one key.
-    one_replicated = s3.multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
+    one_replicated = s3.is_multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
     if s3 == rds or one_replicated:
         message = f"{rds} is given for S3 and for Aurora; the two need a key each."
-        yield ArnFinding(KeyPurpose.RDS, str(rds), ArnErrorCode.SAME_KEY, message)
+        yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
     # A key in the platform's account is found already, and moving it settles this as well.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account} and the Aurora key in {rds.account}; both belong in one account."
         )
-        yield ArnFinding(KeyPurpose.RDS, str(rds), ArnErrorCode.OTHER_ACCOUNT, message)
+        yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.OTHER_ACCOUNT, message)
 
 
 _SHAPE: Final = "A key ARN looks like arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab."

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from byok.domain.arns import parse_key_arn
-from byok.domain.naming import PURPOSE_PATTERN
+from byok.domain.naming import BUCKET_PURPOSE_PATTERN
 
 
 class _Part(BaseModel):
@@ -100,7 +100,7 @@ class BucketBlueprint(_Part):
         objects: What is written into it before the environment is ready (contract 95).
     """
 
-    purpose: str = Field(pattern=PURPOSE_PATTERN)
+    purpose: str = Field(pattern=BUCKET_PURPOSE_PATTERN)
     objects: tuple[InitialObject, ...] = ()
 
     @model_validator(mode="after")

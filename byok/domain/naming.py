@@ -6,10 +6,10 @@ from typing import Final
 from byok.domain.vendor import VendorProfile
 
 ENVIRONMENT_ID_PATTERN: Final = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
-ENVIRONMENT_ID_MAX: Final = 32
+ENVIRONMENT_ID_MAX_LENGTH: Final = 32
 """With the longest prefix and purpose a bucket name is then 63 characters, the most that S3 allows."""
 
-PURPOSE_PATTERN: Final = r"^[a-z][a-z0-9]{0,11}$"
+BUCKET_PURPOSE_PATTERN: Final = r"^[a-z][a-z0-9]{0,11}$"
 
 
 def cluster_identifier(vendor: VendorProfile, environment_id: str) -> str:
@@ -37,12 +37,12 @@ def probe_bucket_name(vendor: VendorProfile, account: str, region: str) -> str:
     return f"{vendor.resource_prefix}-key-probes-{account}-{region}"
 
 
-def environment_tag(vendor: VendorProfile) -> str:
+def environment_tag_key(vendor: VendorProfile) -> str:
     """Key of the tag that says which environment a resource belongs to; ownership is decided by it."""
     return f"{vendor.tag_prefix}:environment-id"
 
 
-def run_tag(vendor: VendorProfile) -> str:
+def run_tag_key(vendor: VendorProfile) -> str:
     """Key of the tag that says which run of the workflow made a resource: its creation record."""
     return f"{vendor.tag_prefix}:created-by-run"
 
@@ -50,7 +50,7 @@ def run_tag(vendor: VendorProfile) -> str:
 def environment_tags(vendor: VendorProfile, environment_id: str, run_id: str) -> dict[str, str]:
     """The tags on everything that a run makes for an environment."""
     return {
-        environment_tag(vendor): environment_id,
-        run_tag(vendor): run_id,
+        environment_tag_key(vendor): environment_id,
+        run_tag_key(vendor): run_id,
         f"{vendor.tag_prefix}:managed-by": "byok",
     }

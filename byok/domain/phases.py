@@ -1,7 +1,6 @@
-"""The words for where an environment, a cluster or an instance is."""
+"""The phases of an environment, and the words that go with them."""
 
 from enum import StrEnum
-from typing import Final
 
 
 class Phase(StrEnum):
@@ -20,7 +19,7 @@ class Phase(StrEnum):
     STOPPED = "STOPPED"
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether nothing follows without somebody's doing."""
         return self in (Phase.READY, Phase.DELETED, Phase.STOPPED)
 
@@ -40,7 +39,7 @@ class RequestKind(StrEnum):
     DELETION = "the deletion"
 
 
-def request_kind_of(phase: Phase) -> RequestKind:
+def request_kind_for_phase(phase: Phase) -> RequestKind:
     """What is being done with an environment's own resources in a phase."""
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
@@ -52,45 +51,3 @@ class AliasState(StrEnum):
     CREATED = "created"
     REPOINTED = "repointed"
     CONFLICT = "conflict"
-
-
-AVAILABLE: Final = "available"
-DELETING: Final = "deleting"
-
-CLUSTER_PENDING: Final = frozenset(
-    {
-        "backing-up",
-        "configuring-enhanced-monitoring",
-        "configuring-iam-database-auth",
-        "creating",
-        "failing-over",
-        "maintenance",
-        "migrating",
-        "modifying",
-        "preparing-data-migration",
-        "promoting",
-        "rebooting",
-        "renaming",
-        "resetting-master-credentials",
-        "starting",
-        "storage-optimization",
-        "update-iam-db-auth",
-        "upgrading",
-    }
-)
-"""Statuses of a cluster that lead to `available` by themselves; any other one is an error at once.
-
-Sources: Aurora user guide, "DB cluster status"; `rebooting` from what Terraform's AWS provider waits for; the
-`configuring-…` ones are documented for instances, and would lead on for a cluster just as well.
-"""
-
-INSTANCE_PENDING: Final = CLUSTER_PENDING | {
-    "configuring-log-exports",
-    "moving-to-vpc",
-    "storage-config-upgrade",
-    "storage-initialization",
-}
-"""The same for an instance. Source: Aurora user guide, "DB instance status"."""
-
-KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable"})
-"""Statuses that say: the key cannot be used any more. Source: "Encrypting Amazon Aurora resources"."""

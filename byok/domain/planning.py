@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from byok.domain import naming
-from byok.domain.arns import KeyPurpose, account_of
+from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.blueprint import Blueprint
 from byok.domain.models import (
     BucketPlan,
@@ -18,19 +18,19 @@ from byok.domain.models import (
     KeyLabels,
     Problem,
     ProvisionRequest,
+    ReconcileTenantRequest,
     TenantCheckPlan,
     TenantPlan,
-    TenantRequest,
     TenantRole,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import RequestKind
-from byok.domain.problems.build import arn_problems, tenant_problems
+from byok.domain.problems.build import find_arn_problems, find_tenant_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
-KEY_CHECK: Final = "key-check"
+KEY_CHECK_ENVIRONMENT_ID: Final = "key-check"
 """Stands where the environment's id would: a check of keys belongs to no environment."""
 
 
@@ -45,7 +45,7 @@ class Platform:
     @property
     def account(self) -> str:
         """The platform's account, derived from the role (D3)."""
-        return account_of(self.role_arn)
+        return account_id_of_role(self.role_arn)
 
 
 def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
@@ -57,7 +57,7 @@ def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) 
         at: The time that findings carry.
     """
     return KeyCheckPlan(
-        environment=_environment(request, KEY_CHECK, platform), findings=_findings(request, platform, at)
+        environment=_environment(request, KEY_CHECK_ENVIRONMENT_ID, platform), findings=_findings(request, platform, at)
     )
 
 
@@ -113,7 +113,7 @@ def plan_buckets(environment_id: str, region: str, platform: Platform) -> tuple[
     )
 
 
-def plan_tenant(request: TenantRequest, platform: Platform, at: datetime) -> TenantCheckPlan:
+def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetime) -> TenantCheckPlan:
     """The plan of a tenant's name on two keys.
 
     Args:
@@ -142,20 +142,20 @@ def _tenant_findings(
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
-    return tenant_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
+    return find_tenant_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
 
 
 def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform) -> TenantPlan:
     commands = CustomerCommands(platform.role_arn, request.region, platform.vendor)
-    marks = {which: TenantLabels.of(which, tenant, platform.vendor) for which in KeyPurpose}
+    marks = {which: TenantLabels.for_key(which, tenant, platform.vendor) for which in KeyPurpose}
     return TenantPlan(
         tenant=tenant,
         marks=tuple(
             KeyLabels(tenant=tenant, key=which, key_arn=arn, alias=marks[which].alias, tags=marks[which].tags)
-            for which, arn in request.keys.items()
+            for which, arn in request.key_pair.items()
         ),
         role=role,
-        commands=commands.name_keys(request.keys, tenant),
+        commands=commands.name_keys_commands(request.key_pair, tenant),
     )
 
 
@@ -168,9 +168,9 @@ def _environment(request: CheckKeysRequest, environment_id: str, platform: Platf
         rds_key_arn=request.rds_key_arn,
         key_grace_seconds=request.key_grace_seconds,
         platform_role_arn=platform.role_arn,
-        environment_tag=naming.environment_tag(vendor),
+        environment_tag=naming.environment_tag_key(vendor),
         tags=naming.environment_tags(vendor, environment_id, run_id),
-        run_tag=naming.run_tag(vendor),
+        run_tag=naming.run_tag_key(vendor),
         run_id=run_id,
         probe_bucket=naming.probe_bucket_name(vendor, platform.account, request.region),
     )
@@ -183,4 +183,4 @@ def _findings(
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
-    return arn_problems(request.keys, context, at)
+    return find_arn_problems(request.key_pair, context, at)

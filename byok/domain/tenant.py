@@ -21,33 +21,33 @@ _NAME: Final = re.compile(r"[A-Za-z0-9/_-]+")
 EXTERNAL_ID_PATTERN: Final = r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"
 """Source: STS, AssumeRole, ExternalId."""
 
-EXTERNAL_ID_SHAPE: Final = "2 to 1224 letters, digits and the characters _ + = , . @ : / -"
+EXTERNAL_ID_IN_WORDS: Final = "2 to 1224 letters, digits and the characters _ + = , . @ : / -"
 
 _EXTERNAL_IDS: Final = uuid.UUID("0d4b6c5e-7a43-5c1f-9a55-6f1d6a3f2b10")
 """Keeps ids that are made here apart from ids that are made of the same texts elsewhere."""
 
 
-class TenantNameError(ValueError):
+class InvalidTenantNameError(ValueError):
     """A tenant's name that cannot be put on a key; the text says why."""
 
 
-def check_tenant_name(tenant: str, vendor: VendorProfile) -> str:
+def require_valid_tenant_name(tenant: str, vendor: VendorProfile) -> str:
     """See that a name is legal in both aliases and in the tags (contract 105).
 
     Raises:
         TenantNameError: It is not.
     """
-    longest = vendor.tenant_name_max
+    longest = vendor.tenant_name_max_length
     if not tenant:
-        raise TenantNameError("The tenant's name is empty.")
+        raise InvalidTenantNameError("The tenant's name is empty.")
     if len(tenant) > longest:
-        raise TenantNameError(
+        raise InvalidTenantNameError(
             f"The tenant's name has {len(tenant)} characters, and the longer of the two aliases has room for {longest}."
         )
     if not _NAME.fullmatch(tenant):
         strange = sorted(set(re.sub(_NAME, "", tenant)))
         shown = " ".join("a space" if char == " " else char if char.isprintable() else repr(char) for char in strange)
-        raise TenantNameError(
+        raise InvalidTenantNameError(
             f"The tenant's name {tenant!r} holds {shown}: an alias of KMS takes letters without accents, digits, "
             "hyphens, underscores and slashes."
         )
@@ -67,17 +67,17 @@ class TenantLabels:
     tags: dict[str, str]
 
     @classmethod
-    def of(cls, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> Self:
+    def for_key(cls, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> Self:
         """The marks of one of the two keys.
 
         Raises:
             TenantNameError: The name cannot be put on a key.
         """
-        check_tenant_name(tenant, vendor)
-        return cls(vendor.alias(which, tenant), dict.fromkeys(vendor.tenant_tags, tenant))
+        require_valid_tenant_name(tenant, vendor)
+        return cls(vendor.alias_for_tenant(which, tenant), dict.fromkeys(vendor.tenant_tags, tenant))
 
 
-def external_id_of(keys: KeyPair) -> str:
+def derive_external_id(keys: KeyPair) -> str:
     """The external id of the role that names a pair of keys: the same whenever it is asked for, and nobody else's.
 
     It follows from the keys, which belong to one environment alone, and is the platform's choice: a customer who gives
@@ -121,8 +121,8 @@ def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, re
     return AliasState.REPOINTED if repoint and points_at in pair else AliasState.CONFLICT
 
 
-def names_another_tenant(alias: str, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> bool:
+def is_alias_of_another_tenant(alias: str, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> bool:
     """Whether an alias is of this kind of key's pattern, for another tenant."""
     before, after = vendor.alias_pattern(which).split("{tenant}")
     fits = alias.startswith(before) and alias.endswith(after) and len(alias) > len(before) + len(after)
-    return fits and alias != vendor.alias(which, tenant)
+    return fits and alias != vendor.alias_for_tenant(which, tenant)

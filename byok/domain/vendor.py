@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from byok.domain.arns import KeyPurpose
 
-TENANT: Final = "{tenant}"
+TENANT_PLACEHOLDER: Final = "{tenant}"
 """Where the tenant's name stands in an alias pattern."""
 
 _ALIAS_MAX: Final = 256
@@ -53,7 +53,7 @@ def _free_for_tags(prefix: str) -> str:
 
 def _an_alias_pattern(pattern: str) -> str:
     if not _ALIAS_PATTERN.fullmatch(pattern):
-        raise ValueError(f"an alias is alias/, then letters, digits, / _ and -, with {TENANT} in it once")
+        raise ValueError(f"an alias is alias/, then letters, digits, / _ and -, with {TENANT_PLACEHOLDER} in it once")
     if pattern.startswith("alias/aws/"):
         raise ValueError("AWS reserves aliases that begin with alias/aws/")
     return pattern
@@ -95,10 +95,12 @@ class VendorProfile(BaseModel):
     tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = "byok"
     # The two are not alike in the reference vendor's documents: only one of them says "for" (contract 103, 104).
     s3_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
-        default_factory=lambda values: f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT}"
+        default_factory=lambda values: (
+            f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT_PLACEHOLDER}"
+        )
     )
     rds_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
-        default_factory=lambda values: f"alias/{_slug(values)}-database-byok-db-key-alias-{TENANT}"
+        default_factory=lambda values: f"alias/{_slug(values)}-database-byok-db-key-alias-{TENANT_PLACEHOLDER}"
     )
     tenant_tags: Annotated[tuple[str, ...], AfterValidator(_tag_keys)] = Field(
         default_factory=lambda values: (f"{_slug(values)}:automation:TenantName", f"{_slug(values)[0]}atn"),
@@ -110,7 +112,7 @@ class VendorProfile(BaseModel):
     def _an_alias_for_each_key(self) -> Self:
         if self.s3_alias == self.rds_alias:
             raise ValueError("the aliases of the two keys have to differ: an alias points at one key")
-        if self.tenant_name_max < 1:
+        if self.tenant_name_max_length < 1:
             raise ValueError("the alias patterns leave no room for a tenant's name")
         return self
 
@@ -130,24 +132,24 @@ class VendorProfile(BaseModel):
         return f"Allow{self.name}PlatformRDSGrants"
 
     @property
-    def role_parameter(self) -> str:
+    def role_parameter_name(self) -> str:
         """The template's parameter for the platform's role (contract 34)."""
         return f"{self.name}PlatformRoleArn"
 
     @property
-    def payload_output(self) -> str:
+    def payload_output_name(self) -> str:
         """The template's output with both key ARNs (contract 45)."""
         return f"{self.name}OnboardingPayload"
 
     @property
-    def tenant_name_max(self) -> int:
+    def tenant_name_max_length(self) -> int:
         """The most characters of a tenant's name: the longer alias has to hold it (contract 105)."""
-        return _ALIAS_MAX - max(len(pattern) - len(TENANT) for pattern in (self.s3_alias, self.rds_alias))
+        return _ALIAS_MAX - max(len(pattern) - len(TENANT_PLACEHOLDER) for pattern in (self.s3_alias, self.rds_alias))
 
     def alias_pattern(self, which: KeyPurpose) -> str:
         """The alias pattern of one of the two keys (contract 103, 104)."""
         return self.s3_alias if which is KeyPurpose.S3 else self.rds_alias
 
-    def alias(self, which: KeyPurpose, tenant: str) -> str:
+    def alias_for_tenant(self, which: KeyPurpose, tenant: str) -> str:
         """The alias of one of the two keys for a tenant."""
-        return self.alias_pattern(which).replace(TENANT, tenant)
+        return self.alias_pattern(which).replace(TENANT_PLACEHOLDER, tenant)

@@ -7,11 +7,11 @@ from botocore.exceptions import ClientError
 
 from byok.domain.arns import KeyPair
 from byok.domain.models import TenantRole
-from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
-from byok.domain.onboarding.payload import RDS_KEY, S3_KEY, read_payload
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_ARN_OUTPUT
+from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD, parse_payload
 from byok.domain.vendor import VendorProfile
-from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import tenant_role_template
+from byok.onboarding.template import render_keys_template
+from byok.onboarding.tenant_role import render_tenant_role_template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -36,34 +36,34 @@ class Customer:
     region: str
     vendor: VendorProfile
 
-    def ensure_pair(self, name: str) -> KeyPair:
+    def ensure_key_pair(self, name: str) -> KeyPair:
         """The pair of the stack `byok-<name>`, which the real template makes; asked again, it is the same."""
-        given = {self.vendor.role_parameter: self.platform_role_arn, "PlatformRegion": self.region}
-        outputs = self._ensure_stack(f"byok-{name}", keys_template(self.vendor), given)
-        return KeyPair(**read_payload(outputs[self.vendor.payload_output]))
+        given = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
+        outputs = self._ensure_stack(f"byok-{name}", render_keys_template(self.vendor), given)
+        return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 
     def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
         """The optional role that may name a pair, made by the real template as well."""
         given = {
-            self.vendor.role_parameter: self.platform_role_arn,
-            S3_KEY: pair.s3_key_arn,
-            RDS_KEY: pair.rds_key_arn,
+            self.vendor.role_parameter_name: self.platform_role_arn,
+            S3_KEY_FIELD: pair.s3_key_arn,
+            RDS_KEY_FIELD: pair.rds_key_arn,
             "ExternalId": external_id,
         }
-        outputs = self._ensure_stack(f"byok-{name}-tenant-role", tenant_role_template(self.vendor), given)
-        return TenantRole(role_arn=outputs[TENANT_ROLE_OUTPUT], external_id=external_id)
+        outputs = self._ensure_stack(f"byok-{name}-tenant-role", render_tenant_role_template(self.vendor), given)
+        return TenantRole(role_arn=outputs[TENANT_ROLE_ARN_OUTPUT], external_id=external_id)
 
-    def aliases_and_tags(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
+    def read_aliases_and_tags(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
         """The aliases and tags that a key bears."""
         aliases = self.kms.list_aliases(KeyId=key_arn)["Aliases"]
         tags = self.kms.list_resource_tags(KeyId=key_arn)["Tags"]
         return [alias["AliasName"] for alias in aliases], {tag["TagKey"]: tag["TagValue"] for tag in tags}
 
-    def disable(self, key_arn: str) -> None:
+    def disable_key(self, key_arn: str) -> None:
         """Switch a key off, as a customer may at any time."""
         self.kms.disable_key(KeyId=key_arn)
 
-    def enable(self, key_arn: str) -> None:
+    def enable_key(self, key_arn: str) -> None:
         """Switch it on again."""
         self.kms.enable_key(KeyId=key_arn)
 

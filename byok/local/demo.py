@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Outcome:
+class DemoOutcome:
     """What the demonstration has shown.
 
     Attributes:
@@ -36,12 +36,12 @@ class Outcome:
     environments: list[EnvironmentStatus] = field(default_factory=list)
     seconds: float = 0
 
-    def expect(self, held: bool, sentence: str) -> None:
+    def record_expectation(self, held: bool, sentence: str) -> None:
         """Note whether something came out as it should."""
         (self.shown if held else self.missed).append(sentence)
 
 
-async def demonstrate(stack: DevStack, follow: Follow, show: Show, headline: Say) -> Outcome:
+async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -> DemoOutcome:
     """Show the whole story on a running stack.
 
     Args:
@@ -50,38 +50,40 @@ async def demonstrate(stack: DevStack, follow: Follow, show: Show, headline: Say
         show: Shows what became of a tenant's name.
         headline: Says what comes next.
     """
-    began, outcome, service = time.monotonic(), Outcome(), await stack.service()
-    first, second = await asyncio.to_thread(lambda: [stack.customer.ensure_pair(name) for name in ("acme", "globex")])
+    began, outcome, service = time.monotonic(), DemoOutcome(), await stack.connect_service()
+    first, second = await asyncio.to_thread(
+        lambda: [stack.customer.ensure_key_pair(name) for name in ("acme", "globex")]
+    )
 
     headline("1. acme gives its two keys, and gets an environment")
     acme = await _provision(service, "acme", first, follow)
-    outcome.expect(acme.phase is Phase.READY, "acme is READY")
+    outcome.record_expectation(acme.phase is Phase.READY, "acme is READY")
     for sentence, held in _check_evidence(acme, first):
-        outcome.expect(held, sentence)
+        outcome.record_expectation(held, sentence)
 
     headline("2. globex does the same, but its S3 key is disabled")
-    await asyncio.to_thread(stack.customer.disable, second.s3_key_arn)
+    await asyncio.to_thread(stack.customer.disable_key, second.s3_key_arn)
     stopped = await _provision(service, "globex", second, follow)
     problem = stopped.problem
-    outcome.expect(
+    outcome.record_expectation(
         stopped.phase is Phase.STOPPED and problem is not None and problem.code == "s3.KMS.DisabledException",
         "globex stopped with AWS's own error, and the remedy names the key",
     )
-    outcome.expect(
+    outcome.record_expectation(
         stopped.resources.cluster is None and not stopped.resources.buckets,
         "nothing had been made for it",
     )
 
     headline("3. globex enables its key and asks again, with the same values")
-    await asyncio.to_thread(stack.customer.enable, second.s3_key_arn)
+    await asyncio.to_thread(stack.customer.enable_key, second.s3_key_arn)
     globex = await _provision(service, "globex", second, follow)
-    outcome.expect(globex.phase is Phase.READY, "globex is READY after the fix")
+    outcome.record_expectation(globex.phase is Phase.READY, "globex is READY after the fix")
     for sentence, held in _check_evidence(globex, second):
-        outcome.expect(held, sentence)
+        outcome.record_expectation(held, sentence)
 
     headline("4. acme lets the platform put the tenant's name on its two keys")
     for sentence, held in await _name_keys(stack, service, "acme", first, show):
-        outcome.expect(held, sentence)
+        outcome.record_expectation(held, sentence)
 
     outcome.environments = [acme, globex]
     outcome.seconds = time.monotonic() - began
@@ -101,18 +103,18 @@ async def _name_keys(
 ) -> list[tuple[str, bool]]:
     """What the keys bear afterwards, and what is written when it is asked for again."""
     role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
-    request = await service.tenant_request(name, name, role)
+    request = await service.build_reconcile_tenant_request(name, name, role)
     show(await service.reconcile_tenant(request))
     again = await service.reconcile_tenant(request)
     marks = await asyncio.to_thread(
-        lambda: {which: stack.customer.aliases_and_tags(arn) for which, arn in keys.items()}
+        lambda: {which: stack.customer.read_aliases_and_tags(arn) for which, arn in keys.items()}
     )
     vendor = stack.customer.vendor
     return [
         (
             f"both keys of {name} bear its alias and tags, and are still the same keys",
             all(
-                vendor.alias(which, name) in aliases and set(tags.values()) >= {name}
+                vendor.alias_for_tenant(which, name) in aliases and set(tags.values()) >= {name}
                 for which, (aliases, tags) in marks.items()
             ),
         ),

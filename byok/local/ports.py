@@ -25,7 +25,7 @@ class Ports:
     web: int = 8000
 
     @classmethod
-    def free(cls) -> Self:
+    def pick_free(cls) -> Self:
         """Choose ports on which nothing listens."""
         with contextlib.ExitStack() as held:
             return cls(*(_bind_to_any(held.enter_context(socket.socket())) for _ in fields(cls)))

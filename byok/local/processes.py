@@ -23,7 +23,7 @@ class DevStackError(Exception):
 
 
 @dataclass(frozen=True)
-class Child:
+class ChildProcess:
     """A running child process.
 
     Attributes:
@@ -83,7 +83,7 @@ class Child:
         return self.process.pid
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         """Whether it has not ended."""
         return self.process.returncode is None
 
@@ -106,7 +106,7 @@ class Child:
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
-            if not self.running:
+            if not self.is_running:
                 raise self.exited_error()
             try:
                 if await fact():
@@ -125,13 +125,13 @@ class Child:
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
         """End it: SIGTERM, and SIGKILL after the grace or as soon as somebody hurries."""
-        if not self.running:
+        if not self.is_running:
             return
         self.process.terminate()
         ended, hurried = asyncio.create_task(self.process.wait()), asyncio.create_task(hurry.wait())
         try:
             await asyncio.wait([ended, hurried], timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if self.running:
+            if self.is_running:
                 self.process.kill()
             await ended
         finally:
@@ -139,7 +139,7 @@ class Child:
 
     async def kill(self) -> None:
         """End it without giving it a chance to tidy up."""
-        if self.running:
+        if self.is_running:
             self.process.kill()
         await self.process.wait()
 

@@ -11,7 +11,7 @@ from byok.local.stack import DevStack
 Result = TypeVar("Result")
 
 
-async def run_on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result | None:
+async def run_on_stack(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result | None:
     """Start the stack, do the work, end the stack.
 
     The first SIGINT or SIGTERM ends the work and lets the children tidy up, the second one kills them.
@@ -52,7 +52,7 @@ async def run_on(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]])
 
 async def _run(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result:
     async with stack:
-        ended = asyncio.create_task(stack.wait_for_exit())
+        ended = asyncio.create_task(stack.wait_for_unexpected_exit())
         done = asyncio.ensure_future(work(stack))
         try:
             await asyncio.wait([ended, done], return_when=asyncio.FIRST_COMPLETED)

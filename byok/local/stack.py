@@ -20,28 +20,30 @@ from typing import IO, Any, Final, Self
 
 from temporalio.client import Client
 
-from byok.domain.arns import role_of_session
+from byok.domain.arns import role_arn_of_session
 from byok.domain.vendor import VendorProfile
 from byok.local.customer_keys import Customer
-from byok.local.environment import (
+from byok.local.env_vars import (
     CUSTOMER_PROFILE,
     PLATFORM_PROFILE,
-    children_environment,
-    client_environment,
+    children_env_vars,
+    client_env_vars,
     remove_exports,
     write_exports,
 )
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child, DevStackError
-from byok.local.temporal_server import server_command
+from byok.local.processes import ChildProcess, DevStackError
+from byok.local.temporal_server import build_server_command
 from byok.service.environments import EnvironmentService
-from byok.temporal import plugin
+from byok.temporal import make_plugin
 
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
-ROOT: Final = next(folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file())
+PROGRAMS_ROOT: Final = next(
+    folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file()
+)
 """Where `worker.py` and `localaws` are: the checkout, or a folder of their own where byok is installed from a wheel."""
 REGION: Final = "eu-central-1"
-KEY_PAIR: Final = "local"
+KEY_PAIR_NAME: Final = "local"
 """Name of the pair of keys that lies ready."""
 
 _START_SECONDS: Final = 30.0
@@ -84,7 +86,7 @@ class DevStack:
         self.ports = ports
         self.environment: dict[str, str] = {}
         self.hurry = asyncio.Event()
-        self.children: dict[str, Child] = {}
+        self.children: dict[str, ChildProcess] = {}
         self._aws_config = self.data / "aws-config"
         self._with_worker = worker
         self._with_web = web
@@ -137,15 +139,15 @@ class DevStack:
             raise DevStackError("The local stack is not running.")
         return self._customer
 
-    async def client(self) -> Client:
+    async def connect_client(self) -> Client:
         """A client of this Temporal, whatever the environment says."""
-        return await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[plugin()])
+        return await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[make_plugin()])
 
-    async def service(self) -> EnvironmentService:
+    async def connect_service(self) -> EnvironmentService:
         """The door to this Temporal."""
-        return EnvironmentService(await self.client())
+        return EnvironmentService(await self.connect_client())
 
-    def boto3_client(self, service: str, profile: str = PLATFORM_PROFILE) -> Any:
+    def make_boto3_client(self, service: str, profile: str = PLATFORM_PROFILE) -> Any:
         """A client of this AWS as one of its two profiles, whatever the environment says."""
         import boto3
         import botocore.session
@@ -158,8 +160,8 @@ class DevStack:
 
     async def start_worker(self, name: str = "worker") -> None:
         """Start a worker, or one more under another name, and wait until it takes work."""
-        worker = self.children[name] = await self._child(name, sys.executable, str(ROOT / "worker.py"))
-        service = await self.service()
+        worker = self.children[name] = await self._child(name, sys.executable, str(PROGRAMS_ROOT / "worker.py"))
+        service = await self.connect_service()
 
         async def polls() -> bool:
             # Now and then the server lists a worker only with its next poll, which begins after a minute. What the
@@ -167,7 +169,7 @@ class DevStack:
             if worker.has_printed("worker_started"):
                 return True
             # A worker's identity is its process id and host: one that ran before is not taken for this one.
-            return any(found.identity.startswith(f"{worker.pid}@") for found in await service.workers())
+            return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, _SEEN_SECONDS)
 
@@ -197,7 +199,7 @@ class DevStack:
         if lost:
             raise DevStackError(f"The local AWS has lost its state: {lost}.")
 
-    async def wait_for_exit(self) -> None:
+    async def wait_for_unexpected_exit(self) -> None:
         """Wait until a child ends that nobody told to.
 
         Raises:
@@ -226,7 +228,7 @@ class DevStack:
     async def _start(self) -> None:
         self.ports.require_free()
         self._claim_folder()
-        self.environment = client_environment(self.ports, self._aws_config, REGION)
+        self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
             # The one without the other would know of environments that do not exist, or the reverse.
@@ -254,7 +256,7 @@ class DevStack:
         command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
         # It may save its state when we are killed.
-        path = {"PYTHONPATH": str(ROOT)}
+        path = {"PYTHONPATH": str(PROGRAMS_ROOT)}
         aws = await self._child("local-aws", sys.executable, *command, settings=path, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws
         health: dict[str, Any] = {}
@@ -267,10 +269,12 @@ class DevStack:
         return str(health.get("reason") or "nothing was kept") if health.get("fresh") else None
 
     async def _start_temporal(self, database: Path) -> None:
-        temporal = self.children["temporal"] = await self._child("temporal", *server_command(self.ports, database))
+        temporal = self.children["temporal"] = await self._child(
+            "temporal", *build_server_command(self.ports, database)
+        )
 
         async def answers() -> bool:
-            client = await self.client()
+            client = await self.connect_client()
             return await client.service_client.check_health()
 
         await temporal.wait_until_ready(answers, _START_SECONDS)
@@ -291,20 +295,20 @@ class DevStack:
         *command: str,
         settings: Mapping[str, str] | None = None,
         when_orphaned: signal.Signals = signal.SIGKILL,
-    ) -> Child:
-        environment = children_environment(self.environment, {**self.settings, **(settings or {})})
+    ) -> ChildProcess:
+        environment = children_env_vars(self.environment, {**self.settings, **(settings or {})})
         log = self.data / "logs" / f"{name}.log"
-        return await Child.start(name, command, log, environment, when_orphaned=when_orphaned)
+        return await ChildProcess.start(name, command, log, environment, when_orphaned=when_orphaned)
 
     def _find_platform_role(self) -> None:
         """Learn who the platform is, and see that the customer has a pair of keys."""
-        caller = self.boto3_client("sts").get_caller_identity()["Arn"]
-        role = role_of_session(caller)
+        caller = self.make_boto3_client("sts").get_caller_identity()["Arn"]
+        role = role_arn_of_session(caller)
         if role is None:
             raise DevStackError(f"The local AWS takes the profile {PLATFORM_PROFILE} for {caller}, which is no role.")
-        kms, stacks = (self.boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
+        kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
-        pair = self._customer.ensure_pair(KEY_PAIR)
+        pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)
         self.environment |= {
             "BYOK_PLATFORM_ROLE_ARN": role,
             "S3_KEY_ARN": pair.s3_key_arn,

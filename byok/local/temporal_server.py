@@ -19,7 +19,7 @@ _TUNING: Final = (
 )
 
 
-def server_command(ports: Ports, database: Path) -> list[str]:
+def build_server_command(ports: Ports, database: Path) -> list[str]:
     """The command that starts it.
 
     Args:

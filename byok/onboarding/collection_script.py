@@ -9,22 +9,22 @@ import shlex
 from typing import Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.diagnosis.key_facts import FORMAT, SCRIPT_FILE
+from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, COLLECTION_SCRIPT_FILE
 
 
-def collection_script(
+def render_collection_script(
     platform_role_arn: str, region: str, s3_key_arn: str | None = None, rds_key_arn: str | None = None
 ) -> str:
     """The script's text; without ARNs it asks for them, and takes the onboarding payload in their place."""
     return _SCRIPT.format(
-        file=SCRIPT_FILE,
-        format=FORMAT,
+        file=COLLECTION_SCRIPT_FILE,
+        format=COLLECTION_FORMAT,
         role=shlex.quote(platform_role_arn),
         region=shlex.quote(region),
         s3=shlex.quote(s3_key_arn or ""),
         rds=shlex.quote(rds_key_arn or ""),
-        s3_label=KeyPurpose.S3.label,
-        rds_label=KeyPurpose.RDS.label,
+        s3_label=KeyPurpose.S3.field_label,
+        rds_label=KeyPurpose.RDS.field_label,
     )
 
 

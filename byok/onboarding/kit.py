@@ -4,17 +4,17 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from byok.domain.arns import KeyPair, KeyPurpose, account_of, check_key_arns, partition_of
-from byok.domain.iam.statements import Grantee, Statement, key_statements
+from byok.domain.arns import KeyPair, KeyPurpose, account_id_of_role, check_key_arns, partition_of_region
+from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.onboarding.customer_commands import (
-    PROFILE,
-    STACK_NAME,
+    DEFAULT_PROFILE,
+    DEFAULT_STACK_NAME,
+    KEYS_TEMPLATE_FILE,
     STACK_NAME_PATTERN,
-    TEMPLATE_FILE,
-    TENANT_ROLE_FILE,
+    TENANT_ROLE_TEMPLATE_FILE,
     CustomerCommands,
 )
-from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE, external_id_of
+from byok.domain.tenant import EXTERNAL_ID_IN_WORDS, EXTERNAL_ID_PATTERN, derive_external_id
 from byok.domain.vendor import VendorProfile
 
 PREREQUISITES: Final = (
@@ -61,14 +61,14 @@ class OnboardingKit:
     external_id: str | None
 
     @classmethod
-    def of(
+    def for_region(
         cls,
         platform_role_arn: str,
         region: str,
         vendor: VendorProfile,
         *,
-        profile: str = PROFILE,
-        stack_name: str = STACK_NAME,
+        profile: str = DEFAULT_PROFILE,
+        stack_name: str = DEFAULT_STACK_NAME,
         keys: KeyPair | None = None,
         external_id: str | None = None,
     ) -> Self:
@@ -79,11 +79,11 @@ class OnboardingKit:
                 of the stack or the external id is none.
         """
         partition = platform_role_arn.split(":")[1] if ":" in platform_role_arn else ""
-        account = account_of(platform_role_arn)
-        if partition != partition_of(region):
+        account = account_id_of_role(platform_role_arn)
+        if partition != partition_of_region(region):
             raise ValueError(
-                f"{region} is in partition {partition_of(region)}, and the platform's role {platform_role_arn} in "
-                f"{partition}: a role cannot use keys of another partition."
+                f"{region} is in partition {partition_of_region(region)}, and the platform's role {platform_role_arn} "
+                f"in {partition}: a role cannot use keys of another partition."
             )
         if not re.match(STACK_NAME_PATTERN, stack_name):
             raise ValueError(
@@ -91,41 +91,45 @@ class OnboardingKit:
                 "letter, and has at most 128 characters."
             )
         if external_id is not None and not re.match(EXTERNAL_ID_PATTERN, external_id):
-            raise ValueError(f"{external_id!r} cannot be an external id: {EXTERNAL_ID_SHAPE}.")
+            raise ValueError(f"{external_id!r} cannot be an external id: {EXTERNAL_ID_IN_WORDS}.")
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
         commands = CustomerCommands(platform_role_arn, region, vendor, profile, stack_name)
         if keys and external_id is None:
-            external_id = external_id_of(keys)
+            external_id = derive_external_id(keys)
         return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
 
-    def statements(self, which: KeyPurpose) -> list[Statement]:
+    def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
         """The statements for one of the two keys, as they are pasted (contract 26, 27)."""
-        return key_statements(which, Grantee.of(self.platform_role_arn, self.region), self.vendor)
+        return build_key_statements(
+            which, StatementParameters.for_platform_role(self.platform_role_arn, self.region), self.vendor
+        )
 
     def tenant_role_commands(self) -> tuple[str, str] | None:
         """Make the optional role, and print its ARN; None as long as the keys are not known (D11)."""
         if self.keys is None or self.external_id is None:
             return None
-        return self.commands.deploy_tenant_role(self.keys, self.external_id), self.commands.tenant_role_arn()
+        return self.commands.deploy_tenant_role_command(
+            self.keys, self.external_id
+        ), self.commands.print_tenant_role_arn_command()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json_dict(self) -> dict[str, Any]:
         """The same for programs."""
         deploy_role, role_arn = self.tenant_role_commands() or (None, None)
         return {
             "platform_role_arn": self.platform_role_arn,
             "platform_account": self.platform_account,
             "region": self.region,
-            "template_file": TEMPLATE_FILE,
-            "tenant_role_file": TENANT_ROLE_FILE,
+            "template_file": KEYS_TEMPLATE_FILE,
+            "tenant_role_file": TENANT_ROLE_TEMPLATE_FILE,
             "stack_name": self.commands.stack_name,
             "external_id": self.external_id,
-            "statements": {which.value: self.statements(which) for which in KeyPurpose},
+            "statements": {which.value: self.statements_for_key(which) for which in KeyPurpose},
             "commands": {
-                "deploy": self.commands.deploy(),
-                "payload": self.commands.payload(),
-                "create_keys": self.commands.create_keys(),
+                "deploy": self.commands.deploy_keys_command(),
+                "payload": self.commands.print_payload_command(),
+                "create_keys": self.commands.create_keys_commands(),
                 "deploy_tenant_role": deploy_role,
                 "tenant_role_arn": role_arn,
             },

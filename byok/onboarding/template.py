@@ -3,19 +3,25 @@
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.statements import Grantee, Statement, key_policy, key_statements, owner_statement
-from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
-from byok.domain.vendor import TENANT, VendorProfile
-from byok.onboarding.yaml import Function, GetAtt, Ref, Sub, dump
+from byok.domain.iam.statements import (
+    Statement,
+    StatementParameters,
+    build_key_policy,
+    build_key_statements,
+    build_owner_statement,
+)
+from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD
+from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
+from byok.onboarding.cloudformation_yaml import GetAtt, IntrinsicFunction, Ref, Sub, dump_template
 
-ROLE_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
+ROLE_ARN_ALLOWED_PATTERN: Final = r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+$"
 
 _KEYS: Final = {KeyPurpose.S3: "S3Key", KeyPurpose.RDS: "RdsKey"}
 _ALIASES: Final = {KeyPurpose.S3: "S3KeyAlias", KeyPurpose.RDS: "RdsKeyAlias"}
-_PAYLOAD: Final = {S3_KEY: "S3Key", RDS_KEY: "RdsKey"}
+_PAYLOAD: Final = {S3_KEY_FIELD: "S3Key", RDS_KEY_FIELD: "RdsKey"}
 
 
-def keys_template(vendor: VendorProfile) -> str:
+def render_keys_template(vendor: VendorProfile) -> str:
     """The template's text. It is the same for every customer: what differs are the parameters.
 
     The platform's account is no parameter: it is the fifth part of the role's ARN (contract 37).
@@ -25,7 +31,7 @@ def keys_template(vendor: VendorProfile) -> str:
         resources[_KEYS[which]] = _key(which, vendor)
     for which in KeyPurpose:
         resources[_ALIASES[which]] = _alias(which, vendor)
-    return dump(
+    return dump_template(
         {
             "AWSTemplateFormatVersion": "2010-09-09",
             "Description": f"Two KMS keys of yours, for your {vendor.name} environment's objects in S3 and its Aurora "
@@ -33,7 +39,9 @@ def keys_template(vendor: VendorProfile) -> str:
             "Metadata": _console_labels(vendor),
             "Parameters": _parameters(vendor),
             "Rules": _rules(),
-            "Conditions": {"HasTenantName": Function("Not", Function("Equals", Ref("TenantName"), ""))},
+            "Conditions": {
+                "HasTenantName": IntrinsicFunction("Not", IntrinsicFunction("Equals", Ref("TenantName"), ""))
+            },
             "Resources": resources,
             "Outputs": _outputs(vendor),
         },
@@ -41,19 +49,19 @@ def keys_template(vendor: VendorProfile) -> str:
     )
 
 
-def role_parameter(vendor: VendorProfile) -> dict[str, Any]:
+def build_role_parameter(vendor: VendorProfile) -> dict[str, Any]:
     """The parameter for the platform's role, the same in every template (contract 34)."""
     return {
         "Type": "String",
         "Description": f"ARN of the IAM role of {vendor.name}'s platform that uses the keys through S3 and RDS.",
-        "AllowedPattern": ROLE_PATTERN,
+        "AllowedPattern": ROLE_ARN_ALLOWED_PATTERN,
         "ConstraintDescription": "It has to be the full ARN of an IAM role, as the onboarding values show it.",
     }
 
 
 def _parameters(vendor: VendorProfile) -> dict[str, Any]:
     return {
-        vendor.role_parameter: role_parameter(vendor),
+        vendor.role_parameter_name: build_role_parameter(vendor),
         "PlatformRegion": {
             "Type": "String",
             "Description": "AWS Region of the environment. The keys, and so this stack, have to be in the same one.",
@@ -65,9 +73,9 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
             "Description": "Leave it empty at first. The tenant's name, once the environment is there: both keys then "
             "get aliases and tags with it, and stay the keys they are.",
             "Default": "",
-            "AllowedPattern": f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max}}}$",
-            "ConstraintDescription": f"At most {vendor.tenant_name_max} letters, digits, hyphens, underscores and "
-            "slashes.",
+            "AllowedPattern": f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max_length}}}$",
+            "ConstraintDescription": f"At most {vendor.tenant_name_max_length} letters, digits, hyphens, underscores "
+            "and slashes.",
         },
     }
 
@@ -78,7 +86,7 @@ def _rules() -> dict[str, Any]:
         "KeysInTheRegionOfTheEnvironment": {
             "Assertions": [
                 {
-                    "Assert": Function("Equals", Ref("AWS::Region"), Ref("PlatformRegion")),
+                    "Assert": IntrinsicFunction("Equals", Ref("AWS::Region"), Ref("PlatformRegion")),
                     "AssertDescription": "This stack is being made in another Region than the environment's. Nothing "
                     "was made: choose the Region that PlatformRegion names at the top right of the console, or after "
                     "--region, and start again.",
@@ -94,7 +102,7 @@ def _console_labels(vendor: VendorProfile) -> dict[str, Any]:
             "ParameterGroups": [
                 {
                     "Label": {"default": "From the onboarding values"},
-                    "Parameters": [vendor.role_parameter, "PlatformRegion"],
+                    "Parameters": [vendor.role_parameter_name, "PlatformRegion"],
                 },
                 {"Label": {"default": "After the environment is there (optional)"}, "Parameters": ["TenantName"]},
             ]
@@ -103,26 +111,26 @@ def _console_labels(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _key(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
-    role = vendor.role_parameter
-    grantee = Grantee(
+    role = vendor.role_parameter_name
+    grantee = StatementParameters(
         role_arn=Ref(role),
-        account=Function("Select", 4, Function("Split", ":", Ref(role))),
+        account=IntrinsicFunction("Select", 4, IntrinsicFunction("Split", ":", Ref(role))),
         via_s3=Sub("s3.${PlatformRegion}.amazonaws.com"),
         via_rds=Sub("rds.${PlatformRegion}.amazonaws.com"),
     )
-    owner: Statement = owner_statement(Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root"))
+    owner: Statement = build_owner_statement(Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root"))
     tags = [{"Key": key, "Value": Ref("TenantName")} for key in vendor.tenant_tags]
     return {
         "Type": "AWS::KMS::Key",
         "DeletionPolicy": "Retain",
         "UpdateReplacePolicy": "Retain",
         "Properties": {
-            "Description": f"{vendor.name} BYOK: {which.encrypts}",
+            "Description": f"{vendor.name} BYOK: {which.encrypted_data}",
             "KeySpec": "SYMMETRIC_DEFAULT",
             "KeyUsage": "ENCRYPT_DECRYPT",
             "EnableKeyRotation": True,
-            "KeyPolicy": key_policy(owner, key_statements(which, grantee, vendor)),
-            "Tags": Function("If", "HasTenantName", tags, Ref("AWS::NoValue"), inline=False),
+            "KeyPolicy": build_key_policy(owner, build_key_statements(which, grantee, vendor)),
+            "Tags": IntrinsicFunction("If", "HasTenantName", tags, Ref("AWS::NoValue"), inline=False),
         },
     }
 
@@ -132,7 +140,7 @@ def _alias(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
         "Type": "AWS::KMS::Alias",
         "Condition": "HasTenantName",
         "Properties": {
-            "AliasName": Sub(vendor.alias_pattern(which).replace(TENANT, "${TenantName}")),
+            "AliasName": Sub(vendor.alias_pattern(which).replace(TENANT_PLACEHOLDER, "${TenantName}")),
             "TargetKeyId": Ref(_KEYS[which]),
         },
     }
@@ -141,7 +149,7 @@ def _alias(which: KeyPurpose, vendor: VendorProfile) -> dict[str, Any]:
 def _outputs(vendor: VendorProfile) -> dict[str, Any]:
     payload = ",".join(f'"{name}":"${{{resource}.Arn}}"' for name, resource in _PAYLOAD.items())
     return {
-        vendor.payload_output: {
+        vendor.payload_output_name: {
             "Description": "Both key ARNs: paste this where the environment is created, as it is.",
             "Value": Sub(f"{{{payload}}}"),
         },

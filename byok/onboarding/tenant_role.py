@@ -7,24 +7,24 @@ It may do nothing but that, on nothing but these two keys.
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
-from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
-from byok.domain.tenant import EXTERNAL_ID_PATTERN, EXTERNAL_ID_SHAPE
-from byok.domain.vendor import TENANT, VendorProfile
-from byok.onboarding.template import role_parameter
-from byok.onboarding.yaml import Function, GetAtt, Ref, dump
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_ARN_OUTPUT
+from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD
+from byok.domain.tenant import EXTERNAL_ID_IN_WORDS, EXTERNAL_ID_PATTERN
+from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
+from byok.onboarding.cloudformation_yaml import GetAtt, IntrinsicFunction, Ref, dump_template
+from byok.onboarding.template import build_role_parameter
 
-_PARAMETERS: Final = {KeyPurpose.S3: S3_KEY, KeyPurpose.RDS: RDS_KEY}
+_PARAMETERS: Final = {KeyPurpose.S3: S3_KEY_FIELD, KeyPurpose.RDS: RDS_KEY_FIELD}
 _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}$"
 
 
-def tenant_role_template(vendor: VendorProfile) -> str:
+def render_tenant_role_template(vendor: VendorProfile) -> str:
     """The template's text.
 
     The platform names the external id in every AssumeRole: without it the platform could be talked into using this role
     for somebody else ("The confused deputy problem", IAM user guide). It is not a secret.
     """
-    return dump(
+    return dump_template(
         {
             "AWSTemplateFormatVersion": "2010-09-09",
             "Description": f"A role that lets {vendor.name}'s platform put your tenant's name on your two KMS keys, as "
@@ -32,7 +32,10 @@ def tenant_role_template(vendor: VendorProfile) -> str:
             "Parameters": _parameters(vendor),
             "Resources": {"TenantRole": _role(vendor)},
             "Outputs": {
-                TENANT_ROLE_OUTPUT: {"Description": "The role's ARN: give it back.", "Value": GetAtt("TenantRole.Arn")}
+                TENANT_ROLE_ARN_OUTPUT: {
+                    "Description": "The role's ARN: give it back.",
+                    "Value": GetAtt("TenantRole.Arn"),
+                }
             },
         },
         _HEADING.format(vendor=vendor.name),
@@ -46,20 +49,20 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         "ConstraintDescription": "It has to be the full ARN of a key, as the onboarding payload has it.",
     }
     return {
-        vendor.role_parameter: role_parameter(vendor),
-        S3_KEY: {**key, "Description": "ARN of the S3 key."},
-        RDS_KEY: {**key, "Description": "ARN of the Aurora key."},
+        vendor.role_parameter_name: build_role_parameter(vendor),
+        S3_KEY_FIELD: {**key, "Description": "ARN of the S3 key."},
+        RDS_KEY_FIELD: {**key, "Description": "ARN of the Aurora key."},
         "ExternalId": {
             "Type": "String",
             "Description": "What the platform names when it takes on this role, as the onboarding values show it.",
             "AllowedPattern": EXTERNAL_ID_PATTERN,
-            "ConstraintDescription": EXTERNAL_ID_SHAPE,
+            "ConstraintDescription": EXTERNAL_ID_IN_WORDS,
         },
     }
 
 
 def _role(vendor: VendorProfile) -> dict[str, Any]:
-    keys = [Ref(S3_KEY), Ref(RDS_KEY)]
+    keys = [Ref(S3_KEY_FIELD), Ref(RDS_KEY_FIELD)]
     aliases = [_aliases(which, parameter, vendor) for which, parameter in _PARAMETERS.items()]
     return {
         "Type": "AWS::IAM::Role",
@@ -71,7 +74,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                     {
                         "Sid": "PlatformWithTheExternalId",
                         "Effect": "Allow",
-                        "Principal": {"AWS": Ref(vendor.role_parameter)},
+                        "Principal": {"AWS": Ref(vendor.role_parameter_name)},
                         "Action": "sts:AssumeRole",
                         "Condition": {"StringEquals": {"sts:ExternalId": Ref("ExternalId")}},
                     }
@@ -121,10 +124,10 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
     }
 
 
-def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> Function:
+def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> IntrinsicFunction:
     """The aliases that a key may get, beside the key: a role is global, and its stack may be made in any Region."""
-    beside = Function("Select", 0, Function("Split", ":key/", Ref(parameter)))
-    return Function("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT, '*')}"])
+    beside = IntrinsicFunction("Select", 0, IntrinsicFunction("Split", ":key/", Ref(parameter)))
+    return IntrinsicFunction("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT_PLACEHOLDER, '*')}"])
 
 
 _HEADING: Final = """\

@@ -8,10 +8,15 @@ import json
 import re
 from typing import Final
 
-from byok.domain.arns import KeyPurpose, partition_of
-from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
-from byok.domain.onboarding.payload import RDS_KEY, S3_KEY
-from byok.domain.vendor import TENANT, VendorProfile
+from byok.domain.arns import KeyPurpose, partition_of_region
+from byok.domain.iam.statements import (
+    StatementParameters,
+    build_key_policy,
+    build_key_statements,
+    build_owner_statement,
+)
+from byok.domain.onboarding.payload import RDS_KEY_FIELD, S3_KEY_FIELD
+from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
 TERRAFORM_FILE: Final = "byok-kms-keys.tf"
 
@@ -19,7 +24,7 @@ _NAMES: Final = {KeyPurpose.S3: "s3", KeyPurpose.RDS: "rds"}
 _ROOT: Final = "the owner of the keys"
 
 
-def terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
+def render_terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
     """The file's text.
 
     Raises:
@@ -30,27 +35,27 @@ def terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -
     return _FRAME.format(
         vendor=vendor.name,
         region=region,
-        longest=vendor.tenant_name_max,
-        pattern=f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max}}}$",
+        longest=vendor.tenant_name_max_length,
+        pattern=f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max_length}}}$",
         tags="\n".join(f"    {json.dumps(key):<{widest}} = var.tenant_name" for key in vendor.tenant_tags),
         keys=keys,
-        output=_snake(vendor.payload_output),
-        s3=S3_KEY,
-        rds=RDS_KEY,
+        output=_snake(vendor.payload_output_name),
+        s3=S3_KEY_FIELD,
+        rds=RDS_KEY_FIELD,
     )
 
 
 def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
-    ours = key_statements(which, Grantee.of(platform_role_arn, region), vendor)
+    ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
     # In the form that `terraform fmt` gives it.
-    policy = json.dumps(key_policy(owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
+    policy = json.dumps(build_key_policy(build_owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
     # The account is known when the file is applied; a function call stands in JSON's place for it.
-    root = f'format("arn:{partition_of(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
+    root = f'format("arn:{partition_of_region(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
     return _KEY.format(
         name=_NAMES[which],
-        description=f"{vendor.name} BYOK: {which.encrypts}",
+        description=f"{vendor.name} BYOK: {which.encrypted_data}",
         policy=policy.replace("\n", "\n  ").replace(json.dumps(_ROOT), root),
-        alias=vendor.alias_pattern(which).replace(TENANT, "%s"),
+        alias=vendor.alias_pattern(which).replace(TENANT_PLACEHOLDER, "%s"),
     )
 
 

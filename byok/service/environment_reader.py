@@ -15,12 +15,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from byok import contracts
 from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
-from byok.service.histories import failure_of, task_failure_of
-from byok.service.pollers import PollingWorker, polling_workers
+from byok.service.histories import read_workflow_failure, read_workflow_task_failure
+from byok.service.pollers import PollingWorker, list_polling_workers
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoader, PendingStep
 from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
-from byok.service.tenant_names import split_query_batches, tenant_runs, with_key_names
-from byok.service.versions import Routing, explain_no_worker, routing_of
+from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
+from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
 
 Result = TypeVar("Result")
 
@@ -33,14 +33,16 @@ MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may lie before a caller that waits is told that it waits for nothing."""
 
-_ENVIRONMENTS: Final = f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT}', '{contracts.DELETE_ENVIRONMENT}')"
+_ENVIRONMENTS: Final = (
+    f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT_WORKFLOW}', '{contracts.DELETE_ENVIRONMENT_WORKFLOW}')"
+)
 
 
 class EnvironmentReader:
     """Observes environments.
 
     Args:
-        client: A client that carries `byok.temporal.plugin()`.
+        client: A client that carries `byok.temporal.make_plugin()`.
         task_queue: Where the workers are.
     """
 
@@ -48,7 +50,7 @@ class EnvironmentReader:
         self.client = client
         self._task_queue = task_queue
 
-    async def status(self, environment_id: str) -> EnvironmentStatus:
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
         """Where an environment is.
 
         Raises:
@@ -62,11 +64,11 @@ class EnvironmentReader:
                 if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
                     raise
                 raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
-            status = await EnvironmentStatus.of(described, self._fetch(described))
+            status = await EnvironmentStatus.from_description(described, self._fetch(described))
             # A name is put on keys by another workflow only once this one has ended.
             return (
-                status.with_tenant_runs(await tenant_runs(self.client, environment_id))
-                if status.phase.final
+                status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
+                if status.phase.is_final
                 else status
             )
 
@@ -77,12 +79,12 @@ class EnvironmentReader:
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
                 if not execution.id.startswith(contracts.environment_workflow_id("")) or execution.id in found:
                     continue
-                found[execution.id] = await EnvironmentSummary.of(execution)
+                found[execution.id] = await EnvironmentSummary.from_execution(execution)
                 if len(found) == limit:
                     break
-            return await with_key_names(self.client, list(found.values()))
+            return await apply_completed_namings(self.client, list(found.values()))
 
-    async def list_page(
+    async def list_environments_page(
         self, *, prefix: str = "", phase: Phase | None = None, size: int = 50, after: bytes | None = None
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
         """A page of environments, in the order of `list_environments`.
@@ -101,14 +103,18 @@ class EnvironmentReader:
         if phase is not None:
             # One that had stopped at its tenant's name is ready once it has one, and visibility says still STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
-            query += f" AND {contracts.PHASE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
+            query += (
+                f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
+            )
         with translate_temporal_errors():
             pages = self.client.list_workflows(query, page_size=size, next_page_token=after)
             await pages.fetch_next_page()
             executions = list(pages.current_page or ())
             latest = await self._latest_runs({execution.id for execution in executions})
-            found = [await EnvironmentSummary.of(one) for one in executions if latest.get(one.id) == one.run_id]
-            named = await with_key_names(self.client, found)
+            found = [
+                await EnvironmentSummary.from_execution(one) for one in executions if latest.get(one.id) == one.run_id
+            ]
+            named = await apply_completed_namings(self.client, found)
         return [one for one in named if phase in (None, one.phase)], pages.next_page_token or None
 
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
@@ -122,7 +128,7 @@ class EnvironmentReader:
                     latest[execution.id] = execution
         return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}
 
-    async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+    async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         """Every change of an environment's status, up to the one in which it is ready or stopped.
 
         Raises:
@@ -130,25 +136,25 @@ class EnvironmentReader:
         """
         began, wait = datetime.now(UTC), POLL_INTERVAL
         last: EnvironmentStatus | None = None
-        while last is None or not last.phase.final:
-            status = await self.status(environment_id)
+        while last is None or not last.phase.is_final:
+            status = await self.read_status(environment_id)
             if status != last:
                 yield status
             wait = min(2 * wait, POLL_INTERVAL) if status == last else MIN_POLL_INTERVAL
             last = status
             await self._require_worker(status, began, f"Environment {environment_id} is accepted")
-            if not status.phase.final:
+            if not status.phase.is_final:
                 await asyncio.sleep(wait.total_seconds())
 
-    async def workers(self) -> list[PollingWorker]:
+    async def list_workers(self) -> list[PollingWorker]:
         """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
         with translate_temporal_errors():
-            return await polling_workers(self.client, self._task_queue)
+            return await list_polling_workers(self.client, self._task_queue)
 
-    async def routing(self) -> Routing:
+    async def read_routing(self) -> TaskQueueRouting:
         """Where the task queue sends new work."""
         with translate_temporal_errors():
-            return await routing_of(self.client, self._task_queue)
+            return await read_task_queue_routing(self.client, self._task_queue)
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
@@ -156,7 +162,7 @@ class EnvironmentReader:
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
-        why = explain_no_worker(described, await self.routing(), await self.workers())
+        why = explain_no_worker(described, await self.read_routing(), await self.list_workers())
         if why is not None:
             where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
             raise NoWorkerError(f"{what}, and no worker takes it: {why.format(where=where)}")
@@ -177,7 +183,7 @@ class EnvironmentReader:
                 await asyncio.wait([result], timeout=POLL_INTERVAL.total_seconds() * 4)
                 if not result.done():
                     described = await handle.describe()
-                    status = await EnvironmentStatus.of(described, self._fetch(described))
+                    status = await EnvironmentStatus.from_description(described, self._fetch(described))
                     if on_pending is not None:
                         for item in status.pending:
                             on_pending(item)
@@ -190,9 +196,9 @@ class EnvironmentReader:
         handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
 
         async def failure() -> FailureError | None:
-            return await failure_of(handle, described.data_converter)
+            return await read_workflow_failure(handle, described.data_converter)
 
         async def task_failure() -> str | None:
-            return await task_failure_of(self.client, described.id, described.run_id)
+            return await read_workflow_task_failure(self.client, described.id, described.run_id)
 
         return FailureLoader(failure, task_failure)

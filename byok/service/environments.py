@@ -16,34 +16,34 @@ from byok import contracts
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
-    KeyCheck,
+    KeyCheckResult,
     ProvisionRequest,
+    ReconcileTenantRequest,
     TenantOutcome,
-    TenantRequest,
     TenantRole,
 )
 from byok.domain.phases import Phase
 from byok.service import lifecycle
 from byok.service.environment_reader import EnvironmentReader
 from byok.service.errors import (
-    CheckFailedError,
     EnvironmentBusyError,
     EnvironmentConflictError,
     EnvironmentNotReadyError,
-    IdempotencyError,
+    IdempotencyKeyReusedError,
     InvalidRequestError,
+    KeyCheckFailedError,
+    NamingStoppedError,
     NotReplayableError,
-    TenantStoppedError,
 )
-from byok.service.histories import diff_requests, problems_in, request_of
+from byok.service.histories import diff_requests, extract_problems, read_workflow_request
 from byok.service.lifecycle import ReplayResult
+from byok.service.provisioning import start_provisioning
 from byok.service.replay import (
     can_resume,
+    find_reset_point,
     require_keys_in_use_unchanged,
     require_replayable,
-    reset_point,
 )
-from byok.service.start import start
 from byok.service.status import EnvironmentStatus, PendingStep, TenantRun
 from byok.service.temporal_errors import translate_temporal_errors
 from byok.service.tenant_names import start_tenant_workflow
@@ -86,16 +86,16 @@ class EnvironmentService(EnvironmentReader):
             try:
                 return await self._start(request, WorkflowIDReusePolicy.REJECT_DUPLICATE, key)
             except WorkflowAlreadyStartedError:
-                found = await self.status(request.environment_id)
+                found = await self.read_status(request.environment_id)
             policy = _RESTART_AFTER.get(found.phase)
             if policy is not None and not await self._has_request_key(found, key):
                 try:
                     return await self._start(request, policy, key)
                 except WorkflowAlreadyStartedError:  # another request was quicker, or the same one came twice
-                    found = await self.status(request.environment_id)
+                    found = await self.read_status(request.environment_id)
             return await self._existing(request, found, key)
 
-    async def check(self, request: CheckKeysRequest) -> KeyCheck:
+    async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         """Check two keys and make nothing.
 
         Raises:
@@ -104,19 +104,19 @@ class EnvironmentService(EnvironmentReader):
         """
         with translate_temporal_errors():
             handle = await self.client.start_workflow(
-                contracts.CHECK_KEYS,
+                contracts.CHECK_KEYS_WORKFLOW,
                 request,
-                id=contracts.check_workflow_id(request),
+                id=contracts.key_check_workflow_id(request),
                 task_queue=self._task_queue,
-                result_type=KeyCheck,
+                result_type=KeyCheckResult,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             try:
                 return await self.wait_for_result(handle, "The check is accepted")
             except WorkflowFailureError as error:
-                raise CheckFailedError(f"The check could not be made: {error.cause}") from error
+                raise KeyCheckFailedError(f"The check could not be made: {error.cause}") from error
 
-    async def tenant_request(
+    async def build_reconcile_tenant_request(
         self,
         environment_id: str,
         tenant: str,
@@ -125,7 +125,7 @@ class EnvironmentService(EnvironmentReader):
         repoint: bool = False,
         commands_only: bool = False,
         key_grace_seconds: int | None = None,
-    ) -> TenantRequest:
+    ) -> ReconcileTenantRequest:
         """The request that gives an environment's keys a tenant's name.
 
         Args:
@@ -141,13 +141,13 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentNotFoundError: There is no such environment.
             EnvironmentNotReadyError: It is not there yet: its keys get a name when it is (contract 12).
         """
-        status = await self.status(environment_id)
+        status = await self.read_status(environment_id)
         if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
             raise EnvironmentNotReadyError(
                 f"Environment {environment_id} is in {status.phase}: its keys can get the tenant's name once it is "
                 f"{Phase.READY}. See `byok status {environment_id}`."
             )
-        return TenantRequest(
+        return ReconcileTenantRequest(
             environment_id=environment_id,
             region=status.region,
             s3_key_arn=status.s3_key_arn,
@@ -160,7 +160,7 @@ class EnvironmentService(EnvironmentReader):
         )
 
     async def reconcile_tenant(
-        self, request: TenantRequest, on_pending: Callable[[PendingStep], None] | None = None
+        self, request: ReconcileTenantRequest, on_pending: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
         """Give both keys the tenant's name, or the commands to do so where there is no role to do it with.
 
@@ -178,11 +178,11 @@ class EnvironmentService(EnvironmentReader):
             try:
                 return await self.wait_for_result(handle, "The tenant's name is accepted", on_pending)
             except WorkflowFailureError as error:
-                problems = tuple(problems_in(error.cause))
+                problems = tuple(extract_problems(error.cause))
                 if not problems:  # somebody ended it in Temporal
-                    run = await TenantRun.of(await handle.describe())
+                    run = await TenantRun.from_execution(await handle.describe())
                     problems = run.problems if run is not None else ()
-                raise TenantStoppedError(str(error.cause), problems) from error
+                raise NamingStoppedError(str(error.cause), problems) from error
 
     async def replay(
         self, environment_id: str, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None
@@ -197,19 +197,19 @@ class EnvironmentService(EnvironmentReader):
             KeyCannotChangeError: One of the keys encrypts something already.
             InvalidRequestError: One of the keys is none.
         """
-        status = await self.status(environment_id)
+        status = await self.read_status(environment_id)
         changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         changes = {name: arn for name, arn in changes.items() if arn is not None and arn != getattr(status, name)}
         require_replayable(status, other_keys=bool(changes))
         handle = self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
         with translate_temporal_errors():
-            request = await request_of(self.client, handle, ProvisionRequest)
+            request = await read_workflow_request(self.client, handle, ProvisionRequest)
             if request is None:
                 raise NotReplayableError(f"What {environment_id} was asked for with cannot be read: see its history.")
             if not changes and can_resume(status):
-                point = await reset_point(handle.fetch_history_events())
+                point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
-                    return await lifecycle.reset(self.client, status, point)
+                    return await lifecycle.reset_workflow(self.client, status, point)
         try:
             request = ProvisionRequest.model_validate(request.model_dump() | changes)
         except ValidationError as error:
@@ -226,11 +226,11 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentNotFoundError: There is none of this id.
             NotRunningError: Nothing is being done with it.
         """
-        status = await self.status(environment_id)
+        status = await self.read_status(environment_id)
         with translate_temporal_errors():
-            await lifecycle.cancel(self.client, status)
+            await lifecycle.cancel_workflow(self.client, status)
 
-    async def delete_request(
+    async def build_delete_request(
         self,
         environment_id: str,
         *,
@@ -254,7 +254,7 @@ class EnvironmentService(EnvironmentReader):
         """
         known: dict[str, str | None] = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         if not all(known.values()):
-            status = await self.status(environment_id)
+            status = await self.read_status(environment_id)
             if status.phase is Phase.DELETED:
                 raise EnvironmentNotReadyError(f"{environment_id} was deleted already.")
             known = {name: given or getattr(status, name) for name, given in known.items()}
@@ -276,12 +276,12 @@ class EnvironmentService(EnvironmentReader):
             EnvironmentBusyError: It is just being made.
         """
         with translate_temporal_errors():
-            return await lifecycle.delete(self.client, self._task_queue, request)
+            return await lifecycle.start_deletion(self.client, self._task_queue, request)
 
     async def _start(
         self, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None = None
     ) -> CreateResult:
-        handle = await start(self.client, self._task_queue, request, policy, key)
+        handle = await start_provisioning(self.client, self._task_queue, request, policy, key)
         return CreateResult(request.environment_id, handle.id, handle.result_run_id or "", started=True)
 
     async def _has_request_key(self, found: EnvironmentStatus, key: str | None) -> bool:
@@ -289,19 +289,19 @@ class EnvironmentService(EnvironmentReader):
         if key is None:
             return False
         described = await self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
-        return bool(await described.memo_value(contracts.REQUEST_KEY_MEMO, None) == key)
+        return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
 
     async def _existing(self, request: ProvisionRequest, found: EnvironmentStatus, key: str | None) -> CreateResult:
         """The environment that has the id, if it was requested with the same values."""
         handle = self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
-        if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT:
+        if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT_WORKFLOW:
             raise EnvironmentBusyError(
                 f"{request.environment_id} is being deleted: ask again when `byok status {request.environment_id}` "
                 f"says {Phase.DELETED}."
             )
-        differing = diff_requests(await request_of(self.client, handle, ProvisionRequest), request)
+        differing = diff_requests(await read_workflow_request(self.client, handle, ProvisionRequest), request)
         if differing and await self._has_request_key(found, key):
-            raise IdempotencyError(
+            raise IdempotencyKeyReusedError(
                 f"The same idempotency key came before with other values: {', '.join(differing.values())}. Another "
                 "request needs another key."
             )

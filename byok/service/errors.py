@@ -39,7 +39,7 @@ class EnvironmentBusyError(ServiceError):
     code = "byok.EnvironmentBusy"
 
 
-class IdempotencyError(ServiceError):
+class IdempotencyKeyReusedError(ServiceError):
     """A key that stood for one request comes with another one."""
 
     code = "byok.IdempotencyKeyReused"
@@ -75,13 +75,13 @@ class EnvironmentNotReadyError(ServiceError):
     code = "byok.EnvironmentNotReady"
 
 
-class TenantConflictError(ServiceError):
+class NamingConflictError(ServiceError):
     """Another name is being put on the same keys at this moment."""
 
     code = "byok.TenantConflict"
 
 
-class TenantStoppedError(ServiceError):
+class NamingStoppedError(ServiceError):
     """A tenant's name could not be put on the keys; the problems say why."""
 
     code = "byok.TenantStopped"
@@ -97,7 +97,7 @@ class NoWorkerError(ServiceError):
     code = "byok.NoWorker"
 
 
-class CheckFailedError(ServiceError):
+class KeyCheckFailedError(ServiceError):
     """The check itself went wrong, which says nothing of the keys."""
 
     code = "byok.CheckFailed"

@@ -20,7 +20,9 @@ _LAST_EVENTS: Final = 20
 Request = TypeVar("Request", bound=CheckKeysRequest)
 
 
-async def request_of(client: Client, handle: WorkflowHandle[object, object], kind: type[Request]) -> Request | None:
+async def read_workflow_request(
+    client: Client, handle: WorkflowHandle[object, object], kind: type[Request]
+) -> Request | None:
     """What a workflow was started with; None where nobody can read it, and it is about to end by itself."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads
@@ -31,7 +33,7 @@ async def request_of(client: Client, handle: WorkflowHandle[object, object], kin
     return request if isinstance(request, kind) else None
 
 
-async def task_failure_of(client: Client, workflow_id: str, run_id: str) -> str | None:
+async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: str) -> str | None:
     """Why the last workflow task of a run failed; None where none did.
 
     Only the first of several failures in a row is in a history: the others are attempts of the same task.
@@ -51,7 +53,9 @@ async def task_failure_of(client: Client, workflow_id: str, run_id: str) -> str 
     return None
 
 
-async def failure_of(handle: WorkflowHandle[object, object], converter: DataConverter) -> FailureError | None:
+async def read_workflow_failure(
+    handle: WorkflowHandle[object, object], converter: DataConverter
+) -> FailureError | None:
     """What an ended workflow failed with, or by whom it was ended; None where neither is told."""
     close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
     async for event in handle.fetch_history_events(event_filter_type=close_event):
@@ -98,7 +102,7 @@ async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureE
     return None
 
 
-def problems_in(failure: BaseException | None) -> list[Problem]:
+def extract_problems(failure: BaseException | None) -> list[Problem]:
     """The problems that a failure of ours carries; none where it is nobody's of ours."""
     found: list[Problem] = []
     for detail in failure.details if isinstance(failure, ApplicationError) else ():

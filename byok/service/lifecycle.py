@@ -13,12 +13,12 @@ from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from byok.contracts import DELETE_ENVIRONMENT, environment_workflow_id
-from byok.domain.models import DeleteRequest, Deletion
+from byok.contracts import DELETE_ENVIRONMENT_WORKFLOW, environment_workflow_id
+from byok.domain.models import DeleteRequest, DeletionResult
 from byok.service.errors import EnvironmentBusyError, NotRunningError
 from byok.service.replay import ResetPoint
 from byok.service.status import EnvironmentStatus
-from byok.service.versions import reset_to_current_build
+from byok.service.versions import plan_post_reset_operations
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ReplayResult:
     step: str | None = None
 
 
-async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
+async def reset_workflow(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
     """Take a run up again just before a step; what was done before it stays done.
 
     Where its build gets no new work any more, it goes on with the current one.
@@ -50,19 +50,19 @@ async def reset(client: Client, status: EnvironmentStatus, point: ResetPoint) ->
             workflow_task_finish_event_id=point.event_id,
             request_id=str(uuid.uuid4()),
             identity=client.identity,
-            post_reset_operations=await reset_to_current_build(client, described),
+            post_reset_operations=await plan_post_reset_operations(client, described),
         )
     )
     return ReplayResult(status.environment_id, status.workflow_id, answer.run_id, point.step)
 
 
-async def cancel(client: Client, status: EnvironmentStatus) -> None:
+async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
     """Ask for the end of what is being done with an environment.
 
     Raises:
         NotRunningError: Nothing is.
     """
-    if status.phase.final:
+    if status.phase.is_final:
         raise NotRunningError(f"{status.environment_id} is {status.phase}: there is nothing to cancel.")
     handle = client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
     try:
@@ -73,7 +73,7 @@ async def cancel(client: Client, status: EnvironmentStatus) -> None:
         raise NotRunningError(f"{status.environment_id} has just ended: see `byok status`.") from error
 
 
-async def delete(client: Client, task_queue: str, request: DeleteRequest) -> bool:
+async def start_deletion(client: Client, task_queue: str, request: DeleteRequest) -> bool:
     """Start the deletion of an environment, or find that it is going on.
 
     Returns:
@@ -85,17 +85,17 @@ async def delete(client: Client, task_queue: str, request: DeleteRequest) -> boo
     workflow_id = environment_workflow_id(request.environment_id)
     try:
         await client.start_workflow(
-            DELETE_ENVIRONMENT,
+            DELETE_ENVIRONMENT_WORKFLOW,
             request,
             id=workflow_id,
             task_queue=task_queue,
-            result_type=Deletion,
+            result_type=DeletionResult,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             static_summary=f"deletion of {request.environment_id} in {request.region}",
         )
     except WorkflowAlreadyStartedError as error:
         running = client.get_workflow_handle(workflow_id, run_id=error.run_id)
-        if (await running.describe()).workflow_type != DELETE_ENVIRONMENT:
+        if (await running.describe()).workflow_type != DELETE_ENVIRONMENT_WORKFLOW:
             raise EnvironmentBusyError(
                 f"{request.environment_id} is just being made: wait until that has ended, or end it with "
                 f"`byok cancel {request.environment_id}`; then it can be deleted."

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from byok.service.status import PendingStep
 
 
-def describe_pending(item: PendingStep) -> str:
+def describe_pending_step(item: PendingStep) -> str:
     """What is being waited for, in one line."""
     if item.activity is None and item.last_failure:
         return f"the worker cannot make progress, attempt {item.attempt}: {item.last_failure}"

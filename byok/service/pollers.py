@@ -28,7 +28,7 @@ class PollingWorker:
     version: WorkerDeploymentVersion | None = None
 
 
-async def polling_workers(client: Client, task_queue: str) -> list[PollingWorker]:
+async def list_polling_workers(client: Client, task_queue: str) -> list[PollingWorker]:
     """The workers that take both workflows and activities of a task queue, as far as the server has seen them.
 
     Raises:

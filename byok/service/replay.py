@@ -15,7 +15,7 @@ from byok.domain.phases import Phase
 from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
-DRIFT_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
+DRIFT_PROBLEM_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
 """Codes of a stop because something is missing, on its way out or changed: what looks at it again finds the same, and
 it is the earlier steps that put it right."""
 
@@ -33,7 +33,7 @@ class ResetPoint:
     step: str
 
 
-async def reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
+async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
     """Just before the step that failed first; None where none did.
 
     What failed after it failed because of it: the other side of what runs side by side is cut short. Resetting to the
@@ -102,7 +102,7 @@ class ReplayOptions:
     other_keys: tuple[KeyPurpose, ...] = ()
 
 
-def replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
+def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
     """How an environment can be replayed; None where a replay would be refused."""
     if not _replayable(status, other_keys=True):
         return None
@@ -115,7 +115,7 @@ def replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
 def can_resume(status: EnvironmentStatus) -> bool:
     """Whether the steps before the failed one are still done: what was rolled back or changed has to be done anew."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-    return not rolled_back and not any(problem.code in DRIFT_CODES for problem in status.problems)
+    return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:
@@ -130,8 +130,8 @@ def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionR
             if key_arn != asked[which]:
                 raise KeyCannotChangeError(
                     f"{resource} is encrypted with {key_arn}, and the key of what exists cannot be changed: replay "
-                    f"with that {which.label}, or delete the environment first (`byok delete {status.environment_id}`) "
-                    "and make it anew."
+                    f"with that {which.field_label}, or delete the environment first "
+                    f"(`byok delete {status.environment_id}`) and make it anew."
                 )
 
 

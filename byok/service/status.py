@@ -16,13 +16,19 @@ from temporalio.client import WorkflowExecution, WorkflowExecutionDescription, W
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError
 
-from byok.contracts import INVALID_INPUT, PROGRESS_MEMO, TENANT_MEMO, environment_id_of, first_phase
+from byok.contracts import (
+    INVALID_INPUT_ERROR_TYPE,
+    PROGRESS_MEMO,
+    TENANT_MEMO,
+    environment_id_from_workflow_id,
+    first_phase,
+)
 from byok.domain.models import (
-    Deletion,
+    DeletionResult,
+    EnvironmentProgress,
     Evidence,
     Problem,
-    Progress,
-    Record,
+    RecordModel,
     Resources,
     TenantOutcome,
     TenantProgress,
@@ -30,12 +36,12 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Phase
-from byok.service.histories import problems_in
+from byok.service.histories import extract_problems
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
 """A worker that is there takes a task in milliseconds: what lies longer lies because none is there, or all are busy."""
 
-_Memo = TypeVar("_Memo", bound=Record)
+_Memo = TypeVar("_Memo", bound=RecordModel)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class FailureLoader:
     task_failure: Callable[[], Awaitable[str | None]]
 
 
-class PendingStep(Record):
+class PendingStep(RecordModel):
     """One thing that a running environment waits for.
 
     Attributes:
@@ -74,7 +80,7 @@ class PendingStep(Record):
     unclaimed: bool = False
 
 
-class EnvironmentSummary(Record):
+class EnvironmentSummary(RecordModel):
     """A line of the list of environments."""
 
     environment_id: str
@@ -87,13 +93,13 @@ class EnvironmentSummary(Record):
     """Whether it stopped at its tenant's name alone, and everything else is there."""
 
     @classmethod
-    async def of(cls, execution: WorkflowExecution) -> Self:
+    async def from_execution(cls, execution: WorkflowExecution) -> Self:
         """The summary of what visibility lists."""
         progress = await _progress(execution)
         phase = _phase(execution, progress)
-        problem = progress.problem if progress else None
+        problem = progress.first_problem if progress else None
         return cls(
-            environment_id=environment_id_of(execution.id),
+            environment_id=environment_id_from_workflow_id(execution.id),
             phase=phase,
             region=progress.request.region if progress else None,
             problem_code=problem.code if problem else None,
@@ -102,7 +108,7 @@ class EnvironmentSummary(Record):
             awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
         )
 
-    def with_key_names(self, at: datetime | None) -> Self:
+    def with_keys_named_at(self, at: datetime | None) -> Self:
         """The summary after its keys got a name at a time, as far as that changes anything."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
@@ -124,7 +130,7 @@ class TenantRun:
     problems: tuple[Problem, ...]
 
     @classmethod
-    async def of(cls, execution: WorkflowExecution) -> Self | None:
+    async def from_execution(cls, execution: WorkflowExecution) -> Self | None:
         """The run that Temporal describes or lists; None where it ended before it reported anything."""
         progress = await _memo(execution, TENANT_MEMO, TenantProgress)
         if progress is None:
@@ -142,7 +148,7 @@ class TenantRun:
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
 
-class EnvironmentStatus(Record):
+class EnvironmentStatus(RecordModel):
     """Everything there is to say of an environment.
 
     Attributes:
@@ -171,7 +177,7 @@ class EnvironmentStatus(Record):
     left_behind: tuple[str, ...] = ()
     tenant: TenantOutcome | None = None
     tenant_problems: tuple[Problem, ...] = ()
-    deletion: Deletion | None = None
+    deletion: DeletionResult | None = None
     tenant_role: TenantRole | None = None
     pending: tuple[PendingStep, ...] = ()
     workflow_id: str
@@ -185,7 +191,7 @@ class EnvironmentStatus(Record):
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     @classmethod
-    async def of(cls, described: WorkflowExecutionDescription, fetch: FailureLoader) -> Self:
+    async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoader) -> Self:
         """The status of a described workflow.
 
         Args:
@@ -199,7 +205,7 @@ class EnvironmentStatus(Record):
             problems = (_problem_of_unreported_end(described, progress, await fetch.failure()),)
         request = progress.request if progress else None
         return cls(
-            environment_id=environment_id_of(described.id),
+            environment_id=environment_id_from_workflow_id(described.id),
             phase=_phase(described, progress),
             region=request.region if request else None,
             s3_key_arn=request.s3_key_arn if request else None,
@@ -229,7 +235,7 @@ class EnvironmentStatus(Record):
         later = [run.progress for run in runs if run.ended_after(self.closed_at)]
         earlier = [run.progress for run in runs if not run.ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
-        roles = [*(one.role for one in later), self.tenant_role, *(one.role for one in earlier)]
+        roles = [*(one.confirmed_role for one in later), self.tenant_role, *(one.confirmed_role for one in earlier)]
         status = self.model_copy(
             update={
                 "tenant": next((one for one in outcomes if one is not None), None),
@@ -251,12 +257,12 @@ def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Pro
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 
 
-def _is_unreported_end(execution: WorkflowExecution, progress: Progress | None) -> bool:
-    return execution.status is not WorkflowExecutionStatus.RUNNING and (progress is None or not progress.phase.final)
+def _is_unreported_end(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> bool:
+    return execution.status is not WorkflowExecutionStatus.RUNNING and (progress is None or not progress.phase.is_final)
 
 
-async def _progress(execution: WorkflowExecution) -> Progress | None:
-    return await _memo(execution, PROGRESS_MEMO, Progress)
+async def _progress(execution: WorkflowExecution) -> EnvironmentProgress | None:
+    return await _memo(execution, PROGRESS_MEMO, EnvironmentProgress)
 
 
 async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _Memo | None:
@@ -267,19 +273,19 @@ async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _
     return found
 
 
-def _phase(execution: WorkflowExecution, progress: Progress | None) -> Phase:
+def _phase(execution: WorkflowExecution, progress: EnvironmentProgress | None) -> Phase:
     if _is_unreported_end(execution, progress):
         return Phase.STOPPED
     return progress.phase if progress else first_phase(execution.workflow_type)
 
 
 def _problem_of_unreported_end(
-    described: WorkflowExecution, progress: Progress | None, failure: FailureError | None
+    described: WorkflowExecution, progress: EnvironmentProgress | None, failure: FailureError | None
 ) -> Problem:
     """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
-    if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT:
+    if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT_ERROR_TYPE:
         code, message = "byok.InvalidInput", failure.message
         remedy = "Correct the input and start again. Nothing was made."
     elif isinstance(failure, ApplicationError):
@@ -339,6 +345,6 @@ async def _activity(item: PendingActivityInfo, converter: DataConverter, now: da
         since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),
         next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
         last_failure=failure.message if isinstance(failure, FailureError) else None,
-        last_problem=next(iter(problems_in(failure)), None),
+        last_problem=next(iter(extract_problems(failure)), None),
         unclaimed=scheduled and now - due > UNCLAIMED_AFTER,
     )

@@ -8,9 +8,9 @@ from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
-from byok.temporal_read_retry import TRANSIENT
+from byok.temporal_read_retry import TRANSIENT_STATUS_CODES
 
-_DOWN: Final = TRANSIENT | {RPCStatusCode.DEADLINE_EXCEEDED}
+_DOWN: Final = TRANSIENT_STATUS_CODES | {RPCStatusCode.DEADLINE_EXCEEDED}
 
 
 @contextmanager

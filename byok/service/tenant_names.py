@@ -8,10 +8,10 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from byok.contracts import RECONCILE_TENANT, tenant_workflow_id
-from byok.domain.models import TenantOutcome, TenantRequest
-from byok.service.errors import TenantConflictError
-from byok.service.histories import diff_requests, request_of
+from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
+from byok.domain.models import ReconcileTenantRequest, TenantOutcome
+from byok.service.errors import NamingConflictError
+from byok.service.histories import diff_requests, read_workflow_request
 from byok.service.status import EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import is_namespace_not_found
 
@@ -20,7 +20,7 @@ _ASKED_FOR_AT_ONCE: Final = 50
 
 
 async def start_tenant_workflow(
-    client: Client, task_queue: str, request: TenantRequest
+    client: Client, task_queue: str, request: ReconcileTenantRequest
 ) -> WorkflowHandle[Any, TenantOutcome]:
     """The workflow that does what is asked for: started, or found where the same is being done at this moment.
 
@@ -30,7 +30,7 @@ async def start_tenant_workflow(
     workflow_id = tenant_workflow_id(request.environment_id)
     try:
         return await client.start_workflow(
-            RECONCILE_TENANT,
+            RECONCILE_TENANT_WORKFLOW,
             request,
             id=workflow_id,
             task_queue=task_queue,
@@ -39,16 +39,16 @@ async def start_tenant_workflow(
         )
     except WorkflowAlreadyStartedError as error:
         handle = client.get_workflow_handle(workflow_id, run_id=error.run_id, result_type=TenantOutcome)
-        differing = diff_requests(await request_of(client, handle, TenantRequest), request)
+        differing = diff_requests(await read_workflow_request(client, handle, ReconcileTenantRequest), request)
         if differing:
-            raise TenantConflictError(
+            raise NamingConflictError(
                 f"The keys of {request.environment_id} are just being named, and that was asked for with other "
                 f"values: {', '.join(differing.values())}. Ask again in a moment, if yours are the right ones."
             ) from error
         return handle
 
 
-async def tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
+async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
     """The latest run of an environment's tenant workflow, and where that did not complete the latest one that did."""
     workflow_id = tenant_workflow_id(environment_id)
     try:
@@ -57,13 +57,13 @@ async def tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
         if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
             raise
         return []
-    found = [await TenantRun.of(described)]
+    found = [await TenantRun.from_execution(described)]
     if described.status is not WorkflowExecutionStatus.COMPLETED:
-        found += [await TenantRun.of(run) async for run in _list_completed(client, [workflow_id], limit=1)]
+        found += [await TenantRun.from_execution(run) async for run in _list_completed(client, [workflow_id], limit=1)]
     return [run for run in found if run is not None]
 
 
-async def with_key_names(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
+async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
     """The same, with those ready that had stopped at their tenant's name alone and have got one since.
 
     One question for fifty of them, and none where there is none: most lists cost no more than they did.
@@ -74,7 +74,7 @@ async def with_key_names(client: Client, found: Sequence[EnvironmentSummary]) ->
         async for run in _list_completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
-    return [item.with_key_names(named.get(tenant_workflow_id(item.environment_id))) for item in found]
+    return [item.with_keys_named_at(named.get(tenant_workflow_id(item.environment_id))) for item in found]
 
 
 def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:

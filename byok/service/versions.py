@@ -20,7 +20,7 @@ from byok.service.pollers import PollingWorker
 
 
 @dataclass(frozen=True)
-class Routing:
+class TaskQueueRouting:
     """Where a task queue sends what is bound to no build.
 
     Attributes:
@@ -36,7 +36,7 @@ class Routing:
         return version == self.current or (version is not None and version == self.ramping)
 
 
-async def routing_of(client: Client, task_queue: str) -> Routing:
+async def read_task_queue_routing(client: Client, task_queue: str) -> TaskQueueRouting:
     """Where a task queue sends new work.
 
     Raises:
@@ -50,26 +50,28 @@ async def routing_of(client: Client, task_queue: str) -> Routing:
         )
     )
     info = answer.versioning_info
-    return Routing(version_of(info.current_deployment_version), version_of(info.ramping_deployment_version))
+    return TaskQueueRouting(
+        parse_version(info.current_deployment_version), parse_version(info.ramping_deployment_version)
+    )
 
 
-def version_of(raw: RawVersion) -> WorkerDeploymentVersion | None:
+def parse_version(raw: RawVersion) -> WorkerDeploymentVersion | None:
     """A version as Temporal's API writes it; None where nothing is written."""
     return WorkerDeploymentVersion(raw.deployment_name, raw.build_id) if raw.build_id else None
 
 
-def pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
+def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
     """The build that a run can be taken up by alone; None where its next step goes where new work goes."""
     info = described.raw_description.workflow_execution_info.versioning_info
     if info.versioning_override.HasField("pinned"):
-        return version_of(info.versioning_override.pinned.version)
+        return parse_version(info.versioning_override.pinned.version)
     if info.versioning_override.auto_upgrade or info.behavior != VersioningBehavior.VERSIONING_BEHAVIOR_PINNED:
         return None
-    return version_of(info.deployment_version)
+    return parse_version(info.deployment_version)
 
 
 def explain_no_worker(
-    described: WorkflowExecutionDescription, routing: Routing, workers: Sequence[PollingWorker]
+    described: WorkflowExecutionDescription, routing: TaskQueueRouting, workers: Sequence[PollingWorker]
 ) -> str | None:
     """Why a run waits, and what to do; None where a worker is there that it is sent to.
 
@@ -78,7 +80,7 @@ def explain_no_worker(
         routing: Where its task queue sends new work.
         workers: Who polls that; in the text it is called `{where}`.
     """
-    pinned = pinned_version(described)
+    pinned = find_pinned_version(described)
     if pinned is not None:
         if any(worker.version == pinned for worker in workers):
             return None
@@ -90,11 +92,11 @@ def explain_no_worker(
     if any(routing.accepts_version(worker.version) for worker in workers):
         return None
     if workers:
-        return f"none of those that poll {{where}} gets new work. {set_current_command(workers)}"
+        return f"none of those that poll {{where}} gets new work. {set_current_version_command(workers)}"
     return "none polls {where}. It goes on as soon as one does; `byok doctor` says what is missing."
 
 
-def set_current_command(workers: Sequence[PollingWorker]) -> str:
+def set_current_version_command(workers: Sequence[PollingWorker]) -> str:
     """The command that sends new work to the workers that are there."""
     version = max(workers, key=lambda worker: worker.last_seen).version
     command = "Make one the current version: temporal worker deployment set-current-version"
@@ -103,15 +105,17 @@ def set_current_command(workers: Sequence[PollingWorker]) -> str:
     return f"{command} --deployment-name {version.deployment_name} --build-id {version.build_id}"
 
 
-async def reset_to_current_build(client: Client, described: WorkflowExecutionDescription) -> list[PostResetOperation]:
+async def plan_post_reset_operations(
+    client: Client, described: WorkflowExecutionDescription
+) -> list[PostResetOperation]:
     """What a reset has to do besides, so that the run does not wait for a build that is out of use.
 
     A reset leaves a run with its build, and workers of that may be gone since: it would wait for ever. One that is with
     a build that gets new work stays there.
     """
     info = described.raw_description.workflow_execution_info.versioning_info
-    build = version_of(info.deployment_version)
-    if build is None or (await routing_of(client, described.task_queue)).accepts_version(build):
+    build = parse_version(info.deployment_version)
+    if build is None or (await read_task_queue_routing(client, described.task_queue)).accepts_version(build):
         return []
     options = WorkflowExecutionOptions(versioning_override=VersioningOverride(auto_upgrade=True))
     update = PostResetOperation.UpdateWorkflowOptions(

@@ -11,17 +11,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from byok.api.access import AnonymousAuth, IdentityProviderUnavailableError, UnauthenticatedError
-from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUSES, ProblemError, StreamFinishedError
+from byok.api.authentication import AllowAllAuth, IdentityProviderUnavailableError, UnauthenticatedError
+from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUS_BY_ERROR, ProblemError, StreamFinishedError
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.service.errors import ServiceError
 from byok.wizard.dependencies import CsrfError, ForbiddenError, NotSignedInError
-from byok.wizard.pages import Pages
+from byok.wizard.pages import PageRenderer
 from byok.wizard.routes import environments, new_environment, sign_in
-from byok.wizard.sessions import Sessions
+from byok.wizard.sessions import SessionCookies
 
-HEADERS: Final = {
+SECURITY_HEADERS: Final = {
     # Nothing from anywhere else, nothing inline, and in no one's frame.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -34,7 +34,7 @@ HEADERS: Final = {
 }
 
 
-def make_wizard(state: ApiState) -> FastAPI:
+def make_wizard_app(state: ApiState) -> FastAPI:
     """The wizard, which stands beside the API.
 
     Args:
@@ -42,8 +42,8 @@ def make_wizard(state: ApiState) -> FastAPI:
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
-    app.state.sessions = Sessions(state.secret, everybody=isinstance(state.access, AnonymousAuth))
-    app.state.pages = Pages(state.vendor, signs_in=not isinstance(state.access, AnonymousAuth))
+    app.state.sessions = SessionCookies(state.secret, everybody=isinstance(state.access, AllowAllAuth))
+    app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
     for routes in (sign_in, new_environment, environments):
         app.include_router(routes.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
@@ -52,7 +52,7 @@ def make_wizard(state: ApiState) -> FastAPI:
     @app.middleware("http")
     async def add_headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await go_on(request)
-        for name, value in HEADERS.items():
+        for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 
@@ -60,7 +60,7 @@ def make_wizard(state: ApiState) -> FastAPI:
 
 
 def _add_error_pages(app: FastAPI) -> None:
-    pages: Pages = app.state.pages
+    pages: PageRenderer = app.state.pages
 
     def page(request: Request, status: int, title: str, message: str) -> Response:
         return pages.render(request, "message.html", status=status, title=title, message=message)
@@ -88,7 +88,7 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
-        return page(request, STATUSES[type(error)], "This cannot be done now", str(error))
+        return page(request, STATUS_BY_ERROR[type(error)], "This cannot be done now", str(error))
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:
@@ -115,5 +115,5 @@ def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def internal_error(request: Request, _: Exception) -> Response:
         answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", INTERNAL_ERROR_DETAIL)
-        answer.headers.update(HEADERS)  # this one goes out past everything else
+        answer.headers.update(SECURITY_HEADERS)  # this one goes out past everything else
         return answer

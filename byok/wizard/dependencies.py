@@ -6,10 +6,10 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Request
 
-from byok.api.dependencies import EnvironmentId, require_own
-from byok.domain.access import Scope
-from byok.wizard.pages import Pages
-from byok.wizard.sessions import Session, Sessions
+from byok.api.authorization import EnvironmentId, require_own_environment
+from byok.domain.scopes import Scope
+from byok.wizard.pages import PageRenderer
+from byok.wizard.sessions import Session, SessionCookies
 
 
 class NotSignedInError(Exception):
@@ -28,18 +28,18 @@ class CsrfError(Exception):
     """A form that does not come from a page of this visit."""
 
 
-async def _pages(request: Request) -> Pages:
-    found: Pages = request.app.state.pages
+async def _pages(request: Request) -> PageRenderer:
+    found: PageRenderer = request.app.state.pages
     return found
 
 
-async def _sessions(request: Request) -> Sessions:
-    found: Sessions = request.app.state.sessions
+async def _sessions(request: Request) -> SessionCookies:
+    found: SessionCookies = request.app.state.sessions
     return found
 
 
-PagesOfApp = Annotated[Pages, Depends(_pages)]
-SessionStore = Annotated[Sessions, Depends(_sessions)]
+PagesOfApp = Annotated[PageRenderer, Depends(_pages)]
+SessionStore = Annotated[SessionCookies, Depends(_sessions)]
 
 
 async def _current_session(request: Request, sessions: SessionStore) -> Session:
@@ -69,7 +69,7 @@ WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an 
 
 async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:
     form = await request.form(max_files=0, max_fields=50)
-    if not session.is_own_form(form):
+    if not session.has_valid_form_token(form):
         raise CsrfError
     return form
 
@@ -78,7 +78,7 @@ Form = Annotated[Mapping[str, Any], Depends(_form)]
 
 
 async def _require_own(session: ReadSession, environment_id: EnvironmentId) -> str:
-    return require_own(session.caller, environment_id)
+    return require_own_environment(session.caller, environment_id)
 
 
 OwnId = Annotated[str, Depends(_require_own)]

@@ -12,16 +12,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from byok.domain.arns import REGION_PATTERN, KeyPair
 from byok.domain.models import Problem, ProvisionRequest
-from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
-from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME
-from byok.domain.onboarding.payload import PayloadError, with_payload_expanded
+from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
+from byok.domain.onboarding.customer_commands import DEFAULT_PROFILE, DEFAULT_STACK_NAME
+from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
 from byok.domain.phases import OnFailure
-from byok.domain.problems.build import arn_problems
+from byok.domain.problems.build import find_arn_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.vendor import VendorProfile
 
 
-class Encryption(StrEnum):
+class EncryptionKeyOwner(StrEnum):
     """Whose keys encrypt the environment."""
 
     PLATFORM = "platform"
@@ -38,7 +38,7 @@ class Tab(StrEnum):
 _LONGEST: Final = 2048
 
 
-class Draft(BaseModel):
+class EnvironmentDraft(BaseModel):
     """The fields of the wizard.
 
     Attributes:
@@ -51,27 +51,27 @@ class Draft(BaseModel):
 
     name: str = ""
     region: str = ""
-    encryption: Encryption = Encryption.CUSTOMER
+    encryption: EncryptionKeyOwner = EncryptionKeyOwner.CUSTOMER
     s3_key_arn: str = ""
     rds_key_arn: str = ""
     on_failure: OnFailure = OnFailure.KEEP
     tab: Tab = Tab.TEMPLATE
-    profile: str = PROFILE
-    stack: str = STACK_NAME
+    profile: str = DEFAULT_PROFILE
+    stack: str = DEFAULT_STACK_NAME
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> "Draft":
+    def from_fields(cls, fields: Mapping[str, Any]) -> "EnvironmentDraft":
         """The draft that an address or a form says; what cannot be a field's value counts as not filled in."""
         given = {name: _text(fields[name]) for name in cls.model_fields if fields.get(name)}
         with suppress(PayloadError):  # it stays in its field, where it is told what is wrong with it
-            given = {name: _text(value) for name, value in with_payload_expanded(given).items()}
+            given = {name: _text(value) for name, value in expand_payload_fields(given).items()}
         try:
             return cls.model_validate(given)
         except ValidationError as error:
             wrong = {fault["loc"][0] for fault in error.errors()}
             return cls.model_validate({name: value for name, value in given.items() if name not in wrong})
 
-    def address(self, page: str, *, asked: bool = False, **changes: object) -> str:
+    def page_url(self, page: str, *, asked: bool = False, **changes: object) -> str:
         """The address of a page with this draft in it.
 
         Args:
@@ -83,28 +83,30 @@ class Draft(BaseModel):
         query = urlencode(fields | ({"next": "1"} if asked else {}))
         return f"{page}?{query}" if query else page
 
-    def environment_id(self, prefix: str) -> str:
+    def full_environment_id(self, prefix: str) -> str:
         """The whole id."""
         return f"{prefix}{self.name}"
 
-    def request(self, prefix: str) -> ProvisionRequest:
+    def build_provision_request(self, prefix: str) -> ProvisionRequest:
         """What is asked for.
 
         Raises:
             ValidationError: Something is missing, or is not as it has to be.
         """
         return ProvisionRequest(
-            environment_id=self.environment_id(prefix),
+            environment_id=self.full_environment_id(prefix),
             region=self.region,
             s3_key_arn=self.s3_key_arn,
             rds_key_arn=self.rds_key_arn,
             on_failure=self.on_failure,
         )
 
-    def faults(self, prefix: str, *names: str) -> dict[str, str]:
+    def field_errors(self, prefix: str, *names: str) -> dict[str, str]:
         """What is wrong with some fields by themselves, each in a sentence."""
-        whole = self.environment_id(prefix)
-        named = re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX and whole.isprintable()
+        whole = self.full_environment_id(prefix)
+        named = (
+            re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH and whole.isprintable()
+        )
         payload_fault = self._payload_fault()
         found = {
             "name": None if named else _SENTENCES["name"],
@@ -117,14 +119,16 @@ class Draft(BaseModel):
     def _payload_fault(self) -> str | None:
         """What is wrong with a payload in either field; None where there is none: a good one was taken apart."""
         try:
-            with_payload_expanded({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
+            expand_payload_fields({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
         except PayloadError as error:
             return str(error)
         return None
 
-    def findings(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
+    def key_arn_problems(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
         """What the rules for ARNs have to say, as far as both are filled in; nobody is asked (contract 81-84)."""
-        return arn_problems(KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at)
+        return find_arn_problems(
+            KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at
+        )
 
 
 _SENTENCES: Final = {

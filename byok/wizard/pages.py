@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from byok.domain.vendor import VendorProfile
-from byok.wizard.sessions import Session, Sessions
+from byok.wizard.sessions import Session, SessionCookies
 
-STEPS: Final = ("Environment", "Encryption at rest", "Review", "Progress", "Tenant name")
+STEP_TITLES: Final = ("Environment", "Encryption at rest", "Review", "Progress", "Tenant name")
 """The steps of the wizard, as people see them (contract 13)."""
 
 
-class Pages:
+class PageRenderer:
     """The templates, with what all of them need.
 
     Args:
@@ -33,7 +33,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters |= {"json": _json, "clock": _clock}
-        self._templates.globals |= {"vendor": vendor.name, "steps": STEPS, "signs_in": signs_in}
+        self._templates.globals |= {"vendor": vendor.name, "steps": STEP_TITLES, "signs_in": signs_in}
 
     def render(
         self, request: Request, template: str, *, session: Session | None = None, status: int = 200, **values: Any
@@ -52,8 +52,8 @@ class Pages:
         )
         response = HTMLResponse(text, status)
         if session is not None:
-            sessions: Sessions = request.app.state.sessions
-            sessions.write(request, response, session)
+            sessions: SessionCookies = request.app.state.sessions
+            sessions.set_cookie(request, response, session)
         return response
 
 

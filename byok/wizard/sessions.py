@@ -11,10 +11,10 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from byok.api.access import ANONYMOUS, Caller
-from byok.domain.access import Scope
+from byok.api.authentication import ANONYMOUS_CALLER, Caller
+from byok.domain.scopes import Scope
 
-COOKIE: Final = "byok_session"
+COOKIE_NAME: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600
 """A working day; a token that ends sooner ends its session with it."""
 
@@ -35,14 +35,14 @@ class Session:
         """Whether the visitor may do something."""
         return scope in self.caller.scopes
 
-    def is_own_form(self, form: Mapping[str, Any]) -> bool:
+    def has_valid_form_token(self, form: Mapping[str, Any]) -> bool:
         """Whether a form comes from this visit."""
         return hmac.compare_digest(
             str(form.get("form_token", "")).encode(errors="surrogatepass"), self.form_token.encode()
         )
 
 
-class Sessions:
+class SessionCookies:
     """Reads and writes sessions. The cookie holds what the visitor may do, and never the token that said so.
 
     Args:
@@ -56,23 +56,23 @@ class Sessions:
 
     def load(self, request: Request) -> Session | None:
         """The session of a request, None where there is none that is still good."""
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(COOKIE_NAME, "")
         try:
             held = self._serializer.loads(cookie, max_age=LIFETIME_SECONDS)
         except BadSignature:
             held = None
         if held is None or held["until"] < time.time():
-            return self.begin(ANONYMOUS) if self._everybody else None
+            return self.start_session(ANONYMOUS_CALLER) if self._everybody else None
         scopes = frozenset(Scope(one) for one in held["scopes"])
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
-    def begin(self, caller: Caller) -> Session:
+    def start_session(self, caller: Caller) -> Session:
         """A new session: it ends with the token, and after a working day however much it is used."""
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(replace(caller, until=until), secrets.token_urlsafe(24))
 
-    def write(self, request: Request, response: Response, session: Session) -> None:
+    def set_cookie(self, request: Request, response: Response, session: Session) -> None:
         """Let the browser keep a session."""
         held = {
             "organisation": session.caller.organisation,
@@ -81,7 +81,7 @@ class Sessions:
             "form_token": session.form_token,
         }
         response.set_cookie(
-            COOKIE,
+            COOKIE_NAME,
             str(self._serializer.dumps(held)),
             max_age=LIFETIME_SECONDS,
             path="/",
@@ -90,6 +90,6 @@ class Sessions:
             samesite="lax",
         )
 
-    def end(self, response: Response) -> None:
+    def delete_cookie(self, response: Response) -> None:
         """Let the browser forget it."""
-        response.delete_cookie(COOKIE, path="/")
+        response.delete_cookie(COOKIE_NAME, path="/")

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Final
 
 from byok.domain.phases import Phase
-from byok.service.pending import describe_pending
-from byok.service.replay import ReplayOptions, replay_options
+from byok.service.pending import describe_pending_step
+from byok.service.replay import ReplayOptions, find_replay_options
 from byok.service.status import EnvironmentStatus
 
 _WORDS: Final = {
@@ -67,13 +67,13 @@ class StatusView:
     continuation: ReplayOptions | None
 
     @classmethod
-    def of(cls, status: EnvironmentStatus) -> "StatusView":
+    def from_status(cls, status: EnvironmentStatus) -> "StatusView":
         """The view of a status."""
         return cls(
             status,
             _steps(status),
-            tuple(describe_pending(item) for item in status.pending),
-            None if _is_deletion(status) or status.phase is not Phase.STOPPED else replay_options(status),
+            tuple(describe_pending_step(item) for item in status.pending),
+            None if _is_deletion(status) or status.phase is not Phase.STOPPED else find_replay_options(status),
         )
 
     @property
@@ -82,7 +82,7 @@ class StatusView:
         return _WORDS[self.status.phase]
 
     @property
-    def deletes(self) -> bool:
+    def is_deletion(self) -> bool:
         """Whether it is about a deletion."""
         return _is_deletion(self.status)
 
@@ -93,13 +93,13 @@ def _steps(status: EnvironmentStatus) -> tuple[TimelineStep, ...]:
     failed = {problem.phase for problem in status.problems}
     steps = []
     for entry, end in zip(status.timeline, ends, strict=False):
-        current = entry is status.timeline[-1] and not entry.phase.final
+        current = entry is status.timeline[-1] and not entry.phase.is_final
         state = StepState.CURRENT if current else StepState.DONE
         if entry.phase is Phase.STOPPED or (entry.phase in failed and not current):
             state = StepState.FAILED
-        took = "" if entry.phase.final else _format_duration((end - entry.entered_at).total_seconds())
+        took = "" if entry.phase.is_final else _format_duration((end - entry.entered_at).total_seconds())
         steps.append(TimelineStep(_WORDS[entry.phase], state, entry.entered_at, took))
-    if not status.phase.final and not _is_deletion(status) and status.phase is not Phase.ROLLING_BACK:
+    if not status.phase.is_final and not _is_deletion(status) and status.phase is not Phase.ROLLING_BACK:
         entered = {entry.phase for entry in status.timeline}
         steps += [TimelineStep(_WORDS[phase], StepState.TO_COME) for phase in _WAY if phase not in entered]
     return tuple(steps)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from localaws.call import AwsError, Call
-from localaws.cloudformation.resources import KINDS
+from localaws.cloudformation.resources import RESOURCE_TYPES
 from localaws.cloudformation.template import Template
 
 
@@ -14,11 +14,11 @@ def required_capability(template: Template) -> str | None:
     with one whose condition is false was found recorded nowhere.
     """
     iam = [one for one in template.section("Resources").values() if _is_of_iam(one)]
-    named = any(KINDS[one["Type"]].name in one.get("Properties", {}) for one in iam)
+    named = any(RESOURCE_TYPES[one["Type"]].name in one.get("Properties", {}) for one in iam)
     return "CAPABILITY_NAMED_IAM" if named else "CAPABILITY_IAM" if iam else None
 
 
-def summarize(template: Template) -> dict[str, Any]:
+def describe_capabilities(template: Template) -> dict[str, Any]:
     """What GetTemplateSummary and ValidateTemplate say of it, recorded text."""
     capability = required_capability(template)
     if capability is None:
@@ -28,7 +28,7 @@ def summarize(template: Template) -> dict[str, Any]:
     return {"Capabilities": [capability], "CapabilitiesReason": reason}
 
 
-def check(call: Call, template: Template) -> None:
+def require_capabilities(call: Call, template: Template) -> None:
     """See that the call acknowledges what the template needs; CAPABILITY_NAMED_IAM covers the other.
 
     Raises:

@@ -5,14 +5,14 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.accounts import authorize
 from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, rules, stacks
-from localaws.cloudformation.parameters import parameter_values, render_parameters
+from localaws.cloudformation.parameters import render_parameters, resolve_parameters
 from localaws.cloudformation.records import Change, DesiredState, Stack
-from localaws.cloudformation.template import Template, invalid
-from localaws.state import WORLD
+from localaws.cloudformation.template import Template, validation_error
+from localaws.state import STATE
 
 _NAME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 _NOTHING_CHANGED: Final = (
@@ -32,33 +32,33 @@ _NOT_MODELLED: Final = (
 )
 
 
-def check_name(name: str) -> None:
+def check_stack_name(name: str) -> None:
     """Check the name of a new stack.
 
     Raises:
         AwsError: `ValidationError`.
     """
     if not _NAME.fullmatch(name):
-        raise invalid(
+        raise validation_error(
             f"1 validation error detected: Value '{name}' at 'stackName' failed to satisfy constraint: Member must "
             "satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"
         )
 
 
-def find(call: Call, name: str) -> Stack:
+def find_stack(call: Call, name: str) -> Stack:
     """The caller's stack by name, or by id even when it is deleted.
 
     Raises:
         AwsError: `ValidationError`, recorded text.
     """
-    for stack in reversed(WORLD.stacks.values()):
+    for stack in reversed(STATE.stacks.values()):
         here = (stack.account, stack.region) == (call.caller.account, call.region)
         if here and (name == stack.stack_id or (name == stack.name and stack.status != "DELETE_COMPLETE")):
             return stack  # type: ignore[no-any-return]
-    raise invalid(f"Stack with id {name} does not exist")
+    raise validation_error(f"Stack with id {name} does not exist")
 
 
-def desired_state_of(call: Call, stack: Stack | None, *, template_alone: bool = False) -> DesiredState:
+def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool = False) -> DesiredState:
     """What the call wants the stack to be.
 
     Args:
@@ -77,10 +77,10 @@ def desired_state_of(call: Call, stack: Stack | None, *, template_alone: bool = 
     template = _template(call, stack)
     if template_alone:
         return DesiredState(template, {}, {})
-    capabilities.check(call, template)
-    previous = stack.wish if stack and stack.wish else DesiredState(template, {}, {})
-    parameters = parameter_values(template, call.params.get("Parameters", []), previous.parameters)
-    rules.check(call, template, parameters)
+    capabilities.require_capabilities(call, template)
+    previous = stack.desired_state if stack and stack.desired_state else DesiredState(template, {}, {})
+    parameters = resolve_parameters(template, call.params.get("Parameters", []), previous.parameters)
+    rules.check_assertions(call, template, parameters)
     tags = call.params.get("Tags")
     # "If you don't specify this parameter, CloudFormation doesn't modify the stack's tags" (botocore, UpdateStack).
     kept = previous.tags if tags is None else {tag["Key"]: tag["Value"] for tag in tags}
@@ -94,11 +94,11 @@ def desired_state_of(call: Call, stack: Stack | None, *, template_alone: bool = 
 
 def _template(call: Call, stack: Stack | None) -> Template:
     if call.params.get("UsePreviousTemplate"):
-        if stack is None or stack.wish is None:
-            raise invalid("UsePreviousTemplate needs a stack that has a template")
-        return stack.wish.template
+        if stack is None or stack.desired_state is None:
+            raise validation_error("UsePreviousTemplate needs a stack that has a template")
+        return stack.desired_state.template
     if not call.params.get("TemplateBody"):
-        raise invalid("Either Template URL or Template Body must be specified.")
+        raise validation_error("Either Template URL or Template Body must be specified.")
     return stacks.parse_and_check_template(call.params["TemplateBody"])
 
 
@@ -107,15 +107,15 @@ def create_change_set(call: Call) -> dict[str, Any]:
     name, kind = call.params["StackName"], call.params.get("ChangeSetType", "UPDATE")
     authorize(call, f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*")
     stack = _stack_for(call, name, kind)
-    wish = desired_state_of(call, stack)
+    wish = build_desired_state(call, stack)
     if stack is None:
-        check_name(name)
-        stack = stacks.new_stack(call, name, "REVIEW_IN_PROGRESS")
+        check_stack_name(name)
+        stack = stacks.add_stack(call, name, "REVIEW_IN_PROGRESS")
     set_name = call.params["ChangeSetName"]
     if set_name in stack.changes:
         raise AwsError("AlreadyExistsException", f"ChangeSet {set_name} already exists")
-    unchanged = stack.wish is not None and stacks.is_unchanged(stack, wish)
-    place = f"arn:{partition_of(call.region)}:cloudformation:{call.region}:{call.caller.account}"
+    unchanged = stack.desired_state is not None and stacks.is_unchanged(stack, wish)
+    place = f"arn:{partition_of_region(call.region)}:cloudformation:{call.region}:{call.caller.account}"
     stack.changes[set_name] = {
         "ChangeSetName": set_name,
         "ChangeSetId": f"{place}:changeSet/{set_name}/{uuid.uuid4()}",
@@ -154,7 +154,7 @@ def execute_change_set(call: Call) -> dict[str, Any]:
         raise AwsError("InvalidChangeSetStatus", message)
     stack.changes.clear()
     if stack.status == "REVIEW_IN_PROGRESS":
-        stack.enter("CREATE_IN_PROGRESS", "User Initiated")
+        stack.set_status("CREATE_IN_PROGRESS", "User Initiated")
         on_failure = "DO_NOTHING" if call.params.get("DisableRollback") else change_set["OnStackFailure"] or "ROLLBACK"
         stacks.create(call, stack, change_set["wish"], on_failure)
     else:
@@ -173,24 +173,24 @@ def delete_change_set(call: Call) -> dict[str, Any]:
 def list_change_sets(call: Call) -> dict[str, Any]:
     """ListChangeSets."""
     shown = "StackId StackName ChangeSetId ChangeSetName ExecutionStatus Status StatusReason CreationTime Description"
-    changes = find(call, call.params["StackName"]).changes.values()
+    changes = find_stack(call, call.params["StackName"]).changes.values()
     return {"Summaries": [{name: one[name] for name in shown.split() if one[name] != ""} for one in changes]}
 
 
 def _stack_for(call: Call, name: str, kind: str) -> Stack | None:
     try:
-        stack: Stack | None = find(call, name)
+        stack: Stack | None = find_stack(call, name)
     except AwsError:
         stack = None
     under_review = stack is not None and stack.status == "REVIEW_IN_PROGRESS"
     if kind == "UPDATE":
         if stack is None:
-            raise invalid(f"Stack [{name}] does not exist")
+            raise validation_error(f"Stack [{name}] does not exist")
         if under_review or stack.status in {"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED"}:
-            raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
+            raise validation_error(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
     elif kind == "CREATE":
         if stack is not None and not under_review:
-            raise invalid(f"Stack [{name}] already exists and cannot be created again with the changeSet.")
+            raise validation_error(f"Stack [{name}] already exists and cannot be created again with the changeSet.")
     else:
         raise AwsError("NotImplemented", f"The local AWS does not model change sets of type {kind}.", 501)
     return stack
@@ -198,7 +198,9 @@ def _stack_for(call: Call, name: str, kind: str) -> Stack | None:
 
 def _find(call: Call) -> tuple[Stack, dict[str, Any]]:
     name = call.params["ChangeSetName"]
-    stacks = [find(call, call.params["StackName"])] if call.params.get("StackName") else list(WORLD.stacks.values())
+    stacks = (
+        [find_stack(call, call.params["StackName"])] if call.params.get("StackName") else list(STATE.stacks.values())
+    )
     for stack in stacks:
         for change_set in stack.changes.values():
             if name == change_set["ChangeSetId"] or (

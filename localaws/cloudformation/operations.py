@@ -11,13 +11,13 @@ from localaws.accounts import authorize
 from localaws.call import AwsError, Call, Handler
 from localaws.cloudformation import capabilities, stacks
 from localaws.cloudformation.changes import HANDLERS as CHANGE_SET_HANDLERS
-from localaws.cloudformation.changes import check_name, desired_state_of, find
-from localaws.cloudformation.parameters import declarations, render_parameters
+from localaws.cloudformation.changes import build_desired_state, check_stack_name, find_stack
+from localaws.cloudformation.parameters import describe_parameters, render_parameters
 from localaws.cloudformation.records import Stack
-from localaws.cloudformation.resources import KINDS
+from localaws.cloudformation.resources import RESOURCE_TYPES
 from localaws.cloudformation.resources.kind import Resource
-from localaws.cloudformation.template import Template, invalid
-from localaws.state import WORLD
+from localaws.cloudformation.template import Template, validation_error
+from localaws.state import STATE
 
 _BUSY_OR_BROKEN: Final = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS"})
 
@@ -25,26 +25,26 @@ _BUSY_OR_BROKEN: Final = frozenset({"ROLLBACK_COMPLETE", "CREATE_FAILED", "DELET
 def create_stack(call: Call) -> dict[str, Any]:
     """CreateStack."""
     name = call.params["StackName"]
-    check_name(name)
+    check_stack_name(name)
     _authorize(call, name)
-    if any(_is(stack, call, name) for stack in WORLD.stacks.values()):
+    if any(_is(stack, call, name) for stack in STATE.stacks.values()):
         raise AwsError("AlreadyExistsException", f"Stack [{name}] already exists")
-    wish = desired_state_of(call, None)
+    wish = build_desired_state(call, None)
     on_failure = call.params.get("OnFailure") or ("DO_NOTHING" if call.params.get("DisableRollback") else "ROLLBACK")
-    stack = stacks.new_stack(call, name, "CREATE_IN_PROGRESS")
+    stack = stacks.add_stack(call, name, "CREATE_IN_PROGRESS")
     stacks.create(call, stack, wish, on_failure)
     return {"StackId": stack.stack_id}
 
 
 def update_stack(call: Call) -> dict[str, Any]:
     """UpdateStack; refused when there is nothing to change."""
-    stack = find(call, call.params["StackName"])
+    stack = find_stack(call, call.params["StackName"])
     _authorize(call, stack.name)
     if stack.status in _BUSY_OR_BROKEN:
-        raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
-    wish = desired_state_of(call, stack)
+        raise validation_error(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
+    wish = build_desired_state(call, stack)
     if stacks.is_unchanged(stack, wish):
-        raise invalid("No updates are to be performed.")
+        raise validation_error("No updates are to be performed.")
     stacks.update(call, stack, wish)
     return {"StackId": stack.stack_id}
 
@@ -54,7 +54,7 @@ def delete_stack(call: Call) -> dict[str, Any]:
     if call.params.get("RetainResources"):
         raise AwsError("NotImplemented", "The local AWS does not model RetainResources of DeleteStack.", 501)
     try:
-        stack = find(call, call.params["StackName"])
+        stack = find_stack(call, call.params["StackName"])
     except AwsError:
         return {}
     _authorize(call, stack.name)
@@ -66,7 +66,7 @@ def describe_stacks(call: Call) -> dict[str, Any]:
     """DescribeStacks: one by name or id, or all that are not deleted."""
     name = call.params.get("StackName")
     if name:
-        return {"Stacks": [_render_stack(find(call, name))]}
+        return {"Stacks": [_render_stack(find_stack(call, name))]}
     return {"Stacks": [_render_stack(stack) for stack in _here(call) if stack.status != "DELETE_COMPLETE"]}
 
 
@@ -89,12 +89,12 @@ def list_stacks(call: Call) -> dict[str, Any]:
 
 def describe_stack_events(call: Call) -> dict[str, Any]:
     """DescribeStackEvents, the latest first."""
-    return {"StackEvents": list(reversed(find(call, call.params["StackName"]).events))}
+    return {"StackEvents": list(reversed(find_stack(call, call.params["StackName"]).events))}
 
 
 def describe_stack_resources(call: Call) -> dict[str, Any]:
     """DescribeStackResources: what there is; resources whose condition is false are not listed."""
-    stack = find(call, call.params["StackName"])
+    stack = find_stack(call, call.params["StackName"])
     wanted = call.params.get("LogicalResourceId")
     chosen = [one for one in stack.resources.values() if wanted in {None, one.logical_id}]
     return {"StackResources": [{"StackName": stack.name, **_resource(stack, one, "Timestamp")} for one in chosen]}
@@ -102,16 +102,16 @@ def describe_stack_resources(call: Call) -> dict[str, Any]:
 
 def describe_stack_resource(call: Call) -> dict[str, Any]:
     """DescribeStackResource."""
-    stack, name = find(call, call.params["StackName"]), call.params["LogicalResourceId"]
+    stack, name = find_stack(call, call.params["StackName"]), call.params["LogicalResourceId"]
     if name not in stack.resources:
-        raise invalid(f"Resource {name} does not exist for stack {stack.name}")
+        raise validation_error(f"Resource {name} does not exist for stack {stack.name}")
     described = _resource(stack, stack.resources[name], "LastUpdatedTimestamp")
     return {"StackResourceDetail": {"StackName": stack.name, **described}}
 
 
 def list_stack_resources(call: Call) -> dict[str, Any]:
     """ListStackResources."""
-    stack = find(call, call.params["StackName"])
+    stack = find_stack(call, call.params["StackName"])
     resources = [_resource(stack, one, "LastUpdatedTimestamp") for one in stack.resources.values()]
     for resource in resources:
         del resource["StackId"]
@@ -120,23 +120,23 @@ def list_stack_resources(call: Call) -> dict[str, Any]:
 
 def get_template(call: Call) -> dict[str, Any]:
     """GetTemplate: the text as it was given."""
-    stack = find(call, call.params["StackName"])
-    if stack.wish is None:
-        raise invalid(f"Stack {stack.name} has no template yet")
-    return {"TemplateBody": stack.wish.template.text, "StagesAvailable": ["Original", "Processed"]}
+    stack = find_stack(call, call.params["StackName"])
+    if stack.desired_state is None:
+        raise validation_error(f"Stack {stack.name} has no template yet")
+    return {"TemplateBody": stack.desired_state.template.text, "StagesAvailable": ["Original", "Processed"]}
 
 
 def get_template_summary(call: Call) -> dict[str, Any]:
     """GetTemplateSummary of a template, or of a stack."""
     template = _template_of(call)
     types = sorted({one["Type"] for one in template.section("Resources").values()})
-    summary: dict[str, Any] = {"Parameters": declarations(template), "ResourceTypes": types}
-    summary |= capabilities.summarize(template)
+    summary: dict[str, Any] = {"Parameters": describe_parameters(template), "ResourceTypes": types}
+    summary |= capabilities.describe_capabilities(template)
     identified = [
         {
             "ResourceType": kind,
             "LogicalResourceIds": _names(template, kind),
-            "ResourceIdentifiers": [KINDS[kind].identifier],
+            "ResourceIdentifiers": [RESOURCE_TYPES[kind].identifier],
         }
         for kind in types
     ]
@@ -148,9 +148,9 @@ def validate_template(call: Call) -> dict[str, Any]:
     """ValidateTemplate. Keys and aliases need no capability (contract 43)."""
     template = _template_of(call)
     parameters = [
-        {name: value for name, value in one.items() if name != "ParameterType"} for one in declarations(template)
+        {name: value for name, value in one.items() if name != "ParameterType"} for one in describe_parameters(template)
     ]
-    return {"Parameters": parameters, **capabilities.summarize(template), **_headline(template)}
+    return {"Parameters": parameters, **capabilities.describe_capabilities(template), **_headline(template)}
 
 
 def _authorize(call: Call, name: str) -> None:
@@ -158,7 +158,7 @@ def _authorize(call: Call, name: str) -> None:
 
 
 def _here(call: Call) -> list[Stack]:
-    return [one for one in WORLD.stacks.values() if (one.account, one.region) == (call.caller.account, call.region)]
+    return [one for one in STATE.stacks.values() if (one.account, one.region) == (call.caller.account, call.region)]
 
 
 def _is(stack: Stack, call: Call, name: str) -> bool:
@@ -168,10 +168,10 @@ def _is(stack: Stack, call: Call, name: str) -> bool:
 
 def _template_of(call: Call) -> Template:
     if call.params.get("StackName"):
-        wish = find(call, call.params["StackName"]).wish
+        wish = find_stack(call, call.params["StackName"]).desired_state
         if wish:
             return wish.template
-    return desired_state_of(call, None, template_alone=True).template
+    return build_desired_state(call, None, template_alone=True).template
 
 
 def _names(template: Template, kind: str) -> list[str]:
@@ -197,11 +197,11 @@ def _render_stack(stack: Stack) -> dict[str, Any]:
         "EnableTerminationProtection": False,
         "DriftInformation": {"StackDriftStatus": "NOT_CHECKED"},
     }
-    if stack.wish:
-        described_stack["Parameters"] = render_parameters(stack.wish.template, stack.wish.parameters)
-        described_stack["Capabilities"] = list(stack.wish.capabilities)
-        described_stack["Tags"] = [{"Key": name, "Value": value} for name, value in stack.wish.tags.items()]
-        described_stack |= _headline(stack.wish.template)
+    if stack.desired_state:
+        described_stack["Parameters"] = render_parameters(stack.desired_state.template, stack.desired_state.parameters)
+        described_stack["Capabilities"] = list(stack.desired_state.capabilities)
+        described_stack["Tags"] = [{"Key": name, "Value": value} for name, value in stack.desired_state.tags.items()]
+        described_stack |= _headline(stack.desired_state.template)
     if stack.outputs:
         described_stack["Outputs"] = stack.outputs
     if stack.reason:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from localaws.cloudformation.template import Template, invalid
+from localaws.cloudformation.template import Template, validation_error
 
 _TYPES: Final = frozenset({"String", "Number", "CommaDelimitedList"})
 
 
-def parameter_values(template: Template, given: list[dict[str, Any]], previous: Mapping[str, Any]) -> dict[str, str]:
+def resolve_parameters(template: Template, given: list[dict[str, Any]], previous: Mapping[str, Any]) -> dict[str, str]:
     """The text of every parameter of the template.
 
     Args:
@@ -23,19 +23,21 @@ def parameter_values(template: Template, given: list[dict[str, Any]], previous: 
     declared = template.section("Parameters")
     unknown = [one["ParameterKey"] for one in given if one["ParameterKey"] not in declared]
     if unknown:
-        raise invalid(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
+        raise validation_error(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
     chosen: dict[str, str] = {}
     for one in given:
         name = one["ParameterKey"]
         if one.get("UsePreviousValue"):
             if name not in previous:
-                raise invalid(f"Invalid input for parameter key {name}. Cannot specify usePreviousValue as true here")
+                raise validation_error(
+                    f"Invalid input for parameter key {name}. Cannot specify usePreviousValue as true here"
+                )
             chosen[name] = previous[name]
         elif "ParameterValue" in one:
             chosen[name] = one["ParameterValue"]
     missing = [name for name, rule in declared.items() if name not in chosen and "Default" not in rule]
     if missing:
-        raise invalid(f"Parameters: [{', '.join(missing)}] must have values")
+        raise validation_error(f"Parameters: [{', '.join(missing)}] must have values")
     values = {name: chosen.get(name, str(rule.get("Default", ""))) for name, rule in declared.items()}
     for name, value in values.items():
         _check(name, value, declared[name])
@@ -45,9 +47,9 @@ def parameter_values(template: Template, given: list[dict[str, Any]], previous: 
 def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
     kind = rule.get("Type", "String")
     if kind not in _TYPES:
-        raise invalid(f"Template format error: Unrecognized parameter type: {kind}")
+        raise validation_error(f"Template format error: Unrecognized parameter type: {kind}")
     if kind == "Number" and not re.fullmatch(r"-?\d+(\.\d+)?", value):
-        raise invalid(f"Parameter '{name}' must be a number.")
+        raise validation_error(f"Parameter '{name}' must be a number.")
     told = None
     if "AllowedPattern" in rule and not re.fullmatch(rule["AllowedPattern"], value):
         told = f"Parameter '{name}' must match pattern {rule['AllowedPattern']}"
@@ -61,10 +63,10 @@ def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
     if told and "ConstraintDescription" in rule:
         told = f"Parameter {name} failed to satisfy constraint: {rule['ConstraintDescription']}"
     if told:
-        raise invalid(told)
+        raise validation_error(told)
 
 
-def evaluate(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
+def split_list_parameters(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
     """The values as functions see them: a list is a list."""
     declared = template.section("Parameters")
     lists = {name for name, rule in declared.items() if rule.get("Type") == "CommaDelimitedList"}
@@ -83,7 +85,7 @@ def render_parameters(template: Template, values: Mapping[str, str]) -> list[dic
     ]
 
 
-def declarations(template: Template) -> list[dict[str, Any]]:
+def describe_parameters(template: Template) -> list[dict[str, Any]]:
     """The parameters as GetTemplateSummary and ValidateTemplate describe them."""
     return [
         {

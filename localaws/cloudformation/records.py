@@ -41,18 +41,18 @@ class Stack:
     status: str
     reason: str = ""
     updated: datetime | None = None
-    wish: DesiredState | None = None
+    desired_state: DesiredState | None = None
     resources: dict[str, Resource] = field(default_factory=dict)
     outputs: list[dict[str, str]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def enter(self, status: str, reason: str = "") -> None:
+    def set_status(self, status: str, reason: str = "") -> None:
         """Take on a status and record it."""
         self.status, self.reason = status, reason
-        self.record(self.name, self.stack_id, "AWS::CloudFormation::Stack", status, reason)
+        self.record_event(self.name, self.stack_id, "AWS::CloudFormation::Stack", status, reason)
 
-    def record(self, logical_id: str, physical_id: str, kind: str, status: str, reason: str = "") -> None:
+    def record_event(self, logical_id: str, physical_id: str, kind: str, status: str, reason: str = "") -> None:
         """Add an event."""
         event: dict[str, Any] = {
             "StackId": self.stack_id,

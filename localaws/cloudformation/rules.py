@@ -10,10 +10,10 @@ templates in use rely on it. The functions that look up parameters of AWS's own 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call
-from localaws.cloudformation.parameters import evaluate
-from localaws.cloudformation.template import Template, invalid
+from localaws.cloudformation.parameters import split_list_parameters
+from localaws.cloudformation.template import Template, validation_error
 
 _MEMBERS: Final = frozenset({"RuleCondition", "Assertions"})
 _ASSERTION: Final = frozenset({"Assert", "AssertDescription"})
@@ -21,7 +21,7 @@ _PSEUDO: Final = frozenset({"AWS::AccountId", "AWS::Partition", "AWS::Region"})
 _NOT_MODELLED: Final = frozenset({"Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"})
 
 
-def check_shape(template: Template) -> None:
+def check_syntax(template: Template) -> None:
     """See that the section is one, and that its rules use what a rule may use.
 
     Raises:
@@ -30,19 +30,19 @@ def check_shape(template: Template) -> None:
     for name, rule in template.section("Rules").items():
         where = f"Template format error: [/Rules/{name}]"
         if not isinstance(rule, dict) or not set(rule) <= _MEMBERS:
-            raise invalid(f"{where} A rule has {', '.join(sorted(_MEMBERS))} and no other member.")
+            raise validation_error(f"{where} A rule has {', '.join(sorted(_MEMBERS))} and no other member.")
         assertions = rule.get("Assertions")
         if not isinstance(assertions, list) or not assertions:
-            raise invalid(f"{where} Every Rules object must contain a list of Assertions.")
+            raise validation_error(f"{where} Every Rules object must contain a list of Assertions.")
         for assertion in assertions:
             if not isinstance(assertion, dict) or "Assert" not in assertion or not set(assertion) <= _ASSERTION:
-                raise invalid(f"{where} Every assertion has an Assert, and may have an AssertDescription.")
+                raise validation_error(f"{where} Every assertion has an Assert, and may have an AssertDescription.")
             _check_test(template, assertion["Assert"], where)
         if "RuleCondition" in rule:
             _check_test(template, rule["RuleCondition"], where)
 
 
-def check(call: Call, template: Template, parameters: Mapping[str, str]) -> None:
+def check_assertions(call: Call, template: Template, parameters: Mapping[str, str]) -> None:
     """See that every assertion holds whose rule's condition does.
 
     Raises:
@@ -51,9 +51,9 @@ def check(call: Call, template: Template, parameters: Mapping[str, str]) -> None
     """
     scope: dict[str, Any] = {
         "AWS::AccountId": call.caller.account,
-        "AWS::Partition": partition_of(call.region),
+        "AWS::Partition": partition_of_region(call.region),
         "AWS::Region": call.region,
-        **evaluate(template, parameters),
+        **split_list_parameters(template, parameters),
     }
     for name, rule in template.section("Rules").items():
         if not _value(rule.get("RuleCondition", True), scope):
@@ -61,13 +61,13 @@ def check(call: Call, template: Template, parameters: Mapping[str, str]) -> None
         for assertion in rule["Assertions"]:
             if not _value(assertion["Assert"], scope):
                 told = assertion.get("AssertDescription", "an assertion does not hold")
-                raise invalid(f"Template error: Rule {name} failed: {told}")
+                raise validation_error(f"Template error: Rule {name} failed: {told}")
 
 
 def _check_test(template: Template, test: Any, where: str) -> None:
     function = _function_of(test)
     if function not in _TESTS and function not in _NOT_MODELLED:
-        raise invalid(f"{where} A rule needs a rule-specific intrinsic function that is true or false.")
+        raise validation_error(f"{where} A rule needs a rule-specific intrinsic function that is true or false.")
     _check_value(template, test, where)
 
 
@@ -84,15 +84,15 @@ def _check_value(template: Template, value: Any, where: str) -> None:
     if function == "Ref":
         name = value["Ref"]
         if name not in template.section("Parameters") and name not in _PSEUDO:
-            raise invalid(f"{where} Unresolved reference {name}: a rule refers to parameters.")
+            raise validation_error(f"{where} Unresolved reference {name}: a rule refers to parameters.")
         return
     if function not in _TESTS:
-        raise invalid(f"{where} Unsupported in a rule: {function or ', '.join(map(str, value))}")
+        raise validation_error(f"{where} Unsupported in a rule: {function or ', '.join(map(str, value))}")
     least, most = _ARGUMENTS[function]
     arguments = value[function]
     if not isinstance(arguments, list) or not least <= len(arguments) <= most:
         number = f"{least}" if least == most else f"{least} to {most}"
-        raise invalid(f"Template error: every {function} object requires a list of {number} parameters.")
+        raise validation_error(f"Template error: every {function} object requires a list of {number} parameters.")
     for one in arguments:
         if function in _OF_TESTS:
             _check_test(template, one, where)

@@ -9,26 +9,26 @@ import uuid
 from datetime import UTC, datetime
 from typing import Final
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call
 from localaws.cloudformation import rules
-from localaws.cloudformation.parameters import evaluate
+from localaws.cloudformation.parameters import split_list_parameters
 from localaws.cloudformation.records import Change, DesiredState, Stack
-from localaws.cloudformation.resources import KINDS
-from localaws.cloudformation.resources.kind import Resource, Work
+from localaws.cloudformation.resources import RESOURCE_TYPES
+from localaws.cloudformation.resources.kind import Resource, StackContext
 from localaws.cloudformation.template import (
     NO_VALUE,
-    Scope,
+    EvaluationScope,
     Template,
-    canonical,
-    invalid,
+    find_references,
     read_template,
-    references,
     sort_by_dependency,
+    to_canonical_json,
+    validation_error,
 )
-from localaws.state import WORLD
+from localaws.state import STATE
 
-KEPT: Final = frozenset({"Retain", "RetainExceptOnCreate"})
+RETAIN_POLICIES: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 
 # CloudFormation CLI user guide, "Handler error codes"; of IAM those that were found recorded, and their like.
 _HANDLER_CODES: Final = {
@@ -49,39 +49,39 @@ class _RefusedError(Exception):
         self.logical_id = logical_id
 
 
-def new_stack(call: Call, name: str, status: str) -> Stack:
+def add_stack(call: Call, name: str, status: str) -> Stack:
     """A stack in the caller's account and Region, without anything in it."""
-    place = f"arn:{partition_of(call.region)}:cloudformation:{call.region}:{call.caller.account}"
+    place = f"arn:{partition_of_region(call.region)}:cloudformation:{call.region}:{call.caller.account}"
     stack_id = f"{place}:stack/{name}/{uuid.uuid4()}"
     stack = Stack(stack_id, name, call.caller.account, call.region, datetime.now(UTC), status)
-    WORLD.stacks[stack_id] = stack
-    stack.enter(status, "User Initiated")
+    STATE.stacks[stack_id] = stack
+    stack.set_status(status, "User Initiated")
     return stack
 
 
-def scope_of(stack: Stack, wish: DesiredState) -> Scope:
+def build_evaluation_scope(stack: Stack, wish: DesiredState) -> EvaluationScope:
     """What the template's functions see."""
     pseudo = {
         "AWS::AccountId": stack.account,
         "AWS::NoValue": NO_VALUE,
-        "AWS::Partition": partition_of(stack.region),
+        "AWS::Partition": partition_of_region(stack.region),
         "AWS::Region": stack.region,
         "AWS::StackId": stack.stack_id,
         "AWS::StackName": stack.name,
         "AWS::URLSuffix": "amazonaws.com.cn" if stack.region.startswith("cn-") else "amazonaws.com",
     }
     known = {name: resource.attributes for name, resource in stack.resources.items()}
-    return Scope(wish.template, evaluate(wish.template, wish.parameters), pseudo, known)
+    return EvaluationScope(wish.template, split_list_parameters(wish.template, wish.parameters), pseudo, known)
 
 
 def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
     """What would have to be done, in order; the ids of what does not exist yet are the logical ones."""
-    scope = scope_of(stack, wish)
+    scope = build_evaluation_scope(stack, wish)
     changes: list[Change] = []
     wanted = _desired_names(scope)
     for name in wanted:
         resource = _evaluate(scope, name, strict=False)
-        tags_changed = stack.wish is not None and stack.wish.tags != wish.tags
+        tags_changed = stack.desired_state is not None and stack.desired_state.tags != wish.tags
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
@@ -89,76 +89,76 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         if change:
             changes.append(change)
         if name not in stack.resources:
-            scope.attributes[name] = dict.fromkeys(("Ref", *KINDS[resource.kind].attributes), name)
+            scope.attributes[name] = dict.fromkeys(("Ref", *RESOURCE_TYPES[resource.kind].attributes), name)
     gone = [stack.resources[name] for name in reversed(stack.resources) if name not in wanted]
     return changes + [Change("Remove", resource, resource) for resource in gone]
 
 
 def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
     """Whether carrying out the wish would change nothing at all."""
-    if stack.wish is None or plan_changes(stack, wish) or stack.wish.tags != wish.tags:
+    if stack.desired_state is None or plan_changes(stack, wish) or stack.desired_state.tags != wish.tags:
         return False
-    outputs = [canonical(one.template.section("Outputs")) for one in (stack.wish, wish)]
-    return outputs[0] == outputs[1] and stack.outputs == _outputs(scope_of(stack, wish))
+    outputs = [to_canonical_json(one.template.section("Outputs")) for one in (stack.desired_state, wish)]
+    return outputs[0] == outputs[1] and stack.outputs == _outputs(build_evaluation_scope(stack, wish))
 
 
 def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLLBACK") -> None:
     """Make everything; where something is refused, do with the rest what `on_failure` says."""
-    stack.wish = wish
+    stack.desired_state = wish
     try:
         _carry_out(call, stack, wish)
     except _RefusedError as refused:
         reason = f"The following resource(s) failed to create: [{refused.logical_id}]. "
         if on_failure == "DO_NOTHING":
-            stack.enter("CREATE_FAILED", reason)
+            stack.set_status("CREATE_FAILED", reason)
         else:
             deleting = on_failure == "DELETE"
             begun = "Delete" if deleting else "Rollback"
-            stack.enter(f"{begun.upper()}_IN_PROGRESS", f"{reason}{begun} requested by user.")
+            stack.set_status(f"{begun.upper()}_IN_PROGRESS", f"{reason}{begun} requested by user.")
             _remove(call, stack, list(stack.resources), creating=True)
-            stack.enter(f"{begun.upper()}_COMPLETE")
+            stack.set_status(f"{begun.upper()}_COMPLETE")
     else:
-        stack.enter("CREATE_COMPLETE")
+        stack.set_status("CREATE_COMPLETE")
 
 
 def update(call: Call, stack: Stack, wish: DesiredState) -> None:
     """Bring the stack to the wish, or back to what it was."""
-    before = copy.deepcopy((stack.resources, stack.outputs, stack.wish))
+    before = copy.deepcopy((stack.resources, stack.outputs, stack.desired_state))
     touched = {one.arn for one in stack.resources.values()}
-    keys = {arn: copy.deepcopy(key) for arn, key in WORLD.keys.items() if arn in touched}
-    aliases, roles = copy.deepcopy((WORLD.aliases, WORLD.roles))
+    keys = {arn: copy.deepcopy(key) for arn, key in STATE.keys.items() if arn in touched}
+    aliases, roles = copy.deepcopy((STATE.aliases, STATE.roles))
     stack.updated = datetime.now(UTC)
-    stack.enter("UPDATE_IN_PROGRESS", "User Initiated")
+    stack.set_status("UPDATE_IN_PROGRESS", "User Initiated")
     try:
         _carry_out(call, stack, wish)
     except _RefusedError as refused:
         reason = f"The following resource(s) failed to update: [{refused.logical_id}]. "
-        stack.enter("UPDATE_ROLLBACK_IN_PROGRESS", reason)
+        stack.set_status("UPDATE_ROLLBACK_IN_PROGRESS", reason)
         _remove(call, stack, [name for name in stack.resources if name not in before[0]], creating=True)
-        WORLD.keys.update(keys)
-        WORLD.aliases, WORLD.roles = aliases, roles
-        stack.resources, stack.outputs, stack.wish = before
-        stack.enter("UPDATE_ROLLBACK_COMPLETE")
+        STATE.keys.update(keys)
+        STATE.aliases, STATE.roles = aliases, roles
+        stack.resources, stack.outputs, stack.desired_state = before
+        stack.set_status("UPDATE_ROLLBACK_COMPLETE")
     else:
-        stack.wish = wish
-        stack.enter("UPDATE_COMPLETE")
+        stack.desired_state = wish
+        stack.set_status("UPDATE_COMPLETE")
 
 
 def delete(call: Call, stack: Stack) -> None:
     """Remove the stack; what is to be retained stays."""
-    stack.enter("DELETE_IN_PROGRESS", "User Initiated")
+    stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
     _remove(call, stack, list(stack.resources), creating=False)
     if stack.resources:
         reason = f"The following resource(s) failed to delete: [{', '.join(stack.resources)}]. "
-        stack.enter("DELETE_FAILED", reason)
+        stack.set_status("DELETE_FAILED", reason)
     else:
-        stack.enter("DELETE_COMPLETE")
+        stack.set_status("DELETE_COMPLETE")
 
 
 def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
-    scope = scope_of(stack, wish)
-    old_tags = stack.wish.tags if stack.wish else {}
-    work = Work(call, stack.name, wish.tags, old_tags)
+    scope = build_evaluation_scope(stack, wish)
+    old_tags = stack.desired_state.tags if stack.desired_state else {}
+    work = StackContext(call, stack.name, wish.tags, old_tags)
     wanted = _desired_names(scope)
     replaced: list[Resource] = []
     for name in wanted:
@@ -169,18 +169,18 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
             resource = _evaluate(scope, name, strict=True)
             change = _change(stack, resource, tags_changed=old_tags != wish.tags)
             if old and change is None:
-                resource.take_over(old)
+                resource.copy_identity_from(old)
             elif change:
-                stack.record(name, old.physical_id if old else "", kind, f"{verb}_IN_PROGRESS")
+                stack.record_event(name, old.physical_id if old else "", kind, f"{verb}_IN_PROGRESS")
                 if old and not change.replaces:
-                    resource.take_over(old)
-                    KINDS[kind].update(work, old, resource)
+                    resource.copy_identity_from(old)
+                    RESOURCE_TYPES[kind].update(work, old, resource)
                 else:
                     replaced += [old] if old else []
-                    KINDS[kind].create(work, resource)
-                stack.record(name, resource.physical_id, kind, f"{verb}_COMPLETE")
+                    RESOURCE_TYPES[kind].create(work, resource)
+                stack.record_event(name, resource.physical_id, kind, f"{verb}_COMPLETE")
         except AwsError as error:
-            stack.record(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
+            stack.record_event(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
             if old is None and resource and resource.physical_id:
                 stack.resources[name] = resource  # half made: it is there, and has to go
             raise _RefusedError(name, error.message) from error
@@ -191,7 +191,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
     except AwsError as error:
         raise _RefusedError(stack.name, error.message) from error
     for old in replaced:
-        if old.on_replace not in KEPT:
+        if old.on_replace not in RETAIN_POLICIES:
             _delete(call, stack, old)
     _remove(call, stack, [name for name in stack.resources if name not in wanted], creating=False)
 
@@ -200,8 +200,8 @@ def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> No
     """Remove resources, the last made first. `RetainExceptOnCreate` keeps nothing of a creation taken back."""
     for name in reversed(names):
         resource = stack.resources[name]
-        if resource.on_delete == "Retain" or (resource.on_delete in KEPT and not creating):
-            stack.record(name, resource.physical_id, resource.kind, "DELETE_SKIPPED")
+        if resource.on_delete == "Retain" or (resource.on_delete in RETAIN_POLICIES and not creating):
+            stack.record_event(name, resource.physical_id, resource.kind, "DELETE_SKIPPED")
         elif not _delete(call, stack, resource):
             continue
         del stack.resources[name]
@@ -211,31 +211,31 @@ def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
     """Remove one resource and record it; False where it is refused."""
     name, physical_id, kind = resource.logical_id, resource.physical_id, resource.kind
     try:
-        KINDS[kind].delete(Work(call, stack.name, {}, {}), resource)
+        RESOURCE_TYPES[kind].delete(StackContext(call, stack.name, {}, {}), resource)
     except AwsError as error:
-        stack.record(name, physical_id, kind, "DELETE_FAILED", _reason(call, kind, error))
+        stack.record_event(name, physical_id, kind, "DELETE_FAILED", _reason(call, kind, error))
         return False
-    stack.record(name, physical_id, kind, "DELETE_COMPLETE")
+    stack.record_event(name, physical_id, kind, "DELETE_COMPLETE")
     return True
 
 
-def _desired_names(scope: Scope) -> list[str]:
+def _desired_names(scope: EvaluationScope) -> list[str]:
     resources = scope.template.section("Resources")
     return [
         name for name in sort_by_dependency(scope.template) if scope.is_condition_met(resources[name].get("Condition"))
     ]
 
 
-def _evaluate(scope: Scope, name: str, *, strict: bool) -> Resource:
+def _evaluate(scope: EvaluationScope, name: str, *, strict: bool) -> Resource:
     described = scope.template.section("Resources")[name]
-    properties = scope.value(described.get("Properties", {}))
+    properties = scope.evaluate(described.get("Properties", {}))
     return Resource(
         logical_id=name,
         kind=described["Type"],
-        properties=KINDS[described["Type"]].coerce_properties(properties) if strict else properties,
+        properties=RESOURCE_TYPES[described["Type"]].coerce_properties(properties) if strict else properties,
         on_delete=described.get("DeletionPolicy", "Delete"),
         on_replace=described.get("UpdateReplacePolicy", "Delete"),
-        depends_on=tuple(sorted(set(references(described)))),
+        depends_on=tuple(sorted(set(find_references(described)))),
     )
 
 
@@ -244,37 +244,39 @@ def _change(stack: Stack, resource: Resource, *, tags_changed: bool) -> Change |
     if old is None:
         return Change("Add", resource)
     if old.kind != resource.kind:
-        raise invalid(
+        raise validation_error(
             f"Update of resource type is not permitted. The new template modifies the type of {old.logical_id}."
         )
-    kind = KINDS[resource.kind]
+    kind = RESOURCE_TYPES[resource.kind]
     properties = kind.coerce_properties(resource.properties)
     same = (old.properties, old.on_delete, old.on_replace) == (properties, resource.on_delete, resource.on_replace)
     if same and not (tags_changed and kind.has_tags):
         return None
-    return Change("Modify", resource, old, kind.must_be_replaced(old.properties, properties))
+    return Change("Modify", resource, old, kind.requires_replacement(old.properties, properties))
 
 
-def _outputs(scope: Scope) -> list[dict[str, str]]:
+def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
     outputs = []
     for name, output in scope.template.section("Outputs").items():
         if not scope.is_condition_met(output.get("Condition")):
             continue
-        value = scope.value(output["Value"])
+        value = scope.evaluate(output["Value"])
         if isinstance(value, dict | list):
-            raise invalid(f"Template format error: Output {name} is malformed. Every Value member must be a string.")
+            raise validation_error(
+                f"Template format error: Output {name} is malformed. Every Value member must be a string."
+            )
         described = {"OutputKey": name, "OutputValue": str(value)}
         if "Description" in output:
             described["Description"] = output["Description"]
         if "Export" in output:
-            described["ExportName"] = str(scope.value(output["Export"]["Name"]))
+            described["ExportName"] = str(scope.evaluate(output["Export"]["Name"]))
         outputs.append(described)
     return outputs
 
 
 def _reason(call: Call, kind: str, error: AwsError) -> str:
     """How a refusal by the resource's service reads in an event."""
-    service = f"(Service: {KINDS[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
+    service = f"(Service: {RESOURCE_TYPES[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")
     return f"{message} (RequestToken: {call.request_id}, HandlerErrorCode: {code})"
@@ -283,6 +285,6 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
 def parse_and_check_template(text: str) -> Template:
     """Read a template and see that its rules are rules and its resources have an order."""
     template = read_template(text)
-    rules.check_shape(template)
+    rules.check_syntax(template)
     sort_by_dependency(template)
     return template

@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 
 from localaws.call import AwsError
-from localaws.cloudformation.resources import KINDS
+from localaws.cloudformation.resources import RESOURCE_TYPES
 
 NO_VALUE: Final = object()
 """What `AWS::NoValue` stands for: the property is left out."""
@@ -38,7 +38,7 @@ _RESOURCE_MEMBERS: Final = frozenset(
 )
 
 
-def invalid(message: str) -> AwsError:
+def validation_error(message: str) -> AwsError:
     """CloudFormation's one code for a template or input it does not take."""
     return AwsError("ValidationError", message)
 
@@ -90,11 +90,11 @@ def read_template(text: str) -> Template:
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that knows the short forms
     except yaml.YAMLError as error:
-        raise invalid(f"Template format error: YAML not well-formed. {error}") from error
+        raise validation_error(f"Template format error: YAML not well-formed. {error}") from error
     if not isinstance(content, dict):
-        raise invalid("Template format error: unsupported structure.")
+        raise validation_error("Template format error: unsupported structure.")
     if not content.get("Resources"):
-        raise invalid("Template format error: At least one Resources member must be defined.")
+        raise validation_error("Template format error: At least one Resources member must be defined.")
     unknown = sorted(set(content) - _SECTIONS)
     if unknown:
         raise _not_modelled(f"the template sections {', '.join(unknown)}")
@@ -107,38 +107,40 @@ def _check_resources(template: Template) -> None:
     resources, conditions = template.section("Resources"), template.section("Conditions")
     for name, resource in resources.items():
         if not isinstance(resource, dict) or "Type" not in resource:
-            raise invalid(
+            raise validation_error(
                 f"Template format error: [/Resources/{name}] Every Resources object must contain a Type member."
             )
         other = sorted(set(resource) - _RESOURCE_MEMBERS)
         if other:
-            raise invalid(f"Template format error: [/Resources/{name}] unsupported members: {', '.join(other)}")
-    foreign = sorted({resource["Type"] for resource in resources.values()} - set(KINDS))
+            raise validation_error(
+                f"Template format error: [/Resources/{name}] unsupported members: {', '.join(other)}"
+            )
+    foreign = sorted({resource["Type"] for resource in resources.values()} - set(RESOURCE_TYPES))
     if foreign:
-        raise _not_modelled(f"{', '.join(foreign)}; a stack can hold {', '.join(KINDS)}")
+        raise _not_modelled(f"{', '.join(foreign)}; a stack can hold {', '.join(RESOURCE_TYPES)}")
     for resource in resources.values():
-        beyond = sorted(set(resource.get("Properties", {})) & set(KINDS[resource["Type"]].not_modelled))
+        beyond = sorted(set(resource.get("Properties", {})) & set(RESOURCE_TYPES[resource["Type"]].not_modelled))
         if beyond:
             raise _not_modelled(f"{', '.join(beyond)} of {resource['Type']}")
     known = set(resources) | set(template.section("Parameters"))
-    unresolved = sorted({used for one in resources.values() for used in references(one) if used not in known})
+    unresolved = sorted({used for one in resources.values() for used in find_references(one) if used not in known})
     if unresolved:
         names = ", ".join(unresolved)
-        raise invalid(
+        raise validation_error(
             f"Template format error: Unresolved resource dependencies [{names}] in the Resources block of the template"
         )
     missing = {
         one["Condition"] for one in (*resources.values(), *template.section("Outputs").values()) if "Condition" in one
     }
     if missing - set(conditions):
-        raise invalid(f"Template format error: Unresolved condition {min(missing - set(conditions))}")
+        raise validation_error(f"Template format error: Unresolved condition {min(missing - set(conditions))}")
 
 
-def references(value: Any) -> Iterator[str]:
+def find_references(value: Any) -> Iterator[str]:
     """Names of resources and parameters that a piece of a template refers to; pseudo parameters are left out."""
     if isinstance(value, list):
         for item in value:
-            yield from references(item)
+            yield from find_references(item)
     if not isinstance(value, dict):
         return
     for key, inner in value.items():
@@ -152,9 +154,9 @@ def references(value: Any) -> Iterator[str]:
             text, own = (inner, {}) if isinstance(inner, str) else (inner[0], inner[1])
             found = [name.split(".")[0] for literal, name in _SUBSTITUTION.findall(text) if not literal]
             names = [name for name in found if name not in own]
-            yield from references(own)
+            yield from find_references(own)
         else:
-            yield from references(inner)
+            yield from find_references(inner)
             continue
         yield from (name for name in names if not name.startswith("AWS::"))
 
@@ -166,19 +168,19 @@ def sort_by_dependency(template: Template) -> list[str]:
         AwsError: `ValidationError` when they refer to each other in a circle.
     """
     resources = template.section("Resources")
-    waiting = {name: {used for used in references(one) if used in resources} for name, one in resources.items()}
+    waiting = {name: {used for used in find_references(one) if used in resources} for name, one in resources.items()}
     ordered: list[str] = []
     while waiting:
         ready = [name for name, needs in waiting.items() if needs <= set(ordered)]
         if not ready:
-            raise invalid(f"Circular dependency between resources: [{', '.join(waiting)}]")
+            raise validation_error(f"Circular dependency between resources: [{', '.join(waiting)}]")
         ordered += ready
         waiting = {name: needs for name, needs in waiting.items() if name not in ordered}
     return ordered
 
 
 @dataclass
-class Scope:
+class EvaluationScope:
     """What the functions of a template can refer to.
 
     Attributes:
@@ -193,32 +195,32 @@ class Scope:
     pseudo: Mapping[str, Any]
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def holds(self, condition: str) -> bool:
+    def evaluate_condition(self, condition: str) -> bool:
         """Whether a named condition is true."""
         conditions = self.template.section("Conditions")
         if condition not in conditions:
-            raise invalid(f"Template format error: Unresolved condition {condition}")
-        return bool(self.value(conditions[condition]))
+            raise validation_error(f"Template format error: Unresolved condition {condition}")
+        return bool(self.evaluate(conditions[condition]))
 
     def is_condition_met(self, condition: str | None) -> bool:
         """Whether a condition is true, or there is none."""
-        return condition is None or self.holds(condition)
+        return condition is None or self.evaluate_condition(condition)
 
-    def value(self, given: Any) -> Any:
+    def evaluate(self, given: Any) -> Any:
         """`given` with every function carried out and every property that has no value left out."""
         if isinstance(given, list):
-            return [one for one in map(self.value, given) if one is not NO_VALUE]
+            return [one for one in map(self.evaluate, given) if one is not NO_VALUE]
         if not isinstance(given, dict):
             return given
         if len(given) == 1:
             name, argument = next(iter(given.items()))
             if name == "Condition" and isinstance(argument, str):
-                return self.holds(argument)
+                return self.evaluate_condition(argument)
             if name in _FUNCTIONS:
                 return _FUNCTIONS[name](self, argument)
             if str(name).startswith("Fn::"):
                 raise _not_modelled(f"the function {name}")
-        values = {name: self.value(one) for name, one in given.items()}
+        values = {name: self.evaluate(one) for name, one in given.items()}
         return {name: one for name, one in values.items() if one is not NO_VALUE}
 
     def _ref(self, name: str) -> Any:
@@ -231,7 +233,7 @@ class Scope:
     def _attribute(self, name: str, attribute: str) -> str:
         attributes = self.attributes.get(name, {})
         if attribute not in attributes:
-            raise invalid(
+            raise validation_error(
                 f"Template error: {name}.{attribute} is not there: no such attribute, or its condition is false"
             )
         return attributes[attribute]
@@ -240,7 +242,7 @@ class Scope:
         return self._attribute(argument[0], argument[1])
 
     def _sub(self, argument: Any) -> str:
-        text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self.value(argument[1]))
+        text, own = (argument, {}) if isinstance(argument, str) else (argument[0], self.evaluate(argument[1]))
 
         def replace_match(match: re.Match[str]) -> str:
             literal, name = match.groups()
@@ -254,48 +256,48 @@ class Scope:
         return _SUBSTITUTION.sub(replace_match, text)
 
     def _join(self, argument: Any) -> str:
-        return str(argument[0]).join(str(one) for one in self.value(argument[1]))
+        return str(argument[0]).join(str(one) for one in self.evaluate(argument[1]))
 
     def _split(self, argument: Any) -> list[str]:
-        return str(self.value(argument[1])).split(argument[0])
+        return str(self.evaluate(argument[1])).split(argument[0])
 
     def _select(self, argument: Any) -> Any:
-        index, items = int(self.value(argument[0])), self.value(argument[1])
+        index, items = int(self.evaluate(argument[0])), self.evaluate(argument[1])
         if not 0 <= index < len(items):
-            raise invalid("Template error: Fn::Select cannot select nonexistent value at index " + str(index))
+            raise validation_error("Template error: Fn::Select cannot select nonexistent value at index " + str(index))
         return items[index]
 
     def _if(self, argument: Any) -> Any:
-        return self.value(argument[1] if self.holds(argument[0]) else argument[2])
+        return self.evaluate(argument[1] if self.evaluate_condition(argument[0]) else argument[2])
 
     def _equals(self, argument: Any) -> bool:
-        return str(self.value(argument[0])) == str(self.value(argument[1]))
+        return str(self.evaluate(argument[0])) == str(self.evaluate(argument[1]))
 
     def _find_in_map(self, argument: Any) -> Any:
-        name, top, second = (self.value(part) for part in argument)
+        name, top, second = (self.evaluate(part) for part in argument)
         try:
             return self.template.section("Mappings")[name][top][second]
         except KeyError:
-            raise invalid(f"Template error: Unable to get mapping for {name}::{top}::{second}") from None
+            raise validation_error(f"Template error: Unable to get mapping for {name}::{top}::{second}") from None
 
 
-_FUNCTIONS: Final[dict[str, Callable[[Scope, Any], Any]]] = {
-    "Ref": Scope._ref,
-    "Fn::GetAtt": Scope._get_att,
-    "Fn::Sub": Scope._sub,
-    "Fn::Join": Scope._join,
-    "Fn::Split": Scope._split,
-    "Fn::Select": Scope._select,
-    "Fn::If": Scope._if,
-    "Fn::Equals": Scope._equals,
-    "Fn::FindInMap": Scope._find_in_map,
-    "Fn::And": lambda scope, argument: all(scope.value(one) for one in argument),
-    "Fn::Or": lambda scope, argument: any(scope.value(one) for one in argument),
-    "Fn::Not": lambda scope, argument: not scope.value(argument[0]),
+_FUNCTIONS: Final[dict[str, Callable[[EvaluationScope, Any], Any]]] = {
+    "Ref": EvaluationScope._ref,
+    "Fn::GetAtt": EvaluationScope._get_att,
+    "Fn::Sub": EvaluationScope._sub,
+    "Fn::Join": EvaluationScope._join,
+    "Fn::Split": EvaluationScope._split,
+    "Fn::Select": EvaluationScope._select,
+    "Fn::If": EvaluationScope._if,
+    "Fn::Equals": EvaluationScope._equals,
+    "Fn::FindInMap": EvaluationScope._find_in_map,
+    "Fn::And": lambda scope, argument: all(scope.evaluate(one) for one in argument),
+    "Fn::Or": lambda scope, argument: any(scope.evaluate(one) for one in argument),
+    "Fn::Not": lambda scope, argument: not scope.evaluate(argument[0]),
 }
 
 
-def canonical(value: Any) -> str:
+def to_canonical_json(value: Any) -> str:
     """A value as text that is equal for equal values."""
     return json.dumps(value, sort_keys=True, default=str)
 

@@ -7,9 +7,9 @@ import json
 import re
 from typing import Any, Final
 
-from byok.domain.iam.conditions import UnknownConditionError, check_operator
+from byok.domain.iam.conditions import UnknownConditionError, require_known_operator
 from localaws.call import AwsError
-from localaws.state import WORLD
+from localaws.state import STATE
 
 _ELEMENTS: Final = frozenset(
     {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
@@ -17,7 +17,7 @@ _ELEMENTS: Final = frozenset(
 _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
-def trust_policy(text: str) -> dict[str, Any]:
+def parse_trust_policy(text: str) -> dict[str, Any]:
     """A role's trust policy, if IAM takes it: it names principals, and no resource.
 
     Raises:
@@ -36,7 +36,7 @@ def trust_policy(text: str) -> dict[str, Any]:
     return document
 
 
-def permissions_policy(text: str) -> dict[str, Any]:
+def parse_inline_policy(text: str) -> dict[str, Any]:
     """An inline policy, if IAM takes it: it names resources, and no principal.
 
     Raises:
@@ -64,7 +64,7 @@ def _parse(text: str, not_json: str) -> dict[str, Any]:
             raise _malformed_error("Policy statement must contain actions.")
         try:
             for operator in statement.get("Condition", {}):
-                check_operator(operator)
+                require_known_operator(operator)
         except UnknownConditionError as error:
             raise _malformed_error(str(error)) from error
     return {**document, "Statement": statements}
@@ -77,10 +77,10 @@ def _is_statement(one: Any) -> bool:
 def _check_principals(statement: dict[str, Any]) -> None:
     """A principal that does not exist is refused; of accounts that are not modelled nothing is known."""
     principal = statement.get("Principal", statement.get("NotPrincipal"))
-    known = {role.account for role in WORLD.roles.values()}
+    known = {role.account for role in STATE.roles.values()}
     for name in _list(principal.get("AWS", [])) if isinstance(principal, dict) else []:
         match = _ROLE.fullmatch(name)
-        if match and match[1] in known and name not in WORLD.roles:
+        if match and match[1] in known and name not in STATE.roles:
             raise _malformed_error(f'Invalid principal in policy: "AWS":"{name}"')
 
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from byok.domain.arns import partition_of
-from localaws.accounts import identity_refusal, policy_text
+from byok.domain.arns import partition_of_region
+from localaws.accounts import explain_identity_denial, render_policy
 from localaws.call import AwsError, Call, Handler
-from localaws.iam.documents import permissions_policy, trust_policy
-from localaws.state import WORLD, Role
+from localaws.iam.documents import parse_inline_policy, parse_trust_policy
+from localaws.state import STATE, Role
 
 _ALPHABET: Final = string.ascii_uppercase + string.digits
 # What a role may be called, and where it may be (botocore, CreateRole).
@@ -33,17 +33,17 @@ def create_role(call: Call) -> dict[str, Any]:
     _check_pattern("roleName", name, _NAME)
     _check_pattern("path", path, _PATH)
     account = call.caller.account
-    arn = f"arn:{partition_of(call.region)}:iam::{account}:role{path}{name}"
+    arn = f"arn:{partition_of_region(call.region)}:iam::{account}:role{path}{name}"
     _permit(call, arn, arn)
     if call.params.get("Tags"):
         _permit(call, arn, arn, "TagRole")
-    if any((role.account, role.name) == (account, name) for role in WORLD.roles.values()):
+    if any((role.account, role.name) == (account, name) for role in STATE.roles.values()):
         raise AwsError("EntityAlreadyExists", f"Role with name {name} already exists.", 409)
-    WORLD.roles[arn] = Role(
+    STATE.roles[arn] = Role(
         arn=arn,
         account=account,
         name=name,
-        trust=trust_policy(call.params["AssumeRolePolicyDocument"]),
+        trust=parse_trust_policy(call.params["AssumeRolePolicyDocument"]),
         policies={},
         created=datetime.now(UTC),
         role_id="AROA" + "".join(secrets.choice(_ALPHABET) for _ in range(17)),
@@ -52,7 +52,7 @@ def create_role(call: Call) -> dict[str, Any]:
         max_session_seconds=_session_seconds(call.params.get("MaxSessionDuration", _SHORTEST)),
         tags=_with_tags({}, call.params.get("Tags") or []),
     )
-    return {"Role": _render_role(WORLD.roles[arn])}
+    return {"Role": _render_role(STATE.roles[arn])}
 
 
 def get_role(call: Call) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def get_role(call: Call) -> dict[str, Any]:
 def list_roles(call: Call) -> dict[str, Any]:
     """ListRoles of the caller's account, without their tags (botocore, ListRoles)."""
     prefix = call.params.get("PathPrefix") or "/"
-    _permit(call, f"arn:{partition_of(call.region)}:iam::{call.caller.account}:role{prefix}")
-    mine = [role for role in WORLD.roles.values() if role.account == call.caller.account]
+    _permit(call, f"arn:{partition_of_region(call.region)}:iam::{call.caller.account}:role{prefix}")
+    mine = [role for role in STATE.roles.values() if role.account == call.caller.account]
     return {"Roles": [_render_role(role) for role in mine if role.path.startswith(prefix)], "IsTruncated": False}
 
 
@@ -81,7 +81,7 @@ def update_role(call: Call) -> dict[str, Any]:
 
 def update_assume_role_policy(call: Call) -> dict[str, Any]:
     """UpdateAssumeRolePolicy: another trust policy."""
-    _role(call).trust = trust_policy(call.params["PolicyDocument"])
+    _role(call).trust = parse_trust_policy(call.params["PolicyDocument"])
     return {}
 
 
@@ -90,15 +90,15 @@ def delete_role(call: Call) -> dict[str, Any]:
     role = _role(call)
     if role.policies:
         raise AwsError("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
-    del WORLD.roles[role.arn]
-    for access_key in [key for key, session in WORLD.sessions.items() if session.role_arn == role.arn]:
-        del WORLD.sessions[access_key]
+    del STATE.roles[role.arn]
+    for access_key in [key for key, session in STATE.sessions.items() if session.role_arn == role.arn]:
+        del STATE.sessions[access_key]
     return {}
 
 
 def put_role_policy(call: Call) -> dict[str, Any]:
     """PutRolePolicy: an inline policy, in the place of the one of that name."""
-    _role(call).policies[call.params["PolicyName"]] = permissions_policy(call.params["PolicyDocument"])
+    _role(call).policies[call.params["PolicyName"]] = parse_inline_policy(call.params["PolicyDocument"])
     return {}
 
 
@@ -149,8 +149,8 @@ def list_role_tags(call: Call) -> dict[str, Any]:
 def _role(call: Call) -> Role:
     """The role of the caller's account that the call names, if the caller may call so."""
     name, account = call.params["RoleName"], call.caller.account
-    found = [role for role in WORLD.roles.values() if (role.account, role.name) == (account, name)]
-    arn = found[0].arn if found else f"arn:{partition_of(call.region)}:iam::{account}:role/{name}"
+    found = [role for role in STATE.roles.values() if (role.account, role.name) == (account, name)]
+    arn = found[0].arn if found else f"arn:{partition_of_region(call.region)}:iam::{account}:role/{name}"
     _permit(call, arn, f"role {name}")
     if not found:
         raise AwsError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
@@ -158,7 +158,7 @@ def _role(call: Call) -> Role:
 
 
 def _permit(call: Call, arn: str, named: str = "", action: str | None = None) -> None:
-    message = identity_refusal(call.caller, f"iam:{action or call.operation}", arn, named)
+    message = explain_identity_denial(call.caller, f"iam:{action or call.operation}", arn, named)
     if message:
         raise AwsError("AccessDenied", message, 403)
 
@@ -217,7 +217,7 @@ def _tags(role: Role) -> list[dict[str, str]]:
 
 def _url_encode(document: dict[str, Any]) -> str:
     """Policies come "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
-    return quote(policy_text(document))
+    return quote(render_policy(document))
 
 
 HANDLERS: Final[dict[str, Handler]] = {

@@ -10,14 +10,14 @@ import time
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call, Handler
-from localaws.kms.operations import metadata
-from localaws.kms.pages import page
-from localaws.kms.permissions import check_identity_policies, require_own_key, require_state_not_in
-from localaws.kms.policies import check_policy, default_policy
-from localaws.kms.usage import KeyRefused, resolve
-from localaws.state import WORLD, Alias, Key, KeyFacts
+from localaws.kms.authorization import KmsError, resolve_key_arn
+from localaws.kms.operations import render_key_metadata
+from localaws.kms.pages import paginate
+from localaws.kms.permissions import check_identity_policies, require_key_state_not_in, require_own_key
+from localaws.kms.policies import build_default_policy, parse_key_policy
+from localaws.state import STATE, Alias, Key, KeyRevision
 
 _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 
@@ -33,10 +33,10 @@ def create_alias(call: Call) -> dict[str, Any]:
         raise AwsError("InvalidAliasNameException", f"{name} is not a legal alias name")
     check_identity_policies(call, arn)
     key = require_own_key(call, _target(call))
-    if arn in WORLD.aliases:
+    if arn in STATE.aliases:
         raise AwsError("AlreadyExistsException", f"An alias with the name {arn} already exists")
-    require_state_not_in(key, "PendingDeletion")
-    WORLD.aliases[arn] = Alias(name, arn, key.arn, datetime.now(UTC))
+    require_key_state_not_in(key, "PendingDeletion")
+    STATE.aliases[arn] = Alias(name, arn, key.arn, datetime.now(UTC))
     return {}
 
 
@@ -51,7 +51,7 @@ def update_alias(call: Call) -> dict[str, Any]:
     current, key = require_own_key(call, alias.target), require_own_key(call, _target(call))
     if _kind(key) != _kind(current):
         raise AwsError("ValidationException", "The current and the new key have to be of the same type and usage")
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     alias.target = key.arn
     return {}
 
@@ -61,7 +61,7 @@ def delete_alias(call: Call) -> dict[str, Any]:
     check_identity_policies(call, _arn(call))
     alias = _find(call)
     require_own_key(call, alias.target)
-    del WORLD.aliases[alias.arn]
+    del STATE.aliases[alias.arn]
     return {}
 
 
@@ -77,10 +77,10 @@ def list_aliases(call: Call) -> dict[str, Any]:
             "TargetKeyId": alias.target.rpartition("/")[2],
             "CreationDate": alias.created,
         }
-        for alias in WORLD.aliases.values()
+        for alias in STATE.aliases.values()
         if alias.arn.startswith(prefix) and wanted in {None, alias.target}
     ]
-    return page(call, "Aliases", aliases)
+    return paginate(call, "Aliases", aliases)
 
 
 def replicate_key(call: Call) -> dict[str, Any]:
@@ -93,20 +93,20 @@ def replicate_key(call: Call) -> dict[str, Any]:
     region = call.params["ReplicaRegion"]
     if not key.multi_region:
         raise AwsError("UnsupportedOperationException", f"{key.arn} is not a multi-Region key.")
-    arn = f"arn:{partition_of(region)}:kms:{region}:{key.account}:key/{key.key_id}"
-    if arn in WORLD.keys:
+    arn = f"arn:{partition_of_region(region)}:kms:{region}:{key.account}:key/{key.key_id}"
+    if arn in STATE.keys:
         raise AwsError("AlreadyExistsException", f"{arn} already exists")
     text = call.params.get("Policy")
-    policy = check_policy(text, arn, call.params) if text else default_policy(key.account, region)
+    policy = parse_key_policy(text, arn, call.params) if text else build_default_policy(key.account, region)
     replica = dataclasses.replace(
-        key, arn=arn, region=region, facts=[KeyFacts(time.time(), "Enabled", policy)], tags={}, grants={}
+        key, arn=arn, region=region, revisions=[KeyRevision(time.time(), "Enabled", policy)], tags={}, grants={}
     )
-    WORLD.keys[arn] = replica
-    return {"ReplicaKeyMetadata": metadata(replica)}
+    STATE.keys[arn] = replica
+    return {"ReplicaKeyMetadata": render_key_metadata(replica)}
 
 
 def _find(call: Call) -> Alias:
-    alias = WORLD.aliases.get(_arn(call))
+    alias = STATE.aliases.get(_arn(call))
     if alias is None:
         raise AwsError("NotFoundException", f"Alias {_arn(call)} is not found.")
     return alias
@@ -123,13 +123,13 @@ def _target(call: Call) -> str:
 def _own_arn(call: Call, reference: str) -> str:
     """The ARN of a key of the caller's own account: nothing is asked of the key, so no permission on it is needed."""
     try:
-        arn = resolve(reference, call.caller.account, call.region)
-    except KeyRefused as refused:
+        arn = resolve_key_arn(reference, call.caller.account, call.region)
+    except KmsError as refused:
         raise AwsError(refused.code, refused.message) from refused
     if arn.split(":")[4] != call.caller.account:
         # No record of AWS's own words was found; that there is no answer is certain (botocore, ListAliases).
         raise AwsError("AccessDeniedException", f"{arn} is a key of another account.")
-    if arn not in WORLD.keys:
+    if arn not in STATE.keys:
         raise AwsError("NotFoundException", f"Key '{arn}' does not exist")
     return arn
 
@@ -140,7 +140,7 @@ def _kind(key: Key) -> tuple[str, bool]:
 
 def _arn(call: Call, name: str | None = None) -> str:
     alias = call.params["AliasName"] if name is None else name
-    return f"arn:{partition_of(call.region)}:kms:{call.region}:{call.caller.account}:{alias}"
+    return f"arn:{partition_of_region(call.region)}:kms:{call.region}:{call.caller.account}:{alias}"
 
 
 HANDLERS: Final[dict[str, Handler]] = {

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.kms.pages import page
-from localaws.kms.permissions import use_key
+from localaws.kms.pages import paginate
+from localaws.kms.permissions import authorize_key_call
 from localaws.state import Grant, Key
 
 
@@ -19,7 +19,7 @@ def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Gra
 
 def create_grant(call: Call) -> dict[str, Any]:
     """CreateGrant: only by a full key ARN or a key id."""
-    key = use_key(call, "CreateGrant")
+    key = authorize_key_call(call, "CreateGrant")
     grant = add_grant(key, call.params["GranteePrincipal"], list(call.params["Operations"]), call.caller.account)
     grant.name = call.params.get("Name", "")
     return {"GrantId": grant.grant_id, "GrantToken": secrets.token_urlsafe(48)}
@@ -27,7 +27,7 @@ def create_grant(call: Call) -> dict[str, Any]:
 
 def list_grants(call: Call) -> dict[str, Any]:
     """ListGrants."""
-    key = use_key(call, "ListGrants")
+    key = authorize_key_call(call, "ListGrants")
     grants = [
         {
             "KeyId": key.arn,
@@ -40,12 +40,12 @@ def list_grants(call: Call) -> dict[str, Any]:
         }
         for grant in key.grants.values()
     ]
-    return page(call, "Grants", grants)
+    return paginate(call, "Grants", grants)
 
 
 def revoke_grant(call: Call) -> dict[str, Any]:
     """RevokeGrant."""
-    key = use_key(call, "RevokeGrant")
+    key = authorize_key_call(call, "RevokeGrant")
     if key.grants.pop(call.params["GrantId"], None) is None:
         raise AwsError("NotFoundException", f"Grant ID {call.params['GrantId']} not found")
     return {}

@@ -13,20 +13,25 @@ from typing import Any, Final
 
 from cryptography.fernet import Fernet
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call, Handler
-from localaws.kms.pages import page
-from localaws.kms.permissions import check_identity_policies, require_own_key, require_state_not_in, use_key
-from localaws.kms.policies import DEFAULT_POLICY_NAME, check_policy, default_policy
-from localaws.kms.tags import with_tags
-from localaws.state import WORLD, Key, KeyFacts
+from localaws.kms.pages import paginate
+from localaws.kms.permissions import (
+    authorize_key_call,
+    check_identity_policies,
+    require_key_state_not_in,
+    require_own_key,
+)
+from localaws.kms.policies import DEFAULT_POLICY_NAME, build_default_policy, parse_key_policy
+from localaws.kms.tags import merge_tags
+from localaws.state import STATE, Key, KeyRevision
 
 _SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
 _MAX_WINDOW: Final = 30
 _MIN_WINDOW: Final = 7
 
 
-def make_key(account: str, region: str, params: dict[str, Any]) -> Key:
+def add_key(account: str, region: str, params: dict[str, Any]) -> Key:
     """A new key, without asking who wants it.
 
     Raises:
@@ -39,9 +44,9 @@ def make_key(account: str, region: str, params: dict[str, Any]) -> Key:
         raise AwsError("ValidationException", f"KeyUsage {usage} is not compatible with KeySpec {spec}")
     multi_region = bool(params.get("MultiRegion"))
     key_id = f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
-    arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{key_id}"
+    arn = f"arn:{partition_of_region(region)}:kms:{region}:{account}:key/{key_id}"
     policy = params.get("Policy")
-    document = default_policy(account, region) if policy is None else check_policy(policy, arn, params)
+    document = build_default_policy(account, region) if policy is None else parse_key_policy(policy, arn, params)
     origin = params.get("Origin", "AWS_KMS")
     now = datetime.now(UTC)
     key = Key(
@@ -56,16 +61,16 @@ def make_key(account: str, region: str, params: dict[str, Any]) -> Key:
         multi_region=multi_region,
         created=now,
         secret=Fernet.generate_key(),
-        facts=[KeyFacts(now.timestamp(), "PendingImport" if origin == "EXTERNAL" else "Enabled", document)],
-        tags=with_tags({}, params.get("Tags") or []),
+        revisions=[KeyRevision(now.timestamp(), "PendingImport" if origin == "EXTERNAL" else "Enabled", document)],
+        tags=merge_tags({}, params.get("Tags") or []),
     )
-    WORLD.keys[key.arn] = key
+    STATE.keys[key.arn] = key
     return key
 
 
-def metadata(key: Key) -> dict[str, Any]:
+def render_key_metadata(key: Key) -> dict[str, Any]:
     """KeyMetadata."""
-    facts = key.now
+    facts = key.latest
     described: dict[str, Any] = {
         "AWSAccountId": key.account,
         "KeyId": key.key_id,
@@ -93,44 +98,44 @@ def create_key(call: Call) -> dict[str, Any]:
     check_identity_policies(call)
     if call.params.get("Tags"):
         check_identity_policies(call, action="TagResource")
-    return {"KeyMetadata": metadata(make_key(call.caller.account, call.region, call.params))}
+    return {"KeyMetadata": render_key_metadata(add_key(call.caller.account, call.region, call.params))}
 
 
 def describe_key(call: Call) -> dict[str, Any]:
     """DescribeKey; across accounts where both policies allow it."""
-    return {"KeyMetadata": metadata(use_key(call, "DescribeKey"))}
+    return {"KeyMetadata": render_key_metadata(authorize_key_call(call, "DescribeKey"))}
 
 
 def list_keys(call: Call) -> dict[str, Any]:
     """ListKeys of the caller's account and Region."""
     check_identity_policies(call)
-    mine = [key for key in WORLD.keys.values() if (key.account, key.region) == (call.caller.account, call.region)]
-    return page(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
+    mine = [key for key in STATE.keys.values() if (key.account, key.region) == (call.caller.account, call.region)]
+    return paginate(call, "Keys", [{"KeyId": key.key_id, "KeyArn": key.arn} for key in mine])
 
 
 def enable_key(call: Call) -> dict[str, Any]:
     """EnableKey."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion", "PendingImport")
-    key.change(state="Enabled")
+    require_key_state_not_in(key, "PendingDeletion", "PendingImport")
+    key.add_revision(state="Enabled")
     return {}
 
 
 def disable_key(call: Call) -> dict[str, Any]:
     """DisableKey."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion", "PendingImport")
-    key.change(state="Disabled")
+    require_key_state_not_in(key, "PendingDeletion", "PendingImport")
+    key.add_revision(state="Disabled")
     return {}
 
 
 def schedule_key_deletion(call: Call) -> dict[str, Any]:
     """ScheduleKeyDeletion: 7 to 30 days (contract 112)."""
     key, days = require_own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     if not _MIN_WINDOW <= days <= _MAX_WINDOW:
         raise AwsError("ValidationException", f"PendingWindowInDays is {days} and has to be between 7 and 30")
-    key.change(state="PendingDeletion")
+    key.add_revision(state="PendingDeletion")
     key.deletion = datetime.now(UTC) + timedelta(days=days)
     return {"KeyId": key.arn, "DeletionDate": key.deletion, "KeyState": "PendingDeletion", "PendingWindowInDays": days}
 
@@ -138,22 +143,22 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
 def cancel_key_deletion(call: Call) -> dict[str, Any]:
     """CancelKeyDeletion: the key is disabled afterwards."""
     key = require_own_key(call)
-    if key.now.state != "PendingDeletion":
+    if key.latest.state != "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
-    key.change(state="Disabled")
+    key.add_revision(state="Disabled")
     key.deletion = None
     return {"KeyId": key.arn}
 
 
 def get_key_policy(call: Call) -> dict[str, Any]:
     """GetKeyPolicy."""
-    return {"Policy": json.dumps(require_own_key(call).now.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
+    return {"Policy": json.dumps(require_own_key(call).latest.policy, indent=2), "PolicyName": DEFAULT_POLICY_NAME}
 
 
 def put_key_policy(call: Call) -> dict[str, Any]:
     """PutKeyPolicy, with the check against locking oneself out."""
     key = require_own_key(call)
-    key.change(policy=check_policy(call.params["Policy"], key.arn, call.params))
+    key.add_revision(policy=parse_key_policy(call.params["Policy"], key.arn, call.params))
     return {}
 
 
@@ -174,13 +179,13 @@ def set_key_rotation(call: Call) -> dict[str, Any]:
 
 def get_key_rotation_status(call: Call) -> dict[str, Any]:
     """GetKeyRotationStatus."""
-    key = use_key(call, "GetKeyRotationStatus")
+    key = authorize_key_call(call, "GetKeyRotationStatus")
     return {"KeyRotationEnabled": key.rotation, "KeyId": key.arn}
 
 
 def encrypt(call: Call) -> dict[str, Any]:
     """Encrypt."""
-    key = use_key(call, "Encrypt")
+    key = authorize_key_call(call, "Encrypt")
     return {"CiphertextBlob": _seal(key, call.params["Plaintext"], call), "KeyId": key.arn}
 
 
@@ -191,7 +196,7 @@ def decrypt(call: Call) -> dict[str, Any]:
         arn, context = envelope["key"], envelope["context"]
     except (ValueError, KeyError, TypeError) as error:
         raise AwsError("InvalidCiphertextException", "") from error
-    key = use_key(call, "Decrypt", arn, ciphertext=True)
+    key = authorize_key_call(call, "Decrypt", arn, ciphertext=True)
     if context != (call.params.get("EncryptionContext") or {}):
         raise AwsError("InvalidCiphertextException", "")
     return {"KeyId": key.arn, "Plaintext": Fernet(key.secret).decrypt(envelope["data"].encode())}
@@ -199,7 +204,7 @@ def decrypt(call: Call) -> dict[str, Any]:
 
 def generate_data_key(call: Call) -> dict[str, Any]:
     """GenerateDataKey and GenerateDataKeyWithoutPlaintext."""
-    key = use_key(call, call.operation)
+    key = authorize_key_call(call, call.operation)
     size = call.params.get("NumberOfBytes") or (16 if call.params.get("KeySpec") == "AES_128" else 32)
     data_key = secrets.token_bytes(size)
     result: dict[str, Any] = {"CiphertextBlob": _seal(key, data_key, call), "KeyId": key.arn}

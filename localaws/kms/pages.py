@@ -17,7 +17,7 @@ _USUAL_AND_MOST: Final = {
 }
 
 
-def page(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
     """One page of a list: which one, the call says.
 
     Args:

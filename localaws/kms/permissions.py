@@ -4,9 +4,9 @@ Which of the three an operation needs is written in botocore's KMS model, "Requi
 the key, `(IAM policy)` the caller's own policies alone.
 """
 
-from localaws.accounts import identity_refusal
+from localaws.accounts import explain_identity_denial
 from localaws.call import AwsError, Call
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, resolve
+from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, resolve_key_arn
 from localaws.state import Key
 
 
@@ -22,12 +22,12 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
         AwsError: `AccessDeniedException`. Recorded of CreateAlias and CreateKey: "… is not authorized to perform:
             kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action".
     """
-    message = identity_refusal(call.caller, f"kms:{action or call.operation}", resource)
+    message = explain_identity_denial(call.caller, f"kms:{action or call.operation}", resource)
     if message:
         raise AwsError("AccessDeniedException", message)
 
 
-def use_key(call: Call, action: str, reference: str | None = None, *, ciphertext: bool = False) -> Key:
+def authorize_key_call(call: Call, action: str, reference: str | None = None, *, ciphertext: bool = False) -> Key:
     """The key of a direct call, if the caller may call so.
 
     Raises:
@@ -36,7 +36,7 @@ def use_key(call: Call, action: str, reference: str | None = None, *, ciphertext
     given = call.params
     tags = [(tag["TagKey"], tag.get("TagValue", "")) for tag in given.get("Tags") or []]
     try:
-        arn = resolve(reference or given.get("KeyId", ""), call.caller.account, call.region)
+        arn = resolve_key_arn(reference or given.get("KeyId", ""), call.caller.account, call.region)
         use = KeyUse(
             caller=call.caller,
             action=f"kms:{action}",
@@ -47,7 +47,7 @@ def use_key(call: Call, action: str, reference: str | None = None, *, ciphertext
             tag_keys=tuple(given.get("TagKeys") or [name for name, _ in tags]),
         )
         return authorize_key_use(arn, use)
-    except KeyRefused as refused:
+    except KmsError as refused:
         raise AwsError(refused.code, refused.message) from refused
 
 
@@ -57,7 +57,7 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
     Raises:
         AwsError: With the code and text of KMS; of a key of another account no record of AWS's own words was found.
     """
-    key = use_key(call, call.operation, reference)
+    key = authorize_key_call(call, call.operation, reference)
     if key.account != call.caller.account:
         message = (
             f"User: {call.caller.arn} is not authorized to perform: kms:{call.operation} on resource: {key.arn}: "
@@ -67,12 +67,12 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
     return key
 
 
-def require_state_not_in(key: Key, *states: str) -> None:
+def require_key_state_not_in(key: Key, *states: str) -> None:
     """See that a key is in none of the states that forbid an operation (KMS developer guide, "Key states").
 
     Raises:
         AwsError: `KMSInvalidStateException`, recorded text.
     """
-    if key.now.state in states:
+    if key.latest.state in states:
         words = {"PendingDeletion": "pending deletion", "PendingImport": "pending import"}
-        raise AwsError("KMSInvalidStateException", f"{key.arn} is {words.get(key.now.state, key.now.state)}.")
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is {words.get(key.latest.state, key.latest.state)}.")

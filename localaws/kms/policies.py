@@ -6,19 +6,19 @@ What is well-formed is said in one place, `byok.domain.iam.check.document`, for 
 import re
 from typing import Any, Final
 
-from byok.domain.arns import partition_of
-from byok.domain.iam.check.document import PolicyDocumentError, read_document
-from byok.domain.iam.conditions import UnknownConditionError, check_operator
-from byok.domain.iam.evaluator import Access, Caller, evaluate, statements_of
+from byok.domain.arns import partition_of_region
+from byok.domain.iam.check.document import PolicyDocumentError, parse_document
+from byok.domain.iam.conditions import UnknownConditionError, require_known_operator
+from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, evaluate_policy, extract_statements
 from byok.domain.iam.wildcards import as_list
 from localaws.call import AwsError
-from localaws.state import WORLD
+from localaws.state import STATE
 
 DEFAULT_POLICY_NAME: Final = "default"
 _OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
-def default_policy(account: str, region: str) -> dict[str, Any]:
+def build_default_policy(account: str, region: str) -> dict[str, Any]:
     """The policy AWS gives a key that is made without one (KMS developer guide, "Default key policy")."""
     return {
         "Version": "2012-10-17",
@@ -27,7 +27,7 @@ def default_policy(account: str, region: str) -> dict[str, Any]:
             {
                 "Sid": "Enable IAM User Permissions",
                 "Effect": "Allow",
-                "Principal": {"AWS": f"arn:{partition_of(region)}:iam::{account}:root"},
+                "Principal": {"AWS": f"arn:{partition_of_region(region)}:iam::{account}:root"},
                 "Action": "kms:*",
                 "Resource": "*",
             }
@@ -35,7 +35,7 @@ def default_policy(account: str, region: str) -> dict[str, Any]:
     }
 
 
-def check_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, Any]:
+def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, Any]:
     """A policy, if KMS takes it.
 
     Args:
@@ -47,10 +47,10 @@ def check_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, A
         AwsError: `MalformedPolicyDocumentException`.
     """
     try:
-        policy = read_document(text)
-        for statement in statements_of(policy):
+        policy = parse_document(text)
+        for statement in extract_statements(policy):
             for operator in statement.get("Condition", {}):
-                check_operator(operator)
+                require_known_operator(operator)
             _check_principals(statement)
         # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
         if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
@@ -62,9 +62,9 @@ def check_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, A
 
 def _owner_may_change(policy: dict[str, Any], key_arn: str) -> bool:
     _, partition, _, _, account, _ = key_arn.split(":")
-    owner = Caller(f"arn:{partition}:iam::{account}:root", account)
+    owner = CallingPrincipal(f"arn:{partition}:iam::{account}:root", account)
     keys = {"aws:PrincipalAccount": account, "kms:CallerAccount": account}
-    return evaluate(policy, Access(owner, "kms:PutKeyPolicy", key_arn, keys)).allowed
+    return evaluate_policy(policy, AccessRequest(owner, "kms:PutKeyPolicy", key_arn, keys)).allowed
 
 
 def _check_principals(statement: dict[str, Any]) -> None:
@@ -73,8 +73,8 @@ def _check_principals(statement: dict[str, Any]) -> None:
     for name in as_list(names):
         match = _OURS.fullmatch(name)
         # A principal that does not exist is refused; of accounts that are not modelled nothing is known.
-        known = {role.account for role in WORLD.roles.values()}
-        if match and match[1] in known and name not in WORLD.roles:
+        known = {role.account for role in STATE.roles.values()}
+        if match and match[1] in known and name not in STATE.roles:
             raise _malformed_error("Policy contains a statement with one or more invalid principals.")
 
 

@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.kms.pages import page
-from localaws.kms.permissions import require_own_key, require_state_not_in
+from localaws.kms.pages import paginate
+from localaws.kms.permissions import require_key_state_not_in, require_own_key
 
 _MOST: Final = 50
 
 
-def with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
+def merge_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
     """The tags of a key, some more of them or with other values.
 
     Raises:
@@ -29,15 +29,15 @@ def with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str,
 def tag_resource(call: Call) -> dict[str, Any]:
     """TagResource."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion")
-    key.tags = with_tags(key.tags, call.params["Tags"])
+    require_key_state_not_in(key, "PendingDeletion")
+    key.tags = merge_tags(key.tags, call.params["Tags"])
     return {}
 
 
 def untag_resource(call: Call) -> dict[str, Any]:
     """UntagResource."""
     key = require_own_key(call)
-    require_state_not_in(key, "PendingDeletion")
+    require_key_state_not_in(key, "PendingDeletion")
     key.tags = {name: value for name, value in key.tags.items() if name not in call.params["TagKeys"]}
     return {}
 
@@ -45,7 +45,7 @@ def untag_resource(call: Call) -> dict[str, Any]:
 def list_resource_tags(call: Call) -> dict[str, Any]:
     """ListResourceTags."""
     tags = [{"TagKey": name, "TagValue": value} for name, value in require_own_key(call).tags.items()]
-    return page(call, "Tags", tags)
+    return paginate(call, "Tags", tags)
 
 
 HANDLERS: Final[dict[str, Handler]] = {

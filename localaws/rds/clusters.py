@@ -9,34 +9,40 @@ import time
 import uuid
 from typing import Any, Final
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.call import AwsError, Call, Handler
 from localaws.rds import instances, resources
 from localaws.rds.input import (
-    check_capacity,
     check_new_cluster,
-    identifier,
-    invalid_combination,
-    invalid_value,
-    snapshot_identifier,
+    check_serverless_capacity,
+    invalid_combination_error,
+    invalid_value_error,
+    parse_identifier,
+    parse_snapshot_identifier,
 )
-from localaws.rds.keys import grant_storage, insights_key, require_key_enabled, secret_key, storage_key
-from localaws.rds.lifecycle import Status
+from localaws.rds.keys import (
+    authorize_insights_key,
+    authorize_master_secret_key,
+    authorize_storage_key,
+    create_storage_grant,
+    require_key_enabled,
+)
+from localaws.rds.lifecycle import DatabaseStatus
 from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
-from localaws.rds.records import new_cluster, new_snapshot, render_cluster
-from localaws.rds.resources import filter_databases, must_have_subnet_group
+from localaws.rds.records import build_cluster_output, build_snapshot, render_cluster
+from localaws.rds.resources import filter_databases, require_subnet_group
 from localaws.rds.state import (
-    cluster_named,
-    cluster_status,
-    id_of,
-    instance_status,
-    members,
-    name_of,
+    build_database_id,
+    get_cluster_status,
+    get_identifier,
+    get_instance_status,
+    list_members,
     new_lifecycle,
     refresh_statuses,
+    require_cluster,
     start_transition,
 )
-from localaws.state import WORLD, Database
+from localaws.state import STATE, Database
 
 _CREATE: Final = frozenset(
     [
@@ -103,26 +109,30 @@ _MODIFY: Final = _SHOWN | set(_RENAMED) | {"DBClusterIdentifier", "ApplyImmediat
 def create_db_cluster(call: Call) -> dict[str, Any]:
     """CreateDBCluster: the name, the input, the subnet group, and last the keys; only then anything exists."""
     refuse_unmodelled_params(call, _CREATE)
-    name = identifier(call.params, "DBClusterIdentifier")
+    name = parse_identifier(call.params, "DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name)
-    if id_of(call, name) in WORLD.clusters:
+    if build_database_id(call, name) in STATE.clusters:
         raise AwsError("DBClusterAlreadyExistsFault", "DB Cluster already exists")  # recorded; nothing changes
     check_new_cluster(call.params)
-    must_have_subnet_group(call, call.params.get("DBSubnetGroupName"))
-    storage, secret, insights = storage_key(call), secret_key(call), insights_key(call)
-    output = new_cluster(call, name, storage)
+    require_subnet_group(call, call.params.get("DBSubnetGroupName"))
+    storage, secret, insights = (
+        authorize_storage_key(call),
+        authorize_master_secret_key(call),
+        authorize_insights_key(call),
+    )
+    output = build_cluster_output(call, name, storage)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
     if secret:
         managed = f"rds!cluster-{uuid.uuid4()}"
-        place = f"{partition_of(call.region)}:secretsmanager:{call.region}:{call.caller.account}"
+        place = f"{partition_of_region(call.region)}:secretsmanager:{call.region}:{call.caller.account}"
         output["MasterUserSecret"] = {
             "SecretArn": f"arn:{place}:secret:{managed}",
             "SecretStatus": "active",
             "KmsKeyId": secret,
         }
-    cluster = Database(output, call.caller.account, call.region, new_lifecycle(), grant_storage(call, storage))
-    WORLD.clusters[id_of(call, name)] = cluster
+    cluster = Database(output, call.caller.account, call.region, new_lifecycle(), create_storage_grant(call, storage))
+    STATE.clusters[build_database_id(call, name)] = cluster
     return {"DBCluster": render_cluster(cluster)}
 
 
@@ -131,7 +141,7 @@ def describe_db_clusters(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(call, ("DBClusterIdentifier", "Filters", "MaxRecords", "IncludeShared"))
     name = call.params.get("DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name or "*")
-    found = [cluster_named(call, name)] if name else list(WORLD.clusters.values())
+    found = [require_cluster(call, name)] if name else list(STATE.clusters.values())
     names = {"db-cluster-id": ("DBClusterIdentifier", "DBClusterArn"), "engine": ("Engine",)}
     names |= {"db-cluster-resource-id": ("DbClusterResourceId",)}
     return {"DBClusters": [render_cluster(cluster) for cluster in filter_databases(call, found, names)]}
@@ -140,15 +150,15 @@ def describe_db_clusters(call: Call) -> dict[str, Any]:
 def modify_db_cluster(call: Call) -> dict[str, Any]:
     """ModifyDBCluster, applied at once; the key of a cluster cannot be changed (contract 8)."""
     refuse_unmodelled_params(call, _MODIFY)
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    authorize_with_tags(call, "cluster", name_of(cluster))
-    check_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
+    authorize_with_tags(call, "cluster", get_identifier(cluster))
+    check_serverless_capacity(call.params.get("ServerlessV2ScalingConfiguration"))
     protection_alone = set(call.params) <= {"DBClusterIdentifier", "ApplyImmediately", "DeletionProtection"}
-    if cluster_status(cluster) is not Status.AVAILABLE and not protection_alone:
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE and not protection_alone:
         raise _wrong_state(cluster)
     days = call.params.get("BackupRetentionPeriod", 1)
     if not 1 <= days <= 35:  # noqa: PLR2004 - botocore's rds model
-        raise invalid_value(f"Invalid backup retention period: {days}. Must be between 1 and 35 days.")
+        raise invalid_value_error(f"Invalid backup retention period: {days}. Must be between 1 and 35 days.")
     cluster.output |= {name: call.params[name] for name in _SHOWN if call.params.get(name) is not None}
     cluster.output |= {
         shown: call.params[name] for name, shown in _RENAMED.items() if call.params.get(name) is not None
@@ -161,51 +171,57 @@ def delete_db_cluster(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(
         call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    authorize_with_tags(call, "cluster", name_of(cluster))
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
+    authorize_with_tags(call, "cluster", get_identifier(cluster))
     skip, final = bool(call.params.get("SkipFinalSnapshot")), call.params.get("FinalDBSnapshotIdentifier")
     if skip and final:
-        raise invalid_combination("You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot")  # recorded
+        raise invalid_combination_error(
+            "You cannot specify both FinalDBSnapshotIdentifier and SkipFinalSnapshot"
+        )  # recorded
     if not skip and not final:
-        raise invalid_combination("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+        raise invalid_combination_error("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
     if cluster.output["DeletionProtection"]:  # recorded
         message = "Cannot delete protected Cluster, please disable deletion protection and try again."
-        raise invalid_combination(message)
-    if any(instance_status(instance) is not Status.DELETING for instance in members(cluster)):  # recorded
+        raise invalid_combination_error(message)
+    if any(
+        get_instance_status(instance) is not DatabaseStatus.DELETING for instance in list_members(cluster)
+    ):  # recorded
         message = "Cluster cannot be deleted, it still contains DB instances in non-deleting state."
         raise AwsError("InvalidDBClusterStateFault", message)
-    status = cluster_status(cluster)
-    if status in {Status.CREATING, Status.DELETING} or (final and status is not Status.AVAILABLE):
+    status = get_cluster_status(cluster)
+    if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING} or (
+        final and status is not DatabaseStatus.AVAILABLE
+    ):
         raise _wrong_state(cluster)
     if final:
-        name = snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
-        resources.must_be_free(call, name)
-        WORLD.snapshots[id_of(call, name)] = new_snapshot(cluster, name, None)
-    start_transition(cluster, Status.DELETING)
+        name = parse_snapshot_identifier(call.params, "FinalDBSnapshotIdentifier")
+        resources.require_snapshot_name_free(call, name)
+        STATE.snapshots[build_database_id(call, name)] = build_snapshot(cluster, name, None)
+    start_transition(cluster, DatabaseStatus.DELETING)
     return {"DBCluster": render_cluster(cluster)}
 
 
 def stop_db_cluster(call: Call) -> dict[str, Any]:
     """StopDBCluster."""
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    authorize_with_tags(call, "cluster", name_of(cluster))
-    if cluster_status(cluster) is not Status.AVAILABLE:
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
+    authorize_with_tags(call, "cluster", get_identifier(cluster))
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:
         raise _wrong_state(cluster)
-    start_transition(cluster, Status.STOPPING)
+    start_transition(cluster, DatabaseStatus.STOPPING)
     return {"DBCluster": render_cluster(cluster)}
 
 
 def start_db_cluster(call: Call) -> dict[str, Any]:
     """StartDBCluster: also the way back for a cluster whose key was lost and is enabled again, within seven days."""
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    authorize_with_tags(call, "cluster", name_of(cluster))
-    if cluster_status(cluster) not in {Status.STOPPED, Status.KEY_LOST}:
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
+    authorize_with_tags(call, "cluster", get_identifier(cluster))
+    if get_cluster_status(cluster) not in {DatabaseStatus.STOPPED, DatabaseStatus.KEY_LOST}:
         raise _wrong_state(cluster)
     if cluster.grant_id:
         require_key_enabled(cluster.output["KmsKeyId"])
-    cluster.life.recover(time.time(), WORLD.database_seconds)
+    cluster.life.start_recovery(time.time(), STATE.database_seconds)
     return {"DBCluster": render_cluster(cluster)}
 
 
@@ -217,7 +233,8 @@ def describe_global_clusters(call: Call) -> dict[str, Any]:
 
 def _wrong_state(cluster: Database) -> AwsError:
     message = (
-        f"DbCluster {name_of(cluster)} is in {cluster_status(cluster)} state, which does not allow this operation."
+        f"DbCluster {get_identifier(cluster)} is in {get_cluster_status(cluster)} state, "
+        "which does not allow this operation."
     )
     return AwsError("InvalidDBClusterStateFault", message)
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from localaws.call import AwsError
 
-ENGINES: Final = {"aurora-postgresql": ("17.5", 5432), "aurora-mysql": ("8.0.mysql_aurora.3.10.0", 3306)}
+ENGINE_DEFAULTS: Final = {"aurora-postgresql": ("17.5", 5432), "aurora-mysql": ("8.0.mysql_aurora.3.10.0", 3306)}
 """Modelled engines: the version a cluster gets when none is asked for, and the port."""
 
-SERVERLESS_CLASS: Final = "db.serverless"
+SERVERLESS_INSTANCE_CLASS: Final = "db.serverless"
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z](?:-?[A-Za-z0-9])*")
 _IDENTIFIER_LENGTH: Final = 63
@@ -30,17 +30,17 @@ _MAX_CAPACITY: Final = 256
 _Params = Mapping[str, Any]
 
 
-def invalid_value(message: str) -> AwsError:
+def invalid_value_error(message: str) -> AwsError:
     """RDS's answer to a value it does not take."""
     return AwsError("InvalidParameterValue", message)
 
 
-def invalid_combination(message: str) -> AwsError:
+def invalid_combination_error(message: str) -> AwsError:
     """RDS's answer to values that do not go together."""
     return AwsError("InvalidParameterCombination", message)
 
 
-def identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH) -> str:
+def parse_identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH) -> str:
     """The identifier under `name`, in the lower case RDS stores it in.
 
     Raises:
@@ -48,20 +48,20 @@ def identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH)
     """
     value = str(params.get(name) or "")
     if not _IDENTIFIER.fullmatch(value):
-        raise invalid_value(
+        raise invalid_value_error(
             f"The parameter {name} is not a valid identifier. Identifiers must begin with a letter; must contain only "
             "ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive hyphens."
         )
     if len(value) > longest:
-        raise invalid_value(
+        raise invalid_value_error(
             f"The parameter {name} is not a valid identifier because it is longer than {longest} characters."
         )
     return value.lower()
 
 
-def snapshot_identifier(params: _Params, name: str) -> str:
+def parse_snapshot_identifier(params: _Params, name: str) -> str:
     """The identifier of a manual snapshot."""
-    return identifier(params, name, longest=_SNAPSHOT_LENGTH)
+    return parse_identifier(params, name, longest=_SNAPSHOT_LENGTH)
 
 
 def check_tags(tags: list[dict[str, str]]) -> None:
@@ -72,11 +72,11 @@ def check_tags(tags: list[dict[str, str]]) -> None:
     """
     keys = [tag.get("Key", "") for tag in tags]
     if any(key.lower().startswith("aws:") for key in keys):
-        raise invalid_value("Tag keys with the prefix aws: are reserved for AWS internal use.")
+        raise invalid_value_error("Tag keys with the prefix aws: are reserved for AWS internal use.")
     if len(keys) != len(set(keys)):
-        raise invalid_value("Duplicate tag keys are not allowed.")
+        raise invalid_value_error("Duplicate tag keys are not allowed.")
     if len(keys) > _MAX_TAGS:
-        raise invalid_value(f"A resource can have at most {_MAX_TAGS} tags.")
+        raise invalid_value_error(f"A resource can have at most {_MAX_TAGS} tags.")
 
 
 def check_new_cluster(params: _Params) -> None:
@@ -85,49 +85,55 @@ def check_new_cluster(params: _Params) -> None:
     Raises:
         AwsError: `InvalidParameterValue` or `InvalidParameterCombination`.
     """
-    if params.get("Engine") not in ENGINES:
-        raise invalid_value(f"Invalid DB engine: {params.get('Engine')}. Modelled here: {', '.join(ENGINES)}.")
+    if params.get("Engine") not in ENGINE_DEFAULTS:
+        raise invalid_value_error(
+            f"Invalid DB engine: {params.get('Engine')}. Modelled here: {', '.join(ENGINE_DEFAULTS)}."
+        )
     if params.get("EngineMode", "provisioned") != "provisioned":
-        raise invalid_value("Only EngineMode provisioned is modelled; Aurora Serverless v2 uses it too.")
+        raise invalid_value_error("Only EngineMode provisioned is modelled; Aurora Serverless v2 uses it too.")
     if params.get("BackupRetentionPeriod", 1) not in _BACKUP_DAYS:
-        raise invalid_value(
+        raise invalid_value_error(
             f"Invalid backup retention period: {params['BackupRetentionPeriod']}. Must be between 1 and 35 days."
         )
     if params.get("KmsKeyId") and not params.get("StorageEncrypted"):
         # CloudFormation's page AWS::RDS::DBCluster: with KmsKeyId "you must set the StorageEncrypted property".
-        raise invalid_combination("KmsKeyId can be specified only when StorageEncrypted is true.")
+        raise invalid_combination_error("KmsKeyId can be specified only when StorageEncrypted is true.")
     check_tags(params.get("Tags", []))
     _check_master_user(params)
-    check_insights(params)
-    check_capacity(params.get("ServerlessV2ScalingConfiguration"))
+    check_performance_insights(params)
+    check_serverless_capacity(params.get("ServerlessV2ScalingConfiguration"))
 
 
 def _check_master_user(params: _Params) -> None:
     user = params.get("MasterUsername")
     if not user:
-        raise invalid_value("The parameter MasterUsername must be provided and must not be blank.")  # recorded (moto)
+        raise invalid_value_error(
+            "The parameter MasterUsername must be provided and must not be blank."
+        )  # recorded (moto)
     if not _USERNAME.fullmatch(user):
-        raise invalid_value("The parameter MasterUsername is not a valid identifier.")
+        raise invalid_value_error("The parameter MasterUsername is not a valid identifier.")
     if params["Engine"] == "aurora-postgresql" and user.lower() in _RESERVED_USERNAMES:
-        raise invalid_value(
+        raise invalid_value_error(
             f"MasterUsername {user} cannot be used as it is a reserved word used by the engine"
         )  # recorded
     password, managed = params.get("MasterUserPassword"), bool(params.get("ManageMasterUserPassword"))
     if params.get("MasterUserSecretKmsKeyId") and not managed:
-        raise invalid_combination(
+        raise invalid_combination_error(
             "MasterUserSecretKmsKeyId can be specified only when ManageMasterUserPassword is true."
         )
     if params.get("MasterUserAuthenticationType", "password") == "iam-db-auth":
         _check_iam_master_user(params, with_password=bool(password) or managed)
     elif managed:
         if password:
-            raise invalid_combination("You can't specify MasterUserPassword when ManageMasterUserPassword is true.")
+            raise invalid_combination_error(
+                "You can't specify MasterUserPassword when ManageMasterUserPassword is true."
+            )
     elif not password:
-        raise invalid_value(
+        raise invalid_value_error(
             "The parameter MasterUserPassword must be provided and must not be blank."
         )  # recorded (moto)
     elif not _PASSWORD.fullmatch(password) or any(character in password for character in '/"@ '):
-        raise invalid_value(
+        raise invalid_value_error(
             "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides "
             "'/', '@', '\"', ' ' may be used, and it must contain at least 8 characters."
         )
@@ -136,14 +142,20 @@ def _check_master_user(params: _Params) -> None:
 def _check_iam_master_user(params: _Params, *, with_password: bool) -> None:
     """The combinations that the Terraform provider's authors tried against the live API (its pull request 49670)."""
     if params["Engine"] != "aurora-postgresql":
-        raise invalid_combination("MasterUserAuthenticationType iam-db-auth is supported only for PostgreSQL engines.")
+        raise invalid_combination_error(
+            "MasterUserAuthenticationType iam-db-auth is supported only for PostgreSQL engines."
+        )
     if with_password:
-        raise invalid_combination("iam-db-auth can't be combined with MasterUserPassword or ManageMasterUserPassword.")
+        raise invalid_combination_error(
+            "iam-db-auth can't be combined with MasterUserPassword or ManageMasterUserPassword."
+        )
     if not params.get("EnableIAMDatabaseAuthentication"):
-        raise invalid_combination("MasterUserAuthenticationType iam-db-auth requires EnableIAMDatabaseAuthentication.")
+        raise invalid_combination_error(
+            "MasterUserAuthenticationType iam-db-auth requires EnableIAMDatabaseAuthentication."
+        )
 
 
-def check_insights(params: _Params, *, switch: str = "EnablePerformanceInsights") -> None:
+def check_performance_insights(params: _Params, *, switch: str = "EnablePerformanceInsights") -> None:
     """The rules of Performance Insights and Database Insights.
 
     Raises:
@@ -152,16 +164,18 @@ def check_insights(params: _Params, *, switch: str = "EnablePerformanceInsights"
     on = bool(params.get(switch))
     days = params.get("PerformanceInsightsRetentionPeriod")
     if not on and (params.get("PerformanceInsightsKMSKeyId") or days):
-        raise invalid_combination("To enable Performance Insights, EnablePerformanceInsights must be set to 'true'")
+        raise invalid_combination_error(
+            "To enable Performance Insights, EnablePerformanceInsights must be set to 'true'"
+        )
     if days is not None and days not in _INSIGHTS_DAYS:
-        raise invalid_value(f"Invalid Performance Insights retention period: {days}.")
+        raise invalid_value_error(f"Invalid Performance Insights retention period: {days}.")
     if params.get("DatabaseInsightsMode") == "advanced" and (not on or days != _ADVANCED_INSIGHTS_DAYS):
-        raise invalid_combination(
+        raise invalid_combination_error(
             "DatabaseInsightsMode advanced requires Performance Insights with a retention of 465 days."
         )
 
 
-def check_capacity(scaling: _Params | None) -> None:
+def check_serverless_capacity(scaling: _Params | None) -> None:
     """The rules of ServerlessV2ScalingConfiguration.
 
     Raises:
@@ -171,9 +185,9 @@ def check_capacity(scaling: _Params | None) -> None:
         return
     low, high = scaling.get("MinCapacity"), scaling.get("MaxCapacity")
     if low is None or high is None:
-        raise invalid_value(  # recorded
+        raise invalid_value_error(  # recorded
             "Both MinCapacity and MaxCapacity must be specified when you initialize Serverless v2 scaling "
             "configuration."
         )
     if not 0 <= low <= high <= _MAX_CAPACITY or high < 1 or (low * 2) % 1 or (high * 2) % 1:
-        raise invalid_value(f"Serverless v2 capacity {low} to {high} is not valid: 0 to 256 in steps of 0.5.")
+        raise invalid_value_error(f"Serverless v2 capacity {low} to {high} is not valid: 0 to 256 in steps of 0.5.")

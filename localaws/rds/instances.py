@@ -3,23 +3,29 @@
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.input import SERVERLESS_CLASS, check_insights, check_tags, identifier, invalid_combination
-from localaws.rds.keys import insights_key
-from localaws.rds.lifecycle import Status
+from localaws.rds.input import (
+    SERVERLESS_INSTANCE_CLASS,
+    check_performance_insights,
+    check_tags,
+    invalid_combination_error,
+    parse_identifier,
+)
+from localaws.rds.keys import authorize_insights_key
+from localaws.rds.lifecycle import DatabaseStatus
 from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params
-from localaws.rds.records import new_instance, render_instance
-from localaws.rds.resources import filter_databases, must_have_subnet_group
+from localaws.rds.records import build_instance_output, render_instance
+from localaws.rds.resources import filter_databases, require_subnet_group
 from localaws.rds.state import (
-    cluster_named,
-    cluster_status,
-    id_of,
-    instance_named,
-    instance_status,
-    name_of,
+    build_database_id,
+    get_cluster_status,
+    get_identifier,
+    get_instance_status,
     new_lifecycle,
+    require_cluster,
+    require_instance,
     start_transition,
 )
-from localaws.state import WORLD, Database
+from localaws.state import STATE, Database
 
 _CREATE: Final = frozenset(
     [
@@ -59,28 +65,28 @@ _OF_THE_CLUSTER: Final = {
 
 def create_db_instance(call: Call) -> dict[str, Any]:
     """CreateDBInstance in a cluster that is there or on its way; encryption comes from the cluster."""
-    name = identifier(call.params, "DBInstanceIdentifier")
+    name = parse_identifier(call.params, "DBInstanceIdentifier")
     authorize_with_tags(call, "db", name)
-    if id_of(call, name) in WORLD.instances:
+    if build_database_id(call, name) in STATE.instances:
         raise AwsError("DBInstanceAlreadyExists", "DB instance already exists")  # recorded; nothing changes
     if not call.params.get("DBClusterIdentifier"):
         raise AwsError("NotImplemented", "The local AWS models DB instances of Aurora clusters only.", 501)
     for given, words in _OF_THE_CLUSTER.items():
         if call.params.get(given) is not None:  # the form is recorded, for the storage encryption key
             what = f"its {words} should not be set directly."
-            raise invalid_combination(f"The requested DB Instance will be a member of a DB Cluster and {what}")
+            raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     refuse_unmodelled_params(call, _CREATE)
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     _must_take_instances(call, cluster)
     check_tags(call.params.get("Tags", []))
-    check_insights(call.params)
-    must_have_subnet_group(call, call.params.get("DBSubnetGroupName"))
-    insights = insights_key(call)
-    output = new_instance(call, name, cluster)
+    check_performance_insights(call.params)
+    require_subnet_group(call, call.params.get("DBSubnetGroupName"))
+    insights = authorize_insights_key(call)
+    output = build_instance_output(call, name, cluster)
     if insights:
         output["PerformanceInsightsKMSKeyId"] = insights
     instance = Database(output, call.caller.account, call.region, new_lifecycle())
-    WORLD.instances[id_of(call, name)] = instance
+    STATE.instances[build_database_id(call, name)] = instance
     return {"DBInstance": render_instance(instance)}
 
 
@@ -89,7 +95,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(call, ("DBInstanceIdentifier", "Filters", "MaxRecords"))
     name = call.params.get("DBInstanceIdentifier")
     authorize_with_tags(call, "db", name or "*")
-    found = [instance_named(call, name)] if name else list(WORLD.instances.values())
+    found = [require_instance(call, name)] if name else list(STATE.instances.values())
     names = {"db-instance-id": ("DBInstanceIdentifier", "DBInstanceArn"), "db-cluster-id": ("DBClusterIdentifier",)}
     names |= {"engine": ("Engine",), "dbi-resource-id": ("DbiResourceId",)}
     return {"DBInstances": [render_instance(instance) for instance in filter_databases(call, found, names)]}
@@ -100,30 +106,35 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
     refuse_unmodelled_params(
         call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )
-    instance = instance_named(call, call.params["DBInstanceIdentifier"])
-    authorize_with_tags(call, "db", name_of(instance))
+    instance = require_instance(call, call.params["DBInstanceIdentifier"])
+    authorize_with_tags(call, "db", get_identifier(instance))
     if call.params.get("FinalDBSnapshotIdentifier"):  # recorded
-        raise invalid_combination("FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance")
+        raise invalid_combination_error(
+            "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
+        )
     # A cluster that lost its key does not keep its instances: they can be deleted (recorded, aws-nuke 951).
-    status = instance_status(instance)
-    if status in {Status.CREATING, Status.DELETING, Status.STARTING, Status.STOPPING}:
-        message = f"Instance {name_of(instance)} is {status} and cannot be deleted now."
+    status = get_instance_status(instance)
+    if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING, DatabaseStatus.STARTING, DatabaseStatus.STOPPING}:
+        message = f"Instance {get_identifier(instance)} is {status} and cannot be deleted now."
         raise AwsError("InvalidDBInstanceState", message)
-    start_transition(instance, Status.DELETING)
+    start_transition(instance, DatabaseStatus.DELETING)
     return {"DBInstance": render_instance(instance)}
 
 
 def _must_take_instances(call: Call, cluster: Database) -> None:
-    name, status = name_of(cluster), cluster_status(cluster)
-    if status not in {Status.CREATING, Status.AVAILABLE}:
+    name, status = get_identifier(cluster), get_cluster_status(cluster)
+    if status not in {DatabaseStatus.CREATING, DatabaseStatus.AVAILABLE}:
         message = f"DbCluster {name} is in {status} state, which does not allow adding an instance."
         raise AwsError("InvalidDBClusterStateFault", message)
     if call.params["Engine"] != cluster.output["Engine"]:
         message = (
             f"The engine name requested for your DB instance ({call.params['Engine']}) doesn't match the engine name "
         )
-        raise invalid_combination(f"{message}of your DB cluster ({cluster.output['Engine']}).")
-    if call.params["DBInstanceClass"] == SERVERLESS_CLASS and "ServerlessV2ScalingConfiguration" not in cluster.output:
+        raise invalid_combination_error(f"{message}of your DB cluster ({cluster.output['Engine']}).")
+    if (
+        call.params["DBInstanceClass"] == SERVERLESS_INSTANCE_CLASS
+        and "ServerlessV2ScalingConfiguration" not in cluster.output
+    ):
         message = (
             "Set the Serverless v2 scaling configuration on the parent DB cluster before creating a Serverless v2 "
         )

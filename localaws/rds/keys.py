@@ -8,15 +8,15 @@ import uuid
 from collections.abc import Iterable
 from typing import Final
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.accounts import evaluate_identity_access
 from localaws.call import AwsError, Call
+from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, find_propagated_revision, resolve_key_arn
 from localaws.kms.grants import add_grant
-from localaws.kms.usage import KeyRefused, KeyUse, authorize_key_use, propagated_facts, resolve
-from localaws.state import WORLD
+from localaws.state import STATE
 
 # KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": what a service may be granted for storage.
-GRANTED_OPERATIONS: Final = (
+STORAGE_GRANT_OPERATIONS: Final = (
     "Decrypt",
     "Encrypt",
     "GenerateDataKey",
@@ -29,13 +29,13 @@ GRANTED_OPERATIONS: Final = (
 )
 
 
-def not_accessible(named: str) -> AwsError:
+def key_not_accessible_error(named: str) -> AwsError:
     """`KMSKeyNotAccessibleFault` in the words of 2026 (recorded); `named` is what stands in the bracket."""
     sentence = "either doesn't exist, isn't enabled, or isn't accessible by the current user."
     return AwsError("KMSKeyNotAccessibleFault", f"The specified KMS key [{named}] {sentence}")
 
 
-def storage_key(call: Call) -> str | None:
+def authorize_storage_key(call: Call) -> str | None:
     """The ARN of the key for the cluster's storage; None when no encryption was asked for: then AWS's own key is used.
 
     Checked are kms:DescribeKey and kms:CreateGrant, the latter for an AWS resource, as the caller through RDS: what the
@@ -52,7 +52,7 @@ def storage_key(call: Call) -> str | None:
     return _customer_key(call, reference, "rds", ("DescribeKey", "CreateGrant"))
 
 
-def secret_key(call: Call) -> str | None:
+def authorize_master_secret_key(call: Call) -> str | None:
     """The ARN of the key of the managed master user secret; None when no secret is managed.
 
     Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager": a customer managed key also
@@ -70,7 +70,7 @@ def secret_key(call: Call) -> str | None:
     return _customer_key(call, reference, "secretsmanager", needed)
 
 
-def insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
+def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
     """The ARN of the key of Performance Insights; None while it is off.
 
     Aurora user guide, "Configuring access policies for Performance Insights": kms:Decrypt and kms:GenerateDataKey
@@ -87,12 +87,12 @@ def insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str |
     return _customer_key(call, reference, "rds", ("Decrypt", "GenerateDataKey"))
 
 
-def grant_storage(call: Call, key_arn: str | None) -> str | None:
+def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
     """Record RDS's grant on a customer's key, which it holds for the life of the cluster (contract 92, 121)."""
-    key = WORLD.keys.get(key_arn or "")
+    key = STATE.keys.get(key_arn or "")
     if key is None:
         return None
-    grant = add_grant(key, f"rds.{call.region}.amazonaws.com", list(GRANTED_OPERATIONS), call.caller.account)
+    grant = add_grant(key, f"rds.{call.region}.amazonaws.com", list(STORAGE_GRANT_OPERATIONS), call.caller.account)
     return grant.grant_id
 
 
@@ -102,24 +102,24 @@ def require_key_enabled(key_arn: str) -> None:
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
     """
-    key = WORLD.keys.get(key_arn)
-    if key is None or (propagated_facts(key) or key.now).state != "Enabled":
-        raise not_accessible(key_arn)
+    key = STATE.keys.get(key_arn)
+    if key is None or (find_propagated_revision(key) or key.latest).state != "Enabled":
+        raise key_not_accessible_error(key_arn)
 
 
 def _customer_key(call: Call, reference: str, service: str, actions: Iterable[str]) -> str:
     via = f"{service}.{call.region}.amazonaws.com"
     try:
-        arn = resolve(reference, call.caller.account, call.region)
+        arn = resolve_key_arn(reference, call.caller.account, call.region)
         for action in actions:
             for_grant = action == "CreateGrant"
             authorize_key_use(arn, KeyUse(call.caller, f"kms:{action}", call.region, via, for_aws_resource=for_grant))
-    except KeyRefused as refused:
-        raise not_accessible(reference) from refused
-    key = WORLD.keys[arn]
+    except KmsError as refused:
+        raise key_not_accessible_error(reference) from refused
+    key = STATE.keys[arn]
     # KMS developer guide, "How Amazon RDS uses AWS KMS": symmetric encryption keys only.
     if key.spec != "SYMMETRIC_DEFAULT" or key.usage != "ENCRYPT_DECRYPT":
-        raise not_accessible(reference)
+        raise key_not_accessible_error(reference)
     return key.arn
 
 
@@ -129,9 +129,9 @@ def _default_key(call: Call, service: str, bracket: str) -> str:
     Its policy lets everyone in the account use it through the service, but the caller still has to be allowed to look
     at it: a role without kms:DescribeKey gets the fault with `null` or the alias in the bracket (recorded).
     """
-    place = f"arn:{partition_of(call.region)}:kms:{call.region}:{call.caller.account}"
+    place = f"arn:{partition_of_region(call.region)}:kms:{call.region}:{call.caller.account}"
     arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"
     via = {"kms:ViaService": f"{service}.{call.region}.amazonaws.com"}
     if not evaluate_identity_access(call.caller, "kms:DescribeKey", arn, via).allowed:
-        raise not_accessible(bracket)
+        raise key_not_accessible_error(bracket)
     return arn

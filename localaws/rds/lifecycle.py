@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Status(StrEnum):
+class DatabaseStatus(StrEnum):
     """The statuses of clusters and instances that are modelled, as AWS spells them."""
 
     CREATING = "creating"
@@ -25,17 +25,17 @@ class Status(StrEnum):
     KEY_LOST_FOR_GOOD = "inaccessible-encryption-credentials"
 
 
-WITHOUT_KEY: Final = frozenset({Status.KEY_LOST, Status.KEY_LOST_FOR_GOOD})
+KEY_LOST_STATUSES: Final = frozenset({DatabaseStatus.KEY_LOST, DatabaseStatus.KEY_LOST_FOR_GOOD})
 
 # "Encrypting Amazon Aurora resources": the recoverable status lasts seven days.
-RECOVERABLE_FOR: Final = timedelta(days=7)
+KEY_RECOVERY_PERIOD: Final = timedelta(days=7)
 
 # What an order leads to once its time is over. A deleted resource has no status: it is gone.
-_OUTCOME: Final[dict[Status, Status | None]] = {
-    Status.CREATING: Status.AVAILABLE,
-    Status.STARTING: Status.AVAILABLE,
-    Status.STOPPING: Status.STOPPED,
-    Status.DELETING: None,
+_OUTCOME: Final[dict[DatabaseStatus, DatabaseStatus | None]] = {
+    DatabaseStatus.CREATING: DatabaseStatus.AVAILABLE,
+    DatabaseStatus.STARTING: DatabaseStatus.AVAILABLE,
+    DatabaseStatus.STOPPING: DatabaseStatus.STOPPED,
+    DatabaseStatus.DELETING: None,
 }
 
 
@@ -49,35 +49,35 @@ class Lifecycle:
         key_lost_at: When the key was first seen to be unusable, or None while it is usable.
     """
 
-    order: Status
+    order: DatabaseStatus
     until: float
     key_lost_at: float | None = None
 
-    def transition_to(self, order: Status, now: float, seconds: float) -> None:
+    def transition_to(self, order: DatabaseStatus, now: float, seconds: float) -> None:
         """Start `order`, which takes `seconds`."""
         self.order = order
         self.until = now + seconds
 
-    def status(self, now: float) -> Status | None:
+    def status(self, now: float) -> DatabaseStatus | None:
         """The status at `now`; None when the resource is gone."""
-        if self.order is Status.DELETING:
-            return Status.DELETING if now < self.until else None
+        if self.order is DatabaseStatus.DELETING:
+            return DatabaseStatus.DELETING if now < self.until else None
         if self.key_lost_at is not None:
-            for_good = now >= self.key_lost_at + RECOVERABLE_FOR.total_seconds()
-            return Status.KEY_LOST_FOR_GOOD if for_good else Status.KEY_LOST
+            for_good = now >= self.key_lost_at + KEY_RECOVERY_PERIOD.total_seconds()
+            return DatabaseStatus.KEY_LOST_FOR_GOOD if for_good else DatabaseStatus.KEY_LOST
         if now < self.until:
             return self.order
         return _OUTCOME[self.order]
 
-    def lose_key(self, now: float) -> None:
-        """Note that the key is unusable. Only `recover` undoes it: AWS does not start such a cluster by itself.
+    def mark_key_lost(self, now: float) -> None:
+        """Note that the key is unusable. Only `start_recovery` undoes it: AWS does not start such a cluster by itself.
 
         A stopped cluster does not use its key, and one being deleted needs it no more.
         """
-        if self.key_lost_at is None and self.status(now) not in (None, Status.STOPPED, Status.DELETING):
+        if self.key_lost_at is None and self.status(now) not in (None, DatabaseStatus.STOPPED, DatabaseStatus.DELETING):
             self.key_lost_at = now
 
-    def recover(self, now: float, seconds: float) -> None:
+    def start_recovery(self, now: float, seconds: float) -> None:
         """StartDBCluster with a usable key: the way out of `inaccessible-encryption-credentials-recoverable`."""
         self.key_lost_at = None
-        self.transition_to(Status.STARTING, now, seconds)
+        self.transition_to(DatabaseStatus.STARTING, now, seconds)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from byok.domain.arns import partition_of
+from byok.domain.arns import partition_of_region
 from localaws.accounts import authorize
 from localaws.call import AwsError, Call
 
@@ -14,16 +14,16 @@ def authorize_with_tags(call: Call, kind: str, name: str) -> None:
     Raises:
         AwsError: `AccessDenied`, 403.
     """
-    arn = name if name.startswith("arn:") else resource_arn(call, kind, name)
+    arn = name if name.startswith("arn:") else build_resource_arn(call, kind, name)
     authorize(call, arn)
     if call.params.get("Tags") and call.operation != "AddTagsToResource":
         # Service authorization reference, Amazon RDS: creating with tags needs rds:AddTagsToResource as well.
         authorize(dataclasses.replace(call, operation="AddTagsToResource"), arn)
 
 
-def resource_arn(call: Call, kind: str, name: str) -> str:
+def build_resource_arn(call: Call, kind: str, name: str) -> str:
     """The ARN of an RDS resource in the caller's account and Region."""
-    return f"arn:{partition_of(call.region)}:rds:{call.region}:{call.caller.account}:{kind}:{name}"
+    return f"arn:{partition_of_region(call.region)}:rds:{call.region}:{call.caller.account}:{kind}:{name}"
 
 
 def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:

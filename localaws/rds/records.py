@@ -7,8 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from localaws.call import Call
-from localaws.rds.input import ENGINES
-from localaws.rds.state import cluster_of, cluster_status, instance_status, members, name_of, new_lifecycle
+from localaws.rds.input import ENGINE_DEFAULTS
+from localaws.rds.state import (
+    find_cluster,
+    get_cluster_status,
+    get_identifier,
+    get_instance_status,
+    list_members,
+    new_lifecycle,
+)
 from localaws.state import Database
 
 # Input members that DescribeDBClusters gives back under the same name.
@@ -61,24 +68,24 @@ _SNAPSHOT_OF_CLUSTER: Final = (
 )
 
 
-def arn(call: Call, kind: str, identifier: str) -> str:
+def build_arn(call: Call, kind: str, identifier: str) -> str:
     """The ARN of an RDS resource in the call's account and Region."""
     partition = call.caller.arn.split(":")[1]
     return f"arn:{partition}:rds:{call.region}:{call.caller.account}:{kind}:{identifier}"
 
 
-def new_cluster(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
+def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
     """DBCluster for a CreateDBCluster, without what is computed when someone looks.
 
     botocore's rds model, DBCluster, says what `StorageEncryptionType` and `StorageEncrypted` are for a key AWS owns.
     """
     params = call.params
-    version, port = ENGINES[params["Engine"]]
+    version, port = ENGINE_DEFAULTS[params["Engine"]]
     now = datetime.now(UTC)
     host = f"{secrets.token_hex(6)}.{call.region}.rds.amazonaws.com"
     output: dict[str, Any] = {
         "DBClusterIdentifier": identifier,
-        "DBClusterArn": arn(call, "cluster", identifier),
+        "DBClusterArn": build_arn(call, "cluster", identifier),
         "DbClusterResourceId": _resource_id("cluster"),
         "Engine": params["Engine"],
         "EngineVersion": params.get("EngineVersion", version),
@@ -126,26 +133,26 @@ def render_cluster(cluster: Database) -> dict[str, Any]:
     """DBCluster as it is now."""
     instances = [
         {
-            "DBInstanceIdentifier": name_of(instance),
+            "DBInstanceIdentifier": get_identifier(instance),
             "IsClusterWriter": index == 0,
             "DBClusterParameterGroupStatus": "in-sync",
             "PromotionTier": instance.output["PromotionTier"],
         }
-        for index, instance in enumerate(members(cluster))
+        for index, instance in enumerate(list_members(cluster))
     ]
-    computed = {"Status": str(cluster_status(cluster)), "DBClusterMembers": instances}
+    computed = {"Status": str(get_cluster_status(cluster)), "DBClusterMembers": instances}
     return cluster.output | computed | {"LatestRestorableTime": datetime.now(UTC)}
 
 
-def new_instance(call: Call, identifier: str, cluster: Database) -> dict[str, Any]:
+def build_instance_output(call: Call, identifier: str, cluster: Database) -> dict[str, Any]:
     """DBInstance for a CreateDBInstance in `cluster`, whose encryption it inherits."""
     params = call.params
     output: dict[str, Any] = {name: cluster.output[name] for name in _INHERITED if name in cluster.output}
     output |= {
         "DBInstanceIdentifier": identifier,
-        "DBInstanceArn": arn(call, "db", identifier),
+        "DBInstanceArn": build_arn(call, "db", identifier),
         "DbiResourceId": _resource_id("db"),
-        "DBClusterIdentifier": name_of(cluster),
+        "DBClusterIdentifier": get_identifier(cluster),
         "DBInstanceClass": params["DBInstanceClass"],
         "AllocatedStorage": 1,
         "AutoMinorVersionUpgrade": params.get("AutoMinorVersionUpgrade", True),
@@ -168,17 +175,17 @@ def new_instance(call: Call, identifier: str, cluster: Database) -> dict[str, An
 
 def render_instance(instance: Database) -> dict[str, Any]:
     """DBInstance as it is now. It has an address only once it was created."""
-    status = instance_status(instance)
+    status = get_instance_status(instance)
     output = instance.output | {"DBInstanceStatus": str(status)}
-    cluster = cluster_of(instance)
+    cluster = find_cluster(instance)
     if cluster and status != "creating":
         host = cluster.output["Endpoint"].partition(".cluster-")[2]
-        address = f"{name_of(instance)}.{host}"
+        address = f"{get_identifier(instance)}.{host}"
         output["Endpoint"] = {"Address": address, "Port": cluster.output["Port"], "HostedZoneId": "Z2R2ITUGPM61AM"}
     return output
 
 
-def new_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
+def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
     """A manual snapshot of `cluster`, on the same key (contract 122).
 
     Tags given with the snapshot replace those that CopyTagsToSnapshot would copy.

@@ -4,12 +4,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from localaws.call import AwsError, Call, Handler
-from localaws.rds.input import check_tags, identifier, invalid_value, snapshot_identifier
-from localaws.rds.lifecycle import Status
-from localaws.rds.permissions import authorize_with_tags, refuse_unmodelled_params, resource_arn
-from localaws.rds.records import new_snapshot, render_snapshot
-from localaws.rds.state import cluster_named, cluster_status, id_of, name_of, snapshot_named, start_transition
-from localaws.state import WORLD, Database
+from localaws.rds.input import check_tags, invalid_value_error, parse_identifier, parse_snapshot_identifier
+from localaws.rds.lifecycle import DatabaseStatus
+from localaws.rds.permissions import authorize_with_tags, build_resource_arn, refuse_unmodelled_params
+from localaws.rds.records import build_snapshot, render_snapshot
+from localaws.rds.state import (
+    build_database_id,
+    get_cluster_status,
+    get_identifier,
+    require_cluster,
+    require_snapshot,
+    start_transition,
+)
+from localaws.state import STATE, Database
 
 _DEFAULT_SUBNET_GROUP: Final = "default"
 
@@ -28,19 +35,19 @@ def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, 
     here = [one for one in found if (one.account, one.region) == (call.caller.account, call.region)]
     for condition in call.params.get("Filters", []):
         if condition["Name"] not in names:
-            raise invalid_value(f"Unrecognized filter name: {condition['Name']}")
+            raise invalid_value_error(f"Unrecognized filter name: {condition['Name']}")
         members, values = names[condition["Name"]], {value.lower() for value in condition["Values"]}
         here = [one for one in here if values & {str(one.output.get(member)).lower() for member in members}]
     return here
 
 
-def must_be_free(call: Call, name: str) -> None:
+def require_snapshot_name_free(call: Call, name: str) -> None:
     """Check that no snapshot has this name.
 
     Raises:
         AwsError: `DBClusterSnapshotAlreadyExistsFault`.
     """
-    if id_of(call, name) in WORLD.snapshots:
+    if build_database_id(call, name) in STATE.snapshots:
         message = f"Cannot create the cluster snapshot because one with the identifier {name} already exists."
         raise AwsError("DBClusterSnapshotAlreadyExistsFault", message)
 
@@ -48,15 +55,15 @@ def must_be_free(call: Call, name: str) -> None:
 def create_snapshot(call: Call) -> dict[str, Any]:
     """CreateDBClusterSnapshot."""
     refuse_unmodelled_params(call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "Tags"))
-    name = snapshot_identifier(call.params, "DBClusterSnapshotIdentifier")
+    name = parse_snapshot_identifier(call.params, "DBClusterSnapshotIdentifier")
     authorize_with_tags(call, "cluster-snapshot", name)
-    cluster = cluster_named(call, call.params["DBClusterIdentifier"])
-    must_be_free(call, name)
+    cluster = require_cluster(call, call.params["DBClusterIdentifier"])
+    require_snapshot_name_free(call, name)
     check_tags(call.params.get("Tags", []))
-    if cluster_status(cluster) is not Status.AVAILABLE:  # recorded (Terraform provider, pull request 40333)
-        what = f"the database cluster {name_of(cluster)} isn't currently in the available state."
+    if get_cluster_status(cluster) is not DatabaseStatus.AVAILABLE:  # recorded (Terraform provider, pull request 40333)
+        what = f"the database cluster {get_identifier(cluster)} isn't currently in the available state."
         raise AwsError("InvalidDBClusterStateFault", f"Can't create a snapshot because {what}")
-    snapshot = WORLD.snapshots[id_of(call, name)] = new_snapshot(cluster, name, call.params.get("Tags"))
+    snapshot = STATE.snapshots[build_database_id(call, name)] = build_snapshot(cluster, name, call.params.get("Tags"))
     return {"DBClusterSnapshot": render_snapshot(snapshot)}
 
 
@@ -67,7 +74,7 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
     )
     name = call.params.get("DBClusterSnapshotIdentifier")
     authorize_with_tags(call, "cluster-snapshot", name or "*")
-    found = [snapshot_named(call, name)] if name else list(WORLD.snapshots.values())
+    found = [require_snapshot(call, name)] if name else list(STATE.snapshots.values())
     for member in ("DBClusterIdentifier", "SnapshotType"):
         wanted = call.params.get(member)
         found = [one for one in found if wanted is None or one.output[member] == wanted]
@@ -82,11 +89,11 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
 
 def delete_snapshot(call: Call) -> dict[str, Any]:
     """DeleteDBClusterSnapshot: it is gone at once."""
-    snapshot = snapshot_named(call, call.params["DBClusterSnapshotIdentifier"])
+    snapshot = require_snapshot(call, call.params["DBClusterSnapshotIdentifier"])
     authorize_with_tags(call, "cluster-snapshot", call.params["DBClusterSnapshotIdentifier"])
     described = render_snapshot(snapshot)
-    start_transition(snapshot, Status.DELETING)
-    del WORLD.snapshots[id_of(call, snapshot.output["DBClusterSnapshotIdentifier"])]
+    start_transition(snapshot, DatabaseStatus.DELETING)
+    del STATE.snapshots[build_database_id(call, snapshot.output["DBClusterSnapshotIdentifier"])]
     return {"DBClusterSnapshot": described}
 
 
@@ -112,22 +119,22 @@ def list_tags(call: Call) -> dict[str, Any]:
     return {"TagList": _tagged_output(call)["TagList"]}
 
 
-def must_have_subnet_group(call: Call, name: str | None) -> None:
+def require_subnet_group(call: Call, name: str | None) -> None:
     """Check that a subnet group exists; without a name, or with `default`, it is that of the default VPC.
 
     Raises:
         AwsError: `DBSubnetGroupNotFoundFault`, recorded text.
     """
-    if name and name != _DEFAULT_SUBNET_GROUP and id_of(call, name) not in WORLD.subnet_groups:
+    if name and name != _DEFAULT_SUBNET_GROUP and build_database_id(call, name) not in STATE.subnet_groups:
         raise AwsError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)
 
 
 def create_subnet_group(call: Call) -> dict[str, Any]:
     """CreateDBSubnetGroup. EC2 is not modelled: the subnets are taken at their word, each in a zone of its own."""
     refuse_unmodelled_params(call, ("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags"))
-    name = identifier(call.params, "DBSubnetGroupName", longest=255)
+    name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
-    if id_of(call, name) in WORLD.subnet_groups or name == _DEFAULT_SUBNET_GROUP:
+    if build_database_id(call, name) in STATE.subnet_groups or name == _DEFAULT_SUBNET_GROUP:
         raise AwsError("DBSubnetGroupAlreadyExists", f"The DB subnet group '{name}' already exists.")
     subnets = [
         {
@@ -148,10 +155,10 @@ def create_subnet_group(call: Call) -> dict[str, Any]:
         "DBSubnetGroupDescription": call.params["DBSubnetGroupDescription"],
         "SubnetGroupStatus": "Complete",
         "Subnets": subnets,
-        "DBSubnetGroupArn": resource_arn(call, "subgrp", name),
+        "DBSubnetGroupArn": build_resource_arn(call, "subgrp", name),
         "TagList": [dict(tag) for tag in call.params.get("Tags", [])],
     }
-    WORLD.subnet_groups[id_of(call, name)] = group
+    STATE.subnet_groups[build_database_id(call, name)] = group
     return {"DBSubnetGroup": group}
 
 
@@ -162,7 +169,7 @@ def describe_subnet_groups(call: Call) -> dict[str, Any]:
     if name:
         return {"DBSubnetGroups": [_subnet_group(call, name)]}
     here = (call.caller.account, call.region)
-    return {"DBSubnetGroups": [group for place, group in WORLD.subnet_groups.items() if place[:2] == here]}
+    return {"DBSubnetGroups": [group for place, group in STATE.subnet_groups.items() if place[:2] == here]}
 
 
 def delete_subnet_group(call: Call) -> dict[str, Any]:
@@ -170,16 +177,16 @@ def delete_subnet_group(call: Call) -> dict[str, Any]:
     name = call.params["DBSubnetGroupName"]
     authorize_with_tags(call, "subgrp", name)
     group = _subnet_group(call, name)
-    here = filter_databases(call, WORLD.clusters.values(), {})
+    here = filter_databases(call, STATE.clusters.values(), {})
     if any(cluster.output["DBSubnetGroup"] == group["DBSubnetGroupName"] for cluster in here):
         message = f"Cannot delete the subnet group '{name}' because at least one database is still using it."
         raise AwsError("InvalidDBSubnetGroupStateFault", message)
-    del WORLD.subnet_groups[id_of(call, name)]
+    del STATE.subnet_groups[build_database_id(call, name)]
     return {}
 
 
 def _subnet_group(call: Call, name: str) -> dict[str, Any]:
-    group = WORLD.subnet_groups.get(id_of(call, name))
+    group = STATE.subnet_groups.get(build_database_id(call, name))
     if group is None:
         raise AwsError("DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist.", 404)
     return group
@@ -190,8 +197,8 @@ def _tagged_output(call: Call) -> dict[str, Any]:
     arn = call.params["ResourceName"]
     authorize_with_tags(call, "", arn)
     outputs = [
-        *(one.output for table in (WORLD.clusters, WORLD.instances, WORLD.snapshots) for one in table.values()),
-        *WORLD.subnet_groups.values(),
+        *(one.output for table in (STATE.clusters, STATE.instances, STATE.snapshots) for one in table.values()),
+        *STATE.subnet_groups.values(),
     ]
     members = {
         "cluster": ("DBClusterArn", "DBClusterNotFoundFault"),
@@ -201,7 +208,7 @@ def _tagged_output(call: Call) -> dict[str, Any]:
     }
     parts = arn.split(":")
     if len(parts) != 7 or parts[5] not in members or parts[4] != call.caller.account:  # noqa: PLR2004 - an RDS ARN
-        raise invalid_value(f"Invalid resource name: {arn}")
+        raise invalid_value_error(f"Invalid resource name: {arn}")
     member, fault = members[parts[5]]
     output = next((output for output in outputs if output.get(member) == arn), None)
     if output is None:

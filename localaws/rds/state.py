@@ -7,121 +7,125 @@ StorageEncryptionType. A record keeps the answer in the shape of the API; only t
 import time
 
 from localaws.call import AwsError, Call
-from localaws.kms.usage import propagated_facts
-from localaws.rds.lifecycle import WITHOUT_KEY, Lifecycle, Status
-from localaws.state import WORLD, Database
+from localaws.kms.authorization import find_propagated_revision
+from localaws.rds.lifecycle import KEY_LOST_STATUSES, DatabaseStatus, Lifecycle
+from localaws.state import STATE, Database
 
-Id = tuple[str, str, str]
+DatabaseId = tuple[str, str, str]
 """Account, Region and lower-case name."""
 
 
-def id_of(call: Call, name: str) -> Id:
+def build_database_id(call: Call, name: str) -> DatabaseId:
     """Names are unique per account and Region. An ARN is taken where a name is, as RDS does."""
     return (call.caller.account, call.region, name.rpartition(":")[2].lower())
 
 
-def name_of(database: Database) -> str:
+def get_identifier(database: Database) -> str:
     """The identifier of a cluster or instance."""
     return str(database.output.get("DBInstanceIdentifier") or database.output["DBClusterIdentifier"])
 
 
-def new_lifecycle(order: Status = Status.CREATING) -> Lifecycle:
+def new_lifecycle(order: DatabaseStatus = DatabaseStatus.CREATING) -> Lifecycle:
     """A life that begins now with `order`."""
-    return Lifecycle(order, time.time() + WORLD.database_seconds)
+    return Lifecycle(order, time.time() + STATE.database_seconds)
 
 
-def start_transition(database: Database, status: Status) -> None:
+def start_transition(database: Database, status: DatabaseStatus) -> None:
     """Give a database an order; it is done after `WORLD.database_seconds`."""
-    database.life.transition_to(status, time.time(), WORLD.database_seconds)
+    database.life.transition_to(status, time.time(), STATE.database_seconds)
 
 
-def cluster_named(call: Call, name: str) -> Database:
+def require_cluster(call: Call, name: str) -> Database:
     """The caller's cluster.
 
     Raises:
         AwsError: `DBClusterNotFoundFault`, recorded text.
     """
-    cluster = WORLD.clusters.get(id_of(call, name))
+    cluster = STATE.clusters.get(build_database_id(call, name))
     if cluster is None:
         raise AwsError("DBClusterNotFoundFault", f"DBCluster {name} not found.", 404)
     return cluster
 
 
-def instance_named(call: Call, name: str) -> Database:
+def require_instance(call: Call, name: str) -> Database:
     """The caller's instance.
 
     Raises:
         AwsError: `DBInstanceNotFound` (the wire code of DBInstanceNotFoundFault), recorded text.
     """
-    instance = WORLD.instances.get(id_of(call, name))
+    instance = STATE.instances.get(build_database_id(call, name))
     if instance is None:
         raise AwsError("DBInstanceNotFound", f"DBInstance {name} not found.", 404)
     return instance
 
 
-def snapshot_named(call: Call, name: str) -> Database:
+def require_snapshot(call: Call, name: str) -> Database:
     """The caller's snapshot.
 
     Raises:
         AwsError: `DBClusterSnapshotNotFoundFault`.
     """
-    snapshot = WORLD.snapshots.get(id_of(call, name))
+    snapshot = STATE.snapshots.get(build_database_id(call, name))
     if snapshot is None:
         raise AwsError("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
     return snapshot
 
 
-def cluster_of(instance: Database) -> Database | None:
+def find_cluster(instance: Database) -> Database | None:
     """The cluster an instance is a member of."""
-    return WORLD.clusters.get((instance.account, instance.region, instance.output["DBClusterIdentifier"]))
+    return STATE.clusters.get((instance.account, instance.region, instance.output["DBClusterIdentifier"]))
 
 
-def members(cluster: Database) -> list[Database]:
+def list_members(cluster: Database) -> list[Database]:
     """The cluster's instances; the first is the writer."""
-    return [instance for instance in WORLD.instances.values() if cluster_of(instance) is cluster]
+    return [instance for instance in STATE.instances.values() if find_cluster(instance) is cluster]
 
 
-def cluster_status(cluster: Database) -> Status:
+def get_cluster_status(cluster: Database) -> DatabaseStatus:
     """The cluster's status. What is gone was swept before anyone asks."""
-    return cluster.life.status(time.time()) or Status.DELETING
+    return cluster.life.status(time.time()) or DatabaseStatus.DELETING
 
 
-def instance_status(instance: Database) -> Status:
+def get_instance_status(instance: Database) -> DatabaseStatus:
     """The instance's own status, unless its cluster is down: that takes it along."""
-    own = instance.life.status(time.time()) or Status.DELETING
-    cluster = cluster_of(instance)
-    if cluster is None or own is Status.DELETING:
+    own = instance.life.status(time.time()) or DatabaseStatus.DELETING
+    cluster = find_cluster(instance)
+    if cluster is None or own is DatabaseStatus.DELETING:
         return own
-    shared = cluster_status(cluster)
-    down = shared in WITHOUT_KEY or shared in {Status.STOPPING, Status.STOPPED, Status.STARTING}
+    shared = get_cluster_status(cluster)
+    down = shared in KEY_LOST_STATUSES or shared in {
+        DatabaseStatus.STOPPING,
+        DatabaseStatus.STOPPED,
+        DatabaseStatus.STARTING,
+    }
     return shared if down else own
 
 
-def key_is_usable(cluster: Database) -> bool:
+def is_key_usable(cluster: Database) -> bool:
     """Whether the cluster's storage can be decrypted: its key is enabled and RDS's grant on it stands.
 
     The key's policy has no say: the grant outlives the caller's permission ("Encrypting Amazon Aurora resources").
     """
     if cluster.grant_id is None:
         return True
-    key = WORLD.keys.get(cluster.output["KmsKeyId"])
+    key = STATE.keys.get(cluster.output["KmsKeyId"])
     if key is None or cluster.grant_id not in key.grants:
         return False
-    return (propagated_facts(key) or key.now).state == "Enabled"
+    return (find_propagated_revision(key) or key.latest).state == "Enabled"
 
 
 def refresh_statuses() -> None:
     """Bring all databases up to the present: drop what is gone, retire its grants, and notice lost keys."""
     now = time.time()
-    for table in (WORLD.clusters, WORLD.instances, WORLD.snapshots):
+    for table in (STATE.clusters, STATE.instances, STATE.snapshots):
         for name in [name for name, database in table.items() if database.life.status(now) is None]:
             _retire_grant(table.pop(name))
-    for cluster in WORLD.clusters.values():
-        if not key_is_usable(cluster):
-            cluster.life.lose_key(now)
+    for cluster in STATE.clusters.values():
+        if not is_key_usable(cluster):
+            cluster.life.mark_key_lost(now)
 
 
 def _retire_grant(database: Database) -> None:
-    key = WORLD.keys.get(database.output.get("KmsKeyId", ""))
+    key = STATE.keys.get(database.output.get("KmsKeyId", ""))
     if key and database.grant_id:
         key.grants.pop(database.grant_id, None)

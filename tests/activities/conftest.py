@@ -25,17 +25,17 @@ from activities.keys import KeyActivities
 from activities.storage import StorageActivities
 from byok.blueprints import load_blueprint
 from byok.domain.models import (
-    BucketRemoval,
-    DatabaseRemoval,
+    BucketRemovalTask,
+    BucketTask,
+    DatabaseRemovalTask,
     DatabaseTask,
     EnvironmentPlan,
     Problem,
     ProvisionRequest,
-    StorageTask,
 )
 from byok.domain.planning import Platform, plan_environment
 from localaws.accounts import PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
-from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.server import REGION, VENDOR, AwsHarness
 
 PLATFORM = Platform(PLATFORM_ROLE_ARN, VENDOR, load_blueprint(None))
 _MOST_ATTEMPTS = 2000
@@ -49,7 +49,7 @@ class ActivityHarness:
         clients: Clients of it; by default those that all tests of the process share.
     """
 
-    def __init__(self, aws: Aws, clients: AwsClients | None = None) -> None:
+    def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
         self.aws = aws
         self.clients = clients or _shared_clients(aws.endpoint)
         self.keys = KeyActivities(self.clients, PLATFORM)
@@ -58,12 +58,12 @@ class ActivityHarness:
         self.database = DatabaseActivities(self.clients, PLATFORM, poll, self.describer)
         self.storage = StorageActivities(self.clients, PLATFORM)
         self.evidence = EvidenceActivities(self.database, self.storage)
-        self.plan = self.plan_for()
+        self.plan = self.build_plan()
 
-    def plan_for(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
+    def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
         """The plan of an environment on two perfect keys, but for what the request says otherwise."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
-        keys = {"s3_key_arn": self.aws.s3_key, "rds_key_arn": self.aws.rds_key}
+        keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request
         return plan_environment(ProvisionRequest.model_validate(values), PLATFORM, datetime.now(UTC), run_id)
 
@@ -77,21 +77,21 @@ class ActivityHarness:
         """The task of the database's activities."""
         return DatabaseTask(environment=self.plan.environment, cluster=self.plan.cluster)
 
-    def storage_task(self, index: int = 0) -> StorageTask:
+    def storage_task(self, index: int = 0) -> BucketTask:
         """The task of the activities on one bucket."""
-        return StorageTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
+        return BucketTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
-    def database_removal(self, final_snapshot: str | None = None) -> DatabaseRemoval:
+    def database_removal(self, final_snapshot: str | None = None) -> DatabaseRemovalTask:
         """The task of removing the database."""
-        return DatabaseRemoval(
+        return DatabaseRemovalTask(
             environment=self.plan.environment, cluster=self.plan.cluster, final_snapshot=final_snapshot
         )
 
-    def bucket_removal(self, index: int = 0) -> BucketRemoval:
+    def bucket_removal(self, index: int = 0) -> BucketRemovalTask:
         """The task of removing one bucket."""
-        return BucketRemoval(environment=self.plan.environment, bucket=self.plan.buckets[index])
+        return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
-    def fail_in_every_way(self, call: str) -> None:
+    def inject_every_fault(self, call: str) -> None:
         """Have the next calls of an operation meet each kind of fault, the lost answer last: that call is carried out.
 
         Args:
@@ -99,9 +99,9 @@ class ActivityHarness:
         """
         service, _, operation = call.partition(":")
         for kind, times in (("throttle", 2), ("error500", 2), ("timeout", 2), ("lose_answer", 1)):
-            self.aws.control("POST", "faults", service=service, operation=operation, kind=kind, times=times)
+            self.aws.call_control("POST", "faults", service=service, operation=operation, kind=kind, times=times)
 
-    def attempt(self, activity: Callable[..., Any], argument: Any) -> Any:
+    def run_once(self, activity: Callable[..., Any], argument: Any) -> Any:
         """The first attempt of an activity alone."""
         return _attempt(ActivityEnvironment(), activity, argument)
 
@@ -121,10 +121,10 @@ class ActivityHarness:
 
     def await_cluster(self) -> None:
         """Wait until RDS says that the cluster is available."""
-        waiter = self.aws.operator("rds").get_waiter("db_cluster_available")
+        waiter = self.aws.operator_client("rds").get_waiter("db_cluster_available")
         waiter.wait(DBClusterIdentifier=self.plan.cluster.identifier, WaiterConfig={"Delay": 0, "MaxAttempts": 1000})
 
-    def build(self) -> None:
+    def build_environment(self) -> None:
         """The whole environment, in the order of the workflow."""
         self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
@@ -152,14 +152,14 @@ def make_clients() -> AwsClients:
     return AwsClients(session, Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1}))
 
 
-def stop_of(error: ApplicationError) -> Problem:
+def parse_stop_problem(error: ApplicationError) -> Problem:
     """The problem of a failure that stops a workflow."""
     assert error.non_retryable
     return Problem.model_validate(error.details[0])
 
 
 @pytest.fixture
-def harness(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
+def harness(aws: AwsHarness, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
     """An environment on two perfect keys."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     return ActivityHarness(aws)

@@ -4,27 +4,27 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.models import BucketResource, Problem
-from localaws.accounts import PLATFORM_ROLE
-from tests.activities.conftest import ActivityHarness, stop_of
+from localaws.accounts import PLATFORM_ROLE_NAME
+from tests.activities.conftest import ActivityHarness, parse_stop_problem
 
 
-def problem_of(harness: ActivityHarness, activity: object, task: object) -> Problem:
+def run_until_problem(harness: ActivityHarness, activity: object, task: object) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(activity, task)  # type: ignore[arg-type]
-    return stop_of(caught.value)
+    return parse_stop_problem(caught.value)
 
 
-def half_made(harness: ActivityHarness) -> BucketResource:
+def create_half_made_bucket(harness: ActivityHarness) -> BucketResource:
     """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
-    assert stop_of(caught.value).code == "s3.KMS.DisabledException"
+    assert parse_stop_problem(caught.value).code == "s3.KMS.DisabledException"
     return BucketResource.model_validate(caught.value.details[1])
 
 
-def foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
-    harness.aws.platform("rds").create_db_cluster(
+def create_foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
+    harness.aws.platform_client("rds").create_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier,
         Engine="aurora-postgresql",
         MasterUsername="byok",
@@ -36,9 +36,9 @@ def foreign_cluster(harness: ActivityHarness, tag: str, key_arn: str) -> None:
     )
 
 
-def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
+def create_foreign_bucket(harness: ActivityHarness, tag: str) -> str:
     name = harness.plan.buckets[0].name
-    harness.aws.operator("s3").create_bucket(
+    harness.aws.operator_client("s3").create_bucket(
         Bucket=name,
         CreateBucketConfiguration={
             "LocationConstraint": harness.plan.environment.region,
@@ -48,59 +48,61 @@ def foreign_bucket(harness: ActivityHarness, tag: str) -> str:
     return name
 
 
-def claimed_key_ids(harness: ActivityHarness) -> set[str]:
+def list_claimed_key_ids(harness: ActivityHarness) -> set[str]:
     """The ids of the keys that are claimed."""
-    found = harness.aws.operator("s3").list_objects_v2(Bucket=harness.plan.environment.probe_bucket, Prefix="claims/")
+    found = harness.aws.operator_client("s3").list_objects_v2(
+        Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
+    )
     return {item["Key"].rpartition("/")[2] for item in found.get("Contents", [])}
 
 
 def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
+    create_foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
 
-    problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)
 
     assert (problem.code, problem.key) == ("byok.NameTaken", None)
     assert harness.plan.cluster.identifier in problem.message
-    assert claimed_key_ids(harness) == set()
+    assert list_claimed_key_ids(harness) == set()
 
 
 def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    other = harness.aws.rds_key()
-    foreign_cluster(harness, harness.plan.environment.environment_id, other)
+    other = harness.aws.create_rds_key()
+    create_foreign_cluster(harness, harness.plan.environment.environment_id, other)
 
-    problem = problem_of(harness, harness.database.ensure_cluster, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)
 
     assert problem.code == "byok.OtherKey"  # contract 99
     assert other in problem.message
-    assert claimed_key_ids(harness) == {harness.plan.environment.s3_key_arn.rpartition("/")[2]}
+    assert list_claimed_key_ids(harness) == {harness.plan.environment.s3_key_arn.rpartition("/")[2]}
 
 
 def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    foreign_cluster(harness, harness.plan.environment.environment_id, harness.plan.environment.rds_key_arn)
+    create_foreign_cluster(harness, harness.plan.environment.environment_id, harness.plan.environment.rds_key_arn)
 
     assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
 
 
 def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
-    name = foreign_bucket(harness, "somebody-else")
+    name = create_foreign_bucket(harness, "somebody-else")
 
-    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.NameTaken"
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
-    tags = harness.aws.operator("s3").get_bucket_tagging(Bucket=name)["TagSet"]
+    tags = harness.aws.operator_client("s3").get_bucket_tagging(Bucket=name)["TagSet"]
     assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
 
 
 def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
-    name = foreign_bucket(harness, harness.plan.environment.environment_id)
+    name = create_foreign_bucket(harness, harness.plan.environment.environment_id)
 
     assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task()).created
 
-    s3 = harness.aws.operator("s3")
+    s3 = harness.aws.operator_client("s3")
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
     rule = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"][0]
     default = rule["ApplyServerSideEncryptionByDefault"]
@@ -111,43 +113,43 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness
     first, name = harness.plan.environment, harness.plan.environment.environment_id
     harness.run_with_retries(harness.keys.probe_s3_key, first)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    half_made(harness)
+    create_half_made_bucket(harness)
 
-    harness.plan = harness.plan_for(environment_id=name, rds_key_arn=first.rds_key_arn)
+    harness.plan = harness.build_plan(environment_id=name, rds_key_arn=first.rds_key_arn)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     keys = (harness.plan.environment.s3_key_arn, first.rds_key_arn)
-    assert claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
+    assert list_claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
 
 
 def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.plan = harness.plan_for(
+    harness.build_environment()
+    harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
-    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.OtherKey"  # contract 8
 
 
 def test_bucket_that_was_made_before_a_refusal_is_told_with_it(harness: ActivityHarness) -> None:
-    kept = half_made(harness)
+    kept = create_half_made_bucket(harness)
 
     assert (kept.name, kept.created, kept.objects) == (harness.plan.buckets[0].name, True, ())  # D9
 
 
 def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> None:
-    half_made(harness)
-    harness.plan = harness.plan_for(
+    create_half_made_bucket(harness)
+    harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     item = harness.plan.buckets[0].objects[0]
-    stored = harness.aws.platform("s3").head_object(Bucket=harness.plan.buckets[0].name, Key=item.key)
+    stored = harness.aws.platform_client("s3").head_object(Bucket=harness.plan.buckets[0].name, Key=item.key)
     assert stored["SSEKMSKeyId"] == harness.plan.environment.s3_key_arn
 
 
@@ -155,14 +157,14 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
-    harness.aws.operator("rds").create_db_instance(
+    harness.aws.operator_client("rds").create_db_instance(
         DBInstanceIdentifier=harness.plan.cluster.writer_identifier,
         DBClusterIdentifier=harness.plan.cluster.identifier,
         Engine="aurora-postgresql",
         DBInstanceClass="db.serverless",
     )
 
-    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.NameTaken"  # it does not bear the tag
 
@@ -170,9 +172,9 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
 def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
-    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"  # contract 89, 111
     assert problem.key_arn == harness.plan.environment.rds_key_arn
@@ -182,12 +184,12 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(harness:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.database.ensure_writer, harness.database_task)
+        harness.run_once(harness.database.ensure_writer, harness.database_task)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
     assert problem.key_arn == harness.plan.environment.rds_key_arn
 
@@ -196,7 +198,7 @@ def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ha
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
-    rds, name = harness.aws.operator("rds"), harness.plan.cluster.identifier
+    rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.identifier
     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False)
     gone = rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)["DBCluster"]
 
@@ -208,8 +210,8 @@ def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ha
 
 
 def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(harness: ActivityHarness) -> None:
-    harness.build()
-    rds, name = harness.aws.operator("rds"), harness.plan.cluster.writer_identifier
+    harness.build_environment()
+    rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.writer_identifier
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
     assert harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
@@ -217,22 +219,22 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(har
 
 
 def test_cluster_that_vanishes_is_said_to_have_vanished(harness: ActivityHarness) -> None:
-    problem = problem_of(harness, harness.database.ensure_writer, harness.database_task)
+    problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.Vanished"
 
 
 def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     bucket = harness.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-    harness.aws.operator("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
-    storage = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
-    harness.aws.operator("rds").modify_db_cluster(
+    harness.aws.operator_client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
+    storage = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
+    harness.aws.operator_client("rds").modify_db_cluster(
         DBClusterIdentifier=harness.plan.cluster.identifier, DeletionProtection=False, ApplyImmediately=True
     )
 
-    both = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
+    both = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert storage.code == both.code == "byok.VerificationFailed"  # contract 98
     assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
@@ -240,20 +242,20 @@ def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness
 
 
 def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
+    harness.build_environment()
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
 
-    again = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
-    verifying = problem_of(harness, harness.evidence.collect_evidence, harness.plan)
+    again = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
+    verifying = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert again.code == verifying.code == "s3.KMS.DisabledException"
 
 
 def test_role_without_the_permission_is_the_operators_problem(harness: ActivityHarness) -> None:
-    iam = harness.aws.operator("iam")
-    iam.delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
+    iam = harness.aws.operator_client("iam")
+    iam.delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
-    problem = problem_of(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert (problem.code, problem.key) == ("s3.403", None)
     assert "customer has nothing to do" in problem.remediation.lower()
@@ -262,7 +264,7 @@ def test_role_without_the_permission_is_the_operators_problem(harness: ActivityH
 def test_bucket_keeps_everybody_out_that_does_not_belong(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
-    s3, name = harness.aws.operator("s3"), harness.plan.buckets[0].name
+    s3, name = harness.aws.operator_client("s3"), harness.plan.buckets[0].name
     block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]
     ownership = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"]
     assert set(block.values()) == {True}

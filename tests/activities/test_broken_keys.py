@@ -6,36 +6,36 @@ from temporalio.exceptions import ApplicationError
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from tests.activities.conftest import ActivityHarness, stop_of
+from tests.activities.conftest import ActivityHarness, parse_stop_problem
 from tests.key_faults import KEY_FAULTS, KeyFault
-from tests.localaws.server import Aws
+from tests.localaws.server import AwsHarness
 
-AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.by_rule]
-BY_RULE = [breakage for breakage in KEY_FAULTS if breakage.by_rule]
+AT_AWS = [breakage for breakage in KEY_FAULTS if not breakage.is_found_by_rule]
+BY_RULE = [breakage for breakage in KEY_FAULTS if breakage.is_found_by_rule]
 
 
-def name(breakage: KeyFault) -> str:
+def fault_id(breakage: KeyFault) -> str:
     return breakage.name
 
 
 def problem_from_s3(harness: ActivityHarness) -> Problem:
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    return stop_of(caught.value)
+    return parse_stop_problem(caught.value)
 
 
 def problem_from_rds(harness: ActivityHarness) -> Problem:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.aws.control("DELETE", "calls")
+    harness.aws.call_control("DELETE", "calls")
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    return stop_of(caught.value)
+    return parse_stop_problem(caught.value)
 
 
-@pytest.mark.parametrize("breakage", AT_AWS, ids=name)
+@pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
 def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: KeyFault) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.S3)
-    harness.plan = harness.plan_for(s3_key_arn=arn)
+    harness.plan = harness.build_plan(s3_key_arn=arn)
 
     problem = problem_from_s3(harness)  # contract 86-90
 
@@ -47,15 +47,15 @@ def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHar
     assert arn in problem.remediation
     if breakage.definite:
         # The first one found no bucket yet.
-        assert [call for call in harness.aws.calls() if call == "PutObject"] == ["PutObject", "PutObject"]
+        assert [call for call in harness.aws.list_calls() if call == "PutObject"] == ["PutObject", "PutObject"]
 
 
-@pytest.mark.parametrize("breakage", AT_AWS, ids=name)
+@pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
 def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
     harness: ActivityHarness, breakage: KeyFault
 ) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.RDS)
-    harness.plan = harness.plan_for(rds_key_arn=arn)
+    harness.plan = harness.build_plan(rds_key_arn=arn)
 
     problem = problem_from_rds(harness)  # contract 91, 93
 
@@ -64,58 +64,60 @@ def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
     assert (problem.key, problem.key_arn, problem.phase) == (KeyPurpose.RDS, arn, Phase.CREATING_CLUSTER)
     assert arn in problem.remediation
     assert "AllowAtaccamaPlatformRDSGrants" in problem.remediation
-    assert harness.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
-    claims = harness.aws.operator("s3").list_objects_v2(Bucket=harness.plan.environment.probe_bucket, Prefix="claims/")
+    assert harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"] == []
+    claims = harness.aws.operator_client("s3").list_objects_v2(
+        Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
+    )
     assert claims["KeyCount"] == 0  # the keys are free for another try
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-@pytest.mark.parametrize("breakage", BY_RULE, ids=name)
+@pytest.mark.parametrize("breakage", BY_RULE, ids=fault_id)
 def test_arn_that_cannot_be_right_is_found_without_asking_aws(
-    aws: Aws, harness: ActivityHarness, breakage: KeyFault, which: KeyPurpose
+    aws: AwsHarness, harness: ActivityHarness, breakage: KeyFault, which: KeyPurpose
 ) -> None:
     arn = breakage.make(aws, which)
 
-    plan = harness.plan_for(**{f"{which}_key_arn": arn})
+    plan = harness.build_plan(**{f"{which}_key_arn": arn})
 
     found = [problem for problem in plan.findings if problem.key is which]
-    assert breakage.code(which) in {problem.code for problem in found}
+    assert breakage.code_for(which) in {problem.code for problem in found}
     assert all(arn == problem.key_arn for problem in found)
     assert breakage.words in found[0].message
 
 
 def test_direct_describe_key_is_denied_on_a_perfect_key(harness: ActivityHarness) -> None:
-    harness.build()  # READY all the same: contract 74, D2
+    harness.build_environment()  # READY all the same: contract 74, D2
 
     for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
-        with pytest.raises(harness.aws.platform("kms").exceptions.ClientError) as caught:
-            harness.aws.platform("kms").describe_key(KeyId=arn)
+        with pytest.raises(harness.aws.platform_client("kms").exceptions.ClientError) as caught:
+            harness.aws.platform_client("kms").describe_key(KeyId=arn)
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
 def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     first = harness.plan.environment
-    harness.plan = harness.plan_for(s3_key_arn=first.s3_key_arn)
+    harness.plan = harness.build_plan(s3_key_arn=first.s3_key_arn)
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
 
-    problem = stop_of(caught.value)  # contract 123
+    problem = parse_stop_problem(caught.value)  # contract 123
     assert problem.code == "byok.KeyInUse"
     assert first.environment_id in problem.message
-    assert len(harness.aws.operator("rds").describe_db_clusters()["DBClusters"]) == 1
+    assert len(harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"]) == 1
 
 
 def test_whose_key_it_is_stays_with_the_organisation(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     first = harness.plan.environment
-    harness.plan = harness.plan_for(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
+    harness.plan = harness.build_plan(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
 
-    message = stop_of(caught.value).message
+    message = parse_stop_problem(caught.value).message
     assert "of another environment" in message
     assert first.environment_id not in message

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from temporalio.testing import ActivityEnvironment
 
 from activities.describe_batcher import DescribeBatcher
-from byok.domain.models import Removal
+from byok.domain.models import RemovalResult
 from tests.activities.conftest import ActivityHarness
 from tests.localaws.server import REGION
 
@@ -21,49 +21,49 @@ def create_clusters(harness: ActivityHarness, number: int) -> list[str]:
     """Clusters of the platform's."""
     names = [f"{harness.plan.environment.environment_id}-{index}" for index in range(number)]
     for name in names:
-        harness.aws.operator("rds").create_db_cluster(
+        harness.aws.operator_client("rds").create_db_cluster(
             DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="byok", ManageMasterUserPassword=True
         )
-    harness.aws.control("DELETE", "calls")
+    harness.aws.call_control("DELETE", "calls")
     return names
 
 
-async def look(describer: DescribeBatcher, names: list[str]) -> list[str | None]:
-    found = await asyncio.gather(*(describer.cluster(REGION, name) for name in names))
+async def describe_clusters(describer: DescribeBatcher, names: list[str]) -> list[str | None]:
+    found = await asyncio.gather(*(describer.describe_cluster(REGION, name) for name in names))
     return [one["DBClusterIdentifier"] if one else None for one in found]
 
 
 def test_everybody_who_asks_at_once_is_answered_by_one_call(harness: ActivityHarness) -> None:
     names = create_clusters(harness, 5)
 
-    found = asyncio.run(look(harness.describer, [*names, "nobody", names[0]]))
+    found = asyncio.run(describe_clusters(harness.describer, [*names, "nobody", names[0]]))
 
     assert found == [*names, None, names[0]]
-    assert Counter(harness.aws.calls()) == {"DescribeDBClusters": 1}
+    assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 1}
 
 
 def test_instances_are_looked_at_likewise(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.aws.control("DELETE", "calls")
+    harness.build_environment()
+    harness.aws.call_control("DELETE", "calls")
     writer = harness.plan.cluster.writer_identifier
 
     async def both() -> list[object]:
-        return await asyncio.gather(*(harness.describer.instance(REGION, name) for name in (writer, "nobody")))
+        return await asyncio.gather(*(harness.describer.describe_instance(REGION, name) for name in (writer, "nobody")))
 
     found, nobody = asyncio.run(both())
 
     assert found["DBInstanceIdentifier"] == writer  # type: ignore[index]
     assert nobody is None
-    assert Counter(harness.aws.calls()) == {"DescribeDBInstances": 1}
+    assert Counter(harness.aws.list_calls()) == {"DescribeDBInstances": 1}
 
 
 def test_no_call_asks_for_more_than_a_page(harness: ActivityHarness) -> None:
-    harness.aws.control("DELETE", "calls")
+    harness.aws.call_control("DELETE", "calls")
     strangers = [f"nobody-{number}" for number in range(250)]
 
-    assert asyncio.run(look(harness.describer, strangers)) == [None] * 250
+    assert asyncio.run(describe_clusters(harness.describer, strangers)) == [None] * 250
 
-    assert Counter(harness.aws.calls()) == {"DescribeDBClusters": 3}
+    assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 3}
 
 
 def test_limiter_allows_a_burst_and_then_makes_calls_wait(
@@ -75,7 +75,7 @@ def test_limiter_allows_a_burst_and_then_makes_calls_wait(
 
     async def look_six_times() -> None:
         for number in range(6):
-            await describer.cluster(REGION, f"nobody-{number}")
+            await describer.describe_cluster(REGION, f"nobody-{number}")
 
     began = time.monotonic()
     asyncio.run(look_six_times())
@@ -95,50 +95,50 @@ def test_what_is_requested_while_calls_wait_goes_into_one_call(harness: Activity
         describer = DescribeBatcher(harness.clients, until_its_turn)
         asked = []
         for name in names:
-            asked.append(asyncio.create_task(look(describer, [name])))
+            asked.append(asyncio.create_task(describe_clusters(describer, [name])))
             await asyncio.sleep(0)
         turn.set()
         return [found for (found,) in await asyncio.gather(*asked)]
 
     assert asyncio.run(ask_one_by_one()) == names
-    assert Counter(harness.aws.calls()) == {"DescribeDBClusters": 1}
+    assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 1}
 
 
 def test_those_who_wait_for_a_deletion_share_its_looks(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
-    harness.aws.control("DELETE", "calls")
+    harness.aws.call_control("DELETE", "calls")
 
-    async def two() -> tuple[Removal, Removal]:
+    async def two() -> tuple[RemovalResult, RemovalResult]:
         one = ActivityEnvironment().run(harness.database.remove_writer, harness.database_removal())
         other = ActivityEnvironment().run(harness.database.remove_writer, harness.database_removal())
         return await asyncio.gather(one, other)
 
     assert [one.removed for one in asyncio.run(two())] == [True, True]
-    assert Counter(harness.aws.calls()) == {"DescribeDBInstances": 1}
+    assert Counter(harness.aws.list_calls()) == {"DescribeDBInstances": 1}
 
 
 def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(harness: ActivityHarness) -> None:
     names = create_clusters(harness, 2)
-    harness.aws.control("POST", "faults", kind="throttle", service="rds", operation="DescribeDBClusters", times=1)
+    harness.aws.call_control("POST", "faults", kind="throttle", service="rds", operation="DescribeDBClusters", times=1)
 
     async def refused() -> list[object]:
         return await asyncio.gather(
-            *(harness.describer.cluster(REGION, name) for name in names), return_exceptions=True
+            *(harness.describer.describe_cluster(REGION, name) for name in names), return_exceptions=True
         )
 
     answers = asyncio.run(refused())
 
     assert [type(answer) for answer in answers] == [ClientError, ClientError]
-    assert asyncio.run(look(harness.describer, names)) == names
+    assert asyncio.run(describe_clusters(harness.describer, names)) == names
 
 
 def test_who_gives_up_takes_no_answer_from_another(harness: ActivityHarness) -> None:
     (name,) = create_clusters(harness, 1)
 
     async def two() -> str | None:
-        leaving = asyncio.create_task(harness.describer.cluster(REGION, name))
-        staying = asyncio.create_task(harness.describer.cluster(REGION, name))
+        leaving = asyncio.create_task(harness.describer.describe_cluster(REGION, name))
+        staying = asyncio.create_task(harness.describer.describe_cluster(REGION, name))
         await asyncio.sleep(0)
         leaving.cancel()
         found = await staying

@@ -17,7 +17,7 @@ CALLS = [
 def assert_exactly_as_planned(harness: ActivityHarness) -> None:
     """One cluster, one writer, the blueprint's buckets and objects, and all of it on the customer's keys."""
     plan = harness.plan
-    rds, s3 = harness.aws.operator("rds"), harness.aws.operator("s3")
+    rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     clusters = rds.describe_db_clusters()["DBClusters"]
     assert [(c["DBClusterIdentifier"], c["KmsKeyId"]) for c in clusters] == [
         (plan.cluster.identifier, plan.environment.rds_key_arn)
@@ -34,20 +34,20 @@ def assert_exactly_as_planned(harness: ActivityHarness) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(harness: ActivityHarness, call: str) -> None:
-    harness.fail_in_every_way(call)
+    harness.inject_every_fault(call)
 
-    harness.build()
+    harness.build_environment()
 
     assert_exactly_as_planned(harness)
-    assert harness.aws.control("GET", "faults")["faults"] == []  # it did happen
+    assert harness.aws.call_control("GET", "faults")["faults"] == []  # it did happen
 
 
 def test_network_that_fails_is_no_fault_of_the_key(harness: ActivityHarness) -> None:
-    harness.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
+    harness.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.database.ensure_cluster, harness.database_task)
+        harness.run_once(harness.database.ensure_cluster, harness.database_task)
 
     assert not caught.value.non_retryable
     problem = Problem.model_validate(caught.value.details[0])
@@ -56,10 +56,10 @@ def test_network_that_fails_is_no_fault_of_the_key(harness: ActivityHarness) -> 
 
 
 def test_throttled_call_is_no_fault_of_the_key(harness: ActivityHarness) -> None:
-    harness.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+    harness.aws.call_control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
 
     assert (caught.value.type, caught.value.non_retryable) == ("s3.SlowDown", False)
     assert Problem.model_validate(caught.value.details[0]).key is None

@@ -20,8 +20,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attempt, save_for_retry
     from byok.domain.arns import KeyPurpose
     from byok.domain.models import Problem
-    from byok.temporal import plugin
-    from tests.activities.conftest import ActivityHarness, stop_of
+    from byok.temporal import make_plugin
+    from tests.activities.conftest import ActivityHarness, parse_stop_problem
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=1)
 
@@ -40,7 +40,7 @@ class OneActivity:
         return answer
 
 
-async def run(temporal: WorkflowEnvironment, function: Callable[[], Any]) -> Any:
+async def run_activity(temporal: WorkflowEnvironment, function: Callable[[], Any]) -> Any:
     queue = uuid.uuid4().hex
     with ThreadPoolExecutor(2) as executor:
         async with Worker(
@@ -67,7 +67,7 @@ async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEn
             raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
         return earlier
 
-    assert await run(temporal, noting) == "kept"
+    assert await run_activity(temporal, noting) == "kept"
 
 
 async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(temporal: WorkflowEnvironment) -> None:
@@ -79,7 +79,7 @@ async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(tem
             raise ApplicationError("again", next_retry_delay=timedelta(milliseconds=10))
         return str(earlier)
 
-    assert await run(temporal, noting_at_last) == "kept"
+    assert await run_activity(temporal, noting_at_last) == "kept"
 
 
 async def test_what_one_activity_noted_is_not_there_for_another(temporal: WorkflowEnvironment) -> None:
@@ -89,11 +89,11 @@ async def test_what_one_activity_noted_is_not_there_for_another(temporal: Workfl
         save_for_retry("word", "mine")
         return str(earlier)
 
-    assert [await run(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
+    assert [await run_activity(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
 
 
 async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
-    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=2)
+    harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 
     @activity.defn
@@ -102,7 +102,7 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
         return harness.keys.probe_s3_key(harness.plan.environment).key_arn
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await run(temporal, probing)
+        await run_activity(temporal, probing)
 
     assert isinstance(caught.value.cause, ActivityError)
     assert isinstance(caught.value.cause.cause, ApplicationError)
@@ -114,22 +114,22 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
 
 
 def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
-    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=0)
+    harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=0)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
 
-    assert stop_of(caught.value).code == "s3.AccessDenied"
+    assert parse_stop_problem(caught.value).code == "s3.AccessDenied"
 
 
 def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
-    harness.plan = harness.plan_for(s3_key_arn=harness.aws.key(), key_grace_seconds=300)
-    harness.aws.control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
+    harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=300)
+    harness.aws.call_control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as throttled:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
     with pytest.raises(ApplicationError) as refused:
-        harness.attempt(harness.keys.probe_s3_key, harness.plan.environment)
+        harness.run_once(harness.keys.probe_s3_key, harness.plan.environment)
 
     assert throttled.value.type == "s3.SlowDown"
     assert not refused.value.non_retryable
@@ -138,22 +138,22 @@ def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
 
 async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    harness.plan = harness.plan_for(rds_key_arn=harness.aws.key(), key_grace_seconds=300)
+    harness.plan = harness.build_plan(rds_key_arn=harness.aws.create_key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.database.ensure_cluster, harness.database_task)
+        harness.run_once(harness.database.ensure_cluster, harness.database_task)
 
     failure = Failure()
-    await connected_converter().encode_failure(caught.value, failure)
+    await plugin_data_converter().encode_failure(caught.value, failure)
 
     assert failure.ByteSize() < 2048  # half of the server's limit for the failure of an activity under way
     assert not failure.stack_trace
-    decoded = await connected_converter().decode_failure(failure)
+    decoded = await plugin_data_converter().decode_failure(failure)
     assert isinstance(decoded, ApplicationError)
     assert Problem.model_validate(decoded.details[0]).key is KeyPurpose.RDS
 
 
-def connected_converter() -> DataConverter:
-    configured = plugin().configure_client(ClientConfig())  # type: ignore[typeddict-item]
+def plugin_data_converter() -> DataConverter:
+    configured = make_plugin().configure_client(ClientConfig())  # type: ignore[typeddict-item]
     return configured["data_converter"]
 
 
@@ -166,4 +166,4 @@ async def test_blocked_activity_beats_all_the_same(temporal: WorkflowEnvironment
         release.wait(2 * HEARTBEAT_TIMEOUT.total_seconds())
         return f"attempt {activity.info().attempt}"
 
-    assert await run(temporal, blocked) == "attempt 1"
+    assert await run_activity(temporal, blocked) == "attempt 1"

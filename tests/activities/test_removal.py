@@ -3,11 +3,11 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import BucketRemoval, DatabaseRemoval, DeleteRequest, OwnedResources
+from byok.domain.models import BucketRemovalTask, DatabaseRemovalTask, DeleteRequest, OwnedResources
 from byok.domain.phases import Phase
 from byok.domain.planning import plan_deletion
-from localaws.state import WORLD
-from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
+from localaws.state import STATE
+from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION
 
 
@@ -19,15 +19,15 @@ def remove_everything(harness: ActivityHarness) -> None:
 
 
 def assert_nothing_left(harness: ActivityHarness) -> None:
-    assert harness.aws.operator("rds").describe_db_clusters()["DBClusters"] == []
-    assert harness.aws.operator("rds").describe_db_instances()["DBInstances"] == []
-    left = [bucket["Name"] for bucket in harness.aws.operator("s3").list_buckets()["Buckets"]]
+    assert harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"] == []
+    assert harness.aws.operator_client("rds").describe_db_instances()["DBInstances"] == []
+    left = [bucket["Name"] for bucket in harness.aws.operator_client("s3").list_buckets()["Buckets"]]
     assert left == [harness.plan.environment.probe_bucket]
-    assert harness.aws.operator("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
+    assert harness.aws.operator_client("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
 
 
 def test_removed_it_leaves_nothing(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
 
     remove_everything(harness)
 
@@ -44,19 +44,19 @@ def test_removed_it_leaves_nothing(harness: ActivityHarness) -> None:
     ],
 )
 def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(harness: ActivityHarness, call: str) -> None:
-    harness.build()
-    harness.fail_in_every_way(call)
+    harness.build_environment()
+    harness.inject_every_fault(call)
 
     remove_everything(harness)
 
     assert_nothing_left(harness)
-    assert harness.aws.control("GET", "faults")["faults"] == []  # it did happen
+    assert harness.aws.call_control("GET", "faults")["faults"] == []  # it did happen
 
 
 def test_everything_is_removed_also_when_both_keys_are_disabled(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
-        harness.aws.customer("kms").disable_key(KeyId=arn)
+        harness.aws.customer_client("kms").disable_key(KeyId=arn)
 
     remove_everything(harness)
 
@@ -65,17 +65,17 @@ def test_everything_is_removed_also_when_both_keys_are_disabled(harness: Activit
 
 def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> None:
     """It may have been handed over since: a complete environment that somebody starts again loses nothing."""
-    harness.build()
-    s3, mine = harness.aws.platform("s3"), harness.plan.buckets[-1].name
+    harness.build_environment()
+    s3, mine = harness.aws.platform_client("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)
     asked = harness.plan.environment
-    harness.plan = harness.plan_for(
+    harness.plan = harness.build_plan(
         "another-run",
         environment_id=asked.environment_id,
         s3_key_arn=asked.s3_key_arn,
         rds_key_arn=asked.rds_key_arn,
     )
-    harness.build()
+    harness.build_environment()
 
     writer = harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
     cluster = harness.run_with_retries(harness.database.remove_cluster, harness.database_removal())
@@ -87,19 +87,19 @@ def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> N
     assert {item.why_kept for item in (writer, cluster, buckets[0])} == {
         "an earlier run of this environment made it, and it may be in use; `byok delete` removes it"
     }
-    assert len(WORLD.clusters) == len(WORLD.instances) == 1
+    assert len(STATE.clusters) == len(STATE.instances) == 1
     assert s3.list_object_versions(Bucket=harness.plan.buckets[0].name)["Versions"]
 
 
 def test_deletion_removes_what_any_run_made(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     plan = plan_deletion(_deletion(harness), PLATFORM)
-    database = DatabaseRemoval(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
+    database = DatabaseRemovalTask(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
 
     harness.run_with_retries(harness.database.remove_writer, database)
     harness.run_with_retries(harness.database.remove_cluster, database)
     for bucket in plan.buckets:
-        task = BucketRemoval(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
+        task = BucketRemovalTask(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
         harness.run_with_retries(harness.storage.remove_bucket, task)
 
     assert_nothing_left(harness)
@@ -120,21 +120,21 @@ def test_objects_of_others_keep_their_bucket(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name = harness.plan.buckets[0].name
     for key in "abcd":
-        harness.aws.platform("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
+        harness.aws.platform_client("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
 
     removal = harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal())
 
     assert not removal.removed
     why = "it holds objects that provisioning did not write: of-a-user/a, of-a-user/b, of-a-user/c"
     assert removal.why_kept == why
-    kept = harness.aws.operator("s3").list_object_versions(Bucket=name)["Versions"]
+    kept = harness.aws.operator_client("s3").list_object_versions(Bucket=name)["Versions"]
     assert {item["Key"] for item in kept} >= {item.key for item in harness.plan.buckets[0].objects}  # ours, too
 
 
 def test_another_version_of_an_initial_object_is_somebody_elses(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
-    harness.aws.platform("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
+    harness.aws.platform_client("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
 
     removal = harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal())
 
@@ -144,13 +144,13 @@ def test_another_version_of_an_initial_object_is_somebody_elses(harness: Activit
 def test_deleted_initial_object_does_not_keep_its_bucket(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
-    harness.aws.platform("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
+    harness.aws.platform_client("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
 
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).removed
 
 
 def test_final_snapshot_is_on_the_key_and_is_listed(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     removal = harness.database_removal("acme-final-1")
     harness.run_with_retries(harness.database.remove_writer, removal)
 
@@ -164,38 +164,38 @@ def test_final_snapshot_is_on_the_key_and_is_listed(harness: ActivityHarness) ->
 
 
 def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    harness.build_environment()
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
     removal = harness.database_removal("acme-final-1")
     harness.run_with_retries(harness.database.remove_writer, removal)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.database.remove_cluster, removal)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert problem.code == "rds.inaccessible-encryption-credentials-recoverable"
     assert "--no-final-snapshot" in problem.remediation
-    assert len(WORLD.clusters) == 1  # nothing was deleted
+    assert len(STATE.clusters) == 1  # nothing was deleted
 
 
 def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(
     harness: ActivityHarness,
 ) -> None:
-    harness.build()
-    harness.aws.customer("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
+    harness.build_environment()
+    harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.database.list_databases, harness.database_removal("acme-final-1"))
 
-    assert "--no-final-snapshot" in stop_of(caught.value).remediation
+    assert "--no-final-snapshot" in parse_stop_problem(caught.value).remediation
     listed = harness.run_with_retries(harness.database.list_databases, harness.database_removal())
     assert len(listed.instances) == len(listed.clusters) == 1
 
 
 def test_what_bears_the_tag_is_listed_and_nothing_else(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     environment = harness.plan.environment
-    s3, place = harness.aws.operator("s3"), {"LocationConstraint": REGION}
+    s3, place = harness.aws.operator_client("s3"), {"LocationConstraint": REGION}
     former = f"byok-{environment.environment_id}-former-1a2b3c4d"
     tags = [{"Key": name, "Value": value} for name, value in environment.tags.items()]
     s3.create_bucket(Bucket=former, CreateBucketConfiguration={**place, "Tags": tags})

@@ -10,41 +10,41 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from byok.domain.arns import KeyPurpose, parse_key_arn
-from byok.domain.iam.statements import s3_key_statements
+from byok.domain.iam.statements import build_s3_key_statements
 from byok.domain.phases import AliasState, RequestKind
 from byok.domain.problems.remediation import Remedy
-from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
-from tests.activities.tenant_keys import EXTERNAL_ID, Tenant, alias
-from tests.localaws.server import VENDOR, Aws
+from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
+from tests.activities.tenant_keys import EXTERNAL_ID, TenantHarness, tenant_alias
+from tests.localaws.server import VENDOR, AwsHarness
 
 
 @pytest.fixture
-def tenant(harness: ActivityHarness) -> Tenant:
-    return Tenant(harness)
+def tenant(harness: ActivityHarness) -> TenantHarness:
+    return TenantHarness(harness)
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_key_gets_its_alias_and_both_tags(tenant: Tenant, which: KeyPurpose) -> None:
+def test_key_gets_its_alias_and_both_tags(tenant: TenantHarness, which: KeyPurpose) -> None:
     found = tenant.reconcile(which)
 
     assert (found.alias_state, set(found.tags_written)) == (AliasState.CREATED, set(VENDOR.tenant_tags))
-    tags, aliases = tenant.bears(which)
+    tags, aliases = tenant.get_tags_and_aliases(which)
     assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}  # contract 101, 102
-    assert aliases == [alias(which)]  # contract 103, 104
+    assert aliases == [tenant_alias(which)]  # contract 103, 104
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_second_time_nothing_is_written(tenant: Tenant, which: KeyPurpose) -> None:
+def test_second_time_nothing_is_written(tenant: TenantHarness, which: KeyPurpose) -> None:
     tenant.reconcile(which)
     tenant.forget_calls()
 
     again = tenant.reconcile(which)
 
-    assert tenant.writes() == []
+    assert tenant.list_writes() == []
     assert (again.alias_state, again.tags_written) == (AliasState.IN_PLACE, ())
 
 
-def test_only_the_difference_is_written(tenant: Tenant) -> None:
+def test_only_the_difference_is_written(tenant: TenantHarness) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     mine = [{"TagKey": "cost", "TagValue": "7"}, {"TagKey": "aatn", "TagValue": "acme"}]
     tenant.kms.tag_resource(KeyId=arn, Tags=mine)
@@ -53,37 +53,37 @@ def test_only_the_difference_is_written(tenant: Tenant) -> None:
     found = tenant.reconcile(KeyPurpose.S3)
 
     assert found.tags_written == ("ataccama:automation:TenantName",)
-    tags, aliases = tenant.bears(KeyPurpose.S3)
+    tags, aliases = tenant.get_tags_and_aliases(KeyPurpose.S3)
     assert tags == {"cost": "7", "aatn": "acme", "ataccama:automation:TenantName": "acme"}
-    assert sorted(aliases) == sorted(["alias/mine", alias(KeyPurpose.S3)])
+    assert sorted(aliases) == sorted(["alias/mine", tenant_alias(KeyPurpose.S3)])
 
 
-def test_another_name_is_put_beside_the_old_alias_which_is_told(tenant: Tenant) -> None:
+def test_another_name_is_put_beside_the_old_alias_which_is_told(tenant: TenantHarness) -> None:
     tenant.reconcile(KeyPurpose.RDS, "old")
 
     found = tenant.reconcile(KeyPurpose.RDS, "new")
 
-    assert found.other_aliases == (alias(KeyPurpose.RDS, "old"),)
-    tags, aliases = tenant.bears(KeyPurpose.RDS)
+    assert found.other_aliases == (tenant_alias(KeyPurpose.RDS, "old"),)
+    tags, aliases = tenant.get_tags_and_aliases(KeyPurpose.RDS)
     assert set(tags.values()) == {"new"}
-    assert set(aliases) == {alias(KeyPurpose.RDS, "old"), alias(KeyPurpose.RDS, "new")}
+    assert set(aliases) == {tenant_alias(KeyPurpose.RDS, "old"), tenant_alias(KeyPurpose.RDS, "new")}
 
 
-def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: Tenant) -> None:
-    other = tenant.aws.key()
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=other)
+def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: TenantHarness) -> None:
+    other = tenant.aws.create_key()
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=other)
     tenant.forget_calls()
 
     found = tenant.reconcile(KeyPurpose.S3)
 
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(other).key_id)
-    assert set(tenant.writes()) == {"CreateAlias"}, "it was refused, and no tag was written"
-    assert tenant.bears(KeyPurpose.S3) == ({}, [])
-    assert tenant.kms.describe_key(KeyId=alias(KeyPurpose.S3))["KeyMetadata"]["Arn"] == other
+    assert set(tenant.list_writes()) == {"CreateAlias"}, "it was refused, and no tag was written"
+    assert tenant.get_tags_and_aliases(KeyPurpose.S3) == ({}, [])
+    assert tenant.kms.describe_key(KeyId=tenant_alias(KeyPurpose.S3))["KeyMetadata"]["Arn"] == other
 
 
-def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(tenant: Tenant) -> None:
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=tenant.keys[KeyPurpose.RDS])
+def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(tenant: TenantHarness) -> None:
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=tenant.keys[KeyPurpose.RDS])
 
     conflict = tenant.reconcile(KeyPurpose.S3)
     found = tenant.reconcile(KeyPurpose.S3, repoint=True)
@@ -93,27 +93,32 @@ def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(t
     assert conflict.remediation.endswith(f"byok tenant {tenant.harness.plan.environment.environment_id} acme --repoint")
     assert found.alias_state is AliasState.REPOINTED
     assert found.remediation is None
-    assert tenant.bears(KeyPurpose.S3) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(KeyPurpose.S3)])
+    assert tenant.get_tags_and_aliases(KeyPurpose.S3) == (
+        dict.fromkeys(VENDOR.tenant_tags, "acme"),
+        [tenant_alias(KeyPurpose.S3)],
+    )
 
 
 @pytest.mark.parametrize("repoint", [False, True])
-def test_alias_of_a_third_key_is_beyond_the_role_and_its_owners_command_is_told(tenant: Tenant, repoint: bool) -> None:
-    third = tenant.aws.key()
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=third)
+def test_alias_of_a_third_key_is_beyond_the_role_and_its_owners_command_is_told(
+    tenant: TenantHarness, repoint: bool
+) -> None:
+    third = tenant.aws.create_key()
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=third)
 
     found = tenant.reconcile(KeyPurpose.S3, repoint=repoint)
 
     assert (found.alias_state, found.tags_written) == (AliasState.CONFLICT, ())
-    assert "UpdateAlias" not in tenant.aws.calls("kms"), "the role could not: that is not tried"
+    assert "UpdateAlias" not in tenant.aws.list_calls("kms"), "the role could not: that is not tried"
     (command,) = [line for line in (found.remediation or "").splitlines() if "update-alias" in line]
     options = dict(pairwise(shlex.split(command)))
-    assert options["--alias-name"] == alias(KeyPurpose.S3)
+    assert options["--alias-name"] == tenant_alias(KeyPurpose.S3)
     assert options["--target-key-id"] == tenant.keys[KeyPurpose.S3]
     tenant.kms.update_alias(AliasName=options["--alias-name"], TargetKeyId=options["--target-key-id"])
     assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
 
 
-def test_what_a_replaced_tag_said_before_is_told(tenant: Tenant) -> None:
+def test_what_a_replaced_tag_said_before_is_told(tenant: TenantHarness) -> None:
     tenant.kms.tag_resource(KeyId=tenant.keys[KeyPurpose.S3], Tags=[{"TagKey": "aatn", "TagValue": "old"}])
 
     found = tenant.reconcile(KeyPurpose.S3)
@@ -129,35 +134,35 @@ def test_what_a_replaced_tag_said_before_is_told(tenant: Tenant) -> None:
         {"role_arn": "arn:aws:iam::444455556666:role/nobody"},
     ],
 )
-def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: Tenant, role: dict[str, str]) -> None:
+def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: TenantHarness, role: dict[str, str]) -> None:
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3, **role)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert (problem.code, problem.operation, problem.key) == ("sts.AccessDenied", "AssumeRole", None)
     assert "byok template tenant-role" in problem.remediation
     assert "external id" in problem.remediation
 
 
 @pytest.mark.parametrize("request_kind", RequestKind)
-def test_what_is_asked_for_again_is_what_was_asked_for(tenant: Tenant, request_kind: RequestKind) -> None:
-    task = tenant.task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
+def test_what_is_asked_for_again_is_what_was_asked_for(tenant: TenantHarness, request_kind: RequestKind) -> None:
+    task = tenant.build_task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
         tenant.harness.run_with_retries(tenant.activities.reconcile_key, task)
 
-    assert f"start {request_kind} again" in stop_of(caught.value).remediation
+    assert f"start {request_kind} again" in parse_stop_problem(caught.value).remediation
 
 
-def test_role_can_do_nothing_else(tenant: Tenant) -> None:
-    kms = tenant.aws.assume_role("kms", tenant.role.role_arn, EXTERNAL_ID)
+def test_role_can_do_nothing_else(tenant: TenantHarness) -> None:
+    kms = tenant.aws.assumed_role_client("kms", tenant.role.role_arn, EXTERNAL_ID)
     arn = tenant.keys[KeyPurpose.S3]
     attempts: tuple[Callable[[], Any], ...] = (
         lambda: kms.disable_key(KeyId=arn),
         lambda: kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7),
         lambda: kms.get_key_policy(KeyId=arn, PolicyName="default"),
         lambda: kms.encrypt(KeyId=arn, Plaintext=b"x"),
-        lambda: kms.tag_resource(KeyId=tenant.aws.key(), Tags=[{"TagKey": "aatn", "TagValue": "b"}]),
+        lambda: kms.tag_resource(KeyId=tenant.aws.create_key(), Tags=[{"TagKey": "aatn", "TagValue": "b"}]),
         lambda: kms.tag_resource(KeyId=arn, Tags=[{"TagKey": "team", "TagValue": "admin"}]),
         lambda: kms.tag_resource(
             KeyId=arn, Tags=[{"TagKey": "aatn", "TagValue": "b"}, {"TagKey": "team", "TagValue": "admin"}]
@@ -171,31 +176,31 @@ def test_role_can_do_nothing_else(tenant: Tenant) -> None:
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_key_that_is_waiting_for_its_deletion_stops_with_kms_words(tenant: Tenant) -> None:
+def test_key_that_is_waiting_for_its_deletion_stops_with_kms_words(tenant: TenantHarness) -> None:
     tenant.kms.schedule_key_deletion(KeyId=tenant.keys[KeyPurpose.S3], PendingWindowInDays=7)
 
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert problem.code == "kms.KMSInvalidStateException"
     assert "pending deletion" in problem.message
     assert problem.key is KeyPurpose.S3
     assert Remedy.CANCEL_DELETION.value.split("-")[0] in problem.remediation.lower()
 
 
-def test_disabled_key_gets_its_name_all_the_same(tenant: Tenant) -> None:
+def test_disabled_key_gets_its_name_all_the_same(tenant: TenantHarness) -> None:
     tenant.kms.disable_key(KeyId=tenant.keys[KeyPurpose.S3])
 
     assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.CREATED
 
 
-def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Tenant) -> None:
-    owner = tenant.aws.customer("sts").get_caller_identity()["Arn"]
+def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: TenantHarness) -> None:
+    owner = tenant.aws.customer_client("sts").get_caller_identity()["Arn"]
     alone = {"Sid": "Me", "Effect": "Allow", "Principal": {"AWS": owner}, "Action": "kms:*", "Resource": "*"}
     policy = {
         "Version": "2012-10-17",
-        "Statement": [alone, *s3_key_statements(PLATFORM.role_arn, "eu-central-1", VENDOR)],
+        "Statement": [alone, *build_s3_key_statements(PLATFORM.role_arn, "eu-central-1", VENDOR)],
     }
     tenant.kms.put_key_policy(
         KeyId=tenant.keys[KeyPurpose.S3],
@@ -207,7 +212,7 @@ def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Ten
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert problem.code == "kms.AccessDeniedException"
     assert "AWS's own statement" in problem.remediation
 
@@ -215,13 +220,16 @@ def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Ten
 @pytest.mark.parametrize("kind", ["lose_answer", "error500", "throttle"])
 @pytest.mark.parametrize(("service", "calls_before"), [("sts", 0), *(("kms", number) for number in range(4))])
 def test_cut_off_at_any_call_it_ends_in_the_same_state(
-    tenant: Tenant, aws: Aws, kind: str, service: str, calls_before: int
+    tenant: TenantHarness, aws: AwsHarness, kind: str, service: str, calls_before: int
 ) -> None:
-    aws.control("POST", "faults", service=service, operation="*", kind=kind, after_calls=calls_before)
+    aws.call_control("POST", "faults", service=service, operation="*", kind=kind, after_calls=calls_before)
 
     tenant.reconcile(KeyPurpose.RDS)
 
-    assert tenant.bears(KeyPurpose.RDS) == (dict.fromkeys(VENDOR.tenant_tags, "acme"), [alias(KeyPurpose.RDS)])
+    assert tenant.get_tags_and_aliases(KeyPurpose.RDS) == (
+        dict.fromkeys(VENDOR.tenant_tags, "acme"),
+        [tenant_alias(KeyPurpose.RDS)],
+    )
     tenant.forget_calls()
     assert tenant.reconcile(KeyPurpose.RDS).alias_state is AliasState.IN_PLACE
-    assert tenant.writes() == []
+    assert tenant.list_writes() == []

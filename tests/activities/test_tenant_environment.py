@@ -27,7 +27,7 @@ def probe(harness: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
 Probe = Callable[..., tuple[Problem, ...]]
 
 
-def make_half(harness: ActivityHarness, buckets: int) -> None:
+def build_partial_environment(harness: ActivityHarness, buckets: int) -> None:
     """The cluster and the first buckets."""
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
@@ -36,12 +36,12 @@ def make_half(harness: ActivityHarness, buckets: int) -> None:
 
 
 def test_environment_on_its_keys_has_nothing_to_find(harness: ActivityHarness, probe: Probe) -> None:
-    harness.build()
+    harness.build_environment()
     assert probe() == ()
 
 
 def test_bucket_that_came_into_the_blueprint_later_is_not_missed(harness: ActivityHarness, probe: Probe) -> None:
-    make_half(harness, buckets=1)
+    build_partial_environment(harness, buckets=1)
     assert probe() == ()
 
 
@@ -49,20 +49,22 @@ def test_bucket_that_came_into_the_blueprint_later_is_not_missed(harness: Activi
 def test_another_key_is_found_with_the_one_that_is_right(
     harness: ActivityHarness, probe: Probe, which: KeyPurpose
 ) -> None:
-    make_half(harness, buckets=2)
-    other = harness.aws.key()
+    build_partial_environment(harness, buckets=2)
+    other = harness.aws.create_key()
 
     (problem,) = probe(**{f"{which}_key_arn": other})
 
     assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
     right = harness.plan.environment.key_arn(which)
     assert problem.message.count(f"is encrypted with {right}") == (1 if which is KeyPurpose.RDS else 2)
-    assert problem.remediation.endswith(f"Then start the tenant's name again with the right ARN as {which.label}.")
+    assert problem.remediation.endswith(
+        f"Then start the tenant's name again with the right ARN as {which.field_label}."
+    )
 
 
 def test_both_keys_of_another_environment_are_found_together(harness: ActivityHarness, probe: Probe) -> None:
-    make_half(harness, buckets=1)
-    found = probe(s3_key_arn=harness.aws.s3_key(), rds_key_arn=harness.aws.rds_key())
+    build_partial_environment(harness, buckets=1)
+    found = probe(s3_key_arn=harness.aws.create_s3_key(), rds_key_arn=harness.aws.create_rds_key())
     assert [problem.key for problem in found] == list(KeyPurpose)
 
 
@@ -74,7 +76,7 @@ def test_environment_that_nobody_made_is_not_there(harness: ActivityHarness, pro
 
 
 def test_environment_without_a_bucket_is_not_there_yet(harness: ActivityHarness, probe: Probe) -> None:
-    make_half(harness, buckets=0)
+    build_partial_environment(harness, buckets=0)
     (problem,) = probe()
     assert problem.code == "byok.EnvironmentNotThere"
     for bucket in harness.plan.buckets:
@@ -84,8 +86,8 @@ def test_environment_without_a_bucket_is_not_there_yet(harness: ActivityHarness,
 def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(
     harness: ActivityHarness, probe: Probe
 ) -> None:
-    make_half(harness, buckets=1)
-    rds, s3 = harness.aws.operator("rds"), harness.aws.operator("s3")
+    build_partial_environment(harness, buckets=1)
+    rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     tag: Any = harness.plan.environment.environment_tag
     s3.delete_bucket_tagging(Bucket=harness.plan.buckets[0].name)
     assert [problem.code for problem in probe()] == ["byok.EnvironmentNotThere"]

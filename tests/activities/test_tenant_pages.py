@@ -11,49 +11,49 @@ from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.phases import AliasState
 from localaws.kms import pages
 from tests.activities.conftest import ActivityHarness
-from tests.activities.tenant_keys import Tenant, alias
+from tests.activities.tenant_keys import TenantHarness, tenant_alias
 from tests.localaws.server import VENDOR
 
 
 @pytest.fixture
-def tenant(harness: ActivityHarness) -> Tenant:
-    return Tenant(harness)
+def tenant(harness: ActivityHarness) -> TenantHarness:
+    return TenantHarness(harness)
 
 
 @pytest.mark.parametrize("before", [49, 50, 99, 100])
-def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: Tenant, before: int) -> None:
+def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: TenantHarness, before: int) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     for number in range(before):
         tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=arn)
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=arn)
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=arn)
     tenant.forget_calls()
 
     assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
-    assert tenant.writes() == ["TagResource"]
-    assert len([call for call in tenant.aws.calls("kms") if call == "ListAliases"]) == before // 50 + 1
+    assert tenant.list_writes() == ["TagResource"]
+    assert len([call for call in tenant.aws.list_calls("kms") if call == "ListAliases"]) == before // 50 + 1
 
 
-def test_aliases_of_other_tenants_are_told_from_every_page(tenant: Tenant) -> None:
+def test_aliases_of_other_tenants_are_told_from_every_page(tenant: TenantHarness) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     for number in range(51):
-        tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3, f"t-{number}"), TargetKeyId=arn)
+        tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3, f"t-{number}"), TargetKeyId=arn)
 
     assert len(tenant.reconcile(KeyPurpose.S3).other_aliases) == 51
 
 
 @pytest.mark.parametrize("before", [49, 50])
-def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant: Tenant, before: int) -> None:
-    others = [tenant.aws.key() for _ in range(2)]
+def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant: TenantHarness, before: int) -> None:
+    others = [tenant.aws.create_key() for _ in range(2)]
     for number in range(before):
         tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=others[0])
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=others[1])
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=others[1])
 
     found = tenant.reconcile(KeyPurpose.S3)
 
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(others[1]).key_id)
 
 
-class KmsBehind:
+class StaleKmsClient:
     """A KMS client whose lists are behind: the alias is there, and what the lists say of it is given."""
 
     def __init__(self, real: Any, answers: list[list[Any]]) -> None:
@@ -72,27 +72,27 @@ class KmsBehind:
 
 
 @pytest.fixture
-def behind(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    kms_as = AwsClients.kms_as
+def behind(tenant: TenantHarness, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    kms_as = AwsClients.kms_assuming_role
 
     def install(*answers: list[Any]) -> None:
         left = list(answers)
-        monkeypatch.setattr(AwsClients, "kms_as", lambda *given: KmsBehind(kms_as(*given), left))
+        monkeypatch.setattr(AwsClients, "kms_assuming_role", lambda *given: StaleKmsClient(kms_as(*given), left))
 
     return install
 
 
-def entry(name: str, key_arn: str | None) -> dict[str, str]:
+def alias_entry(name: str, key_arn: str | None) -> dict[str, str]:
     target = {"TargetKeyId": parse_key_arn(key_arn).key_id} if key_arn else {}
     return {"AliasName": name, **target}
 
 
 def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
-    tenant: Tenant, behind: Callable[..., None]
+    tenant: TenantHarness, behind: Callable[..., None]
 ) -> None:
     arn = tenant.keys[KeyPurpose.S3]
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=arn)
-    behind([], [entry("alias/aws/s3", None), entry(alias(KeyPurpose.S3), arn)])
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=arn)
+    behind([], [alias_entry("alias/aws/s3", None), alias_entry(tenant_alias(KeyPurpose.S3), arn)])
 
     found = tenant.reconcile(KeyPurpose.S3)
 
@@ -100,25 +100,25 @@ def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
     assert set(found.tags_written) == set(VENDOR.tenant_tags)
 
 
-@pytest.mark.parametrize("listed", [[], [entry(alias(KeyPurpose.S3), None)]])
+@pytest.mark.parametrize("listed", [[], [alias_entry(tenant_alias(KeyPurpose.S3), None)]])
 @pytest.mark.parametrize("repoint", [False, True])
 def test_alias_of_which_no_key_is_told_is_looked_for_again(
-    tenant: Tenant, behind: Callable[..., None], listed: list[Any], repoint: bool
+    tenant: TenantHarness, behind: Callable[..., None], listed: list[Any], repoint: bool
 ) -> None:
     other = tenant.keys[KeyPurpose.RDS]
-    tenant.kms.create_alias(AliasName=alias(KeyPurpose.S3), TargetKeyId=other)
+    tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=other)
     behind([], listed)
 
     with pytest.raises(ApplicationError) as caught:
-        tenant.harness.attempt(tenant.activities.reconcile_key, tenant.task(KeyPurpose.S3, repoint=repoint))
+        tenant.harness.run_once(tenant.activities.reconcile_key, tenant.build_task(KeyPurpose.S3, repoint=repoint))
 
     assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
-    behind([], listed, [], [entry(alias(KeyPurpose.S3), other)])
+    behind([], listed, [], [alias_entry(tenant_alias(KeyPurpose.S3), other)])
     state = AliasState.REPOINTED if repoint else AliasState.CONFLICT
     assert tenant.reconcile(KeyPurpose.S3, repoint=repoint).alias_state is state
 
 
-def test_tag_on_a_later_page_is_not_written_again(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tag_on_a_later_page_is_not_written_again(tenant: TenantHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant.reconcile(KeyPurpose.S3)
     tenant.forget_calls()
     # Keys have at most 50 tags, and a page of the service has as many: it answers with fewer where it likes to.
@@ -127,4 +127,4 @@ def test_tag_on_a_later_page_is_not_written_again(tenant: Tenant, monkeypatch: p
     found = tenant.reconcile(KeyPurpose.S3)
 
     assert found.tags_written == ()
-    assert len([call for call in tenant.aws.calls("kms") if call == "ListResourceTags"]) == len(VENDOR.tenant_tags)
+    assert len([call for call in tenant.aws.list_calls("kms") if call == "ListResourceTags"]) == len(VENDOR.tenant_tags)

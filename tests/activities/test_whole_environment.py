@@ -9,7 +9,7 @@ from tests.activities.conftest import ActivityHarness
 
 
 def test_happy_environment_reads_back_as_asked_for(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
 
     found = harness.run_with_retries(harness.evidence.collect_evidence, harness.plan)
 
@@ -24,13 +24,13 @@ def test_happy_environment_reads_back_as_asked_for(harness: ActivityHarness) -> 
 
 
 def test_evidence_waits_for_a_writer_that_is_not_available_any_more(harness: ActivityHarness) -> None:
-    harness.build()
+    harness.build_environment()
     name = harness.plan.cluster.writer_identifier
-    harness.aws.control("POST", "settings", database_seconds=3600)
-    harness.aws.operator("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    harness.aws.call_control("POST", "settings", database_seconds=3600)
+    harness.aws.operator_client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
     with pytest.raises(ApplicationError) as caught:
-        harness.attempt(harness.evidence.collect_evidence, harness.plan)
+        harness.run_once(harness.evidence.collect_evidence, harness.plan)
 
     assert caught.value.type == "rds.deleting"  # it does not lead on: available counts when it is seen twice
 
@@ -39,11 +39,11 @@ def test_happy_environment_calls_nothing_twice_without_need(harness: ActivityHar
     harness.run_with_retries(
         harness.keys.probe_s3_key, harness.plan.environment
     )  # makes the Region's probe bucket, once for ever
-    harness.aws.control("DELETE", "calls")
+    harness.aws.call_control("DELETE", "calls")
 
-    harness.build()
+    harness.build_environment()
 
-    calls = Counter(harness.aws.calls())
+    calls = Counter(harness.aws.list_calls())
     buckets, objects = len(harness.plan.buckets), sum(len(bucket.objects) for bucket in harness.plan.buckets)
     polls = {name: calls.pop(name) for name in ("DescribeDBClusters", "DescribeDBInstances")}
     assert calls == {
@@ -64,13 +64,13 @@ def test_happy_environment_calls_nothing_twice_without_need(harness: ActivityHar
 
 
 def test_built_again_it_writes_nothing(harness: ActivityHarness) -> None:
-    harness.build()
-    harness.aws.control("DELETE", "calls")
+    harness.build_environment()
+    harness.aws.call_control("DELETE", "calls")
 
     for index in range(len(harness.plan.buckets)):
         assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task(index)).created
     assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
-    writes = [call for call in harness.aws.calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
+    writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
     assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they are held already

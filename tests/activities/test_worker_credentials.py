@@ -12,19 +12,19 @@ from activities.clients import AwsClients
 from activities.keys import KeyActivities
 from activities.tenant import TenantActivities
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import TenantRole, TenantTask
+from byok.domain.models import ReconcileKeyTask, TenantRole
 from byok.domain.planning import plan_tenant
-from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
+from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from localaws.accounts import OPERATOR_CREDENTIALS
-from tests.activities.conftest import PLATFORM, ActivityHarness, stop_of
+from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.localaws.server import REGION, VENDOR
-from tests.workflows.fake_activities import naming
+from tests.workflows.fake_activities import build_tenant_request
 
 NOBODY = "arn:aws:iam::111122223333:role/nobody"
-ADVICE = remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
+ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
 
 
-def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's profile names a role, which its source may not take on."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
@@ -36,7 +36,7 @@ def with_own_role(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "worker")
 
 
-def with_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def configure_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker is a pod whose service account's role is not given to it."""
     token = folder / "token"
     token.write_text("a.b.c")
@@ -46,7 +46,10 @@ def with_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
 
 
-WAYS = [pytest.param(with_own_role, "AssumeRole"), pytest.param(with_web_identity, "AssumeRoleWithWebIdentity")]
+WAYS = [
+    pytest.param(configure_assume_role_profile, "AssumeRole"),
+    pytest.param(configure_web_identity, "AssumeRoleWithWebIdentity"),
+]
 
 
 @pytest.fixture
@@ -65,15 +68,15 @@ def clients(
 def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
     environment = harness.plan.environment
     keys = {f"{which}_key_arn": environment.key_arn(which) for which in KeyPurpose}
-    plan = plan_tenant(naming(environment.environment_id, **keys), PLATFORM, harness.now)
+    plan = plan_tenant(build_tenant_request(environment.environment_id, **keys), PLATFORM, harness.now)
     assert plan.tenant is not None
     role = TenantRole(role_arn="arn:aws:iam::444455556666:role/TenantRole", external_id="acme-1")
-    task = TenantTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
+    task = ReconcileKeyTask(environment=environment, marks=plan.tenant.marks[0], role=role, repoint=False)
 
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(TenantActivities(clients, PLATFORM).reconcile_key, task)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)
     assert problem.code.startswith("credentials.")
 
@@ -83,5 +86,5 @@ def test_a_step_on_a_key_says_so_too(harness: ActivityHarness, clients: AwsClien
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(KeyActivities(clients, PLATFORM).probe_s3_key, harness.plan.environment)
 
-    problem = stop_of(caught.value)
+    problem = parse_stop_problem(caught.value)
     assert (problem.operation, problem.key, problem.remediation) == (operation, None, ADVICE)

@@ -10,8 +10,8 @@ import httpx
 import pytest_asyncio
 from fastapi import FastAPI
 
-from byok.api.access import AnonymousAuth, Authenticator
-from byok.api.app import add_security_middleware, make_app
+from byok.api.app import make_api_app, wrap_with_security_middleware
+from byok.api.authentication import AllowAllAuth, Authenticator
 from byok.api.state import ApiState
 from byok.domain.vendor import VendorProfile
 from byok.service.environments import EnvironmentService
@@ -23,7 +23,7 @@ Serve = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Event:
+class SseEvent:
     """A server-sent event."""
 
     kind: str
@@ -32,35 +32,35 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Portal:
+class ApiClient:
     """Somebody who speaks to the API."""
 
     app: FastAPI
     http: httpx.AsyncClient
 
-    async def events(self, environment_id: str, last: str | None = None) -> list[Event]:
+    async def read_events(self, environment_id: str, last: str | None = None) -> list[SseEvent]:
         """All events up to the end of the stream."""
         headers = {"Last-Event-ID": last} if last else {}
         answer = await self.http.get(f"/v1/environments/{environment_id}/events", headers=headers)
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"].startswith("text/event-stream")
-        return [event(block) for block in answer.text.split("\n\n") if "data:" in block]
+        return [parse_event(block) for block in answer.text.split("\n\n") if "data:" in block]
 
 
-def event(block: str) -> Event:
+def parse_event(block: str) -> SseEvent:
     """One event, as it came."""
     fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
-    return Event(fields["event"], fields.get("id"), json.loads(fields["data"]))
+    return SseEvent(fields["event"], fields.get("id"), json.loads(fields["data"]))
 
 
-def creation_body(environment_id: str, **changes: object) -> dict[str, object]:
+def build_create_body(environment_id: str, **changes: object) -> dict[str, object]:
     """The body of a request for an environment."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **keys, **changes}
 
 
 @asynccontextmanager
-async def open_api(
+async def open_api_state(
     door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
 ) -> AsyncIterator[ApiState]:
     """What a server works with, once its door is open; without access settings everybody may call."""
@@ -69,7 +69,7 @@ async def open_api(
         return door
 
     state = ApiState(
-        access or AnonymousAuth(),
+        access or AllowAllAuth(),
         PLATFORM.role_arn,
         VendorProfile(),
         connect,
@@ -91,19 +91,19 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
             settings: ApiSettings = SETTINGS,
             token: str | None = None,
             door: EnvironmentService = service,
-        ) -> Portal:
-            state = await stack.enter_async_context(open_api(door, access, settings))
-            app = make_app(state)
-            transport = httpx.ASGITransport(add_security_middleware(app, settings), raise_app_exceptions=False)
+        ) -> ApiClient:
+            state = await stack.enter_async_context(open_api_state(door, access, settings))
+            app = make_api_app(state)
+            transport = httpx.ASGITransport(wrap_with_security_middleware(app, settings), raise_app_exceptions=False)
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers, timeout=30)
-            return Portal(app, await stack.enter_async_context(http))
+            return ApiClient(app, await stack.enter_async_context(http))
 
         yield make
 
 
 @pytest_asyncio.fixture
-async def portal(serve: Serve) -> Portal:
+async def portal(serve: Serve) -> ApiClient:
     """One who may do everything."""
-    made: Portal = await serve()
+    made: ApiClient = await serve()
     return made

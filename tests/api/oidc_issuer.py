@@ -20,13 +20,13 @@ ALL = "environments:read environments:write environments:delete"
 
 
 @cache
-def new_key(whose: str) -> rsa.RSAPrivateKey:
+def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
     """A private key."""
     return rsa.generate_private_key(65537, 2048)
 
 
 @dataclass
-class Issuer:
+class OidcIssuer:
     """Who vouches for callers.
 
     Attributes:
@@ -35,7 +35,7 @@ class Issuer:
         instead: What it answers with instead of its keys.
     """
 
-    key: rsa.RSAPrivateKey = field(default_factory=lambda: new_key("the issuer's"))
+    key: rsa.RSAPrivateKey = field(default_factory=lambda: generate_private_key("the issuer's"))
     name: str = "key-1"
     asked: int = 0
     reachable: bool = True
@@ -48,7 +48,7 @@ class Issuer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked += 1
-                found = [issuer.public] if issuer.instead is None else issuer.instead
+                found = [issuer.public_jwk] if issuer.instead is None else issuer.instead
                 body = (found if isinstance(found, str) else json.dumps({"keys": found})).encode()
                 self.send_response(200 if issuer.reachable else 500)
                 self.send_header("Content-Length", str(len(body)))
@@ -62,16 +62,16 @@ class Issuer:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
-    def public(self) -> dict[str, Any]:
+    def public_jwk(self) -> dict[str, Any]:
         """Its public key as a JWK."""
         return {**RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True), "kid": self.name, "use": "sig"}
 
-    def access(self) -> OidcAuth:
+    def build_auth(self) -> OidcAuth:
         """What verifies its tokens."""
         url = f"http://127.0.0.1:{self.server.server_port}/jwks"
         return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
 
-    def token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
+    def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
         """A token that is good, but for what is said otherwise; a claim that is None is left out."""
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)

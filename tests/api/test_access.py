@@ -11,41 +11,41 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from byok.api.access import AnonymousAuth, StaticTokenAuth
 from byok.api.app import build_authenticator
+from byok.api.authentication import AllowAllAuth, StaticTokenAuth
 from byok.settings import AccessToken, ApiSettings
-from byok.web import is_loopback
-from tests.api.conftest import Serve, creation_body
-from tests.api.oidc_issuer import ALL, Issuer, new_key
+from byok.web import is_loopback_host
+from tests.api.conftest import Serve, build_create_body
+from tests.api.oidc_issuer import ALL, OidcIssuer, generate_private_key
 
 TOKEN = "a-token-of-the-settings"
 OURS, THEIRS = "acme-prod", "globex-prod"
 
 
 @pytest.fixture
-def issuer() -> Iterator[Issuer]:
-    found = Issuer()
+def issuer() -> Iterator[OidcIssuer]:
+    found = OidcIssuer()
     yield found
     found.close()
 
 
-def static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
+def build_static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken.model_validate({"sha256": digest, "organisation": organisation, "scopes": scopes})
     return StaticTokenAuth([entry])
 
 
-async def test_good_tokens_get_in(serve: Serve, issuer: Issuer) -> None:
-    signed = await serve(issuer.access(), token=issuer.token())
-    from_settings = await serve(static_auth("acme", "environments:read"), token=TOKEN)
+async def test_good_tokens_get_in(serve: Serve, issuer: OidcIssuer) -> None:
+    signed = await serve(issuer.build_auth(), token=issuer.issue_token())
+    from_settings = await serve(build_static_auth("acme", "environments:read"), token=TOKEN)
     for portal in (signed, from_settings):
         assert (await portal.http.get(f"/v1/environments/{OURS}")).status_code == 404
 
 
-def bad_tokens(issuer: Issuer) -> dict[str, str | None]:
+def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
     """Tokens that are none."""
-    stranger = new_key("a stranger's")
-    good = issuer.token()
+    stranger = generate_private_key("a stranger's")
+    good = issuer.issue_token()
     head, claims, signature = good.split(".")
     public = issuer.key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -62,26 +62,26 @@ def bad_tokens(issuer: Issuer) -> dict[str, str | None]:
         "none": None,
         "empty": "",
         "nonsense": "nonsense",
-        "expired": issuer.token(exp=int(time.time()) - 3600),
-        "without an end": issuer.token(exp=None),
-        "not valid yet": issuer.token(nbf=int(time.time()) + 3600),
-        "of another issuer": issuer.token(iss="https://evil.example.com"),
-        "for somebody else": issuer.token(aud="somebody-else"),
-        "without an audience": issuer.token(aud=None),
-        "without an organisation": issuer.token(organisation=None),  # type: ignore[arg-type]
-        "of an organisation that is none": issuer.token(organisation="acme-prod"),
-        "of an organisation with a wildcard": issuer.token(organisation="*acme"),
-        "signed by a stranger": issuer.token(key=stranger),
-        "with an unknown key": issuer.token(key=stranger, kid="key-2"),
+        "expired": issuer.issue_token(exp=int(time.time()) - 3600),
+        "without an end": issuer.issue_token(exp=None),
+        "not valid yet": issuer.issue_token(nbf=int(time.time()) + 3600),
+        "of another issuer": issuer.issue_token(iss="https://evil.example.com"),
+        "for somebody else": issuer.issue_token(aud="somebody-else"),
+        "without an audience": issuer.issue_token(aud=None),
+        "without an organisation": issuer.issue_token(organisation=None),  # type: ignore[arg-type]
+        "of an organisation that is none": issuer.issue_token(organisation="acme-prod"),
+        "of an organisation with a wildcard": issuer.issue_token(organisation="*acme"),
+        "signed by a stranger": issuer.issue_token(key=stranger),
+        "with an unknown key": issuer.issue_token(key=stranger, kid="key-2"),
         "unsigned": f"{unsigned}.{claims}.",
         "signed with the public key": confused,
         "altered": f"{head}.{altered}.{signature}",
     }
 
 
-async def test_bad_tokens_never_get_in(serve: Serve, issuer: Issuer) -> None:
-    portal, let_in = await serve(issuer.access()), []
-    for name, token in bad_tokens(issuer).items():
+async def test_bad_tokens_never_get_in(serve: Serve, issuer: OidcIssuer) -> None:
+    portal, let_in = await serve(issuer.build_auth()), []
+    for name, token in build_bad_tokens(issuer).items():
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         answer = await portal.http.get(f"/v1/environments/{OURS}", headers=headers)
         if answer.status_code != 401 or answer.json()["code"] != "byok.Unauthenticated":
@@ -91,44 +91,44 @@ async def test_bad_tokens_never_get_in(serve: Serve, issuer: Issuer) -> None:
     assert let_in == []
 
 
-async def test_unknown_keys_do_not_send_us_to_the_issuer_each_time(serve: Serve, issuer: Issuer) -> None:
-    portal = await serve(issuer.access())
+async def test_unknown_keys_do_not_send_us_to_the_issuer_each_time(serve: Serve, issuer: OidcIssuer) -> None:
+    portal = await serve(issuer.build_auth())
     for number in range(20):
-        token = issuer.token(kid=f"unknown-{number}")
+        token = issuer.issue_token(kid=f"unknown-{number}")
         answer = await portal.http.get("/v1/environments", headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401
     assert issuer.asked <= 2
 
 
-async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issuer: Issuer) -> None:
-    portal = await serve(issuer.access())
-    assert (await portal.http.get("/v1/environments", headers=bearer(issuer.token()))).status_code == 200
-    issuer.key, issuer.name = new_key("a stranger's"), "key-2"
-    assert (await portal.http.get("/v1/environments", headers=bearer(issuer.token()))).status_code == 200
+async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issuer: OidcIssuer) -> None:
+    portal = await serve(issuer.build_auth())
+    assert (await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))).status_code == 200
+    issuer.key, issuer.name = generate_private_key("a stranger's"), "key-2"
+    assert (await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))).status_code == 200
 
 
 @pytest.mark.parametrize("keys", [None, [], "<html>"])
 async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(
-    serve: Serve, issuer: Issuer, keys: object
+    serve: Serve, issuer: OidcIssuer, keys: object
 ) -> None:
-    portal = await serve(issuer.access())
+    portal = await serve(issuer.build_auth())
     issuer.reachable, issuer.instead = keys is not None, keys
-    answer = await portal.http.get("/v1/environments", headers=bearer(issuer.token()))
+    answer = await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))
     assert (answer.status_code, answer.json()["code"]) == (503, "byok.IdentityUnreachable")
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "", "http://evil.example.com"])
 async def test_pages_of_other_sites_change_nothing(serve: Serve, origin: str) -> None:
-    portal = await serve(AnonymousAuth())
+    portal = await serve(AllowAllAuth())
     answer = await portal.http.post(f"/v1/environments/{OURS}/cancellation", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["code"]) == (403, "byok.ForeignOrigin")
 
 
 @pytest.mark.parametrize("scope", [None, 7, {"a": 1}])
-async def test_scopes_that_are_none_are_no_way_in(serve: Serve, issuer: Issuer, scope: object) -> None:
-    portal = await serve(issuer.access())
+async def test_scopes_that_are_none_are_no_way_in(serve: Serve, issuer: OidcIssuer, scope: object) -> None:
+    portal = await serve(issuer.build_auth())
     claims = {"scope": scope, "scp": scope} if scope is not None else {"scope": None}
-    answer = await portal.http.get("/v1/environments", headers=bearer(issuer.token(**claims)))
+    answer = await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token(**claims)))
     assert answer.status_code in (401, 403)
 
 
@@ -137,7 +137,7 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
     ("environments:read", "GET", "/v1/environments", {}),
     ("environments:read", "GET", f"/v1/environments/{OURS}", {}),
     ("environments:read", "GET", f"/v1/environments/{OURS}/events", {}),
-    ("environments:write", "POST", "/v1/environments", {"json": creation_body(OURS)}),
+    ("environments:write", "POST", "/v1/environments", {"json": build_create_body(OURS)}),
     ("environments:write", "POST", f"/v1/environments/{OURS}/replays", {"json": {}}),
     ("environments:write", "PUT", f"/v1/environments/{OURS}/tenant", {"json": {"tenant": "acme"}}),
     ("environments:write", "POST", f"/v1/environments/{OURS}/cancellation", {}),
@@ -147,10 +147,10 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("scope", "method", "path", "more"), CALLS, ids=[f"{one[1]} {one[2]}" for one in CALLS])
 async def test_each_call_needs_its_scope(
-    serve: Serve, issuer: Issuer, scope: str, method: str, path: str, more: dict[str, Any]
+    serve: Serve, issuer: OidcIssuer, scope: str, method: str, path: str, more: dict[str, Any]
 ) -> None:
     others = " ".join(one for one in ALL.split() if one != scope)
-    portal = await serve(issuer.access(), token=issuer.token(scope=others))
+    portal = await serve(issuer.build_auth(), token=issuer.issue_token(scope=others))
 
     refused = await portal.http.request(method, path, **more)
 
@@ -158,10 +158,10 @@ async def test_each_call_needs_its_scope(
     assert f'scope="{scope}"' in refused.headers["www-authenticate"]
 
 
-async def test_another_organisations_environment_looks_as_if_there_were_none(serve: Serve, issuer: Issuer) -> None:
-    operator = await serve(AnonymousAuth())
-    assert (await operator.http.post("/v1/environments", json=creation_body(THEIRS))).status_code in (200, 202)
-    portal = await serve(issuer.access(), token=issuer.token("acme"))
+async def test_another_organisations_environment_looks_as_if_there_were_none(serve: Serve, issuer: OidcIssuer) -> None:
+    operator = await serve(AllowAllAuth())
+    assert (await operator.http.post("/v1/environments", json=build_create_body(THEIRS))).status_code in (200, 202)
+    portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
 
     def paths(name: str) -> list[tuple[str, str, dict[str, Any]]]:
         path = f"/v1/environments/{name}"
@@ -172,7 +172,7 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(ser
             ("PUT", f"{path}/tenant", {"json": {"tenant": "acme"}}),
             ("POST", f"{path}/cancellation", {}),
             ("DELETE", f"{path}?confirm={name}", {}),
-            ("POST", "/v1/environments", {"json": creation_body(name)}),
+            ("POST", "/v1/environments", {"json": build_create_body(name)}),
         ]
 
     for there, nowhere in zip(paths(THEIRS), paths("globex-nowhere"), strict=True):
@@ -187,14 +187,14 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(ser
         assert all(item["environment_id"].startswith("acme-") for item in page["environments"])
 
 
-async def test_an_organisation_whose_name_begins_like_anothers_is_another(serve: Serve, issuer: Issuer) -> None:
-    portal = await serve(issuer.access(), token=issuer.token("glob"))
+async def test_an_organisation_whose_name_begins_like_anothers_is_another(serve: Serve, issuer: OidcIssuer) -> None:
+    portal = await serve(issuer.build_auth(), token=issuer.issue_token("glob"))
     assert (await portal.http.get(f"/v1/environments/{THEIRS}")).status_code == 404
 
 
-async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: Serve, issuer: Issuer) -> None:
-    portal = await serve(issuer.access(), token=issuer.token("acme"))
-    refused = await portal.http.post("/v1/environments", json=creation_body("prod"))
+async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: Serve, issuer: OidcIssuer) -> None:
+    portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
+    refused = await portal.http.post("/v1/environments", json=build_create_body("prod"))
     assert refused.status_code == 422
     assert refused.json()["errors"] == [
         {
@@ -205,10 +205,10 @@ async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: 
 
 
 def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
-    assert isinstance(build_authenticator(ApiSettings()), AnonymousAuth)
+    assert isinstance(build_authenticator(ApiSettings()), AllowAllAuth)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))
-    assert not isinstance(build_authenticator(ApiSettings(tokens=(entry,))), AnonymousAuth)
+    assert not isinstance(build_authenticator(ApiSettings(tokens=(entry,))), AllowAllAuth)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
     [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
 )
 def test_only_loopback_is_loopback(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
+    assert is_loopback_host(host) is loopback
 
 
-def bearer(token: str) -> dict[str, str]:
+def bearer_header(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}

@@ -8,45 +8,45 @@ from temporalio.exceptions import ApplicationError
 
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.api.conftest import Portal, creation_body
-from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, refusal
+from tests.api.conftest import ApiClient, build_create_body
+from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until, until_ended
+from tests.workflows.watching import wait_until, wait_until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
 async def test_environment_is_asked_for_and_becomes_ready(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    accepted = await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    accepted = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
     assert accepted.status_code == HTTPStatus.ACCEPTED
     assert accepted.headers["location"] == f"/v1/environments/{environment_id}"
     assert accepted.json()["started"] is True
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     seen = await portal.http.get(accepted.headers["location"])
     assert seen.json() == status.model_dump(mode="json")
     assert (seen.json()["phase"], bool(seen.json()["evidence"])) == ("READY", True)
 
 
 async def test_the_same_request_finds_the_same_environment(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    first = await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
+    first = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
 
-    again = await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    again = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
     assert (again.status_code, again.json()["started"]) == (HTTPStatus.OK, False)
     assert again.json()["run_id"] == first.json()["run_id"]
 
 
-async def test_another_request_under_the_same_id_is_a_conflict(portal: Portal, environment_id: str) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+async def test_another_request_under_the_same_id_is_a_conflict(portal: ApiClient, environment_id: str) -> None:
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
-    other = await portal.http.post("/v1/environments", json=creation_body(environment_id, on_failure="rollback"))
+    other = await portal.http.post("/v1/environments", json=build_create_body(environment_id, on_failure="rollback"))
 
     assert other.status_code == HTTPStatus.CONFLICT
     assert other.headers["content-type"] == "application/problem+json"
@@ -55,9 +55,9 @@ async def test_another_request_under_the_same_id_is_a_conflict(portal: Portal, e
     assert "on_failure is keep, not rollback" in problem["detail"]
 
 
-async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: Portal, environment_id: str) -> None:
+async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: ApiClient, environment_id: str) -> None:
     """Contract 50."""
-    body = creation_body(environment_id)
+    body = build_create_body(environment_id)
     for name in ("s3_key_arn", "rds_key_arn"):
         del body[name]
     payload = {"S3KmsKeyArn": S3_KEY, "RdsKmsKeyArn": RDS_KEY}
@@ -70,18 +70,18 @@ async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: Portal,
 
 
 async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
     named = {"Idempotency-Key": "7c0e4f"}
-    first = await portal.http.post("/v1/environments", json=creation_body(environment_id), headers=named)
-    assert (await until_ended(service, environment_id)).phase is Phase.STOPPED
+    first = await portal.http.post("/v1/environments", json=build_create_body(environment_id), headers=named)
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.STOPPED
 
-    again = await portal.http.post("/v1/environments", json=creation_body(environment_id), headers=named)
+    again = await portal.http.post("/v1/environments", json=build_create_body(environment_id), headers=named)
     other = await portal.http.post(
-        "/v1/environments", json=creation_body(environment_id, on_failure="rollback"), headers=named
+        "/v1/environments", json=build_create_body(environment_id, on_failure="rollback"), headers=named
     )
-    unnamed = await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    unnamed = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
     assert (again.status_code, again.json()["run_id"]) == (HTTPStatus.OK, first.json()["run_id"])
     assert (other.status_code, other.json()["code"]) == (422, "byok.IdempotencyKeyReused")
@@ -89,12 +89,12 @@ async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
 
 
 async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_is_told_so(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    assert (await until_ended(service, environment_id)).phase is Phase.STOPPED
-    bodies = [creation_body(environment_id), creation_body(environment_id, on_failure="rollback")]
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.STOPPED
+    bodies = [build_create_body(environment_id), build_create_body(environment_id, on_failure="rollback")]
 
     both = await asyncio.gather(
         *(portal.http.post("/v1/environments", json=body, headers={"Idempotency-Key": "b1"}) for body in bodies)
@@ -104,11 +104,11 @@ async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_i
 
 
 async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    status = await until_ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    status = await wait_until_ended(service, environment_id)
 
     told = (await portal.http.get(f"/v1/environments/{environment_id}")).json()
     replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
@@ -116,41 +116,41 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
     assert told["problem"] == status.problems[0].model_dump(mode="json")
     assert (told["problem"]["code"], told["problem"]["key"]) == ("s3.KMS.DisabledException", "s3")
     assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, "ensure_bucket")
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_replay_with_another_key_starts_anew_with_it(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
 
     replayed = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": OTHER_KEY})
 
     assert (replayed.status_code, replayed.json()["step"]) == (HTTPStatus.ACCEPTED, None)
-    assert (await until_ended(service, environment_id)).s3_key_arn == OTHER_KEY
+    assert (await wait_until_ended(service, environment_id)).s3_key_arn == OTHER_KEY
 
 
 @pytest.mark.parametrize("arn", ["{", "[" * 2000, '{"S3KmsKeyArn":"x"}'])
 async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str, arn: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str, arn: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    before = await until_ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    before = await wait_until_ended(service, environment_id)
 
     refused = await portal.http.post(f"/v1/environments/{environment_id}/replays", json={"s3_key_arn": arn})
 
     assert (refused.status_code, refused.json()["code"]) == (422, "byok.InvalidInput")
-    assert await service.status(environment_id) == before
+    assert await service.read_status(environment_id) == before
 
 
 async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
 
     refused = {
@@ -163,9 +163,9 @@ async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
     }
 
 
-async def test_keys_get_the_tenants_name(portal: Portal, service: EnvironmentService, environment_id: str) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
+async def test_keys_get_the_tenants_name(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}/tenant"
 
     commands = await portal.http.put(path, json={"tenant": "globex"})
@@ -179,10 +179,10 @@ async def test_keys_get_the_tenants_name(portal: Portal, service: EnvironmentSer
 
 
 async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
 
     refused = await portal.http.put(f"/v1/environments/{environment_id}/tenant", json={"tenant": "not legal!"})
 
@@ -191,9 +191,9 @@ async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem
     assert problem["remediation"]
 
 
-async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentService, environment_id: str) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
+async def test_deletion_wants_the_id_twice(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
 
     unconfirmed = await portal.http.delete(path)
@@ -202,37 +202,37 @@ async def test_deletion_wants_the_id_twice(portal: Portal, service: EnvironmentS
 
     assert [one.status_code for one in (unconfirmed, wrong, right)] == [422, 422, 202]
     assert [one["field"] for one in wrong.json()["errors"]] == ["confirm"]
-    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_cancelled_it_stops_in_a_stated_state(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_writer"] = [ApplicationError("creating", type="rds.NotReady")] * 99
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
-    await until(service, environment_id, lambda status: status.resources.cluster is not None)
+    await wait_until(service, environment_id, lambda status: status.resources.cluster is not None)
 
     accepted = await portal.http.post(f"/v1/environments/{environment_id}/cancellation")
 
     assert accepted.status_code == HTTPStatus.ACCEPTED
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
 
 
 async def test_the_list_is_paged_and_filtered(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     names = [f"{environment_id}-{letter}" for letter in "abc"]
     for name in names:
-        await portal.http.post("/v1/environments", json=creation_body(name))
-        await until_ended(service, name)
+        await portal.http.post("/v1/environments", json=build_create_body(name))
+        await wait_until_ended(service, name)
     harness.activities.script["probe_s3_key"] = [DISABLED]
     stopped = f"{environment_id}-stopped"
-    await portal.http.post("/v1/environments", json=creation_body(stopped))
-    await until_ended(service, stopped)
+    await portal.http.post("/v1/environments", json=build_create_body(stopped))
+    await wait_until_ended(service, stopped)
     await portal.http.post(f"/v1/environments/{stopped}/replays", json={"s3_key_arn": OTHER_KEY})  # a second run
-    await until_ended(service, stopped)
+    await wait_until_ended(service, stopped)
 
     found: list[str] = []
     query: dict[str, str | int] = {"prefix": environment_id, "size": 2}
@@ -251,12 +251,12 @@ async def test_the_list_is_paged_and_filtered(
 
 
 @pytest.mark.parametrize("after", ["%00", "ä", "no base64!", "0000", "AAAA.bm9ib2R5"])
-async def test_a_page_that_nobody_gave_is_refused(portal: Portal, after: str) -> None:
+async def test_a_page_that_nobody_gave_is_refused(portal: ApiClient, after: str) -> None:
     refused = await portal.http.get("/v1/environments", params={"after": after})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "after")
 
 
 @pytest.mark.parametrize("method", ["get", "delete"])
-async def test_what_is_not_there_is_not_found(portal: Portal, method: str) -> None:
+async def test_what_is_not_there_is_not_found(portal: ApiClient, method: str) -> None:
     answer = await portal.http.request(method, "/v1/environments/nobody?confirm=nobody")
     assert (answer.status_code, answer.json()["code"]) == (404, "byok.EnvironmentNotFound")

@@ -6,22 +6,22 @@ from collections import Counter
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
-from tests.api.conftest import Portal, Serve, creation_body
-from tests.workflows.fake_activities import S3_KEY, refusal
+from tests.api.conftest import ApiClient, Serve, build_create_body
+from tests.workflows.fake_activities import S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_ended
+from tests.workflows.watching import wait_until_ended
 
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
 async def test_every_phase_is_told_once_and_the_last_status_is_the_environments(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
-    heard = await portal.events(environment_id)
+    heard = await portal.read_events(environment_id)
 
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     phases = [event.data["phase"] for event in heard if event.kind == "phase"]
     assert phases == [entry.phase for entry in status.timeline]
     assert heard[-1].kind == "status"
@@ -31,22 +31,22 @@ async def test_every_phase_is_told_once_and_the_last_status_is_the_environments(
 
 
 async def test_who_comes_back_hears_what_was_missed_and_nothing_twice(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
-    heard = await portal.events(environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
+    heard = await portal.read_events(environment_id)
 
     for number, event in enumerate(heard[:-1]):
-        assert await portal.events(environment_id, event.id) == heard[number + 1 :]
+        assert await portal.read_events(environment_id, event.id) == heard[number + 1 :]
 
 
 async def test_who_has_heard_everything_need_not_come_back(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
-    last = (await portal.events(environment_id))[-1].id
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
+    last = (await portal.read_events(environment_id))[-1].id
 
     answer = await portal.http.get(f"/v1/environments/{environment_id}/events", headers={"Last-Event-ID": str(last)})
 
@@ -54,54 +54,54 @@ async def test_who_has_heard_everything_need_not_come_back(
 
 
 async def test_after_a_replay_the_new_run_is_told(
-    portal: Portal, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
+    portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    stopped = await portal.events(environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    stopped = await portal.read_events(environment_id)
     await portal.http.post(f"/v1/environments/{environment_id}/replays", json={})
 
-    heard = await portal.events(environment_id, stopped[-1].id)
+    heard = await portal.read_events(environment_id, stopped[-1].id)
 
     assert stopped[-1].data["problem"]["code"] == "s3.KMS.DisabledException"
     assert heard[-1].data["phase"] == "READY"
 
 
 async def test_ids_that_are_none_of_ours_begin_at_the_beginning(
-    portal: Portal, service: EnvironmentService, environment_id: str
+    portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
-    await portal.http.post("/v1/environments", json=creation_body(environment_id))
-    await until_ended(service, environment_id)
-    heard = await portal.events(environment_id)
+    await portal.http.post("/v1/environments", json=build_create_body(environment_id))
+    await wait_until_ended(service, environment_id)
+    heard = await portal.read_events(environment_id)
     for strange in ("x", "::", f"{'9' * 100}:99:", "a:-1:b", "<script>"):
-        assert await portal.events(environment_id, strange) == heard
+        assert await portal.read_events(environment_id, strange) == heard
 
 
-class Counting(EnvironmentService):
+class StatusCountingService(EnvironmentService):
     """Counts how often it is looked at an environment."""
 
     looks: Counter[str]
 
     async def status(self, environment_id: str) -> EnvironmentStatus:
         self.looks[environment_id] += 1
-        return await super().status(environment_id)
+        return await super().read_status(environment_id)
 
 
 async def test_two_hundred_listeners_cost_one_look_at_a_time(
     serve: Serve, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    def door() -> Counting:
-        found = Counting(harness.client, harness.task_queue)
+    def door() -> StatusCountingService:
+        found = StatusCountingService(harness.client, harness.task_queue)
         found.looks = Counter()
         return found
 
     looks = []
     for listeners in (1, 200):
         name, counting = f"{environment_id}-{listeners}", door()
-        portal: Portal = await serve(door=counting)
-        await portal.http.post("/v1/environments", json=creation_body(name))
+        portal: ApiClient = await serve(door=counting)
+        await portal.http.post("/v1/environments", json=build_create_body(name))
         before = counting.looks[name]
-        heard = await asyncio.gather(*(portal.events(name) for _ in range(listeners)))
+        heard = await asyncio.gather(*(portal.read_events(name) for _ in range(listeners)))
         assert all(events[-1].data["phase"] == "READY" for events in heard)
         # Each listener's own first look tells whether there is such an environment; all the others are shared.
         looks.append(counting.looks[name] - before - listeners)

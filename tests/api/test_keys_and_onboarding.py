@@ -6,25 +6,25 @@ import pytest
 import yaml
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.statements import Grantee, key_statements
+from byok.domain.iam.statements import StatementParameters, build_key_statements
 from byok.domain.phases import Phase
 from byok.domain.vendor import VendorProfile
-from localaws.kms.policies import default_policy
-from tests.api.conftest import Portal
-from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
+from localaws.kms.policies import build_default_policy
+from tests.api.conftest import ApiClient
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
 
 KEYS = {"region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
-GRANTEE = Grantee.of(PLATFORM.role_arn, REGION)
+GRANTEE = StatementParameters.for_platform_role(PLATFORM.role_arn, REGION)
 
 
-def policy(which: KeyPurpose) -> str:
-    document = default_policy("444455556666", REGION)
-    document["Statement"] += key_statements(which, GRANTEE, VendorProfile())
+def build_key_policy(which: KeyPurpose) -> str:
+    document = build_default_policy("444455556666", REGION)
+    document["Statement"] += build_key_statements(which, GRANTEE, VendorProfile())
     return json.dumps(document)
 
 
-async def test_onboarding_values_are_filled_in(portal: Portal) -> None:
+async def test_onboarding_values_are_filled_in(portal: ApiClient) -> None:
     """Contract 15-18, 25, 26."""
     answer = await portal.http.get(f"/v1/onboarding/{REGION}", params={"profile": "mine", "stack_name": "keys"})
     values = answer.json()
@@ -32,10 +32,10 @@ async def test_onboarding_values_are_filled_in(portal: Portal) -> None:
     assert "${" not in answer.text
     assert "--profile mine" in values["commands"]["deploy"]
     assert "--stack-name keys" in values["commands"]["deploy"]
-    assert values["statements"]["s3"] == key_statements(KeyPurpose.S3, GRANTEE, VendorProfile())
+    assert values["statements"]["s3"] == build_key_statements(KeyPurpose.S3, GRANTEE, VendorProfile())
 
 
-async def test_template_is_downloaded_under_its_name(portal: Portal) -> None:
+async def test_template_is_downloaded_under_its_name(portal: ApiClient) -> None:
     answer = await portal.http.get(f"/v1/onboarding/{REGION}/template")
     assert answer.headers["content-disposition"] == 'attachment; filename="byok-kms-keys.yaml"'  # contract 24
     assert "AtaccamaPlatformRoleArn" in answer.text
@@ -44,20 +44,20 @@ async def test_template_is_downloaded_under_its_name(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-async def test_statements_are_elements_of_a_statement_array(portal: Portal, which: KeyPurpose) -> None:
+async def test_statements_are_elements_of_a_statement_array(portal: ApiClient, which: KeyPurpose) -> None:
     answer = await portal.http.get(f"/v1/onboarding/{REGION}/statements/{which.value}")
-    assert answer.json() == key_statements(which, GRANTEE, VendorProfile())  # contract 27
+    assert answer.json() == build_key_statements(which, GRANTEE, VendorProfile())  # contract 27
 
 
-async def test_region_of_another_partition_is_refused_with_the_reason(portal: Portal) -> None:
+async def test_region_of_another_partition_is_refused_with_the_reason(portal: ApiClient) -> None:
     answer = await portal.http.get("/v1/onboarding/cn-north-1")
     assert answer.status_code == 422
     assert "aws-cn" in answer.json()["detail"]
 
 
-async def test_check_tells_all_findings_of_both_keys_at_once(portal: Portal, harness: WorkflowHarness) -> None:
+async def test_check_tells_all_findings_of_both_keys_at_once(portal: ApiClient, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [
-        refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
+        build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
     answer = await portal.http.post("/v1/key-checks", json={**KEYS, "key_grace_seconds": 0})
     bad = await portal.http.post("/v1/key-checks", json={**KEYS, "s3_key_arn": "alias/x", "rds_key_arn": "nonsense"})
@@ -66,16 +66,18 @@ async def test_check_tells_all_findings_of_both_keys_at_once(portal: Portal, har
     assert all(one["remediation"] for one in bad.json()["findings"])
 
 
-async def test_good_keys_leave_no_finding(portal: Portal) -> None:
+async def test_good_keys_leave_no_finding(portal: ApiClient) -> None:
     answer = (await portal.http.post("/v1/key-checks", json=KEYS)).json()
     assert (answer["findings"], [proof["key"] for proof in answer["proofs"]]) == ([], ["s3"])
 
 
-async def test_policy_check_has_a_row_per_permission(portal: Portal) -> None:
+async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
     for which in KeyPurpose:
-        body = {"key": which.value, "region": REGION, "policy": policy(which)}
+        body = {"key": which.value, "region": REGION, "policy": build_key_policy(which)}
         right = (await portal.http.post("/v1/policy-checks", json=body)).json()
-        wrong = (await portal.http.post("/v1/policy-checks", json={**body, "policy": policy(which.other)})).json()
+        wrong = (
+            await portal.http.post("/v1/policy-checks", json={**body, "policy": build_key_policy(which.other)})
+        ).json()
         assert (right["usable"], right["findings"]) == (True, [])
         assert {row["verdict"] for row in right["permissions"]} == {"allowed"}
         assert wrong["usable"] is False
@@ -87,13 +89,13 @@ async def test_policy_check_has_a_row_per_permission(portal: Portal) -> None:
     [
         ({"policy": "not json"}, "policy"),
         ({"policy": "{}", "key_arn": "alias/x"}, "key_arn"),
-        ({"policy": policy(KeyPurpose.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
+        ({"policy": build_key_policy(KeyPurpose.S3), "key_arn": S3_KEY.replace(REGION, "us-east-1")}, "key_arn"),
         ({"policy": "{}", "region": "nowhere"}, "region"),
         ({"policy": "{}", "key": "ebs"}, "key"),
         ({}, "policy"),
     ],
 )
-async def test_what_is_no_policy_is_told_with_its_field(portal: Portal, body: dict[str, str], field: str) -> None:
+async def test_what_is_no_policy_is_told_with_its_field(portal: ApiClient, body: dict[str, str], field: str) -> None:
     answer = await portal.http.post("/v1/policy-checks", json={"key": "s3", "region": REGION, **body})
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]

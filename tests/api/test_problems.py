@@ -7,22 +7,24 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok import __version__
-from byok.api.problems import STATUSES
+from byok.api.problems import STATUS_BY_ERROR
 from byok.service.environments import EnvironmentService
 from byok.service.errors import ServiceError
+from byok.service.pollers import PollingWorker
+from byok.service.status import EnvironmentStatus
 from byok.settings import ApiSettings
-from tests.api.conftest import Portal, Serve, creation_body
+from tests.api.conftest import ApiClient, Serve, build_create_body
 
 
 def test_everything_that_the_door_may_say_has_a_status() -> None:
     def kinds(of: type[ServiceError]) -> set[type[ServiceError]]:
         return {one for kind in of.__subclasses__() for one in {kind, *kinds(kind)}}
 
-    assert set(STATUSES) == kinds(ServiceError)
+    assert set(STATUS_BY_ERROR) == kinds(ServiceError)
 
 
-async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: Portal) -> None:
-    answer = await portal.http.post("/v1/environments", json=creation_body("Not Legal", secret="hunter2", region=7))
+async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: ApiClient) -> None:
+    answer = await portal.http.post("/v1/environments", json=build_create_body("Not Legal", secret="hunter2", region=7))
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert {fault["field"] for fault in answer.json()["errors"]} == {"environment_id", "secret", "region"}
     assert "hunter2" not in answer.text
@@ -33,19 +35,19 @@ async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: 
     ("content", "kind"),
     [(b"{", "application/json"), (b"\xff\xfe", "application/json"), (b"a=1", "application/x-www-form-urlencoded")],
 )
-async def test_a_body_that_is_no_json_is_refused(portal: Portal, content: bytes, kind: str) -> None:
+async def test_a_body_that_is_no_json_is_refused(portal: ApiClient, content: bytes, kind: str) -> None:
     answer = await portal.http.post("/v1/environments", content=content, headers={"Content-Type": kind})
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_body_that_is_too_long_is_refused(portal: Portal) -> None:
+async def test_a_body_that_is_too_long_is_refused(portal: ApiClient) -> None:
     answer = await portal.http.post("/v1/policy-checks", content=b" " * 10_000_000)
     assert (answer.status_code, answer.json()["code"]) == (413, "byok.TooLarge")
 
 
 async def test_too_many_requests_are_refused_with_when_to_come_back(serve: Serve) -> None:
-    portal: Portal = await serve(settings=ApiSettings(requests_per_minute=3))
+    portal: ApiClient = await serve(settings=ApiSettings(requests_per_minute=3))
     answers = [await portal.http.get("/health") for _ in range(4)]
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
@@ -53,7 +55,7 @@ async def test_too_many_requests_are_refused_with_when_to_come_back(serve: Serve
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1/../etc/passwd", "/v1/environments/..%2f..%2fetc", "/docs", "/redoc"])
-async def test_what_is_not_there_is_a_problem_too(portal: Portal, path: str) -> None:
+async def test_what_is_not_there_is_a_problem_too(portal: ApiClient, path: str) -> None:
     answer = await portal.http.get(path)
     assert answer.status_code in (404, 422)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -65,14 +67,14 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
         def down(self) -> RPCError:
             return RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
 
-        async def workers(self) -> list[object]:  # type: ignore[override]
+        async def list_workers(self) -> list[PollingWorker]:
             from byok.service.temporal_errors import translate_temporal_errors
 
             with translate_temporal_errors():
                 raise self.down
 
-    up: Portal = await serve()
-    down: Portal = await serve(door=Down(service.client))
+    up: ApiClient = await serve()
+    down: ApiClient = await serve(door=Down(service.client))
     async with asyncio.timeout(20):
         while (answer := await up.http.get("/ready")).status_code != HTTPStatus.OK:  # the server has not seen it yet
             assert answer.json()["code"] == "byok.NoWorker"
@@ -86,10 +88,10 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
 
 async def test_a_mistake_of_ours_says_so_and_nothing_else(serve: Serve, service: EnvironmentService) -> None:
     class Broken(EnvironmentService):
-        async def status(self, environment_id: str) -> object:  # type: ignore[override]
+        async def read_status(self, environment_id: str) -> EnvironmentStatus:
             raise KeyError("an inner secret")
 
-    portal: Portal = await serve(door=Broken(service.client))
+    portal: ApiClient = await serve(door=Broken(service.client))
     answer = await portal.http.get("/v1/environments/acme")
     assert (answer.status_code, answer.json()["code"]) == (500, "byok.Mistake")
     assert "secret" not in answer.text

@@ -12,23 +12,23 @@ import httpx
 import pytest
 import uvicorn
 
-from byok.api.access import AnonymousAuth, Authenticator, Caller
+from byok.api.authentication import AllowAllAuth, Authenticator, Caller
 from byok.api.state import ApiState
-from byok.domain.access import Scope
 from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
 from byok.domain.vendor import VendorProfile
 from byok.local.ports import HOST, Ports
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from byok.settings import ApiSettings
-from byok.web import make_server
+from byok.web import make_asgi_app
 from tests.workflows.fake_activities import PLATFORM
 
 
-class Waiting:
+class WaitingService:
     """A door behind which an environment waits for its database, without end."""
 
-    async def status(self, environment_id: str) -> EnvironmentStatus:
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
         return EnvironmentStatus(
             environment_id=environment_id,
             phase=Phase.AWAITING_DATABASE,
@@ -38,12 +38,14 @@ class Waiting:
         )
 
 
-async def waiting() -> EnvironmentService:
-    return cast(EnvironmentService, Waiting())
+async def connect_waiting_service() -> EnvironmentService:
+    return cast(EnvironmentService, WaitingService())
 
 
-def state_for(access: Authenticator, max_streams: int = 500) -> ApiState:
-    return ApiState(access, PLATFORM.role_arn, VendorProfile(), waiting, "a secret of tests", max_streams)
+def build_state(access: Authenticator, max_streams: int = 500) -> ApiState:
+    return ApiState(
+        access, PLATFORM.role_arn, VendorProfile(), connect_waiting_service, "a secret of tests", max_streams
+    )
 
 
 class ShortLivedAuth:
@@ -57,9 +59,9 @@ SETTINGS = ApiSettings()
 
 
 @contextlib.asynccontextmanager
-async def serving(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
-    port = Ports.free().web
-    server = uvicorn.Server(uvicorn.Config(make_server(state, settings), HOST, port, log_config=None))
+async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIterator[httpx.AsyncClient]:
+    port = Ports.pick_free().web
+    server = uvicorn.Server(uvicorn.Config(make_asgi_app(state, settings), HOST, port, log_config=None))
     task = asyncio.create_task(server._serve())  # without its own signal handlers
     try:
         async with asyncio.timeout(20):
@@ -74,8 +76,8 @@ async def serving(state: ApiState, settings: ApiSettings = SETTINGS) -> AsyncIte
 
 @pytest.mark.parametrize("path", ["/v1/environments/acme/events", "/environments/acme/changes"])
 async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None:
-    state: Any = state_for(AnonymousAuth())
-    async with serving(state) as http:
+    state: Any = build_state(AllowAllAuth())
+    async with run_server(state) as http:
         async with http.stream("GET", path) as staying, http.stream("GET", path) as leaving:
             await anext(staying.aiter_lines())
             await anext(leaving.aiter_lines())
@@ -87,14 +89,18 @@ async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None
 
 async def test_stream_ends_with_the_token_that_opened_it() -> None:
     path = "/v1/environments/acme-prod/events"
-    async with asyncio.timeout(20), serving(state_for(ShortLivedAuth())) as http, http.stream("GET", path) as stream:
+    async with (
+        asyncio.timeout(20),
+        run_server(build_state(ShortLivedAuth())) as http,
+        http.stream("GET", path) as stream,
+    ):
         lines = [line async for line in stream.aiter_lines()]
     assert any("AWAITING_DATABASE" in line for line in lines)
 
 
 async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended() -> None:
     path = "/v1/environments/acme/events"
-    async with serving(state_for(AnonymousAuth(), max_streams=1)) as http:
+    async with run_server(build_state(AllowAllAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
             lines = only.aiter_lines()  # kept: without it the stream would end
             await anext(lines)
@@ -113,12 +119,12 @@ async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended()
     ("host", "status"), [("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example.com", 400)]
 )
 async def test_an_open_server_answers_to_names_of_this_machine_alone(host: str, status: int) -> None:
-    async with serving(state_for(AnonymousAuth())) as http:
+    async with run_server(build_state(AllowAllAuth())) as http:
         answer = await http.get("/health", headers={"Host": host})
     assert answer.status_code == status
 
 
 async def test_api_and_wizard_count_requests_together() -> None:
-    async with serving(state_for(AnonymousAuth()), ApiSettings(requests_per_minute=2)) as http:
+    async with run_server(build_state(AllowAllAuth()), ApiSettings(requests_per_minute=2)) as http:
         answers = [await http.get(path) for path in ("/health", "/new", "/health", "/new")]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]

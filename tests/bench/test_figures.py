@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.figures import Spread, percentile, ratios, round_figure
+from bench.figures import Spread, compute_ratio_spread, format_figure, percentile
 
 
 def test_spread_has_least_median_and_most() -> None:
@@ -11,9 +11,9 @@ def test_spread_has_least_median_and_most() -> None:
 
 
 def test_ratios_are_taken_round_by_round() -> None:
-    assert ratios([2.0, 9.0], of=[1.0, 3.0]) == Spread(2.0, 2.5, 3.0)
+    assert compute_ratio_spread([2.0, 9.0], of=[1.0, 3.0]) == Spread(2.0, 2.5, 3.0)
     with pytest.raises(ValueError, match="zip"):
-        ratios([1.0], of=[1.0, 2.0])
+        compute_ratio_spread([1.0], of=[1.0, 2.0])
 
 
 @pytest.mark.parametrize(("percent", "figure"), [(50, 2), (95, 4), (100, 4), (1, 1)])
@@ -25,4 +25,4 @@ def test_percentile_is_a_figure_that_was_measured(percent: float, figure: float)
     ("figure", "text"), [(0, "0"), (0.01234, "0.012"), (1.2345, "1.23"), (99.96, "100.0"), (1234.5, "1,234")]
 )
 def test_figures_have_as_many_digits_as_mean_something(figure: float, text: str) -> None:
-    assert round_figure(figure) == text
+    assert format_figure(figure) == text

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from bench.peers.catalogue import FLOOR, PEERS, Peer
-from bench.peers.counted_moto import service_of
+from bench.peers.catalogue import FLOOR_NAME, PEERS, Peer
+from bench.peers.counted_moto import parse_service
 from bench.peers.processes import Process
-from bench.peers.report import HEADINGS, Figures, Row, as_json, table
+from bench.peers.report import COLUMN_HEADINGS, PeerFigures, PeerRow, as_json, render_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "bench" / "peers"
-FLOOR_FIGURES = Figures(1.0, 0.5, 10.0, 0.05, 50.0, 18.0)
-FIGURES = Figures(5.0, 5.0, 2.5, 0.2, 300.0, 18.0)
+FLOOR_FIGURES = PeerFigures(1.0, 0.5, 10.0, 0.05, 50.0, 18.0)
+FIGURES = PeerFigures(5.0, 5.0, 2.5, 0.2, 300.0, 18.0)
 PEER = Peer("quick", "Quick", exempt=frozenset({"tags"}), remark="it tags nothing")
 
 
 def test_every_figure_has_its_multiple_of_the_floors() -> None:
-    assert FIGURES.ratios(FLOOR_FIGURES) == pytest.approx(
+    assert FIGURES.ratios_to_floor(FLOOR_FIGURES) == pytest.approx(
         {
             "cold_wall_seconds": 5,
             "cold_cpu_seconds": 10,
@@ -30,11 +30,11 @@ def test_every_figure_has_its_multiple_of_the_floors() -> None:
 
 
 def test_nothing_is_a_multiple_of_nothing() -> None:
-    assert "cpu_seconds" not in FIGURES.ratios(Figures(1.0, 0.5, 10.0, 0.0, 50.0, 18.0))
+    assert "cpu_seconds" not in FIGURES.ratios_to_floor(PeerFigures(1.0, 0.5, 10.0, 0.0, 50.0, 18.0))
 
 
 def test_table_shows_figures_their_multiples_and_what_to_know_of_them() -> None:
-    lines = table([Row(PEERS[0], FLOOR_FIGURES), Row(PEER, FIGURES, FLOOR_FIGURES)], 20, 10).splitlines()
+    lines = render_table([PeerRow(PEERS[0], FLOOR_FIGURES), PeerRow(PEER, FIGURES, FLOOR_FIGURES)], 20, 10).splitlines()
     assert "20, 10 at a time: per s" in lines[0]
     assert lines[2] == "| bare boto3 (floor) | 1.00 | 0.500 | 10.0 | 0.050 | 50.0 | 18.0 |"
     assert lines[3].startswith("| Quick | 5.00 (×5.00) | 5.00 (×10.0) | 2.50 (×0.250) | ")  # noqa: RUF001
@@ -42,20 +42,20 @@ def test_table_shows_figures_their_multiples_and_what_to_know_of_them() -> None:
 
 
 def test_peer_that_failed_has_a_reason_and_no_figure() -> None:
-    row = Row(PEER, why_not="there is no quick on PATH")
-    (line,) = (one for one in table([row], 20, 10).splitlines() if "Quick" in one)
+    row = PeerRow(PEER, why_not="there is no quick on PATH")
+    (line,) = (one for one in render_table([row], 20, 10).splitlines() if "Quick" in one)
     assert line == "| Quick | not measured: there is no quick on PATH |  |  |  |  |  |"
-    assert line.count("|") == len(HEADINGS) + 2
+    assert line.count("|") == len(COLUMN_HEADINGS) + 2
     assert as_json([row], 20, 10)["peers"] == {"quick": {"why_not": "there is no quick on PATH"}}
 
 
 def test_reason_cannot_break_the_table() -> None:
-    line = table([Row(PEER, why_not="a | b")], 20, 10).splitlines()[2]
+    line = render_table([PeerRow(PEER, why_not="a | b")], 20, 10).splitlines()[2]
     assert "a / b" in line
 
 
 def test_json_says_what_was_not_made_and_who_was_called() -> None:
-    row = Row(PEER, FIGURES, FLOOR_FIGURES, calls_by_service={"kms": 6})
+    row = PeerRow(PEER, FIGURES, FLOOR_FIGURES, calls_by_service={"kms": 6})
     quick = json.loads(json.dumps(as_json([row], 20, 10)))["peers"]["quick"]
     assert quick["figures"]["per_second"] == 2.5
     assert quick["ratios"]["per_second"] == 0.25
@@ -67,8 +67,8 @@ def test_call_belongs_to_the_service_it_is_signed_for() -> None:
     signature = (
         "AWS4-HMAC-SHA256 Credential=testing/20260101/eu-central-1/kms/aws4_request, SignedHeaders=host, Signature=0"
     )
-    assert service_of(signature) == "kms"
-    assert service_of("") == "unsigned"
+    assert parse_service(signature) == "kms"
+    assert parse_service("") == "unsigned"
 
 
 def test_process_is_read_whatever_its_name_is() -> None:
@@ -88,4 +88,4 @@ def test_every_peer_has_its_script_and_pinned_requirements(peer: Peer) -> None:
 
 def test_every_folder_is_a_peer_and_the_floor_comes_first() -> None:
     assert {file.parent.name for file in FOLDER.glob("*/run.py")} == {peer.name for peer in PEERS}
-    assert PEERS[0].name == FLOOR
+    assert PEERS[0].name == FLOOR_NAME

@@ -6,47 +6,51 @@ from pathlib import Path
 import pytest
 
 from bench.figures import Spread
-from bench.measures.costs import Cost
-from bench.measures.interruptions import Interruptions
-from bench.measures.one_environment import OneEnvironment
+from bench.measures.costs import EnvironmentCost
+from bench.measures.interruptions import InterruptionSeconds
+from bench.measures.one_environment import OneEnvironmentSeconds
 from bench.measures.throughput import Throughput
-from bench.measures.waiting import Waiting
-from bench.report import BEGIN, END, markdown, write
-from bench.results import MachineInfo, Results
-from bench.targets import at_least, at_most, evaluate_targets
+from bench.measures.waiting import WaitingUsage
+from bench.report import BEGIN_MARKER, END_MARKER, render_markdown, write_tables
+from bench.results import BenchmarkResults, MachineInfo
+from bench.targets import evaluate_targets, target_at_least, target_at_most
 
 PLACE = MachineInfo(
     at=datetime(2026, 11, 25, tzinfo=UTC), cores=2, memory_gib=8, system="Linux x86_64", python="3.11", versions={}
 )
 
 
-def turn(kind: str, per_second: float, cpu: float) -> Throughput:
+def make_throughput(kind: str, per_second: float, cpu: float) -> Throughput:
     return Throughput(
         kind=kind, environments=200, concurrency=50, per_second=per_second, client_cpu=cpu, worker_cpu=cpu, calls=40
     )
 
 
-def cost(buckets: int, calls: int, events: int) -> Cost:
-    return Cost(
+def make_cost(buckets: int, calls: int, events: int) -> EnvironmentCost:
+    return EnvironmentCost(
         buckets=buckets, looks=4, seconds=1, events=events, history_bytes=1, activities=7, actions=16, calls=calls
     )
 
 
-RESULTS = Results(
+RESULTS = BenchmarkResults(
     place=PLACE,
-    one=OneEnvironment(
+    one=OneEnvironmentSeconds(
         floor=[0.1], parallel_floor=[0.1], warm=[0.16], cold=[0.9], floor_cold=[0.5],
         floor_cpu=[0.04], client_cpu=[0.01], worker_cpu=[0.06], temporal_cpu=[0.05],
     ),
-    many=[turn("byok", 12, 0.06), turn("plain Temporal", 6, 0.2), turn("floor", 24, 0.02)],
+    many=[
+        make_throughput("byok", 12, 0.06),
+        make_throughput("plain Temporal", 6, 0.2),
+        make_throughput("floor", 24, 0.02),
+    ],
     waiting=[
-        Waiting(
+        WaitingUsage(
             environments=1000, start_seconds=50, idle_memory=140, memory=190, temporal_memory=300, worker_cpu=3,
             temporal_cpu=6, attempts_running=0, looked_at=50, cluster_calls=1.7, instance_calls=0, seconds=60,
         )
     ],
-    interruptions=Interruptions(refusals=[0.1, 0.2, 0.3], crashes=[8.5]),
-    costs=[cost(2, 40, 60), cost(5, 73, 78)],
+    interruptions=InterruptionSeconds(refusals=[0.1, 0.2, 0.3], crashes=[8.5]),
+    costs=[make_cost(2, 40, 60), make_cost(5, 73, 78)],
 )  # fmt: skip
 
 
@@ -63,14 +67,14 @@ def test_marks_say_what_was_reached_and_what_was_not() -> None:
 
 
 def test_a_mark_is_held_against_the_median() -> None:
-    assert at_most("", 2, Spread(1, 2, 9)).reached
-    assert not at_most("", 2, Spread(1, 2.1, 3)).reached
-    assert at_least("", 2, Spread(1, 2, 9)).reached
-    assert not at_least("", 2, Spread(1, 1.9, 9)).reached
+    assert target_at_most("", 2, Spread(1, 2, 9)).reached
+    assert not target_at_most("", 2, Spread(1, 2.1, 3)).reached
+    assert target_at_least("", 2, Spread(1, 2, 9)).reached
+    assert not target_at_least("", 2, Spread(1, 1.9, 9)).reached
 
 
 def test_what_was_left_out_has_no_table() -> None:
-    text = markdown(Results(place=PLACE, costs=RESULTS.costs))
+    text = render_markdown(BenchmarkResults(place=PLACE, costs=RESULTS.costs))
     assert "### What an environment costs" in text
     assert "### Many environments" not in text
     assert "| AWS calls of each further bucket |" in text
@@ -78,12 +82,12 @@ def test_what_was_left_out_has_no_table() -> None:
 
 def test_tables_go_between_the_marks_and_leave_the_rest(tmp_path: Path) -> None:
     file = tmp_path / "benchmarks.md"
-    file.write_text(f"# Before\n\n{BEGIN}\nearlier\n{END}\n\nafter\n")
-    write(RESULTS, file)
-    write(RESULTS, file)
+    file.write_text(f"# Before\n\n{BEGIN_MARKER}\nearlier\n{END_MARKER}\n\nafter\n")
+    write_tables(RESULTS, file)
+    write_tables(RESULTS, file)
     text = file.read_text()
-    assert text.startswith(f"# Before\n\n{BEGIN}\n\nMeasured 2026-11-25 on 2 cores")
-    assert text.endswith(f"{END}\n\nafter\n")
+    assert text.startswith(f"# Before\n\n{BEGIN_MARKER}\n\nMeasured 2026-11-25 on 2 cores")
+    assert text.endswith(f"{END_MARKER}\n\nafter\n")
     assert (text.count("### Marks"), "earlier" in text) == (1, False)
 
 
@@ -91,5 +95,5 @@ def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "other.md"
     file.write_text("# Other\n")
     with pytest.raises(ValueError, match="lacks"):
-        write(RESULTS, file)
+        write_tables(RESULTS, file)
     assert file.read_text() == "# Other\n"

@@ -22,9 +22,9 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 import activities.keys
-from bench.stand_in.app import StandIn, serving
+from bench.stand_in.app import StandIn, run_server
 from tests.activities.conftest import ActivityHarness, make_clients
-from tests.localaws.server import REGION, Aws
+from tests.localaws.server import REGION, AwsHarness
 
 SECONDS = 0.05
 FINAL = "byok-final"
@@ -37,7 +37,7 @@ RANDOM = (
 _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
-class StandInAws(Aws):
+class StandInAws(AwsHarness):
     """The stand-in as its users see it."""
 
     def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class StandInAws(Aws):
             content: dict[str, Any] = json.loads(answer.read())
             return content
 
-    def count(self) -> dict[str, int]:
+    def count_calls(self) -> dict[str, int]:
         counts: dict[str, int] = self.control("GET", "calls")["calls"]
         return counts
 
@@ -58,7 +58,7 @@ def stand_in() -> Iterator[StandInAws]:
     loop, ended = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
-        async with serving(StandIn(SECONDS, page=2), 0) as port:
+        async with run_server(StandIn(SECONDS, page=2), 0) as port:
             ports.put(port)
             await ended.wait()
 
@@ -70,14 +70,14 @@ def stand_in() -> Iterator[StandInAws]:
     loop.close()
 
 
-def normal(value: Any) -> Any:
+def normalize_response(value: Any) -> Any:
     """An answer without what differs from one to the next."""
     if isinstance(value, dict):
         metadata = value.get("ResponseMetadata", {})
         status = {"HTTPStatusCode": metadata["HTTPStatusCode"]} if metadata else {}
-        return status | {name: normal(item) for name, item in value.items() if name not in _NEITHER}
+        return status | {name: normalize_response(item) for name, item in value.items() if name not in _NEITHER}
     if isinstance(value, list):
-        return [normal(item) for item in value]
+        return [normalize_response(item) for item in value]
     if isinstance(value, datetime):
         return "a time"
     if isinstance(value, str):
@@ -86,10 +86,10 @@ def normal(value: Any) -> Any:
     return value
 
 
-class Recorded(ActivityHarness):
+class RecordingHarness(ActivityHarness):
     """An environment's activities, and what boto3 makes of every answer to them."""
 
-    def __init__(self, aws: Aws) -> None:
+    def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, make_clients())
         self.answers: list[tuple[str, Any]] = []
         for client in (self.clients.s3(REGION), self.clients.rds(REGION), self.clients.sts(REGION)):
@@ -100,18 +100,18 @@ class Recorded(ActivityHarness):
         if body is not None:
             content = body.read()
             parsed["Body"] = StreamingBody(io.BytesIO(content), len(content))
-        answer = normal(parsed) | ({"Body": content} if body is not None else {})
+        answer = normalize_response(parsed) | ({"Body": content} if body is not None else {})
         self.answers.append((model.name, answer))
 
-    def live(self) -> None:
+    def run_whole_life(self) -> None:
         """A whole life: built, looked at, built again, removed with a final snapshot, looked for."""
         self.clients.sts(REGION).get_caller_identity()
-        self.build()
+        self.build_environment()
         self.run_with_retries(
-            self.database.read_back, self.database_task
+            self.database.read_and_verify_database, self.database_task
         )  # one by one: the proof reads all of it at once
         for bucket in self.plan.buckets:
-            self.storage.read_back(self.plan.environment, bucket)
+            self.storage.read_and_verify_bucket(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)
         for index in buckets:
             self.run_with_retries(self.storage.ensure_bucket, self.storage_task(index))
@@ -125,7 +125,7 @@ class Recorded(ActivityHarness):
             for index in buckets:
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
 
-    def answers_but_polls(self) -> list[tuple[str, Any]]:
+    def responses_without_polls(self) -> list[tuple[str, Any]]:
         """The answers, but for those of the polling: how often is a matter of time."""
         found: list[tuple[str, Any]] = []
         for operation, answer in self.answers:
@@ -136,26 +136,26 @@ class Recorded(ActivityHarness):
 
 
 def test_it_answers_every_call_of_an_environments_life_as_the_local_aws_does(
-    aws: Aws, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch
+    aws: AwsHarness, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activities.keys, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=7)))
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
-    local = Recorded(aws)
+    local = RecordingHarness(aws)
     monkeypatch.setenv("AWS_ENDPOINT_URL", stand_in.endpoint)
-    lean = Recorded(aws)
+    lean = RecordingHarness(aws)
     lean.plan = local.plan
 
-    local.live()
-    lean.live()
+    local.run_whole_life()
+    lean.run_whole_life()
 
-    for ours, theirs in zip(lean.answers_but_polls(), local.answers_but_polls(), strict=True):
+    for ours, theirs in zip(lean.responses_without_polls(), local.responses_without_polls(), strict=True):
         assert ours == theirs
     assert stand_in.control("GET", "calls")["not_modelled"] == {}
-    assert sum(stand_in.count().values()) == len(lean.answers)
+    assert sum(stand_in.count_calls().values()) == len(lean.answers)
 
 
 def test_a_cluster_is_creating_for_its_time_and_then_available(stand_in: StandInAws) -> None:
-    rds = stand_in.platform("rds")
+    rds = stand_in.platform_client("rds")
     made = create_cluster(rds, "one")
 
     while (found := rds.describe_db_clusters(DBClusterIdentifier="one")["DBClusters"][0])["Status"] == "creating":
@@ -167,7 +167,7 @@ def test_a_cluster_is_creating_for_its_time_and_then_available(stand_in: StandIn
 
 
 def test_clusters_and_instances_are_listed_page_by_page_and_by_filter(stand_in: StandInAws) -> None:
-    rds, names = stand_in.platform("rds"), [f"one-{index}" for index in range(5)]
+    rds, names = stand_in.platform_client("rds"), [f"one-{index}" for index in range(5)]
     for name in names:
         create_cluster(rds, name)
         rds.create_db_instance(
@@ -195,11 +195,11 @@ def test_clusters_and_instances_are_listed_page_by_page_and_by_filter(stand_in: 
 
 def test_what_no_activity_calls_is_refused_as_not_modelled(stand_in: StandInAws) -> None:
     refused: list[Callable[[], object]] = [
-        lambda: stand_in.platform("rds").describe_db_engine_versions(),
-        lambda: stand_in.platform("rds").describe_db_clusters(IncludeShared=True),
-        lambda: stand_in.platform("s3").list_objects_v2(Bucket="any"),
-        lambda: stand_in.platform("s3").copy_object(Bucket="any", Key="one", CopySource="any/other"),
-        lambda: stand_in.platform("kms").list_keys(),
+        lambda: stand_in.platform_client("rds").describe_db_engine_versions(),
+        lambda: stand_in.platform_client("rds").describe_db_clusters(IncludeShared=True),
+        lambda: stand_in.platform_client("s3").list_objects_v2(Bucket="any"),
+        lambda: stand_in.platform_client("s3").copy_object(Bucket="any", Key="one", CopySource="any/other"),
+        lambda: stand_in.platform_client("kms").list_keys(),
     ]
 
     for call in refused:
@@ -211,7 +211,7 @@ def test_what_no_activity_calls_is_refused_as_not_modelled(stand_in: StandInAws)
 
 
 def test_an_operation_is_refused_for_as_long_as_a_benchmark_wants_it(stand_in: StandInAws) -> None:
-    s3, disabled = stand_in.platform("s3"), {"code": "KMS.DisabledException", "message": "It is disabled."}
+    s3, disabled = stand_in.platform_client("s3"), {"code": "KMS.DisabledException", "message": "It is disabled."}
     s3.create_bucket(Bucket="any-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     stand_in.control("POST", "refuse", operation="PutObject", status=400, **disabled)
     stand_in.control("POST", "refuse", operation="DescribeDBClusters", status=503, code="Throttling", message="Slower.")
@@ -219,7 +219,7 @@ def test_an_operation_is_refused_for_as_long_as_a_benchmark_wants_it(stand_in: S
     with pytest.raises(ClientError, match="It is disabled") as put:
         s3.put_object(Bucket="any-bucket", Key="one", Body=b"1")
     with pytest.raises(ClientError, match="Slower"):
-        stand_in.platform("rds").describe_db_clusters()
+        stand_in.platform_client("rds").describe_db_clusters()
     log = stand_in.control("GET", "calls")
     stand_in.control("DELETE", "refuse")
     s3.put_object(Bucket="any-bucket", Key="one", Body=b"1")
@@ -230,9 +230,9 @@ def test_an_operation_is_refused_for_as_long_as_a_benchmark_wants_it(stand_in: S
 
 
 def test_calls_are_counted_until_they_are_forgotten(stand_in: StandInAws) -> None:
-    stand_in.platform("sts").get_caller_identity()
-    stand_in.platform("s3").list_buckets()
-    stand_in.platform("s3").list_buckets()
+    stand_in.platform_client("sts").get_caller_identity()
+    stand_in.platform_client("s3").list_buckets()
+    stand_in.platform_client("s3").list_buckets()
 
     log = stand_in.control("GET", "calls")
     stand_in.control("DELETE", "calls")
@@ -242,7 +242,7 @@ def test_calls_are_counted_until_they_are_forgotten(stand_in: StandInAws) -> Non
     per_second = {name: sum(one.get(name, 0) for one in log["per_second"]) for name in expected}
     assert per_second == expected
     assert all(log["since"] - 1 <= one["second"] for one in log["per_second"])
-    assert stand_in.count() == {}
+    assert stand_in.count_calls() == {}
 
 
 def test_the_program_serves_until_it_is_told_to_end() -> None:

@@ -8,18 +8,18 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     CheckKeysRequest,
     DeleteRequest,
-    KeyCheck,
+    KeyCheckResult,
     KeyProbeResult,
     Problem,
     ProvisionRequest,
+    ReconcileTenantRequest,
     TenantOutcome,
-    TenantRequest,
     TenantRole,
     TimelineEntry,
 )
 from byok.domain.phases import Phase
 from byok.service.environments import CreateResult
-from byok.service.errors import EnvironmentNotFoundError, TenantStoppedError
+from byok.service.errors import EnvironmentNotFoundError, NamingStoppedError
 from byok.service.lifecycle import ReplayResult
 from byok.service.pollers import PollingWorker
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
@@ -30,7 +30,7 @@ RDS_KEY = f"arn:aws:kms:{REGION}:444455556666:key/22222222-2222-4222-8222-222222
 BEGAN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
-def problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
+def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
     """A stop, by a customer's key or by something else."""
     return Problem(
         code="s3.KMS.DisabledException" if key else "s3.TooManyBuckets",
@@ -46,7 +46,7 @@ def problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
     )
 
 
-def status(
+def make_status(
     *phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[PendingStep, ...] = ()
 ) -> EnvironmentStatus:
     """A status that went through these phases, two seconds each."""
@@ -64,7 +64,7 @@ def status(
         workflow_id="environment/acme",
         run_id="run-1",
         started_at=BEGAN,
-        closed_at=BEGAN + timedelta(seconds=2 * len(phases)) if phases[-1].final else None,
+        closed_at=BEGAN + timedelta(seconds=2 * len(phases)) if phases[-1].is_final else None,
     )
 
 
@@ -79,7 +79,7 @@ class FakeService:
         step: The step that a replay goes on from; None where it starts anew.
     """
 
-    statuses: list[EnvironmentStatus] = field(default_factory=lambda: [status(Phase.VALIDATING_KEYS)])
+    statuses: list[EnvironmentStatus] = field(default_factory=lambda: [make_status(Phase.VALIDATING_KEYS)])
     findings: tuple[Problem, ...] = ()
     polling: bool = True
     started: bool = True
@@ -88,7 +88,7 @@ class FakeService:
     tenant: TenantOutcome | None = None
     unnameable: tuple[Problem, ...] = ()
     waiting: tuple[PendingStep, ...] = ()
-    named: list[TenantRequest] = field(default_factory=list)
+    named: list[ReconcileTenantRequest] = field(default_factory=list)
     checked: list[CheckKeysRequest] = field(default_factory=list)
     step: str | None = "ensure_bucket"
     replayed: list[dict[str, str]] = field(default_factory=list)
@@ -101,13 +101,13 @@ class FakeService:
         self.created.append(request)
         return CreateResult(request.environment_id, "environment/acme", "run-1", started=self.started)
 
-    async def status(self, environment_id: str) -> EnvironmentStatus:
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
         self._refuse()
         if environment_id != "acme":
             raise EnvironmentNotFoundError(f"There is no environment {environment_id}.")
         return self.statuses[-1]
 
-    async def watch(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
+    async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
         for one in self.statuses:
             yield one
 
@@ -122,13 +122,15 @@ class FakeService:
             )
         ]
 
-    async def check(self, request: CheckKeysRequest) -> KeyCheck:
+    async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
         self._refuse()
         self.checked.append(request)
         proofs = () if self.findings else (KeyProbeResult(key=KeyPurpose.S3, key_arn=S3_KEY, at=BEGAN),)
-        return KeyCheck(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs)
+        return KeyCheckResult(
+            region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY, findings=self.findings, proofs=proofs
+        )
 
-    async def tenant_request(
+    async def build_reconcile_tenant_request(
         self,
         environment_id: str,
         tenant: str,
@@ -137,9 +139,9 @@ class FakeService:
         repoint: bool = False,
         commands_only: bool = False,
         key_grace_seconds: int | None = None,
-    ) -> TenantRequest:
+    ) -> ReconcileTenantRequest:
         self._refuse()
-        return TenantRequest(
+        return ReconcileTenantRequest(
             environment_id=environment_id,
             region=REGION,
             s3_key_arn=S3_KEY,
@@ -152,14 +154,14 @@ class FakeService:
         )
 
     async def reconcile_tenant(
-        self, request: TenantRequest, waits_for: Callable[[PendingStep], None] | None = None
+        self, request: ReconcileTenantRequest, waits_for: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
         self.named.append(request)
         if waits_for is not None:
             for item in self.waiting:
                 waits_for(item)
         if self.unnameable:
-            raise TenantStoppedError("Tenant acme on the keys of acme stopped", self.unnameable)
+            raise NamingStoppedError("Tenant acme on the keys of acme stopped", self.unnameable)
         return self.tenant or TenantOutcome(tenant=request.tenant, commands=("aws cloudformation deploy",))
 
     async def replay(self, environment_id: str, **keys: str) -> ReplayResult:
@@ -171,7 +173,7 @@ class FakeService:
         self._refuse()
         self.cancelled.append(environment_id)
 
-    async def delete_request(
+    async def build_delete_request(
         self,
         environment_id: str,
         *,
@@ -195,7 +197,7 @@ class FakeService:
         self.deleted.append(request)
         return self.started
 
-    async def workers(self) -> list[PollingWorker]:
+    async def list_workers(self) -> list[PollingWorker]:
         return [PollingWorker("1@here", BEGAN)] if self.polling else []
 
     def _refuse(self) -> None:

@@ -10,16 +10,16 @@ import pytest
 from byok import __version__
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
-from byok.service.errors import CheckFailedError
+from byok.service.errors import KeyCheckFailedError
 from tests.cli.conftest import Run
-from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 BYOK = str(Path(sys.executable).with_name("byok"))
 CHECK = ("check", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 
 
 def test_status_of_a_running_environment_is_0_and_shows_its_phase(run: Run, service: FakeService) -> None:
-    service.statuses = [status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER)]
+    service.statuses = [make_status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER)]
     ended = run("status", "acme")
     assert ended.code == 0
     assert "✓ VALIDATING_KEYS" in ended.out
@@ -58,7 +58,7 @@ def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, serv
 def test_check_with_findings_fails_by_whose_fault_it_is(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
-    service.findings = (problem(key),)
+    service.findings = (make_problem(key),)
     assert run(*CHECK).code == code
     ended = run(*CHECK, "--json")
     assert ended.code == code
@@ -72,12 +72,12 @@ def test_check_refuses_an_alias_and_asks_nobody(run: Run, service: FakeService) 
 
 
 def test_a_check_that_could_not_be_made_is_no_finding(run: Run, service: FakeService) -> None:
-    service.refuse = CheckFailedError("The check could not be made: x")
+    service.refuse = KeyCheckFailedError("The check could not be made: x")
     ended = run(*CHECK)
     assert (ended.code, ended.out) == (1, "")
 
 
-def byok(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_byok(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("BYOK_", "TEMPORAL_"))}
     return subprocess.run(
         [BYOK, *arguments], env=inherited | environment, capture_output=True, text=True, timeout=60, check=False
@@ -88,20 +88,20 @@ def byok(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     "command", ["status", "create", "list", "replay", "cancel", "delete", "check", "doctor", "up", "demo"]
 )
 def test_every_command_has_help(command: str) -> None:
-    ended = byok(command, "--help")
+    ended = run_byok(command, "--help")
     assert ended.returncode == 0
     assert f"byok {command}" in ended.stdout
 
 
 def test_an_unreachable_temporal_is_a_message_and_no_traceback() -> None:
-    ended = byok("status", "acme", TEMPORAL_ADDRESS="127.0.0.1:1")
+    ended = run_byok("status", "acme", TEMPORAL_ADDRESS="127.0.0.1:1")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Temporal does not answer at 127.0.0.1:1" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
 def test_the_list_of_commands_says_of_each_what_it_does_in_one_line() -> None:
-    _, _, commands = byok("--help").stdout.partition("Commands:\n")
+    _, _, commands = run_byok("--help").stdout.partition("Commands:\n")
     assert len(commands.splitlines()) == 15
     for line in commands.splitlines():
         assert line.endswith("."), line
@@ -109,7 +109,7 @@ def test_the_list_of_commands_says_of_each_what_it_does_in_one_line() -> None:
 
 
 def test_the_version_is_that_of_the_source() -> None:
-    ended = byok("--version")
+    ended = run_byok("--version")
     assert (ended.returncode, ended.stdout) == (0, f"byok {__version__}\n")
 
 
@@ -117,7 +117,7 @@ def test_the_version_is_that_of_the_source() -> None:
 def test_a_shell_completes_commands(shell: str) -> None:
     typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # what bash says, and then what zsh and fish do
     typed |= {"_TYPER_COMPLETE_ARGS": "byok dia", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    ended = byok(_BYOK_COMPLETE=f"complete_{shell}", **typed)
+    ended = run_byok(_BYOK_COMPLETE=f"complete_{shell}", **typed)
     assert ended.returncode == 0
     assert "diagnose" in ended.stdout
     assert "doctor" not in ended.stdout
@@ -137,6 +137,6 @@ def test_what_needs_no_temporal_does_not_load_its_client() -> None:
 
 
 def test_the_output_has_no_colours_where_they_are_not_wanted() -> None:
-    ended = byok("create", "--name", "x", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY)
+    ended = run_byok("create", "--name", "x", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY)
     assert ended.returncode == 2
     assert "\x1b[" not in ended.stderr

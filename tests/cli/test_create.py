@@ -11,7 +11,7 @@ from byok.domain.phases import OnFailure, Phase
 from byok.service.errors import EnvironmentConflictError, NoWorkerError, TemporalUnreachableError
 from byok.service.status import PendingStep
 from tests.cli.conftest import Run
-from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 OPTIONS = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 EXAMPLE = Path(__file__).parents[2] / "examples" / "environment.json"
@@ -53,8 +53,8 @@ def test_a_file_is_the_workflows_own_input(run: Run, service: FakeService) -> No
 def test_the_exit_code_says_how_it_ended(
     run: Run, service: FakeService, phases: tuple[Phase, ...], key: KeyPurpose | None, code: int
 ) -> None:
-    found = (problem(key),) if phases is STOPPED else ()
-    service.statuses = [status(phases[0]), status(*phases, problems=found)]
+    found = (make_problem(key),) if phases is STOPPED else ()
+    service.statuses = [make_status(phases[0]), make_status(*phases, problems=found)]
     assert run("create", *OPTIONS, "--wait").code == code
     assert run("create", *OPTIONS, "--wait", "--json").code == code
     assert run("status", "acme").code == code
@@ -62,7 +62,7 @@ def test_the_exit_code_says_how_it_ended(
 
 
 def test_a_stop_is_shown_with_awss_own_words_and_the_remedy(run: Run, service: FakeService) -> None:
-    service.statuses = [status(*STOPPED[:2]), status(*STOPPED, problems=(problem(),))]
+    service.statuses = [make_status(*STOPPED[:2]), make_status(*STOPPED, problems=(make_problem(),))]
     ended = run("create", *OPTIONS, "--wait")
     for said in (
         "acme stopped in CREATING_STORAGE.",
@@ -79,12 +79,12 @@ def test_a_stop_is_shown_with_awss_own_words_and_the_remedy(run: Run, service: F
 
 def test_what_is_waited_for_is_said_once(run: Run, service: FakeService) -> None:
     waiting = [
-        PendingStep(activity="probe_s3_key", attempt=count, since=BEGAN, last_failure="no", last_problem=problem())
+        PendingStep(activity="probe_s3_key", attempt=count, since=BEGAN, last_failure="no", last_problem=make_problem())
         for count in (2, 3)
     ]
     service.statuses = [
-        *(status(Phase.VALIDATING_KEYS, pending=(item,)) for item in waiting),
-        status(Phase.VALIDATING_KEYS, Phase.READY),
+        *(make_status(Phase.VALIDATING_KEYS, pending=(item,)) for item in waiting),
+        make_status(Phase.VALIDATING_KEYS, Phase.READY),
     ]
     ended = run("create", *OPTIONS, "--wait")
     assert ended.out.count("probe s3 key") == 1
@@ -92,13 +92,13 @@ def test_what_is_waited_for_is_said_once(run: Run, service: FakeService) -> None
 
 
 def test_json_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:
-    service.statuses = [status(*STOPPED, problems=(problem(),))]
+    service.statuses = [make_status(*STOPPED, problems=(make_problem(),))]
     content = run("create", *OPTIONS, "--wait", "--json").json
     assert {
         *("environment_id", "phase", "problem", "problems", "timeline", "resources", "evidence"),
         *("workflow_id", "run_id", "pending"),
     } <= content.keys()
-    assert content["problem"] == content["problems"][0] == json.loads(problem().model_dump_json())
+    assert content["problem"] == content["problems"][0] == json.loads(make_problem().model_dump_json())
     assert [entry["phase"] for entry in content["timeline"]] == list(STOPPED)
     assert content["resources"] == {"cluster": None, "writer": None, "buckets": []}
 

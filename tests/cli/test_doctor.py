@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from byok.local.ports import Ports
-from byok.local.stack import ROOT
+from byok.local.stack import PROGRAMS_ROOT
 
 
-def doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    nobody = f"127.0.0.1:{Ports.free().temporal}"
+def run_doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    nobody = f"127.0.0.1:{Ports.pick_free().temporal}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEMPORAL_", "BYOK_"))}
     environment = {
         **clean,
@@ -22,12 +22,12 @@ def doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         "NO_COLOR": "1",
         **settings,
     }
-    command = [str(ROOT / ".venv" / "bin" / "byok"), "doctor", "--json"]
+    command = [str(PROGRAMS_ROOT / ".venv" / "bin" / "byok"), "doctor", "--json"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_nothing_there_is_told_thing_by_thing(tmp_path: Path) -> None:
-    finished = doctor(tmp_path)
+    finished = run_doctor(tmp_path)
 
     assert finished.returncode == 1
     findings = {finding["name"]: finding for finding in json.loads(finished.stdout)["checks"]}
@@ -41,7 +41,7 @@ def test_nothing_there_is_told_thing_by_thing(tmp_path: Path) -> None:
     ("setting", "value"), [("BYOK_PLATFORM_ROLE_ARN", "nonsense"), ("BYOK_COLOUR", "red"), ("BYOK_LOG_LEVEL", "LOUD")]
 )
 def test_wrong_setting_is_named(tmp_path: Path, setting: str, value: str) -> None:
-    finished = doctor(tmp_path, **{setting: value})
+    finished = run_doctor(tmp_path, **{setting: value})
 
     assert finished.returncode != 0
     said = (finished.stdout + finished.stderr).lower()
@@ -50,7 +50,7 @@ def test_wrong_setting_is_named(tmp_path: Path, setting: str, value: str) -> Non
 
 
 def test_blueprint_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
-    finished = doctor(tmp_path, BYOK_BLUEPRINT=str(tmp_path / "none.yaml"))
+    finished = run_doctor(tmp_path, BYOK_BLUEPRINT=str(tmp_path / "none.yaml"))
 
     findings = {finding["name"]: finding for finding in json.loads(finished.stdout)["checks"]}
     assert finished.returncode == 1

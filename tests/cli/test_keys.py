@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.onboarding.template import keys_template
+from byok.onboarding.template import render_keys_template
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
+from tests.collected_keys import build_collection, change_metadata, valid_key_facts
 from tests.policy_cases import POLICY_CASES
 from tests.policy_context import VENDOR, PolicyContext
-from tests.unit.test_diagnose import collection, metadata, right
 
 ROLE = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
 PLACE = PolicyContext(ROLE, "eu-central-1", "444455556666")
@@ -34,7 +34,7 @@ def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run)
 def test_onboarding_for_programs_has_the_same(run: Run) -> None:
     kit = run("onboarding", *WHERE, "--stack-name", "mine", "--profile", "keys", "--json").json
 
-    assert kit["statements"]["s3"] == PLACE.statements(KeyPurpose.S3)
+    assert kit["statements"]["s3"] == PLACE.build_statements(KeyPurpose.S3)
     assert kit["platform_account"] == "111122223333"  # D3
     assert "--profile keys" in kit["commands"]["deploy"]
     assert "--stack-name mine" in kit["commands"]["payload"]
@@ -96,9 +96,9 @@ def test_onboarding_that_cannot_be_right_is_refused(run: Run, arguments: tuple[s
 
 
 def test_template_is_printed_or_written_under_its_name(run: Run, tmp_path: Path) -> None:
-    assert run("template").out == keys_template(VENDOR)
+    assert run("template").out == render_keys_template(VENDOR)
     assert run("template", "--out", str(tmp_path)).code == 0
-    assert (tmp_path / "byok-kms-keys.yaml").read_text() == keys_template(VENDOR)  # contract 24
+    assert (tmp_path / "byok-kms-keys.yaml").read_text() == render_keys_template(VENDOR)  # contract 24
     assert run("template", "tenant-role", "--out", str(tmp_path / "role.yaml")).code == 0
     assert "sts:ExternalId" in (tmp_path / "role.yaml").read_text()
     assert 'resource "aws_kms_key"' in run("template", "terraform", *WHERE).out
@@ -108,13 +108,13 @@ def test_template_goes_to_standard_output_and_a_file_that_is_replaced_is_told(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("template", "--out", "-").out == keys_template(VENDOR)
+    assert run("template", "--out", "-").out == render_keys_template(VENDOR)
     assert list(tmp_path.iterdir()) == []
-    for before, word in ((None, "Written"), (keys_template(VENDOR), "Written"), ("mine", "Replaced")):
+    for before, word in ((None, "Written"), (render_keys_template(VENDOR), "Written"), ("mine", "Replaced")):
         if before is not None:
             (tmp_path / "t.yaml").write_text(before)
         assert run("template", "--out", "t.yaml").err == f"{word}: t.yaml\n"
-    assert (tmp_path / "t.yaml").read_text() == keys_template(VENDOR)
+    assert (tmp_path / "t.yaml").read_text() == render_keys_template(VENDOR)
 
 
 def test_template_that_cannot_be_made_or_written_is_refused(run: Run, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_template_that_cannot_be_made_or_written_is_refused(run: Run, tmp_path: 
 )
 def test_statements_are_rendered_as_elements_of_an_array(run: Run, name: str, which: KeyPurpose) -> None:
     ended = run("policy", "render", name, *WHERE)
-    assert json.loads(f"[{ended.out}]") == PLACE.statements(which)  # contract 27
+    assert json.loads(f"[{ended.out}]") == PLACE.build_statements(which)  # contract 27
 
 
 def test_render_of_a_key_that_is_neither_is_refused(run: Run) -> None:
@@ -138,7 +138,7 @@ def test_render_of_a_key_that_is_neither_is_refused(run: Run) -> None:
 
 def test_check_of_a_right_policy_is_0_with_a_row_per_permission(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
-    file.write_text(json.dumps(POLICY_CASES[1].policy(PLACE)))
+    file.write_text(json.dumps(POLICY_CASES[1].build_policy(PLACE)))
 
     ended = run("policy", "check", "aurora", str(file), *WHERE)
 
@@ -154,7 +154,7 @@ def test_check_of_a_right_policy_is_0_with_a_row_per_permission(run: Run, tmp_pa
 
 
 def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
-    policy = json.dumps({"Statement": [PLACE.owner]})
+    policy = json.dumps({"Statement": [PLACE.owner_statement]})
 
     ended = run("policy", "check", "s3", "-", *WHERE, stdin=policy)
 
@@ -162,11 +162,13 @@ def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
     assert "policy.StatementMissing" in ended.out
     pasted = re.search(r"^\{\n.*?^\}", ended.out, re.DOTALL | re.MULTILINE)
     assert pasted is not None
-    assert json.loads(pasted[0]) == PLACE.statements(KeyPurpose.S3)[0]
+    assert json.loads(pasted[0]) == PLACE.build_statements(KeyPurpose.S3)[0]
 
 
 def test_check_for_programs(run: Run) -> None:
-    ended = run("policy", "check", "s3", "-", *WHERE, "--json", stdin=json.dumps({"Statement": [PLACE.owner]}))
+    ended = run(
+        "policy", "check", "s3", "-", *WHERE, "--json", stdin=json.dumps({"Statement": [PLACE.owner_statement]})
+    )
     assert ended.code == 3
     assert ended.json["usable"] is False
     assert ended.json["findings"][0]["code"] == "policy.StatementMissing"
@@ -184,26 +186,28 @@ def test_file_that_is_no_policy_is_said_to_be_none(run: Run, content: str) -> No
     ("arn", "words"), [("alias/x", "--key-arn"), (KEYS[0].replace("eu-central-1", "eu-west-1"), "eu-west-1")]
 )
 def test_key_that_cannot_be_the_one_is_refused(run: Run, arn: str, words: str) -> None:
-    ended = run("policy", "check", "s3", "-", *WHERE, "--key-arn", arn, stdin=json.dumps({"Statement": [PLACE.owner]}))
+    ended = run(
+        "policy", "check", "s3", "-", *WHERE, "--key-arn", arn, stdin=json.dumps({"Statement": [PLACE.owner_statement]})
+    )
     assert ended.code == 2
     assert words in ended.err
 
 
 def test_merged_policy_comes_out_in_utf_8(run: Run) -> None:
-    policy = {"Version": "2012-10-17", "Id": "Schlüssel", "Statement": [PLACE.owner]}
+    policy = {"Version": "2012-10-17", "Id": "Schlüssel", "Statement": [PLACE.owner_statement]}
     ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps(policy, ensure_ascii=False))
     assert json.loads(ended.out)["Id"] == "Schlüssel"
 
 
 def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) -> None:
     before, after = tmp_path / "before.json", tmp_path / "after.json"
-    before.write_text(json.dumps({"Version": "2012-10-17", "Statement": [PLACE.owner]}, indent=2))
+    before.write_text(json.dumps({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, indent=2))
 
     ended = run("policy", "merge", "s3", str(before), *WHERE, "--out", str(after))
 
     assert ended.code == 0
     assert "Appended: AllowAtaccamaPlatformS3Access" in ended.err
-    assert json.loads(after.read_text())["Statement"] == [PLACE.owner, *PLACE.statements(KeyPurpose.S3)]
+    assert json.loads(after.read_text())["Statement"] == [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]
     told = run("policy", "merge", "s3", str(before), *WHERE, "--out", str(after), "--key-arn", KEYS[0]).err
     assert f"aws kms put-key-policy --profile byok --region eu-central-1 --key-id {KEYS[0]}" in told
     assert f"--policy file://{after}" in told
@@ -213,7 +217,9 @@ def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) 
 
 
 def test_merge_that_would_lock_the_owner_out_is_refused(run: Run) -> None:
-    ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps({"Statement": PLACE.statements(KeyPurpose.S3)}))
+    ended = run(
+        "policy", "merge", "s3", "-", *WHERE, stdin=json.dumps({"Statement": PLACE.build_statements(KeyPurpose.S3)})
+    )
     assert ended.code == 2
     assert ended.out == ""
     assert "could change it again" in ended.err
@@ -237,7 +243,9 @@ def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
 
 def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))).model_dump_json())
+    file.write_text(
+        build_collection(s3=change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))).model_dump_json()
+    )
 
     ended = run("diagnose", str(file))
 
@@ -248,17 +256,20 @@ def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) 
 
 
 def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
-    ended = run("diagnose", "-", stdin=collection().model_dump_json())
+    ended = run("diagnose", "-", stdin=build_collection().model_dump_json())
     assert ended.code == 0
     assert "Nothing that can be seen stands in the way" in ended.out
-    assert run("diagnose", "-", "--json", stdin=collection().model_dump_json()).json == {"ok": True, "findings": []}
+    assert run("diagnose", "-", "--json", stdin=build_collection().model_dump_json()).json == {
+        "ok": True,
+        "findings": [],
+    }
 
 
 @pytest.mark.parametrize("unseen", [{"error": "Unable to locate credentials"}, {}])
 def test_diagnosis_that_saw_nothing_is_3_and_calls_nothing_right(run: Run, unseen: dict[str, str]) -> None:
     nothing = dict.fromkeys(("describe_key", "key_policy", "rotation", "aliases", "tags"), unseen)
-    keys = {which.value: {"arn": right(which)["arn"], **nothing} for which in KeyPurpose}
-    sent = collection(caller=unseen, **keys).model_dump_json()
+    keys = {which.value: {"arn": valid_key_facts(which)["arn"], **nothing} for which in KeyPurpose}
+    sent = build_collection(caller=unseen, **keys).model_dump_json()
 
     ended = run("diagnose", "-", stdin=sent)
 

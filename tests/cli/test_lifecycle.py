@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import BucketResource, ClusterResource, Deletion, Problem, Resources
-from byok.domain.models.resources import Snapshot
+from byok.domain.models import BucketResource, ClusterResource, DeletionResult, Problem, Resources
+from byok.domain.models.resources import ClusterSnapshot
 from byok.domain.phases import Phase
 from byok.service.errors import (
     EnvironmentBusyError,
@@ -19,11 +19,11 @@ from byok.service.errors import (
 )
 from byok.service.status import EnvironmentStatus
 from tests.cli.conftest import Run
-from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 PAYLOAD = json.dumps({"S3KmsKeyArn": S3_KEY, "RdsKmsKeyArn": RDS_KEY})
 BOTH = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
-SNAPSHOT = Snapshot(
+SNAPSHOT = ClusterSnapshot(
     identifier="acme-final-20260301120000",
     arn=f"arn:aws:rds:{REGION}:111122223333:cluster-snapshot:acme-final-20260301120000",
     status="available",
@@ -39,24 +39,24 @@ BUCKET = BucketResource(
 )  # fmt: skip
 
 
-def stopped_status(
+def make_stopped_status(
     *problems: Problem, phases: tuple[Phase, ...] = (Phase.VALIDATING_KEYS,), **more: Any
 ) -> EnvironmentStatus:
-    return status(*phases, Phase.STOPPED, problems=problems).model_copy(update=more)
+    return make_status(*phases, Phase.STOPPED, problems=problems).model_copy(update=more)
 
 
-def deleted_status(
-    snapshot: Snapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("byok-acme",)
+def make_deleted_status(
+    snapshot: ClusterSnapshot | None = SNAPSHOT, removed: tuple[str, ...] = ("byok-acme",)
 ) -> EnvironmentStatus:
-    done = Deletion(environment_id="acme", removed=removed, final_snapshot=snapshot, collected_at=BEGAN)
-    return status(Phase.DELETING, Phase.DELETED).model_copy(update={"deletion": done})
+    done = DeletionResult(environment_id="acme", removed=removed, final_snapshot=snapshot, collected_at=BEGAN)
+    return make_status(Phase.DELETING, Phase.DELETED).model_copy(update={"deletion": done})
 
 
-def with_code(code: str, key: KeyPurpose | None = None) -> Problem:
-    return problem(key).model_copy(update={"code": code})
+def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
+    return make_problem(key).model_copy(update={"code": code})
 
 
-def continuing(text: str) -> list[str]:
+def parse_next_commands(text: str) -> list[str]:
     """The commands under the headline that names what to do next."""
     return [line.strip() for line in text.partition("  To go on\n")[2].splitlines()]
 
@@ -108,15 +108,15 @@ def test_replay_with_unusable_keys_asks_nobody(
 @pytest.mark.parametrize(
     ("last", "code"),
     [
-        (status(Phase.VALIDATING_KEYS, Phase.READY), 0),
-        (stopped_status(problem(KeyPurpose.S3)), 3),
-        (stopped_status(problem(None)), 1),
+        (make_status(Phase.VALIDATING_KEYS, Phase.READY), 0),
+        (make_stopped_status(make_problem(KeyPurpose.S3)), 3),
+        (make_stopped_status(make_problem(None)), 1),
     ],
 )
 def test_replay_that_waits_ends_as_the_environment_does(
     run: Run, service: FakeService, last: EnvironmentStatus, code: int
 ) -> None:
-    service.statuses = [status(Phase.VALIDATING_KEYS), last]
+    service.statuses = [make_status(Phase.VALIDATING_KEYS), last]
     assert run("replay", "acme", "--wait").code == code
     ended = run("replay", "acme", "--wait", "--json")
     assert (ended.code, ended.json["phase"]) == (code, last.phase)
@@ -140,7 +140,7 @@ def test_refusal_is_1_with_its_reason(run: Run, service: FakeService, command: s
 
 
 def test_cancel_is_0_when_it_is_asked_for_and_when_it_has_ended(run: Run, service: FakeService) -> None:
-    service.statuses = [stopped_status(with_code("byok.Cancelled"))]
+    service.statuses = [make_stopped_status(make_problem_with_code("byok.Cancelled"))]
     ended = run("cancel", "acme")
     assert (ended.code, ended.out) == (0, "")
     assert "Asked for the end" in ended.err
@@ -186,7 +186,7 @@ def test_delete_of_what_temporal_has_forgotten_takes_region_and_keys(run: Run, s
 
 
 def test_delete_of_what_is_being_deleted_says_so(run: Run, service: FakeService) -> None:
-    service.started, service.statuses = False, [status(Phase.DELETING)]
+    service.started, service.statuses = False, [make_status(Phase.DELETING)]
     ended = run("delete", "acme", "--confirm", "acme")
     assert (ended.code, "acme is being deleted already." in ended.err) == (0, True)
 
@@ -200,7 +200,7 @@ def test_delete_of_what_is_just_being_made_is_refused(run: Run, service: FakeSer
 def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_key(
     run: Run, service: FakeService
 ) -> None:
-    service.statuses = [deleted_status(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
+    service.statuses = [make_deleted_status(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
     ended = run("delete", "acme", "--confirm", "acme", "--wait")
     assert ended.code == 0
     _, _, shown = ended.out.partition("acme is deleted.\n")
@@ -217,7 +217,7 @@ def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_ke
 
 
 def test_deleted_environment_without_anything_says_that_too(run: Run, service: FakeService) -> None:
-    service.statuses = [deleted_status(None, ())]
+    service.statuses = [make_deleted_status(None, ())]
     shown = run("status", "acme").out
     assert "✓ DELETED" in shown
     assert "Nothing of it was there." in shown
@@ -229,15 +229,17 @@ def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     left = ("byok-acme-catalog: it holds 3 objects that provisioning did not write",)
-    service.statuses = [stopped_status(with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)]
+    service.statuses = [
+        make_stopped_status(make_problem_with_code("byok.LeftBehind", key), phases=(Phase.DELETING,), left_behind=left)
+    ]
     ended = run("delete", "acme", "--confirm", "acme", "--wait")
     assert ended.code == code
     assert f"  Left behind:\n    {left[0]}\n" in ended.out
-    assert continuing(ended.out) == ["byok delete acme"]
+    assert parse_next_commands(ended.out) == ["byok delete acme"]
 
 
 def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
-    service.statuses = [stopped_status(problem(None), phases=(Phase.DELETING,))]
+    service.statuses = [make_stopped_status(make_problem(None), phases=(Phase.DELETING,))]
     shown = run("status", "acme").out
     assert "What is left of it was not looked at." in shown
     assert "made nothing" not in shown
@@ -253,20 +255,20 @@ def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run
 def test_stop_says_that_nothing_is_there_and_why(
     run: Run, service: FakeService, phases: tuple[Phase, ...], words: str
 ) -> None:
-    service.statuses = [stopped_status(problem(None), phases=phases)]
+    service.statuses = [make_stopped_status(make_problem(None), phases=phases)]
     assert f"  {words}\n" in run("status", "acme").out
 
 
 @pytest.mark.parametrize(
     ("last", "commands"),
     [
-        (stopped_status(problem(None)), ["byok replay acme"]),
+        (make_stopped_status(make_problem(None)), ["byok replay acme"]),
         (
-            stopped_status(problem(KeyPurpose.S3)),
+            make_stopped_status(make_problem(KeyPurpose.S3)),
             ["byok replay acme", "byok replay acme --s3-key-arn <S3 key ARN>  with another key"],
         ),
         (
-            stopped_status(problem(KeyPurpose.RDS), problem(KeyPurpose.S3)),
+            make_stopped_status(make_problem(KeyPurpose.RDS), make_problem(KeyPurpose.S3)),
             [
                 "byok replay acme",
                 "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
@@ -274,35 +276,35 @@ def test_stop_says_that_nothing_is_there_and_why(
         ),
         # What encrypts something already cannot be exchanged.
         (
-            stopped_status(problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
+            make_stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],
         ),
         # The same ARN would be refused again.
         (
-            stopped_status(with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
+            make_stopped_status(make_problem_with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],
         ),
-        (stopped_status(with_code("byok.InvalidInput")), []),
-        (stopped_status(with_code("tenant.IllegalName")), []),
+        (make_stopped_status(make_problem_with_code("byok.InvalidInput")), []),
+        (make_stopped_status(make_problem_with_code("tenant.IllegalName")), []),
     ],
 )
 def test_stopped_environment_ends_with_the_command_that_continues_it(
     run: Run, service: FakeService, last: EnvironmentStatus, commands: list[str]
 ) -> None:
     service.statuses = [last]
-    assert continuing(run("status", "acme").out) == commands
+    assert parse_next_commands(run("status", "acme").out) == commands
 
 
 def test_rollback_shows_what_it_could_not_remove(run: Run, service: FakeService) -> None:
     phases = (Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.ROLLING_BACK)
-    service.statuses = [stopped_status(problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
+    service.statuses = [make_stopped_status(make_problem(None), phases=phases, left_behind=("byok-acme: rds.X: no",))]
     shown = run("status", "acme").out
     assert "  Left behind:\n    byok-acme: rds.X: no\n" in shown
-    assert continuing(shown) == ["byok replay acme"]
+    assert parse_next_commands(shown) == ["byok replay acme"]
 
 
 def test_phases_stand_in_a_column(run: Run, service: FakeService) -> None:
-    service.statuses = [status(*[phase for phase in Phase if not phase.final], Phase.DELETED)]
+    service.statuses = [make_status(*[phase for phase in Phase if not phase.is_final], Phase.DELETED)]
     rows = [line for line in run("status", "acme").out.splitlines() if line.endswith("2.0 s")]
     assert len(rows) == 8
     assert {len(row) for row in rows} == {len(rows[0])}

@@ -35,7 +35,7 @@ async def start_byok(*arguments: str) -> AsyncIterator[asyncio.subprocess.Proces
             await process.communicate()
 
 
-async def eventually(fact: Callable[[], bool | Awaitable[bool]], process: asyncio.subprocess.Process) -> None:
+async def wait_until(fact: Callable[[], bool | Awaitable[bool]], process: asyncio.subprocess.Process) -> None:
     async def look() -> None:
         while True:
             found = fact()
@@ -49,7 +49,7 @@ async def eventually(fact: Callable[[], bool | Awaitable[bool]], process: asynci
     await asyncio.wait_for(look(), 60)
 
 
-async def listens(port: int) -> bool:
+async def is_listening(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
@@ -60,22 +60,22 @@ async def listens(port: int) -> bool:
 
 
 async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> None:
-    ports, exports = Ports.free(), tmp_path / "env"
+    ports, exports = Ports.pick_free(), tmp_path / "env"
     options = ["--data", str(tmp_path / "data"), "--env-file", str(exports), "--temporal-port", str(ports.temporal)]
     options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker", "--web-port", str(ports.web)]
     keys = []
     for number in (signal.SIGINT, signal.SIGTERM):
         async with start_byok("up", *options) as up:
-            await eventually(exports.exists, up)
+            await wait_until(exports.exists, up)
             keys.append([line for line in exports.read_text().splitlines() if "KEY_ARN" in line])
-            assert await listens(ports.temporal)
-            assert await listens(ports.ui)
+            assert await is_listening(ports.temporal)
+            assert await is_listening(ports.ui)
             up.send_signal(number)
             said, _ = await asyncio.wait_for(up.communicate(), 30)
             assert up.returncode == 0, said.decode()
             assert "Ended. The data stays." in said.decode()
         assert not exports.exists()
-        assert not any([await listens(port) for port in (ports.temporal, ports.ui, ports.aws, ports.web)])
+        assert not any([await is_listening(port) for port in (ports.temporal, ports.ui, ports.aws, ports.web)])
     assert len(keys[0]) == 2
     assert keys[0] == keys[1]
 

@@ -3,20 +3,20 @@
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import KeyTenant, TenantOutcome
+from byok.domain.models import ReconciledKey, TenantOutcome
 from byok.domain.phases import AliasState, Phase
 from byok.service.errors import EnvironmentNotReadyError
 from byok.service.status import PendingStep
 from tests.cli.conftest import Run
-from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, problem, status
+from tests.cli.fakes import BEGAN, RDS_KEY, REGION, S3_KEY, FakeService, make_problem, make_status
 
 ROLE = ("--tenant-role-arn", "arn:aws:iam::444455556666:role/TenantRole", "--external-id", "acme-1")
 CREATE = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
 
-def outcome(state: AliasState) -> TenantOutcome:
-    key = KeyTenant(
+def make_outcome(state: AliasState) -> TenantOutcome:
+    key = ReconciledKey(
         key=KeyPurpose.S3,
         key_arn=S3_KEY,
         alias=ALIAS,
@@ -38,7 +38,7 @@ def test_without_a_role_the_commands_are_printed(run: Run, service: FakeService)
 
 
 def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeService) -> None:
-    service.tenant = outcome(AliasState.CREATED)
+    service.tenant = make_outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
     assert ended.code == 0
     for text in (ALIAS, "created", "aatn (it said globex), ataccama:automation:TenantName\n", "alias/older"):
@@ -48,7 +48,7 @@ def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeS
 
 
 def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> None:
-    service.tenant = outcome(AliasState.CONFLICT)
+    service.tenant = make_outcome(AliasState.CONFLICT)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == 3
     assert "other-key" in ended.out
@@ -60,11 +60,11 @@ def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> 
 def test_key_that_cannot_be_named_fails_with_the_problem(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
-    service.unnameable = (problem(key),)
+    service.unnameable = (make_problem(key),)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == code
-    assert problem(key).message in ended.out
-    assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == problem(key).code
+    assert make_problem(key).message in ended.out
+    assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == make_problem(key).code
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_create_refuses_an_illegal_tenant_before_anything_is_started(run: Run, s
 
 
 def test_ready_environment_shows_what_became_of_its_name(run: Run, service: FakeService) -> None:
-    service.statuses = [status(Phase.READY).model_copy(update={"tenant": outcome(AliasState.IN_PLACE)})]
+    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": make_outcome(AliasState.IN_PLACE)})]
     ended = run("status", "acme", "--wait")
     assert ALIAS in ended.out
     assert ended.code == 0
@@ -122,28 +122,28 @@ def test_ready_environment_shows_what_became_of_its_name(run: Run, service: Fake
     [("status", "acme"), ("status", "acme", "--wait"), ("create", "--wait", *CREATE), ("tenant", "acme", "acme")],
 )
 def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
-    service.tenant = outcome(AliasState.CONFLICT)
-    service.statuses = [status(Phase.READY).model_copy(update={"tenant": service.tenant})]
+    service.tenant = make_outcome(AliasState.CONFLICT)
+    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": service.tenant})]
     ended = run(*arguments)
     assert ended.code == 3
     assert "byok tenant acme acme --repoint" in ended.out
 
 
 def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
-    found = status(Phase.READY).model_copy(
-        update={"tenant": outcome(AliasState.IN_PLACE), "tenant_problems": (problem(KeyPurpose.S3),)}
+    found = make_status(Phase.READY).model_copy(
+        update={"tenant": make_outcome(AliasState.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
     )
     service.statuses = [found]
     ended = run("status", "acme")
     assert ended.code == 0
-    for text in (ALIAS, "The last attempt to name the keys was stopped:", problem().message):
+    for text in (ALIAS, "The last attempt to name the keys was stopped:", make_problem().message):
         assert text in ended.out
-    assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == problem().code
+    assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == make_problem().code
 
 
 def test_stop_shows_what_became_of_the_other_key(run: Run, service: FakeService) -> None:
-    stopped = status(Phase.STOPPED, problems=(problem(),))
-    service.statuses = [stopped.model_copy(update={"tenant": outcome(AliasState.CREATED)})]
+    stopped = make_status(Phase.STOPPED, problems=(make_problem(),))
+    service.statuses = [stopped.model_copy(update={"tenant": make_outcome(AliasState.CREATED)})]
     assert ALIAS in run("status", "acme").out
 
 
@@ -155,7 +155,7 @@ def test_commands_alone_and_the_grace_are_asked_for(run: Run, service: FakeServi
 def test_what_is_waited_for_is_told_once_and_is_no_part_of_the_result(run: Run, service: FakeService) -> None:
     refused = PendingStep(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
     service.waiting = (PendingStep(activity="reconcile_key", since=BEGAN), refused, refused)
-    service.tenant = outcome(AliasState.CREATED)
+    service.tenant = make_outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--json")
     assert ended.json["tenant"] == "acme"
     assert ended.err.count("Waiting for reconcile key: not authorized") == 1

@@ -90,24 +90,24 @@ def test_the_only_password_is_the_development_one_of_a_database_that_is_not_publ
     assert not {key for name, key, _ in passwords if name in OURS}, "a secret of ours comes from outside"
 
 
-def settings_given() -> set[str]:
+def list_byok_settings() -> set[str]:
     return {key for name in OURS for key in SERVICES[name].get("environment", {}) if key.startswith("BYOK_")}
 
 
 def test_services_get_only_settings_that_there_are() -> None:
     known = {f"BYOK_{name.upper()}" for name in Settings.model_fields}
     known |= {f"BYOK_API__{name.upper()}" for name in ApiSettings.model_fields}
-    assert settings_given()
-    assert settings_given() <= known
+    assert list_byok_settings()
+    assert list_byok_settings() <= known
 
 
-def local_values() -> dict[str, str]:
+def read_local_aws_env() -> dict[str, str]:
     lines = (ROOT / "deploy" / "local-aws.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() -> None:
-    values = local_values()
+    values = read_local_aws_env()
     assert set(values) <= {key for name in ("worker", "web") for key in SERVICES[name]["environment"]}
     assert (values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]) == PLATFORM_CREDENTIALS
     assert values["AWS_ENDPOINT_URL"] == "http://local-aws:4566"
@@ -115,7 +115,10 @@ def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() 
 
 
 def test_a_worker_is_given_the_time_to_finish_what_it_has_begun() -> None:
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > worker.GRACEFUL_SHUTDOWN.total_seconds()
+    assert (
+        int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
+        > worker.GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds()
+    )
 
 
 def test_the_dockerfile_passes_hadolint() -> None:
@@ -146,14 +149,14 @@ def test_what_the_dockerfile_copies_exists_and_reaches_the_engine() -> None:
     assert "*" in ignored, "what is not named stays out"
 
 
-def native(name: str, *more: str) -> list[str]:
+def host_command(name: str, *more: str) -> list[str]:
     """A service's command, run by this interpreter instead of the image's."""
     program, *arguments = SERVICES[name]["command"]
     assert program == "python"
     return [sys.executable, *arguments, *more]
 
 
-def environment(**values: str) -> dict[str, str]:
+def build_environment(**values: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("BYOK_", "AWS_", "TEMPORAL_"))}
     return {**kept, "PYTHONPATH": str(ROOT), **values}
 
@@ -163,13 +166,13 @@ def test_every_service_of_ours_has_a_command_that_is_tested_here() -> None:
 
 
 def test_without_temporal_the_worker_says_so_and_ends() -> None:
-    values = environment(
-        **{key: value for key, value in local_values().items() if key != "AWS_ENDPOINT_URL"},
+    values = build_environment(
+        **{key: value for key, value in read_local_aws_env().items() if key != "AWS_ENDPOINT_URL"},
         AWS_CONFIG_FILE=os.devnull,
-        TEMPORAL_ADDRESS=f"127.0.0.1:{Ports.free().web}",
+        TEMPORAL_ADDRESS=f"127.0.0.1:{Ports.pick_free().web}",
     )
     ended = subprocess.run(
-        native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        host_command("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert ended.returncode == 1
     assert "The worker cannot start" in ended.stderr
@@ -183,9 +186,9 @@ def test_without_temporal_the_worker_says_so_and_ends() -> None:
     ],
 )
 def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str, told: str) -> None:
-    values = environment(**{name: value})
+    values = build_environment(**{name: value})
     ended = subprocess.run(
-        native("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        host_command("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert ended.returncode == 1
     assert told in ended.stderr
@@ -193,14 +196,14 @@ def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str
 
 
 def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
-    port = Ports.free().web
+    port = Ports.pick_free().web
     here = {"4566": str(port), "0.0.0.0": "127.0.0.1", "/data": str(tmp_path / "data")}
-    command = [here.get(argument, argument) for argument in native("local-aws")]
+    command = [here.get(argument, argument) for argument in host_command("local-aws")]
     process = subprocess.Popen(
-        command, env=environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, env=build_environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
-        assert answers(f"http://127.0.0.1:{port}/_localaws/health", process) == 200
+        assert await_http_status(f"http://127.0.0.1:{port}/_localaws/health", process) == 200
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     finally:
@@ -210,15 +213,15 @@ def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
 
 
 def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
-    port = Ports.free().web
+    port = Ports.pick_free().web
     here = {"8000": str(port), "0.0.0.0": "127.0.0.1"}
-    command = [here.get(argument, argument) for argument in native("web")]
+    command = [here.get(argument, argument) for argument in host_command("web")]
     given = SERVICES["web"]["environment"]
-    values = {key: value for key, value in local_values().items() if key in given}
-    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{Ports.free().web}"
-    process = subprocess.Popen(command, env=environment(**values), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    values = {key: value for key, value in read_local_aws_env().items() if key in given}
+    values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{Ports.pick_free().web}"
+    process = subprocess.Popen(command, env=build_environment(**values), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
-        assert answers(f"http://127.0.0.1:{port}/health", process) == 200
+        assert await_http_status(f"http://127.0.0.1:{port}/health", process) == 200
         for token, status in (("for-this-machine-alone", 200), ("another", 401)):
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/v1/onboarding/eu-central-1", headers={"Authorization": f"Bearer {token}"}
@@ -238,8 +241,10 @@ def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
 
 
 def test_without_anybody_who_may_call_the_api_does_not_listen_to_everybody() -> None:
-    values = environment(BYOK_PLATFORM_ROLE_ARN="arn:aws:iam::111122223333:role/AtaccamaPlatform")
-    ended = subprocess.run(native("web"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    values = build_environment(BYOK_PLATFORM_ROLE_ARN="arn:aws:iam::111122223333:role/AtaccamaPlatform")
+    ended = subprocess.run(
+        host_command("web"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert ended.returncode == 2
     assert "BYOK_API__TOKENS" in ended.stderr
 
@@ -254,7 +259,7 @@ def test_a_service_of_ours_writes_only_where_something_is_mounted(name: str) -> 
         assert f"--owner=byok {place}" in DOCKERFILE, "a volume takes over the owner from the image"
 
 
-def answers(url: str, process: "subprocess.Popen[str]") -> int:
+def await_http_status(url: str, process: "subprocess.Popen[str]") -> int:
     """The status that an address answers with, as soon as it does."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WHEEL = "greeting-1.0-py3-none-any.whl"
 
 
-def install(venv: Path, lock: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_installer(venv: Path, lock: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the installer with the uv of this environment, and nothing of pip's configuration but what is given."""
     outside = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(outside)}
@@ -52,7 +52,7 @@ def lock(tmp_path: Path, index: Path) -> Path:
     return path
 
 
-class Quiet(SimpleHTTPRequestHandler):
+class QuietHandler(SimpleHTTPRequestHandler):
     """A file server without a log."""
 
     def log_message(self, format: str, *args: object) -> None:
@@ -60,9 +60,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[str]:
+def serve_files(folder: Path) -> Iterator[str]:
     """The address of a server of these files."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -70,7 +70,7 @@ def serve(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def greets(venv: Path) -> bool:
+def is_package_installed(venv: Path) -> bool:
     """Whether the package is in a virtual environment."""
     command = [str(venv / "bin" / "python"), "-c", "import greeting; print(greeting.WORDS)"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -78,11 +78,11 @@ def greets(venv: Path) -> bool:
 
 
 def test_the_index_of_pips_configuration_file_is_used(tmp_path: Path, index: Path, lock: Path) -> None:
-    with serve(index) as url:
+    with serve_files(index) as url:
         (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
-        ended = install(tmp_path / "venv", lock, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+        ended = run_installer(tmp_path / "venv", lock, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert ended.returncode == 0, ended.stderr
-    assert greets(tmp_path / "venv")
+    assert is_package_installed(tmp_path / "venv")
 
 
 def test_a_folder_of_wheels_is_used_and_a_cache_that_cannot_be_written_is_not(
@@ -90,34 +90,34 @@ def test_a_folder_of_wheels_is_used_and_a_cache_that_cannot_be_written_is_not(
 ) -> None:
     (tmp_path / "file").touch()
     cache = str(tmp_path / "file" / "cache")
-    ended = install(
+    ended = run_installer(
         tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"), UV_CACHE_DIR=cache
     )
     assert ended.returncode == 0, ended.stderr
-    assert greets(tmp_path / "venv")
+    assert is_package_installed(tmp_path / "venv")
 
 
 def test_a_file_with_another_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
     lock.write_text(lock.read_text()[:-9] + "00000000\n")
-    ended = install(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
+    ended = run_installer(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
     assert ended.returncode == 1
     assert "uv failed" in ended.stderr
     assert "Hash mismatch" in ended.stderr
-    assert not greets(tmp_path / "venv")
+    assert not is_package_installed(tmp_path / "venv")
 
 
 def test_an_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
     lock.write_text("greeting==1.0\n")
-    ended = install(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
+    ended = run_installer(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
     assert ended.returncode == 1
     assert "--require-hashes" in ended.stderr
-    assert not greets(tmp_path / "venv")
+    assert not is_package_installed(tmp_path / "venv")
 
 
 def test_an_index_out_of_reach_is_reported_in_one_line(tmp_path: Path, lock: Path) -> None:
-    with serve(tmp_path) as url:
+    with serve_files(tmp_path) as url:
         pass  # its port is free again
-    ended = install(tmp_path / "venv", lock, PIP_INDEX_URL=url, UV_HTTP_RETRIES="0")
+    ended = run_installer(tmp_path / "venv", lock, PIP_INDEX_URL=url, UV_HTTP_RETRIES="0")
     assert ended.returncode == 1
     _, *reasons = ended.stderr.splitlines()
     assert reasons == [

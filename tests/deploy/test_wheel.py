@@ -7,12 +7,12 @@ import zipfile
 from pathlib import Path
 
 from byok import __version__
-from byok.local.stack import ROOT
+from byok.local.stack import PROGRAMS_ROOT
 
 
 def test_the_wheel_puts_one_package_into_site_packages(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run(build, cwd=PROGRAMS_ROOT, check=True, capture_output=True, timeout=60)
 
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()

@@ -20,7 +20,7 @@ from byok.local.stack import DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
 from tests.key_faults import create_valid_key
-from tests.localaws.server import REGION, Aws
+from tests.localaws.server import REGION, AwsHarness
 
 BIN = Path(sys.executable).parent
 SETTINGS = {"BYOK_DATABASE_POLL_SECONDS": "0.2", "BYOK_AWS_READ_TIMEOUT_SECONDS": "60"}
@@ -49,14 +49,14 @@ class CommandResult:
 
 
 @dataclass(frozen=True)
-class Machine:
+class StackHarness:
     """The running stack as its users see it."""
 
     stack: DevStack
     service: EnvironmentService
-    aws: Aws
+    aws: AwsHarness
 
-    async def run(self, program: str, *arguments: str) -> CommandResult:
+    async def run_program(self, program: str, *arguments: str) -> CommandResult:
         """Run a program of the virtual environment with the exports of the stack."""
         process = await asyncio.create_subprocess_exec(
             str(BIN / program),
@@ -69,7 +69,7 @@ class Machine:
         out, err = await asyncio.wait_for(process.communicate(), 120)
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
-    def request(self, **changes: Any) -> ProvisionRequest:
+    def build_request(self, **changes: Any) -> ProvisionRequest:
         """A request for a new environment, on two perfect keys but for what is said otherwise."""
         values = {"environment_id": f"e-{uuid.uuid4().hex[:10]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": KeyPurpose.S3, "rds_key_arn": KeyPurpose.RDS}
@@ -82,7 +82,7 @@ class Machine:
         """The status an environment ends with."""
 
         async def last() -> EnvironmentStatus:
-            async for status in self.service.watch(environment_id):
+            async for status in self.service.watch_status(environment_id):
                 final = status
             return final
 
@@ -93,41 +93,41 @@ class Machine:
         await self.service.create(request)
         return await self.wait_until_ended(request.environment_id)
 
-    def clusters(self, environment_id: str) -> list[dict[str, Any]]:
+    def list_clusters(self, environment_id: str) -> list[dict[str, Any]]:
         """The clusters that bear the environment's tag."""
         return [
             cluster
-            for cluster in self.aws.operator("rds").describe_db_clusters()["DBClusters"]
+            for cluster in self.aws.operator_client("rds").describe_db_clusters()["DBClusters"]
             if {"Key": "byok:environment-id", "Value": environment_id} in cluster.get("TagList", [])
         ]
 
-    def writers(self, environment_id: str) -> list[str]:
+    def list_writers(self, environment_id: str) -> list[str]:
         """The instances of the environment's cluster."""
-        instances = self.aws.operator("rds").describe_db_instances()["DBInstances"]
+        instances = self.aws.operator_client("rds").describe_db_instances()["DBInstances"]
         return [
             instance["DBInstanceIdentifier"]
             for instance in instances
             if instance["DBClusterIdentifier"] == f"byok-{environment_id}"
         ]
 
-    def buckets(self, environment_id: str) -> list[str]:
+    def list_buckets(self, environment_id: str) -> list[str]:
         """The buckets with the environment's name in theirs."""
-        buckets = self.aws.operator("s3").list_buckets()["Buckets"]
+        buckets = self.aws.operator_client("s3").list_buckets()["Buckets"]
         return [bucket["Name"] for bucket in buckets if f"-{environment_id}-" in bucket["Name"]]
 
 
 @pytest_asyncio.fixture(scope="session")
-async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+async def web(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
     """Another stack, with the server for portals and browsers."""
     settings = {**SETTINGS, "BYOK_API__REQUESTS_PER_MINUTE": "100000"}
     data = tmp_path_factory.mktemp("web")
-    async with DevStack(data, Ports.free(), web=True, database_seconds=0.5, settings=settings) as stack:
-        yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
+    async with DevStack(data, Ports.pick_free(), web=True, database_seconds=0.5, settings=settings) as stack:
+        yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
 
 
 @pytest_asyncio.fixture(scope="session")
-async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Machine]:
+async def machine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
     """One stack for the end-to-end tests of a process; each has environments and keys of its own."""
     data = tmp_path_factory.mktemp("stack")
-    async with DevStack(data, Ports.free(), database_seconds=0.3, settings=SETTINGS) as stack:
-        yield Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}"))
+    async with DevStack(data, Ports.pick_free(), database_seconds=0.3, settings=SETTINGS) as stack:
+        yield StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))

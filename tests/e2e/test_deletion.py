@@ -3,52 +3,58 @@
 from typing import Any
 
 from byok.domain.phases import Phase
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 
 
-async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: Machine) -> None:
-    request = machine.request()
+async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: StackHarness) -> None:
+    request = machine.build_request()
     name = request.environment_id
     assert (await machine.provision(request)).phase is Phase.READY
 
-    finished = await machine.run("byok", "delete", name, "--confirm", name, "--wait")
+    finished = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait")
 
     assert finished.code == 0, finished
-    assert (machine.clusters(name), machine.writers(name), machine.buckets(name)) == ([], [], [])
-    (snapshot,) = snapshots(machine, name)
+    assert (machine.list_clusters(name), machine.list_writers(name), machine.list_buckets(name)) == ([], [], [])
+    (snapshot,) = list_snapshots(machine, name)
     assert snapshot["KmsKeyId"] == request.rds_key_arn
     assert f"kept      final snapshot {snapshot['DBClusterSnapshotArn']}" in finished.out
     assert f"encrypted with {request.rds_key_arn}" in finished.out
     states = [
-        machine.aws.customer("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        machine.aws.customer_client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
         for arn in (request.s3_key_arn, request.rds_key_arn)
     ]
     assert states == ["Enabled", "Enabled"]
 
 
-def snapshots(machine: Machine, name: str) -> list[dict[str, Any]]:
-    found = machine.aws.operator("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
+def list_snapshots(machine: StackHarness, name: str) -> list[dict[str, Any]]:
+    found = machine.aws.operator_client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{name}"]
 
 
-async def test_bucket_with_objects_of_others_is_kept_and_told_until_they_are_gone(machine: Machine) -> None:
-    request, s3 = machine.request(), machine.aws.platform("s3")
+async def test_bucket_with_objects_of_others_is_kept_and_told_until_they_are_gone(machine: StackHarness) -> None:
+    request, s3 = machine.build_request(), machine.aws.platform_client("s3")
     name = request.environment_id
     await machine.provision(request)
-    (bucket,) = [one for one in machine.buckets(name) if "-exports-" in one]
+    (bucket,) = [one for one in machine.list_buckets(name) if "-exports-" in one]
     version = s3.put_object(Bucket=bucket, Key="2026/report.csv", Body=b"1")["VersionId"]
 
-    kept = await machine.run("byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "--json")
+    kept = await machine.run_program(
+        "byok", "delete", name, "--confirm", name, "--no-final-snapshot", "--wait", "--json"
+    )
 
     assert (kept.code, kept.json["phase"], kept.json["problem"]["code"]) == (1, "STOPPED", "byok.LeftBehind")
     (left,) = kept.json["left_behind"]
     assert left.startswith(f"{bucket}: ")
     assert "2026/report.csv" in left
-    assert (machine.clusters(name), machine.buckets(name), snapshots(machine, name)) == ([], [bucket], [])
-    refused = await machine.run("byok", "replay", name, "--json")
+    assert (machine.list_clusters(name), machine.list_buckets(name), list_snapshots(machine, name)) == (
+        [],
+        [bucket],
+        [],
+    )
+    refused = await machine.run_program("byok", "replay", name, "--json")
     assert f"byok delete {name}" in refused.json["error"]["message"]
     s3.delete_object(Bucket=bucket, Key="2026/report.csv", VersionId=version)
-    gone = await machine.run("byok", "delete", name, "--confirm", name, "--wait", "--json")
+    gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
     assert gone.json["deletion"]["removed"] == [bucket]
-    assert machine.buckets(name) == []
+    assert machine.list_buckets(name) == []

@@ -10,20 +10,20 @@ from pydantic import BaseModel
 from temporalio.api.enums.v1 import EventType
 
 from byok.contracts import environment_workflow_id
-from byok.local.stack import ROOT
-from byok.settings import PREFIX, Settings
-from tests.e2e.conftest import Machine
+from byok.local.stack import PROGRAMS_ROOT
+from byok.settings import ENV_PREFIX, Settings
+from tests.e2e.conftest import StackHarness
 
-README = (ROOT / "README.md").read_text()
-DOCS = ROOT / "docs"
+README = (PROGRAMS_ROOT / "README.md").read_text()
+DOCS = PROGRAMS_ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), ROOT / "bench" / "peers" / "README.md"])
+PAGES = sorted([*PROGRAMS_ROOT.glob("*.md"), *DOCS.rglob("*.md"), PROGRAMS_ROOT / "bench" / "peers" / "README.md"])
 WITH_COMMANDS = ("README.md", "docs/onboarding.md", "docs/lifecycle.md")
 """Pages whose commands are typed here, in the order in which a reader types them."""
 
 LINKS = sorted(
     {
-        (str(page.relative_to(ROOT)), link)
+        (str(page.relative_to(PROGRAMS_ROOT)), link)
         for page in PAGES
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
         if not re.match(r"https?:", link)
@@ -34,24 +34,24 @@ LINKS = sorted(
 def commands_in(page: str) -> list[str]:
     return [
         line
-        for block in re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+        for block in re.findall(r"```sh\n(.*?)```", (PROGRAMS_ROOT / page).read_text(), re.DOTALL)
         for line in block.splitlines()
         if line and not line.startswith(". ")
     ]
 
 
-async def test_every_command_works(web: Machine, tmp_path: Path) -> None:
-    pair = await asyncio.to_thread(web.stack.customer.ensure_pair, "documents")
+async def test_every_command_works(web: StackHarness, tmp_path: Path) -> None:
+    pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
     exports = {**web.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
     # Here a database is there in half a second: provisioning must still be running when it is cancelled.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}
-    web.aws.control("POST", "faults", kind="hold_call", **where)
+    web.aws.call_control("POST", "faults", kind="hold_call", **where)
 
     async def type_in(command: str) -> None:
-        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+        here = command.replace(".byok/", f"{tmp_path}/").replace(".venv/bin/", f"{PROGRAMS_ROOT}/.venv/bin/")
         process = await asyncio.create_subprocess_exec(
             *("bash", "-c", here.replace("http://127.0.0.1:8000", web.stack.web_url)),
-            cwd=ROOT,
+            cwd=PROGRAMS_ROOT,
             env={**os.environ, **exports},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -71,7 +71,7 @@ async def test_every_command_works(web: Machine, tmp_path: Path) -> None:
     assert (await web.wait_until_ended("globex")).phase == "DELETED"
 
 
-async def release_when_cancelled(machine: Machine, environment_id: str) -> None:
+async def release_when_cancelled(machine: StackHarness, environment_id: str) -> None:
     """Let the held call go once the cancellation of an environment has been requested."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     requested = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
@@ -79,7 +79,7 @@ async def release_when_cancelled(machine: Machine, environment_id: str) -> None:
         async for event in handle.fetch_history_events(wait_new_event=True):
             if event.event_type == requested:
                 break
-    machine.aws.control("DELETE", "held")
+    machine.aws.call_control("DELETE", "held")
 
 
 def test_readme_is_short() -> None:
@@ -87,7 +87,7 @@ def test_readme_is_short() -> None:
 
 
 def test_make_targets_are_listed_and_exist() -> None:
-    public = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    public = set(re.findall(r"^([a-z-]+):.*##", (PROGRAMS_ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"^\| `make ([a-z-]+)` \|", INDEX, re.MULTILINE)) == public
     for page in PAGES:
@@ -109,7 +109,7 @@ def anchors_in(page: Path) -> set[str]:
 @pytest.mark.parametrize(("page", "link"), LINKS)
 def test_every_link_leads_somewhere(page: str, link: str) -> None:
     path, _, anchor = link.partition("#")
-    target = (ROOT / page).parent / path if path else ROOT / page
+    target = (PROGRAMS_ROOT / page).parent / path if path else PROGRAMS_ROOT / page
 
     assert target.exists()
     assert not anchor or anchor in anchors_in(target)
@@ -131,4 +131,4 @@ def test_every_setting_is_described_once() -> None:
     rows = re.findall(r"^\| (`BYOK_[^|]+) \|", (DOCS / "settings.md").read_text(), re.MULTILINE)
     described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
-    assert sorted(described) == sorted(names_of(Settings, PREFIX))
+    assert sorted(described) == sorted(names_of(Settings, ENV_PREFIX))

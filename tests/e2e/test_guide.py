@@ -14,11 +14,11 @@ import pytest
 from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
-from byok.onboarding.collection_script import collection_script
-from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import tenant_role_template
+from byok.onboarding.collection_script import render_collection_script
+from byok.onboarding.template import render_keys_template
+from byok.onboarding.tenant_role import render_tenant_role_template
 from localaws.accounts import PLATFORM_ROLE_ARN
-from tests.e2e.conftest import CommandResult, Machine
+from tests.e2e.conftest import CommandResult, StackHarness
 from tests.localaws.server import REGION, VENDOR
 
 # The guide's own commands with its three placeholders (setup guide, steps 2 and 4).
@@ -53,12 +53,12 @@ aws cloudformation deploy \
 
 
 @dataclass(frozen=True)
-class Shell:
+class CustomerShell:
     """The customer's terminal: a folder, the AWS CLI, and the config that the local AWS wrote."""
 
     folder: Path
     cli: Path
-    machine: Machine
+    machine: StackHarness
 
     async def run(self, text: str, **more: str) -> CommandResult:
         """Run a text as bash does."""
@@ -79,7 +79,7 @@ class Shell:
         out, err = await asyncio.wait_for(process.communicate(), 120)
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
-    async def succeeds(self, text: str, **more: str) -> str:
+    async def run_successfully(self, text: str, **more: str) -> str:
         """Run a text that has to succeed; its standard output."""
         finished = await self.run(text, **more)
         assert finished.code == 0, finished.err
@@ -87,11 +87,11 @@ class Shell:
 
 
 @pytest.fixture
-def shell(machine: Machine, aws_cli: Path, tmp_path: Path) -> Shell:
-    return Shell(tmp_path, aws_cli, machine)
+def shell(machine: StackHarness, aws_cli: Path, tmp_path: Path) -> CustomerShell:
+    return CustomerShell(tmp_path, aws_cli, machine)
 
 
-def fill(command: str, stack: str, tenant: str = "") -> str:
+def fill_placeholders(command: str, stack: str, tenant: str = "") -> str:
     values = {
         "<stack-name>": stack,
         "<ataccama-platform-role-arn>": PLATFORM_ROLE_ARN,
@@ -103,93 +103,106 @@ def fill(command: str, stack: str, tenant: str = "") -> str:
     return command
 
 
-def words(command: str) -> list[str]:
+def split_command(command: str) -> list[str]:
     return shlex.split(command.replace("\\\n", " "))
 
 
-def marks(machine: Machine, key_arn: str) -> tuple[list[str], dict[str, str]]:
-    return machine.stack.customer.aliases_and_tags(key_arn)
+def get_aliases_and_tags(machine: StackHarness, key_arn: str) -> tuple[list[str], dict[str, str]]:
+    return machine.stack.customer.read_aliases_and_tags(key_arn)
 
 
 def test_our_commands_are_the_guides_token_for_token() -> None:
     ours = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name="mine")
-    assert words(ours.deploy()) == words(fill(DEPLOY, "mine"))  # contract 38
-    assert words(ours.payload()) == words(fill(PAYLOAD, "mine"))  # contract 49
-    without_profile = [word for word in words(ours.deploy("acme")) if word not in {"--profile", "byok"}]
-    assert without_profile == words(fill(REDEPLOY, "mine", "acme"))  # contract 108, D5
+    assert split_command(ours.deploy_keys_command()) == split_command(fill_placeholders(DEPLOY, "mine"))  # contract 38
+    assert split_command(ours.print_payload_command()) == split_command(
+        fill_placeholders(PAYLOAD, "mine")
+    )  # contract 49
+    without_profile = [
+        word for word in split_command(ours.deploy_keys_command("acme")) if word not in {"--profile", "byok"}
+    ]
+    assert without_profile == split_command(fill_placeholders(REDEPLOY, "mine", "acme"))  # contract 108, D5
 
 
-async def test_guide_leads_from_the_template_to_a_named_environment(shell: Shell, machine: Machine) -> None:
+async def test_guide_leads_from_the_template_to_a_named_environment(
+    shell: CustomerShell, machine: StackHarness
+) -> None:
     stack, tenant = f"keys-{uuid.uuid4().hex[:8]}", f"tenant-{uuid.uuid4().hex[:8]}"
     environment = f"g-{uuid.uuid4().hex[:10]}"
-    (shell.folder / "byok-kms-keys.yaml").write_text(keys_template(VENDOR))
+    (shell.folder / "byok-kms-keys.yaml").write_text(render_keys_template(VENDOR))
 
-    await shell.succeeds(fill(DEPLOY, stack))
-    payload = (await shell.succeeds(fill(PAYLOAD, stack))).rstrip("\n")
+    await shell.run_successfully(fill_placeholders(DEPLOY, stack))
+    payload = (await shell.run_successfully(fill_placeholders(PAYLOAD, stack))).rstrip("\n")
 
     keys = json.loads(payload)
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]  # contract 46-48
-    created = await machine.run(
+    created = await machine.run_program(
         "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
     )
     assert created.code == 0, created.err  # contract 50: the payload unchanged
     assert created.json["phase"] == Phase.READY
-    assert marks(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
+    assert get_aliases_and_tags(machine, keys["S3KmsKeyArn"]) == ([], {})  # contract 36
 
-    await shell.succeeds(fill(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
+    await shell.run_successfully(fill_placeholders(REDEPLOY, stack, tenant), AWS_PROFILE="byok")
 
-    assert (await shell.succeeds(fill(PAYLOAD, stack))).rstrip("\n") == payload  # contract 109, 110
+    assert (await shell.run_successfully(fill_placeholders(PAYLOAD, stack))).rstrip(
+        "\n"
+    ) == payload  # contract 109, 110
     named = dict.fromkeys(VENDOR.tenant_tags, tenant)
     for which, arn in zip(KeyPurpose, keys.values(), strict=True):
-        assert marks(machine, arn) == ([VENDOR.alias(which, tenant)], named)  # contract 101-104, 106
-    ready = await machine.run("byok", "status", environment, "--json")
+        assert get_aliases_and_tags(machine, arn) == (
+            [VENDOR.alias_for_tenant(which, tenant)],
+            named,
+        )  # contract 101-104, 106
+    ready = await machine.run_program("byok", "status", environment, "--json")
     assert ready.json["phase"] == Phase.READY  # contract 107
 
     # The platform finds everything in place, through the optional role or without it.
-    (shell.folder / "byok-tenant-role.yaml").write_text(tenant_role_template(VENDOR))
+    (shell.folder / "byok-tenant-role.yaml").write_text(render_tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
-    await shell.succeeds(commands.deploy_tenant_role(KeyPair(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"]), "guide-1"))
-    found = await shell.succeeds(commands.tenant_role_arn())
+    await shell.run_successfully(
+        commands.deploy_tenant_role_command(KeyPair(keys["S3KmsKeyArn"], keys["RdsKmsKeyArn"]), "guide-1")
+    )
+    found = await shell.run_successfully(commands.print_tenant_role_arn_command())
     role = ("--tenant-role-arn", found.strip(), "--external-id", "guide-1")
-    reconciled = await machine.run("byok", "tenant", environment, tenant, *role, "--json")
+    reconciled = await machine.run_program("byok", "tenant", environment, tenant, *role, "--json")
     assert reconciled.code == 0, reconciled.err
     assert {key["alias_state"] for key in reconciled.json["keys"]} == {"in place"}
     assert [key["tags_written"] for key in reconciled.json["keys"]] == [[], []]
 
 
 async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed_over(
-    shell: Shell, machine: Machine
+    shell: CustomerShell, machine: StackHarness
 ) -> None:
     environment, tenant = f"h-{uuid.uuid4().hex[:10]}", f"tenant-{uuid.uuid4().hex[:8]}"
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR)
 
-    payload = (await shell.succeeds(commands.create_keys())).splitlines()[-1]
+    payload = (await shell.run_successfully(commands.create_keys_commands())).splitlines()[-1]
 
-    created = await machine.run(
+    created = await machine.run_program(
         "byok", "create", "--name", environment, "--region", REGION, "--payload", payload, "--wait", "--json"
     )
     assert created.code == 0, created.err
-    handed = await machine.run("byok", "tenant", environment, tenant, "--json")
+    handed = await machine.run_program("byok", "tenant", environment, tenant, "--json")
     assert handed.code == 0, handed.err
     assert handed.json["keys"] == []  # D11
-    await shell.succeeds(handed.json["commands"][1])  # D10
+    await shell.run_successfully(handed.json["commands"][1])  # D10
     for which, arn in zip(KeyPurpose, json.loads(payload).values(), strict=True):
-        aliases, tags = marks(machine, arn)
-        assert aliases == [VENDOR.alias(which, tenant)]
+        aliases, tags = get_aliases_and_tags(machine, arn)
+        assert aliases == [VENDOR.alias_for_tenant(which, tenant)]
         assert set(tags.values()) == {tenant}
 
 
-async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: Shell, machine: Machine) -> None:
-    pair = await asyncio.to_thread(machine.stack.customer.ensure_pair, f"diag-{uuid.uuid4().hex[:8]}")
+async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: CustomerShell, machine: StackHarness) -> None:
+    pair = await asyncio.to_thread(machine.stack.customer.ensure_key_pair, f"diag-{uuid.uuid4().hex[:8]}")
     file = shell.folder / "keys.json"
 
     async def diagnose(s3_key_arn: str, rds_key_arn: str) -> tuple[int, list[dict[str, Any]]]:
-        script = collection_script(PLATFORM_ROLE_ARN, REGION, s3_key_arn, rds_key_arn)
-        file.write_text(await shell.succeeds(script, AWS_PROFILE="byok"))
-        finished = await machine.run("byok", "diagnose", str(file), "--json")
+        script = render_collection_script(PLATFORM_ROLE_ARN, REGION, s3_key_arn, rds_key_arn)
+        file.write_text(await shell.run_successfully(script, AWS_PROFILE="byok"))
+        finished = await machine.run_program("byok", "diagnose", str(file), "--json")
         return finished.code, finished.json["findings"]
 
-    await asyncio.to_thread(machine.stack.customer.disable, pair.rds_key_arn)
+    await asyncio.to_thread(machine.stack.customer.disable_key, pair.rds_key_arn)
     code, findings = await diagnose(*pair.arns)
     assert (code, [(one["code"], one["key"]) for one in findings]) == (3, [("key.Disabled", "rds")])
 

@@ -9,7 +9,7 @@ from byok.domain.iam.check.report import check_policy
 from byok.domain.phases import Phase
 from localaws.accounts import PLATFORM_ROLE_ARN
 from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.key_faults import create_valid_key
 from tests.localaws.server import REGION
 from tests.policy_cases import POLICY_CASES, Case
@@ -20,14 +20,14 @@ CASES = [case for case in POLICY_CASES if case.stops is not None and case.saved]
 AT_ONCE = 8
 
 
-async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(machine: Machine) -> None:
+async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(machine: StackHarness) -> None:
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
         "Action": "sts:AssumeRole",
     }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    machine.aws.operator("iam").create_role(RoleName="AnotherRole", AssumeRolePolicyDocument=document)
+    machine.aws.operator_client("iam").create_role(RoleName="AnotherRole", AssumeRolePolicyDocument=document)
     at_once = asyncio.Semaphore(AT_ONCE)
 
     async def disagreement(case: Case) -> str | None:
@@ -40,21 +40,21 @@ async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(
     assert len(CASES) >= 60
 
 
-async def _disagreement(machine: Machine, case: Case) -> str | None:
+async def _disagreement(machine: StackHarness, case: Case) -> str | None:
     """What a provisioning made of a case, where that is not what the check says; None where they agree."""
-    policy, kms = case.policy(PLACE), machine.aws.customer("kms")
+    policy, kms = case.build_policy(PLACE), machine.aws.customer_client("kms")
     made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])
     other = KeyPurpose.RDS if case.which is KeyPurpose.S3 else KeyPurpose.S3
     right = await asyncio.to_thread(create_valid_key, machine.aws, other)
-    request = machine.request(**{f"{case.which}_key_arn": made, f"{other}_key_arn": right})
-    usable = check_policy(policy, case.which, PlatformPrincipal(PLACE.role, REGION, made), VENDOR).usable
+    request = machine.build_request(**{f"{case.which}_key_arn": made, f"{other}_key_arn": right})
+    usable = check_policy(policy, case.which, PlatformPrincipal(PLACE.role, REGION, made), VENDOR).is_usable
 
     status = await machine.provision(request)
 
     keys = {problem.key for problem in status.problems}
     ended = (status.phase, keys)
     left = await asyncio.to_thread(
-        lambda: [*machine.clusters(request.environment_id), *machine.buckets(request.environment_id)]
+        lambda: [*machine.list_clusters(request.environment_id), *machine.list_buckets(request.environment_id)]
     )
     expected = (Phase.READY, set()) if usable else (Phase.STOPPED, {case.which})
     if ended == expected and usable is not case.stops and bool(left) is usable:

@@ -8,7 +8,7 @@ import pytest
 
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
-from tests.e2e.conftest import BIN, Machine
+from tests.e2e.conftest import BIN, StackHarness
 
 EVERY_CALL = {
     "s3": (
@@ -20,20 +20,20 @@ EVERY_CALL = {
 }
 
 
-async def assert_ready_and_right(machine: Machine, request: ProvisionRequest) -> None:
+async def assert_ready_and_right(machine: StackHarness, request: ProvisionRequest) -> None:
     status = await machine.wait_until_ended(request.environment_id)
     assert status.phase is Phase.READY, status.problem
-    assert [c["KmsKeyId"] for c in machine.clusters(request.environment_id)] == [request.rds_key_arn]
-    assert machine.writers(request.environment_id) == [f"byok-{request.environment_id}-writer"]
-    assert len(machine.buckets(request.environment_id)) == len(status.resources.buckets) >= 2
+    assert [c["KmsKeyId"] for c in machine.list_clusters(request.environment_id)] == [request.rds_key_arn]
+    assert machine.list_writers(request.environment_id) == [f"byok-{request.environment_id}-writer"]
+    assert len(machine.list_buckets(request.environment_id)) == len(status.resources.buckets) >= 2
     assert status.evidence is not None
     assert {bucket.key_arn for bucket in status.evidence.buckets} == {request.s3_key_arn}  # contract 98
 
 
-async def test_command_line_waits_until_ready(machine: Machine) -> None:
-    request = machine.request()
+async def test_command_line_waits_until_ready(machine: StackHarness) -> None:
+    request = machine.build_request()
 
-    finished = await machine.run(
+    finished = await machine.run_program(
         *("byok", "create", "--name", request.environment_id, "--region", request.region),
         *("--s3-key-arn", request.s3_key_arn, "--rds-key-arn", request.rds_key_arn, "--wait", "--json"),
     )
@@ -48,13 +48,13 @@ async def test_command_line_waits_until_ready(machine: Machine) -> None:
     await assert_ready_and_right(machine, request)
 
 
-async def test_temporals_own_command_line_is_a_front_door(machine: Machine, tmp_path: Path) -> None:
+async def test_temporals_own_command_line_is_a_front_door(machine: StackHarness, tmp_path: Path) -> None:
     example = json.loads((Path(__file__).parents[2] / "examples" / "environment.json").read_text())
-    request = machine.request()
+    request = machine.build_request()
     example |= request.model_dump(mode="json", include={"environment_id", "s3_key_arn", "rds_key_arn", "region"})
     (tmp_path / "environment.json").write_text(json.dumps(example))
 
-    finished = await machine.run(
+    finished = await machine.run_program(
         *("temporal", "workflow", "start", "--type", "ProvisionEnvironment", "--task-queue", "byok"),
         *("--workflow-id", f"environment/{request.environment_id}", "--input-file", str(tmp_path / "environment.json")),
     )
@@ -75,11 +75,11 @@ async def test_temporals_own_command_line_is_a_front_door(machine: Machine, tmp_
     ],
 )
 async def test_malformed_input_typed_by_hand_fails_and_names_the_field(
-    machine: Machine, typed: str | None, named: str
+    machine: StackHarness, typed: str | None, named: str
 ) -> None:
     name = f"by-hand-{abs(hash(typed)) % 10**8}"
     given = () if typed is None else ("--input", typed)
-    await machine.run(
+    await machine.run_program(
         *("temporal", "workflow", "start", "--type", "ProvisionEnvironment", "--task-queue", "byok"),
         *("--workflow-id", f"environment/{name}", *given),
     )
@@ -91,8 +91,8 @@ async def test_malformed_input_typed_by_hand_fails_and_names_the_field(
     assert named in status.problem.message
 
 
-async def test_temporal_refuses_what_is_no_json(machine: Machine) -> None:
-    finished = await machine.run(
+async def test_temporal_refuses_what_is_no_json(machine: StackHarness) -> None:
+    finished = await machine.run_program(
         *("temporal", "workflow", "start", "--type", "ProvisionEnvironment", "--task-queue", "byok"),
         *("--workflow-id", "environment/no-json", "--input", "{acme"),
     )
@@ -101,25 +101,25 @@ async def test_temporal_refuses_what_is_no_json(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("kind", ["throttle", "error500", "timeout", "lose_answer"])
-async def test_fault_at_every_call_still_leads_to_ready(machine: Machine, kind: str) -> None:
+async def test_fault_at_every_call_still_leads_to_ready(machine: StackHarness, kind: str) -> None:
     for service, operations in EVERY_CALL.items():
         for operation in operations:
-            machine.aws.control("POST", "faults", service=service, operation=operation, kind=kind)
-    requests = [machine.request() for _ in range(3)]  # each of them meets some
+            machine.aws.call_control("POST", "faults", service=service, operation=operation, kind=kind)
+    requests = [machine.build_request() for _ in range(3)]  # each of them meets some
 
     await asyncio.gather(*(machine.service.create(request) for request in requests))
 
     for request in requests:
         await assert_ready_and_right(machine, request)
-    assert machine.aws.control("GET", "faults")["faults"] == []
+    assert machine.aws.call_control("GET", "faults")["faults"] == []
 
 
-async def test_killed_worker_loses_nothing(machine: Machine) -> None:
-    request = machine.request()
-    machine.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="lose_answer")
-    machine.aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="delay", seconds=1)
+async def test_killed_worker_loses_nothing(machine: StackHarness) -> None:
+    request = machine.build_request()
+    machine.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="lose_answer")
+    machine.aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="delay", seconds=1)
     await machine.service.create(request)
-    async for status in machine.service.watch(request.environment_id):
+    async for status in machine.service.watch_status(request.environment_id):
         if status.phase is Phase.CREATING_STORAGE:
             break
 
@@ -128,8 +128,8 @@ async def test_killed_worker_loses_nothing(machine: Machine) -> None:
     await assert_ready_and_right(machine, request)
 
 
-async def test_same_request_twice_is_one_environment(machine: Machine) -> None:
-    request = machine.request()
+async def test_same_request_twice_is_one_environment(machine: StackHarness) -> None:
+    request = machine.build_request()
 
     both = await asyncio.gather(machine.service.create(request), machine.service.create(request))
 
@@ -137,23 +137,23 @@ async def test_same_request_twice_is_one_environment(machine: Machine) -> None:
     await assert_ready_and_right(machine, request)
 
 
-async def test_short_commands_end_cleanly(machine: Machine) -> None:
-    request = machine.request()
+async def test_short_commands_end_cleanly(machine: StackHarness) -> None:
+    request = machine.build_request()
     await machine.provision(request)
     at_once = asyncio.Semaphore(3)
 
     async def status() -> int:
         async with at_once:
-            return (await machine.run("byok", "status", request.environment_id, "--json")).code
+            return (await machine.run_program("byok", "status", request.environment_id, "--json")).code
 
     assert await asyncio.gather(*(status() for _ in range(8))) == [0] * 8
 
 
-async def test_no_secret_enters_a_history(machine: Machine) -> None:
-    request = machine.request()
+async def test_no_secret_enters_a_history(machine: StackHarness) -> None:
+    request = machine.build_request()
     await machine.provision(request)
 
-    shown = await machine.run(
+    shown = await machine.run_program(
         "temporal", "workflow", "show", "--workflow-id", f"environment/{request.environment_id}", "--output", "json"
     )
 
@@ -162,10 +162,10 @@ async def test_no_secret_enters_a_history(machine: Machine) -> None:
         assert secret not in shown.out
 
 
-async def test_check_tells_what_can_be_known_beforehand(machine: Machine) -> None:
-    request = machine.request()
+async def test_check_tells_what_can_be_known_beforehand(machine: StackHarness) -> None:
+    request = machine.build_request()
 
-    finished = await machine.run(
+    finished = await machine.run_program(
         *("byok", "check", "--region", request.region, "--json"),
         *("--s3-key-arn", request.s3_key_arn, "--rds-key-arn", request.rds_key_arn),
     )
@@ -174,8 +174,8 @@ async def test_check_tells_what_can_be_known_beforehand(machine: Machine) -> Non
     assert [proof["key"] for proof in finished.json["proofs"]] == ["s3"]
 
 
-async def test_doctor_finds_everything_in_order(machine: Machine) -> None:
-    finished = await machine.run("byok", "doctor", "--json")
+async def test_doctor_finds_everything_in_order(machine: StackHarness) -> None:
+    finished = await machine.run_program("byok", "doctor", "--json")
 
     assert finished.code == 0, finished
 

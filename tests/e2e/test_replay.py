@@ -15,19 +15,19 @@ from byok.contracts import environment_workflow_id
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
-from byok.local.stack import ROOT
+from byok.local.stack import PROGRAMS_ROOT
 from byok.service.errors import KeyCannotChangeError
 from byok.service.status import EnvironmentStatus
-from tests.e2e.conftest import BIN, Machine
+from tests.e2e.conftest import BIN, StackHarness
 from tests.key_faults import create_valid_key
 
-LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text()
+README = (PROGRAMS_ROOT / "README.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
 """Seconds that a replay may take beside the work that is left, on a busy machine: a grace or a poll would take 30."""
 
 
-async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
+async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
     async def look() -> None:
         while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS tells nobody
             await asyncio.sleep(0.05)
@@ -35,12 +35,12 @@ async def eventually(fact: Callable[[], bool], seconds: float = 30) -> None:
     await asyncio.wait_for(look(), seconds)
 
 
-def writes(machine: Machine, request: ProvisionRequest) -> list[tuple[str, str]]:
+def list_writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
     """What the platform has written for an environment, as far as AWS carried it out."""
     ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
     return [
         (call["operation"], json.dumps(call["params"], sort_keys=True))
-        for call in machine.aws.control("GET", "calls")["calls"]
+        for call in machine.aws.call_control("GET", "calls")["calls"]
         if call["outcome"] == "ok"
         and "/AtaccamaPlatform/" in call["caller"]
         and not call["operation"].startswith(READS)
@@ -48,42 +48,42 @@ def writes(machine: Machine, request: ProvisionRequest) -> list[tuple[str, str]]
     ]
 
 
-async def until_held(machine: Machine) -> None:
-    await eventually(lambda: machine.aws.control("GET", "held")["held"] != [])
+async def wait_until_call_held(machine: StackHarness) -> None:
+    await wait_until(lambda: machine.aws.call_control("GET", "held")["held"] != [])
 
 
-def writer_is_there(machine: Machine, environment_id: str) -> bool:
-    instances = machine.aws.operator("rds").describe_db_instances()["DBInstances"]
+def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
+    instances = machine.aws.operator_client("rds").describe_db_instances()["DBInstances"]
     states = {one["DBInstanceIdentifier"]: one["DBInstanceStatus"] for one in instances}
     return states.get(f"byok-{environment_id}-writer") == "available"
 
 
-async def stop_at(
-    machine: Machine, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
+async def create_and_stop_at(
+    machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
     """The status of an environment whose key is broken while one of its calls is held, when all else is done."""
-    machine.aws.control("POST", "faults", **{"kind": "hold_call", **fault})
+    machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
-    await until_held(machine)
+    await wait_until_call_held(machine)
     if fault["service"] == "s3":  # the database comes to its end meanwhile, and there is nothing to wait for later
-        await eventually(lambda: writer_is_there(machine, request.environment_id))
+        await wait_until(lambda: is_writer_available(machine, request.environment_id))
     else:
-        async for status in machine.service.watch(request.environment_id):
+        async for status in machine.service.watch_status(request.environment_id):
             if status.phase is Phase.AWAITING_DATABASE:
                 break
     await asyncio.to_thread(break_it)
-    machine.aws.control("DELETE", "held")
+    machine.aws.call_control("DELETE", "held")
     status = await machine.wait_until_ended(request.environment_id)
     assert status.phase is Phase.STOPPED
     return status
 
 
-def late_object(request: ProvisionRequest) -> dict[str, Any]:
+def late_object_filter(request: ProvisionRequest) -> dict[str, Any]:
     """The second object of the second bucket."""
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
 
-async def seconds_of(machine: Machine, environment_id: str) -> tuple[float, float]:
+async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> tuple[float, float]:
     """How long the last run took from its reset on, and how long it waited for the database in that time."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
@@ -108,7 +108,7 @@ async def seconds_of(machine: Machine, environment_id: str) -> tuple[float, floa
 
 
 @dataclass(frozen=True)
-class Case:
+class BrokenKeyCase:
     """A key that breaks when the work is nearly done."""
 
     name: str
@@ -118,27 +118,27 @@ class Case:
     mend_it: Callable[[Any, str, str], object]
 
 
-def without_statement(kms: Any, arn: str) -> None:
+def remove_statement(kms: Any, arn: str) -> None:
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     kms.put_key_policy(KeyId=arn, Policy=policy.replace("111122223333:role", "999988887777:role"))
 
 
 CASES = [
-    Case(
+    BrokenKeyCase(
         "disabled S3 key",
         KeyPurpose.S3,
         "s3.KMS.DisabledException",
         lambda kms, arn: kms.disable_key(KeyId=arn),
         lambda kms, arn, _: kms.enable_key(KeyId=arn),
     ),
-    Case(
+    BrokenKeyCase(
         "policy without its statement",
         KeyPurpose.S3,
         "s3.AccessDenied",
-        without_statement,
+        remove_statement,
         lambda kms, arn, policy: kms.put_key_policy(KeyId=arn, Policy=policy),
     ),
-    Case(
+    BrokenKeyCase(
         "disabled Aurora key",
         KeyPurpose.RDS,
         "rds.inaccessible-encryption-credentials-recoverable",
@@ -149,65 +149,73 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Machine, case: Case) -> None:
-    request, kms = machine.request(), machine.aws.customer("kms")
+async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: StackHarness, case: BrokenKeyCase) -> None:
+    request, kms = machine.build_request(), machine.aws.customer_client("kms")
     arn = request.s3_key_arn if case.which is KeyPurpose.S3 else request.rds_key_arn
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
-    fault = late_object(request) if case.which is KeyPurpose.S3 else looked
-    stopped = await stop_at(machine, request, lambda: case.break_it(kms, arn), **fault)
+    fault = late_object_filter(request) if case.which is KeyPurpose.S3 else looked
+    stopped = await create_and_stop_at(machine, request, lambda: case.break_it(kms, arn), **fault)
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.key_arn) == (case.code, arn)
-    before = writes(machine, request)
+    before = list_writes(machine, request)
 
     case.mend_it(kms, arn, policy)
     if case.which is KeyPurpose.RDS:  # what the remedy tells the operator
-        machine.aws.operator("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
-    finished = await machine.run("byok", "replay", request.environment_id, "--wait", "--json")
+        machine.aws.operator_client("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
+    finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "--json")
 
     assert finished.code == 0, finished
     assert finished.json["phase"] == "READY"
-    after = writes(machine, request)
+    after = list_writes(machine, request)
     assert after[: len(before)] == before
     left = after[len(before) :]
     assert left
     assert not set(left) & set(before), "a write that had succeeded was made again"
-    took, waited = await seconds_of(machine, request.environment_id)
+    took, waited = await measure_replay_seconds(machine, request.environment_id)
     assert took - (waited if case.which is KeyPurpose.RDS else 0) < WRITTEN_FOR_NOTHING
-    assert len(machine.clusters(request.environment_id)) == len(machine.writers(request.environment_id)) == 1
+    assert len(machine.list_clusters(request.environment_id)) == len(machine.list_writers(request.environment_id)) == 1
 
 
-async def test_replay_with_corrected_arns_goes_on_with_them(machine: Machine) -> None:
-    request = machine.request(s3_key_arn=machine.aws.key(), rds_key_arn=machine.aws.key())  # no statement at all
+async def test_replay_with_corrected_arns_goes_on_with_them(machine: StackHarness) -> None:
+    request = machine.build_request(
+        s3_key_arn=machine.aws.create_key(), rds_key_arn=machine.aws.create_key()
+    )  # no statement at all
     stopped = await machine.provision(request)
     assert stopped.phase is Phase.STOPPED
     right = {which: create_valid_key(machine.aws, which) for which in KeyPurpose}
 
-    half = await machine.run("byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait")
+    half = await machine.run_program(
+        "byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait"
+    )
     assert half.code == 3, half  # the S3 key is right now, and the Aurora key is not
     assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
     payload = json.dumps({"S3KmsKeyArn": right[KeyPurpose.S3], "RdsKmsKeyArn": right[KeyPurpose.RDS]})
-    whole = await machine.run("byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json")
+    whole = await machine.run_program(
+        "byok", "replay", request.environment_id, "--payload", payload, "--wait", "--json"
+    )
 
     assert whole.code == 0, whole
     assert {bucket["key_arn"] for bucket in whole.json["evidence"]["buckets"]} == {right[KeyPurpose.S3]}
-    assert [one["KmsKeyId"] for one in machine.clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
-    again = await machine.run("byok", "replay", request.environment_id, "--json")
+    assert [one["KmsKeyId"] for one in machine.list_clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
+    again = await machine.run_program("byok", "replay", request.environment_id, "--json")
     assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
     assert "is ready: there is nothing to replay" in again.err
 
 
-def last_number(text: str) -> str:
+def parse_last_number(text: str) -> str:
     return str(re.findall(r"\d+", text)[-1])
 
 
-async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: Machine) -> None:
-    request, kms = machine.request(), machine.aws.customer("kms")
+async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: StackHarness) -> None:
+    request, kms = machine.build_request(), machine.aws.customer_client("kms")
     name = request.environment_id
-    await stop_at(machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object(request))
+    await create_and_stop_at(
+        machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object_filter(request)
+    )
 
     other = create_valid_key(machine.aws, KeyPurpose.RDS)
-    refused = await machine.run("byok", "replay", name, "--rds-key-arn", other, "--json")
+    refused = await machine.run_program("byok", "replay", name, "--rds-key-arn", other, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "byok.KeyCannotChange")
     assert refused.json["error"]["message"].startswith(
         f"The cluster byok-{name} is encrypted with {request.rds_key_arn}"
@@ -215,20 +223,22 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # docs/lifecycle.md, "Replay by hand": the two queries and the reset, with this environment's values.
-    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", LIFECYCLE, re.MULTILINE)
-    step = last_number(await shell(machine, failed.replace("globex", name)))
-    task = last_number(await shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name)))
-    before = writes(machine, request)
+    # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
+    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
+    step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
+    task = parse_last_number(
+        await run_shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name))
+    )
+    before = list_writes(machine, request)
     kms.enable_key(KeyId=request.s3_key_arn)
-    await shell(machine, re.sub(r"-e \d+", f"-e {task}", reset).replace("globex", name))
+    await run_shell(machine, re.sub(r"-e \d+", f"-e {task}", reset).replace("globex", name))
 
     assert (await machine.wait_until_ended(name)).phase is Phase.READY
-    assert not set(writes(machine, request)[len(before) :]) & set(before)
+    assert not set(list_writes(machine, request)[len(before) :]) & set(before)
 
 
-async def shell(machine: Machine, command: str) -> str:
-    """What a command prints that has to succeed, typed as it stands in docs/lifecycle.md."""
+async def run_shell(machine: StackHarness, command: str) -> str:
+    """What a command prints that has to succeed, typed as it stands in README."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
         env={**os.environ, **machine.stack.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
@@ -240,21 +250,21 @@ async def shell(machine: Machine, command: str) -> str:
 
 
 @pytest.mark.parametrize("on_failure", ["keep", "rollback"])
-async def test_cancel_ends_in_a_stated_state(machine: Machine, on_failure: str) -> None:
-    request = machine.request(on_failure=on_failure)
+async def test_cancel_ends_in_a_stated_state(machine: StackHarness, on_failure: str) -> None:
+    request = machine.build_request(on_failure=on_failure)
     name = request.environment_id
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{name}-catalog-"}
-    machine.aws.control("POST", "faults", kind="hold_answer", **where)
+    machine.aws.call_control("POST", "faults", kind="hold_answer", **where)
     await machine.service.create(request)
-    await until_held(machine)
+    await wait_until_call_held(machine)
 
-    assert (await machine.run("byok", "cancel", name)).code == 0
-    machine.aws.control("DELETE", "held")
+    assert (await machine.run_program("byok", "cancel", name)).code == 0
+    machine.aws.call_control("DELETE", "held")
     status = await machine.wait_until_ended(name)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code, status.left_behind) == (Phase.STOPPED, "byok.Cancelled", ())
-    there = (len(machine.clusters(name)), len(machine.buckets(name)))
+    there = (len(machine.list_clusters(name)), len(machine.list_buckets(name)))
     assert there == ((1, 1) if on_failure == "keep" else (0, 0))
     told = (status.resources.cluster is not None, len(status.resources.buckets))
     assert told == (bool(there[0]), there[1])

@@ -5,13 +5,13 @@ import asyncio
 import pytest
 from temporalio.common import WorkflowIDReusePolicy
 
-from byok.cli.follow import exit_code
-from byok.cli.requests import as_dict
+from byok.cli.follow import exit_code_for_status
+from byok.cli.requests import as_json_dict
 from byok.contracts import TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from tests.e2e.conftest import CommandResult, Machine
+from tests.e2e.conftest import CommandResult, StackHarness
 from tests.key_faults import KEY_FAULTS, KeyFault, create_valid_key
 from tests.localaws.server import REGION
 from workflows.provision_environment import ProvisionEnvironment
@@ -24,24 +24,24 @@ TYPED = "disabled"
 AT_ONCE = asyncio.Semaphore(4)
 
 
-async def create(machine: Machine, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> CommandResult:
+async def run_create(machine: StackHarness, environment_id: str, s3_key_arn: str, rds_key_arn: str) -> CommandResult:
     keys = ("--s3-key-arn", s3_key_arn, "--rds-key-arn", rds_key_arn)
     async with AT_ONCE:
-        return await machine.run(
+        return await machine.run_program(
             *("byok", "create", "--name", environment_id, "--region", REGION, *keys),
             *("--key-grace-seconds", "0", "--wait", "--json"),
         )
 
 
-def assert_told(problem: dict[str, str], breakage: KeyFault, which: KeyPurpose, arn: str) -> None:
-    assert problem["code"] == breakage.code(which)
+def assert_problem_reported(problem: dict[str, str], breakage: KeyFault, which: KeyPurpose, arn: str) -> None:
+    assert problem["code"] == breakage.code_for(which)
     assert problem["message"]
     assert (problem["key"], problem["key_arn"]) == (which, arn)
     assert problem["remediation"]
     assert "{" not in problem["remediation"].split('{\n  "Sid"')[0]
 
 
-async def test_every_broken_key_stops_the_environment_and_says_why(machine: Machine) -> None:
+async def test_every_broken_key_stops_the_environment_and_says_why(machine: StackHarness) -> None:
     """What the rules refuse is typed, and one of the others; all others are asked for as the command line does it."""
     assert TYPED in {breakage.name for breakage, _ in CASES}
 
@@ -50,61 +50,61 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Mach
         keys[which] = breakage.make(machine.aws, which)
         name = f"stop-{number}"
 
-        if breakage.by_rule or breakage.name == TYPED:
-            finished = await create(machine, name, keys[KeyPurpose.S3], keys[KeyPurpose.RDS])
+        if breakage.is_found_by_rule or breakage.name == TYPED:
+            finished = await run_create(machine, name, keys[KeyPurpose.S3], keys[KeyPurpose.RDS])
             code, answer = finished.code, finished.json
         else:
-            request = machine.request(
+            request = machine.build_request(
                 environment_id=name, s3_key_arn=keys[KeyPurpose.S3], rds_key_arn=keys[KeyPurpose.RDS]
             )
             status = await machine.provision(request)
-            code, answer = exit_code(status), as_dict(status)
+            code, answer = exit_code_for_status(status), as_json_dict(status)
 
         where = f"{breakage.name}, {which} key: {answer}"
-        if breakage.by_rule:
+        if breakage.is_found_by_rule:
             assert code == REFUSED, where
-            assert_told(answer["problem"], breakage, which, keys[which])
+            assert_problem_reported(answer["problem"], breakage, which, keys[which])
             return
         assert code == STOPPED_BY_A_KEY, where
         assert answer["phase"] == "STOPPED", where
-        assert_told(answer["problem"], breakage, which, keys[which])
+        assert_problem_reported(answer["problem"], breakage, which, keys[which])
         assert answer["problem"]["request_id"], where
-        assert machine.clusters(name) == [], where  # contract 93
-        assert machine.buckets(name) == [], where
+        assert machine.list_clusters(name) == [], where  # contract 93
+        assert machine.list_buckets(name) == [], where
 
     await asyncio.gather(*(case(number, *which) for number, which in enumerate(CASES)))
 
 
-async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: Machine) -> None:
-    cases = [(breakage, which) for breakage, which in CASES if breakage.by_rule]
+async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: StackHarness) -> None:
+    cases = [(breakage, which) for breakage, which in CASES if breakage.is_found_by_rule]
 
     async def case(breakage: KeyFault, which: KeyPurpose) -> None:
         arn = breakage.make(machine.aws, which)
-        status = await machine.provision(machine.request(**{f"{which}_key_arn": arn}))
+        status = await machine.provision(machine.build_request(**{f"{which}_key_arn": arn}))
 
         assert status.phase is Phase.STOPPED
         assert status.problem is not None
-        assert_told(status.problem.model_dump(mode="json"), breakage, which, arn)
-        assert machine.clusters(status.environment_id) == []
+        assert_problem_reported(status.problem.model_dump(mode="json"), breakage, which, arn)
+        assert machine.list_clusters(status.environment_id) == []
 
     await asyncio.gather(*(case(*which) for which in cases))
 
 
-async def test_one_key_for_both_is_refused(machine: Machine) -> None:
+async def test_one_key_for_both_is_refused(machine: StackHarness) -> None:
     key = create_valid_key(machine.aws, KeyPurpose.S3)
 
-    finished = await create(machine, "same-key", key, key)
-    status = await machine.provision(machine.request(s3_key_arn=key, rds_key_arn=key))
+    finished = await run_create(machine, "same-key", key, key)
+    status = await machine.provision(machine.build_request(s3_key_arn=key, rds_key_arn=key))
 
     assert (finished.code, finished.json["problem"]["code"]) == (REFUSED, "arn.SameKeyTwice")
     assert status.problem is not None
     assert (status.phase, status.problem.code) == (Phase.STOPPED, "arn.SameKeyTwice")  # D7
 
 
-async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machine) -> None:
+async def test_definite_refusal_ends_at_once_after_a_single_call(machine: StackHarness) -> None:
     key = create_valid_key(machine.aws, KeyPurpose.S3)
-    machine.aws.customer("kms").disable_key(KeyId=key)
-    request = machine.request(s3_key_arn=key, key_grace_seconds=300)
+    machine.aws.customer_client("kms").disable_key(KeyId=key)
+    request = machine.build_request(s3_key_arn=key, key_grace_seconds=300)
 
     status = await machine.provision(request)
 
@@ -112,14 +112,14 @@ async def test_definite_refusal_ends_at_once_after_a_single_call(machine: Machin
     assert status.closed_at is not None
     assert (status.closed_at - status.problem.at).total_seconds() < 60, "the grace of 300 s is not waited for"
     prefix = f"probes/{request.environment_id}/"
-    calls = machine.aws.control("GET", "calls")["calls"]
+    calls = machine.aws.call_control("GET", "calls")["calls"]
     refused = [call for call in calls if call["operation"] == "PutObject" and call["params"]["Key"].startswith(prefix)]
     assert [call["outcome"] for call in refused if call["outcome"] != "404"] == ["KMS.DisabledException"]
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: KeyPurpose) -> None:
-    request = machine.request(**{f"{which}_key_arn": machine.aws.key()}, key_grace_seconds=2)
+async def test_ambiguous_refusal_ends_after_the_grace(machine: StackHarness, which: KeyPurpose) -> None:
+    request = machine.build_request(**{f"{which}_key_arn": machine.aws.create_key()}, key_grace_seconds=2)
 
     status = await machine.provision(request)
 
@@ -131,15 +131,15 @@ async def test_ambiguous_refusal_ends_after_the_grace(machine: Machine, which: K
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machine, which: KeyPurpose) -> None:
+async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: StackHarness, which: KeyPurpose) -> None:
     arn = create_valid_key(machine.aws, which)
-    kms = machine.aws.customer("kms")
+    kms = machine.aws.customer_client("kms")
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     kms.put_key_policy(KeyId=arn, Policy=policy.replace("111122223333:role", "999988887777:role"))
-    request = machine.request(**{f"{which}_key_arn": arn}, key_grace_seconds=60)
+    request = machine.build_request(**{f"{which}_key_arn": arn}, key_grace_seconds=60)
     await machine.service.create(request)
 
-    async for status in machine.service.watch(request.environment_id):
+    async for status in machine.service.watch_status(request.environment_id):
         refused = [item for item in status.pending if item.last_problem and item.last_problem.key is which]
         if refused:
             kms.put_key_policy(KeyId=arn, Policy=policy)
@@ -147,76 +147,76 @@ async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Machi
     assert status.phase is Phase.READY  # D14
 
 
-async def test_status_tells_the_same_problem_and_exits_alike(machine: Machine) -> None:
+async def test_status_tells_the_same_problem_and_exits_alike(machine: StackHarness) -> None:
     arn = create_valid_key(machine.aws, KeyPurpose.S3)
-    machine.aws.customer("kms").disable_key(KeyId=arn)
-    request = machine.request(s3_key_arn=arn)
+    machine.aws.customer_client("kms").disable_key(KeyId=arn)
+    request = machine.build_request(s3_key_arn=arn)
     stopped = await machine.provision(request)
 
-    finished = await machine.run("byok", "status", request.environment_id, "--json")
+    finished = await machine.run_program("byok", "status", request.environment_id, "--json")
 
     assert finished.code == STOPPED_BY_A_KEY
     assert Problem.model_validate(finished.json["problem"]) == stopped.problem
 
 
-async def test_stopped_environment_continues_once_the_key_is_fixed(machine: Machine) -> None:
+async def test_stopped_environment_continues_once_the_key_is_fixed(machine: StackHarness) -> None:
     arn = create_valid_key(machine.aws, KeyPurpose.RDS)
-    kms = machine.aws.customer("kms")
+    kms = machine.aws.customer_client("kms")
     kms.disable_key(KeyId=arn)
-    request = machine.request(rds_key_arn=arn)
+    request = machine.build_request(rds_key_arn=arn)
     assert (await machine.provision(request)).phase is Phase.STOPPED
 
     kms.enable_key(KeyId=arn)
     status = await machine.provision(request)
 
     assert status.phase is Phase.READY
-    assert [cluster["KmsKeyId"] for cluster in machine.clusters(request.environment_id)] == [arn]
+    assert [cluster["KmsKeyId"] for cluster in machine.list_clusters(request.environment_id)] == [arn]
 
 
-async def test_stop_in_mid_work_keeps_what_was_made_and_continues_with_it(machine: Machine) -> None:
-    request = machine.request()
-    kms = machine.aws.customer("kms")
-    machine.aws.control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
+async def test_stop_in_mid_work_keeps_what_was_made_and_continues_with_it(machine: StackHarness) -> None:
+    request = machine.build_request()
+    kms = machine.aws.customer_client("kms")
+    machine.aws.call_control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
     await machine.service.create(request)
-    async for status in machine.service.watch(request.environment_id):
+    async for status in machine.service.watch_status(request.environment_id):
         if status.phase is Phase.CREATING_STORAGE:
             kms.disable_key(KeyId=request.s3_key_arn)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert status.problem.code == "s3.KMS.DisabledException"  # contract 97
     assert status.problem.phase is Phase.CREATING_STORAGE
-    made = machine.clusters(request.environment_id)
+    made = machine.list_clusters(request.environment_id)
     assert len(made) == 1
 
     kms.enable_key(KeyId=request.s3_key_arn)
     status = await machine.provision(request)
 
     assert status.phase is Phase.READY
-    again = machine.clusters(request.environment_id)
+    again = machine.list_clusters(request.environment_id)
     assert [cluster["DbClusterResourceId"] for cluster in again] == [cluster["DbClusterResourceId"] for cluster in made]
 
 
-async def test_rollback_removes_what_was_made(machine: Machine) -> None:
-    request = machine.request(on_failure="rollback")
-    machine.aws.control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
+async def test_rollback_removes_what_was_made(machine: StackHarness) -> None:
+    request = machine.build_request(on_failure="rollback")
+    machine.aws.call_control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
     await machine.service.create(request)
-    async for status in machine.service.watch(request.environment_id):
+    async for status in machine.service.watch_status(request.environment_id):
         if status.phase is Phase.CREATING_STORAGE:
-            machine.aws.customer("kms").disable_key(KeyId=request.s3_key_arn)
+            machine.aws.customer_client("kms").disable_key(KeyId=request.s3_key_arn)
 
     assert status.phase is Phase.STOPPED
     assert status.left_behind == ()
-    assert machine.clusters(request.environment_id) == []
-    assert machine.buckets(request.environment_id) == []
+    assert machine.list_clusters(request.environment_id) == []
+    assert machine.list_buckets(request.environment_id) == []
 
 
-async def test_complete_environment_started_again_with_a_rollback_loses_nothing(machine: Machine) -> None:
+async def test_complete_environment_started_again_with_a_rollback_loses_nothing(machine: StackHarness) -> None:
     """By hand in Temporal, past every door: with keys that are not its own, and to be undone when it stops."""
-    first = machine.request()
+    first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
-    (cluster,) = machine.clusters(first.environment_id)
-    buckets = machine.buckets(first.environment_id)
-    other = machine.request(environment_id=first.environment_id, on_failure="rollback")
+    (cluster,) = machine.list_clusters(first.environment_id)
+    buckets = machine.list_buckets(first.environment_id)
+    other = machine.build_request(environment_id=first.environment_id, on_failure="rollback")
 
     await machine.service.client.start_workflow(
         ProvisionEnvironment.run,
@@ -228,9 +228,9 @@ async def test_complete_environment_started_again_with_a_rollback_loses_nothing(
     status = await machine.wait_until_ended(first.environment_id)
 
     assert [problem.code for problem in status.problems] == ["byok.OtherKey"]
-    (still,) = machine.clusters(first.environment_id)
+    (still,) = machine.list_clusters(first.environment_id)
     assert still["DbClusterResourceId"] == cluster["DbClusterResourceId"]
-    assert machine.buckets(first.environment_id) == buckets
+    assert machine.list_buckets(first.environment_id) == buckets
     name = cluster["DBClusterIdentifier"]
     assert {left.partition(":")[0] for left in status.left_behind} == {name, f"{name}-writer", *buckets}
     assert all("an earlier run of this environment made it" in left for left in status.left_behind)

@@ -9,19 +9,19 @@ import pytest
 from temporalio.api.enums.v1 import TimeoutType
 
 from activities.bucket_settings import create_bucket_if_absent
-from activities.rds_resources import cluster_settings
-from byok.contracts import RECONCILE_TENANT, TASK_QUEUE, tenant_workflow_id
+from activities.rds_resources import create_cluster_params
+from byok.contracts import RECONCILE_TENANT_WORKFLOW, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import KeyPair, KeyPurpose
-from byok.domain.models import DatabaseTask, TenantOutcome, TenantRequest, TenantRole
+from byok.domain.models import DatabaseTask, ReconcileTenantRequest, TenantOutcome, TenantRole
 from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import plan_environment
-from byok.service.errors import EnvironmentNotReadyError, TenantConflictError, TenantStoppedError
+from byok.service.errors import EnvironmentNotReadyError, NamingConflictError, NamingStoppedError
 from tests.activities.conftest import PLATFORM
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.key_faults import create_valid_key
-from tests.localaws.server import VENDOR, Aws
-from tests.workflows.fake_activities import naming
-from tests.workflows.fake_activities import request as request_for
+from tests.localaws.server import VENDOR, AwsHarness
+from tests.workflows.fake_activities import build_provision_request as request_for
+from tests.workflows.fake_activities import build_tenant_request
 
 WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 
@@ -30,16 +30,16 @@ WRITES = ("CreateAlias", "UpdateAlias", "TagResource")
 class TenantCase:
     """Two keys, the role that may name them, and the request."""
 
-    machine: Machine
+    machine: StackHarness
     pair: KeyPair
     role: TenantRole
-    request: TenantRequest
+    request: ReconcileTenantRequest
 
     @classmethod
-    async def prepare(cls, machine: Machine, *, made: bool = True, **changes: object) -> "TenantCase":
+    async def prepare(cls, machine: StackHarness, *, made: bool = True, **changes: object) -> "TenantCase":
         """New keys by the real template, the role by the other one, and where it is made what it is known by."""
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
-        pair = await asyncio.to_thread(customer.ensure_pair, name)
+        pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
         if made:
             await asyncio.to_thread(_make, machine.aws, name, pair)
@@ -52,34 +52,34 @@ class TenantCase:
             "tenant": f"tenant-{name}",
             "tenant_role": role,
         }
-        return cls(machine, pair, role, TenantRequest.model_validate({**values, **changes}))
+        return cls(machine, pair, role, ReconcileTenantRequest.model_validate({**values, **changes}))
 
     async def reconcile(self) -> TenantOutcome:
         """Ask for the name."""
         return await asyncio.wait_for(self.machine.service.reconcile_tenant(self.request), 60)
 
-    def assert_named(self) -> None:
+    def assert_keys_named(self) -> None:
         """Both keys bear the tenant's alias and tags, once."""
         for which, arn in self.pair.items():
             tenant = self.request.tenant
-            expected = ([VENDOR.alias(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
-            assert self.machine.stack.customer.aliases_and_tags(arn) == expected
+            expected = ([VENDOR.alias_for_tenant(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
+            assert self.machine.stack.customer.read_aliases_and_tags(arn) == expected
 
     @property
-    def session(self) -> str:
+    def session_name(self) -> str:
         """What the customer's CloudTrail shows of it."""
         return f"byok-{self.request.environment_id}"
 
-    def calls(self) -> list[str]:
+    def list_calls(self) -> list[str]:
         """The calls to KMS that were made for it, in their order."""
-        calls = self.machine.aws.control("GET", "calls")["calls"]
+        calls = self.machine.aws.call_control("GET", "calls")["calls"]
         return [
             call["operation"]
             for call in calls
-            if call["service"] == "kms" and call["caller"].endswith(f"/{self.session}")
+            if call["service"] == "kms" and call["caller"].endswith(f"/{self.session_name}")
         ]
 
-    async def lost_steps(self) -> int:
+    async def count_lost_steps(self) -> int:
         """The steps of which one attempt ended in silence."""
         handle = self.machine.service.client.get_workflow_handle(tenant_workflow_id(self.request.environment_id))
         started = [
@@ -90,18 +90,18 @@ class TenantCase:
         silent = TimeoutType.TIMEOUT_TYPE_HEARTBEAT
         return [step.last_failure.timeout_failure_info.timeout_type for step in started].count(silent)
 
-    def writes(self) -> int:
+    def count_writes(self) -> int:
         """The writing calls that were made so far, by anybody."""
-        return len([call for call in self.machine.aws.calls("kms") if call in WRITES])
+        return len([call for call in self.machine.aws.list_calls("kms") if call in WRITES])
 
 
-def _make(aws: Aws, name: str, pair: KeyPair) -> None:
+def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
     """What an environment on these keys is known by: its cluster and a bucket, as provisioning makes them."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
     plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
-    aws.platform("rds").create_db_cluster(**cluster_settings(task))
-    s3, bucket = aws.platform("s3"), plan.buckets[0].name
+    aws.platform_client("rds").create_db_cluster(**create_cluster_params(task))
+    s3, bucket = aws.platform_client("s3"), plan.buckets[0].name
     create_bucket_if_absent(s3, bucket, plan.environment.region, plan.environment.tags)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": pair.s3_key_arn}
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
@@ -123,14 +123,14 @@ class InterruptedCall:
     path: tuple[str, ...]
 
     @staticmethod
-    def all(path: tuple[str, ...]) -> "list[InterruptedCall]":
+    def list_all(path: tuple[str, ...]) -> "list[InterruptedCall]":
         """Every call on both keys; the role is taken on for each."""
         return [
             *(InterruptedCall("sts", number, path) for number in range(2)),
             *(InterruptedCall("kms", number, path) for number in range(2 * len(path))),
         ]
 
-    async def prepare(self, machine: Machine, role: TenantRole) -> TenantCase:
+    async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
         """An environment whose keys are named by this course."""
 
         def prepare() -> TenantCase:
@@ -139,30 +139,32 @@ class InterruptedCall:
             _make(aws, name, pair)
             keys = {"s3_key_arn": pair.s3_key_arn, "rds_key_arn": pair.rds_key_arn, "tenant_role": role}
             more = {"tenant": f"tenant-{name}", "repoint": self.path is CROSSED, "key_grace_seconds": 0}
-            request = naming(name, **keys, **more)
+            request = build_tenant_request(name, **keys, **more)
             if self.path is CROSSED:
                 for which, other in zip(KeyPurpose, reversed(pair.arns), strict=True):
-                    alias = VENDOR.alias(which, request.tenant)
-                    aws.customer("kms").create_alias(AliasName=alias, TargetKeyId=other)
+                    alias = VENDOR.alias_for_tenant(which, request.tenant)
+                    aws.customer_client("kms").create_alias(AliasName=alias, TargetKeyId=other)
             return TenantCase(machine, pair, role, request)
 
         return await asyncio.to_thread(prepare)
 
     def hold(self, named: TenantCase) -> None:
         """Let the call hang, for longer than anybody waits."""
-        at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session}
-        named.machine.aws.control("POST", "faults", kind="delay", seconds=300, **at)
+        at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session_name}
+        named.machine.aws.call_control("POST", "faults", kind="delay", seconds=300, **at)
 
 
-async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: Machine) -> None:
+async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHarness) -> None:
     external_id = "killed"
-    role = TenantRole(role_arn=machine.aws.customer_role(NAMING, external_id=external_id), external_id=external_id)
+    role = TenantRole(
+        role_arn=machine.aws.create_customer_role(NAMING, external_id=external_id), external_id=external_id
+    )
     for path in (PLAIN, CROSSED):
-        whole = await InterruptedCall("kms", 0, path).prepare(machine, role)
+        whole = await InterruptedCall("kms", 0, path).prepare_case(machine, role)
         await whole.reconcile()
-        assert whole.calls() == [*path, *path], "these are all the calls there are to be cut off at"
-    cuts = [*InterruptedCall.all(PLAIN), *InterruptedCall.all(CROSSED)]
-    every = [await cut.prepare(machine, role) for cut in cuts]
+        assert whole.list_calls() == [*path, *path], "these are all the calls there are to be cut off at"
+    cuts = [*InterruptedCall.list_all(PLAIN), *InterruptedCall.list_all(CROSSED)]
+    every = [await cut.prepare_case(machine, role) for cut in cuts]
     for cut, named in zip(cuts, every, strict=True):
         cut.hold(named)
 
@@ -170,31 +172,31 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: Machine
     await _nothing_waits_to_be_held(machine)
     assert [named.request.environment_id for named, task in zip(every, asked, strict=True) if task.done()] == []
     await machine.stack.restart_worker(kill=True)
-    machine.aws.control("DELETE", "faults")  # the calls under way are carried out, and nobody hears their answers
+    machine.aws.call_control("DELETE", "faults")  # the calls under way are carried out, and nobody hears their answers
     outcomes = await asyncio.gather(*asked)
 
     for cut, named, outcome in zip(cuts, every, outcomes, strict=True):
-        assert await named.lost_steps() == 1, f"{cut} was under way when the worker was killed"
-        assert not outcome.conflicts
-        named.assert_named()
-    before = every[0].writes()
+        assert await named.count_lost_steps() == 1, f"{cut} was under way when the worker was killed"
+        assert not outcome.conflicting_keys
+        named.assert_keys_named()
+    before = every[0].count_writes()
     again = await asyncio.gather(*(named.reconcile() for named in every))
-    assert every[0].writes() == before  # reconciling twice makes no write the second time
+    assert every[0].count_writes() == before  # reconciling twice makes no write the second time
     assert {key.alias_state for outcome in again for key in outcome.keys} == {AliasState.IN_PLACE}
 
 
-async def _nothing_waits_to_be_held(machine: Machine) -> None:
+async def _nothing_waits_to_be_held(machine: StackHarness) -> None:
     async def held() -> None:
-        while (await asyncio.to_thread(machine.aws.control, "GET", "faults"))["faults"]:
+        while (await asyncio.to_thread(machine.aws.call_control, "GET", "faults"))["faults"]:
             pass
 
     await asyncio.wait_for(held(), 60)
 
 
-async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: Machine) -> None:
+async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine, made=False)
     asked = named.request
-    request = machine.request(
+    request = machine.build_request(
         environment_id=asked.environment_id,
         s3_key_arn=asked.s3_key_arn,
         rds_key_arn=asked.rds_key_arn,
@@ -206,66 +208,66 @@ async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_hist
 
     assert (status.phase, status.problem) == (Phase.READY, None)
     assert status.tenant is not None
-    assert not status.tenant.conflicts
-    named.assert_named()
-    shown = await machine.run(
+    assert not status.tenant.conflicting_keys
+    named.assert_keys_named()
+    shown = await machine.run_program(
         "temporal", "workflow", "show", "--workflow-id", f"environment/{request.environment_id}", "--output", "json"
     )
     assert "reconcile_key" in shown.out
     for secret in ("SecretAccessKey", "SessionToken", "ASIA"):
         assert secret not in shown.out
     # The role that the environment was asked for with is used again.
-    repeated = await machine.service.tenant_request(asked.environment_id, asked.tenant)
+    repeated = await machine.service.build_reconcile_tenant_request(asked.environment_id, asked.tenant)
     assert repeated.tenant_role == asked.tenant_role
 
 
-async def test_refused_role_stops_it_and_is_told_once(machine: Machine) -> None:
+async def test_refused_role_stops_it_and_is_told_once(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine)
     role = TenantRole(role_arn=str(named.role.role_arn), external_id="another")
     wrong = named.request.model_copy(update={"tenant_role": role})
 
-    with pytest.raises(TenantStoppedError) as caught:
+    with pytest.raises(NamingStoppedError) as caught:
         await machine.service.reconcile_tenant(wrong)
 
     assert [problem.code for problem in caught.value.problems] == ["sts.AccessDenied"]
-    assert machine.stack.customer.aliases_and_tags(named.pair.s3_key_arn) == ([], {})
+    assert machine.stack.customer.read_aliases_and_tags(named.pair.s3_key_arn) == ([], {})
 
 
-async def test_keys_of_another_environment_are_refused_and_not_touched(machine: Machine) -> None:
+async def test_keys_of_another_environment_are_refused_and_not_touched(machine: StackHarness) -> None:
     named, other = await TenantCase.prepare(machine), await TenantCase.prepare(machine)
     keys = {"s3_key_arn": other.pair.s3_key_arn, "rds_key_arn": other.pair.rds_key_arn, "tenant_role": other.role}
 
-    with pytest.raises(TenantStoppedError) as caught:
+    with pytest.raises(NamingStoppedError) as caught:
         await machine.service.reconcile_tenant(named.request.model_copy(update=keys))
 
     assert [problem.code for problem in caught.value.problems] == ["byok.NotThisEnvironmentsKeys"] * 2
     for arn in other.pair.arns:
-        assert machine.stack.customer.aliases_and_tags(arn) == ([], {})  # contract 123
+        assert machine.stack.customer.read_aliases_and_tags(arn) == ([], {})  # contract 123
 
 
-async def test_two_names_at_once_are_not_mixed(machine: Machine) -> None:
+async def test_two_names_at_once_are_not_mixed(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine)
     other = named.request.model_copy(update={"tenant": "another-name"})
-    machine.aws.control("POST", "faults", service="kms", operation="TagResource", kind="delay", seconds=1)
+    machine.aws.call_control("POST", "faults", service="kms", operation="TagResource", kind="delay", seconds=1)
     handle = await machine.service.client.start_workflow(
-        RECONCILE_TENANT,
+        RECONCILE_TENANT_WORKFLOW,
         named.request,
         id=tenant_workflow_id(named.request.environment_id),
         task_queue=TASK_QUEUE,
     )
 
-    with pytest.raises(TenantConflictError, match=named.request.tenant):
+    with pytest.raises(NamingConflictError, match=named.request.tenant):
         await machine.service.reconcile_tenant(other)
 
     await handle.result()
-    named.assert_named()
+    named.assert_keys_named()
 
 
-async def test_environment_that_is_not_there_yet_gets_no_name(machine: Machine) -> None:
-    request = machine.request(
+async def test_environment_that_is_not_there_yet_gets_no_name(machine: StackHarness) -> None:
+    request = machine.build_request(
         s3_key_arn="arn:aws:kms:eu-central-1:444455556666:key/00000000-0000-4000-8000-000000000000"
     )
     await machine.provision(request)
 
     with pytest.raises(EnvironmentNotReadyError, match="STOPPED"):
-        await machine.service.tenant_request(request.environment_id, "acme")
+        await machine.service.build_reconcile_tenant_request(request.environment_id, "acme")

@@ -6,53 +6,53 @@ import shlex
 import sys
 
 from byok.domain.phases import Phase
-from byok.local.stack import ROOT
-from tests.e2e.workers import Fleet, fleet
+from byok.local.stack import PROGRAMS_ROOT
+from tests.e2e.workers import WorkerFleet, fleet
 
 __all__ = ["fleet"]
 
 
-async def test_upgrade_with_an_environment_in_flight_and_one_stopped(fleet: Fleet) -> None:
+async def test_upgrade_with_an_environment_in_flight_and_one_stopped(fleet: WorkerFleet) -> None:
     machine = fleet.machine
-    await fleet.start("1")
-    doctor = await machine.run("byok", "doctor", "--json")
+    await fleet.start_worker("1")
+    doctor = await machine.run_program("byok", "doctor", "--json")
     (workers,) = [check for check in doctor.json["checks"] if check["name"] == "workers"]
     assert (doctor.code, workers["ok"]) == (1, False)
     assert workers["detail"].endswith("(build 1 of byok); new work waits: no build is the current one")
     advised = shlex.split(workers["fix"].partition(": ")[2])
-    assert (await machine.run(*advised, "--yes")).code == 0
-    assert (await machine.run("byok", "doctor")).code == 0
+    assert (await machine.run_program(*advised, "--yes")).code == 0
+    assert (await machine.run_program("byok", "doctor")).code == 0
 
-    stopped = machine.request()
-    machine.aws.customer("kms").disable_key(KeyId=stopped.rds_key_arn)
+    stopped = machine.build_request()
+    machine.aws.customer_client("kms").disable_key(KeyId=stopped.rds_key_arn)
     assert (await machine.provision(stopped)).phase is Phase.STOPPED
-    in_flight = machine.request()
-    machine.aws.control("POST", "faults", service="rds", operation="CreateDBCluster", kind="delay", seconds=300)
+    in_flight = machine.build_request()
+    machine.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="delay", seconds=300)
     await machine.service.create(in_flight)
-    while (await asyncio.to_thread(machine.aws.control, "GET", "faults"))["faults"]:  # noqa: ASYNC110
+    while (await asyncio.to_thread(machine.aws.call_control, "GET", "faults"))["faults"]:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
-    await fleet.start("2")
+    await fleet.start_worker("2")
     await fleet.make_current("2")
-    new = machine.request()
+    new = machine.build_request()
     assert (await machine.provision(new)).phase is Phase.READY
-    assert await fleet.build_of(new.environment_id) == "2"
+    assert await fleet.get_build_id(new.environment_id) == "2"
 
-    machine.aws.control("DELETE", "faults")
+    machine.aws.call_control("DELETE", "faults")
     assert (await machine.wait_until_ended(in_flight.environment_id)).phase is Phase.READY
-    assert await fleet.build_of(in_flight.environment_id) == "1"
-    await fleet.end("1")
+    assert await fleet.get_build_id(in_flight.environment_id) == "1"
+    await fleet.stop_worker("1")
 
-    machine.aws.customer("kms").enable_key(KeyId=stopped.rds_key_arn)
-    replayed = await machine.run("byok", "replay", stopped.environment_id, "--wait", "--json")
+    machine.aws.customer_client("kms").enable_key(KeyId=stopped.rds_key_arn)
+    replayed = await machine.run_program("byok", "replay", stopped.environment_id, "--wait", "--json")
     assert (replayed.code, replayed.json["phase"]) == (0, "READY"), replayed
-    assert await fleet.build_of(stopped.environment_id) == "2"
+    assert await fleet.get_build_id(stopped.environment_id) == "2"
 
 
-async def test_worker_with_half_a_version_does_not_start(fleet: Fleet) -> None:
+async def test_worker_with_half_a_version_does_not_start(fleet: WorkerFleet) -> None:
     stack = fleet.machine.stack
     worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(ROOT / "worker.py")),
+        *(sys.executable, str(PROGRAMS_ROOT / "worker.py")),
         env={**os.environ, **stack.environment, "BYOK_WORKER_DEPLOYMENT": "byok"},
         stderr=asyncio.subprocess.PIPE,
     )

@@ -12,28 +12,30 @@ from pathlib import Path
 
 import httpx
 
-from byok.domain.access import Scope
-from byok.local.environment import children_environment
+from byok.domain.scopes import Scope
+from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child
-from byok.local.stack import ROOT
-from tests.e2e.conftest import Machine
+from byok.local.processes import ChildProcess
+from byok.local.stack import PROGRAMS_ROOT
+from tests.e2e.conftest import StackHarness
 
 EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "8"))
 """How many requests are made up for each operation and kind of examination; `make api-fuzz` makes 10,000 and more."""
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
-COMMANDS = re.findall(r"^(curl .*?)(?: +# to ([A-Z]+))?$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+COMMANDS = re.findall(
+    r"^(curl .*?)(?: +# to ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
+)
 """What the document shows, and the phase that it says a stream of events ends with."""
 
 
-async def test_documented_requests_work_in_their_order(web: Machine) -> None:
-    pair = await asyncio.to_thread(web.stack.customer.ensure_pair, "documented")
+async def test_documented_requests_work_in_their_order(web: StackHarness) -> None:
+    pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documented")
     keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn, "API": f"{web.stack.web_url}/v1"}
     # Here a database is there in half a second: what is to be cancelled has to be under way when that is asked for.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "acme-prod"}
-    web.aws.control("POST", "faults", kind="hold_call", **where)
+    web.aws.call_control("POST", "faults", kind="hold_call", **where)
     reached = []
     for command, phase in COMMANDS:
         process = await asyncio.create_subprocess_exec(
@@ -42,25 +44,25 @@ async def test_documented_requests_work_in_their_order(web: Machine) -> None:
         out, _ = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, f"{command}\n{out.decode()}"
         if "/cancellation" in command:
-            web.aws.control("DELETE", "faults")
-            web.aws.control("DELETE", "held")
+            web.aws.call_control("DELETE", "faults")
+            web.aws.call_control("DELETE", "held")
         if phase:
             assert f'"phase":"{phase}"' in out.decode().rpartition("event: status")[2], command
             reached.append(phase)
     assert reached == ["STOPPED", "READY", "DELETED"]
 
 
-async def test_stop_is_heard_as_it_happens_and_replayed(web: Machine) -> None:
-    asked = web.request()
+async def test_stop_is_heard_as_it_happens_and_replayed(web: StackHarness) -> None:
+    asked = web.build_request()
     path = f"/v1/environments/{asked.environment_id}"
-    await asyncio.to_thread(web.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
+    await asyncio.to_thread(web.aws.customer_client("kms").disable_key, KeyId=asked.s3_key_arn)
     async with httpx.AsyncClient(base_url=web.stack.web_url, timeout=60) as http:
         await http.post(
             "/v1/environments", content=asked.model_dump_json(), headers={"Content-Type": "application/json"}
         )
         heard = (await http.get(f"{path}/events")).text
         assert "s3.KMS.DisabledException" in heard
-        await asyncio.to_thread(web.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
+        await asyncio.to_thread(web.aws.customer_client("kms").enable_key, KeyId=asked.s3_key_arn)
         assert (await http.post(f"{path}/replays", json={})).status_code == 202
         async with http.stream("GET", f"{path}/events") as stream:
             lines = [line async for line in stream.aiter_lines()]
@@ -69,16 +71,16 @@ async def test_stop_is_heard_as_it_happens_and_replayed(web: Machine) -> None:
 
 
 @asynccontextmanager
-async def guarded_server(web: Machine) -> AsyncIterator[tuple[str, str]]:
+async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
     """Another server on the same Temporal, which asks who calls: its address, and a token."""
-    port, token = Ports.free().web, "fuzz"
+    port, token = Ports.pick_free().web, "fuzz"
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
     settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}
-    server = await Child.start(
+    server = await ChildProcess.start(
         "guarded",
         (sys.executable, "-m", "byok.web", "--port", str(port)),
         web.stack.data / "logs" / "guarded.log",
-        children_environment(web.stack.environment, settings),
+        children_env_vars(web.stack.environment, settings),
     )
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}") as http:
 
@@ -101,15 +103,17 @@ def count_operations(said: str) -> dict[str, int]:
     return {phase: int(number) for phase, number in found}
 
 
-async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said(web: Machine, tmp_path: Path) -> None:
+async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said(
+    web: StackHarness, tmp_path: Path
+) -> None:
     checks = (
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
         "response_headers_conformance,negative_data_rejection,unsupported_method,ignored_auth"
     )
     # A check of keys takes as long as the grace that it is given: 300 s at the most.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
-    await web.provision(web.request(environment_id="acme-prod"))  # the document's example, so that there is one
-    async with guarded_server(web) as (address, token):
+    await web.provision(web.build_request(environment_id="acme-prod"))  # the document's example, so that there is one
+    async with run_authenticated_server(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
             *(
                 str(Path(sys.executable).with_name("schemathesis")),
@@ -120,7 +124,7 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
             ),
             *(*often, "--checks", checks, "--no-color", "--header", f"Authorization: Bearer {token}"),
             cwd=tmp_path,
-            env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "SCHEMATHESIS_HOOKS": str(HOOKS), "PYTHONPATH": str(PROGRAMS_ROOT)},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

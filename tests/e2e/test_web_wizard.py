@@ -14,36 +14,41 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.localaws.server import REGION
 from tests.wizard import browsers
 
-PICTURES: Final = Path(os.environ.get("BYOK_TEST_PICTURES", Path(__file__).parents[2] / ".pictures"))
-PATIENCE_MS: Final = 30_000
-OPTIONS: Final = ("--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-component-update")
-expect.set_options(timeout=PATIENCE_MS)
+SCREENSHOTS_DIR: Final = Path(os.environ.get("BYOK_TEST_PICTURES", Path(__file__).parents[2] / ".pictures"))
+TIMEOUT_MS: Final = 30_000
+CHROMIUM_OPTIONS: Final = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+)
+expect.set_options(timeout=TIMEOUT_MS)
 Visit = Callable[..., Awaitable[Page]]
 
 
 @pytest_asyncio.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """A browser of this machine."""
-    path = browsers.find()
+    path = browsers.find_browser()
     if path is None:
         words = "there is no Chromium or Chrome here; `make test` sets one up where it can"
         assert not os.environ.get("CI"), words
         pytest.skip(words)
     sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium has none for root
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *sandbox])
+        browser = await playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_OPTIONS, *sandbox])
         yield browser
         await browser.close()
 
 
 @pytest_asyncio.fixture
-async def visit(chromium: Browser, web: Machine) -> AsyncIterator[Visit]:
+async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
     """Opens pages. What a page says on its console, or asks of another host, is a fault of ours."""
     faults: list[str] = []
     async with AsyncExitStack() as stack:
@@ -52,7 +57,7 @@ async def visit(chromium: Browser, web: Machine) -> AsyncIterator[Visit]:
             context = await chromium.new_context(**{"viewport": {"width": 1100, "height": 900}, **options})
             stack.push_async_callback(context.close)
             page = await context.new_page()
-            page.set_default_timeout(PATIENCE_MS)
+            page.set_default_timeout(TIMEOUT_MS)
             # That a page is not there is what one test asks for.
             page.on("console", lambda one: None if "status of 404" in one.text else faults.append(one.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
@@ -65,16 +70,16 @@ async def visit(chromium: Browser, web: Machine) -> AsyncIterator[Visit]:
     assert faults == []
 
 
-async def picture(page: Page, name: str) -> None:
+async def check_page(page: Page, name: str) -> None:
     """Keep a picture for a look, and see that everybody can use the page."""
-    PICTURES.mkdir(exist_ok=True)
-    await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    SCREENSHOTS_DIR.mkdir(exist_ok=True)
+    await page.screenshot(path=SCREENSHOTS_DIR / f"{name}.png", full_page=True)
     found = await Axe().run(page)
     assert found.response["passes"], "it did look"
     assert found.violations_count == 0, found.generate_report()
 
 
-async def to_the_keys(page: Page, name: str) -> None:
+async def go_to_keys_step(page: Page, name: str) -> None:
     """The first step."""
     await page.get_by_label("Environment name").fill(name)
     await page.get_by_label("AWS Region").fill(REGION)
@@ -82,7 +87,7 @@ async def to_the_keys(page: Page, name: str) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
 
 
-async def to_the_end(page: Page) -> None:
+async def submit_request(page: Page) -> None:
     """From the keys to the progress."""
     await page.get_by_role("button", name="Next: Review").click()
     await page.get_by_label("Create this environment").check()
@@ -90,9 +95,9 @@ async def to_the_end(page: Page) -> None:
     await expect(page).to_have_url(re.compile(r"/environments/[a-z0-9-]+$"))
 
 
-def payload_of(web: Machine, template: str, stack: str) -> str:
+def deploy_and_get_payload(web: StackHarness, template: str, stack: str) -> str:
     """What the customer's stack prints, made of the downloaded template (contract 44-49)."""
-    cloudformation = web.aws.customer("cloudformation")
+    cloudformation = web.aws.customer_client("cloudformation")
     parameters = {
         "AtaccamaPlatformRoleArn": web.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
         "PlatformRegion": REGION,
@@ -108,52 +113,52 @@ def payload_of(web: Machine, template: str, stack: str) -> str:
     return payload
 
 
-async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, web: Machine) -> None:
+async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, web: StackHarness) -> None:
     page = await visit()
-    await picture(page, "1-environment")
-    await to_the_keys(page, "whole-way")
-    await picture(page, "2-encryption")
+    await check_page(page, "1-environment")
+    await go_to_keys_step(page, "whole-way")
+    await check_page(page, "2-encryption")
     async with page.expect_download() as downloading:
         await page.get_by_role("link", name="Download byok-kms-keys.yaml").click()
     download = await downloading.value
     assert download.suggested_filename == "byok-kms-keys.yaml"  # contract 24
     template = await asyncio.to_thread(Path(await download.path()).read_text)
-    payload = await asyncio.to_thread(payload_of, web, template, "whole-way")
+    payload = await asyncio.to_thread(deploy_and_get_payload, web, template, "whole-way")
 
     await page.get_by_label("RDS key ARN").fill(payload)
     await expect(page.get_by_label("S3 key ARN")).to_have_value(re.compile("^arn:aws:kms:"))  # contract 50
     await expect(page.get_by_label("RDS key ARN")).to_have_value(re.compile("^arn:aws:kms:"))
     await page.get_by_role("button", name="Validate keys").click()
     await expect(page.get_by_text("Nothing is wrong with these keys")).to_be_visible()
-    await picture(page, "3-validated")
+    await check_page(page, "3-validated")
     await page.get_by_role("button", name="Next: Review").click()
-    await picture(page, "4-review")
+    await check_page(page, "4-review")
     await page.get_by_label("Create this environment").check()
     await page.get_by_role("button", name="Create environment").click()
     await expect(page.locator(".timeline li.current")).to_be_visible()
-    await picture(page, "5-progress")
+    await check_page(page, "5-progress")
     await expect(page.locator(".phase.ready")).to_be_visible()  # by itself: nobody has reloaded the page
     await expect(page.get_by_role("heading", name="What is on your keys")).to_be_visible()
     await page.get_by_role("textbox", name="Tenant name").fill("globex")
     await page.get_by_role("button", name="Show the commands for this name").click()
     await expect(page.get_by_text("TenantName=globex")).to_be_visible()
-    await picture(page, "6-ready")
+    await check_page(page, "6-ready")
     await page.get_by_role("link", name="Environments").click()
-    await picture(page, "7-environments")
+    await check_page(page, "7-environments")
 
 
-async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, web: Machine) -> None:
-    asked = web.request(environment_id="disabled-key")
-    await asyncio.to_thread(web.aws.customer("kms").disable_key, KeyId=asked.s3_key_arn)
+async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, web: StackHarness) -> None:
+    asked = web.build_request(environment_id="disabled-key")
+    await asyncio.to_thread(web.aws.customer_client("kms").disable_key, KeyId=asked.s3_key_arn)
     page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
     await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
-    await to_the_end(page)
+    await submit_request(page)
     await expect(page.locator(".phase.stopped")).to_be_visible()
     await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
     await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
-    await picture(page, "8-stopped")
-    await asyncio.to_thread(web.aws.customer("kms").enable_key, KeyId=asked.s3_key_arn)
+    await check_page(page, "8-stopped")
+    await asyncio.to_thread(web.aws.customer_client("kms").enable_key, KeyId=asked.s3_key_arn)
     await page.get_by_role("button", name="Retry").click()
     await expect(page.locator(".phase.ready")).to_be_visible()
 
@@ -165,12 +170,12 @@ async def test_wrong_arns_are_told_while_they_are_typed(visit: Visit) -> None:
     await expect(page.get_by_label("S3 key ARN")).to_have_attribute("aria-invalid", "true")
     await page.get_by_label("RDS key ARN").fill("arn:aws:kms:us-east-1:444455556666:key/" + "1" * 8)
     await expect(page.locator("#rds_key_arn-fault")).not_to_be_empty()
-    await picture(page, "9-wrong-arns")
+    await check_page(page, "9-wrong-arns")
 
 
 async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
     first = await visit()
-    await to_the_keys(first, "left-alone")
+    await go_to_keys_step(first, "left-alone")
     await first.get_by_role("tab", name="Key policy statements").click()
     await first.get_by_label("S3 key ARN").fill("arn:aws:kms:eu-central-1:444455556666:key/mine")
     await expect(first).to_have_url(re.compile("key%2Fmine"))
@@ -185,8 +190,8 @@ async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
     await expect(again.get_by_label("Environment name")).to_have_value("left-alone")
 
 
-async def test_keyboard_alone_is_enough(visit: Visit, web: Machine) -> None:
-    asked = web.request(environment_id="by-keyboard")
+async def test_keyboard_alone_is_enough(visit: Visit, web: StackHarness) -> None:
+    asked = web.build_request(environment_id="by-keyboard")
     page = await visit()
 
     async def tab_to(what: str) -> None:
@@ -221,42 +226,42 @@ async def test_keyboard_alone_is_enough(visit: Visit, web: Machine) -> None:
     await expect(page.locator(".phase.ready")).to_be_visible()
 
 
-async def test_without_javascript_everything_works(visit: Visit, web: Machine) -> None:
-    asked = web.request(environment_id="no-script")
+async def test_without_javascript_everything_works(visit: Visit, web: StackHarness) -> None:
+    asked = web.build_request(environment_id="no-script")
     page = await visit(java_script_enabled=False)
-    await to_the_keys(page, "no-script")
+    await go_to_keys_step(page, "no-script")
     assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing is none"
     await page.get_by_role("tab", name="Key policy statements").click()
     await expect(page.locator("#panel-statements")).to_be_visible()
     await page.get_by_label("S3 key ARN").fill(
         f'{{"S3KmsKeyArn":"{asked.s3_key_arn}","RdsKmsKeyArn":"{asked.rds_key_arn}"}}'
     )
-    await to_the_end(page)
+    await submit_request(page)
     await expect(page.locator(".phase.ready")).to_be_visible()  # the page asks for itself again
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: Machine, scheme: str) -> None:
-    asked = web.request(environment_id=f"narrow-{scheme}")
+async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: StackHarness, scheme: str) -> None:
+    asked = web.build_request(environment_id=f"narrow-{scheme}")
     page = await visit(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     widest = "[...document.querySelectorAll('body')].map(e => e.scrollWidth)[0]"
-    await picture(page, f"narrow-{scheme}-1")
+    await check_page(page, f"narrow-{scheme}-1")
     assert await page.evaluate(widest) <= 360
-    await to_the_keys(page, f"narrow-{scheme}")
+    await go_to_keys_step(page, f"narrow-{scheme}")
     await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
-    await picture(page, f"narrow-{scheme}-2")
+    await check_page(page, f"narrow-{scheme}-2")
     assert await page.evaluate(widest) <= 360
-    await to_the_end(page)
+    await submit_request(page)
     await expect(page.locator(".phase.ready")).to_be_visible()
-    await picture(page, f"narrow-{scheme}-3")
+    await check_page(page, f"narrow-{scheme}-3")
     assert await page.evaluate(widest) <= 360
 
 
 async def test_every_other_page_can_be_used_by_everybody(visit: Visit) -> None:
     step = f"/new/encryption?name=other&region={REGION}"
     page = await visit("/sign-in")
-    await picture(page, "other-sign-in")
+    await check_page(page, "other-sign-in")
     for name, path in (
         ("not-there", "/nowhere"),
         ("statements", f"{step}&tab=statements"),
@@ -265,13 +270,13 @@ async def test_every_other_page_can_be_used_by_everybody(visit: Visit) -> None:
         ("region-of-another-partition", "/new/encryption?name=other&region=cn-north-1"),
     ):
         await page.goto(_address(page, path))
-        await picture(page, f"other-{name}")
+        await check_page(page, f"other-{name}")
     await page.goto(_address(page, step))
     await page.get_by_text("Paste a key policy").click()
-    await page.get_by_label("Key policy", exact=True).fill(json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION)))
+    await page.get_by_label("Key policy", exact=True).fill(json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)))
     await page.get_by_role("button", name="Check the policy").click()
     await expect(page.get_by_text("The platform cannot use the S3 key")).to_be_visible()
-    await picture(page, "other-policy")
+    await check_page(page, "other-policy")
 
 
 def _address(page: Page, path: str) -> str:

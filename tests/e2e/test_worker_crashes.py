@@ -10,28 +10,28 @@ from pathlib import Path
 from byok.contracts import environment_workflow_id
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
-from tests.e2e.conftest import Machine
-from tests.e2e.test_replay import eventually, until_held, writes
+from tests.e2e.conftest import StackHarness
+from tests.e2e.test_replay import list_writes, wait_until, wait_until_call_held
 
 OTHER_WORKER = 15.0
 """Seconds after which another worker has gone on with what a killed one had begun."""
 
 
-async def with_one_worker(machine: Machine) -> None:
+async def restore_single_worker(machine: StackHarness) -> None:
     """Leave the stack as it was found."""
     for name in [name for name in machine.stack.children if name.startswith("worker")]:
         await machine.stack.children.pop(name).kill()
     await machine.stack.start_worker()
 
 
-async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> None:
-    request = machine.request()
+async def test_another_worker_goes_on_when_one_is_killed(machine: StackHarness) -> None:
+    request = machine.build_request()
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{request.environment_id}-catalog-"}
     try:
         await machine.stack.start_worker("worker-2")
-        machine.aws.control("POST", "faults", kind="hold_call", **where)
+        machine.aws.call_control("POST", "faults", kind="hold_call", **where)
         await machine.service.create(request)
-        await until_held(machine)
+        await wait_until_call_held(machine)
         handle = machine.service.client.get_workflow_handle(environment_workflow_id(request.environment_id))
         pending = (await handle.describe()).raw_description.pending_activities
         (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
@@ -41,20 +41,22 @@ async def test_another_worker_goes_on_when_one_is_killed(machine: Machine) -> No
 
         began = time.monotonic()
         await killed.kill()
-        machine.aws.control("DELETE", "held")
-        await eventually(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
+        machine.aws.call_control("DELETE", "held")
+        await wait_until(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
 
         assert time.monotonic() - began < OTHER_WORKER
         assert (await machine.wait_until_ended(request.environment_id)).phase is Phase.READY
-        done = writes(machine, request)
+        done = list_writes(machine, request)
         assert len(done) == len(set(done)), "something was written twice"
     finally:
-        await with_one_worker(machine)
+        await restore_single_worker(machine)
 
 
-def operations_by_bucket(machine: Machine, request: ProvisionRequest) -> set[tuple[str, str]]:
+def operations_by_bucket(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
     """The operations that were carried out, each with the purpose of its bucket."""
-    purposes = ((done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in writes(machine, request))
+    purposes = (
+        (done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in list_writes(machine, request)
+    )
     return {(done, purpose.group(1)) for done, purpose in purposes if purpose is not None}
 
 
@@ -86,9 +88,9 @@ asyncio.run(main())
 
 
 async def test_worker_with_a_mistake_is_told_with_its_cause_and_another_one_goes_on(
-    machine: Machine, tmp_path: Path
+    machine: StackHarness, tmp_path: Path
 ) -> None:
-    request = machine.request()
+    request = machine.build_request()
     (tmp_path / "broken_worker.py").write_text(BROKEN_WORKER)
     await machine.stack.children.pop("worker").kill()
     broken = await asyncio.create_subprocess_exec(
@@ -100,7 +102,7 @@ async def test_worker_with_a_mistake_is_told_with_its_cause_and_another_one_goes
 
         async def told() -> str:
             while True:
-                shown = (await machine.run("byok", "status", request.environment_id)).out
+                shown = (await machine.run_program("byok", "status", request.environment_id)).out
                 if "cannot make progress" in shown:
                     return shown
 

@@ -8,49 +8,49 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from byok.local.environment import children_environment
+from byok.local.env_vars import children_env_vars
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child
-from byok.local.stack import ROOT, DevStack
-from tests.e2e.conftest import SETTINGS, Machine
-from tests.localaws.server import Aws
+from byok.local.processes import ChildProcess
+from byok.local.stack import PROGRAMS_ROOT, DevStack
+from tests.e2e.conftest import SETTINGS, StackHarness
+from tests.localaws.server import AwsHarness
 
 
 @dataclass
-class Fleet:
+class WorkerFleet:
     """Workers of several builds, each a process."""
 
-    machine: Machine
-    workers: dict[str, Child] = field(default_factory=dict)
+    machine: StackHarness
+    workers: dict[str, ChildProcess] = field(default_factory=dict)
 
-    async def start(self, build: str) -> None:
+    async def start_worker(self, build: str) -> None:
         stack = self.machine.stack
         settings = {**SETTINGS, "BYOK_WORKER_DEPLOYMENT": "byok", "BYOK_WORKER_BUILD_ID": build}
-        worker = self.workers[build] = await Child.start(
+        worker = self.workers[build] = await ChildProcess.start(
             f"worker-{build}",
-            (sys.executable, str(ROOT / "worker.py")),
+            (sys.executable, str(PROGRAMS_ROOT / "worker.py")),
             stack.data / "logs" / f"worker-{build}.log",
-            children_environment(stack.environment, settings),
+            children_env_vars(stack.environment, settings),
         )
 
         async def polls() -> bool:
-            builds = [one.version.build_id for one in await self.machine.service.workers() if one.version]
+            builds = [one.version.build_id for one in await self.machine.service.list_workers() if one.version]
             return build in builds
 
         await worker.wait_until_ready(polls, 30)
 
-    async def end(self, build: str) -> None:
+    async def stop_worker(self, build: str) -> None:
         await self.workers.pop(build).stop(30, self.machine.stack.hurry)
 
     async def make_current(self, build: str) -> None:
-        told = await self.machine.run(
+        told = await self.machine.run_program(
             *("temporal", "worker", "deployment", "set-current-version", "--yes"),
             *("--deployment-name", "byok", "--build-id", build),
         )
         assert told.code == 0, told
 
-    async def build_of(self, environment_id: str) -> str:
-        told = await self.machine.run(
+    async def get_build_id(self, environment_id: str) -> str:
+        told = await self.machine.run_program(
             *("temporal", "workflow", "describe", "--output", "json"),
             *("--workflow-id", f"environment/{environment_id}"),
         )
@@ -59,10 +59,12 @@ class Fleet:
 
 
 @pytest_asyncio.fixture
-async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+async def fleet(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[WorkerFleet]:
     data = tmp_path_factory.mktemp("versions")
-    async with DevStack(data, Ports.free(), worker=False, database_seconds=0.3, settings=SETTINGS) as stack:
-        found = Fleet(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")))
+    async with DevStack(data, Ports.pick_free(), worker=False, database_seconds=0.3, settings=SETTINGS) as stack:
+        found = WorkerFleet(
+            StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}"))
+        )
         try:
             yield found
         finally:

@@ -12,14 +12,19 @@ from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.localaws.server import VENDOR
 
-TAG: Final = "byok:environment-id"
-SECRETS: Final = (b"SecretAccessKey", b"SessionToken", b"AWS4-HMAC", b"local-platform-secret", b"MasterUserPassword")
-BLUEPRINT: Final = load_blueprint(None)
-ONCE: Final = ("CreateDBCluster", "CreateDBInstance", "CreateBucket")
-CARRIED_OUT: Final = {"ok", "answer lost"}
+SECRET_MARKERS: Final = (
+    b"SecretAccessKey",
+    b"SessionToken",
+    b"AWS4-HMAC",
+    b"local-platform-secret",
+    b"MasterUserPassword",
+)
+DEFAULT_BLUEPRINT: Final = load_blueprint(None)
+ONCE_ONLY_OPERATIONS: Final = ("CreateDBCluster", "CreateDBInstance", "CreateBucket")
+CARRIED_OUT_OUTCOMES: Final = {"ok", "answer lost"}
 
 
 @dataclass
@@ -51,7 +56,7 @@ class Verdict:
         self.doubled += [f"{name} {one} is there {count} times" for one, count in found.items() if count > 1]
 
 
-async def check_ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
+async def check_ready(machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
     """What is wrong with an environment that has to be READY, complete and single."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.READY)
@@ -63,7 +68,7 @@ async def check_ready(machine: Machine, request: ProvisionRequest, status: Envir
 
 
 async def check_stopped(
-    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
 ) -> Verdict:
     """What is wrong with an environment that has to be STOPPED with one of these problems, and told truly."""
     verdict = Verdict()
@@ -78,8 +83,8 @@ async def check_stopped(
     return verdict
 
 
-async def check_gone(
-    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
+async def check_removed(
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
 ) -> Verdict:
     """What is wrong with an environment of which nothing may be left but its final snapshot."""
     verdict = Verdict()
@@ -90,25 +95,32 @@ async def check_gone(
     return verdict
 
 
-def _complete(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
-    name, s3 = request.environment_id, machine.aws.platform("s3")  # nobody else may use the keys
-    clusters = machine.clusters(name)
+def _complete(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
+    name, s3 = request.environment_id, machine.aws.platform_client("s3")  # nobody else may use the keys
+    clusters = machine.list_clusters(name)
     verdict.expect_each_once("cluster", Counter(one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"})
     for cluster in clusters:
         verdict.expect("the cluster's key", cluster.get("KmsKeyId"), request.rds_key_arn)
-    verdict.expect_each_once("writer", Counter(machine.writers(name)), {f"byok-{name}-writer"})
-    buckets = {one.rsplit("-", 2)[1]: one for one in machine.buckets(name)}
-    verdict.expect_each_once("bucket for", Counter(buckets.keys()), {bucket.purpose for bucket in BLUEPRINT.buckets})
-    for bucket in BLUEPRINT.buckets:
+    verdict.expect_each_once("writer", Counter(machine.list_writers(name)), {f"byok-{name}-writer"})
+    buckets = {one.rsplit("-", 2)[1]: one for one in machine.list_buckets(name)}
+    verdict.expect_each_once(
+        "bucket for", Counter(buckets.keys()), {bucket.purpose for bucket in DEFAULT_BLUEPRINT.buckets}
+    )
+    for bucket in DEFAULT_BLUEPRINT.buckets:
         if bucket.purpose in buckets:
             _check_objects(s3, buckets[bucket.purpose], {item.key for item in bucket.objects}, request, verdict)
-    verdict.expect("the claims", claims(machine, request), dict.fromkeys(KeyPurpose, name))
+    verdict.expect("the claims", read_claims(machine, request), dict.fromkeys(KeyPurpose, name))
     check_no_duplicates(machine, request, verdict)
     if request.tenant is not None:
         for which in KeyPurpose:
             arn = request.s3_key_arn if which is KeyPurpose.S3 else request.rds_key_arn
-            named = ([VENDOR.alias(which, request.tenant)], dict.fromkeys(VENDOR.tenant_tags, request.tenant))
-            verdict.expect(f"the name on the {which.key_name}", machine.stack.customer.aliases_and_tags(arn), named)
+            named = (
+                [VENDOR.alias_for_tenant(which, request.tenant)],
+                dict.fromkeys(VENDOR.tenant_tags, request.tenant),
+            )
+            verdict.expect(
+                f"the name on the {which.display_name}", machine.stack.customer.read_aliases_and_tags(arn), named
+            )
 
 
 def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionRequest, verdict: Verdict) -> None:
@@ -125,11 +137,11 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
     verdict.expect(f"versioning of {bucket}", s3.get_bucket_versioning(Bucket=bucket).get("Status"), "Enabled")
 
 
-def claims(machine: Machine, request: ProvisionRequest) -> dict[KeyPurpose, str]:
+def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPurpose, str]:
     """The environments that the two keys are claimed for."""
-    s3, found = machine.aws.operator("s3"), {}
+    s3, found = machine.aws.operator_client("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
-    for which, arn in request.keys.items():
+    for which, arn in request.key_pair.items():
         key = parse_key_arn(arn)
         name = f"claims/{key.account}/{key.key_id}"
         with suppress(s3.exceptions.NoSuchKey):  # there is none, or it goes at this very moment
@@ -138,29 +150,29 @@ def claims(machine: Machine, request: ProvisionRequest) -> dict[KeyPurpose, str]
     return found
 
 
-def check_no_duplicates(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     """Nothing was made a second time while the first was there: the calls that were carried out tell."""
     there: Counter[str] = Counter()
-    for call in machine.aws.control("GET", "calls")["calls"]:
+    for call in machine.aws.call_control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]
-        if not names or call["outcome"] not in CARRIED_OUT:
+        if not names or call["outcome"] not in CARRIED_OUT_OUTCOMES:
             continue
         what = f"{call['operation'].removeprefix('Create').removeprefix('Delete')} {max(names, key=len)}"
         if call["operation"].startswith("Delete"):
             there[what] = 0  # its name is free again
-        elif call["operation"] in ONCE:
+        elif call["operation"] in ONCE_ONLY_OPERATIONS:
             there[what] += 1
             if there[what] > 1:
                 verdict.doubled.append(f"{what} was made {there[what]} times")
 
 
-def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
-    name, rds = request.environment_id, machine.aws.operator("rds")
+def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
+    name, rds = request.environment_id, machine.aws.operator_client("rds")
     for kind, found in (
-        ("cluster", [one["DBClusterIdentifier"] for one in machine.clusters(name)]),
-        ("writer", machine.writers(name)),
-        ("bucket", machine.buckets(name)),
-        ("claim", [which.key_name for which in claims(machine, request)]),
+        ("cluster", [one["DBClusterIdentifier"] for one in machine.list_clusters(name)]),
+        ("writer", machine.list_writers(name)),
+        ("bucket", machine.list_buckets(name)),
+        ("claim", [which.display_name for which in read_claims(machine, request)]),
     ):
         verdict.lost += [f"{kind} {one} is left" for one in found]
     kept = [
@@ -173,10 +185,12 @@ def _nothing_left(machine: Machine, request: ProvisionRequest, snapshots: int, v
     verdict.expect("the number of final snapshots", len(kept), max(len(kept), snapshots))
 
 
-async def check_history_for_secrets(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+async def check_history_for_secrets(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     """No secret is in any history of the environment's."""
     ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
     async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):
         history = await machine.service.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
         raw = b"".join(event.SerializeToString() for event in history.events)
-        verdict.lost += [f"{secret.decode()} is in the history of {run.id}" for secret in SECRETS if secret in raw]
+        verdict.lost += [
+            f"{secret.decode()} is in the history of {run.id}" for secret in SECRET_MARKERS if secret in raw
+        ]

@@ -11,12 +11,12 @@ import pytest_asyncio
 
 from byok.local.ports import HOST, Ports
 from byok.local.stack import DevStack
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.faults import report
 from tests.faults.cuttable_proxy import CuttableProxy
-from tests.faults.harness import FULL, HASTY, FaultHarness
+from tests.faults.harness import RUN_ALL_CASES, SHORT_READ_TIMEOUT_SECONDS, FaultHarness
 from tests.faults.scenarios import Scenario
-from tests.localaws.server import Aws
+from tests.localaws.server import AwsHarness
 
 _T = TypeVar("_T")
 
@@ -31,27 +31,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest_asyncio.fixture(scope="session")
 async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
     """One stack for all of them, and the table once they are done."""
-    ports = Ports.free()
+    ports = Ports.pick_free()
     async with CuttableProxy(ports.temporal) as line:
         settings = {
             "BYOK_DATABASE_POLL_SECONDS": "0.3",
-            "BYOK_AWS_READ_TIMEOUT_SECONDS": HASTY,
+            "BYOK_AWS_READ_TIMEOUT_SECONDS": SHORT_READ_TIMEOUT_SECONDS,
             # The worker alone speaks through the line; the server does not read this.
             "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",
         }
         data = tmp_path_factory.mktemp("stack")
         async with DevStack(data, ports, database_seconds=0.5, settings=settings) as stack:
-            harness = FaultHarness(Machine(stack, await stack.service(), Aws(f"http://{HOST}:{stack.ports.aws}")), line)
-            await harness.places(Scenario.PROVISION)  # the first one in a Region makes the probe bucket, too
+            harness = FaultHarness(
+                StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}")), line
+            )
+            await harness.list_call_sites(Scenario.PROVISION)  # the first one in a Region makes the probe bucket, too
             yield harness
-    sys.stdout.write("\n".join(["", *report.table(harness.results), *report.failures(harness.results), ""]))
+    sys.stdout.write("\n".join(["", *report.render_table(harness.results), *report.list_failures(harness.results), ""]))
     if "BYOK_TEST_FAULTS_REPORT" in os.environ:
-        report.write(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), harness.results)
+        report.write_report(Path(os.environ["BYOK_TEST_FAULTS_REPORT"]), harness.results)
 
 
-def chosen(cases: Sequence[_T], sample: int) -> Sequence[_T]:
+def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:
     """All of them, or so many that are spread over them."""
-    if FULL or len(cases) <= sample:
+    if RUN_ALL_CASES or len(cases) <= sample:
         return cases
     step = len(cases) / sample
     return [cases[int(number * step)] for number in range(sample)]
@@ -64,5 +66,5 @@ def assert_survived(harness: FaultHarness, before: int) -> None:
         harness: With the results.
         before: How many there were before.
     """
-    assert report.failures(harness.results[before:]) == []
+    assert report.list_failures(harness.results[before:]) == []
     assert len(harness.results) > before

@@ -44,12 +44,12 @@ class CuttableProxy:
         """From now on nothing reaches the server; what is sent there is lost."""
         self._cut = True
 
-    async def drop(self) -> None:
+    async def cut_and_disconnect(self) -> None:
         """Cut, and close what is open: the next call fails at once, as with a server that has ended."""
         self.cut()
         await self._close()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Let new connections through; those that were cut stay as they are."""
         self._cut = False
 

@@ -9,25 +9,25 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.service.status import EnvironmentStatus
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.faults.checker import Verdict
 from tests.faults.cuttable_proxy import CuttableProxy
-from tests.faults.scenarios import CallSite, Run, Scenario
+from tests.faults.scenarios import CallSite, Scenario, ScenarioRun
 
-FULL: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
+RUN_ALL_CASES: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
 """Whether everything is tried, and not a sample."""
 
-AT_ONCE: Final = 40
+MAX_CONCURRENT_CASES: Final = 40
 """Environments on their courses at the same time: a held call holds one of the worker's fifty threads."""
 
-PATIENT: Final = "110"
+LONG_READ_TIMEOUT_SECONDS: Final = "110"
 """Seconds that a worker waits for an answer of AWS: longer than any call is held."""
-HASTY: Final = "30" if FULL else "4"
+SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
 """Likewise where nothing is held: shorter than a call that is not answered, and longer than one that is slow because
 many list everything in a Region at once."""
 
 
-class Kind(StrEnum):
+class DisruptionKind(StrEnum):
     """What goes wrong at a call."""
 
     KILL_BEFORE = "worker killed before the call"
@@ -39,36 +39,36 @@ class Kind(StrEnum):
     TIME_OUT = "no answer in time"
 
     @property
-    def kills(self) -> bool:
+    def kills_worker(self) -> bool:
         """Whether the worker dies of it."""
-        return self in (Kind.KILL_BEFORE, Kind.KILL_UNANSWERED, Kind.KILL_UNHEARD)
+        return self in (DisruptionKind.KILL_BEFORE, DisruptionKind.KILL_UNANSWERED, DisruptionKind.KILL_UNHEARD)
 
 
-_FAULTS: Final[dict[Kind, dict[str, Any]]] = {
-    Kind.KILL_BEFORE: {"kind": "hold_call"},
-    Kind.KILL_UNANSWERED: {"kind": "hold_answer"},
-    Kind.KILL_UNHEARD: {"kind": "hold_answer"},
-    Kind.LOSE_ANSWER: {"kind": "lose_answer"},
-    Kind.THROTTLE: {"kind": "throttle", "times": 2},
-    Kind.ERROR_500: {"kind": "error500", "times": 2},
-    Kind.TIME_OUT: {"kind": "timeout", "seconds": float(HASTY) + 2},
+_FAULTS: Final[dict[DisruptionKind, dict[str, Any]]] = {
+    DisruptionKind.KILL_BEFORE: {"kind": "hold_call"},
+    DisruptionKind.KILL_UNANSWERED: {"kind": "hold_answer"},
+    DisruptionKind.KILL_UNHEARD: {"kind": "hold_answer"},
+    DisruptionKind.LOSE_ANSWER: {"kind": "lose_answer"},
+    DisruptionKind.THROTTLE: {"kind": "throttle", "times": 2},
+    DisruptionKind.ERROR_500: {"kind": "error500", "times": 2},
+    DisruptionKind.TIME_OUT: {"kind": "timeout", "seconds": float(SHORT_READ_TIMEOUT_SECONDS) + 2},
 }
 
 
 _TOGETHER: Final = (
-    {Kind.KILL_BEFORE, Kind.KILL_UNANSWERED},
-    {Kind.KILL_UNHEARD},
-    {kind for kind in Kind if not kind.kills},
+    {DisruptionKind.KILL_BEFORE, DisruptionKind.KILL_UNANSWERED},
+    {DisruptionKind.KILL_UNHEARD},
+    {kind for kind in DisruptionKind if not kind.kills_worker},
 )
 
 
 @dataclass(frozen=True)
-class Case:
+class FaultCase:
     """One thing that goes wrong in one course."""
 
     course: Scenario
     place: CallSite
-    kind: Kind
+    kind: DisruptionKind
 
     def __str__(self) -> str:
         return f"{self.course}: {self.kind} at {self.place}"
@@ -82,75 +82,75 @@ class FaultHarness:
         results: What became of every case so far, by what it was and where.
     """
 
-    machine: Machine
+    machine: StackHarness
     line: CuttableProxy
     results: list[tuple[str, str, Verdict]] = field(default_factory=list)
 
-    async def places(self, course: Scenario) -> list[CallSite]:
+    async def list_call_sites(self, course: Scenario) -> list[CallSite]:
         """The writes of a course that nothing disturbs.
 
         Raises:
             AssertionError: It does not even end well then.
         """
-        run = await Run.prepare(self.machine, course)
-        await run.begin()
-        verdict = await run.verdict(await run.end())
+        run = await ScenarioRun.prepare(self.machine, course)
+        await run.start()
+        verdict = await run.check_outcome(await run.wait_until_ended())
         assert verdict.survived, verdict
-        found = run.places()
+        found = run.list_call_sites()
         if course is Scenario.ROLL_BACK:  # what comes before is a provisioning's
             found = [place for place in found if place.operation.startswith(("Delete", "Modify"))]
         return found
 
-    async def run_cases(self, cases: Sequence[Case]) -> None:
+    async def run_cases(self, cases: Sequence[FaultCase]) -> None:
         """Let faults happen, many at a time, and note what became of each.
 
         Those that one kill can serve go together, and those that need none.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]
-            for first in range(0, len(chosen), AT_ONCE):
-                await self._batch(chosen[first : first + AT_ONCE])
+            for first in range(0, len(chosen), MAX_CONCURRENT_CASES):
+                await self._batch(chosen[first : first + MAX_CONCURRENT_CASES])
 
-    async def _batch(self, cases: Sequence[Case]) -> None:
-        kills = cases[0].kind.kills
-        await self.set_read_timeout(PATIENT if kills else HASTY)
-        runs = await asyncio.gather(*(Run.prepare(self.machine, case.course) for case in cases))
+    async def _batch(self, cases: Sequence[FaultCase]) -> None:
+        kills = cases[0].kind.kills_worker
+        await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS if kills else SHORT_READ_TIMEOUT_SECONDS)
+        runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, case.course) for case in cases))
         for case, run in zip(cases, runs, strict=True):
-            run.control("POST", "faults", **case.place.fault(run, **_FAULTS[case.kind]))
-        await asyncio.gather(*(run.begin() for run in runs))
+            run.call_control("POST", "faults", **case.place.build_fault(run, **_FAULTS[case.kind]))
+        await asyncio.gather(*(run.start() for run in runs))
         if kills:
-            await self.until(lambda: len(self.held_calls()) == len(runs))
-            await self._kill(unheard=cases[0].kind is Kind.KILL_UNHEARD)
-        await self.note([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
+            await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
+            await self._kill(unheard=cases[0].kind is DisruptionKind.KILL_UNHEARD)
+        await self.record_results([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
 
     async def _kill(self, *, unheard: bool) -> None:
-        stack, control = self.machine.stack, self.machine.aws.control
+        stack, control = self.machine.stack, self.machine.aws.call_control
         if unheard:
             self.line.cut()
             control("DELETE", "held")
-            await self.until(lambda: not self.held_calls())
+            await self.wait_until(lambda: not self.list_held_calls())
         await stack.children["worker"].kill()
         control("DELETE", "held")
-        self.line.mend()
+        self.line.restore()
         await stack.start_worker()
 
-    async def note(self, runs: Sequence[tuple[str, str, Run]]) -> None:
+    async def record_results(self, runs: Sequence[tuple[str, str, ScenarioRun]]) -> None:
         """Wait for the end of courses, and note what is wrong with each."""
         statuses = await asyncio.gather(*(self._end_of(run) for _, _, run in runs))
         for (what, where, run), status in zip(runs, statuses, strict=True):
             if isinstance(status, EnvironmentStatus):
-                verdict = await run.verdict(status)
+                verdict = await run.check_outcome(status)
             else:
                 verdict = Verdict(lost=[f"it never ended: {status}"])
             self.results.append((f"{run.course}: {what}", where, verdict))
-        self.machine.aws.control("DELETE", "faults")
-        self.machine.aws.control("DELETE", "calls")
+        self.machine.aws.call_control("DELETE", "faults")
+        self.machine.aws.call_control("DELETE", "calls")
 
-    async def _end_of(self, run: Run) -> EnvironmentStatus | str:
+    async def _end_of(self, run: ScenarioRun) -> EnvironmentStatus | str:
         try:
-            return await run.end()
+            return await run.wait_until_ended()
         except TimeoutError:
-            return str(await run.machine.service.status(run.request.environment_id))
+            return str(await run.machine.service.read_status(run.request.environment_id))
 
     async def set_read_timeout(self, seconds: str) -> None:
         """See that the worker waits so long for answers."""
@@ -159,12 +159,12 @@ class FaultHarness:
             settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] = seconds
             await self.machine.stack.restart_worker()
 
-    def held_calls(self) -> list[dict[str, Any]]:
+    def list_held_calls(self) -> list[dict[str, Any]]:
         """The calls that are held."""
-        found: list[dict[str, Any]] = self.machine.aws.control("GET", "held")["held"]
+        found: list[dict[str, Any]] = self.machine.aws.call_control("GET", "held")["held"]
         return found
 
-    async def until(self, fact: Callable[[], bool], seconds: float = 60) -> None:
+    async def wait_until(self, fact: Callable[[], bool], seconds: float = 60) -> None:
         """Wait for a fact.
 
         Raises:
@@ -172,9 +172,9 @@ class FaultHarness:
         """
         deadline = time.monotonic() + seconds
         while not await asyncio.to_thread(fact):
-            waiting = self.machine.aws.control("GET", "faults")["faults"] if time.monotonic() > deadline else []
+            waiting = self.machine.aws.call_control("GET", "faults")["faults"] if time.monotonic() > deadline else []
             assert time.monotonic() < deadline, (
-                f"it did not come to pass; held: {self.held_calls()}, to come: {waiting}"
+                f"it did not come to pass; held: {self.list_held_calls()}, to come: {waiting}"
             )
             await asyncio.sleep(0.1)
 
@@ -182,11 +182,11 @@ class FaultHarness:
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
         """Something happens to all environments at once, while each of them is at another call of a provisioning."""
-        await self.set_read_timeout(PATIENT)
-        runs = await asyncio.gather(*(Run.prepare(self.machine, Scenario.PROVISION) for _ in places))
+        await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
+        runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):
-            run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
-        await asyncio.gather(*(run.begin() for run in runs))
-        await self.until(lambda: len(self.held_calls()) == len(runs))
+            run.call_control("POST", "faults", **place.build_fault(run, kind="hold_answer"))
+        await asyncio.gather(*(run.start() for run in runs))
+        await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
         await happening()
-        await self.note([(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)])
+        await self.record_results([(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)])

@@ -15,15 +15,15 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem, ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.faults import checker
-from tests.faults.checker import BLUEPRINT, Verdict
+from tests.faults.checker import DEFAULT_BLUEPRINT, Verdict
 
-ENDED_ON_REQUEST: Final = {"byok.Cancelled", "byok.Ended"}
+CANCELLED_CODES: Final = {"byok.Cancelled", "byok.Ended"}
 
 
 @dataclass(frozen=True)
-class Past:
+class EnvironmentHistory:
     """What was done with an environment, as far as it matters for what may be true now.
 
     Attributes:
@@ -41,21 +41,23 @@ class Past:
     snapshots: int | None
 
 
-async def check_in_progress(machine: Machine, request: ProvisionRequest) -> Verdict:
+async def check_in_progress(machine: StackHarness, request: ProvisionRequest) -> Verdict:
     """What is wrong with an environment that may be anywhere, and in the middle of a change."""
     verdict = Verdict()
     await asyncio.to_thread(_never_wrong, machine, request, verdict)
     return verdict
 
 
-async def check_at_rest(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
+async def check_at_rest(
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentHistory
+) -> Verdict:
     """What is wrong with an environment that nobody is working on, or with what is told of it."""
     if status.phase is Phase.READY:
         verdict = await _ready(machine, request, status, readable=past.readable)
     elif status.phase is Phase.DELETED:
-        snapshots = len(await asyncio.to_thread(snapshots_of, machine, request))
+        snapshots = len(await asyncio.to_thread(list_snapshots, machine, request))
         wanted = snapshots if past.snapshots is None else past.snapshots
-        verdict = await checker.check_gone(machine, request, status, Phase.DELETED, snapshots=wanted)
+        verdict = await checker.check_removed(machine, request, status, Phase.DELETED, snapshots=wanted)
         verdict.expect("that it was asked to be deleted", past.deletes, True)
         verdict.expect("that there is a proof of the deletion", status.deletion is not None, True)
         verdict.expect("the problem", status.problem, None)
@@ -66,7 +68,9 @@ async def check_at_rest(machine: Machine, request: ProvisionRequest, status: Env
     return verdict
 
 
-async def _ready(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, *, readable: bool) -> Verdict:
+async def _ready(
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, *, readable: bool
+) -> Verdict:
     verdict = await checker.check_ready(machine, request, status) if readable else Verdict()
     verdict.expect("that there is evidence", status.evidence is not None, True)
     verdict.expect("the problem", status.problem, None)
@@ -76,7 +80,9 @@ async def _ready(machine: Machine, request: ProvisionRequest, status: Environmen
     return verdict
 
 
-async def _check_stopped(machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past) -> Verdict:
+async def _check_stopped(
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentHistory
+) -> Verdict:
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
     verdict.expect("that there is a problem", status.problem is not None, True)
@@ -89,24 +95,24 @@ async def _check_stopped(machine: Machine, request: ProvisionRequest, status: En
     return verdict
 
 
-def _is_true(problem: Problem, past: Past) -> bool:
+def _is_true(problem: Problem, past: EnvironmentHistory) -> bool:
     """Whether a problem is one that there was."""
-    if problem.code in ENDED_ON_REQUEST:
+    if problem.code in CANCELLED_CODES:
         return past.cancelled
     return problem.key is not None and problem.key in past.suspects and bool(problem.remediation)
 
 
-def _never_wrong(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+def _never_wrong(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     name = request.environment_id
-    clusters = machine.clusters(name)
+    clusters = machine.list_clusters(name)
     _at_most("cluster", (one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"}, verdict)
-    _at_most("writer", machine.writers(name), {f"byok-{name}-writer"}, verdict)
-    purposes = [one.rsplit("-", 2)[1] for one in machine.buckets(name)]
-    _at_most("bucket for", purposes, {bucket.purpose for bucket in BLUEPRINT.buckets}, verdict)
-    for one in (*clusters, *snapshots_of(machine, request)):
+    _at_most("writer", machine.list_writers(name), {f"byok-{name}-writer"}, verdict)
+    purposes = [one.rsplit("-", 2)[1] for one in machine.list_buckets(name)]
+    _at_most("bucket for", purposes, {bucket.purpose for bucket in DEFAULT_BLUEPRINT.buckets}, verdict)
+    for one in (*clusters, *list_snapshots(machine, request)):
         on = (one.get("StorageEncrypted"), one.get("KmsKeyId"))
         verdict.expect("the encryption of a cluster or snapshot", on, (True, request.rds_key_arn))
-    verdict.expect("who else has the keys", set(checker.claims(machine, request).values()) - {name}, set())
+    verdict.expect("who else has the keys", set(checker.read_claims(machine, request).values()) - {name}, set())
     checker.check_no_duplicates(machine, request, verdict)
 
 
@@ -115,10 +121,10 @@ def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdic
     verdict.expect_each_once(kind, counted, allowed & counted.keys())
 
 
-def _on_the_right_key(machine: Machine, request: ProvisionRequest, verdict: Verdict) -> None:
+def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     """No object is on another key than the customer's; a bucket without that key as its default is empty."""
-    s3 = machine.aws.platform("s3")
-    for bucket in machine.buckets(request.environment_id):
+    s3 = machine.aws.platform_client("s3")
+    for bucket in machine.list_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
         for item in versions:
             found = s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
@@ -137,24 +143,28 @@ def _default_key(s3: Any, bucket: str) -> str | None:
 
 
 def _check_leftovers(
-    machine: Machine, request: ProvisionRequest, status: EnvironmentStatus, past: Past, verdict: Verdict
+    machine: StackHarness,
+    request: ProvisionRequest,
+    status: EnvironmentStatus,
+    past: EnvironmentHistory,
+    verdict: Verdict,
 ) -> None:
     """What is said to be left behind is there, and of what was to be removed nothing else is."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
-    clusters = {one["DBClusterIdentifier"] for one in machine.clusters(name)}
-    there = {*clusters, *machine.writers(name), *machine.buckets(name)}
+    clusters = {one["DBClusterIdentifier"] for one in machine.list_clusters(name)}
+    there = {*clusters, *machine.list_writers(name), *machine.list_buckets(name)}
     removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     verdict.lost += [f"{one} is there, and not told as left behind" for one in sorted(there - told) if removed]
     if not past.cancelled:  # what was being deleted at the end is gone by itself soon after
         verdict.lost += [f"{one} is told as left behind, and is not there" for one in sorted(told - there)]
 
 
-def snapshots_of(machine: Machine, request: ProvisionRequest) -> list[dict[str, Any]]:
+def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dict[str, Any]]:
     """The final snapshots of an environment's clusters, of the earlier ones too."""
-    found = machine.aws.operator("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
+    found = machine.aws.operator_client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{request.environment_id}"]
 
 
-def key_lost(machine: Machine, request: ProvisionRequest) -> bool:
+def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
     """Whether the environment's cluster cannot use its key until somebody starts it again."""
-    return any("inaccessible" in one["Status"] for one in machine.clusters(request.environment_id))
+    return any("inaccessible" in one["Status"] for one in machine.list_clusters(request.environment_id))

@@ -22,21 +22,21 @@ from byok.service.errors import (
     NotRunningError,
 )
 from byok.service.status import EnvironmentStatus
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.faults import invariants
 from tests.faults.checker import Verdict
-from tests.faults.invariants import Past
-from tests.key_faults import statements
+from tests.faults.invariants import EnvironmentHistory
+from tests.key_faults import build_key_statements
 from tests.localaws.server import REGION
 
-COMES_TO_REST_SECONDS: Final = 120.0
+REST_TIMEOUT_SECONDS: Final = 120.0
 """Everything takes seconds here; what nobody works on is noticed after ten (`HEARTBEAT_TIMEOUT`)."""
-GOES_ON_SECONDS: Final = 40.0
+PROGRESS_TIMEOUT_SECONDS: Final = 40.0
 
 
-class Breaking(StrEnum):
+class KeyBreakage(StrEnum):
     """What the owner of a key may do to it."""
 
     DISABLED = "disabled"
@@ -56,7 +56,7 @@ class EnvironmentModel:
         snapshots: How many final snapshots the deletion that was begun last has to leave; None where it is not known.
     """
 
-    machine: Machine
+    machine: StackHarness
     request: ProvisionRequest
     verdict: Verdict
     broken: set[KeyPurpose] = field(default_factory=set)
@@ -113,7 +113,7 @@ class EnvironmentModel:
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
         try:
-            request = await service.delete_request(self.name, final_snapshot=final_snapshot)
+            request = await service.build_delete_request(self.name, final_snapshot=final_snapshot)
             started = await service.delete(request.model_copy(update={"key_grace_seconds": 0}))
         except EnvironmentNotFoundError:
             self._check_refusal("delete", before, as_it_should=before is None)
@@ -129,11 +129,11 @@ class EnvironmentModel:
                 await self._begin(RequestKind.DELETION)
                 self.snapshots = None if _runs(before) else snapshots
 
-    async def break_key(self, which: KeyPurpose, how: Breaking) -> None:
+    async def break_key(self, which: KeyPurpose, how: KeyBreakage) -> None:
         """Make a key unusable."""
-        kms = self.machine.aws.customer("kms")
-        if how is Breaking.DISABLED:
-            await asyncio.to_thread(kms.disable_key, KeyId=self.arn(which))
+        kms = self.machine.aws.customer_client("kms")
+        if how is KeyBreakage.DISABLED:
+            await asyncio.to_thread(kms.disable_key, KeyId=self.key_arn(which))
         else:
             await asyncio.to_thread(self._put_policy, which, [])
         self.broken.add(which)
@@ -141,40 +141,40 @@ class EnvironmentModel:
 
     async def repair_key(self, which: KeyPurpose) -> None:
         """Make it usable again."""
-        await asyncio.to_thread(self.machine.aws.customer("kms").enable_key, KeyId=self.arn(which))
-        await asyncio.to_thread(self._put_policy, which, statements(which))
+        await asyncio.to_thread(self.machine.aws.customer_client("kms").enable_key, KeyId=self.key_arn(which))
+        await asyncio.to_thread(self._put_policy, which, build_key_statements(which))
         self.broken.discard(which)
 
     async def lose_answer(self, service: str, operation: str) -> None:
         """Let the answer to its next call of a kind be lost."""
         fault = {"service": service, "operation": operation, "kind": "lose_answer", "about": self.name}
-        await asyncio.to_thread(self.machine.aws.control, "POST", "faults", **fault)
+        await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 
-    async def go_on(self, calls: int) -> None:
+    async def wait_for_calls(self, calls: int) -> None:
         """Wait until so many more calls were made for it, or it has come to rest."""
-        target, deadline = await self._calls() + calls, time.monotonic() + GOES_ON_SECONDS
+        target, deadline = await self._calls() + calls, time.monotonic() + PROGRESS_TIMEOUT_SECONDS
         while _runs(await self.status()) and await self._calls() < target:
             if time.monotonic() > deadline:
                 self.verdict.lost.append(f"it does not go on: {await self.status()}")
                 return
             await asyncio.sleep(0.02)
 
-    async def look(self) -> None:
+    async def check_now(self) -> None:
         """See that nothing is wrong, wherever it is."""
         self._add(await invariants.check_in_progress(self.machine, self.request))
 
-    async def rest(self) -> EnvironmentStatus | None:
+    async def wait_until_at_rest(self) -> EnvironmentStatus | None:
         """Wait until it has come to rest, and see that all is right and told truly."""
         if await self.status() is None:
             return None
         try:
-            status = await self.machine.wait_until_ended(self.name, COMES_TO_REST_SECONDS)
+            status = await self.machine.wait_until_ended(self.name, REST_TIMEOUT_SECONDS)
         except TimeoutError:
             self.verdict.lost.append(f"it never came to rest: {await self.status()}")
             return None
-        if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
+        if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)
-        past = Past(
+        past = EnvironmentHistory(
             deletes=self.doing is RequestKind.DELETION,
             cancelled=self.cancelled,
             suspects=frozenset(self.suspects),
@@ -184,13 +184,15 @@ class EnvironmentModel:
         self._add(await invariants.check_at_rest(self.machine, self.request, status, past))
         return status
 
-    async def put_right(self) -> None:
+    async def repair_and_finish(self) -> None:
         """Repair what is broken as the remedies say, and ask again for what had stopped: it is finished now."""
-        await self.rest()
+        await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)
-        if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):  # Remedy.CLUSTER_LOST_KEY
-            rds = self.machine.aws.operator("rds")
+        if await asyncio.to_thread(
+            invariants.has_cluster_lost_key, self.machine, self.request
+        ):  # Remedy.CLUSTER_LOST_KEY
+            rds = self.machine.aws.operator_client("rds")
             await asyncio.to_thread(rds.start_db_cluster, DBClusterIdentifier=f"byok-{self.name}")
         self.suspects.clear()
         status = await self.status()
@@ -202,42 +204,42 @@ class EnvironmentModel:
         else:
             await self.replay()
             wanted = Phase.READY
-        ended = await self.rest()
+        ended = await self.wait_until_at_rest()
         self.verdict.expect("the end of what was put right", ended and ended.phase, wanted)
 
     async def status(self) -> EnvironmentStatus | None:
         """What is told of it; None where it was never asked for."""
         try:
-            return await self.machine.service.status(self.name)
+            return await self.machine.service.read_status(self.name)
         except EnvironmentNotFoundError:
             return None
 
-    def arn(self, which: KeyPurpose) -> str:
+    def key_arn(self, which: KeyPurpose) -> str:
         """One of its keys."""
         return self.request.s3_key_arn if which is KeyPurpose.S3 else self.request.rds_key_arn
 
     async def _begin(self, what: RequestKind) -> None:
         self.doing, self.cancelled, self.snapshots = what, False, None
         self.suspects = set(self.broken)
-        if await asyncio.to_thread(invariants.key_lost, self.machine, self.request):
+        if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)
 
     async def _calls(self) -> int:
         """How many calls the platform has made for it."""
-        calls = (await asyncio.to_thread(self.machine.aws.control, "GET", "calls"))["calls"]
+        calls = (await asyncio.to_thread(self.machine.aws.call_control, "GET", "calls"))["calls"]
         ours = [call for call in calls if "/AtaccamaPlatform/" in call["caller"]]
         return sum(any(self.name in value for value in call["params"].values()) for call in ours)
 
     def _snapshots_after(self, *, final_snapshot: bool) -> int:
         """How many final snapshots there have to be after a deletion that begins now."""
-        kept = len(invariants.snapshots_of(self.machine, self.request))
-        there = [one for one in self.machine.clusters(self.name) if one["Status"] != "deleting"]
+        kept = len(invariants.list_snapshots(self.machine, self.request))
+        there = [one for one in self.machine.list_clusters(self.name) if one["Status"] != "deleting"]
         return kept + (1 if final_snapshot and there else 0)
 
     def _put_policy(self, which: KeyPurpose, own: list[dict[str, Any]]) -> None:
-        policy = default_policy(CUSTOMER_ACCOUNT, REGION)
+        policy = build_default_policy(CUSTOMER_ACCOUNT, REGION)
         policy["Statement"] += own
-        self.machine.aws.customer("kms").put_key_policy(KeyId=self.arn(which), Policy=json.dumps(policy))
+        self.machine.aws.customer_client("kms").put_key_policy(KeyId=self.key_arn(which), Policy=json.dumps(policy))
 
     def _check_refusal(self, what: str, before: EnvironmentStatus | None, *, as_it_should: bool) -> None:
         if not as_it_should:
@@ -250,4 +252,4 @@ class EnvironmentModel:
 
 
 def _runs(status: EnvironmentStatus | None) -> bool:
-    return status is not None and not status.phase.final
+    return status is not None and not status.phase.is_final

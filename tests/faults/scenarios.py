@@ -15,7 +15,7 @@ from byok.domain.arns import parse_key_arn
 from byok.domain.models import ProvisionRequest
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-from tests.e2e.conftest import Machine
+from tests.e2e.conftest import StackHarness
 from tests.faults import checker
 from tests.faults.checker import Verdict
 from tests.localaws.server import REGION
@@ -47,13 +47,13 @@ class CallSite:
     about: str
     number: int
 
-    def fault(self, run: "Run", kind: str, **more: Any) -> dict[str, Any]:
+    def build_fault(self, run: "ScenarioRun", kind: str, **more: Any) -> dict[str, Any]:
         """A fault of the local AWS for this call of one run."""
         return {
             "service": self.service,
             "operation": self.operation,
             "kind": kind,
-            "about": run.fill(self.about),
+            "about": run.fill_placeholders(self.about),
             "after_calls": self.number,
             **more,
         }
@@ -63,23 +63,23 @@ class CallSite:
 
 
 @dataclass
-class Run:
+class ScenarioRun:
     """One environment on its course.
 
     Attributes:
         since: The number of the last call that was made before the course began.
     """
 
-    machine: Machine
+    machine: StackHarness
     course: Scenario
     request: ProvisionRequest
     since: int = 0
 
     @classmethod
-    async def prepare(cls, machine: Machine, course: Scenario) -> "Run":
+    async def prepare(cls, machine: StackHarness, course: Scenario) -> "ScenarioRun":
         """Keys of its own, and what has to be there before the course begins."""
         name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
-        pair = await asyncio.to_thread(customer.ensure_pair, name)
+        pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         values: dict[str, Any] = {
             "environment_id": name,
             "region": REGION,
@@ -95,56 +95,56 @@ class Run:
         run = cls(machine, course, ProvisionRequest.model_validate(values))
         if course is Scenario.DELETE:
             await machine.provision(run.request)
-            calls = run.control("GET", "calls")["calls"]
+            calls = run.call_control("GET", "calls")["calls"]
             run.since = calls[-1]["number"] if calls else 0
         return run
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Ask for it."""
         service = self.machine.service
         if self.course is Scenario.DELETE:
-            await service.delete(await service.delete_request(self.request.environment_id))
+            await service.delete(await service.build_delete_request(self.request.environment_id))
             return
         if self.course is Scenario.ROLL_BACK:
             disabled = {"code": "KMS.DisabledException", "message": f"{self.request.s3_key_arn} is disabled."}
-            self.control("POST", "faults", **CallSite(*_LAST_WRITE).fault(self, "refuse"), **disabled)
+            self.call_control("POST", "faults", **CallSite(*_LAST_WRITE).build_fault(self, "refuse"), **disabled)
         await service.create(self.request)
 
-    async def end(self, seconds: float = 300) -> EnvironmentStatus:
+    async def wait_until_ended(self, seconds: float = 300) -> EnvironmentStatus:
         """The status that it ends with."""
         return await self.machine.wait_until_ended(self.request.environment_id, seconds)
 
-    async def verdict(self, status: EnvironmentStatus) -> Verdict:
+    async def check_outcome(self, status: EnvironmentStatus) -> Verdict:
         """What is wrong at its end."""
         if self.course is Scenario.PROVISION:
             return await checker.check_ready(self.machine, self.request, status)
         if self.course is Scenario.DELETE:
-            return await checker.check_gone(self.machine, self.request, status, Phase.DELETED, snapshots=1)
-        return await checker.check_gone(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
+            return await checker.check_removed(self.machine, self.request, status, Phase.DELETED, snapshots=1)
+        return await checker.check_removed(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
 
-    def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
+    def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         """A request to the local AWS's control endpoint."""
-        return self.machine.aws.control(method, name, **body)
+        return self.machine.aws.call_control(method, name, **body)
 
-    def fill(self, about: str) -> str:
+    def fill_placeholders(self, about: str) -> str:
         """A part of a name with what is this run's."""
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
-    def generalise(self, text: str) -> str | None:
+    def find_placeholder(self, text: str) -> str | None:
         """What a name has in it that is this run's, as a placeholder; None where nothing is."""
-        return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill(name) in text), None)
+        return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:
         return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
 
-    def places(self, *, reads: bool = False) -> list[CallSite]:
+    def list_call_sites(self, *, reads: bool = False) -> list[CallSite]:
         """Its calls so far, in their order; those that only read where they are asked for."""
         found, counts = [], Counter[tuple[str, str, str]]()
-        for call in self.control("GET", "calls")["calls"]:
+        for call in self.call_control("GET", "calls")["calls"]:
             ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)
             if not ours or call["number"] <= self.since:
                 continue  # the test's own, or of an earlier course
-            names = (self.generalise(value) for value in call["params"].values())
+            names = (self.find_placeholder(value) for value in call["params"].values())
             about = next((name for name in names if name is not None), None)
             if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):
                 continue

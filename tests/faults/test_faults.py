@@ -3,18 +3,18 @@
 `make faults` tries all of it; otherwise it is a sample, spread over all courses, calls and kinds.
 """
 
-from tests.faults.conftest import assert_survived, chosen
-from tests.faults.harness import Case, FaultHarness, Kind
+from tests.faults.conftest import assert_survived, sample_cases
+from tests.faults.harness import DisruptionKind, FaultCase, FaultHarness
 from tests.faults.scenarios import Scenario
 
 
 async def test_fault_at_any_write_leaves_nothing_lost_and_nothing_doubled(harness: FaultHarness) -> None:
-    before, cases = len(harness.results), list[Case]()
+    before, cases = len(harness.results), list[FaultCase]()
     for course, sample in {Scenario.PROVISION: 1, Scenario.ROLL_BACK: 1, Scenario.DELETE: 1}.items():
-        places = await harness.places(course)
-        for number, kind in enumerate(Kind):
+        places = await harness.list_call_sites(course)
+        for number, kind in enumerate(DisruptionKind):
             turned = [*places[number:], *places[:number]]  # so that the samples of two kinds are not the same
-            cases += [Case(course, place, kind) for place in chosen(turned, sample)]
+            cases += [FaultCase(course, place, kind) for place in sample_cases(turned, sample)]
 
     await harness.run_cases(cases)
 

@@ -19,36 +19,36 @@ from hypothesis.stateful import run_state_machine_as_test as run
 
 from byok.domain.arns import KeyPurpose
 from tests.faults.checker import Verdict
-from tests.faults.harness import FULL, HASTY, FaultHarness
-from tests.faults.model import Breaking, EnvironmentModel
-from tests.faults.report import failures
+from tests.faults.harness import RUN_ALL_CASES, SHORT_READ_TIMEOUT_SECONDS, FaultHarness
+from tests.faults.model import EnvironmentModel, KeyBreakage
+from tests.faults.report import list_failures
 
-EXAMPLES, STEPS = (range(25), 15) if FULL else (range(2), 8)
+EXAMPLES, STEPS = (range(25), 15) if RUN_ALL_CASES else (range(2), 8)
 """The numbers of the examples, and how many steps each has: all of them by `make faults`, else a sample."""
 
 STEP_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
 """What the harness has begun with."""
 
-WHAT: Final = "generated: anything done with two environments, in any order"
+CASE_NAME: Final = "generated: anything done with two environments, in any order"
 
-LOSSES: Final = (
+LOSABLE_CALLS: Final = (
     *(("rds", "CreateDBCluster"), ("rds", "CreateDBInstance"), ("rds", "DeleteDBInstance"), ("rds", "DeleteDBCluster")),
     *(("s3", "CreateBucket"), ("s3", "PutBucketEncryption"), ("s3", "PutObject"), ("s3", "DeleteBucket")),
 )
 
-ON_FAILURE: Final = ("keep", "rollback")
+ON_FAILURE_VALUES: Final = ("keep", "rollback")
 """The first environment is kept where it stops, and has most of what happens; the second is rolled back."""
 
-DEEDS: Final = (
-    *("create", "replay", "cancel", "delete", "delete_and_think_better_of_it", "worker_dies_or_comes", "lose_answer"),
-    *("break_key", "break_key", "repair_keys", "go_on", "rest", "put_right"),
+ACTIONS: Final = (
+    *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
+    *("break_key", "break_key", "repair_keys", "wait_for_calls", "wait_until_at_rest", "repair_and_finish"),
 )
 """What may happen in a step. They are one rule and not many: hypothesis switches rules off for whole examples."""
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ActionChoice:
     """What a step is about, as far as it needs that.
 
     Attributes:
@@ -59,18 +59,18 @@ class Chosen:
     calls: int
     final_snapshot: bool
     which: KeyPurpose
-    how: Breaking
+    how: KeyBreakage
     loss: tuple[str, str]
 
 
 choices = st.builds(
-    Chosen,
+    ActionChoice,
     environment=st.sampled_from([0, 0, 0, 1]),
     calls=st.integers(0, 12) | st.integers(0, 60),
     final_snapshot=st.booleans(),
     which=st.sampled_from(KeyPurpose),
-    how=st.sampled_from(Breaking),
-    loss=st.sampled_from(LOSSES),
+    how=st.sampled_from(KeyBreakage),
+    loss=st.sampled_from(LOSABLE_CALLS),
 )
 
 
@@ -91,94 +91,94 @@ class Interleaving(RuleBasedStateMachine):
         self._worker = True
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
-    def begins(self, anything: int, database_seconds: float, chosen: Chosen) -> None:
+    def create_environments(self, anything: int, database_seconds: float, chosen: ActionChoice) -> None:
         # hypothesis tries the simplest of all examples first: in that one nothing happens at all.
         if anything == 0:
             return
         machine = self.harness.machine
-        machine.aws.control("DELETE", "calls")
-        machine.aws.control("POST", "settings", database_seconds=database_seconds)
-        for number, on_failure in enumerate(ON_FAILURE):
-            self._lives.append(EnvironmentModel(machine, machine.request(on_failure=on_failure), self._verdict))
+        machine.aws.call_control("DELETE", "calls")
+        machine.aws.call_control("POST", "settings", database_seconds=database_seconds)
+        for number, on_failure in enumerate(ON_FAILURE_VALUES):
+            self._lives.append(EnvironmentModel(machine, machine.build_request(on_failure=on_failure), self._verdict))
             self._step(f"create {number}", self._lives[number].create)
-        self.go_on(chosen)
+        self.wait_for_calls(chosen)
 
-    @rule(deed=st.sampled_from(DEEDS), chosen=choices)
-    def something_happens(self, deed: str, chosen: Chosen) -> None:
+    @rule(deed=st.sampled_from(ACTIONS), chosen=choices)
+    def run_action(self, deed: str, chosen: ActionChoice) -> None:
         getattr(self, deed)(chosen)
 
-    def create(self, chosen: Chosen) -> None:
+    def create(self, chosen: ActionChoice) -> None:
         self._do(f"create {chosen.environment}", chosen, EnvironmentModel.create)
-        self.go_on(chosen)
+        self.wait_for_calls(chosen)
 
-    def replay(self, chosen: Chosen) -> None:
+    def replay(self, chosen: ActionChoice) -> None:
         self._do(f"replay {chosen.environment}", chosen, EnvironmentModel.replay)
-        self.go_on(chosen)
+        self.wait_for_calls(chosen)
 
-    def cancel(self, chosen: Chosen) -> None:
+    def cancel(self, chosen: ActionChoice) -> None:
         self._do(f"cancel {chosen.environment}", chosen, EnvironmentModel.cancel)
 
-    def delete(self, chosen: Chosen) -> None:
+    def delete(self, chosen: ActionChoice) -> None:
         what = f"delete {chosen.environment} {'with' if chosen.final_snapshot else 'without'} a snapshot"
         self._do(what, chosen, partial(EnvironmentModel.delete, final_snapshot=chosen.final_snapshot))
-        self.go_on(chosen)
+        self.wait_for_calls(chosen)
 
-    def delete_then_cancel(self, chosen: Chosen) -> None:
+    def delete_then_cancel(self, chosen: ActionChoice) -> None:
         self.delete(chosen)
         self.cancel(chosen)
 
-    def break_key(self, chosen: Chosen) -> None:
-        what = f"{chosen.which.key_name} of {chosen.environment}: {chosen.how}"
+    def break_key(self, chosen: ActionChoice) -> None:
+        what = f"{chosen.which.display_name} of {chosen.environment}: {chosen.how}"
         self._do(what, chosen, partial(EnvironmentModel.break_key, which=chosen.which, how=chosen.how))
 
-    def repair_keys(self, _: Chosen) -> None:
+    def repair_keys(self, _: ActionChoice) -> None:
         for number, life in enumerate(self._lives):
             for which in sorted(life.broken):
-                self._step(f"{which.key_name} of {number}: repaired", partial(life.repair_key, which))
+                self._step(f"{which.display_name} of {number}: repaired", partial(life.repair_key, which))
 
-    def lose_answer(self, chosen: Chosen) -> None:
+    def lose_answer(self, chosen: ActionChoice) -> None:
         service, operation = chosen.loss
         what = f"the answer to the next {operation} for {chosen.environment} will be lost"
         self._do(what, chosen, partial(EnvironmentModel.lose_answer, service=service, operation=operation))
 
-    def go_on(self, chosen: Chosen) -> None:
+    def wait_for_calls(self, chosen: ActionChoice) -> None:
         if self._worker and chosen.calls:
             what = f"{chosen.environment} goes on for {chosen.calls} calls"
-            self._do(what, chosen, partial(EnvironmentModel.go_on, calls=chosen.calls))
+            self._do(what, chosen, partial(EnvironmentModel.wait_for_calls, calls=chosen.calls))
 
-    def worker_dies_or_comes(self, _: Chosen) -> None:
+    def toggle_worker(self, _: ActionChoice) -> None:
         self._worker = not self._worker
         if self._worker:
             self._step("worker started", self._worker_runs)
         else:
             self._step("worker killed", self._worker_dies)
 
-    def rest(self, chosen: Chosen) -> None:
+    def wait_until_at_rest(self, chosen: ActionChoice) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} comes to rest", chosen, EnvironmentModel.rest)
+        self._do(f"{chosen.environment} comes to rest", chosen, EnvironmentModel.wait_until_at_rest)
 
-    def put_right(self, chosen: Chosen) -> None:
+    def repair_and_finish(self, chosen: ActionChoice) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} is put right", chosen, EnvironmentModel.put_right)
+        self._do(f"{chosen.environment} is put right", chosen, EnvironmentModel.repair_and_finish)
 
     @invariant()
-    def nothing_is_wrong(self) -> None:
+    def check_environments_now(self) -> None:
         for life in self._lives:
-            self._try(life.look)
+            self._try(life.check_now)
 
     def teardown(self) -> None:
         """Put everything right, and note what became of it."""
         self._worker = True
         for number, life in enumerate(self._lives):
-            self._step(f"{number} is put right", life.put_right)
+            self._step(f"{number} is put right", life.repair_and_finish)
         self._in_loop(self._worker_runs())
-        self.harness.machine.aws.control("DELETE", "faults")
-        self.harness.machine.aws.control("POST", "settings", database_seconds=DATABASE_SECONDS)
+        self.harness.machine.aws.call_control("DELETE", "faults")
+        self.harness.machine.aws.call_control("POST", "settings", database_seconds=DATABASE_SECONDS)
         if self._steps:
             where = ", ".join(f"{number} is {life.name}" for number, life in enumerate(self._lives))
-            self.harness.results.append((WHAT, f"{'; '.join(self._steps)} ({where})", self._verdict))
+            self.harness.results.append((CASE_NAME, f"{'; '.join(self._steps)} ({where})", self._verdict))
 
-    def _do(self, what: str, chosen: Chosen, do: Callable[[EnvironmentModel], Awaitable[object]]) -> None:
+    def _do(self, what: str, chosen: ActionChoice, do: Callable[[EnvironmentModel], Awaitable[object]]) -> None:
         if self._lives:
             self._step(what, partial(do, self._lives[chosen.environment]))
 
@@ -206,12 +206,17 @@ class Interleaving(RuleBasedStateMachine):
 
     async def _worker_runs(self) -> None:
         stack = self.harness.machine.stack
-        if not stack.children["worker"].running:
+        if not stack.children["worker"].is_running:
             await stack.start_worker()
 
     def _in_loop(self, work: Coroutine[Any, Any, object]) -> None:
         future: concurrent.futures.Future[object] = asyncio.run_coroutine_threadsafe(work, self.loop)
         future.result(STEP_SECONDS)
+
+
+@pytest.mark.parametrize("action", sorted(set(ACTIONS)))
+def test_every_action_is_a_method_of_the_state_machine(action: str) -> None:
+    assert callable(getattr(Interleaving, action))
 
 
 @pytest.mark.parametrize("number", EXAMPLES)
@@ -223,7 +228,7 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
 
     Example.harness, Example.loop = harness, asyncio.get_running_loop()
     before = len(harness.results)
-    await harness.set_read_timeout(HASTY)
+    await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
     chosen = settings(
         derandomize=True,
         database=None,
@@ -235,5 +240,5 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
 
     await asyncio.to_thread(run, seed(number)(Example), settings=chosen)
 
-    assert failures(harness.results[before:]) == []
+    assert list_failures(harness.results[before:]) == []
     assert len(harness.results) == before + 1

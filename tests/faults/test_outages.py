@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from byok.contracts import PROVISION_ENVIRONMENT, TASK_QUEUE, environment_workflow_id
+from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
 from byok.service.status import EnvironmentStatus
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.e2e.workers import Fleet, fleet
+from tests.e2e.workers import WorkerFleet, fleet
 from tests.faults import checker
-from tests.faults.conftest import assert_survived, chosen
-from tests.faults.harness import AT_ONCE, FULL, HASTY, PATIENT, FaultHarness
-from tests.faults.scenarios import CallSite, Run, Scenario
+from tests.faults.conftest import assert_survived, sample_cases
+from tests.faults.harness import (
+    LONG_READ_TIMEOUT_SECONDS,
+    MAX_CONCURRENT_CASES,
+    RUN_ALL_CASES,
+    SHORT_READ_TIMEOUT_SECONDS,
+    FaultHarness,
+)
+from tests.faults.scenarios import CallSite, Scenario, ScenarioRun
 from tests.localaws.server import REGION
 
 __all__ = ["fleet"]
@@ -28,11 +34,11 @@ KEY_CODES = {
 
 
 async def test_temporal_is_killed_and_starts_again(harness: FaultHarness) -> None:
-    before, places = len(harness.results), chosen(await harness.places(Scenario.PROVISION), 2)
+    before, places = len(harness.results), sample_cases(await harness.list_call_sites(Scenario.PROVISION), 2)
 
     async def kill() -> None:
         await harness.machine.stack.restart_temporal(kill=True)
-        harness.machine.aws.control("DELETE", "held")
+        harness.machine.aws.call_control("DELETE", "held")
 
     await harness.disrupt_all("Temporal killed and started again", places, kill)
 
@@ -40,74 +46,82 @@ async def test_temporal_is_killed_and_starts_again(harness: FaultHarness) -> Non
 
 
 async def test_aws_is_out_of_reach_for_a_while(harness: FaultHarness) -> None:
-    before, places = len(harness.results), chosen(await harness.places(Scenario.PROVISION), 2)
-    seconds = 60 if FULL else 3
+    before, places = len(harness.results), sample_cases(await harness.list_call_sites(Scenario.PROVISION), 2)
+    seconds = 60 if RUN_ALL_CASES else 3
 
     async def away() -> None:
-        harness.machine.aws.control("DELETE", "held")
+        harness.machine.aws.call_control("DELETE", "held")
         await harness.machine.stack.stop_aws()
         await asyncio.sleep(seconds)  # the outage itself
         await harness.machine.stack.start_aws()
 
-    await harness.disrupt_all("AWS out of reach for a minute" if FULL else "AWS out of reach", places, away)
+    await harness.disrupt_all("AWS out of reach for a minute" if RUN_ALL_CASES else "AWS out of reach", places, away)
 
     assert_survived(harness, before)
 
 
 async def test_of_two_workers_one_is_killed(harness: FaultHarness) -> None:
-    before, places = len(harness.results), chosen(await harness.places(Scenario.PROVISION), 2)
+    before, places = len(harness.results), sample_cases(await harness.list_call_sites(Scenario.PROVISION), 2)
     await harness.machine.stack.start_worker("worker-2")
 
     async def kill_one() -> None:
         await harness.machine.stack.children.pop("worker-2").kill()
-        harness.machine.aws.control("DELETE", "held")
+        harness.machine.aws.call_control("DELETE", "held")
 
     await harness.disrupt_all("two workers, one of them killed", places, kill_one)
 
     assert_survived(harness, before)
 
 
-async def test_worker_of_the_previous_version_beside_the_new_one(harness: FaultHarness, fleet: Fleet) -> None:
+async def test_worker_of_the_previous_version_beside_the_new_one(harness: FaultHarness, fleet: WorkerFleet) -> None:
     """It is killed in the middle of its work, and what it has begun goes on with it, and not with the new one."""
     before, machine = len(harness.results), fleet.machine
-    places = chosen(await harness.places(Scenario.PROVISION), 1)[:AT_ONCE]
-    await fleet.start("1")
+    places = sample_cases(await harness.list_call_sites(Scenario.PROVISION), 1)[:MAX_CONCURRENT_CASES]
+    await fleet.start_worker("1")
     await fleet.make_current("1")
-    old = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in places))
+    old = await asyncio.gather(*(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in places))
     for place, run in zip(places, old, strict=True):
-        run.control("POST", "faults", **place.fault(run, kind="hold_answer"))
-    await asyncio.gather(*(run.begin() for run in old))
-    await harness.until(lambda: len(machine.aws.control("GET", "held")["held"]) == len(old))
+        run.call_control("POST", "faults", **place.build_fault(run, kind="hold_answer"))
+    await asyncio.gather(*(run.start() for run in old))
+    await harness.wait_until(lambda: len(machine.aws.call_control("GET", "held")["held"]) == len(old))
 
-    await fleet.start("2")
+    await fleet.start_worker("2")
     await fleet.make_current("2")
-    new = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in places))
-    await asyncio.gather(*(run.begin() for run in new))
+    new = await asyncio.gather(*(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in places))
+    await asyncio.gather(*(run.start() for run in new))
     await fleet.workers.pop("1").kill()
-    machine.aws.control("DELETE", "held")
-    await fleet.start("1")
+    machine.aws.call_control("DELETE", "held")
+    await fleet.start_worker("1")
 
     what = "a worker of the previous version, killed beside the new one"
-    await harness.note(
+    await harness.record_results(
         [(what, f"{what}, at {place}", run) for place, run in zip([*places, *places], [*old, *new], strict=True)]
     )
     for build, runs in {"1": old, "2": new}.items():
-        assert {await fleet.build_of(run.request.environment_id) for run in runs} == {build}
+        assert {await fleet.get_build_id(run.request.environment_id) for run in runs} == {build}
     assert_survived(harness, before)
 
 
 async def test_asked_for_at_two_doors_at_once_it_is_made_once(harness: FaultHarness, tmp_path: Path) -> None:
     before = len(harness.results)
-    await harness.set_read_timeout(HASTY)
-    runs = [await Run.prepare(harness.machine, Scenario.PROVISION) for _ in range(10 if FULL else 2)]
+    await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
+    runs = [await ScenarioRun.prepare(harness.machine, Scenario.PROVISION) for _ in range(10 if RUN_ALL_CASES else 2)]
 
-    async def twice(run: Run) -> None:
+    async def twice(run: ScenarioRun) -> None:
         file, request = tmp_path / f"{run.request.environment_id}.json", run.request
         file.write_text(request.model_dump_json())
         ended = await asyncio.gather(
-            harness.machine.run("byok", "create", "--file", str(file)),
-            harness.machine.run(
-                *("temporal", "workflow", "start", "--type", PROVISION_ENVIRONMENT, "--task-queue", TASK_QUEUE),
+            harness.machine.run_program("byok", "create", "--file", str(file)),
+            harness.machine.run_program(
+                *(
+                    "temporal",
+                    "workflow",
+                    "start",
+                    "--type",
+                    PROVISION_ENVIRONMENT_WORKFLOW,
+                    "--task-queue",
+                    TASK_QUEUE,
+                ),
                 *("--workflow-id", environment_workflow_id(request.environment_id), "--input-file", str(file)),
             ),
         )
@@ -116,7 +130,7 @@ async def test_asked_for_at_two_doors_at_once_it_is_made_once(harness: FaultHarn
     for run in runs:
         await twice(run)
     what = "asked for through the command line and Temporal at once"
-    await harness.note([(what, what, run) for run in runs])
+    await harness.record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)
 
@@ -129,31 +143,31 @@ class Change:
     key: KeyPurpose
 
     def __str__(self) -> str:
-        return f"{self.key.key_name} disabled before {self.place}"
+        return f"{self.key.display_name} disabled before {self.place}"
 
 
 async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes_it(harness: FaultHarness) -> None:
-    before, places = len(harness.results), await harness.places(Scenario.PROVISION)
-    changes = chosen([Change(place, key) for key in KeyPurpose for place in places], 4)
-    for first in range(0, len(changes), AT_ONCE):
-        await _change(harness, changes[first : first + AT_ONCE])
+    before, places = len(harness.results), await harness.list_call_sites(Scenario.PROVISION)
+    changes = sample_cases([Change(place, key) for key in KeyPurpose for place in places], 4)
+    for first in range(0, len(changes), MAX_CONCURRENT_CASES):
+        await _change(harness, changes[first : first + MAX_CONCURRENT_CASES])
 
     assert_survived(harness, before)
 
 
 async def _change(harness: FaultHarness, changes: Any) -> None:
-    machine, kms = harness.machine, harness.machine.aws.customer("kms")
-    await harness.set_read_timeout(PATIENT)
-    runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in changes))
+    machine, kms = harness.machine, harness.machine.aws.customer_client("kms")
+    await harness.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
+    runs = await asyncio.gather(*(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in changes))
     for change, run in zip(changes, runs, strict=True):
-        run.control("POST", "faults", **change.place.fault(run, kind="hold_call"))
-    await asyncio.gather(*(run.begin() for run in runs))
-    await harness.until(lambda: len(harness.held_calls()) == len(runs))
+        run.call_control("POST", "faults", **change.place.fault(run, kind="hold_call"))
+    await asyncio.gather(*(run.start() for run in runs))
+    await harness.wait_until(lambda: len(harness.list_held_calls()) == len(runs))
     for change, run in zip(changes, runs, strict=True):
         kms.disable_key(KeyId=_arn(run, change.key))
-    machine.aws.control("DELETE", "held")
+    machine.aws.call_control("DELETE", "held")
 
-    stops = await asyncio.gather(*(run.end() for run in runs))
+    stops = await asyncio.gather(*(run.wait_until_ended() for run in runs))
     for change, run, status in zip(changes, runs, stops, strict=True):
         kms.enable_key(KeyId=_arn(run, change.key))
         if status.phase is not Phase.STOPPED:  # the key was not needed any more
@@ -163,51 +177,55 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
         await _recover(run, change.key)
         await machine.service.replay(run.request.environment_id)
     named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
-    await harness.note([(*name, run) for name, run in zip(named, runs, strict=True)])
+    await harness.record_results([(*name, run) for name, run in zip(named, runs, strict=True)])
 
 
-async def _recover(run: Run, key: KeyPurpose) -> None:
+async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
     """A cluster that had lost its key is started again, as the remedy says."""
-    rds, name = run.machine.aws.operator("rds"), f"byok-{run.request.environment_id}"
+    rds, name = run.machine.aws.operator_client("rds"), f"byok-{run.request.environment_id}"
 
     def status() -> str | None:
-        found = run.machine.clusters(run.request.environment_id)
+        found = run.machine.list_clusters(run.request.environment_id)
         return str(found[0]["Status"]) if found else None
 
     if key is KeyPurpose.RDS and await asyncio.to_thread(status) == "inaccessible-encryption-credentials-recoverable":
         await asyncio.to_thread(lambda: rds.start_db_cluster(DBClusterIdentifier=name))
 
 
-def _arn(run: Run, key: KeyPurpose) -> str:
+def _arn(run: ScenarioRun, key: KeyPurpose) -> str:
     return run.request.s3_key_arn if key is KeyPurpose.S3 else run.request.rds_key_arn
 
 
 async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) -> None:
     before, machine = len(harness.results), harness.machine
-    await harness.set_read_timeout(HASTY)
-    machine.aws.control("POST", "settings", database_seconds=4)
-    runs = await asyncio.gather(*(Run.prepare(machine, Scenario.PROVISION) for _ in range(4 if FULL else 2)))
-    bare = json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION))
+    await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
+    machine.aws.call_control("POST", "settings", database_seconds=4)
+    runs = await asyncio.gather(
+        *(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in range(4 if RUN_ALL_CASES else 2))
+    )
+    bare = json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION))
 
-    async def disturb(number: int, run: Run) -> EnvironmentStatus:
-        key, kms = list(KeyPurpose)[number % 2], machine.aws.customer("kms")
+    async def disturb(number: int, run: ScenarioRun) -> EnvironmentStatus:
+        key, kms = list(KeyPurpose)[number % 2], machine.aws.customer_client("kms")
         policy = kms.get_key_policy(KeyId=_arn(run, key))["Policy"]
-        await run.begin()
-        async for status in machine.service.watch(run.request.environment_id):
+        await run.start()
+        async for status in machine.service.watch_status(run.request.environment_id):
             if status.resources.cluster is not None:
                 break
         kms.put_key_policy(KeyId=_arn(run, key), Policy=bare)
-        status = await run.end()
+        status = await run.wait_until_ended()
         kms.put_key_policy(KeyId=_arn(run, key), Policy=policy)
         if status.phase is Phase.STOPPED:
             verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[key], key=key)
-            harness.results.append((f"{key.key_name}'s policy removed: told", str(run.request.environment_id), verdict))
+            harness.results.append(
+                (f"{key.display_name}'s policy removed: told", str(run.request.environment_id), verdict)
+            )
             await machine.service.replay(run.request.environment_id)
         return status
 
     await asyncio.gather(*(disturb(number, run) for number, run in enumerate(runs)))
-    machine.aws.control("POST", "settings", database_seconds=0.5)
+    machine.aws.call_control("POST", "settings", database_seconds=0.5)
     what = "a key's policy removed while Aurora is being made, put back"
-    await harness.note([(what, what, run) for run in runs])
+    await harness.record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)

@@ -13,11 +13,11 @@ from typing import Any
 import boto3
 import pytest
 
-from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, build_rds_key_statements, build_s3_key_statements
 from localaws.accounts import PLATFORM_ROLE_ARN
-from localaws.kms.policies import default_policy
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.server import REGION, VENDOR, AwsHarness
 
 OTHER_REGION = "eu-west-1"
 Clients = Callable[..., Any]
@@ -33,8 +33,8 @@ class TwoAccounts:
         real: Whether this is AWS itself, where a database takes minutes.
     """
 
-    platform: Clients
-    customer: Clients
+    platform_client: Clients
+    customer_client: Clients
     role_arn: str
     customer_account: str
     real: bool
@@ -42,32 +42,32 @@ class TwoAccounts:
     keys: list[tuple[str, str]] = field(default_factory=list)
     buckets: list[tuple[Any, str]] = field(default_factory=list)
 
-    def key(
+    def create_key(
         self, *statements: Statement, region: str = REGION, policy: dict[str, Any] | None = None, **params: Any
     ) -> str:
         """A key of the customer's with these statements, or with this policy."""
         if policy is None:
-            policy = default_policy(self.customer_account, region)
+            policy = build_default_policy(self.customer_account, region)
             policy["Statement"] += statements
-        made = self.customer("kms", region).create_key(Policy=json.dumps(policy), **params)
+        made = self.customer_client("kms", region).create_key(Policy=json.dumps(policy), **params)
         arn: str = made["KeyMetadata"]["Arn"]
         self.keys.append((region, arn))
         return arn
 
-    def bucket(self, s3: Any) -> str:
+    def create_bucket(self, s3: Any) -> str:
         """A new bucket of whose client this is."""
         name = f"byok-parity-{uuid.uuid4().hex[:16]}"
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.region})
         self.buckets.append((s3, name))
         return name
 
-    def s3_statements(self) -> list[Statement]:
+    def build_s3_statements(self) -> list[Statement]:
         """The statement that an S3 key needs."""
-        return s3_key_statements(self.role_arn, self.region, VENDOR)
+        return build_s3_key_statements(self.role_arn, self.region, VENDOR)
 
-    def rds_statements(self) -> list[Statement]:
+    def build_rds_statements(self) -> list[Statement]:
         """The two statements that an Aurora key needs."""
-        return rds_key_statements(self.role_arn, self.region, VENDOR)
+        return build_rds_key_statements(self.role_arn, self.region, VENDOR)
 
     def clean_up(self) -> None:
         """Remove what was made."""
@@ -76,7 +76,7 @@ class TwoAccounts:
                 s3.delete_object(Bucket=bucket, Key=item["Key"])
             s3.delete_bucket(Bucket=bucket)
         for region, arn in self.keys:
-            kms = self.customer("kms", region)
+            kms = self.customer_client("kms", region)
             if kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] != "PendingDeletion":
                 kms.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
 
@@ -85,15 +85,15 @@ class TwoAccounts:
 def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
     """The local AWS, or AWS itself."""
     if request.config.getoption("--aws") == "local":
-        aws: Aws = request.getfixturevalue("aws")
+        aws: AwsHarness = request.getfixturevalue("aws")
         # The least-privileged role may not delete a bucket's objects at will; nothing has to be cleaned up here.
-        yield TwoAccounts(aws.platform, aws.customer, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
+        yield TwoAccounts(aws.platform_client, aws.customer_client, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")
     session = platform.client("sts").get_caller_identity()["Arn"].split(":")
     both = TwoAccounts(
-        platform=lambda service, region=REGION: platform.client(service, region),
-        customer=lambda service, region=REGION: customer.client(service, region),
+        platform_client=lambda service, region=REGION: platform.client(service, region),
+        customer_client=lambda service, region=REGION: customer.client(service, region),
         role_arn=f"arn:{session[1]}:iam::{session[4]}:role/{session[5].split('/')[1]}",
         customer_account=customer.client("sts").get_caller_identity()["Account"],
         real=True,

@@ -12,11 +12,11 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, build_rds_key_statements, build_s3_key_statements
 from byok.domain.vendor import VendorProfile
 from localaws.accounts import CUSTOMER_CREDENTIALS, OPERATOR_CREDENTIALS, PLATFORM_CREDENTIALS, PLATFORM_ROLE_ARN
-from localaws.app import LocalAws, serve
-from localaws.kms.policies import default_policy
+from localaws.app import LocalAws, create_server
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
 
 REGION = "eu-central-1"
@@ -27,24 +27,24 @@ EXTERNAL_ID = "the-vendors-word"
 
 
 @dataclass(frozen=True)
-class Aws:
+class AwsHarness:
     """The local AWS as its users see it."""
 
     endpoint: str
 
-    def platform(self, service: str, region: str = REGION, **config: Any) -> Any:
+    def platform_client(self, service: str, region: str = REGION, **config: Any) -> Any:
         """A client with the platform's role."""
         return self._client(service, region, PLATFORM_CREDENTIALS, config)
 
-    def operator(self, service: str, region: str = REGION, **config: Any) -> Any:
+    def operator_client(self, service: str, region: str = REGION, **config: Any) -> Any:
         """A client of the platform account's administrator."""
         return self._client(service, region, OPERATOR_CREDENTIALS, config)
 
-    def customer(self, service: str, region: str = REGION, **config: Any) -> Any:
+    def customer_client(self, service: str, region: str = REGION, **config: Any) -> Any:
         """A client of the customer's key administrator."""
         return self._client(service, region, CUSTOMER_CREDENTIALS, config)
 
-    def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
+    def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         """A request to the control endpoint."""
         request = urllib.request.Request(
             f"{self.endpoint}/_localaws/{name}", json.dumps(body).encode() if body else None, method=method
@@ -53,31 +53,33 @@ class Aws:
             content: dict[str, Any] = json.loads(answer.read())
             return content
 
-    def calls(self, service: str | None = None) -> list[str]:
+    def list_calls(self, service: str | None = None) -> list[str]:
         """The operations that were called, in their order."""
         return [
-            call["operation"] for call in self.control("GET", "calls")["calls"] if service in {None, call["service"]}
+            call["operation"]
+            for call in self.call_control("GET", "calls")["calls"]
+            if service in {None, call["service"]}
         ]
 
-    def key(self, *statements: Statement, region: str = REGION, **params: Any) -> str:
+    def create_key(self, *statements: Statement, region: str = REGION, **params: Any) -> str:
         """A key of the customer's with AWS's default statement and these; its ARN."""
-        policy = default_policy(CUSTOMER_ACCOUNT, region)
+        policy = build_default_policy(CUSTOMER_ACCOUNT, region)
         policy["Statement"] += statements
-        made = self.customer("kms", region).create_key(Policy=json.dumps(policy), **params)
+        made = self.customer_client("kms", region).create_key(Policy=json.dumps(policy), **params)
         arn: str = made["KeyMetadata"]["Arn"]
         return arn
 
-    def s3_key(self, region: str = REGION, **params: Any) -> str:
+    def create_s3_key(self, region: str = REGION, **params: Any) -> str:
         """A perfect key for S3."""
-        return self.key(*s3_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
+        return self.create_key(*build_s3_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
-    def rds_key(self, region: str = REGION, **params: Any) -> str:
+    def create_rds_key(self, region: str = REGION, **params: Any) -> str:
         """A perfect key for Aurora."""
-        return self.key(*rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
+        return self.create_key(*build_rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
-    def customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
+    def create_customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
         """A role of the customer's that the platform may take on, and what it may do; its ARN."""
-        iam, name = self.customer("iam"), "Reconciler"
+        iam, name = self.customer_client("iam"), "Reconciler"
         trust = {
             "Effect": "Allow",
             "Principal": {"AWS": PLATFORM_ROLE_ARN},
@@ -91,13 +93,13 @@ class Aws:
         arn: str = made["Role"]["Arn"]
         return arn
 
-    def assume_role(
+    def assumed_role_client(
         self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION, session: str = "worker"
     ) -> Any:
         """A client with a role that the platform has taken on."""
-        taken = self.platform("sts").assume_role(RoleArn=role_arn, RoleSessionName=session, ExternalId=external_id)[
-            "Credentials"
-        ]
+        taken = self.platform_client("sts").assume_role(
+            RoleArn=role_arn, RoleSessionName=session, ExternalId=external_id
+        )["Credentials"]
         credentials = (taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
         return self._client(service, region, credentials, {})
 
@@ -129,20 +131,20 @@ def _session() -> boto3.Session:
 
 
 @pytest.fixture(scope="session")
-def aws_server() -> Iterator[Aws]:
+def aws_server() -> Iterator[AwsHarness]:
     """One server for all tests of a process."""
-    server = serve(LocalAws(), "127.0.0.1", 0)
+    server = create_server(LocalAws(), "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield Aws(f"http://127.0.0.1:{server.port}")
+    yield AwsHarness(f"http://127.0.0.1:{server.port}")
     server.shutdown()
     server.server_close()
     thread.join(5)
 
 
 @pytest.fixture
-def aws(aws_server: Aws) -> Aws:
+def aws(aws_server: AwsHarness) -> AwsHarness:
     """The server as on a fresh start, with databases that are there almost at once."""
-    aws_server.control("POST", "reset")
-    aws_server.control("POST", "settings", database_seconds=0.05, propagation_seconds=0)
+    aws_server.call_control("POST", "reset")
+    aws_server.call_control("POST", "settings", database_seconds=0.05, propagation_seconds=0)
     return aws_server

@@ -10,59 +10,63 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
-from tests.localaws.server import REGION, Aws
-from tests.localaws.test_rds_clusters import error_of, settings
+from tests.localaws.server import REGION, AwsHarness
+from tests.localaws.test_rds_clusters import build_cluster_params, catch_error
 
 TEMPLATE: Final = Path(__file__).with_name("two-keys.yaml").read_text()
-STACK: Final = "byok-keys"
+STACK_NAME: Final = "byok-keys"
 
 
-def parameters(**more: str) -> list[dict[str, str]]:
+def build_parameters(**more: str) -> list[dict[str, str]]:
     """The parameters of the fixture's template."""
     values = {"AtaccamaPlatformRoleArn": PLATFORM_ROLE_ARN, "PlatformRegion": REGION, **more}
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
 
 
-def payload(cloudformation: Any) -> dict[str, str]:
+def get_payload(cloudformation: Any) -> dict[str, str]:
     """The stack's output, parsed."""
-    outputs = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+    outputs = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Outputs"]
     text = next(one["OutputValue"] for one in outputs if one["OutputKey"] == "AtaccamaOnboardingPayload")
     parsed: dict[str, str] = json.loads(text)
     return parsed
 
 
-def stack(cloudformation: Any) -> dict[str, Any]:
+def describe_stack(cloudformation: Any) -> dict[str, Any]:
     """The stack as it is described."""
-    found: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+    found: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return found
 
 
 def deploy(cloudformation: Any, name: str, **more: str) -> str:
     """What `aws cloudformation deploy` does; the status of the stack in the end."""
     try:
-        exists = stack(cloudformation)["StackStatus"] != "REVIEW_IN_PROGRESS"
+        exists = describe_stack(cloudformation)["StackStatus"] != "REVIEW_IN_PROGRESS"
     except ClientError as error:
         # The CLI looks for these words, and gives up on any other.
-        if error.response["Error"]["Message"] != f"Stack with id {STACK} does not exist":
+        if error.response["Error"]["Message"] != f"Stack with id {STACK_NAME} does not exist":
             raise
         exists = False
     kind, wanted = ("UPDATE", "stack_update_complete") if exists else ("CREATE", "stack_create_complete")
     made = cloudformation.create_change_set(
-        StackName=STACK, ChangeSetName=name, ChangeSetType=kind, TemplateBody=TEMPLATE, Parameters=parameters(**more)
+        StackName=STACK_NAME,
+        ChangeSetName=name,
+        ChangeSetType=kind,
+        TemplateBody=TEMPLATE,
+        Parameters=build_parameters(**more),
     )
-    cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made["Id"], StackName=STACK)
-    cloudformation.execute_change_set(ChangeSetName=made["Id"], StackName=STACK)
-    cloudformation.get_waiter(wanted).wait(StackName=STACK)
-    status: str = stack(cloudformation)["StackStatus"]
+    cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made["Id"], StackName=STACK_NAME)
+    cloudformation.execute_change_set(ChangeSetName=made["Id"], StackName=STACK_NAME)
+    cloudformation.get_waiter(wanted).wait(StackName=STACK_NAME)
+    status: str = describe_stack(cloudformation)["StackStatus"]
     return status
 
 
 # contract 32, 37, 44-48
-def test_stack_makes_both_keys_and_the_payload(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
-    assert stack(cloudformation)["StackStatus"] == "CREATE_COMPLETE"
-    keys = payload(cloudformation)
+def test_stack_makes_both_keys_and_the_payload(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
+    cloudformation.create_stack(StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters())
+    assert describe_stack(cloudformation)["StackStatus"] == "CREATE_COMPLETE"
+    keys = get_payload(cloudformation)
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
     for arn in keys.values():
         assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "SYMMETRIC_DEFAULT"
@@ -77,28 +81,33 @@ def test_stack_makes_both_keys_and_the_payload(aws: Aws) -> None:
 
 
 # contract 74, 80
-def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: Aws) -> None:
-    aws.customer("cloudformation").create_stack(StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters())
-    keys = payload(aws.customer("cloudformation"))
-    rds, s3 = aws.platform("rds"), aws.platform("s3")
-    assert rds.create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]["KmsKeyId"] == keys["RdsKmsKeyArn"]
-    other = settings(keys["S3KmsKeyArn"], DBClusterIdentifier="other")
-    assert error_of(rds.create_db_cluster, **other)[0] == "KMSKeyNotAccessibleFault"
+def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: AwsHarness) -> None:
+    aws.customer_client("cloudformation").create_stack(
+        StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters()
+    )
+    keys = get_payload(aws.customer_client("cloudformation"))
+    rds, s3 = aws.platform_client("rds"), aws.platform_client("s3")
+    assert (
+        rds.create_db_cluster(**build_cluster_params(keys["RdsKmsKeyArn"]))["DBCluster"]["KmsKeyId"]
+        == keys["RdsKmsKeyArn"]
+    )
+    other = build_cluster_params(keys["S3KmsKeyArn"], DBClusterIdentifier="other")
+    assert catch_error(rds.create_db_cluster, **other)[0] == "KMSKeyNotAccessibleFault"
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     put = {"Bucket": "bucket", "Key": "k", "Body": b"x", "ServerSideEncryption": "aws:kms"}
     s3.put_object(**put, SSEKMSKeyId=keys["S3KmsKeyArn"])
-    assert error_of(s3.put_object, **put, SSEKMSKeyId=keys["RdsKmsKeyArn"])[0] == "AccessDenied"
-    assert error_of(aws.platform("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
+    assert catch_error(s3.put_object, **put, SSEKMSKeyId=keys["RdsKmsKeyArn"])[0] == "AccessDenied"
+    assert catch_error(aws.platform_client("kms").describe_key, KeyId=keys["S3KmsKeyArn"])[0] == "AccessDeniedException"
 
 
 # contract 36, 101-104, 106, 108-110
-def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     assert deploy(cloudformation, "first") == "CREATE_COMPLETE"
-    before = payload(cloudformation)
+    before = get_payload(cloudformation)
     assert kms.list_aliases()["Aliases"] == []
     assert deploy(cloudformation, "second", TenantName="acme") == "UPDATE_COMPLETE"
-    assert payload(cloudformation) == before
+    assert get_payload(cloudformation) == before
     names = {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
     assert names == {
         "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme": before["S3KmsKeyArn"].rpartition("/")[2],
@@ -109,13 +118,16 @@ def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws
         assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}
 
 
-def test_change_set_tells_what_it_would_do(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_change_set_tells_what_it_would_do(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     cloudformation.create_change_set(
-        StackName=STACK, ChangeSetName="next", TemplateBody=TEMPLATE, Parameters=parameters(TenantName="acme")
+        StackName=STACK_NAME,
+        ChangeSetName="next",
+        TemplateBody=TEMPLATE,
+        Parameters=build_parameters(TenantName="acme"),
     )
-    changes = cloudformation.describe_change_set(StackName=STACK, ChangeSetName="next")["Changes"]
+    changes = cloudformation.describe_change_set(StackName=STACK_NAME, ChangeSetName="next")["Changes"]
     assert {
         (one["LogicalResourceId"], one["Action"], one.get("Replacement"))
         for one in (change["ResourceChange"] for change in changes)
@@ -125,38 +137,38 @@ def test_change_set_tells_what_it_would_do(aws: Aws) -> None:
         ("S3Alias", "Add", None),
         ("RdsAlias", "Add", None),
     }
-    assert aws.customer("kms").list_aliases()["Aliases"] == []
+    assert aws.customer_client("kms").list_aliases()["Aliases"] == []
 
 
-def test_deploying_the_same_again_is_told_to_change_nothing(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_deploying_the_same_again_is_told_to_change_nothing(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     made = cloudformation.create_change_set(
-        StackName=STACK, ChangeSetName="again", TemplateBody=TEMPLATE, Parameters=parameters()
+        StackName=STACK_NAME, ChangeSetName="again", TemplateBody=TEMPLATE, Parameters=build_parameters()
     )
     with pytest.raises(WaiterError) as error:
         cloudformation.get_waiter("change_set_create_complete").wait(ChangeSetName=made["Id"])
     assert error.value.last_response["StatusReason"].startswith("The submitted information didn't contain changes.")
-    same = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": parameters()}
-    assert error_of(cloudformation.update_stack, **same) == (
+    same = {"StackName": STACK_NAME, "UsePreviousTemplate": True, "Parameters": build_parameters()}
+    assert catch_error(cloudformation.update_stack, **same) == (
         "ValidationError",
         "No updates are to be performed.",
     )
 
 
-def test_previous_values_are_used_where_the_call_says_so(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_previous_values_are_used_where_the_call_says_so(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in ("AtaccamaPlatformRoleArn", "PlatformRegion")]
     cloudformation.update_stack(
-        StackName=STACK,
+        StackName=STACK_NAME,
         UsePreviousTemplate=True,
         Parameters=[*kept, {"ParameterKey": "TenantName", "ParameterValue": "acme"}],
     )
-    assert len(aws.customer("kms").list_aliases()["Aliases"]) == 2
+    assert len(aws.customer_client("kms").list_aliases()["Aliases"]) == 2
 
 
-def template_of_key(**properties: Any) -> str:
+def build_key_template(**properties: Any) -> str:
     """A template of one key with these properties, and its ARN as output."""
     key = {"Type": "AWS::KMS::Key", "Properties": {"Description": "One key.", **properties}}
     return json.dumps({"Resources": {"S3Key": key}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["S3Key", "Arn"]}}}})
@@ -182,51 +194,55 @@ def template_of_key(**properties: Any) -> str:
     ],
     ids=["malformed", "lock-out"],
 )
-def test_refused_key_policy_rolls_the_stack_back_and_says_why(aws: Aws, policy: dict[str, Any], words: str) -> None:
-    cloudformation = aws.customer("cloudformation")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(KeyPolicy=policy))
-    assert stack(cloudformation)["StackStatus"] == "ROLLBACK_COMPLETE"
-    events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+def test_refused_key_policy_rolls_the_stack_back_and_says_why(
+    aws: AwsHarness, policy: dict[str, Any], words: str
+) -> None:
+    cloudformation = aws.customer_client("cloudformation")
+    cloudformation.create_stack(StackName=STACK_NAME, TemplateBody=build_key_template(KeyPolicy=policy))
+    assert describe_stack(cloudformation)["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
     failed = next(one for one in events if one["ResourceStatus"] == "CREATE_FAILED")
     assert (failed["LogicalResourceId"], words in failed["ResourceStatusReason"]) == ("S3Key", True)
-    assert aws.customer("kms").list_keys()["Keys"] == []
+    assert aws.customer_client("kms").list_keys()["Keys"] == []
 
 
-def test_refused_update_takes_everything_back(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
-    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(Tags=[{"Key": "a", "Value": "1"}]))
-    arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
+def test_refused_update_takes_everything_back(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
+    cloudformation.create_stack(
+        StackName=STACK_NAME, TemplateBody=build_key_template(Tags=[{"Key": "a", "Value": "1"}])
+    )
+    arn = describe_stack(cloudformation)["Outputs"][0]["OutputValue"]
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
-    bad = template_of_key(Description="new", KeyPolicy={"Version": "2012-10-17"}, Tags=[{"Key": "a", "Value": "2"}])
-    cloudformation.update_stack(StackName=STACK, TemplateBody=bad)
-    assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    bad = build_key_template(Description="new", KeyPolicy={"Version": "2012-10-17"}, Tags=[{"Key": "a", "Value": "2"}])
+    cloudformation.update_stack(StackName=STACK_NAME, TemplateBody=bad)
+    assert describe_stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert kms.get_key_policy(KeyId=arn)["Policy"] == policy
     assert kms.describe_key(KeyId=arn)["KeyMetadata"]["Description"] == "One key."
     assert kms.list_resource_tags(KeyId=arn)["Tags"] == [{"TagKey": "a", "TagValue": "1"}]
 
 
-def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     kind = {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY", "MultiRegion": True, "Enabled": False}
-    cloudformation.create_stack(StackName=STACK, TemplateBody=template_of_key(**kind))
-    arn = stack(cloudformation)["Outputs"][0]["OutputValue"]
+    cloudformation.create_stack(StackName=STACK_NAME, TemplateBody=build_key_template(**kind))
+    arn = describe_stack(cloudformation)["Outputs"][0]["OutputValue"]
     made = kms.describe_key(KeyId=arn)["KeyMetadata"]
     assert {name: made[name] for name in kind} == kind
-    cloudformation.update_stack(StackName=STACK, TemplateBody=template_of_key(**kind | {"KeySpec": "RSA_4096"}))
-    assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    cloudformation.update_stack(StackName=STACK_NAME, TemplateBody=build_key_template(**kind | {"KeySpec": "RSA_4096"}))
+    assert describe_stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "RSA_2048"
 
 
 # contract 111, 112, D12
-def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     deploy(cloudformation, "first", TenantName="acme")
-    retained = payload(cloudformation)
-    cloudformation.create_stack(StackName="other", TemplateBody=template_of_key(PendingWindowInDays=7))
+    retained = get_payload(cloudformation)
+    cloudformation.create_stack(StackName="other", TemplateBody=build_key_template(PendingWindowInDays=7))
     lost = cloudformation.describe_stacks(StackName="other")["Stacks"][0]["Outputs"][0]["OutputValue"]
-    for name in (STACK, "other"):
+    for name in (STACK_NAME, "other"):
         cloudformation.delete_stack(StackName=name)
-        assert error_of(cloudformation.describe_stacks, StackName=name)[0] == "ValidationError"
+        assert catch_error(cloudformation.describe_stacks, StackName=name)[0] == "ValidationError"
     assert {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in retained.values()} == {"Enabled"}
     gone = kms.describe_key(KeyId=lost)["KeyMetadata"]
     assert gone["KeyState"] == "PendingDeletion"
@@ -234,16 +250,18 @@ def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aw
     assert kms.list_aliases()["Aliases"] == []
 
 
-def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: Aws) -> None:
-    cloudformation, kms = aws.customer("cloudformation"), aws.customer("kms")
+def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: AwsHarness) -> None:
+    cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     deploy(cloudformation, "first")
-    kms.create_alias(AliasName="alias/ataccama-database-byok-db-key-alias-acme", TargetKeyId=aws.key())
-    cloudformation.update_stack(StackName=STACK, UsePreviousTemplate=True, Parameters=parameters(TenantName="acme"))
-    assert stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    kms.create_alias(AliasName="alias/ataccama-database-byok-db-key-alias-acme", TargetKeyId=aws.create_key())
+    cloudformation.update_stack(
+        StackName=STACK_NAME, UsePreviousTemplate=True, Parameters=build_parameters(TenantName="acme")
+    )
+    assert describe_stack(cloudformation)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert len(kms.list_aliases()["Aliases"]) == 1
     reason = next(
         one["ResourceStatusReason"]
-        for one in cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        for one in cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
         if one["ResourceStatus"] == "CREATE_FAILED"
     )
     assert "HandlerErrorCode: AlreadyExists" in reason
@@ -252,14 +270,14 @@ def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: Aws) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (parameters()[:1], "Parameters: [PlatformRegion] must have values"),
-        (parameters(Other="x"), "Parameters: [Other] do not exist in the template"),
-        (parameters(AtaccamaPlatformRoleArn="role"), "Parameter 'AtaccamaPlatformRoleArn' must match pattern"),
+        (build_parameters()[:1], "Parameters: [PlatformRegion] must have values"),
+        (build_parameters(Other="x"), "Parameters: [Other] do not exist in the template"),
+        (build_parameters(AtaccamaPlatformRoleArn="role"), "Parameter 'AtaccamaPlatformRoleArn' must match pattern"),
     ],
 )
-def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: str) -> None:
-    create = aws.customer("cloudformation").create_stack
-    code, told = error_of(create, StackName=STACK, TemplateBody=TEMPLATE, Parameters=given)
+def test_parameters_have_to_fit(aws: AwsHarness, given: list[dict[str, str]], message: str) -> None:
+    create = aws.customer_client("cloudformation").create_stack
+    code, told = catch_error(create, StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=given)
     assert (code, told.startswith(message)) == ("ValidationError", True), told
 
 
@@ -280,15 +298,15 @@ def test_parameters_have_to_fit(aws: Aws, given: list[dict[str, str]], message: 
         ),
     ],
 )
-def test_template_that_cannot_be_is_refused_at_once(aws: Aws, template: str, words: str) -> None:
-    cloudformation = aws.customer("cloudformation")
-    assert words in error_of(cloudformation.create_stack, StackName=STACK, TemplateBody=template)[1]
-    assert words in error_of(cloudformation.validate_template, TemplateBody=template)[1]
+def test_template_that_cannot_be_is_refused_at_once(aws: AwsHarness, template: str, words: str) -> None:
+    cloudformation = aws.customer_client("cloudformation")
+    assert words in catch_error(cloudformation.create_stack, StackName=STACK_NAME, TemplateBody=template)[1]
+    assert words in catch_error(cloudformation.validate_template, TemplateBody=template)[1]
     assert cloudformation.describe_stacks()["Stacks"] == []
 
 
-def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")  # contract 34-36, 43
+def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")  # contract 34-36, 43
     summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE)
     names = ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]
     assert [one["ParameterKey"] for one in summary["Parameters"]] == names
@@ -298,15 +316,16 @@ def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: 
     assert validated.get("Capabilities", []) == []
 
 
-def test_stacks_of_other_accounts_are_not_seen(aws: Aws) -> None:
-    deploy(aws.customer("cloudformation"), "first")
-    assert aws.operator("cloudformation").describe_stacks()["Stacks"] == []
+def test_stacks_of_other_accounts_are_not_seen(aws: AwsHarness) -> None:
+    deploy(aws.customer_client("cloudformation"), "first")
+    assert aws.operator_client("cloudformation").describe_stacks()["Stacks"] == []
     assert (
-        error_of(aws.platform("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0] == "AccessDenied"
+        catch_error(aws.platform_client("cloudformation").create_stack, StackName="s", TemplateBody=TEMPLATE)[0]
+        == "AccessDenied"
     )
 
 
-def test_documented_commands_run_as_written(aws: Aws, aws_cli: Path, tmp_path: Path) -> None:
+def test_documented_commands_run_as_written(aws: AwsHarness, aws_cli: Path, tmp_path: Path) -> None:
     config, credentials = write_aws_config(tmp_path, aws.endpoint, REGION)
     environ = {
         **os.environ,
@@ -316,15 +335,15 @@ def test_documented_commands_run_as_written(aws: Aws, aws_cli: Path, tmp_path: P
     }
     (tmp_path / "byok-kms-keys.yaml").write_text(TEMPLATE)
     deploying = (  # contract 38, 49
-        f"aws cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name {STACK} "
+        f"aws cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name {STACK_NAME} "
         f"--parameter-overrides AtaccamaPlatformRoleArn={PLATFORM_ROLE_ARN} PlatformRegion={REGION} --region {REGION}"
     )
     reading = (
-        f"aws cloudformation describe-stacks --profile byok --region {REGION} --stack-name {STACK} --query "
+        f"aws cloudformation describe-stacks --profile byok --region {REGION} --stack-name {STACK_NAME} --query "
         '"Stacks[0].Outputs[?OutputKey==\\`AtaccamaOnboardingPayload\\`].OutputValue" --output text'
     )
     for command in (deploying, reading):
         ran = subprocess.run(
             ["sh", "-c", command], cwd=tmp_path, env=environ, check=True, capture_output=True, text=True
         )
-    assert json.loads(ran.stdout) == payload(aws.customer("cloudformation"))
+    assert json.loads(ran.stdout) == get_payload(aws.customer_client("cloudformation"))

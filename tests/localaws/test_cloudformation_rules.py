@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from byok.domain.onboarding.customer_commands import TENANT_ROLE_OUTPUT
-from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import tenant_role_template
+from byok.domain.onboarding.customer_commands import TENANT_ROLE_ARN_OUTPUT
+from byok.onboarding.template import render_keys_template
+from byok.onboarding.tenant_role import render_tenant_role_template
 from localaws.accounts import PLATFORM_ROLE_ARN
-from tests.localaws.server import EXTERNAL_ID, REGION, VENDOR, Aws
-from tests.localaws.test_cloudformation import parameters
-from tests.localaws.test_rds_clusters import error_of
+from tests.localaws.server import EXTERNAL_ID, REGION, VENDOR, AwsHarness
+from tests.localaws.test_cloudformation import build_parameters
+from tests.localaws.test_rds_clusters import catch_error
 
 ELSEWHERE = "eu-west-1"
 STACK = "ruled"
 
 
-def template_with_rule(**rule: Any) -> str:
+def build_template_with_rule(**rule: Any) -> str:
     """A template of one key with one rule."""
     return json.dumps(
         {
@@ -31,63 +31,63 @@ def template_with_rule(**rule: Any) -> str:
     )
 
 
-def asserting(test: Any, **more: Any) -> str:
-    return template_with_rule(Assertions=[{"Assert": test, "AssertDescription": "It has to be so."}], **more)
+def build_template_with_assertion(test: Any, **more: Any) -> str:
+    return build_template_with_rule(Assertions=[{"Assert": test, "AssertDescription": "It has to be so."}], **more)
 
 
-def parameter_values(**values: str) -> list[dict[str, str]]:
+def to_parameter_list(**values: str) -> list[dict[str, str]]:
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
 
 
 # contract 54
-def test_keys_are_not_made_in_another_region_than_the_environments(aws: Aws) -> None:
-    there = aws.customer("cloudformation", ELSEWHERE)
-    wanted = {"StackName": STACK, "TemplateBody": keys_template(VENDOR), "Parameters": parameters()}
+def test_keys_are_not_made_in_another_region_than_the_environments(aws: AwsHarness) -> None:
+    there = aws.customer_client("cloudformation", ELSEWHERE)
+    wanted = {"StackName": STACK, "TemplateBody": render_keys_template(VENDOR), "Parameters": build_parameters()}
 
     for operation, more in ((there.create_stack, {}), (there.create_change_set, _NEW)):
-        code, message = error_of(operation, **wanted, **more)
+        code, message = catch_error(operation, **wanted, **more)
         assert code == "ValidationError"
         assert "another Region than the environment's" in message
 
     assert there.list_stacks()["StackSummaries"] == []
-    assert aws.customer("kms", ELSEWHERE).list_keys()["Keys"] == []
+    assert aws.customer_client("kms", ELSEWHERE).list_keys()["Keys"] == []
 
 
 _NEW = {"ChangeSetName": "first", "ChangeSetType": "CREATE"}
 
 
-def test_keys_in_the_environments_region_are_not_moved_out_of_it(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
-    wanted = {"StackName": STACK, "TemplateBody": keys_template(VENDOR)}
-    cloudformation.create_stack(**wanted, Parameters=parameters())
+def test_keys_in_the_environments_region_are_not_moved_out_of_it(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
+    wanted = {"StackName": STACK, "TemplateBody": render_keys_template(VENDOR)}
+    cloudformation.create_stack(**wanted, Parameters=build_parameters())
 
-    moved = parameters() + parameter_values(PlatformRegion=ELSEWHERE)
+    moved = build_parameters() + to_parameter_list(PlatformRegion=ELSEWHERE)
     for operation, more in (
         (cloudformation.update_stack, {}),
         (cloudformation.create_change_set, {"ChangeSetName": "next"}),
     ):
-        assert "another Region" in error_of(operation, **wanted, Parameters=moved, **more)[1]
+        assert "another Region" in catch_error(operation, **wanted, Parameters=moved, **more)[1]
 
     stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}["PlatformRegion"] == REGION
 
 
-def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aws) -> None:
-    s3, rds = aws.s3_key(), aws.rds_key()
-    there = aws.customer("cloudformation", ELSEWHERE)
+def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: AwsHarness) -> None:
+    s3, rds = aws.create_s3_key(), aws.create_rds_key()
+    there = aws.customer_client("cloudformation", ELSEWHERE)
     there.create_stack(
         StackName=STACK,
-        TemplateBody=tenant_role_template(VENDOR),
-        Parameters=parameter_values(
+        TemplateBody=render_tenant_role_template(VENDOR),
+        Parameters=to_parameter_list(
             AtaccamaPlatformRoleArn=PLATFORM_ROLE_ARN, S3KmsKeyArn=s3, RdsKmsKeyArn=rds, ExternalId=EXTERNAL_ID
         ),
         Capabilities=["CAPABILITY_IAM"],
     )
     outputs = there.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
-    role = next(one["OutputValue"] for one in outputs if one["OutputKey"] == TENANT_ROLE_OUTPUT)
+    role = next(one["OutputValue"] for one in outputs if one["OutputKey"] == TENANT_ROLE_ARN_OUTPUT)
 
-    kms = aws.assume_role("kms", role)
+    kms = aws.assumed_role_client("kms", role)
     alias = "alias/ataccama-database-byok-db-key-alias-acme"
     kms.create_alias(AliasName=alias, TargetKeyId=rds)
 
@@ -109,26 +109,26 @@ def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aw
         ({"Fn::EachMemberEquals": [{"Ref": "Sizes"}, "a"]}, False),
     ],
 )
-def test_assertion_is_evaluated_before_anything_is_made(aws: Aws, test: Any, holds: bool) -> None:
-    cloudformation = aws.customer("cloudformation")
-    wanted = {"StackName": STACK, "TemplateBody": asserting(test)}
+def test_assertion_is_evaluated_before_anything_is_made(aws: AwsHarness, test: Any, holds: bool) -> None:
+    cloudformation = aws.customer_client("cloudformation")
+    wanted = {"StackName": STACK, "TemplateBody": build_template_with_assertion(test)}
     if holds:
         cloudformation.create_stack(**wanted)
     else:
-        assert "TheRule failed: It has to be so." in error_of(cloudformation.create_stack, **wanted)[1]
+        assert "TheRule failed: It has to be so." in catch_error(cloudformation.create_stack, **wanted)[1]
 
-    assert len(aws.customer("kms").list_keys()["Keys"]) == holds
+    assert len(aws.customer_client("kms").list_keys()["Keys"]) == holds
 
 
-def test_rule_whose_condition_is_false_asks_for_nothing(aws: Aws) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_rule_whose_condition_is_false_asks_for_nothing(aws: AwsHarness) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     never = {"Fn::Equals": [{"Ref": "Stage"}, "never"]}
-    template = asserting(never, RuleCondition={"Fn::Equals": [{"Ref": "Stage"}, "prod"]})
+    template = build_template_with_assertion(never, RuleCondition={"Fn::Equals": [{"Ref": "Stage"}, "prod"]})
 
     cloudformation.create_stack(StackName=STACK, TemplateBody=template)
-    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": parameter_values(Stage="prod")}
+    again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": to_parameter_list(Stage="prod")}
 
-    assert "It has to be so." in error_of(cloudformation.update_stack, **again)[1]
+    assert "It has to be so." in catch_error(cloudformation.update_stack, **again)[1]
 
 
 @pytest.mark.parametrize(
@@ -151,10 +151,10 @@ def test_rule_whose_condition_is_false_asks_for_nothing(aws: Aws) -> None:
         ),
     ],
 )
-def test_rule_that_is_none_or_is_not_modelled_is_refused(aws: Aws, rule: Any, code: str, words: str) -> None:
-    cloudformation = aws.customer("cloudformation")
+def test_rule_that_is_none_or_is_not_modelled_is_refused(aws: AwsHarness, rule: Any, code: str, words: str) -> None:
+    cloudformation = aws.customer_client("cloudformation")
     for operation in (cloudformation.validate_template, cloudformation.create_stack):
         more = {} if operation == cloudformation.validate_template else {"StackName": STACK}
-        told = error_of(operation, TemplateBody=template_with_rule(**rule), **more)
+        told = catch_error(operation, TemplateBody=build_template_with_rule(**rule), **more)
         assert told[0] == code
         assert words in told[1]

@@ -6,39 +6,39 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from localaws.state import WORLD
-from tests.localaws.server import Aws
+from localaws.state import STATE
+from tests.localaws.server import AwsHarness
 
 
-def code_of(error: pytest.ExceptionInfo[ClientError]) -> str:
+def error_code(error: pytest.ExceptionInfo[ClientError]) -> str:
     code: str = error.value.response["Error"]["Code"]
     return code
 
 
-def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for(aws: Aws) -> None:
-    role = aws.customer_role({"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*"})
-    aws.control("POST", "faults", service="sts", operation="*", kind="error500", session="struck")
-    aws.control("POST", "faults", service="kms", operation="*", kind="error500", session="struck", after_calls=1)
+def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for(aws: AwsHarness) -> None:
+    role = aws.create_customer_role({"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*"})
+    aws.call_control("POST", "faults", service="sts", operation="*", kind="error500", session="struck")
+    aws.call_control("POST", "faults", service="kms", operation="*", kind="error500", session="struck", after_calls=1)
 
-    aws.customer("kms").list_aliases()
-    aws.assume_role("kms", role, session="another").list_aliases()
+    aws.customer_client("kms").list_aliases()
+    aws.assumed_role_client("kms", role, session="another").list_aliases()
     with pytest.raises(ClientError, match="InternalFailure"):
-        aws.assume_role("kms", role, session="struck")
-    kms = aws.assume_role("kms", role, session="struck")
+        aws.assumed_role_client("kms", role, session="struck")
+    kms = aws.assumed_role_client("kms", role, session="struck")
     kms.list_aliases()
-    aws.customer("kms").list_aliases()
+    aws.customer_client("kms").list_aliases()
     with pytest.raises(ClientError, match="KMSInternalException"):
         kms.list_aliases()
 
 
-def test_call_that_is_held_up_goes_on_when_faults_are_forgotten(aws: Aws) -> None:
-    aws.control("POST", "faults", service="kms", operation="ListAliases", kind="delay", seconds=300)
+def test_call_that_is_held_up_goes_on_when_faults_are_forgotten(aws: AwsHarness) -> None:
+    aws.call_control("POST", "faults", service="kms", operation="ListAliases", kind="delay", seconds=300)
     with ThreadPoolExecutor(1) as executor:
-        held = executor.submit(aws.customer("kms").list_aliases)
-        while aws.control("GET", "faults")["faults"]:
+        held = executor.submit(aws.customer_client("kms").list_aliases)
+        while aws.call_control("GET", "faults")["faults"]:
             assert not held.done()
         assert not held.done()
-        aws.control("DELETE", "faults")
+        aws.call_control("DELETE", "faults")
         assert held.result(30)["Aliases"] == []
 
 
@@ -54,10 +54,10 @@ def test_call_that_is_held_up_goes_on_when_faults_are_forgotten(aws: Aws) -> Non
     ],
 )
 def test_services_throttle_and_fail_each_in_its_own_words(
-    aws: Aws, service: str, operation: str, kind: str, code: str, status: int
+    aws: AwsHarness, service: str, operation: str, kind: str, code: str, status: int
 ) -> None:
-    aws.control("POST", "faults", service=service, operation=operation, kind=kind, times=2)
-    client = aws.operator(service)
+    aws.call_control("POST", "faults", service=service, operation=operation, kind=kind, times=2)
+    client = aws.operator_client(service)
     call = getattr(
         client, {"ListBuckets": "list_buckets", "ListKeys": "list_keys"}.get(operation, "describe_db_clusters")
     )
@@ -65,14 +65,14 @@ def test_services_throttle_and_fail_each_in_its_own_words(
     for _ in range(2):
         with pytest.raises(ClientError) as caught:
             call()
-        assert code_of(caught) == code
+        assert error_code(caught) == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
     call()  # the fault has happened as often as it was to
 
 
-def test_lost_answer_means_carried_out(aws: Aws) -> None:
-    s3 = aws.operator("s3")
-    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="lose_answer")
+def test_lost_answer_means_carried_out(aws: AwsHarness) -> None:
+    s3 = aws.operator_client("s3")
+    aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="lose_answer")
     place = {"LocationConstraint": "eu-central-1"}
 
     with pytest.raises(ConnectionClosedError):
@@ -81,30 +81,30 @@ def test_lost_answer_means_carried_out(aws: Aws) -> None:
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["made"]
 
 
-def test_answer_that_is_lost_is_that_of_a_call_that_was_carried_out(aws: Aws) -> None:
-    rds = aws.operator("rds")
-    aws.control("POST", "faults", service="rds", operation="DeleteDBCluster", kind="lose_answer")
+def test_answer_that_is_lost_is_that_of_a_call_that_was_carried_out(aws: AwsHarness) -> None:
+    rds = aws.operator_client("rds")
+    aws.call_control("POST", "faults", service="rds", operation="DeleteDBCluster", kind="lose_answer")
 
     with pytest.raises(ClientError) as caught:
         rds.delete_db_cluster(DBClusterIdentifier="none", SkipFinalSnapshot=True)
 
-    assert code_of(caught) == "DBClusterNotFoundFault"
-    assert len(aws.control("GET", "faults")["faults"]) == 1
+    assert error_code(caught) == "DBClusterNotFoundFault"
+    assert len(aws.call_control("GET", "faults")["faults"]) == 1
 
 
-def test_timeout_means_not_carried_out(aws: Aws) -> None:
-    s3 = aws.operator("s3", read_timeout=0.2)
-    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="timeout", seconds=1)
+def test_timeout_means_not_carried_out(aws: AwsHarness) -> None:
+    s3 = aws.operator_client("s3", read_timeout=0.2)
+    aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="timeout", seconds=1)
 
     with pytest.raises(ReadTimeoutError):
         s3.create_bucket(Bucket="made", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
 
-    assert aws.operator("s3").list_buckets()["Buckets"] == []
+    assert aws.operator_client("s3").list_buckets()["Buckets"] == []
 
 
-def test_fault_waits_for_its_turn(aws: Aws) -> None:
-    aws.control("POST", "faults", service="s3", operation="*", kind="error500", after_calls=2)
-    s3 = aws.operator("s3")
+def test_fault_waits_for_its_turn(aws: AwsHarness) -> None:
+    aws.call_control("POST", "faults", service="s3", operation="*", kind="error500", after_calls=2)
+    s3 = aws.operator_client("s3")
 
     outcomes = []
     for _ in range(4):
@@ -117,68 +117,72 @@ def test_fault_waits_for_its_turn(aws: Aws) -> None:
     assert outcomes == ["ok", "ok", "failed", "ok"]
 
 
-def test_fault_is_for_what_it_is_about(aws: Aws) -> None:
-    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind="error500", about="-acme-")
-    s3, place = aws.operator("s3"), {"LocationConstraint": "eu-central-1"}
+def test_fault_is_for_what_it_is_about(aws: AwsHarness) -> None:
+    aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="error500", about="-acme-")
+    s3, place = aws.operator_client("s3"), {"LocationConstraint": "eu-central-1"}
 
     s3.create_bucket(Bucket="byok-globex-files", CreateBucketConfiguration=place)
     with pytest.raises(ClientError):
         s3.create_bucket(Bucket="byok-acme-files", CreateBucketConfiguration=place)
 
 
-def test_call_is_refused_in_the_words_that_were_given(aws: Aws) -> None:
+def test_call_is_refused_in_the_words_that_were_given(aws: AwsHarness) -> None:
     words = {"code": "KMS.DisabledException", "message": "… is disabled."}
-    aws.control("POST", "faults", service="s3", operation="ListBuckets", kind="refuse", **words)
+    aws.call_control("POST", "faults", service="s3", operation="ListBuckets", kind="refuse", **words)
 
     with pytest.raises(ClientError) as caught:
-        aws.operator("s3").list_buckets()
+        aws.operator_client("s3").list_buckets()
 
-    assert (code_of(caught), caught.value.response["Error"]["Message"]) == tuple(words.values())
+    assert (error_code(caught), caught.value.response["Error"]["Message"]) == tuple(words.values())
 
 
 @pytest.mark.parametrize(("kind", "carried_out"), [("hold_call", False), ("hold_answer", True)])
-def test_held_call_is_under_way_until_it_is_let_go(aws: Aws, kind: str, carried_out: bool) -> None:
-    aws.control("POST", "faults", service="s3", operation="CreateBucket", kind=kind)
+def test_held_call_is_under_way_until_it_is_let_go(aws: AwsHarness, kind: str, carried_out: bool) -> None:
+    aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind=kind)
     place = {"LocationConstraint": "eu-central-1"}
     with ThreadPoolExecutor(1) as executor:
-        call = executor.submit(lambda: aws.operator("s3").create_bucket(Bucket="made", CreateBucketConfiguration=place))
-        while not (held := aws.control("GET", "held")["held"]):
+        call = executor.submit(
+            lambda: aws.operator_client("s3").create_bucket(Bucket="made", CreateBucketConfiguration=place)
+        )
+        while not (held := aws.call_control("GET", "held")["held"]):
             assert not call.done()
         assert [(one["operation"], one["carried_out"]) for one in held] == [("CreateBucket", carried_out)]
-        assert [one["Name"] for one in aws.operator("s3").list_buckets()["Buckets"]] == ["made"][: int(carried_out)]
+        assert [one["Name"] for one in aws.operator_client("s3").list_buckets()["Buckets"]] == ["made"][
+            : int(carried_out)
+        ]
 
-        aws.control("DELETE", "held")
+        aws.call_control("DELETE", "held")
 
         if carried_out:
             assert call.result()["ResponseMetadata"]["HTTPStatusCode"] == 200
         else:
             assert isinstance(call.exception(), ConnectionClosedError)
-    assert len(aws.operator("s3").list_buckets()["Buckets"]) == int(carried_out)
+    assert len(aws.operator_client("s3").list_buckets()["Buckets"]) == int(carried_out)
 
 
-def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: Aws) -> None:
-    key, s3 = aws.s3_key(), aws.platform("s3")
-    WORLD.keys[key].facts[0].at -= 3600  # made an hour ago
+def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: AwsHarness) -> None:
+    key, s3 = aws.create_s3_key(), aws.platform_client("s3")
+    STATE.keys[key].revisions[0].at -= 3600  # made an hour ago
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     write = {"Bucket": "bucket", "Key": "x", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
     s3.put_object(**write)
-    aws.control("POST", "settings", propagation_seconds=60)
-    aws.customer("kms").disable_key(KeyId=key)
+    aws.call_control("POST", "settings", propagation_seconds=60)
+    aws.customer_client("kms").disable_key(KeyId=key)
 
     s3.put_object(**write)  # S3 does not know yet
-    aws.control("POST", "settings", propagation_seconds=0)
+    aws.call_control("POST", "settings", propagation_seconds=0)
 
     with pytest.raises(ClientError) as caught:
         s3.put_object(**write)
-    assert code_of(caught) == "KMS.DisabledException"
+    assert error_code(caught) == "KMS.DisabledException"
 
 
-def test_calls_are_recorded_with_their_outcome(aws: Aws) -> None:
-    aws.control("DELETE", "calls")
+def test_calls_are_recorded_with_their_outcome(aws: AwsHarness) -> None:
+    aws.call_control("DELETE", "calls")
     with pytest.raises(ClientError):
-        aws.platform("kms").describe_key(KeyId=aws.s3_key())
+        aws.platform_client("kms").describe_key(KeyId=aws.create_s3_key())
 
-    calls = aws.control("GET", "calls")["calls"]
+    calls = aws.call_control("GET", "calls")["calls"]
 
     assert [(call["operation"], call["outcome"]) for call in calls] == [
         ("CreateKey", "ok"),
@@ -198,33 +202,37 @@ def test_calls_are_recorded_with_their_outcome(aws: Aws) -> None:
         ("settings", {"database_seconds": -1}, "database_seconds"),
     ],
 )
-def test_malformed_request_is_answered_with_the_field(aws: Aws, name: str, body: dict[str, object], field: str) -> None:
+def test_malformed_request_is_answered_with_the_field(
+    aws: AwsHarness, name: str, body: dict[str, object], field: str
+) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
-        aws.control("POST", name, **body)
+        aws.call_control("POST", name, **body)
 
     assert caught.value.code == 400
     assert f'"{field}"' in caught.value.read().decode()
     caught.value.close()
 
 
-def test_reset_forgets_everything(aws: Aws) -> None:
-    key = aws.s3_key()
-    aws.operator("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+def test_reset_forgets_everything(aws: AwsHarness) -> None:
+    key = aws.create_s3_key()
+    aws.operator_client("s3").create_bucket(
+        Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
 
-    aws.control("POST", "reset")
+    aws.call_control("POST", "reset")
 
-    assert aws.operator("s3").list_buckets()["Buckets"] == []
+    assert aws.operator_client("s3").list_buckets()["Buckets"] == []
     with pytest.raises(ClientError) as caught:
-        aws.customer("kms").describe_key(KeyId=key)
-    assert code_of(caught) == "NotFoundException"
+        aws.customer_client("kms").describe_key(KeyId=key)
+    assert error_code(caught) == "NotFoundException"
 
 
-def test_what_is_not_modelled_is_refused_by_name(aws: Aws) -> None:
+def test_what_is_not_modelled_is_refused_by_name(aws: AwsHarness) -> None:
     with pytest.raises(ClientError) as kms:
-        aws.customer("kms").create_custom_key_store(CustomKeyStoreName="x")
+        aws.customer_client("kms").create_custom_key_store(CustomKeyStoreName="x")
     with pytest.raises(ClientError) as s3:
-        aws.operator("s3").get_bucket_website(Bucket="bucket")
+        aws.operator_client("s3").get_bucket_website(Bucket="bucket")
 
-    assert code_of(kms) == code_of(s3) == "NotImplemented"
+    assert error_code(kms) == error_code(s3) == "NotImplemented"
     assert "kms:CreateCustomKeyStore" in str(kms.value)
     assert "website" in str(s3.value)

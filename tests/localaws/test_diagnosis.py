@@ -7,12 +7,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.diagnosis.diagnose import diagnose
-from byok.domain.diagnosis.key_facts import FORMAT, Collection
+from byok.domain.diagnosis.diagnose import diagnose_collected_keys
+from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, CollectedKeys
 from byok.domain.iam.findings import Finding, Severity
 from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.key_faults import KEY_FAULTS, KeyFault, create_valid_key
-from tests.localaws.server import REGION, VENDOR, Aws
+from tests.localaws.server import REGION, VENDOR, AwsHarness
 
 FIRST = {
     "nonexistent": "key.NotFound",
@@ -34,9 +34,9 @@ FIRST = {
 }
 
 
-def collect_key(aws: Aws, arn: str) -> dict[str, Any]:
+def collect_key(aws: AwsHarness, arn: str) -> dict[str, Any]:
     """What the owner's script collects of a key."""
-    kms = aws.customer("kms")
+    kms = aws.customer_client("kms")
 
     def ask(call: Callable[..., Any], **more: str) -> dict[str, Any]:
         try:
@@ -58,21 +58,21 @@ def collect_key(aws: Aws, arn: str) -> dict[str, Any]:
     }
 
 
-def diagnose_keys(aws: Aws, **arns: str) -> tuple[Finding, ...]:
+def diagnose_keys(aws: AwsHarness, **arns: str) -> tuple[Finding, ...]:
     keys = {
         which.value: collect_key(aws, arns.get(which.value) or create_valid_key(aws, which)) for which in KeyPurpose
     }
-    found = {"format": FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
-    return diagnose(Collection.model_validate(found), VENDOR)
+    found = {"format": COLLECTION_FORMAT, "platform_role_arn": PLATFORM_ROLE_ARN, "region": REGION, **keys}
+    return diagnose_collected_keys(CollectedKeys.model_validate(found), VENDOR)
 
 
-def test_nothing_stands_in_the_way_of_two_right_keys(aws: Aws) -> None:
+def test_nothing_stands_in_the_way_of_two_right_keys(aws: AwsHarness) -> None:
     assert {finding.severity for finding in diagnose_keys(aws)} <= {Severity.NOTE}
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", KEY_FAULTS, ids=lambda breakage: breakage.name)
-def test_broken_key_is_named_first(aws: Aws, breakage: KeyFault, which: KeyPurpose) -> None:
+def test_broken_key_is_named_first(aws: AwsHarness, breakage: KeyFault, which: KeyPurpose) -> None:
     first = diagnose_keys(aws, **{which.value: breakage.make(aws, which)})[0]
 
     assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)

@@ -6,22 +6,22 @@ from typing import Any
 
 import pytest
 
-from localaws.accounts import PLATFORM_ROLE, PLATFORM_ROLE_ARN
-from localaws.state import WORLD
-from tests.localaws.server import EXTERNAL_ID, Aws
-from tests.localaws.test_s3_recorded import refusal_of
+from localaws.accounts import PLATFORM_ROLE_ARN, PLATFORM_ROLE_NAME
+from localaws.state import STATE
+from tests.localaws.server import EXTERNAL_ID, AwsHarness
+from tests.localaws.test_s3_recorded import catch_error_with_status
 
 
-def document(**changed: Any) -> str:
+def build_policy(**changed: Any) -> str:
     """A policy of one statement; a member that is None is left out."""
     statement = {"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*", **changed}
     kept = {name: value for name, value in statement.items() if value is not None}
     return json.dumps({"Version": "2012-10-17", "Statement": kept})
 
 
-def trust(**changed: Any) -> str:
+def build_trust_policy(**changed: Any) -> str:
     given = {"Action": "sts:AssumeRole", "Principal": {"AWS": PLATFORM_ROLE_ARN}, "Resource": None, **changed}
-    return document(**given)
+    return build_policy(**given)
 
 
 @pytest.mark.parametrize(
@@ -29,47 +29,50 @@ def trust(**changed: Any) -> str:
     [
         ("{", "This policy contains invalid Json"),
         ("[]", "Syntax errors in policy."),
-        (trust(Effect="Maybe"), "Syntax errors in policy."),
-        (trust(Resource="*"), "Has prohibited field Resource"),
-        (trust(Principal=None), "Missing required field Principal"),
-        (trust(Action="s3:GetObject"), "AssumeRole policy may only specify STS AssumeRole actions."),
+        (build_trust_policy(Effect="Maybe"), "Syntax errors in policy."),
+        (build_trust_policy(Resource="*"), "Has prohibited field Resource"),
+        (build_trust_policy(Principal=None), "Missing required field Principal"),
+        (build_trust_policy(Action="s3:GetObject"), "AssumeRole policy may only specify STS AssumeRole actions."),
         (
-            trust(Principal={"AWS": f"{PLATFORM_ROLE_ARN}x"}),
+            build_trust_policy(Principal={"AWS": f"{PLATFORM_ROLE_ARN}x"}),
             f'Invalid principal in policy: "AWS":"{PLATFORM_ROLE_ARN}x"',
         ),
-        (trust(Condition={"StringEqual": {"sts:ExternalId": "x"}}), "the condition operator StringEqual is not known"),
+        (
+            build_trust_policy(Condition={"StringEqual": {"sts:ExternalId": "x"}}),
+            "the condition operator StringEqual is not known",
+        ),
     ],
 )
-def test_trust_policy_that_cannot_be_is_refused(aws: Aws, policy: str, message: str) -> None:
-    iam = aws.customer("iam")
+def test_trust_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
+    iam = aws.customer_client("iam")
     malformed = ("MalformedPolicyDocument", 400, message)
-    assert refusal_of(iam.create_role, RoleName="R", AssumeRolePolicyDocument=policy) == malformed
-    iam.create_role(RoleName="R", AssumeRolePolicyDocument=trust())
-    assert refusal_of(iam.update_assume_role_policy, RoleName="R", PolicyDocument=policy) == malformed
+    assert catch_error_with_status(iam.create_role, RoleName="R", AssumeRolePolicyDocument=policy) == malformed
+    iam.create_role(RoleName="R", AssumeRolePolicyDocument=build_trust_policy())
+    assert catch_error_with_status(iam.update_assume_role_policy, RoleName="R", PolicyDocument=policy) == malformed
 
 
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (document(Principal="*"), "Policy document should not specify a principal."),
-        (document(Resource=None), "Policy statement must contain resources."),
-        (document(Resource=[]), "Policy statement must contain resources."),
-        (document(Action=None), "Policy statement must contain actions."),
-        (document(Who="*"), "Syntax errors in policy."),
+        (build_policy(Principal="*"), "Policy document should not specify a principal."),
+        (build_policy(Resource=None), "Policy statement must contain resources."),
+        (build_policy(Resource=[]), "Policy statement must contain resources."),
+        (build_policy(Action=None), "Policy statement must contain actions."),
+        (build_policy(Who="*"), "Syntax errors in policy."),
     ],
 )
-def test_inline_policy_that_cannot_be_is_refused(aws: Aws, policy: str, message: str) -> None:
-    aws.customer_role()
-    put = aws.customer("iam").put_role_policy
-    told = refusal_of(put, RoleName="Reconciler", PolicyName="p", PolicyDocument=policy)
+def test_inline_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
+    aws.create_customer_role()
+    put = aws.customer_client("iam").put_role_policy
+    told = catch_error_with_status(put, RoleName="Reconciler", PolicyName="p", PolicyDocument=policy)
     assert told == ("MalformedPolicyDocument", 400, message)
 
 
-def test_name_of_a_role_is_taken_whatever_the_path(aws: Aws) -> None:
-    iam = aws.customer("iam")
-    iam.create_role(RoleName="R", Path="/saas/", AssumeRolePolicyDocument=trust())
+def test_name_of_a_role_is_taken_whatever_the_path(aws: AwsHarness) -> None:
+    iam = aws.customer_client("iam")
+    iam.create_role(RoleName="R", Path="/saas/", AssumeRolePolicyDocument=build_trust_policy())
 
-    taken = refusal_of(iam.create_role, RoleName="R", AssumeRolePolicyDocument=trust())
+    taken = catch_error_with_status(iam.create_role, RoleName="R", AssumeRolePolicyDocument=build_trust_policy())
 
     assert taken == ("EntityAlreadyExists", 409, "Role with name R already exists.")
     assert [role["Arn"] for role in iam.list_roles(PathPrefix="/saas/")["Roles"]] == [
@@ -80,22 +83,25 @@ def test_name_of_a_role_is_taken_whatever_the_path(aws: Aws) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"RoleName": "a b"}, {"RoleName": "R", "Path": "saas"}, {"RoleName": "R", "MaxSessionDuration": 43201}]
 )
-def test_role_that_cannot_be_is_refused(aws: Aws, wrong: dict[str, Any]) -> None:
-    create = aws.customer("iam").create_role
-    assert refusal_of(create, AssumeRolePolicyDocument=trust(), **wrong)[:2] == ("ValidationError", 400)
+def test_role_that_cannot_be_is_refused(aws: AwsHarness, wrong: dict[str, Any]) -> None:
+    create = aws.customer_client("iam").create_role
+    assert catch_error_with_status(create, AssumeRolePolicyDocument=build_trust_policy(), **wrong)[:2] == (
+        "ValidationError",
+        400,
+    )
 
 
-def test_role_that_is_not_there_is_named(aws: Aws) -> None:
-    iam, told = aws.customer("iam"), ("NoSuchEntity", 404, "The role with name R cannot be found.")
-    assert refusal_of(iam.get_role, RoleName="R") == told
-    assert refusal_of(iam.delete_role, RoleName="R") == told
+def test_role_that_is_not_there_is_named(aws: AwsHarness) -> None:
+    iam, told = aws.customer_client("iam"), ("NoSuchEntity", 404, "The role with name R cannot be found.")
+    assert catch_error_with_status(iam.get_role, RoleName="R") == told
+    assert catch_error_with_status(iam.delete_role, RoleName="R") == told
 
 
-def test_role_is_deleted_after_its_policies(aws: Aws) -> None:
-    aws.customer_role(json.loads(document())["Statement"])
-    iam = aws.customer("iam")
+def test_role_is_deleted_after_its_policies(aws: AwsHarness) -> None:
+    aws.create_customer_role(json.loads(build_policy())["Statement"])
+    iam = aws.customer_client("iam")
 
-    conflict = refusal_of(iam.delete_role, RoleName="Reconciler")
+    conflict = catch_error_with_status(iam.delete_role, RoleName="Reconciler")
     iam.delete_role_policy(RoleName="Reconciler", PolicyName="work")
     iam.delete_role(RoleName="Reconciler")
 
@@ -103,25 +109,25 @@ def test_role_is_deleted_after_its_policies(aws: Aws) -> None:
     assert iam.list_roles()["Roles"] == []
 
 
-def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: Aws) -> None:
-    aws.customer_role()
-    iam = aws.customer("iam")
+def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: AwsHarness) -> None:
+    aws.create_customer_role()
+    iam = aws.customer_client("iam")
     iam.tag_role(RoleName="Reconciler", Tags=[{"Key": "team", "Value": "a"}, {"Key": "cost", "Value": "b"}])
     iam.untag_role(RoleName="Reconciler", TagKeys=["cost"])
 
     assert iam.list_role_tags(RoleName="Reconciler")["Tags"] == [{"Key": "team", "Value": "a"}]
     twice = [{"Key": "team", "Value": "a"}, {"Key": "Team", "Value": "b"}]
-    assert refusal_of(iam.tag_role, RoleName="Reconciler", Tags=twice)[0] == "InvalidInput"
+    assert catch_error_with_status(iam.tag_role, RoleName="Reconciler", Tags=twice)[0] == "InvalidInput"
 
 
-def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aws: Aws) -> None:
-    arn = aws.customer_role()
-    aws.customer("iam").update_role(RoleName="Reconciler", MaxSessionDuration=7200)
+def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aws: AwsHarness) -> None:
+    arn = aws.create_customer_role()
+    aws.customer_client("iam").update_role(RoleName="Reconciler", MaxSessionDuration=7200)
     asked = {"RoleArn": arn, "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
     own = {"RoleArn": PLATFORM_ROLE_ARN, "RoleSessionName": "worker"}
 
-    chained = refusal_of(aws.platform("sts").assume_role, **asked, DurationSeconds=3601)
-    too_long = refusal_of(aws.operator("sts").assume_role, **own, DurationSeconds=7200)
+    chained = catch_error_with_status(aws.platform_client("sts").assume_role, **asked, DurationSeconds=3601)
+    too_long = catch_error_with_status(aws.operator_client("sts").assume_role, **own, DurationSeconds=7200)
 
     words = "The requested DurationSeconds exceeds the {}."
     chaining = "1 hour session limit for roles assumed by role chaining"
@@ -137,31 +143,39 @@ def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aw
         ("sts", "get_caller_identity", "ExpiredToken", 403),
     ],
 )
-def test_session_whose_time_is_over_is_refused(aws: Aws, service: str, call: str, code: str, status: int) -> None:
-    client = aws.assume_role(service, aws.customer_role())
-    for session in WORLD.sessions.values():
+def test_session_whose_time_is_over_is_refused(
+    aws: AwsHarness, service: str, call: str, code: str, status: int
+) -> None:
+    client = aws.assumed_role_client(service, aws.create_customer_role())
+    for session in STATE.sessions.values():
         session.expires = datetime.now(UTC)
 
-    assert refusal_of(getattr(client, call))[:2] == (code, status)
+    assert catch_error_with_status(getattr(client, call))[:2] == (code, status)
 
 
-def test_roles_are_made_and_changed_by_who_may(aws: Aws) -> None:
-    iam = aws.platform("iam")
+def test_roles_are_made_and_changed_by_who_may(aws: AwsHarness) -> None:
+    iam = aws.platform_client("iam")
 
-    changed = refusal_of(iam.put_role_policy, RoleName=PLATFORM_ROLE, PolicyName="all", PolicyDocument=document())
-    made = refusal_of(iam.create_role, RoleName="R", AssumeRolePolicyDocument=trust())
+    changed = catch_error_with_status(
+        iam.put_role_policy, RoleName=PLATFORM_ROLE_NAME, PolicyName="all", PolicyDocument=build_policy()
+    )
+    made = catch_error_with_status(iam.create_role, RoleName="R", AssumeRolePolicyDocument=build_trust_policy())
 
     because = "because no identity-based policy allows the iam:{} action"
-    assert changed[2].endswith(f"on resource: role {PLATFORM_ROLE} {because.format('PutRolePolicy')}")
+    assert changed[2].endswith(f"on resource: role {PLATFORM_ROLE_NAME} {because.format('PutRolePolicy')}")
     assert made[2].endswith(f"on resource: arn:aws:iam::111122223333:role/R {because.format('CreateRole')}")
     assert (changed[:2], made[:2]) == (("AccessDenied", 403), ("AccessDenied", 403))
 
 
-def test_account_that_is_trusted_leaves_it_to_the_callers_own_policy(aws: Aws) -> None:
+def test_account_that_is_trusted_leaves_it_to_the_callers_own_policy(aws: AwsHarness) -> None:
     account = {"AWS": "arn:aws:iam::444455556666:root"}
-    arn = aws.customer("iam").create_role(RoleName="Own", AssumeRolePolicyDocument=trust(Principal=account))
-    without = aws.assume_role("sts", aws.customer_role())
+    arn = aws.customer_client("iam").create_role(
+        RoleName="Own", AssumeRolePolicyDocument=build_trust_policy(Principal=account)
+    )
+    without = aws.assumed_role_client("sts", aws.create_customer_role())
     request = {"RoleArn": arn["Role"]["Arn"], "RoleSessionName": "worker"}
 
-    assert refusal_of(without.assume_role, **request)[0] == "AccessDenied"
-    assert aws.customer("sts").assume_role(**request)["AssumedRoleUser"]["Arn"].endswith("assumed-role/Own/worker")
+    assert catch_error_with_status(without.assume_role, **request)[0] == "AccessDenied"
+    assert (
+        aws.customer_client("sts").assume_role(**request)["AssumedRoleUser"]["Arn"].endswith("assumed-role/Own/worker")
+    )

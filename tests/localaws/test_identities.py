@@ -6,16 +6,16 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.accounts import PLATFORM_ROLE
-from tests.localaws.server import EXTERNAL_ID, REGION, Aws
-from tests.localaws.test_s3_recorded import refusal_of
+from localaws.accounts import PLATFORM_ROLE_NAME
+from tests.localaws.server import EXTERNAL_ID, REGION, AwsHarness
+from tests.localaws.test_s3_recorded import catch_error_with_status
 
 PLATFORM_SESSION = "arn:aws:sts::111122223333:assumed-role/AtaccamaPlatform/worker"
 
 
-def test_everybody_knows_who_he_is(aws: Aws) -> None:
-    platform = aws.platform("sts").get_caller_identity()
-    customer = aws.customer("sts").get_caller_identity()
+def test_everybody_knows_who_he_is(aws: AwsHarness) -> None:
+    platform = aws.platform_client("sts").get_caller_identity()
+    customer = aws.customer_client("sts").get_caller_identity()
 
     assert platform["Arn"] == PLATFORM_SESSION
     assert (platform["Account"], customer["Account"]) == ("111122223333", "444455556666")
@@ -30,7 +30,7 @@ def test_everybody_knows_who_he_is(aws: Aws) -> None:
         ("rds", "describe_db_clusters", "InvalidClientTokenId"),
     ],
 )
-def test_unknown_credentials_are_refused(aws: Aws, service: str, call: str, code: str) -> None:
+def test_unknown_credentials_are_refused(aws: AwsHarness, service: str, call: str, code: str) -> None:
     client = boto3.client(
         service,  # type: ignore[call-overload]
         region_name=REGION,
@@ -43,40 +43,46 @@ def test_unknown_credentials_are_refused(aws: Aws, service: str, call: str, code
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(aws: Aws) -> None:
-    arn, sts = aws.customer_role(), aws.platform("sts")
+def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(aws: AwsHarness) -> None:
+    arn, sts = aws.create_customer_role(), aws.platform_client("sts")
     request = {"RoleArn": arn, "RoleSessionName": "worker"}
 
-    without = refusal_of(sts.assume_role, **request)
-    wrong = refusal_of(sts.assume_role, **request, ExternalId=f"{EXTERNAL_ID}-of-another")
+    without = catch_error_with_status(sts.assume_role, **request)
+    wrong = catch_error_with_status(sts.assume_role, **request, ExternalId=f"{EXTERNAL_ID}-of-another")
     taken = sts.assume_role(**request, ExternalId=EXTERNAL_ID)
 
     told = f"User: {PLATFORM_SESSION} is not authorized to perform: sts:AssumeRole on resource: {arn}"
     assert without == wrong == ("AccessDenied", 403, told)
     assert taken["AssumedRoleUser"]["Arn"] == "arn:aws:sts::444455556666:assumed-role/Reconciler/worker"
-    who = aws.assume_role("sts", arn).get_caller_identity()
+    who = aws.assumed_role_client("sts", arn).get_caller_identity()
     assert (who["Account"], who["Arn"]) == ("444455556666", taken["AssumedRoleUser"]["Arn"])
 
 
-def test_role_of_the_other_account_needs_the_callers_own_permission_too(aws: Aws) -> None:
-    arn = aws.customer_role()
-    aws.operator("iam").delete_role_policy(RoleName=PLATFORM_ROLE, PolicyName="platform")
+def test_role_of_the_other_account_needs_the_callers_own_permission_too(aws: AwsHarness) -> None:
+    arn = aws.create_customer_role()
+    aws.operator_client("iam").delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
     request = {"RoleArn": arn, "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
 
-    assert refusal_of(aws.platform("sts").assume_role, **request)[0] == "AccessDenied"
+    assert catch_error_with_status(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
 
 
-def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: Aws) -> None:
-    arn = aws.customer_role()
+def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: AwsHarness) -> None:
+    arn = aws.create_customer_role()
     request = {"RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
 
-    assert refusal_of(aws.customer("sts").assume_role, RoleArn=arn, **request)[:2] == ("AccessDenied", 403)
-    assert refusal_of(aws.platform("sts").assume_role, RoleArn=f"{arn}x", **request)[:2] == ("AccessDenied", 403)
+    assert catch_error_with_status(aws.customer_client("sts").assume_role, RoleArn=arn, **request)[:2] == (
+        "AccessDenied",
+        403,
+    )
+    assert catch_error_with_status(aws.platform_client("sts").assume_role, RoleArn=f"{arn}x", **request)[:2] == (
+        "AccessDenied",
+        403,
+    )
 
 
-def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: Aws) -> None:
-    s3 = aws.platform("s3")
+def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: AwsHarness) -> None:
+    s3 = aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
 
     with pytest.raises(ClientError) as caught:
@@ -86,12 +92,12 @@ def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: Aws) -> No
     assert "s3:DeleteBucketPolicy" in str(caught.value)
 
 
-def test_without_its_own_permission_a_perfect_key_is_no_use(aws: Aws) -> None:
-    key, s3 = aws.s3_key(), aws.platform("s3")
+def test_without_its_own_permission_a_perfect_key_is_no_use(aws: AwsHarness) -> None:
+    key, s3 = aws.create_s3_key(), aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     only_s3 = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
-    aws.operator("iam").put_role_policy(
-        RoleName=PLATFORM_ROLE, PolicyName="platform", PolicyDocument=json.dumps(only_s3)
+    aws.operator_client("iam").put_role_policy(
+        RoleName=PLATFORM_ROLE_NAME, PolicyName="platform", PolicyDocument=json.dumps(only_s3)
     )
 
     with pytest.raises(ClientError) as caught:

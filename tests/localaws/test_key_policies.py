@@ -9,81 +9,87 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.iam.check.document import PolicyDocumentError, read_document
-from localaws.kms.policies import default_policy
+from byok.domain.iam.check.document import PolicyDocumentError, parse_document
+from localaws.kms.policies import build_default_policy
 from localaws.state import CUSTOMER_ACCOUNT
-from tests.localaws.server import REGION, Aws
+from tests.localaws.server import REGION, AwsHarness
 
 MALFORMED = "MalformedPolicyDocumentException"
-OWNER: dict[str, Any] = default_policy(CUSTOMER_ACCOUNT, REGION)["Statement"][0]
-RIGHT: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
+OWNER_STATEMENT: dict[str, Any] = build_default_policy(CUSTOMER_ACCOUNT, REGION)["Statement"][0]
+VALID_STATEMENT: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
 
 
-def with_statement(statement: Any) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [OWNER, statement]})
+def build_policy_with(statement: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [OWNER_STATEMENT, statement]})
 
 
-def without(*elements: str, **more: Any) -> str:
-    return with_statement({name: value for name, value in (RIGHT | more).items() if name not in elements})
+def build_policy_without(*elements: str, **more: Any) -> str:
+    return build_policy_with({name: value for name, value in (VALID_STATEMENT | more).items() if name not in elements})
 
 
 MALFORMED_DOCUMENTS = {
     "no JSON": "{",
-    "an array": json.dumps([OWNER]),
+    "an array": json.dumps([OWNER_STATEMENT]),
     "a text": json.dumps("policy"),
     "no statements": "{}",
     "an empty array": json.dumps({"Statement": []}),
-    "another spelling of Statement": json.dumps({"statement": [OWNER]}),
-    "a name twice": '{"Statement": [], "Statement": ' + json.dumps([OWNER]) + "}",
-    "the whole answer of get-key-policy": json.dumps({"Policy": json.dumps({"Statement": [OWNER]})}),
-    "a statement that is a text": with_statement("Allow"),
-    "an unknown element": without(Actions="kms:*"),
-    "a Sid that is a number": without(Sid=1),
-    "no Effect": without("Effect"),
-    "an Effect in small letters": without(Effect="allow"),
-    "no Principal": without("Principal"),
-    "Principal and NotPrincipal": without(NotPrincipal="*"),
-    "a Principal that is a text": without(Principal="arn:aws:iam::111122223333:root"),
-    "an empty Principal": without(Principal={}),
-    "an empty list of principals": without(Principal={"AWS": []}),
-    "a principal that is a number": without(Principal={"AWS": 111122223333}),
-    "no Action": without("Action"),
-    "no Resource": without("Resource"),
-    "Action and NotAction": without(NotAction="kms:Encrypt"),
-    "an action that is a number": without(Action=[1]),
-    "Resource and NotResource": without(NotResource="*"),
-    "a resource that is an object": without(Resource={"key": "*"}),
-    "a Condition that is a list": without(Condition=["StringEquals"]),
-    "an operator without keys": without(Condition={"StringEquals": "kms:ViaService"}),
-    "a value that is an object": without(Condition={"StringEquals": {"kms:ViaService": {}}}),
-    "another version": json.dumps({"Version": "2012-10-18", "Statement": [OWNER]}),
-    "an element beside Statement": json.dumps({"Statement": [OWNER], "Comment": "ours"}),
-    "a kind of principal that there is not": without(Principal={"aws": "111122223333"}),
-    "an action without its service": without(Action="Decrypt"),
+    "another spelling of Statement": json.dumps({"statement": [OWNER_STATEMENT]}),
+    "a name twice": '{"Statement": [], "Statement": ' + json.dumps([OWNER_STATEMENT]) + "}",
+    "the whole answer of get-key-policy": json.dumps({"Policy": json.dumps({"Statement": [OWNER_STATEMENT]})}),
+    "a statement that is a text": build_policy_with("Allow"),
+    "an unknown element": build_policy_without(Actions="kms:*"),
+    "a Sid that is a number": build_policy_without(Sid=1),
+    "no Effect": build_policy_without("Effect"),
+    "an Effect in small letters": build_policy_without(Effect="allow"),
+    "no Principal": build_policy_without("Principal"),
+    "Principal and NotPrincipal": build_policy_without(NotPrincipal="*"),
+    "a Principal that is a text": build_policy_without(Principal="arn:aws:iam::111122223333:root"),
+    "an empty Principal": build_policy_without(Principal={}),
+    "an empty list of principals": build_policy_without(Principal={"AWS": []}),
+    "a principal that is a number": build_policy_without(Principal={"AWS": 111122223333}),
+    "no Action": build_policy_without("Action"),
+    "no Resource": build_policy_without("Resource"),
+    "Action and NotAction": build_policy_without(NotAction="kms:Encrypt"),
+    "an action that is a number": build_policy_without(Action=[1]),
+    "Resource and NotResource": build_policy_without(NotResource="*"),
+    "a resource that is an object": build_policy_without(Resource={"key": "*"}),
+    "a Condition that is a list": build_policy_without(Condition=["StringEquals"]),
+    "an operator without keys": build_policy_without(Condition={"StringEquals": "kms:ViaService"}),
+    "a value that is an object": build_policy_without(Condition={"StringEquals": {"kms:ViaService": {}}}),
+    "another version": json.dumps({"Version": "2012-10-18", "Statement": [OWNER_STATEMENT]}),
+    "an element beside Statement": json.dumps({"Statement": [OWNER_STATEMENT], "Comment": "ours"}),
+    "a kind of principal that there is not": build_policy_without(Principal={"aws": "111122223333"}),
+    "an action without its service": build_policy_without(Action="Decrypt"),
 }
 UNKNOWN_OPERATORS = ("StringIs", "ForSomeValue:StringEquals", "BoolNot", "NotStringEquals", "StringEqualsNot")
 TAKEN_DOCUMENTS = {
-    "the default policy": json.dumps(default_policy(CUSTOMER_ACCOUNT, REGION)),
-    "one statement without an array": json.dumps({"Statement": OWNER}),
-    "another statement": with_statement(RIGHT),
-    "lists": without(Action=["kms:Decrypt"], Resource=["*"], Principal={"AWS": ["arn:aws:iam::999988887777:root"]}),
-    "negations": without("Principal", "Action", "Resource", NotPrincipal={"AWS": "*"}, NotAction="a:*", NotResource=""),
-    "a condition": without(Condition={"ForAnyValue:StringLikeIfExists": {"kms:ViaService": ["s3.*"]}}),
-    "JSON's own values": without(Condition={"Bool": {"kms:GrantIsForAWSResource": True}, "NumericEquals": {"a:b": 1}}),
+    "the default policy": json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)),
+    "one statement without an array": json.dumps({"Statement": OWNER_STATEMENT}),
+    "another statement": build_policy_with(VALID_STATEMENT),
+    "lists": build_policy_without(
+        Action=["kms:Decrypt"], Resource=["*"], Principal={"AWS": ["arn:aws:iam::999988887777:root"]}
+    ),
+    "negations": build_policy_without(
+        "Principal", "Action", "Resource", NotPrincipal={"AWS": "*"}, NotAction="a:*", NotResource=""
+    ),
+    "a condition": build_policy_without(Condition={"ForAnyValue:StringLikeIfExists": {"kms:ViaService": ["s3.*"]}}),
+    "JSON's own values": build_policy_without(
+        Condition={"Bool": {"kms:GrantIsForAWSResource": True}, "NumericEquals": {"a:b": 1}}
+    ),
 }
 
 
 def check_accepts(text: str) -> bool:
     try:
-        read_document(text)
+        parse_document(text)
     except PolicyDocumentError:
         return False
     return True
 
 
-def kms_accepts(aws: Aws, text: str) -> bool:
-    kms = aws.customer("kms")
-    key = aws.key()
+def kms_accepts(aws: AwsHarness, text: str) -> bool:
+    kms = aws.customer_client("kms")
+    key = aws.create_key()
     try:
         kms.create_key(Policy=text)
     except kms.exceptions.MalformedPolicyDocumentException:
@@ -96,17 +102,17 @@ def kms_accepts(aws: Aws, text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", MALFORMED_DOCUMENTS)
-def test_malformed_document_is_refused_by_both(aws: Aws, name: str) -> None:
+def test_malformed_document_is_refused_by_both(aws: AwsHarness, name: str) -> None:
     text = MALFORMED_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (False, False)
 
 
 @pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)
-def test_operator_that_there_is_not_is_refused_by_kms(aws: Aws, operator: str) -> None:
-    assert not kms_accepts(aws, without(Condition={operator: {"kms:ViaService": "s3"}}))
+def test_operator_that_there_is_not_is_refused_by_kms(aws: AwsHarness, operator: str) -> None:
+    assert not kms_accepts(aws, build_policy_without(Condition={operator: {"kms:ViaService": "s3"}}))
 
 
 @pytest.mark.parametrize("name", TAKEN_DOCUMENTS)
-def test_well_formed_document_is_taken_by_both(aws: Aws, name: str) -> None:
+def test_well_formed_document_is_taken_by_both(aws: AwsHarness, name: str) -> None:
     text = TAKEN_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (True, True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.localaws.server import REGION, Aws
-from tests.localaws.test_s3_recorded import refusal_of
+from tests.localaws.server import REGION, AwsHarness
+from tests.localaws.test_s3_recorded import catch_error_with_status
 
 ALIASES = f"arn:aws:kms:{REGION}:444455556666:alias"
 SESSION = "arn:aws:sts::444455556666:assumed-role/Reconciler/worker"
@@ -26,12 +26,12 @@ class TwoKeys:
     owner: Any
 
 
-def allow(actions: list[str] | str, resources: list[str] | str, **conditions: Any) -> dict[str, Any]:
+def allow_statement(actions: list[str] | str, resources: list[str] | str, **conditions: Any) -> dict[str, Any]:
     condition = {"Condition": conditions} if conditions else {}
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **condition}
 
 
-def access_denied(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
+def access_denied_error(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
     """A refusal as KMS words it."""
     because = f"because no {kind} policy allows the kms:{action} action"
     message = f"User: {SESSION} is not authorized to perform: kms:{action} on resource: {resource} {because}"
@@ -39,26 +39,27 @@ def access_denied(action: str, resource: str, kind: str = "identity-based") -> t
 
 
 @pytest.fixture
-def keys(aws: Aws) -> TwoKeys:
+def keys(aws: AwsHarness) -> TwoKeys:
     """The role may do everything with the aliases of a tenant, and with two of three keys."""
-    s3, rds, third = aws.s3_key(), aws.rds_key(), aws.key()
-    arn = aws.customer_role(
-        allow(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]), allow(["kms:ListAliases", "kms:ListKeys"], "*")
+    s3, rds, third = aws.create_s3_key(), aws.create_rds_key(), aws.create_key()
+    arn = aws.create_customer_role(
+        allow_statement(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]),
+        allow_statement(["kms:ListAliases", "kms:ListKeys"], "*"),
     )
-    return TwoKeys(s3, rds, third, aws.assume_role("kms", arn), aws.customer("kms"))
+    return TwoKeys(s3, rds, third, aws.assumed_role_client("kms", arn), aws.customer_client("kms"))
 
 
-def targets(kms: Any) -> dict[str, str]:
+def list_alias_targets(kms: Any) -> dict[str, str]:
     return {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
 
 
 def test_role_marks_the_keys_its_policy_names(keys: TwoKeys) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
-    assert targets(keys.role) == {"alias/byok-acme": keys.s3.rpartition("/")[2]}
+    assert list_alias_targets(keys.role) == {"alias/byok-acme": keys.s3.rpartition("/")[2]}
     keys.role.update_alias(AliasName="alias/byok-acme", TargetKeyId=keys.rds)
-    assert targets(keys.role) == {"alias/byok-acme": keys.rds.rpartition("/")[2]}
+    assert list_alias_targets(keys.role) == {"alias/byok-acme": keys.rds.rpartition("/")[2]}
     keys.role.delete_alias(AliasName="alias/byok-acme")
-    assert targets(keys.role) == {}
+    assert list_alias_targets(keys.role) == {}
     keys.role.tag_resource(KeyId=keys.rds, Tags=[TAG])
     assert keys.role.list_resource_tags(KeyId=keys.rds)["Tags"] == [TAG]
 
@@ -66,42 +67,46 @@ def test_role_marks_the_keys_its_policy_names(keys: TwoKeys) -> None:
 def test_alias_is_made_with_permission_on_the_alias_and_on_the_key(keys: TwoKeys) -> None:
     foreign, own = "alias/production", "alias/byok-acme"
 
-    refused_for_alias = refusal_of(keys.role.create_alias, AliasName=foreign, TargetKeyId=keys.s3)
-    refused_for_key = refusal_of(keys.role.create_alias, AliasName=own, TargetKeyId=keys.third)
+    refused_for_alias = catch_error_with_status(keys.role.create_alias, AliasName=foreign, TargetKeyId=keys.s3)
+    refused_for_key = catch_error_with_status(keys.role.create_alias, AliasName=own, TargetKeyId=keys.third)
 
-    assert refused_for_alias == access_denied("CreateAlias", f"{ALIASES}/production")
-    assert refused_for_key == access_denied("CreateAlias", keys.third)
-    assert targets(keys.owner) == {}
+    assert refused_for_alias == access_denied_error("CreateAlias", f"{ALIASES}/production")
+    assert refused_for_key == access_denied_error("CreateAlias", keys.third)
+    assert list_alias_targets(keys.owner) == {}
 
 
 def test_alias_that_points_at_a_third_key_is_not_taken_away_from_it(keys: TwoKeys) -> None:
     keys.owner.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.third)
 
-    update = refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.s3)
-    delete = refusal_of(keys.role.delete_alias, AliasName="alias/byok-acme")
+    update = catch_error_with_status(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.s3)
+    delete = catch_error_with_status(keys.role.delete_alias, AliasName="alias/byok-acme")
 
-    assert update == access_denied("UpdateAlias", keys.third)
-    assert delete == access_denied("DeleteAlias", keys.third)
-    assert targets(keys.owner) == {"alias/byok-acme": keys.third.rpartition("/")[2]}
+    assert update == access_denied_error("UpdateAlias", keys.third)
+    assert delete == access_denied_error("DeleteAlias", keys.third)
+    assert list_alias_targets(keys.owner) == {"alias/byok-acme": keys.third.rpartition("/")[2]}
 
 
 def test_alias_is_not_pointed_at_a_third_key(keys: TwoKeys) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
 
-    assert refusal_of(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.third) == access_denied(
-        "UpdateAlias", keys.third
-    )
-    assert refusal_of(keys.role.update_alias, AliasName="alias/other", TargetKeyId=keys.s3) == access_denied(
-        "UpdateAlias", f"{ALIASES}/other"
-    )
+    assert catch_error_with_status(
+        keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.third
+    ) == access_denied_error("UpdateAlias", keys.third)
+    assert catch_error_with_status(
+        keys.role.update_alias, AliasName="alias/other", TargetKeyId=keys.s3
+    ) == access_denied_error("UpdateAlias", f"{ALIASES}/other")
 
 
 def test_role_tags_no_third_key(keys: TwoKeys) -> None:
-    assert refusal_of(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == access_denied("TagResource", keys.third)
-    assert refusal_of(keys.role.list_resource_tags, KeyId=keys.third) == access_denied("ListResourceTags", keys.third)
+    assert catch_error_with_status(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == access_denied_error(
+        "TagResource", keys.third
+    )
+    assert catch_error_with_status(keys.role.list_resource_tags, KeyId=keys.third) == access_denied_error(
+        "ListResourceTags", keys.third
+    )
 
 
-def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> None:
+def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: AwsHarness) -> None:
     administrator = {
         "Sid": "OneAdministrator",
         "Effect": "Allow",
@@ -109,80 +114,86 @@ def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: Aws) -> N
         "Action": "kms:*",
         "Resource": "*",
     }
-    kms = aws.customer("kms")
+    kms = aws.customer_client("kms")
     policy = json.dumps({"Statement": [administrator]})
     key = kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
-    role = aws.assume_role("kms", aws.customer_role(allow(ON_KEYS, "*")))
+    role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement(ON_KEYS, "*")))
 
-    assert refusal_of(role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key) == access_denied(
-        "CreateAlias", key, "resource-based"
-    )
+    assert catch_error_with_status(
+        role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key
+    ) == access_denied_error("CreateAlias", key, "resource-based")
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=key)
 
 
-def test_explicit_deny_of_the_role_is_named(aws: Aws) -> None:
-    key = aws.key()
+def test_explicit_deny_of_the_role_is_named(aws: AwsHarness) -> None:
+    key = aws.create_key()
     deny = {"Effect": "Deny", "Action": "kms:TagResource", "Resource": key}
-    role = aws.assume_role("kms", aws.customer_role(allow("kms:*", "*"), deny))
+    role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement("kms:*", "*"), deny))
 
-    code, _, message = refusal_of(role.tag_resource, KeyId=key, Tags=[TAG])
+    code, _, message = catch_error_with_status(role.tag_resource, KeyId=key, Tags=[TAG])
 
     assert code == "AccessDeniedException"
     assert message.endswith(f"on resource: {key} with an explicit deny in an identity-based policy")
 
 
-def test_tags_of_a_request_are_condition_keys(aws: Aws) -> None:
-    key = aws.key()
-    only = allow(
+def test_tags_of_a_request_are_condition_keys(aws: AwsHarness) -> None:
+    key = aws.create_key()
+    only = allow_statement(
         ["kms:TagResource", "kms:UntagResource"], key, **{"ForAllValues:StringEquals": {"aws:TagKeys": ["aatn"]}}
     )
-    role = aws.assume_role("kms", aws.customer_role(only))
+    role = aws.assumed_role_client("kms", aws.create_customer_role(only))
 
     role.tag_resource(KeyId=key, Tags=[TAG])
 
     other = [TAG, {"TagKey": "cost", "TagValue": "0"}]
-    assert refusal_of(role.tag_resource, KeyId=key, Tags=other) == access_denied("TagResource", key)
-    assert refusal_of(role.untag_resource, KeyId=key, TagKeys=["cost"]) == access_denied("UntagResource", key)
+    assert catch_error_with_status(role.tag_resource, KeyId=key, Tags=other) == access_denied_error("TagResource", key)
+    assert catch_error_with_status(role.untag_resource, KeyId=key, TagKeys=["cost"]) == access_denied_error(
+        "UntagResource", key
+    )
     role.untag_resource(KeyId=key, TagKeys=["aatn"])
 
 
-def test_aliases_and_tags_of_a_key_are_condition_keys(aws: Aws) -> None:
-    marked, bare, kms = aws.key(Tags=[TAG]), aws.key(), aws.customer("kms")
+def test_aliases_and_tags_of_a_key_are_condition_keys(aws: AwsHarness) -> None:
+    marked, bare, kms = aws.create_key(Tags=[TAG]), aws.create_key(), aws.customer_client("kms")
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=bare)
-    by_tag = allow("kms:DescribeKey", "*", StringEquals={"aws:ResourceTag/aatn": "acme"})
-    by_alias = allow("kms:ListResourceTags", "*", **{"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/byok-*"}})
-    role = aws.assume_role("kms", aws.customer_role(by_tag, by_alias))
+    by_tag = allow_statement("kms:DescribeKey", "*", StringEquals={"aws:ResourceTag/aatn": "acme"})
+    by_alias = allow_statement(
+        "kms:ListResourceTags", "*", **{"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/byok-*"}}
+    )
+    role = aws.assumed_role_client("kms", aws.create_customer_role(by_tag, by_alias))
 
     assert role.describe_key(KeyId=marked)["KeyMetadata"]["Arn"] == marked
-    assert refusal_of(role.describe_key, KeyId=bare) == access_denied("DescribeKey", bare)
+    assert catch_error_with_status(role.describe_key, KeyId=bare) == access_denied_error("DescribeKey", bare)
     assert role.list_resource_tags(KeyId=bare)["Tags"] == []
-    assert refusal_of(role.list_resource_tags, KeyId=marked) == access_denied("ListResourceTags", marked)
+    assert catch_error_with_status(role.list_resource_tags, KeyId=marked) == access_denied_error(
+        "ListResourceTags", marked
+    )
 
 
-def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: Aws) -> None:
-    role = aws.assume_role("kms", aws.customer_role(allow("kms:CreateKey", "*")))
+def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: AwsHarness) -> None:
+    role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement("kms:CreateKey", "*")))
 
-    assert refusal_of(role.list_aliases) == access_denied("ListAliases", "*")
-    assert refusal_of(role.list_keys) == access_denied("ListKeys", "*")
-    assert refusal_of(role.create_key, Tags=[TAG]) == access_denied("TagResource", "*")
+    assert catch_error_with_status(role.list_aliases) == access_denied_error("ListAliases", "*")
+    assert catch_error_with_status(role.list_keys) == access_denied_error("ListKeys", "*")
+    assert catch_error_with_status(role.create_key, Tags=[TAG]) == access_denied_error("TagResource", "*")
     assert role.create_key()["KeyMetadata"]["AWSAccountId"] == "444455556666"
-    assert refusal_of(aws.platform("kms").create_key)[0] == "AccessDeniedException"
+    assert catch_error_with_status(aws.platform_client("kms").create_key)[0] == "AccessDeniedException"
 
 
-def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: Aws, keys: TwoKeys) -> None:
-    own = aws.operator("kms").create_key()["KeyMetadata"]["Arn"]
+def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: AwsHarness, keys: TwoKeys) -> None:
+    own = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
 
     # Under the most generous policies an alias and its key are still of one account; AWS's words are recorded nowhere.
-    assert refusal_of(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
+    assert catch_error_with_status(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
         "AccessDeniedException"
     )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_lists_come_in_pages(aws: Aws, size: int) -> None:
-    kms = aws.customer("kms")
+def test_lists_come_in_pages(aws: AwsHarness, size: int) -> None:
+    kms = aws.customer_client("kms")
     tags = [{"TagKey": f"t{number}", "TagValue": "x"} for number in range(5)]
-    key = aws.key(Tags=tags)
+    key = aws.create_key(Tags=tags)
     names = [f"alias/byok-{number}" for number in range(5)]
     for name in names:
         kms.create_alias(AliasName=name, TargetKeyId=key)
@@ -198,8 +209,8 @@ def test_lists_come_in_pages(aws: Aws, size: int) -> None:
     assert len(of_aliases) == -(-5 // size)
 
 
-def test_list_is_cut_at_its_usual_length_without_being_asked(aws: Aws) -> None:
-    kms, key = aws.customer("kms"), aws.key()
+def test_list_is_cut_at_its_usual_length_without_being_asked(aws: AwsHarness) -> None:
+    kms, key = aws.customer_client("kms"), aws.create_key()
     for number in range(51):
         kms.create_alias(AliasName=f"alias/byok-{number}", TargetKeyId=key)
 
@@ -210,8 +221,8 @@ def test_list_is_cut_at_its_usual_length_without_being_asked(aws: Aws) -> None:
     assert (len(rest["Aliases"]), rest["Truncated"], "NextMarker" in rest) == (1, False, False)
 
 
-def test_page_that_cannot_be_is_refused(aws: Aws) -> None:
-    kms, key = aws.customer("kms"), aws.key()
+def test_page_that_cannot_be_is_refused(aws: AwsHarness) -> None:
+    kms, key = aws.customer_client("kms"), aws.create_key()
 
-    assert refusal_of(kms.list_aliases, Marker="made-up")[0] == "InvalidMarkerException"
-    assert refusal_of(kms.list_resource_tags, KeyId=key, Limit=51)[0] == "ValidationException"
+    assert catch_error_with_status(kms.list_aliases, Marker="made-up")[0] == "InvalidMarkerException"
+    assert catch_error_with_status(kms.list_resource_tags, KeyId=key, Limit=51)[0] == "ValidationException"

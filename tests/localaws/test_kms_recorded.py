@@ -6,17 +6,17 @@ import uuid
 import pytest
 
 from tests.localaws.parity import OTHER_REGION, TwoAccounts
-from tests.localaws.test_s3_recorded import HIDDEN, refusal_of
+from tests.localaws.test_s3_recorded import HIDDEN, catch_error_with_status
 
 
 def test_states_forbid_what_they_forbid(accounts: TwoAccounts) -> None:
-    kms = accounts.customer("kms")
-    disabled, deleted, imported = accounts.key(), accounts.key(), accounts.key(Origin="EXTERNAL")
+    kms = accounts.customer_client("kms")
+    disabled, deleted, imported = accounts.create_key(), accounts.create_key(), accounts.create_key(Origin="EXTERNAL")
     kms.disable_key(KeyId=disabled)
     kms.schedule_key_deletion(KeyId=deleted, PendingWindowInDays=7)
 
     def encrypt(key: str) -> tuple[str, int, str]:
-        return refusal_of(kms.encrypt, KeyId=key, Plaintext=b"x")
+        return catch_error_with_status(kms.encrypt, KeyId=key, Plaintext=b"x")
 
     assert encrypt(disabled) == ("DisabledException", 400, f"{disabled} is disabled.")
     assert encrypt(deleted) == ("KMSInvalidStateException", 400, f"{deleted} is pending deletion.")
@@ -25,11 +25,11 @@ def test_states_forbid_what_they_forbid(accounts: TwoAccounts) -> None:
     assert states == ["Disabled", "PendingDeletion", "PendingImport"]
     tag = {"TagKey": "a", "TagValue": "b"}
     kms.tag_resource(KeyId=disabled, Tags=[tag])
-    assert refusal_of(kms.tag_resource, KeyId=deleted, Tags=[tag])[0] == "KMSInvalidStateException"
+    assert catch_error_with_status(kms.tag_resource, KeyId=deleted, Tags=[tag])[0] == "KMSInvalidStateException"
 
 
 def test_deletion_can_be_cancelled_and_leaves_the_key_disabled(accounts: TwoAccounts) -> None:
-    kms, key = accounts.customer("kms"), accounts.key()
+    kms, key = accounts.customer_client("kms"), accounts.create_key()
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)  # contract 112
 
     kms.cancel_key_deletion(KeyId=key)
@@ -40,9 +40,11 @@ def test_deletion_can_be_cancelled_and_leaves_the_key_disabled(accounts: TwoAcco
 
 
 def test_hmac_key_does_not_encrypt(accounts: TwoAccounts) -> None:
-    key = accounts.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    key = accounts.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
-    code, status, _ = refusal_of(accounts.customer("kms").generate_data_key, KeyId=key, KeySpec="AES_256")
+    code, status, _ = catch_error_with_status(
+        accounts.customer_client("kms").generate_data_key, KeyId=key, KeySpec="AES_256"
+    )
 
     assert (code, status) == ("InvalidKeyUsageException", 400)  # contract 52
 
@@ -51,23 +53,28 @@ def test_what_does_not_exist_is_named_to_its_owner_alone(accounts: TwoAccounts) 
     arn = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
     elsewhere = f"arn:aws:kms:{OTHER_REGION}:{accounts.customer_account}:key/{uuid.uuid4()}"
 
-    own = refusal_of(accounts.customer("kms").describe_key, KeyId=arn)
-    foreign = refusal_of(accounts.platform("kms").describe_key, KeyId=arn)
+    own = catch_error_with_status(accounts.customer_client("kms").describe_key, KeyId=arn)
+    foreign = catch_error_with_status(accounts.platform_client("kms").describe_key, KeyId=arn)
 
     assert own == ("NotFoundException", 400, f"Key '{arn}' does not exist")
     assert foreign[:2] == ("AccessDeniedException", 400)
     assert foreign[2].endswith(f"is not authorized to perform: kms:DescribeKey {HIDDEN}")
-    wrong = refusal_of(accounts.customer("kms").describe_key, KeyId=elsewhere)
+    wrong = catch_error_with_status(accounts.customer_client("kms").describe_key, KeyId=elsewhere)
     assert wrong == ("NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
 
 
 def test_platform_role_may_call_nothing_directly_on_perfect_keys(accounts: TwoAccounts) -> None:
-    kms = accounts.platform("kms")
-    for key in (accounts.key(*accounts.s3_statements()), accounts.key(*accounts.rds_statements())):
-        assert refusal_of(kms.describe_key, KeyId=key)[0] == "AccessDeniedException"  # contract 74
-        assert refusal_of(kms.encrypt, KeyId=key, Plaintext=b"x")[0] == "AccessDeniedException"
+    kms = accounts.platform_client("kms")
+    for key in (
+        accounts.create_key(*accounts.build_s3_statements()),
+        accounts.create_key(*accounts.build_rds_statements()),
+    ):
+        assert catch_error_with_status(kms.describe_key, KeyId=key)[0] == "AccessDeniedException"  # contract 74
+        assert catch_error_with_status(kms.encrypt, KeyId=key, Plaintext=b"x")[0] == "AccessDeniedException"
         grant = {"GranteePrincipal": accounts.role_arn, "Operations": ["Decrypt"]}
-        assert refusal_of(kms.create_grant, KeyId=key, **grant)[0] == "AccessDeniedException"  # contract 79
+        assert (
+            catch_error_with_status(kms.create_grant, KeyId=key, **grant)[0] == "AccessDeniedException"
+        )  # contract 79
 
 
 def test_aliases_and_tags_cannot_be_written_across_accounts(accounts: TwoAccounts) -> None:
@@ -78,7 +85,7 @@ def test_aliases_and_tags_cannot_be_written_across_accounts(accounts: TwoAccount
         "Action": "kms:*",
         "Resource": "*",
     }
-    key, kms = accounts.key(everything), accounts.platform("kms")
+    key, kms = accounts.create_key(everything), accounts.platform_client("kms")
 
     # D11: whatever the key policy says. The code of the refusal was found recorded nowhere.
     with pytest.raises(kms.exceptions.ClientError):
@@ -88,43 +95,47 @@ def test_aliases_and_tags_cannot_be_written_across_accounts(accounts: TwoAccount
 
 
 def test_aliases_are_unique_and_have_their_prefix(accounts: TwoAccounts) -> None:
-    kms, key = accounts.customer("kms"), accounts.key()
+    kms, key = accounts.customer_client("kms"), accounts.create_key()
     name = f"alias/byok-parity-{uuid.uuid4()}"
     kms.create_alias(AliasName=name, TargetKeyId=key)
 
-    assert refusal_of(kms.create_alias, AliasName=name, TargetKeyId=key)[0] == "AlreadyExistsException"
-    assert refusal_of(kms.create_alias, AliasName="no-prefix", TargetKeyId=key)[0] == "ValidationException"
-    assert refusal_of(kms.delete_alias, AliasName=f"{name}-x")[0] == "NotFoundException"
+    assert catch_error_with_status(kms.create_alias, AliasName=name, TargetKeyId=key)[0] == "AlreadyExistsException"
+    assert catch_error_with_status(kms.create_alias, AliasName="no-prefix", TargetKeyId=key)[0] == "ValidationException"
+    assert catch_error_with_status(kms.delete_alias, AliasName=f"{name}-x")[0] == "NotFoundException"
     kms.delete_alias(AliasName=name)
 
 
 def test_tags_keep_their_rules(accounts: TwoAccounts) -> None:
-    kms, key = accounts.customer("kms"), accounts.key()
+    kms, key = accounts.customer_client("kms"), accounts.create_key()
     twice = [{"TagKey": "a", "TagValue": "1"}, {"TagKey": "a", "TagValue": "2"}]
     reserved = [{"TagKey": "aws:a", "TagValue": "1"}]
     many = [{"TagKey": f"t{number}", "TagValue": "x"} for number in range(51)]
 
-    assert refusal_of(kms.tag_resource, KeyId=key, Tags=twice) == ("TagException", 400, "Duplicate tag keys")
-    assert refusal_of(kms.tag_resource, KeyId=key, Tags=many) == ("TagException", 400, "Too many tags")
-    code, _, message = refusal_of(kms.tag_resource, KeyId=key, Tags=reserved)
+    assert catch_error_with_status(kms.tag_resource, KeyId=key, Tags=twice) == (
+        "TagException",
+        400,
+        "Duplicate tag keys",
+    )
+    assert catch_error_with_status(kms.tag_resource, KeyId=key, Tags=many) == ("TagException", 400, "Too many tags")
+    code, _, message = catch_error_with_status(kms.tag_resource, KeyId=key, Tags=reserved)
     assert (code, message) == ("TagException", "Tags beginning with aws: are reserved")
 
 
 def test_replicas_are_keys_of_their_own(accounts: TwoAccounts) -> None:
-    primary = accounts.key(*accounts.s3_statements(), MultiRegion=True)
-    made = accounts.customer("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
+    primary = accounts.create_key(*accounts.build_s3_statements(), MultiRegion=True)
+    made = accounts.customer_client("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
     replica = made["ReplicaKeyMetadata"]["Arn"]
     accounts.keys.insert(0, (OTHER_REGION, replica))
 
     assert replica == primary.replace(accounts.region, OTHER_REGION)  # contract 116
-    statements = accounts.customer("kms", OTHER_REGION).get_key_policy(KeyId=replica)["Policy"]
+    statements = accounts.customer_client("kms", OTHER_REGION).get_key_policy(KeyId=replica)["Policy"]
     assert "AllowAtaccamaPlatformS3Access" not in statements
 
 
 def test_owner_cannot_lock_himself_out(accounts: TwoAccounts) -> None:
-    kms, key = accounts.customer("kms"), accounts.key()
-    policy = json.dumps({"Version": "2012-10-17", "Statement": accounts.s3_statements()})
+    kms, key = accounts.customer_client("kms"), accounts.create_key()
+    policy = json.dumps({"Version": "2012-10-17", "Statement": accounts.build_s3_statements()})
 
-    answer = refusal_of(kms.put_key_policy, KeyId=key, Policy=policy)
+    answer = catch_error_with_status(kms.put_key_policy, KeyId=key, Policy=policy)
 
     assert answer[0] == "MalformedPolicyDocumentException"  # contract 56

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.localaws.server import Aws
-from tests.localaws.test_persistence import Run
+from tests.localaws.server import AwsHarness
+from tests.localaws.test_persistence import LocalAwsProcess
 
 
 def test_starts_quickly_says_where_and_writes_profiles(tmp_path: Path) -> None:
     begun = time.monotonic()
-    run = Run("--config-dir", str(tmp_path / "aws"), "--region", "eu-west-1")
+    run = LocalAwsProcess("--config-dir", str(tmp_path / "aws"), "--region", "eu-west-1")
     try:
         assert time.monotonic() - begun < 15
         config = tmp_path / "aws" / "config"
@@ -31,20 +31,20 @@ def test_starts_quickly_says_where_and_writes_profiles(tmp_path: Path) -> None:
             assert profiles[f"profile {name}"]["endpoint_url"] == run.aws.endpoint
             assert profiles[f"profile {name}"]["region"] == "eu-west-1"
         assert run.aws.endpoint.startswith("http://127.0.0.1:")
-        assert run.end() == 0
+        assert run.stop() == 0
     finally:
         run.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_ends_cleanly_in_the_middle_of_traffic(tmp_path: Path, how: signal.Signals) -> None:
-    run, over, busy = Run("--config-dir", str(tmp_path)), threading.Event(), threading.Barrier(9)
+    run, over, busy = LocalAwsProcess("--config-dir", str(tmp_path)), threading.Event(), threading.Barrier(9)
     callers = [threading.Thread(target=_call_until, args=(over, run.aws, busy)) for _ in range(busy.parties - 1)]
     for caller in callers:
         caller.start()
     try:
         busy.wait(20)
-        assert run.end(how) == 0
+        assert run.stop(how) == 0
     finally:
         over.set()
         run.close()
@@ -52,8 +52,8 @@ def test_ends_cleanly_in_the_middle_of_traffic(tmp_path: Path, how: signal.Signa
             caller.join()
 
 
-def _call_until(over: threading.Event, aws: Aws, busy: threading.Barrier) -> None:
-    s3 = aws.platform("s3")
+def _call_until(over: threading.Event, aws: AwsHarness, busy: threading.Barrier) -> None:
+    s3 = aws.platform_client("s3")
     s3.list_buckets()
     busy.wait(20)
     while not over.is_set():
@@ -62,10 +62,10 @@ def _call_until(over: threading.Event, aws: Aws, busy: threading.Barrier) -> Non
 
 
 def test_database_time_is_set_at_start(tmp_path: Path) -> None:
-    run = Run("--config-dir", str(tmp_path), "--database-seconds", "0.25")
+    run = LocalAwsProcess("--config-dir", str(tmp_path), "--database-seconds", "0.25")
     try:
-        assert run.aws.control("POST", "settings", propagation_seconds=0)["database_seconds"] == 0.25
-        assert run.end() == 0
+        assert run.aws.call_control("POST", "settings", propagation_seconds=0)["database_seconds"] == 0.25
+        assert run.stop() == 0
     finally:
         run.close()
 

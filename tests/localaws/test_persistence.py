@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from tests.localaws.server import REGION, Aws
-from tests.localaws.test_cloudformation import STACK, TEMPLATE, parameters, payload
-from tests.localaws.test_rds_clusters import NAME, settings, status
-from tests.localaws.test_rds_instances import WRITER
+from tests.localaws.server import REGION, AwsHarness
+from tests.localaws.test_cloudformation import STACK_NAME, TEMPLATE, build_parameters, get_payload
+from tests.localaws.test_rds_clusters import NAME, build_cluster_params, get_status
+from tests.localaws.test_rds_instances import WRITER_PARAMS
 
-Start = Callable[..., "Run"]
+Start = Callable[..., "LocalAwsProcess"]
 
 
-class Run:
+class LocalAwsProcess:
     """A local AWS as a process."""
 
     def __init__(self, *arguments: str) -> None:
@@ -34,12 +34,12 @@ class Run:
         )
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
-        self.aws = Aws(next((word for word in self.line.split() if word.startswith("http://")), ""))
+        self.aws = AwsHarness(next((word for word in self.line.split() if word.startswith("http://")), ""))
 
     @property
     def health(self) -> dict[str, Any]:
         """What it says of itself."""
-        return self.aws.control("GET", "health")
+        return self.aws.call_control("GET", "health")
 
     @property
     def errors(self) -> str:
@@ -53,7 +53,7 @@ class Run:
             self.process.kill()
         self.process.communicate(timeout=20)
 
-    def end(self, how: int = signal.SIGTERM) -> int:
+    def stop(self, how: int = signal.SIGTERM) -> int:
         """Stop it; its exit code."""
         self.process.send_signal(how)
         return self.process.wait(20)
@@ -62,10 +62,10 @@ class Run:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts runs on one data folder; whatever still runs afterwards is killed."""
-    runs: list[Run] = []
+    runs: list[LocalAwsProcess] = []
 
-    def begin(*more: str) -> Run:
-        run = Run("--data", str(tmp_path / "data"), *more)
+    def begin(*more: str) -> LocalAwsProcess:
+        run = LocalAwsProcess("--data", str(tmp_path / "data"), *more)
         runs.append(run)
         return run
 
@@ -78,10 +78,10 @@ def _without_request(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if name not in {"ResponseMetadata", "LatestRestorableTime"}}
 
 
-def _everything(aws: Aws, keys: list[str]) -> dict[str, Any]:
+def _everything(aws: AwsHarness, keys: list[str]) -> dict[str, Any]:
     """All that callers can see: keys with all that belongs to them, stacks, databases, buckets and roles."""
-    kms, rds, s3 = aws.customer("kms"), aws.operator("rds"), aws.operator("s3")
-    cloudformation, iam = aws.customer("cloudformation"), aws.operator("iam")
+    kms, rds, s3 = aws.customer_client("kms"), aws.operator_client("rds"), aws.operator_client("s3")
+    cloudformation, iam = aws.customer_client("cloudformation"), aws.operator_client("iam")
     seen: dict[str, Any] = {}
     for arn in keys:
         seen[arn] = [
@@ -92,7 +92,7 @@ def _everything(aws: Aws, keys: list[str]) -> dict[str, Any]:
         ]
     seen["aliases"] = kms.list_aliases()["Aliases"]
     seen["stacks"] = cloudformation.describe_stacks()["Stacks"]
-    seen["events"] = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+    seen["events"] = cloudformation.describe_stack_events(StackName=STACK_NAME)["StackEvents"]
     seen["clusters"] = [_without_request(one) for one in rds.describe_db_clusters()["DBClusters"]]
     seen["instances"] = rds.describe_db_instances()["DBInstances"]
     seen["snapshots"] = rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
@@ -103,27 +103,29 @@ def _everything(aws: Aws, keys: list[str]) -> dict[str, Any]:
     seen["tags"] = s3.get_bucket_tagging(Bucket="kept")["TagSet"]
     versions = s3.list_object_versions(Bucket="kept")["Versions"]
     seen["versions"] = [(one["Key"], one["VersionId"], one["ETag"], one["LastModified"]) for one in versions]
-    found = aws.platform("s3").get_object(Bucket="kept", Key="large")
+    found = aws.platform_client("s3").get_object(Bucket="kept", Key="large")
     seen["object"] = [found["Body"].read(), found["SSEKMSKeyId"], found["Metadata"]]
     seen["role"] = iam.get_role(RoleName="AtaccamaPlatform")["Role"]
     return seen
 
 
-def _fill(aws: Aws) -> list[str]:
+def _fill(aws: AwsHarness) -> list[str]:
     """One of everything; the keys that were made, in every state."""
-    kms, rds, s3 = aws.customer("kms"), aws.platform("rds"), aws.platform("s3")
-    aws.customer("cloudformation").create_stack(
-        StackName=STACK, TemplateBody=TEMPLATE, Parameters=parameters(TenantName="acme")
+    kms, rds, s3 = aws.customer_client("kms"), aws.platform_client("rds"), aws.platform_client("s3")
+    aws.customer_client("cloudformation").create_stack(
+        StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters(TenantName="acme")
     )
-    made = payload(aws.customer("cloudformation"))
-    disabled, pending = aws.rds_key(Tags=[{"TagKey": "a", "TagValue": "b"}]), aws.s3_key()
-    imported, signing = aws.key(Origin="EXTERNAL"), aws.key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
+    made = get_payload(aws.customer_client("cloudformation"))
+    disabled, pending = aws.create_rds_key(Tags=[{"TagKey": "a", "TagValue": "b"}]), aws.create_s3_key()
+    imported, signing = aws.create_key(Origin="EXTERNAL"), aws.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")
     kms.disable_key(KeyId=disabled)
     kms.schedule_key_deletion(KeyId=pending, PendingWindowInDays=9)
     kms.create_alias(AliasName="alias/signing", TargetKeyId=signing)
-    rds.create_db_cluster(**settings(made["RdsKmsKeyArn"], Tags=[{"Key": "a", "Value": "b"}], DeletionProtection=True))
-    rds.create_db_instance(**WRITER)
-    aws.operator("rds").create_db_subnet_group(
+    rds.create_db_cluster(
+        **build_cluster_params(made["RdsKmsKeyArn"], Tags=[{"Key": "a", "Value": "b"}], DeletionProtection=True)
+    )
+    rds.create_db_instance(**WRITER_PARAMS)
+    aws.operator_client("rds").create_db_subnet_group(
         DBSubnetGroupName="g", DBSubnetGroupDescription="d", SubnetIds=["subnet-1", "subnet-2"]
     )
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -131,7 +133,7 @@ def _fill(aws: Aws) -> list[str]:
     rules = [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]
     s3.put_bucket_encryption(Bucket="kept", ServerSideEncryptionConfiguration={"Rules": rules})
     s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
-    aws.operator("s3").put_bucket_tagging(Bucket="kept", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    aws.operator_client("s3").put_bucket_tagging(Bucket="kept", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
     deny = {
         "Effect": "Deny",
         "Principal": "*",
@@ -152,42 +154,42 @@ def test_everything_is_as_it_was_after_a_clean_restart(start: Start) -> None:
     keys = _fill(first.aws)
     before = _everything(first.aws, keys)
     assert before["clusters"][0]["Status"] == "creating"
-    assert first.end() == 0
+    assert first.stop() == 0
 
     second = start("--database-seconds", "3600")
     assert second.health["fresh"] is False
     assert "state restored" in second.line
     assert _everything(second.aws, keys) == before
-    assert second.end(signal.SIGINT) == 0
+    assert second.stop(signal.SIGINT) == 0
 
 
 def test_restored_state_goes_on_living(start: Start) -> None:
     first = start("--database-seconds", "0.5")
-    made = first.aws.rds_key()
-    first.aws.platform("rds").create_db_cluster(**settings(made))
-    s3_key = first.aws.s3_key()
-    s3 = first.aws.platform("s3")
+    made = first.aws.create_rds_key()
+    first.aws.platform_client("rds").create_db_cluster(**build_cluster_params(made))
+    s3_key = first.aws.create_s3_key()
+    s3 = first.aws.platform_client("s3")
     s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": REGION})
     put = {"Bucket": "kept", "Key": "k", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": s3_key}
     s3.put_object(**put)
-    assert first.end() == 0
+    assert first.stop() == 0
 
     aws = start().aws
-    rds, deadline = aws.platform("rds"), time.monotonic() + 10
-    while status(rds) != "available":
+    rds, deadline = aws.platform_client("rds"), time.monotonic() + 10
+    while get_status(rds) != "available":
         assert time.monotonic() < deadline
-    aws.platform("s3").put_object(**put | {"Key": "new"})
-    aws.customer("kms").disable_key(KeyId=made)
-    assert status(rds) == "inaccessible-encryption-credentials-recoverable"
-    aws.customer("kms").disable_key(KeyId=s3_key)
+    aws.platform_client("s3").put_object(**put | {"Key": "new"})
+    aws.customer_client("kms").disable_key(KeyId=made)
+    assert get_status(rds) == "inaccessible-encryption-credentials-recoverable"
+    aws.customer_client("kms").disable_key(KeyId=s3_key)
     with pytest.raises(Exception, match=r"KMS\.DisabledException"):
-        aws.platform("s3").get_object(Bucket="kept", Key="k")
+        aws.platform_client("s3").get_object(Bucket="kept", Key="k")
 
 
 def _kill(folder: Path, start: Start) -> None:
     run = start()
-    run.aws.rds_key()
-    run.end(signal.SIGKILL)
+    run.aws.create_rds_key()
+    run.stop(signal.SIGKILL)
 
 
 def _damage(folder: Path, start: Start) -> None:
@@ -217,17 +219,17 @@ def test_state_that_may_be_stale_is_not_taken_up_and_that_is_said(
     start: Start, tmp_path: Path, happens: Callable[[Path, Start], None], reason: str
 ) -> None:
     run = start()
-    run.aws.platform("rds").create_db_cluster(**settings(run.aws.rds_key()))
-    assert run.end() == 0
+    run.aws.platform_client("rds").create_db_cluster(**build_cluster_params(run.aws.create_rds_key()))
+    assert run.stop() == 0
     happens(tmp_path / "data", start)
 
     fresh = start()
     assert fresh.health["fresh"] is True
     assert reason in fresh.health["reason"]
     assert f"fresh: {fresh.health['reason']}" in fresh.line
-    assert fresh.aws.platform("rds").describe_db_clusters()["DBClusters"] == []
-    assert fresh.aws.customer("kms").list_keys()["Keys"] == []
-    assert fresh.end() == 0
+    assert fresh.aws.platform_client("rds").describe_db_clusters()["DBClusters"] == []
+    assert fresh.aws.customer_client("kms").list_keys()["Keys"] == []
+    assert fresh.stop() == 0
     assert start().health["fresh"] is False, "an empty world that ended cleanly is as good as any"
 
 
@@ -237,13 +239,13 @@ def test_folder_serves_one_process_at_a_time(start: Start) -> None:
     assert second.process.wait(20) == 1
     assert "is in use by another local AWS" in second.errors
     assert first.health["status"] == "ok"
-    assert first.end() == 0
+    assert first.stop() == 0
 
 
 def test_cluster_kept_while_creating_is_the_same_cluster(start: Start) -> None:
     first = start("--database-seconds", "3600")
-    first.aws.platform("rds").create_db_cluster(**settings(first.aws.rds_key()))
-    found = first.aws.platform("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
-    assert first.end() == 0
-    again = start().aws.platform("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    first.aws.platform_client("rds").create_db_cluster(**build_cluster_params(first.aws.create_rds_key()))
+    found = first.aws.platform_client("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
+    assert first.stop() == 0
+    again = start().aws.platform_client("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
     assert (again["Status"], again["DbClusterResourceId"]) == ("creating", found["DbClusterResourceId"])

@@ -12,8 +12,8 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import check_policy
 from localaws.accounts import PLATFORM_ROLE_ARN
-from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, WORLD
-from tests.localaws.server import REGION, Aws
+from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE
+from tests.localaws.server import REGION, AwsHarness
 from tests.policy_cases import POLICY_CASES, Case
 from tests.policy_context import VENDOR, PolicyContext
 
@@ -21,20 +21,20 @@ PLACE = PolicyContext(PLATFORM_ROLE_ARN, REGION, CUSTOMER_ACCOUNT)
 ANOTHER_ROLE = "AnotherRole"
 
 
-def key_with(aws: Aws, case: Case) -> str:
+def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
     """A key with the policy of a case; one that KMS saves no more is put on the key behind its back."""
-    policy = case.policy(PLACE)
+    policy = case.build_policy(PLACE)
     if case.saved:
-        made = aws.customer("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
+        made = aws.customer_client("kms").create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"]
         return str(made)
     with pytest.raises(ClientError, match="MalformedPolicyDocumentException"):
-        aws.customer("kms").create_key(Policy=json.dumps(policy))
-    arn = aws.key()
-    WORLD.keys[arn].change(policy=policy)
+        aws.customer_client("kms").create_key(Policy=json.dumps(policy))
+    arn = aws.create_key()
+    STATE.keys[arn].add_revision(policy=policy)
     return arn
 
 
-def answer_of(use: Callable[[], object]) -> str | None:
+def get_error_code(use: Callable[[], object]) -> str | None:
     """The code of AWS's refusal, None where there is none."""
     try:
         use()
@@ -43,18 +43,18 @@ def answer_of(use: Callable[[], object]) -> str | None:
     return None
 
 
-def through_s3(aws: Aws, arn: str) -> str | None:
-    s3, bucket = aws.platform("s3"), f"catalogue-{uuid.uuid4().hex[:12]}"
+def use_through_s3(aws: AwsHarness, arn: str) -> str | None:
+    s3, bucket = aws.platform_client("s3"), f"catalogue-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def write_and_read() -> None:
         s3.put_object(Bucket=bucket, Key="a", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=arn)
         s3.get_object(Bucket=bucket, Key="a")
 
-    return answer_of(write_and_read)
+    return get_error_code(write_and_read)
 
 
-def through_rds(aws: Aws, arn: str) -> str | None:
+def use_through_rds(aws: AwsHarness, arn: str) -> str | None:
     wanted: dict[str, Any] = {
         "DBClusterIdentifier": f"catalogue-{uuid.uuid4().hex[:12]}",
         "Engine": "aurora-postgresql",
@@ -64,11 +64,11 @@ def through_rds(aws: Aws, arn: str) -> str | None:
         "StorageEncrypted": True,
         "KmsKeyId": arn,
     }
-    return answer_of(lambda: aws.platform("rds").create_db_cluster(**wanted))
+    return get_error_code(lambda: aws.platform_client("rds").create_db_cluster(**wanted))
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops is not None], ids=lambda case: case.name)
-def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: Case) -> None:
+def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: AwsHarness, case: Case) -> None:
     # KMS takes no policy that names a role of a known account which is not there.
     trust = {
         "Effect": "Allow",
@@ -76,14 +76,14 @@ def test_what_the_check_calls_denied_is_refused_and_the_reverse(aws: Aws, case: 
         "Action": "sts:AssumeRole",
     }
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    aws.operator("iam").create_role(RoleName=ANOTHER_ROLE, AssumeRolePolicyDocument=document)
-    arn = key_with(aws, case)
+    aws.operator_client("iam").create_role(RoleName=ANOTHER_ROLE, AssumeRolePolicyDocument=document)
+    arn = create_key_with_policy(aws, case)
 
     if case.which is KeyPurpose.S3:
-        answer, refusal = through_s3(aws, arn), "AccessDenied"
+        answer, refusal = use_through_s3(aws, arn), "AccessDenied"
     else:
-        answer, refusal = through_rds(aws, arn), "KMSKeyNotAccessibleFault"
+        answer, refusal = use_through_rds(aws, arn), "KMSKeyNotAccessibleFault"
 
-    report = check_policy(case.policy(PLACE), case.which, PlatformPrincipal(PLACE.role, REGION, arn), VENDOR)
+    report = check_policy(case.build_policy(PLACE), case.which, PlatformPrincipal(PLACE.role, REGION, arn), VENDOR)
     assert answer == (refusal if case.stops else None)
-    assert report.usable is not case.stops
+    assert report.is_usable is not case.stops

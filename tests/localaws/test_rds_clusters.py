@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localaws.accounts import platform_role_policy
-from tests.localaws.server import Aws
+from localaws.accounts import build_platform_role_policy
+from tests.localaws.server import AwsHarness
 
 NAME = "env-acme"
 LOST = "inaccessible-encryption-credentials-recoverable"
 
 
-def settings(key_arn: str | None, **changed: Any) -> dict[str, Any]:
+def build_cluster_params(key_arn: str | None, **changed: Any) -> dict[str, Any]:
     """What a cluster is asked for."""
     asked: dict[str, Any] = {
         "DBClusterIdentifier": NAME,
@@ -29,13 +29,13 @@ def settings(key_arn: str | None, **changed: Any) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def status(rds: Any) -> str:
+def get_status(rds: Any) -> str:
     """The cluster's status now."""
     found: str = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["Status"]
     return found
 
 
-def error_of(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
+def catch_error(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
     """Code and message of a refusal."""
     with pytest.raises(ClientError) as error:
         call(**params)
@@ -43,25 +43,25 @@ def error_of(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
 
 
 @pytest.fixture
-def instant(aws: Aws) -> Aws:
+def instant(aws: AwsHarness) -> AwsHarness:
     """Databases are done with everything at once."""
-    aws.control("POST", "settings", database_seconds=0)
+    aws.call_control("POST", "settings", database_seconds=0)
     return aws
 
 
-def test_cluster_takes_the_time_that_is_set(aws: Aws) -> None:
-    rds, key = aws.platform("rds"), aws.rds_key()
-    aws.control("POST", "settings", database_seconds=3600)
-    assert rds.create_db_cluster(**settings(key))["DBCluster"]["Status"] == "creating"
-    assert status(rds) == "creating"
-    aws.control("POST", "settings", database_seconds=0)
-    rds.create_db_cluster(**settings(key, DBClusterIdentifier="other"))
+def test_cluster_takes_the_time_that_is_set(aws: AwsHarness) -> None:
+    rds, key = aws.platform_client("rds"), aws.create_rds_key()
+    aws.call_control("POST", "settings", database_seconds=3600)
+    assert rds.create_db_cluster(**build_cluster_params(key))["DBCluster"]["Status"] == "creating"
+    assert get_status(rds) == "creating"
+    aws.call_control("POST", "settings", database_seconds=0)
+    rds.create_db_cluster(**build_cluster_params(key, DBClusterIdentifier="other"))
     assert rds.describe_db_clusters(DBClusterIdentifier="other")["DBClusters"][0]["Status"] == "available"
 
 
-def test_cluster_comes_back_as_it_was_asked_for(instant: Aws) -> None:
-    rds, key = instant.platform("rds"), instant.rds_key()
-    asked = settings(
+def test_cluster_comes_back_as_it_was_asked_for(instant: AwsHarness) -> None:
+    rds, key = instant.platform_client("rds"), instant.create_rds_key()
+    asked = build_cluster_params(
         key,
         DatabaseName="app",
         BackupRetentionPeriod=7,
@@ -89,37 +89,42 @@ def test_cluster_comes_back_as_it_was_asked_for(instant: Aws) -> None:
     assert found["ServerlessV2ScalingConfiguration"]["MaxCapacity"] == 2
 
 
-def test_cluster_without_key_is_on_a_key_of_awss_and_says_so(instant: Aws) -> None:
-    rds = instant.platform("rds")
-    rds.create_db_cluster(**settings(None))
+def test_cluster_without_key_is_on_a_key_of_awss_and_says_so(instant: AwsHarness) -> None:
+    rds = instant.platform_client("rds")
+    rds.create_db_cluster(**build_cluster_params(None))
     found = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
     assert (found["StorageEncrypted"], found["StorageEncryptionType"]) == (False, "sse-rds")
     assert "KmsKeyId" not in found
 
 
-def test_alias_arn_is_resolved_to_its_key(instant: Aws) -> None:
-    key = instant.rds_key()
-    instant.customer("kms").create_alias(AliasName="alias/mine", TargetKeyId=key)
+def test_alias_arn_is_resolved_to_its_key(instant: AwsHarness) -> None:
+    key = instant.create_rds_key()
+    instant.customer_client("kms").create_alias(AliasName="alias/mine", TargetKeyId=key)
     alias = f"{key.rpartition(':')[0]}:alias/mine"
-    assert instant.platform("rds").create_db_cluster(**settings(alias))["DBCluster"]["KmsKeyId"] == key
+    assert (
+        instant.platform_client("rds").create_db_cluster(**build_cluster_params(alias))["DBCluster"]["KmsKeyId"] == key
+    )
 
 
-def test_refused_key_leaves_no_grant(instant: Aws) -> None:
-    key = instant.rds_key()
-    instant.customer("kms").disable_key(KeyId=key)
-    assert error_of(instant.platform("rds").create_db_cluster, **settings(key))[0] == "KMSKeyNotAccessibleFault"
-    assert instant.customer("kms").list_grants(KeyId=key)["Grants"] == []
+def test_refused_key_leaves_no_grant(instant: AwsHarness) -> None:
+    key = instant.create_rds_key()
+    instant.customer_client("kms").disable_key(KeyId=key)
+    assert (
+        catch_error(instant.platform_client("rds").create_db_cluster, **build_cluster_params(key))[0]
+        == "KMSKeyNotAccessibleFault"
+    )
+    assert instant.customer_client("kms").list_grants(KeyId=key)["Grants"] == []
 
 
 # contract 121
-def test_grant_lives_as_long_as_the_cluster(instant: Aws) -> None:
-    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
-    rds.create_db_cluster(**settings(key))
+def test_grant_lives_as_long_as_the_cluster(instant: AwsHarness) -> None:
+    rds, kms, key = instant.platform_client("rds"), instant.customer_client("kms"), instant.create_rds_key()
+    rds.create_db_cluster(**build_cluster_params(key))
     assert [grant["GranteePrincipal"] for grant in kms.list_grants(KeyId=key)["Grants"]] == [
         "rds.eu-central-1.amazonaws.com"
     ]
     rds.delete_db_cluster(DBClusterIdentifier=NAME, SkipFinalSnapshot=True)
-    assert error_of(rds.describe_db_clusters, DBClusterIdentifier=NAME) == (
+    assert catch_error(rds.describe_db_clusters, DBClusterIdentifier=NAME) == (
         "DBClusterNotFoundFault",
         f"DBCluster {NAME} not found.",
     )
@@ -127,46 +132,49 @@ def test_grant_lives_as_long_as_the_cluster(instant: Aws) -> None:
 
 
 # contract 89, 111
-def test_disabled_key_makes_the_cluster_inaccessible_until_it_is_started_again(instant: Aws) -> None:
-    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
-    admin = instant.operator("rds")
-    rds.create_db_cluster(**settings(key))
-    assert status(rds) == "available"
+def test_disabled_key_makes_the_cluster_inaccessible_until_it_is_started_again(instant: AwsHarness) -> None:
+    rds, kms, key = instant.platform_client("rds"), instant.customer_client("kms"), instant.create_rds_key()
+    admin = instant.operator_client("rds")
+    rds.create_db_cluster(**build_cluster_params(key))
+    assert get_status(rds) == "available"
     kms.disable_key(KeyId=key)
-    assert status(rds) == LOST
-    assert error_of(admin.start_db_cluster, DBClusterIdentifier=NAME)[0] == "KMSKeyNotAccessibleFault"
+    assert get_status(rds) == LOST
+    assert catch_error(admin.start_db_cluster, DBClusterIdentifier=NAME)[0] == "KMSKeyNotAccessibleFault"
     kms.enable_key(KeyId=key)
-    assert status(rds) == LOST, "enabling the key alone brings nothing back"
+    assert get_status(rds) == LOST, "enabling the key alone brings nothing back"
     admin.start_db_cluster(DBClusterIdentifier=NAME)
-    assert status(rds) == "available"
+    assert get_status(rds) == "available"
 
 
-def test_key_pending_deletion_makes_the_cluster_inaccessible(instant: Aws) -> None:
-    rds, key = instant.platform("rds"), instant.rds_key()
-    rds.create_db_cluster(**settings(key))
-    instant.customer("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    assert status(rds) == LOST
+def test_key_pending_deletion_makes_the_cluster_inaccessible(instant: AwsHarness) -> None:
+    rds, key = instant.platform_client("rds"), instant.create_rds_key()
+    rds.create_db_cluster(**build_cluster_params(key))
+    instant.customer_client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert get_status(rds) == LOST
 
 
-def test_revoked_grant_makes_the_cluster_inaccessible(instant: Aws) -> None:
-    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
-    rds.create_db_cluster(**settings(key))
+def test_revoked_grant_makes_the_cluster_inaccessible(instant: AwsHarness) -> None:
+    rds, kms, key = instant.platform_client("rds"), instant.customer_client("kms"), instant.create_rds_key()
+    rds.create_db_cluster(**build_cluster_params(key))
     kms.revoke_grant(KeyId=key, GrantId=kms.list_grants(KeyId=key)["Grants"][0]["GrantId"])
-    assert status(rds) == LOST
+    assert get_status(rds) == LOST
 
 
-def test_cluster_outlives_the_roles_permission_on_its_key(instant: Aws) -> None:
-    rds, kms, key = instant.platform("rds"), instant.customer("kms"), instant.rds_key()
-    rds.create_db_cluster(**settings(key))
-    kms.put_key_policy(KeyId=key, Policy=kms.get_key_policy(KeyId=instant.key())["Policy"])
-    assert status(rds) == "available"
-    assert error_of(rds.create_db_cluster, **settings(key, DBClusterIdentifier="b"))[0] == "KMSKeyNotAccessibleFault"
+def test_cluster_outlives_the_roles_permission_on_its_key(instant: AwsHarness) -> None:
+    rds, kms, key = instant.platform_client("rds"), instant.customer_client("kms"), instant.create_rds_key()
+    rds.create_db_cluster(**build_cluster_params(key))
+    kms.put_key_policy(KeyId=key, Policy=kms.get_key_policy(KeyId=instant.create_key())["Policy"])
+    assert get_status(rds) == "available"
+    assert (
+        catch_error(rds.create_db_cluster, **build_cluster_params(key, DBClusterIdentifier="b"))[0]
+        == "KMSKeyNotAccessibleFault"
+    )
 
 
-def test_protected_cluster_is_not_deleted(instant: Aws) -> None:
-    rds = instant.platform("rds")
-    rds.create_db_cluster(**settings(instant.rds_key(), DeletionProtection=True))
-    assert error_of(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
+def test_protected_cluster_is_not_deleted(instant: AwsHarness) -> None:
+    rds = instant.platform_client("rds")
+    rds.create_db_cluster(**build_cluster_params(instant.create_rds_key(), DeletionProtection=True))
+    assert catch_error(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
         "InvalidParameterCombination",
         "Cannot delete protected Cluster, please disable deletion protection and try again.",
     )
@@ -178,28 +186,28 @@ def test_protected_cluster_is_not_deleted(instant: Aws) -> None:
 @pytest.mark.parametrize(
     "how", [{}, {"SkipFinalSnapshot": True, "FinalDBSnapshotIdentifier": "last"}], ids=["neither", "both"]
 )
-def test_deletion_says_once_what_becomes_of_the_data(instant: Aws, how: dict[str, Any]) -> None:
-    rds = instant.platform("rds")
-    rds.create_db_cluster(**settings(instant.rds_key()))
-    assert error_of(rds.delete_db_cluster, DBClusterIdentifier=NAME, **how)[0] == "InvalidParameterCombination"
-    assert status(rds) == "available"
+def test_deletion_says_once_what_becomes_of_the_data(instant: AwsHarness, how: dict[str, Any]) -> None:
+    rds = instant.platform_client("rds")
+    rds.create_db_cluster(**build_cluster_params(instant.create_rds_key()))
+    assert catch_error(rds.delete_db_cluster, DBClusterIdentifier=NAME, **how)[0] == "InvalidParameterCombination"
+    assert get_status(rds) == "available"
 
 
 # contract 122
-def test_final_snapshot_is_on_the_same_key(instant: Aws) -> None:
-    rds, key = instant.operator("rds"), instant.rds_key()
-    instant.platform("rds").create_db_cluster(**settings(key))
+def test_final_snapshot_is_on_the_same_key(instant: AwsHarness) -> None:
+    rds, key = instant.operator_client("rds"), instant.create_rds_key()
+    instant.platform_client("rds").create_db_cluster(**build_cluster_params(key))
     rds.delete_db_cluster(DBClusterIdentifier=NAME, FinalDBSnapshotIdentifier="last")
     found = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier="last")["DBClusterSnapshots"][0]
     assert (found["KmsKeyId"], found["StorageEncrypted"], found["Status"]) == (key, True, "available")
 
 
-def test_stopped_cluster_does_not_miss_its_key(instant: Aws) -> None:
-    rds, key = instant.operator("rds"), instant.rds_key()
-    instant.platform("rds").create_db_cluster(**settings(key))
+def test_stopped_cluster_does_not_miss_its_key(instant: AwsHarness) -> None:
+    rds, key = instant.operator_client("rds"), instant.create_rds_key()
+    instant.platform_client("rds").create_db_cluster(**build_cluster_params(key))
     rds.stop_db_cluster(DBClusterIdentifier=NAME)
-    instant.customer("kms").disable_key(KeyId=key)
-    assert status(rds) == "stopped"
+    instant.customer_client("kms").disable_key(KeyId=key)
+    assert get_status(rds) == "stopped"
 
 
 @pytest.mark.parametrize(
@@ -226,15 +234,17 @@ def test_stopped_cluster_does_not_miss_its_key(instant: Aws) -> None:
         ({"GlobalClusterIdentifier": "g"}, "NotImplemented"),
     ],
 )
-def test_bad_input_is_refused_and_leaves_nothing(instant: Aws, changed: dict[str, Any], code: str) -> None:
-    rds = instant.platform("rds")
-    assert error_of(rds.create_db_cluster, **settings(instant.rds_key(), **changed))[0] == code
+def test_bad_input_is_refused_and_leaves_nothing(instant: AwsHarness, changed: dict[str, Any], code: str) -> None:
+    rds = instant.platform_client("rds")
+    assert catch_error(rds.create_db_cluster, **build_cluster_params(instant.create_rds_key(), **changed))[0] == code
     assert rds.describe_db_clusters()["DBClusters"] == []
 
 
-def test_identifier_is_kept_in_lower_case(instant: Aws) -> None:
-    rds = instant.platform("rds")
-    made = rds.create_db_cluster(**settings(instant.rds_key(), DBClusterIdentifier="Env-ACME"))["DBCluster"]
+def test_identifier_is_kept_in_lower_case(instant: AwsHarness) -> None:
+    rds = instant.platform_client("rds")
+    made = rds.create_db_cluster(**build_cluster_params(instant.create_rds_key(), DBClusterIdentifier="Env-ACME"))[
+        "DBCluster"
+    ]
     assert made["DBClusterIdentifier"] == NAME
     assert (
         rds.describe_db_clusters(DBClusterIdentifier="ENV-acme")["DBClusters"][0]["DBClusterArn"]
@@ -243,82 +253,88 @@ def test_identifier_is_kept_in_lower_case(instant: Aws) -> None:
 
 
 # contract 78: the policies open the key for storage alone (D15)
-def test_customers_key_cannot_encrypt_secret_or_insights(instant: Aws) -> None:
-    rds, key = instant.platform("rds"), instant.rds_key()
-    secret = settings(
+def test_customers_key_cannot_encrypt_secret_or_insights(instant: AwsHarness) -> None:
+    rds, key = instant.platform_client("rds"), instant.create_rds_key()
+    secret = build_cluster_params(
         key, MasterUserAuthenticationType=None, ManageMasterUserPassword=True, MasterUserSecretKmsKeyId=key
     )
-    insights = settings(key, EnablePerformanceInsights=True, PerformanceInsightsKMSKeyId=key)
+    insights = build_cluster_params(key, EnablePerformanceInsights=True, PerformanceInsightsKMSKeyId=key)
     for asked in (secret, insights):
-        code, message = error_of(rds.create_db_cluster, **asked)
+        code, message = catch_error(rds.create_db_cluster, **asked)
         assert (code, f"[{key}]" in message) == ("KMSKeyNotAccessibleFault", True)
     assert rds.describe_db_clusters()["DBClusters"] == []
 
 
-def test_managed_secret_is_told_with_its_key(instant: Aws) -> None:
-    rds = instant.platform("rds")
-    asked = settings(instant.rds_key(), MasterUserAuthenticationType=None, ManageMasterUserPassword=True)
+def test_managed_secret_is_told_with_its_key(instant: AwsHarness) -> None:
+    rds = instant.platform_client("rds")
+    asked = build_cluster_params(
+        instant.create_rds_key(), MasterUserAuthenticationType=None, ManageMasterUserPassword=True
+    )
     secret = rds.create_db_cluster(**asked)["DBCluster"]["MasterUserSecret"]
     assert secret["SecretStatus"] == "active"
     assert ":secret:rds!cluster-" in secret["SecretArn"]
     assert secret["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
 
 
-def test_secret_and_insights_go_on_a_key_of_the_platforms(instant: Aws) -> None:
-    own = instant.operator("kms").create_key()["KeyMetadata"]["Arn"]  # D15
-    asked = settings(
-        instant.rds_key(),
+def test_secret_and_insights_go_on_a_key_of_the_platforms(instant: AwsHarness) -> None:
+    own = instant.operator_client("kms").create_key()["KeyMetadata"]["Arn"]  # D15
+    asked = build_cluster_params(
+        instant.create_rds_key(),
         MasterUserAuthenticationType=None,
         ManageMasterUserPassword=True,
         MasterUserSecretKmsKeyId=own,
         EnablePerformanceInsights=True,
         PerformanceInsightsKMSKeyId=own,
     )
-    made = instant.platform("rds").create_db_cluster(**asked)["DBCluster"]
+    made = instant.platform_client("rds").create_db_cluster(**asked)["DBCluster"]
     assert made["MasterUserSecret"]["KmsKeyId"] == made["PerformanceInsightsKMSKeyId"] == own
-    instant.operator("kms").disable_key(KeyId=own)
-    code, message = error_of(instant.platform("rds").create_db_cluster, **asked | {"DBClusterIdentifier": "b"})
+    instant.operator_client("kms").disable_key(KeyId=own)
+    code, message = catch_error(
+        instant.platform_client("rds").create_db_cluster, **asked | {"DBClusterIdentifier": "b"}
+    )
     assert (code, f"[{own}]" in message) == ("KMSKeyNotAccessibleFault", True)
 
 
-def test_default_key_that_the_caller_may_not_see_is_null_in_the_bracket(instant: Aws) -> None:
-    document = json.loads(json.dumps(platform_role_policy()))
+def test_default_key_that_the_caller_may_not_see_is_null_in_the_bracket(instant: AwsHarness) -> None:
+    document = json.loads(json.dumps(build_platform_role_policy()))
     document["Statement"] = [one for one in document["Statement"] if one["Sid"] == "Operations"]
-    instant.operator("iam").put_role_policy(
+    instant.operator_client("iam").put_role_policy(
         RoleName="AtaccamaPlatform", PolicyName="platform", PolicyDocument=json.dumps(document)
     )
-    rds = instant.platform("rds")
-    managed = settings(None, MasterUserAuthenticationType=None, ManageMasterUserPassword=True)
-    for asked, bracket in ((managed, "[null]"), (settings(None, StorageEncrypted=True), "[alias/aws/rds]")):
-        code, message = error_of(rds.create_db_cluster, **asked)
+    rds = instant.platform_client("rds")
+    managed = build_cluster_params(None, MasterUserAuthenticationType=None, ManageMasterUserPassword=True)
+    for asked, bracket in ((managed, "[null]"), (build_cluster_params(None, StorageEncrypted=True), "[alias/aws/rds]")):
+        code, message = catch_error(rds.create_db_cluster, **asked)
         assert (code, bracket in message) == ("KMSKeyNotAccessibleFault", True)
 
 
-def test_encryption_without_a_key_uses_the_accounts_default_key(instant: Aws) -> None:
-    made = instant.platform("rds").create_db_cluster(**settings(None, StorageEncrypted=True))["DBCluster"]
+def test_encryption_without_a_key_uses_the_accounts_default_key(instant: AwsHarness) -> None:
+    made = instant.platform_client("rds").create_db_cluster(**build_cluster_params(None, StorageEncrypted=True))[
+        "DBCluster"
+    ]
     assert (made["StorageEncrypted"], made["StorageEncryptionType"]) == (True, "sse-kms")
     assert made["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
 
 
-def test_describe_filters_and_keeps_accounts_apart(instant: Aws) -> None:
-    rds, key = instant.platform("rds"), instant.rds_key()
+def test_describe_filters_and_keeps_accounts_apart(instant: AwsHarness) -> None:
+    rds, key = instant.platform_client("rds"), instant.create_rds_key()
     for name in ("a", "b"):
-        rds.create_db_cluster(**settings(key, DBClusterIdentifier=name))
+        rds.create_db_cluster(**build_cluster_params(key, DBClusterIdentifier=name))
     chosen = rds.describe_db_clusters(Filters=[{"Name": "db-cluster-id", "Values": ["b"]}])["DBClusters"]
     assert [cluster["DBClusterIdentifier"] for cluster in chosen] == ["b"]
-    assert instant.customer("rds").describe_db_clusters()["DBClusters"] == []
-    assert instant.operator("rds", "eu-west-1").describe_db_clusters()["DBClusters"] == []
-    assert error_of(rds.describe_db_clusters, Filters=[{"Name": "x", "Values": ["y"]}])[0] == "InvalidParameterValue"
+    assert instant.customer_client("rds").describe_db_clusters()["DBClusters"] == []
+    assert instant.operator_client("rds", "eu-west-1").describe_db_clusters()["DBClusters"] == []
+    assert catch_error(rds.describe_db_clusters, Filters=[{"Name": "x", "Values": ["y"]}])[0] == "InvalidParameterValue"
 
 
-def test_role_does_only_what_its_policy_allows(instant: Aws) -> None:
-    rds = instant.platform("rds")
-    rds.create_db_cluster(**settings(instant.rds_key()))
-    code, message = error_of(rds.stop_db_cluster, DBClusterIdentifier=NAME)
+def test_role_does_only_what_its_policy_allows(instant: AwsHarness) -> None:
+    rds = instant.platform_client("rds")
+    rds.create_db_cluster(**build_cluster_params(instant.create_rds_key()))
+    code, message = catch_error(rds.stop_db_cluster, DBClusterIdentifier=NAME)
     assert code == "AccessDenied"
     assert "is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:" in message
 
 
-def test_operation_that_is_not_modelled_is_refused_by_name(instant: Aws) -> None:
-    code, message = error_of(instant.operator("rds").failover_db_cluster, DBClusterIdentifier=NAME)
+def test_operation_that_is_not_modelled_is_refused_by_name(instant: AwsHarness) -> None:
+    code, message = catch_error(instant.operator_client("rds").failover_db_cluster, DBClusterIdentifier=NAME)
     assert (code, "rds:FailoverDBCluster" in message) == ("NotImplemented", True)

@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.iam.statements import Statement, rds_key_statements, s3_key_statements
+from byok.domain.iam.statements import Statement, build_rds_key_statements, build_s3_key_statements
 from tests.localaws.parity import OTHER_REGION, TwoAccounts
 from tests.localaws.server import VENDOR
 
 SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or isn't accessible by the current user."
 
 
-def create(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
+def create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
     """Ask for a cluster on a key; its name, and the cluster or the refusal."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
-        made = both.platform("rds").create_db_cluster(
+        made = both.platform_client("rds").create_db_cluster(
             DBClusterIdentifier=name,
             Engine="aurora-postgresql",
             MasterUsername="byok",
@@ -41,51 +41,51 @@ def _nonexistent(both: TwoAccounts) -> str:
 
 
 def _elsewhere(both: TwoAccounts) -> str:
-    return both.key(*both.rds_statements(), region=OTHER_REGION)
+    return both.create_key(*both.build_rds_statements(), region=OTHER_REGION)
 
 
 def _disable(both: TwoAccounts) -> str:
-    arn = both.key(*both.rds_statements())
-    both.customer("kms").disable_key(KeyId=arn)
+    arn = both.create_key(*both.build_rds_statements())
+    both.customer_client("kms").disable_key(KeyId=arn)
     return arn
 
 
 def _pending_deletion(both: TwoAccounts) -> str:
-    arn = both.key(*both.rds_statements())
-    both.customer("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+    arn = both.create_key(*both.build_rds_statements())
+    both.customer_client("kms").schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
     return arn
 
 
 def _pending_import(both: TwoAccounts) -> str:
-    return both.key(*both.rds_statements(), Origin="EXTERNAL")
+    return both.create_key(*both.build_rds_statements(), Origin="EXTERNAL")
 
 
 def _rsa(both: TwoAccounts) -> str:
-    return both.key(*both.rds_statements(), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+    return both.create_key(*both.build_rds_statements(), KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
 
 
 def _hmac(both: TwoAccounts) -> str:
-    return both.key(*both.rds_statements(), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    return both.create_key(*both.build_rds_statements(), KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
 
 
 def _no_statement(both: TwoAccounts) -> str:
-    return both.key()
+    return both.create_key()
 
 
 def _s3_statement(both: TwoAccounts) -> str:
-    return both.key(*s3_key_statements(both.role_arn, both.region, VENDOR))
+    return both.create_key(*build_s3_key_statements(both.role_arn, both.region, VENDOR))
 
 
 def _no_grants(both: TwoAccounts) -> str:
-    return both.key(both.rds_statements()[0])
+    return both.create_key(both.build_rds_statements()[0])
 
 
 def _no_describe(both: TwoAccounts) -> str:
-    return both.key(both.rds_statements()[1])
+    return both.create_key(both.build_rds_statements()[1])
 
 
 def _service_of_other_region(both: TwoAccounts) -> str:
-    return both.key(*rds_key_statements(both.role_arn, "eu-west-1", VENDOR))
+    return both.create_key(*build_rds_key_statements(both.role_arn, "eu-west-1", VENDOR))
 
 
 def _explicit_deny(both: TwoAccounts) -> str:
@@ -96,7 +96,7 @@ def _explicit_deny(both: TwoAccounts) -> str:
         "Action": "kms:CreateGrant",
         "Resource": "*",
     }
-    return both.key(*both.rds_statements(), deny)
+    return both.create_key(*both.build_rds_statements(), deny)
 
 
 # contract 86-91, 93, 99
@@ -122,49 +122,49 @@ def test_unusable_key_is_one_fault_naming_the_key_and_leaves_nothing(
     accounts: TwoAccounts, broken: Callable[[TwoAccounts], str]
 ) -> None:
     arn = broken(accounts)
-    name, answer = create(accounts, arn)
+    name, answer = create_cluster(accounts, arn)
     assert isinstance(answer, ClientError), answer
     assert answer.response["Error"]["Code"] == "KMSKeyNotAccessibleFault"
     assert answer.response["Error"]["Message"] == SENTENCE.format(arn)
     assert answer.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-    with pytest.raises(accounts.platform("rds").exceptions.DBClusterNotFoundFault):
-        accounts.platform("rds").describe_db_clusters(DBClusterIdentifier=name)
+    with pytest.raises(accounts.platform_client("rds").exceptions.DBClusterNotFoundFault):
+        accounts.platform_client("rds").describe_db_clusters(DBClusterIdentifier=name)
 
 
 # contract 92, 121
 def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAccounts) -> None:
-    arn = accounts.key(*accounts.rds_statements())
-    name, cluster = create(accounts, arn)
+    arn = accounts.create_key(*accounts.build_rds_statements())
+    name, cluster = create_cluster(accounts, arn)
     assert not isinstance(cluster, ClientError), cluster
     try:
         assert (cluster["Status"], cluster["StorageEncrypted"]) == ("creating", True)
         assert (cluster["KmsKeyId"], cluster["StorageEncryptionType"]) == (arn, "sse-kms")
-        grants = accounts.customer("kms").list_grants(KeyId=arn)["Grants"]
+        grants = accounts.customer_client("kms").list_grants(KeyId=arn)["Grants"]
         assert len(grants) >= 1
         assert {"Decrypt", "GenerateDataKey", "CreateGrant"} <= {one for grant in grants for one in grant["Operations"]}
     finally:
         _await_available(accounts, name)
-        accounts.platform("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+        accounts.platform_client("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
 def test_taken_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> None:
-    arn = accounts.key(*accounts.rds_statements())
-    name, first = create(accounts, arn)
-    with pytest.raises(accounts.platform("rds").exceptions.DBClusterAlreadyExistsFault) as refusal:
-        accounts.platform("rds").create_db_cluster(
+    arn = accounts.create_key(*accounts.build_rds_statements())
+    name, first = create_cluster(accounts, arn)
+    with pytest.raises(accounts.platform_client("rds").exceptions.DBClusterAlreadyExistsFault) as refusal:
+        accounts.platform_client("rds").create_db_cluster(
             DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="other", MasterUserPassword="x" * 12
         )
     assert refusal.value.response["Error"]["Code"] == "DBClusterAlreadyExistsFault"
-    now = accounts.platform("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
+    now = accounts.platform_client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]
     assert [now[member] for member in ("DbClusterResourceId", "KmsKeyId", "MasterUsername")] == [
         first[member] for member in ("DbClusterResourceId", "KmsKeyId", "MasterUsername")
     ]
     _await_available(accounts, name)
-    accounts.platform("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
+    accounts.platform_client("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
 def _await_available(accounts: TwoAccounts, name: str) -> None:
-    waiter = accounts.platform("rds").get_waiter("db_cluster_available")
+    waiter = accounts.platform_client("rds").get_waiter("db_cluster_available")
     if not accounts.real:
         waiter.config.delay, waiter.config.max_attempts = 0.02, 500
     waiter.wait(DBClusterIdentifier=name)

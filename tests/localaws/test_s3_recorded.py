@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from byok.domain.iam.bucket_policy import bucket_policy
+from byok.domain.iam.bucket_policy import build_bucket_policy
 from tests.localaws.parity import OTHER_REGION, TwoAccounts
 
 HIDDEN = (
@@ -18,13 +18,13 @@ HIDDEN = (
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 
-def bucket_of_managed_key(accounts: TwoAccounts) -> dict[str, Any]:
+def build_management_only_policy(accounts: TwoAccounts) -> dict[str, Any]:
     root = f"arn:aws:iam::{accounts.customer_account}:root"
     statement = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": MANAGED_ONLY, "Resource": "*"}
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def refusal_of(call: Any, **arguments: Any) -> tuple[str, int, str]:
+def catch_error_with_status(call: Any, **arguments: Any) -> tuple[str, int, str]:
     """Code, HTTP status and message of a refused call."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
@@ -32,26 +32,32 @@ def refusal_of(call: Any, **arguments: Any) -> tuple[str, int, str]:
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"].get("Message", "")
 
 
-def refusal_of_put(s3: Any, bucket: str, key: str) -> tuple[str, int, str]:
-    return refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+def catch_put_error_with_status(s3: Any, bucket: str, key: str) -> tuple[str, int, str]:
+    return catch_error_with_status(
+        s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key
+    )
 
 
-def put(s3: Any, bucket: str, key: str) -> None:
+def put_encrypted_object(s3: Any, bucket: str, key: str) -> None:
     s3.put_object(Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
 
 
 def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
-    s3, kms = accounts.customer("s3"), accounts.customer("kms")
-    bucket = accounts.bucket(s3)
+    s3, kms = accounts.customer_client("s3"), accounts.customer_client("kms")
+    bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
-    disabled, deleted = accounts.key(), accounts.key()
-    imported, hmac = accounts.key(Origin="EXTERNAL"), accounts.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    disabled, deleted = accounts.create_key(), accounts.create_key()
+    imported, hmac = (
+        accounts.create_key(Origin="EXTERNAL"),
+        accounts.create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"),
+    )
     kms.disable_key(KeyId=disabled)
     kms.schedule_key_deletion(KeyId=deleted, PendingWindowInDays=7)
-    elsewhere = accounts.key(region=OTHER_REGION)
+    elsewhere = accounts.create_key(region=OTHER_REGION)
 
     answers = {
-        key: refusal_of_put(s3, bucket, key) for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)
+        key: catch_put_error_with_status(s3, bucket, key)
+        for key in (nonexistent, disabled, deleted, imported, hmac, elsewhere)
     }
 
     assert answers[nonexistent] == ("KMS.NotFoundException", 400, f"Key '{nonexistent}' does not exist")
@@ -60,37 +66,41 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
     assert answers[imported] == ("KMS.KMSInvalidStateException", 400, f"{imported} is pending import.")
     assert answers[hmac][:2] == ("KMS.InvalidKeyUsageException", 400)
     assert answers[elsewhere] == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
-    assert refusal_of_put(s3, bucket, "fake-key-id") == ("KMS.NotFoundException", 400, "Invalid keyId 'fake-key-id'")
+    assert catch_put_error_with_status(s3, bucket, "fake-key-id") == (
+        "KMS.NotFoundException",
+        400,
+        "Invalid keyId 'fake-key-id'",
+    )
 
 
 def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
-    bucket = accounts.bucket(s3)
-    put(s3, bucket, key)
-    accounts.customer("kms").disable_key(KeyId=key)
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
+    put_encrypted_object(s3, bucket, key)
+    accounts.customer_client("kms").disable_key(KeyId=key)
 
-    answer = refusal_of(s3.get_object, Bucket=bucket, Key="x")
+    answer = catch_error_with_status(s3.get_object, Bucket=bucket, Key="x")
 
     assert answer == ("KMS.DisabledException", 400, f"{key} is disabled.")
 
 
 def test_head_hides_the_reason(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
-    bucket = accounts.bucket(s3)
-    put(s3, bucket, key)
-    accounts.customer("kms").disable_key(KeyId=key)
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
+    put_encrypted_object(s3, bucket, key)
+    accounts.customer_client("kms").disable_key(KeyId=key)
 
-    assert refusal_of(s3.head_object, Bucket=bucket, Key="x") == ("400", 400, "Bad Request")
+    assert catch_error_with_status(s3.head_object, Bucket=bucket, Key="x") == ("400", 400, "Bad Request")
 
 
 def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
-    bucket = accounts.bucket(s3)
-    put(s3, bucket, key)
-    accounts.customer("kms").put_key_policy(KeyId=key, Policy=json.dumps(bucket_of_managed_key(accounts)))
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
+    put_encrypted_object(s3, bucket, key)
+    accounts.customer_client("kms").put_key_policy(KeyId=key, Policy=json.dumps(build_management_only_policy(accounts)))
 
-    code, status, message = refusal_of_put(s3, bucket, key)
-    read = refusal_of(s3.get_object, Bucket=bucket, Key="x")
+    code, status, message = catch_put_error_with_status(s3, bucket, key)
+    read = catch_error_with_status(s3.get_object, Bucket=bucket, Key="x")
 
     why = "because no resource-based policy allows the kms:{} action"
     assert (code, status) == ("AccessDenied", 403)
@@ -100,11 +110,11 @@ def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAc
 
 
 def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
-    s3 = accounts.platform("s3")
-    bucket = accounts.bucket(s3)
+    s3 = accounts.platform_client("s3")
+    bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
 
-    answers = [refusal_of_put(s3, bucket, key) for key in (nonexistent, accounts.key())]
+    answers = [catch_put_error_with_status(s3, bucket, key) for key in (nonexistent, accounts.create_key())]
 
     assert {answer[:2] for answer in answers} == {("AccessDenied", 403)}
     assert len({answer[2] for answer in answers}) == 1
@@ -113,39 +123,39 @@ def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
 
 
 def test_key_of_another_region_is_found_out_before_anything_else(accounts: TwoAccounts) -> None:
-    s3 = accounts.platform("s3")
-    elsewhere = accounts.key(region=OTHER_REGION)
+    s3 = accounts.platform_client("s3")
+    elsewhere = accounts.create_key(region=OTHER_REGION)
 
-    answer = refusal_of_put(s3, accounts.bucket(s3), elsewhere)
+    answer = catch_put_error_with_status(s3, accounts.create_bucket(s3), elsewhere)
 
     assert answer == ("KMS.NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
 
 
 def test_put_bucket_encryption_validates_nothing(accounts: TwoAccounts) -> None:
-    s3 = accounts.customer("s3")
-    bucket = accounts.bucket(s3)
+    s3 = accounts.customer_client("s3")
+    bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": nonexistent}
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
 
-    code, _, message = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x")
+    code, _, message = catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x")
 
     assert (code, message) == ("KMS.NotFoundException", f"Key '{nonexistent}' does not exist")  # contract 96, 97
 
 
 def test_new_bucket_encrypts_with_s3s_own_key(accounts: TwoAccounts) -> None:
-    s3 = accounts.customer("s3")
+    s3 = accounts.customer_client("s3")
 
-    rules = s3.get_bucket_encryption(Bucket=accounts.bucket(s3))["ServerSideEncryptionConfiguration"]["Rules"]
+    rules = s3.get_bucket_encryption(Bucket=accounts.create_bucket(s3))["ServerSideEncryptionConfiguration"]["Rules"]
 
     assert rules[0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
 
 
 def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
-    s3, source, target = accounts.customer("s3"), accounts.key(), accounts.key()
-    bucket = accounts.bucket(s3)
-    put(s3, bucket, source)
+    s3, source, target = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
+    put_encrypted_object(s3, bucket, source)
     copy = {
         "Bucket": bucket,
         "Key": "y",
@@ -154,37 +164,37 @@ def test_copy_needs_both_keys(accounts: TwoAccounts) -> None:
         "SSEKMSKeyId": target,
     }
     assert s3.copy_object(**copy)["SSEKMSKeyId"] == target
-    accounts.customer("kms").disable_key(KeyId=source)
+    accounts.customer_client("kms").disable_key(KeyId=source)
 
-    assert refusal_of(s3.copy_object, **copy) == ("KMS.DisabledException", 400, f"{source} is disabled.")
+    assert catch_error_with_status(s3.copy_object, **copy) == ("KMS.DisabledException", 400, f"{source} is disabled.")
 
 
 def test_alias_is_resolved_to_its_key(accounts: TwoAccounts) -> None:
-    s3, key = accounts.customer("s3"), accounts.key()
+    s3, key = accounts.customer_client("s3"), accounts.create_key()
     name = f"alias/byok-parity-{uuid.uuid4()}"
-    accounts.customer("kms").create_alias(AliasName=name, TargetKeyId=key)
+    accounts.customer_client("kms").create_alias(AliasName=name, TargetKeyId=key)
     alias = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:{name}"
-    bucket = accounts.bucket(s3)
+    bucket = accounts.create_bucket(s3)
 
-    put(s3, bucket, alias)
+    put_encrypted_object(s3, bucket, alias)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key
-    accounts.customer("kms").delete_alias(AliasName=name)
+    accounts.customer_client("kms").delete_alias(AliasName=name)
 
 
 def test_bucket_policy_of_the_product_means_what_it_says(accounts: TwoAccounts) -> None:
-    s3, key, other = accounts.customer("s3"), accounts.key(), accounts.key()
-    bucket = accounts.bucket(s3)
+    s3, key, other = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
+    bucket = accounts.create_bucket(s3)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     rules = {"Rules": [{"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
-    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(bucket_policy(f"arn:aws:s3:::{bucket}", key)))
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(build_bucket_policy(f"arn:aws:s3:::{bucket}", key)))
 
     s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # says nothing: gets the bucket's key
-    put(s3, bucket, key)
+    put_encrypted_object(s3, bucket, key)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key
-    assert refusal_of_put(s3, bucket, other)[:2] == ("AccessDenied", 403)
-    own = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="AES256")
-    managed = refusal_of(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms")
+    assert catch_put_error_with_status(s3, bucket, other)[:2] == ("AccessDenied", 403)
+    own = catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="AES256")
+    managed = catch_error_with_status(s3.put_object, Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms")
     assert own[:2] == managed[:2] == ("AccessDenied", 403)

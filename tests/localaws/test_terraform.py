@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
+from byok.onboarding.terraform import TERRAFORM_FILE, render_terraform_file
 from localaws.accounts import PLATFORM_ROLE_ARN, write_aws_config
-from tests.localaws.server import REGION, VENDOR, Aws
-from tests.localaws.test_rds_clusters import settings
+from tests.localaws.server import REGION, VENDOR, AwsHarness
+from tests.localaws.test_rds_clusters import build_cluster_params
 from tests.programs import Terraform
 
 
 @dataclass(frozen=True)
-class Customer:
+class TerraformCustomer:
     """A customer's folder with the file, and Terraform in it."""
 
     terraform: Terraform
@@ -38,7 +38,7 @@ class Customer:
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
-    def change(self, command: str, **variables: str) -> set[tuple[str, str]]:
+    def apply_changes(self, command: str, **variables: str) -> set[tuple[str, str]]:
         """Apply or destroy; what was done with which resource."""
         given = [f"-var={name}={value}" for name, value in variables.items()]
         ended = self.run(command, "-auto-approve", "-input=false", "-json", *given)
@@ -47,14 +47,14 @@ class Customer:
         done = [event["hook"] for event in events if event["type"] == "apply_complete"]
         return {(hook["action"], hook["resource"]["addr"]) for hook in done if hook["action"] != "read"}
 
-    def payload(self) -> dict[str, str]:
+    def read_payload(self) -> dict[str, str]:
         """What the customer pastes."""
         parsed: dict[str, str] = json.loads(self.run("output", "-raw", "ataccama_onboarding_payload").stdout)
         return parsed
 
 
 @pytest.fixture
-def customer(aws: Aws, terraform: Terraform, tmp_path: Path) -> Customer:
+def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> TerraformCustomer:
     """A customer with a profile of theirs: what leads to the local AWS is in it, and nothing in the file."""
     config, credentials = write_aws_config(tmp_path / "aws", aws.endpoint, REGION)
     nothing, folder = tmp_path / "terraformrc", tmp_path / "customer"
@@ -69,28 +69,28 @@ def customer(aws: Aws, terraform: Terraform, tmp_path: Path) -> Customer:
         "CHECKPOINT_DISABLE": "true",
         "GOGC": "400",  # each command loads the provider's schemas: collected less often, that takes a third less CPU
     }
-    customer = Customer(terraform, folder, environment)
-    customer.file.write_text(terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
-    prepared = customer.run(*terraform.init(folder))
+    customer = TerraformCustomer(terraform, folder, environment)
+    customer.file.write_text(render_terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
+    prepared = customer.run(*terraform.init_arguments(folder))
     assert prepared.returncode == 0, prepared.stderr
     return customer
 
 
-def states(kms: Any, keys: Mapping[str, str]) -> set[str]:
+def list_key_states(kms: Any, keys: Mapping[str, str]) -> set[str]:
     """The states that the keys are in."""
     return {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in keys.values()}
 
 
 # contract 36, 44-48, 74, 101-104, 106, 111
 def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks_them(
-    aws: Aws, customer: Customer
+    aws: AwsHarness, customer: TerraformCustomer
 ) -> None:
     formatted = customer.run("fmt", "-check", "-diff")
     assert (formatted.returncode, formatted.stdout) == (0, "")
 
-    kms = aws.customer("kms")
-    assert customer.change("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
-    keys = customer.payload()
+    kms = aws.customer_client("kms")
+    assert customer.apply_changes("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
+    keys = customer.read_payload()
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
     for arn in keys.values():
         assert kms.describe_key(KeyId=arn)["KeyMetadata"]["KeySpec"] == "SYMMETRIC_DEFAULT"
@@ -99,21 +99,21 @@ def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks
     unchanged = customer.run("plan", "-detailed-exitcode", "-input=false")
     assert unchanged.returncode == 0, unchanged.stdout
 
-    cluster = aws.platform("rds").create_db_cluster(**settings(keys["RdsKmsKeyArn"]))["DBCluster"]
+    cluster = aws.platform_client("rds").create_db_cluster(**build_cluster_params(keys["RdsKmsKeyArn"]))["DBCluster"]
     assert cluster["KmsKeyId"] == keys["RdsKmsKeyArn"]
-    s3 = aws.platform("s3")
+    s3 = aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="bucket", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=keys["S3KmsKeyArn"])
 
-    assert customer.change("apply", tenant_name="acme") == {
+    assert customer.apply_changes("apply", tenant_name="acme") == {
         *(("update", f"aws_kms_key.{name}") for name in ("s3", "rds")),
         *(("create", f"aws_kms_alias.{name}[0]") for name in ("s3", "rds")),
     }
-    assert customer.payload() == keys
+    assert customer.read_payload() == keys
     names = {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
     assert names == {
-        VENDOR.alias(KeyPurpose.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
-        VENDOR.alias(KeyPurpose.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias_for_tenant(KeyPurpose.S3, "acme"): keys["S3KmsKeyArn"].rpartition("/")[2],
+        VENDOR.alias_for_tenant(KeyPurpose.RDS, "acme"): keys["RdsKmsKeyArn"].rpartition("/")[2],
     }
     for arn in keys.values():
         tags = {tag["TagKey"]: tag["TagValue"] for tag in kms.list_resource_tags(KeyId=arn)["Tags"]}
@@ -121,10 +121,10 @@ def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks
 
     refused = customer.run("destroy", "-auto-approve", "-input=false", "-no-color", "-var=tenant_name=acme")
     assert "Instance cannot be destroyed" in refused.stderr
-    assert states(kms, keys) == {"Enabled"}
+    assert list_key_states(kms, keys) == {"Enabled"}
 
     unlocked = customer.file.read_text().replace("prevent_destroy = true", "prevent_destroy = false")
     customer.file.write_text(unlocked)
-    assert {action for action, _ in customer.change("destroy", tenant_name="acme")} == {"delete"}
-    assert states(kms, keys) == {"PendingDeletion"}
+    assert {action for action, _ in customer.apply_changes("destroy", tenant_name="acme")} == {"delete"}
+    assert list_key_states(kms, keys) == {"PendingDeletion"}
     assert kms.list_aliases()["Aliases"] == []

@@ -7,34 +7,36 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from byok.domain.iam.evaluator import Access, Caller
-from byok.domain.iam.statements import via_service
-from localaws.kms.usage import KeyUse
+from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal
+from byok.domain.iam.statements import via_service_value
+from localaws.kms.authorization import KeyUse
 
 REGION: Final = "eu-central-1"
 PLATFORM, CUSTOMER, STRANGER = "111122223333", "444455556666", "999988887777"
-KEY: Final = f"arn:aws:kms:{REGION}:{CUSTOMER}:key/11111111-1111-4111-8111-111111111111"
-BUCKET: Final = "arn:aws:s3:::byok-acme-files"
-S3, RDS = via_service("s3", REGION), via_service("rds", REGION)
+KEY_ARN: Final = f"arn:aws:kms:{REGION}:{CUSTOMER}:key/11111111-1111-4111-8111-111111111111"
+BUCKET_ARN: Final = "arn:aws:s3:::byok-acme-files"
+S3, RDS = via_service_value("s3", REGION), via_service_value("rds", REGION)
 
 
-def session(account: str, role: str) -> Caller:
+def role_session(account: str, role: str) -> CallingPrincipal:
     """A session of a role."""
-    return Caller(f"arn:aws:sts::{account}:assumed-role/{role}/worker", account, f"arn:aws:iam::{account}:role/{role}")
+    return CallingPrincipal(
+        f"arn:aws:sts::{account}:assumed-role/{role}/worker", account, f"arn:aws:iam::{account}:role/{role}"
+    )
 
 
 CALLERS: Final = [
-    session(PLATFORM, "AtaccamaPlatform"),
-    session(PLATFORM, "Other"),
-    session(CUSTOMER, "KeyUser"),
-    Caller(f"arn:aws:iam::{CUSTOMER}:user/KeyAdministrator", CUSTOMER),
-    session(STRANGER, "AtaccamaPlatform"),
+    role_session(PLATFORM, "AtaccamaPlatform"),
+    role_session(PLATFORM, "Other"),
+    role_session(CUSTOMER, "KeyUser"),
+    CallingPrincipal(f"arn:aws:iam::{CUSTOMER}:user/KeyAdministrator", CUSTOMER),
+    role_session(STRANGER, "AtaccamaPlatform"),
 ]
-_IN_S3: Final = (("aws:s3:arn", BUCKET),)
+_IN_S3: Final = (("aws:s3:arn", BUCKET_ARN),)
 _IN_RDS: Final = (("aws:rds:dbc-id", "cluster-ACME"),)
 
 
-def _uses(caller: Caller) -> list[KeyUse]:
+def _uses(caller: CallingPrincipal) -> list[KeyUse]:
     """What the platform does with the keys, through S3, through RDS and by itself."""
     through_s3 = [
         KeyUse(caller, f"kms:{action}", REGION, via=S3, context=_IN_S3) for action in ("GenerateDataKey", "Decrypt")
@@ -53,12 +55,12 @@ def _uses(caller: Caller) -> list[KeyUse]:
     return [*through_s3, *through_rds, *direct]
 
 
-def _access(use: KeyUse) -> Access:
+def _access(use: KeyUse) -> AccessRequest:
     names = {"kms:EncryptionContextKeys": [name for name, _ in use.context]} if use.context else {}
-    return Access(use.caller, use.action, KEY, {**use.condition_keys, **names})
+    return AccessRequest(use.caller, use.action, KEY_ARN, {**use.condition_keys, **names})
 
 
-CALLS: Final = [_access(use) for caller in CALLERS for use in _uses(caller)]
+ACCESS_REQUESTS: Final = [_access(use) for caller in CALLERS for use in _uses(caller)]
 
 
 def one_or_many(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
@@ -98,7 +100,7 @@ _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["A
 # wildcards in resource ARNs"), and the oracle keeps it within; nor does it know wildcards before the slash.
 _RESOURCES: Final = st.sampled_from(
     [
-        *(KEY, KEY.replace(REGION, "eu-west-1"), KEY.replace("1111-4", "2222-4"), BUCKET),
+        *(KEY_ARN, KEY_ARN.replace(REGION, "eu-west-1"), KEY_ARN.replace("1111-4", "2222-4"), BUCKET_ARN),
         *(f"arn:aws:kms:*:{CUSTOMER}:key/*", f"arn:aws:kms:{REGION}:{PLATFORM}:key/*", "arn:aws:kms:*:*:key/1*"),
         *("arn:aws:kms:*:*:alias/*", f"arn:aws:kms:{REGION}:{CUSTOMER}:key/????????-*"),
         *(f"arn:aws:kms:*:{CUSTOMER}:key/${{aws:username}}", "arn:aws:kms:*:*:key/${aws:username, '1111'}*"),
@@ -119,11 +121,11 @@ _ON: Final = st.one_of(
 
 # What a statement may ask of the request. The keys are spelt as AWS documents them, and not.
 _VALUES: Final[dict[str, list[str]]] = {
-    "kms:ViaService": [S3, RDS, via_service("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
+    "kms:ViaService": [S3, RDS, via_service_value("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
     "KMS:viaservice": [S3, RDS.upper(), "???.*"],
     "aws:PrincipalAccount": [PLATFORM, CUSTOMER, "1111*", "${kms:CallerAccount}", "${aws:username}"],
     "kms:CallerAccount": [PLATFORM, CUSTOMER, STRANGER, "${aws:PrincipalAccount}", f"${{aws:userid, '{PLATFORM}'}}"],
-    "kms:EncryptionContext:aws:s3:arn": [BUCKET, "arn:aws:s3:::byok-*", "arn:aws:s3:::${aws:username}-*", "${*}"],
+    "kms:EncryptionContext:aws:s3:arn": [BUCKET_ARN, "arn:aws:s3:::byok-*", "arn:aws:s3:::${aws:username}-*", "${*}"],
     "kms:EncryptionContext:aws:rds:dbc-id": ["cluster-ACME", "cluster-acme", "cluster-*", "cluster${$}ACME"],
     "aws:PrincipalArn": [
         *(f"arn:aws:iam::{PLATFORM}:role/AtaccamaPlatform", f"arn:aws:iam::{CUSTOMER}:user/*", "arn:aws:iam::*:role/*"),
@@ -207,7 +209,7 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
     }
 
 
-def policies(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
+def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
     """Policies of a key, whose statements name principals, or of an identity.
 
     The oracle fills in variables in every `Version`. AWS: without a version that has them "variables … are treated as
@@ -217,7 +219,9 @@ def policies(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)
 
 
-EVERYTHING: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-KEY_POLICIES: Final = policies(with_principals=True)
+ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
 # That everything is allowed is as likely as all the rest: across accounts nothing is, where this does not allow it.
-IDENTITY_POLICIES: Final = st.lists(st.just(EVERYTHING) | policies(with_principals=False), max_size=2)
+IDENTITY_POLICIES_STRATEGY: Final = st.lists(
+    st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
+)

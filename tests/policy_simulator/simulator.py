@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import pytest
 
-from byok.domain.iam.evaluator import Access, Effect, Policy
-from tests.programs import TOOLS, skip_or_fail
+from byok.domain.iam.evaluator import AccessRequest, Effect, Policy
+from tests.programs import TOOLS_DIR, skip_or_fail
 
-PROGRAM: Final = Path(__file__).with_name("simulate.mjs")
-INSTALLED: Final = TOOLS / "oracle"
-EFFECTS: Final = {
+PROGRAM_PATH: Final = Path(__file__).with_name("simulate.mjs")
+INSTALL_DIR: Final = TOOLS_DIR / "oracle"
+EFFECTS_BY_DECISION: Final = {
     "Allowed": Effect.ALLOW,
     "ExplicitlyDenied": Effect.EXPLICIT_DENY,
     "ImplicitlyDenied": Effect.IMPLICIT_DENY,
@@ -22,13 +22,13 @@ EFFECTS: Final = {
 
 
 @dataclass(frozen=True)
-class Simulator:
+class PolicySimulator:
     """The simulator, asked line by line."""
 
     process: subprocess.Popen[str]
 
-    def effects(
-        self, key_policy: Policy, owner: str, identity_policies: list[Policy], calls: list[Access]
+    def evaluate(
+        self, key_policy: Policy, owner: str, identity_policies: list[Policy], calls: list[AccessRequest]
     ) -> list[Effect]:
         """What the policies mean for each of the calls."""
         asked = {
@@ -51,17 +51,17 @@ class Simulator:
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         assert answer["faults"] == [], "AWS would not take such a policy"
-        return [EFFECTS[effect] for effect in answer["effects"]]
+        return [EFFECTS_BY_DECISION[effect] for effect in answer["effects"]]
 
 
 @pytest.fixture(scope="session")
-def simulator(node: Path) -> Iterator[Simulator]:
+def simulator(node: Path) -> Iterator[PolicySimulator]:
     """The simulator, if it is installed."""
-    if not (INSTALLED / "node_modules").is_dir():
+    if not (INSTALL_DIR / "node_modules").is_dir():
         skip_or_fail("the policy oracle is not in .tools: `make test` installs it where npm is at hand")
     pipe = subprocess.PIPE
-    with subprocess.Popen([node, PROGRAM], cwd=INSTALLED, stdin=pipe, stdout=pipe, text=True) as process:
-        yield Simulator(process)
+    with subprocess.Popen([node, PROGRAM_PATH], cwd=INSTALL_DIR, stdin=pipe, stdout=pipe, text=True) as process:
+        yield PolicySimulator(process)
         assert process.stdin
         process.stdin.close()
         assert process.wait(10) == 0

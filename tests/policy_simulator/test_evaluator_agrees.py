@@ -7,23 +7,23 @@ from typing import Any, Final
 
 from hypothesis import given, settings
 
-from byok.domain.iam.evaluator import Effect, Policy, decide
-from tests.policy_simulator.generated import CALLS, CUSTOMER, IDENTITY_POLICIES, KEY_POLICIES
-from tests.policy_simulator.simulator import Simulator
+from byok.domain.iam.evaluator import Effect, Policy, decide_access
+from tests.policy_simulator.generated import ACCESS_REQUESTS, CUSTOMER, IDENTITY_POLICIES_STRATEGY, KEY_POLICY_STRATEGY
+from tests.policy_simulator.simulator import PolicySimulator
 
 # The same policies in every run, so that none fails for what it did not change; more of them search longer.
-EXAMPLES: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
+EXAMPLE_COUNT: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
 
 
-def test_every_decision_is_the_oracles(simulator: Simulator) -> None:
+def test_every_decision_is_the_oracles(simulator: PolicySimulator) -> None:
     decided: Counter[Effect] = Counter()
 
-    @settings(max_examples=EXAMPLES, derandomize=True, database=None)
-    @given(key_policy=KEY_POLICIES, identity_policies=IDENTITY_POLICIES)
+    @settings(max_examples=EXAMPLE_COUNT, derandomize=True, database=None)
+    @given(key_policy=KEY_POLICY_STRATEGY, identity_policies=IDENTITY_POLICIES_STRATEGY)
     def agrees(key_policy: dict[str, Any], identity_policies: list[Policy]) -> None:
-        theirs = simulator.effects(key_policy, CUSTOMER, identity_policies, CALLS)
-        for call, their in zip(CALLS, theirs, strict=True):
-            our = decide(key_policy, CUSTOMER, identity_policies, call).effect
+        theirs = simulator.evaluate(key_policy, CUSTOMER, identity_policies, ACCESS_REQUESTS)
+        for call, their in zip(ACCESS_REQUESTS, theirs, strict=True):
+            our = decide_access(key_policy, CUSTOMER, identity_policies, call).effect
             decided[our] += 1
             policies = json.dumps([key_policy, *identity_policies], indent=1)
             assert our is their, f"we say {our}, the oracle {their}\n{call}\n{policies}"

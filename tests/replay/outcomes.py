@@ -10,10 +10,18 @@ from typing import Any, Final
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
-from byok.domain.models import OwnedResources, Removal
+from byok.domain.models import OwnedResources, RemovalResult
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, deletion, naming, refusal, request
+from tests.workflows.fake_activities import (
+    RDS_KEY,
+    ROLE,
+    S3_KEY,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+    build_tenant_request,
+)
 from tests.workflows.temporal_env import WorkflowHarness
 
 _NOT_THE_ROLE: Final = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
@@ -32,45 +40,47 @@ _EVERYTHING: Final = OwnedResources(
 
 async def ready(harness: WorkflowHarness) -> Handle:
     """Everything goes well; started through our door, which publishes the first phase with the start."""
-    created = await EnvironmentService(harness.client, harness.task_queue).create(request("ready"))
+    created = await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request("ready"))
     return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
 
 async def stopped_by_the_s3_key(harness: WorkflowHarness) -> Handle:
     """The probe is refused."""
-    harness.activities.script["probe_s3_key"] = [refusal(*_DISABLED, Phase.VALIDATING_KEYS)]
-    return await harness.start(request("stopped-by-s3-key"))
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*_DISABLED, Phase.VALIDATING_KEYS)]
+    return await harness.start_provision(build_provision_request("stopped-by-s3-key"))
 
 
 async def stopped_by_an_arn(harness: WorkflowHarness) -> Handle:
     """A pure rule refuses both ARNs."""
-    return await harness.start(request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db"))
+    return await harness.start_provision(
+        build_provision_request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db")
+    )
 
 
 async def stopped_by_the_aurora_key(harness: WorkflowHarness) -> Handle:
     """CreateDBCluster is refused."""
-    harness.activities.script["ensure_cluster"] = [refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
-    return await harness.start(request("stopped-by-aurora-key"))
+    harness.activities.script["ensure_cluster"] = [build_aws_failure(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+    return await harness.start_provision(build_provision_request("stopped-by-aurora-key"))
 
 
 async def stopped_while_writing(harness: WorkflowHarness) -> Handle:
     """A write is refused while the database is being awaited."""
     _keep_waiting(harness)
-    harness.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
-    return await harness.start(request("stopped-while-writing"))
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
+    return await harness.start_provision(build_provision_request("stopped-while-writing"))
 
 
 async def rolled_back(harness: WorkflowHarness) -> Handle:
     """The same, and everything is removed."""
     _keep_waiting(harness)
-    harness.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
-    return await harness.start(request("rolled-back", on_failure="rollback"))
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
+    return await harness.start_provision(build_provision_request("rolled-back", on_failure="rollback"))
 
 
 async def cancelled(harness: WorkflowHarness) -> Handle:
     """Cancelled while the database is being awaited."""
     begun = _keep_waiting(harness)
-    handle = await harness.start(request("cancelled"))
+    handle = await harness.start_provision(build_provision_request("cancelled"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     return handle
@@ -85,47 +95,51 @@ async def malformed_input(harness: WorkflowHarness) -> Handle:
 
 async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
     """Both keys get the tenant's name at the end."""
-    return await harness.start(request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE))
+    return await harness.start_provision(
+        build_provision_request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE)
+    )
 
 
 async def ready_with_commands_for_the_tenant(harness: WorkflowHarness) -> Handle:
     """There is no role: the commands are handed over."""
-    return await harness.start(request("ready-with-commands", tenant="acme"))
+    return await harness.start_provision(build_provision_request("ready-with-commands", tenant="acme"))
 
 
 async def stopped_while_naming_the_keys(harness: WorkflowHarness) -> Handle:
     """Everything is there, and a key cannot be named."""
-    harness.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    return await harness.start(request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    return await harness.start_provision(
+        build_provision_request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback")
+    )
 
 
 async def tenant_named(harness: WorkflowHarness) -> Handle:
     """A tenant's name by itself."""
-    return await harness.name(naming("tenant-named"))
+    return await harness.start_reconcile_tenant(build_tenant_request("tenant-named"))
 
 
 async def tenant_stopped(harness: WorkflowHarness) -> Handle:
     """The same, where the role may not."""
-    harness.activities.script["reconcile_key"] = [refusal(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    return await harness.name(naming("tenant-stopped"))
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    return await harness.start_reconcile_tenant(build_tenant_request("tenant-stopped"))
 
 
 async def tenant_named_in_part(harness: WorkflowHarness) -> Handle:
     """One of the two keys cannot be named."""
-    harness.activities.script["reconcile_key"] = [refusal(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
-    return await harness.name(naming("tenant-in-part"))
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
+    return await harness.start_reconcile_tenant(build_tenant_request("tenant-in-part"))
 
 
 async def tenant_commands(harness: WorkflowHarness) -> Handle:
     """There is no role: the commands are handed over."""
-    return await harness.name(naming("tenant-commands", tenant_role=None))
+    return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role=None))
 
 
 async def replayed(harness: WorkflowHarness) -> Handle:
     """Stopped at a late step, and continued from there: the history of the reset run."""
     _keep_waiting(harness)
-    harness.activities.script["ensure_bucket"] = [refusal(*_DISABLED, Phase.CREATING_STORAGE)]
-    stopped = await harness.start(request("replayed"))
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
+    stopped = await harness.start_provision(build_provision_request("replayed"))
     with contextlib.suppress(WorkflowFailureError):
         await stopped.result()
     harness.activities.script.clear()
@@ -135,15 +149,15 @@ async def replayed(harness: WorkflowHarness) -> Handle:
 
 async def stopped_by_a_timeout(harness: WorkflowHarness) -> Handle:
     """AWS refuses in a way that may pass until the time for the step has run out."""
-    again = refusal(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
+    again = build_aws_failure(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
-    return await harness.start(request("stopped-by-a-timeout"))
+    return await harness.start_provision(build_provision_request("stopped-by-a-timeout"))
 
 
 async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
     """Cancelled while the database is being awaited, and everything is removed."""
     begun = _keep_waiting(harness)
-    handle = await harness.start(request("cancelled-and-rolled-back", on_failure="rollback"))
+    handle = await harness.start_provision(build_provision_request("cancelled-and-rolled-back", on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     return handle
@@ -152,22 +166,22 @@ async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
 async def deleted(harness: WorkflowHarness) -> Handle:
     """Everything is removed; one of the buckets is known to the blueprint no more."""
     harness.activities.listed = [_EVERYTHING]
-    return await harness.delete(deletion("deleted"))
+    return await harness.start_delete(build_delete_request("deleted"))
 
 
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
     """A bucket with somebody's data is kept."""
     harness.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
-    kept = Removal(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
+    kept = RemovalResult(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept
-    return await harness.delete(deletion("deletion-stopped"))
+    return await harness.start_delete(build_delete_request("deletion-stopped"))
 
 
 async def deletion_cancelled(harness: WorkflowHarness) -> Handle:
     """Cancelled while the cluster is being deleted."""
     begun = _keep_waiting(harness, "remove_cluster")
     harness.activities.listed = [_EVERYTHING, _EVERYTHING]
-    handle = await harness.delete(deletion("deletion-cancelled"))
+    handle = await harness.start_delete(build_delete_request("deletion-cancelled"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     return handle

@@ -16,7 +16,7 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 from temporalio.workflow import NondeterminismError
 
-from tests.replay.live import failures, replayer
+from tests.replay.live import build_replayer, find_replay_failures
 from tests.replay.outcomes import OUTCOMES, Outcome, stopped_by_the_aurora_key
 from tests.workflows.temporal_env import WorkflowHarness
 
@@ -27,7 +27,7 @@ def load_history(outcome: str) -> str:
     return (HISTORIES / f"{outcome}.json").read_text()
 
 
-def history(text: str) -> WorkflowHistory:
+def parse_history(text: str) -> WorkflowHistory:
     started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
     return WorkflowHistory.from_json(started["workflowId"], text)
 
@@ -46,7 +46,7 @@ if "BYOK_TEST_RECORD" in os.environ:
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda outcome: outcome.__name__)
 async def test_saved_history_replays(outcome: Outcome) -> None:
-    await replayer().replay_workflow(history(load_history(outcome.__name__)))
+    await build_replayer().replay_workflow(parse_history(load_history(outcome.__name__)))
 
 
 def test_every_saved_history_is_of_an_outcome() -> None:
@@ -62,7 +62,7 @@ async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, ot
     swapped = swapped.replace('"-"', f'"{other}"')
 
     with pytest.raises(NondeterminismError):
-        await replayer().replay_workflow(history(swapped))
+        await build_replayer().replay_workflow(parse_history(swapped))
 
 
 async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHarness) -> None:
@@ -71,7 +71,7 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
         await stopped.result()
 
     async def replay_all() -> dict[str, Exception | None]:
-        while not (found := await failures(harness.client, harness.task_queue)):  # noqa: ASYNC110
+        while not (found := await find_replay_failures(harness.client, harness.task_queue)):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return found
 

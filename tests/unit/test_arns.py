@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from byok.domain.arns import (
     REGION_PATTERN,
-    ArnError,
-    ArnErrorCode,
+    InvalidKeyArnError,
     KeyArn,
+    KeyArnErrorCode,
     KeyPair,
     KeyPurpose,
-    account_of,
+    account_id_of_role,
     check_key_arns,
     parse_key_arn,
-    partition_of,
-    role_of_session,
+    partition_of_region,
+    role_arn_of_session,
 )
 
 PLATFORM, CUSTOMER, OTHER_CUSTOMER = "111122223333", "444455556666", "777788889999"
@@ -28,16 +28,16 @@ UUID_1, UUID_2 = "1234abcd-12ab-34cd-56ef-1234567890ab", "0987dcba-09fe-87dc-65b
 MRK = "mrk-1234abcd12ab34cd56ef1234567890ab"
 
 
-def arn(
+def build_arn(
     key_id: str = UUID_1, *, region: str = REGION, account: str = CUSTOMER, partition: str = "aws", kind: str = "key"
 ) -> str:
     return f"arn:{partition}:kms:{region}:{account}:{kind}/{key_id}"
 
 
-S3, RDS = arn(UUID_1), arn(UUID_2)
+S3, RDS = build_arn(UUID_1), build_arn(UUID_2)
 
 
-def regions() -> list[tuple[str, str]]:
+def list_regions() -> list[tuple[str, str]]:
     """Every Region botocore knows, with its partition; pseudo Regions such as `aws-global` hold no key."""
     session = botocore.session.get_session()
     return [
@@ -48,7 +48,7 @@ def regions() -> list[tuple[str, str]]:
     ]
 
 
-REGIONS = sorted(set(regions()))
+REGIONS = sorted(set(list_regions()))
 
 
 def test_botocore_knows_regions_in_every_partition_we_name() -> None:
@@ -59,7 +59,7 @@ def test_botocore_knows_regions_in_every_partition_we_name() -> None:
 @pytest.mark.parametrize(("partition", "region"), REGIONS)
 def test_every_region_matches_the_pattern_and_knows_its_partition(partition: str, region: str) -> None:
     assert re.fullmatch(REGION_PATTERN, region)
-    assert partition_of(region) == partition  # contract D6
+    assert partition_of_region(region) == partition  # contract D6
 
 
 @pytest.mark.parametrize(
@@ -85,38 +85,38 @@ KEYS = st.builds(
 @given(KEYS)
 def test_a_printed_key_arn_reads_as_itself(key: KeyArn) -> None:
     assert parse_key_arn(str(key)) == key  # contract 81, 84
-    assert key.multi_region == key.key_id.startswith("mrk-")  # contract 116
+    assert key.is_multi_region == key.key_id.startswith("mrk-")  # contract 116
 
 
 @pytest.mark.parametrize(
     ("text", "fault", "said"),
     [
-        ("", ArnErrorCode.NOT_AN_ARN, "empty"),
-        ("  \n", ArnErrorCode.NOT_AN_ARN, "empty"),
-        (UUID_1, ArnErrorCode.NOT_AN_ARN, "is a key id"),
-        (MRK, ArnErrorCode.NOT_AN_ARN, "is a key id"),
-        ("alias/payments", ArnErrorCode.ALIAS, "silently change what encrypts"),
-        (arn("payments", kind="alias"), ArnErrorCode.ALIAS, "silently change what encrypts"),
-        (arn("aws/s3", kind="alias"), ArnErrorCode.ALIAS, "silently change what encrypts"),
-        ("arn:aws:s3:::bucket", ArnErrorCode.NOT_A_KEY, "ARN of s3"),
-        ("arn:aws:iam::111122223333:role/x", ArnErrorCode.NOT_A_KEY, "ARN of iam"),
-        (arn(f"{UUID_1}0"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(UUID_1.upper()), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn("mrk-1234"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(account="12345"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(kind="grant"), ArnErrorCode.MALFORMED, "not a full key ARN"),
-        (arn(region=""), ArnErrorCode.MALFORMED, "does not name a Region"),
-        (arn(region="frankfurt"), ArnErrorCode.MALFORMED, "does not name a Region"),
-        (f" {S3}", ArnErrorCode.MALFORMED, "white space"),
-        (f"{S3}\n", ArnErrorCode.MALFORMED, "white space"),
-        (f'"{S3}"', ArnErrorCode.MALFORMED, "is not an ARN"),
-        (f"{S3},{RDS}", ArnErrorCode.MALFORMED, "not a full key ARN"),
-        ("alias/\x1b[31m", ArnErrorCode.MALFORMED, r"\x1b"),
-        ("arn:aws:kms", ArnErrorCode.MALFORMED, "is not an ARN"),
+        ("", KeyArnErrorCode.NOT_AN_ARN, "empty"),
+        ("  \n", KeyArnErrorCode.NOT_AN_ARN, "empty"),
+        (UUID_1, KeyArnErrorCode.NOT_AN_ARN, "is a key id"),
+        (MRK, KeyArnErrorCode.NOT_AN_ARN, "is a key id"),
+        ("alias/payments", KeyArnErrorCode.ALIAS, "silently change what encrypts"),
+        (build_arn("payments", kind="alias"), KeyArnErrorCode.ALIAS, "silently change what encrypts"),
+        (build_arn("aws/s3", kind="alias"), KeyArnErrorCode.ALIAS, "silently change what encrypts"),
+        ("arn:aws:s3:::bucket", KeyArnErrorCode.NOT_A_KEY, "ARN of s3"),
+        ("arn:aws:iam::111122223333:role/x", KeyArnErrorCode.NOT_A_KEY, "ARN of iam"),
+        (build_arn(f"{UUID_1}0"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (build_arn(UUID_1.upper()), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (build_arn("mrk-1234"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (build_arn(account="12345"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (build_arn(kind="grant"), KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        (build_arn(region=""), KeyArnErrorCode.MALFORMED, "does not name a Region"),
+        (build_arn(region="frankfurt"), KeyArnErrorCode.MALFORMED, "does not name a Region"),
+        (f" {S3}", KeyArnErrorCode.MALFORMED, "white space"),
+        (f"{S3}\n", KeyArnErrorCode.MALFORMED, "white space"),
+        (f'"{S3}"', KeyArnErrorCode.MALFORMED, "is not an ARN"),
+        (f"{S3},{RDS}", KeyArnErrorCode.MALFORMED, "not a full key ARN"),
+        ("alias/\x1b[31m", KeyArnErrorCode.MALFORMED, r"\x1b"),
+        ("arn:aws:kms", KeyArnErrorCode.MALFORMED, "is not an ARN"),
     ],
 )
-def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: ArnErrorCode, said: str) -> None:
-    with pytest.raises(ArnError) as refusal:  # contract 82, 83
+def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: KeyArnErrorCode, said: str) -> None:
+    with pytest.raises(InvalidKeyArnError) as refusal:  # contract 82, 83
         parse_key_arn(text)
     assert refusal.value.fault is fault
     assert said in str(refusal.value)
@@ -144,59 +144,59 @@ def test_no_text_makes_the_rules_raise(s3: str, rds: str, region: str) -> None:
 
 @given(ANYTHING)
 def test_a_text_is_a_key_arn_or_refused_as_an_arn_error(text: str) -> None:
-    with contextlib.suppress(ArnError):
+    with contextlib.suppress(InvalidKeyArnError):
         assert str(parse_key_arn(text)) == text
 
 
-def findings(s3: str, rds: str, region: str = REGION, platform: str | None = PLATFORM) -> list[tuple[str, str]]:
+def find_arn_errors(s3: str, rds: str, region: str = REGION, platform: str | None = PLATFORM) -> list[tuple[str, str]]:
     return [(item.which.value, item.fault.value) for item in check_key_arns(KeyPair(s3, rds), region, platform)]
 
 
 def test_two_keys_of_one_customer_in_the_right_region_pass() -> None:
-    assert findings(S3, RDS) == []  # contract 54, D8
+    assert find_arn_errors(S3, RDS) == []  # contract 54, D8
 
 
 @pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-eusc", "eusc-de-east-1")])
 def test_keys_of_another_partition_pass_in_a_region_of_it(partition: str, region: str) -> None:
     ours = {"partition": partition, "region": region}
-    assert findings(arn(UUID_1, **ours), arn(UUID_2, **ours), region) == []  # contract D6
+    assert find_arn_errors(build_arn(UUID_1, **ours), build_arn(UUID_2, **ours), region) == []  # contract D6
 
 
 def test_a_multi_region_key_of_the_environments_region_passes() -> None:
-    assert findings(arn(MRK), RDS) == []  # contract 116
+    assert find_arn_errors(build_arn(MRK), RDS) == []  # contract 116
 
 
 @pytest.mark.parametrize(
     ("bad", "fault"),
     [
-        (arn("x", kind="alias"), ArnErrorCode.ALIAS),  # contract 82
-        (UUID_1, ArnErrorCode.NOT_AN_ARN),  # contract 83
-        ("arn:aws:s3:::bucket", ArnErrorCode.NOT_A_KEY),  # contract 83
-        (arn(region="eu-west-1"), ArnErrorCode.OTHER_REGION),  # contract 115
-        (arn(MRK, region="eu-west-1"), ArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
-        (arn(partition="aws-cn", region="cn-north-1"), ArnErrorCode.OTHER_PARTITION),  # contract D6
-        (arn(partition="aws-cn"), ArnErrorCode.OTHER_PARTITION),  # contract D6
-        (arn(account=PLATFORM), ArnErrorCode.PLATFORM_ACCOUNT),  # contract 124
+        (build_arn("x", kind="alias"), KeyArnErrorCode.ALIAS),  # contract 82
+        (UUID_1, KeyArnErrorCode.NOT_AN_ARN),  # contract 83
+        ("arn:aws:s3:::bucket", KeyArnErrorCode.NOT_A_KEY),  # contract 83
+        (build_arn(region="eu-west-1"), KeyArnErrorCode.OTHER_REGION),  # contract 115
+        (build_arn(MRK, region="eu-west-1"), KeyArnErrorCode.OTHER_REGION_REPLICA),  # contract 117
+        (build_arn(partition="aws-cn", region="cn-north-1"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
+        (build_arn(partition="aws-cn"), KeyArnErrorCode.OTHER_PARTITION),  # contract D6
+        (build_arn(account=PLATFORM), KeyArnErrorCode.PLATFORM_ACCOUNT),  # contract 124
     ],
 )
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(
-    bad: str, fault: ArnErrorCode, which: KeyPurpose
+    bad: str, fault: KeyArnErrorCode, which: KeyPurpose
 ) -> None:
-    good = arn(UUID_2)
-    found = findings(bad, good) if which is KeyPurpose.S3 else findings(good, bad)
+    good = build_arn(UUID_2)
+    found = find_arn_errors(bad, good) if which is KeyPurpose.S3 else find_arn_errors(good, bad)
     assert found == [(which.value, fault.value)]
 
 
 def test_both_keys_are_judged_together() -> None:
-    assert findings("nonsense", arn(region="eu-west-1")) == [  # contract 7
+    assert find_arn_errors("nonsense", build_arn(region="eu-west-1")) == [  # contract 7
         ("s3", "arn.Malformed"),
         ("rds", "arn.OtherRegion"),
     ]
 
 
 def test_a_key_that_breaks_two_rules_has_two_findings() -> None:
-    assert findings(arn(region="eu-west-1", account=PLATFORM), arn(UUID_2, account=PLATFORM)) == [
+    assert find_arn_errors(build_arn(region="eu-west-1", account=PLATFORM), build_arn(UUID_2, account=PLATFORM)) == [
         ("s3", "arn.OtherRegion"),
         ("s3", "arn.PlatformAccount"),
         ("rds", "arn.PlatformAccount"),
@@ -204,22 +204,26 @@ def test_a_key_that_breaks_two_rules_has_two_findings() -> None:
 
 
 def test_one_key_in_both_fields_is_refused() -> None:
-    assert findings(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract D7
+    assert find_arn_errors(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract D7
 
 
 def test_two_replicas_of_one_key_are_one_key() -> None:
-    assert findings(arn(MRK), arn(MRK, region="eu-west-1")) == [  # contract D7, 117
+    assert find_arn_errors(build_arn(MRK), build_arn(MRK, region="eu-west-1")) == [  # contract D7, 117
         ("rds", "arn.ReplicaOfOtherRegion"),
         ("rds", "arn.SameKeyTwice"),
     ]
 
 
 def test_keys_of_two_customers_are_refused() -> None:
-    assert findings(S3, arn(UUID_2, account=OTHER_CUSTOMER)) == [("rds", "arn.KeysOfTwoAccounts")]  # contract D8
+    assert find_arn_errors(S3, build_arn(UUID_2, account=OTHER_CUSTOMER)) == [
+        ("rds", "arn.KeysOfTwoAccounts")
+    ]  # contract D8
 
 
 def test_without_a_known_platform_account_its_keys_cannot_be_told() -> None:
-    assert findings(arn(UUID_1, account=PLATFORM), arn(UUID_2, account=PLATFORM), platform=None) == []
+    assert (
+        find_arn_errors(build_arn(UUID_1, account=PLATFORM), build_arn(UUID_2, account=PLATFORM), platform=None) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_without_a_known_platform_account_its_keys_cannot_be_told() -> None:
     ],
 )
 def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
-    assert account_of(role) == PLATFORM  # contract 37, D3
+    assert account_id_of_role(role) == PLATFORM  # contract 37, D3
 
 
 @pytest.mark.parametrize(
@@ -251,19 +255,19 @@ def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
 )
 def test_what_is_no_role_has_no_account(text: str) -> None:
     with pytest.raises(ValueError, match="not the ARN of an IAM role"):
-        account_of(text)
+        account_id_of_role(text)
 
 
 def test_a_session_tells_its_role() -> None:
-    assert role_of_session(f"arn:aws-cn:sts::{PLATFORM}:assumed-role/platform/i-0abc") == (
+    assert role_arn_of_session(f"arn:aws-cn:sts::{PLATFORM}:assumed-role/platform/i-0abc") == (
         f"arn:aws-cn:iam::{PLATFORM}:role/platform"
     )
 
 
 @pytest.mark.parametrize("caller", [f"arn:aws:iam::{PLATFORM}:root", f"arn:aws:iam::{PLATFORM}:user/x", ""])
 def test_any_other_caller_has_no_role(caller: str) -> None:
-    assert role_of_session(caller) is None
+    assert role_arn_of_session(caller) is None
 
 
 def test_the_fields_have_the_names_of_the_wizard() -> None:
-    assert [which.label for which in KeyPurpose] == ["S3 key ARN", "RDS key ARN"]  # contract 28
+    assert [which.field_label for which in KeyPurpose] == ["S3 key ARN", "RDS key ARN"]  # contract 28

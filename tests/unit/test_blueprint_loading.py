@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from byok.blueprints import DEFAULT, load_blueprint
+from byok.blueprints import DEFAULT_PATH, load_blueprint
 
 
 def test_the_default_has_several_buckets_and_an_initial_object_for_each_service() -> None:  # contract 94, 95
     blueprint = load_blueprint(None)
     assert len(blueprint.buckets) >= 2
     assert all(bucket.objects for bucket in blueprint.buckets if bucket.purpose in {"catalog", "quality"})
-    assert blueprint == load_blueprint(DEFAULT)
+    assert blueprint == load_blueprint(DEFAULT_PATH)
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

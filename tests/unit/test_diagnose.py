@@ -7,103 +7,65 @@ from typing import Any
 import pytest
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.diagnosis.diagnose import are_usable, diagnose
-from byok.domain.diagnosis.key_facts import FORMAT, Collection
+from byok.domain.diagnosis.diagnose import are_keys_usable, diagnose_collected_keys
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
+from tests.collected_keys import (
+    KEYS,
+    PLACE,
+    Facts,
+    build_collection,
+    change_metadata,
+    replace_arn,
+    replace_response,
+    valid_key_facts,
+)
 from tests.policy_cases import POLICY_CASES, Case
-from tests.policy_context import VENDOR, PolicyContext
-
-PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
-KEYS = {
-    KeyPurpose.S3: "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111",
-    KeyPurpose.RDS: "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222",
-}
-Facts = dict[str, Any]
-
-
-def right(which: KeyPurpose) -> Facts:
-    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}
-    metadata = {
-        "Arn": KEYS[which],
-        "KeyState": "Enabled",
-        "KeySpec": "SYMMETRIC_DEFAULT",
-        "KeyUsage": "ENCRYPT_DECRYPT",
-    }
-    return {
-        "arn": KEYS[which],
-        "describe_key": {"KeyMetadata": metadata | {"KeyManager": "CUSTOMER"}},
-        "key_policy": {"Policy": json.dumps(policy), "PolicyName": "default"},
-        "rotation": {"KeyRotationEnabled": True},
-        "aliases": {"Aliases": []},
-        "tags": {"Tags": []},
-    }
-
-
-def collection(caller: Facts | None = None, **keys: Facts) -> Collection:
-    facts: Facts = {"format": FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
-    facts["caller"] = caller if caller is not None else {"Account": PLACE.customer}
-    keys = {which.value: keys.get(which.value, right(which)) for which in KeyPurpose}
-    return Collection.read(json.dumps({**facts, **keys}))
-
-
-def metadata(**values: Any) -> Callable[[Facts], Facts]:
-    def change(facts: Facts) -> Facts:
-        facts["describe_key"]["KeyMetadata"] |= values
-        return facts
-
-    return change
-
-
-def answer(command: str, **values: Any) -> Callable[[Facts], Facts]:
-    return lambda facts: facts | {command: values}
-
-
-def arn(text: str) -> Callable[[Facts], Facts]:
-    return lambda facts: facts | {"arn": text}
-
+from tests.policy_context import VENDOR
 
 BROKEN_KEYS = {
-    "disabled": (metadata(KeyState="Disabled"), "key.Disabled"),
-    "pending deletion": (metadata(KeyState="PendingDeletion", DeletionDate="2026-12-24"), "key.PendingDeletion"),
-    "replica pending deletion": (metadata(KeyState="PendingReplicaDeletion"), "key.PendingDeletion"),
-    "pending import": (metadata(KeyState="PendingImport"), "key.PendingImport"),
-    "unavailable": (metadata(KeyState="Unavailable"), "key.NotEnabled"),
-    "being made": (metadata(KeyState="Creating"), "key.NotEnabled"),
-    "RSA": (metadata(KeySpec="RSA_2048"), "key.WrongKind"),
-    "for signing": (metadata(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY"), "key.WrongKind"),
-    "HMAC": (metadata(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "key.WrongKind"),
-    "AWS's own": (metadata(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
+    "disabled": (change_metadata(KeyState="Disabled"), "key.Disabled"),
+    "pending deletion": (change_metadata(KeyState="PendingDeletion", DeletionDate="2026-12-24"), "key.PendingDeletion"),
+    "replica pending deletion": (change_metadata(KeyState="PendingReplicaDeletion"), "key.PendingDeletion"),
+    "pending import": (change_metadata(KeyState="PendingImport"), "key.PendingImport"),
+    "unavailable": (change_metadata(KeyState="Unavailable"), "key.NotEnabled"),
+    "being made": (change_metadata(KeyState="Creating"), "key.NotEnabled"),
+    "RSA": (change_metadata(KeySpec="RSA_2048"), "key.WrongKind"),
+    "for signing": (change_metadata(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY"), "key.WrongKind"),
+    "HMAC": (change_metadata(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "key.WrongKind"),
+    "AWS's own": (change_metadata(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
     "not there": (
-        answer("describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"),
+        replace_response(
+            "describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"
+        ),
         "key.NotFound",
     ),
-    "alias": (arn("arn:aws:kms:eu-central-1:444455556666:alias/mine"), "arn.AliasNotAllowed"),
-    "name of an alias": (arn("alias/mine"), "arn.AliasNotAllowed"),
-    "key id": (arn("11111111-1111-4111-8111-111111111119"), "arn.NotAnArn"),
-    "bucket": (arn("arn:aws:s3:::mine"), "arn.NotAKmsKey"),
+    "alias": (replace_arn("arn:aws:kms:eu-central-1:444455556666:alias/mine"), "arn.AliasNotAllowed"),
+    "name of an alias": (replace_arn("alias/mine"), "arn.AliasNotAllowed"),
+    "key id": (replace_arn("11111111-1111-4111-8111-111111111119"), "arn.NotAnArn"),
+    "bucket": (replace_arn("arn:aws:s3:::mine"), "arn.NotAKmsKey"),
     "other Region": (
-        arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        replace_arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
         "arn.OtherRegion",
     ),
     "replica of another Region": (
-        arn("arn:aws:kms:eu-west-1:444455556666:key/mrk-11111111111141118111111111111119"),
+        replace_arn("arn:aws:kms:eu-west-1:444455556666:key/mrk-11111111111141118111111111111119"),
         "arn.ReplicaOfOtherRegion",
     ),
     "other partition": (
-        arn("arn:aws-cn:kms:cn-north-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        replace_arn("arn:aws-cn:kms:cn-north-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
         "arn.OtherPartition",
     ),
     "the platform's account": (
-        arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+        replace_arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
         "arn.PlatformAccount",
     ),
-    "malformed policy": (answer("key_policy", Policy="{}"), "policy.NoStatement"),
+    "malformed policy": (replace_response("key_policy", Policy="{}"), "policy.NoStatement"),
 }
 
 
 def test_nothing_is_said_of_two_right_keys() -> None:
-    assert diagnose(collection(), VENDOR) == ()
+    assert diagnose_collected_keys(build_collection(), VENDOR) == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
@@ -111,7 +73,7 @@ def test_nothing_is_said_of_two_right_keys() -> None:
 def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
     change, code = BROKEN_KEYS[name]
 
-    first = diagnose(collection(**{which.value: change(right(which))}), VENDOR)[0]
+    first = diagnose_collected_keys(build_collection(**{which.value: change(valid_key_facts(which))}), VENDOR)[0]
 
     assert (first.code, first.key, first.severity) == (code, which, Severity.STOPS)
     assert first.message
@@ -120,17 +82,21 @@ def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.first], ids=lambda case: case.name)
 def test_broken_policy_is_named_as_by_the_check(case: Case) -> None:
-    facts = right(case.which) | {"key_policy": {"Policy": json.dumps(case.policy(PLACE))}}
+    facts = valid_key_facts(case.which) | {"key_policy": {"Policy": json.dumps(case.build_policy(PLACE))}}
 
-    first = diagnose(collection(**{case.which.value: facts}), VENDOR)[0]
+    first = diagnose_collected_keys(build_collection(**{case.which.value: facts}), VENDOR)[0]
 
     assert (first.code, first.key) == (case.first, case.which)
 
 
 def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
-    twice = diagnose(collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR)
-    apart = diagnose(
-        collection(rds=right(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.RDS].replace("444455556666", "777788889999")}),
+    twice = diagnose_collected_keys(
+        build_collection(rds=valid_key_facts(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR
+    )
+    apart = diagnose_collected_keys(
+        build_collection(
+            rds=valid_key_facts(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.RDS].replace("444455556666", "777788889999")}
+        ),
         VENDOR,
     )
 
@@ -140,35 +106,41 @@ def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
 
 def test_exchanged_arns_are_told_as_what_they_are() -> None:
     exchanged = {
-        which.value: right(other) for which, other in ((KeyPurpose.S3, KeyPurpose.RDS), (KeyPurpose.RDS, KeyPurpose.S3))
+        which.value: valid_key_facts(other)
+        for which, other in ((KeyPurpose.S3, KeyPurpose.RDS), (KeyPurpose.RDS, KeyPurpose.S3))
     }
 
-    found = diagnose(collection(**exchanged), VENDOR)
+    found = diagnose_collected_keys(build_collection(**exchanged), VENDOR)
 
     assert [one.code for one in found] == ["arn.Exchanged"]
     assert KEYS[KeyPurpose.S3] in found[0].remedy
 
 
 def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
-    facts = metadata(KeyState="Disabled")(right(KeyPurpose.S3)) | {
-        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}
+    facts = change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }
-    assert [one.code for one in diagnose(collection(s3=facts), VENDOR)] == ["key.Disabled", "policy.StatementMissing"]
+    assert [one.code for one in diagnose_collected_keys(build_collection(s3=facts), VENDOR)] == [
+        "key.Disabled",
+        "policy.StatementMissing",
+    ]
 
 
 DENIED = {"error": "An error occurred (AccessDeniedException) when calling the operation"}
 
 
 def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
-    facts = right(KeyPurpose.S3) | {"describe_key": DENIED, "key_policy": DENIED}
+    facts = valid_key_facts(KeyPurpose.S3) | {"describe_key": DENIED, "key_policy": DENIED}
 
-    (found,) = diagnose(collection(s3=facts), VENDOR)
+    (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
 
     assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
     assert "kms:DescribeKey" in found.remedy
-    policy_only = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR)
+    policy_only = diagnose_collected_keys(
+        build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR
+    )
     assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
-    assert are_usable(policy_only) is None
+    assert are_keys_usable(policy_only) is None
 
 
 @pytest.mark.parametrize("absent", [{}, None, {"KeyMetadata": {}}, {"KeyMetadata": None}])
@@ -176,25 +148,32 @@ def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
     ("answer_to", "code"), [("describe_key", "key.NotReadable"), ("key_policy", "key.PolicyNotReadable")]
 )
 def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, answer_to: str, code: str) -> None:
-    for facts in (right(KeyPurpose.S3) | {answer_to: absent}, without(answer_to)):
-        (found,) = diagnose(collection(s3=facts), VENDOR)
+    for facts in (valid_key_facts(KeyPurpose.S3) | {answer_to: absent}, facts_without(answer_to)):
+        (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
         assert "no answer" in found.message
-        assert are_usable([found]) is None
+        assert are_keys_usable([found]) is None
 
 
-def without(answer_to: str) -> Facts:
-    return {name: value for name, value in right(KeyPurpose.S3).items() if name != answer_to}
+def facts_without(answer_to: str) -> Facts:
+    return {name: value for name, value in valid_key_facts(KeyPurpose.S3).items() if name != answer_to}
 
 
 def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
-    assert are_usable(diagnose(collection(), VENDOR)) is True
-    assert are_usable(diagnose(collection(s3=metadata(KeyState="Disabled")(right(KeyPurpose.S3))), VENDOR)) is False
+    assert are_keys_usable(diagnose_collected_keys(build_collection(), VENDOR)) is True
+    assert (
+        are_keys_usable(
+            diagnose_collected_keys(
+                build_collection(s3=change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))), VENDOR
+            )
+        )
+        is False
+    )
 
 
-def unseen(which: KeyPurpose, words: str = "denied") -> Facts:
-    return right(which) | {
+def unreadable_key_facts(which: KeyPurpose, words: str = "denied") -> Facts:
+    return valid_key_facts(which) | {
         name: {"error": words} for name in ("describe_key", "key_policy", "rotation", "aliases", "tags")
     }
 
@@ -202,7 +181,10 @@ def unseen(which: KeyPurpose, words: str = "denied") -> Facts:
 def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts() -> None:
     caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
 
-    found = diagnose(collection(caller, s3=unseen(KeyPurpose.S3), rds=unseen(KeyPurpose.RDS)), VENDOR)
+    found = diagnose_collected_keys(
+        build_collection(caller, s3=unreadable_key_facts(KeyPurpose.S3), rds=unreadable_key_facts(KeyPurpose.RDS)),
+        VENDOR,
+    )
 
     assert [(one.code, one.key, one.severity) for one in found] == [("caller.OtherAccount", None, Severity.UNKNOWN)]
     assert "777788889999" in found[0].message
@@ -211,15 +193,15 @@ def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts(
 
 
 def test_what_another_account_may_see_is_examined_all_the_same() -> None:
-    facts = metadata(KeyState="Disabled")(right(KeyPurpose.S3)) | {"key_policy": DENIED}
+    facts = change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {"key_policy": DENIED}
 
-    found = diagnose(collection({"Account": "777788889999"}, s3=facts), VENDOR)
+    found = diagnose_collected_keys(build_collection({"Account": "777788889999"}, s3=facts), VENDOR)
 
     assert [(one.code, one.key) for one in found] == [
         ("key.Disabled", KeyPurpose.S3),
         ("caller.OtherAccount", KeyPurpose.S3),
     ]
-    assert diagnose(collection({"Account": "777788889999"}), VENDOR) == ()
+    assert diagnose_collected_keys(build_collection({"Account": "777788889999"}), VENDOR) == ()
 
 
 @pytest.mark.parametrize(
@@ -227,8 +209,13 @@ def test_what_another_account_may_see_is_examined_all_the_same() -> None:
     ["bash: line 31: aws: command not found", "Unable to locate credentials.", "The config profile (x) could not"],
 )
 def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> None:
-    found = diagnose(
-        collection({"error": words}, s3=unseen(KeyPurpose.S3, words), rds=unseen(KeyPurpose.RDS, words)), VENDOR
+    found = diagnose_collected_keys(
+        build_collection(
+            {"error": words},
+            s3=unreadable_key_facts(KeyPurpose.S3, words),
+            rds=unreadable_key_facts(KeyPurpose.RDS, words),
+        ),
+        VENDOR,
     )
 
     assert [(one.code, one.severity) for one in found] == [("caller.NotSignedIn", Severity.UNKNOWN)]
@@ -240,43 +227,51 @@ def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> Non
 @pytest.mark.parametrize(
     "change",
     [
-        metadata(KeySpec="RSA_2048", KeyState="Disabled"),
-        metadata(KeyManager="AWS"),
-        answer("describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"),
-        arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
-        arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+        change_metadata(KeySpec="RSA_2048", KeyState="Disabled"),
+        change_metadata(KeyManager="AWS"),
+        replace_response(
+            "describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"
+        ),
+        replace_arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        replace_arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
     ],
 )
 def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[[Facts], Facts]) -> None:
-    facts = change(right(KeyPurpose.RDS)) | {
-        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})},
+    facts = change(valid_key_facts(KeyPurpose.RDS)) | {
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})},
         "rotation": {"KeyRotationEnabled": False},
     }
-    assert len(diagnose(collection(rds=facts), VENDOR)) == 1
+    assert len(diagnose_collected_keys(build_collection(rds=facts), VENDOR)) == 1
 
 
 def test_one_key_for_both_is_told_without_a_word_on_its_policy() -> None:
-    twice = diagnose(collection(rds=right(KeyPurpose.S3)), VENDOR)
+    twice = diagnose_collected_keys(build_collection(rds=valid_key_facts(KeyPurpose.S3)), VENDOR)
     assert [one.code for one in twice] == ["arn.SameKeyTwice"]
 
 
 def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
-    (found,) = diagnose(collection(s3=metadata(KeyManager="AWS")(right(KeyPurpose.S3))), VENDOR)
+    (found,) = diagnose_collected_keys(
+        build_collection(s3=change_metadata(KeyManager="AWS")(valid_key_facts(KeyPurpose.S3))), VENDOR
+    )
     assert "one that you make yourself" in found.remedy
     assert "is not a symmetric key" not in found.remedy
 
 
 def test_answer_about_another_key_is_noticed() -> None:
-    (found,) = diagnose(collection(s3=metadata(Arn=KEYS[KeyPurpose.RDS])(right(KeyPurpose.S3))), VENDOR)
+    (found,) = diagnose_collected_keys(
+        build_collection(s3=change_metadata(Arn=KEYS[KeyPurpose.RDS])(valid_key_facts(KeyPurpose.S3))), VENDOR
+    )
     assert (found.code, found.severity) == ("key.OfAnotherArn", Severity.UNKNOWN)
     assert KEYS[KeyPurpose.RDS] in found.message
 
 
 @pytest.mark.parametrize("moment", [1796172279.92, "2026-12-02T01:24:39.920000+00:00", "2026-12-02 01:24:39+01:00"])
 def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> None:
-    facts = metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(right(KeyPurpose.S3))
+    facts = change_metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(
+        valid_key_facts(KeyPurpose.S3)
+    )
 
-    deleted, expires = diagnose(collection(s3=facts), VENDOR)
+    deleted, expires = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
 
     assert deleted.message.endswith("it will be deleted on 2 December 2026.")
     assert expires.message.endswith("expires on 2 December 2026.")
@@ -284,39 +279,43 @@ def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> Non
 
 def test_words_of_aws_are_on_one_line() -> None:
     words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
-    (found,) = diagnose(collection(s3=right(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR)
+    (found,) = diagnose_collected_keys(
+        build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR
+    )
     assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
 
 
 def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
-    facts = right(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
+    facts = valid_key_facts(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
 
-    (found,) = diagnose(collection(rds=facts), VENDOR)
+    (found,) = diagnose_collected_keys(build_collection(rds=facts), VENDOR)
 
     assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", KeyPurpose.RDS, Severity.NOTE)
     assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
-    assert diagnose(collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
+    assert diagnose_collected_keys(build_collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
 
 
 def test_tag_that_is_no_tenants_name_gets_into_no_command() -> None:
-    facts = right(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
-    assert diagnose(collection(rds=facts), VENDOR) == ()
+    facts = valid_key_facts(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
+    assert diagnose_collected_keys(build_collection(rds=facts), VENDOR) == ()
 
 
 @pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
 def test_policy_that_no_parser_takes_is_a_finding(policy: str) -> None:
-    (found,) = diagnose(collection(s3=right(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR)
+    (found,) = diagnose_collected_keys(
+        build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR
+    )
     assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
 
 
 def test_what_does_no_harm_is_a_note() -> None:
-    pattern = VENDOR.alias(KeyPurpose.S3, "acme")
-    facts = right(KeyPurpose.S3) | {
+    pattern = VENDOR.alias_for_tenant(KeyPurpose.S3, "acme")
+    facts = valid_key_facts(KeyPurpose.S3) | {
         "rotation": {"KeyRotationEnabled": False},
         "aliases": {"Aliases": [{"AliasName": pattern}, {"AliasName": "alias/mine"}]},
         "tags": {"Tags": [{"TagKey": "aatn", "TagValue": "globex"}]},
     }
-    found = diagnose(collection(s3=metadata(ValidTo="2027-01-01")(facts)), VENDOR)
+    found = diagnose_collected_keys(build_collection(s3=change_metadata(ValidTo="2027-01-01")(facts)), VENDOR)
 
     assert [one.code for one in found] == ["key.NoRotation", "key.MaterialExpires", "key.TenantNamesDiffer"]
     assert {one.severity for one in found} == {Severity.NOTE}
@@ -326,8 +325,10 @@ def test_what_does_no_harm_is_a_note() -> None:
 
 
 def test_names_are_the_vendors() -> None:
-    found = diagnose(collection(), VendorProfile(name="Globex"))
+    found = diagnose_collected_keys(build_collection(), VendorProfile(name="Globex"))
     assert [one for one in found if one.paste] == []  # the right ones, under other Sids
-    empty = right(KeyPurpose.S3) | {"key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner]})}}
-    missing = diagnose(collection(s3=empty), VendorProfile(name="Globex"))[0]
+    empty = valid_key_facts(KeyPurpose.S3) | {
+        "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
+    }
+    missing = diagnose_collected_keys(build_collection(s3=empty), VendorProfile(name="Globex"))[0]
     assert "AllowGlobexPlatformS3Access" in missing.message

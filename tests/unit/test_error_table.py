@@ -9,8 +9,8 @@ from botocore import xform_name
 from botocore.model import Shape
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.problems.aws_errors import ERROR_RULES, OPERATIONS, Outcome, classify
-from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
+from byok.domain.problems.aws_errors import ERROR_RULES, OPERATIONS_BY_SERVICE, ErrorOutcome, classify_error
+from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from byok.domain.vendor import VendorProfile
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def modelled_errors() -> list[tuple[str, str]]:
     return sorted(
         {
             (service, wire_code(shape))
-            for service, operations in OPERATIONS.items()
+            for service, operations in OPERATIONS_BY_SERVICE.items()
             for operation in operations
             for shape in session.get_service_model(service).operation_model(operation).error_shapes
         }
@@ -65,14 +65,16 @@ def test_every_modelled_error_has_a_row(service: str, code: str) -> None:
 
 
 def test_operations_are_exactly_those_that_the_activities_call() -> None:
-    assert boto3_calls() == {(service, xform_name(name)) for service, names in OPERATIONS.items() for name in names}
+    assert boto3_calls() == {
+        (service, xform_name(name)) for service, names in OPERATIONS_BY_SERVICE.items() for name in names
+    }
 
 
 @pytest.mark.parametrize("row", ERROR_RULES, ids=lambda row: f"{row.service}.{row.code}")
 def test_every_row_has_advice(row: object) -> None:
     remedy = row.remedy  # type: ignore[attr-defined]
     subject = RemedyContext("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), KeyPurpose.S3, KEY)
-    assert remediation(remedy, subject).strip()
+    assert build_remediation(remedy, subject).strip()
 
 
 def test_general_row_comes_after_the_particular_ones() -> None:
@@ -84,40 +86,42 @@ def test_general_row_comes_after_the_particular_ones() -> None:
 
 
 RECORDED = [
-    ("s3", "KMS.NotFoundException", f"Key '{KEY}' does not exist", Outcome.STOP_AFTER_GRACE, True),
-    ("s3", "KMS.NotFoundException", "Invalid keyId 'fake-key-id'", Outcome.STOP, True),
-    ("s3", "KMS.NotFoundException", "Invalid arn us-west-2", Outcome.STOP, True),
-    ("s3", "KMS.DisabledException", f"{KEY} is disabled.", Outcome.STOP, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending deletion.", Outcome.STOP, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending import.", Outcome.STOP, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is unavailable.", Outcome.STOP_AFTER_GRACE, True),
-    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is creating.", Outcome.STOP_AFTER_GRACE, True),
-    ("s3", "KMS.InvalidKeyUsageException", f"{KEY} key usage is SIGN_VERIFY …", Outcome.STOP, True),
-    ("s3", "AccessDenied", DENIED.format("kms:GenerateDataKey"), Outcome.STOP_AFTER_GRACE, True),
-    ("s3", "AccessDenied", DENIED.format("s3:PutObject"), Outcome.STOP, False),
-    ("s3", "AccessDenied", "Access Denied", Outcome.STOP, False),
-    ("s3", "SlowDown", "Please reduce your request rate.", Outcome.RETRY, False),
-    ("s3", "OperationAborted", "A conflicting conditional operation …", Outcome.RETRY, False),
-    ("s3", "KMS.ThrottlingException", "Rate exceeded", Outcome.RETRY, False),
-    ("s3", "BucketAlreadyOwnedByYou", "…", Outcome.EXISTS, False),
-    ("s3", "BucketAlreadyExists", "…", Outcome.STOP, False),
-    ("rds", "KMSKeyNotAccessibleFault", CLASSIC.format(KEY), Outcome.STOP_AFTER_GRACE, True),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(KEY), Outcome.STOP_AFTER_GRACE, True),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("null"), Outcome.STOP, False),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("alias/aws/rds"), Outcome.STOP, False),
-    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), Outcome.STOP, False),
-    ("rds", "Throttling", "Rate exceeded", Outcome.RETRY, False),
-    ("rds", "InvalidDBClusterStateFault", "…", Outcome.RETRY, False),
-    ("rds", "DBClusterQuotaExceededFault", "…", Outcome.STOP, False),
-    ("rds", "DBClusterAlreadyExistsFault", "DB Cluster already exists", Outcome.EXISTS, False),
-    ("rds", "InvalidParameterValue", "IAM role ARN value is invalid or …", Outcome.STOP_AFTER_GRACE, False),
-    ("rds", "InvalidParameterValue", "Invalid DB engine", Outcome.STOP, False),
+    ("s3", "KMS.NotFoundException", f"Key '{KEY}' does not exist", ErrorOutcome.STOP_AFTER_GRACE, True),
+    ("s3", "KMS.NotFoundException", "Invalid keyId 'fake-key-id'", ErrorOutcome.STOP, True),
+    ("s3", "KMS.NotFoundException", "Invalid arn us-west-2", ErrorOutcome.STOP, True),
+    ("s3", "KMS.DisabledException", f"{KEY} is disabled.", ErrorOutcome.STOP, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending deletion.", ErrorOutcome.STOP, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is pending import.", ErrorOutcome.STOP, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is unavailable.", ErrorOutcome.STOP_AFTER_GRACE, True),
+    ("s3", "KMS.KMSInvalidStateException", f"{KEY} is creating.", ErrorOutcome.STOP_AFTER_GRACE, True),
+    ("s3", "KMS.InvalidKeyUsageException", f"{KEY} key usage is SIGN_VERIFY …", ErrorOutcome.STOP, True),
+    ("s3", "AccessDenied", DENIED.format("kms:GenerateDataKey"), ErrorOutcome.STOP_AFTER_GRACE, True),
+    ("s3", "AccessDenied", DENIED.format("s3:PutObject"), ErrorOutcome.STOP, False),
+    ("s3", "AccessDenied", "Access Denied", ErrorOutcome.STOP, False),
+    ("s3", "SlowDown", "Please reduce your request rate.", ErrorOutcome.RETRY, False),
+    ("s3", "OperationAborted", "A conflicting conditional operation …", ErrorOutcome.RETRY, False),
+    ("s3", "KMS.ThrottlingException", "Rate exceeded", ErrorOutcome.RETRY, False),
+    ("s3", "BucketAlreadyOwnedByYou", "…", ErrorOutcome.EXISTS, False),
+    ("s3", "BucketAlreadyExists", "…", ErrorOutcome.STOP, False),
+    ("rds", "KMSKeyNotAccessibleFault", CLASSIC.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, True),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(KEY), ErrorOutcome.STOP_AFTER_GRACE, True),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("null"), ErrorOutcome.STOP, False),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format("alias/aws/rds"), ErrorOutcome.STOP, False),
+    ("rds", "KMSKeyNotAccessibleFault", OF_2026.format(OTHER), ErrorOutcome.STOP, False),
+    ("rds", "Throttling", "Rate exceeded", ErrorOutcome.RETRY, False),
+    ("rds", "InvalidDBClusterStateFault", "…", ErrorOutcome.RETRY, False),
+    ("rds", "DBClusterQuotaExceededFault", "…", ErrorOutcome.STOP, False),
+    ("rds", "DBClusterAlreadyExistsFault", "DB Cluster already exists", ErrorOutcome.EXISTS, False),
+    ("rds", "InvalidParameterValue", "IAM role ARN value is invalid or …", ErrorOutcome.STOP_AFTER_GRACE, False),
+    ("rds", "InvalidParameterValue", "Invalid DB engine", ErrorOutcome.STOP, False),
 ]
 
 
 @pytest.mark.parametrize(("service", "code", "message", "outcome", "customer"), RECORDED)
-def test_recorded_answer_is_understood(service: str, code: str, message: str, outcome: Outcome, customer: bool) -> None:
-    row = classify(service, code, message, KEY)
+def test_recorded_answer_is_understood(
+    service: str, code: str, message: str, outcome: ErrorOutcome, customer: bool
+) -> None:
+    row = classify_error(service, code, message, KEY)
 
     assert (row.outcome, row.customer_key) == (outcome, customer)
 
@@ -125,16 +129,16 @@ def test_recorded_answer_is_understood(service: str, code: str, message: str, ou
 def test_role_that_may_not_use_kms_at_all_is_the_platforms_fault() -> None:
     message = "… not authorized to perform: kms:Decrypt because no identity-based policy allows the kms:Decrypt action"
 
-    row = classify("s3", "AccessDenied", message, KEY)
+    row = classify_error("s3", "AccessDenied", message, KEY)
 
     assert (row.remedy, row.customer_key) == (Remedy.PLATFORM_PERMISSION, False)
 
 
 @pytest.mark.parametrize("service", ["s3", "rds"])
 def test_unknown_code_is_tried_again_for_the_grace_and_then_stops(service: str) -> None:
-    row = classify(service, "NeverHeardOf", "…", KEY)
+    row = classify_error(service, "NeverHeardOf", "…", KEY)
 
-    assert (row.outcome, row.customer_key) == (Outcome.STOP_AFTER_GRACE, False)
+    assert (row.outcome, row.customer_key) == (ErrorOutcome.STOP_AFTER_GRACE, False)
 
 
 PASSING = ("500", "502", "503", "504", "InternalFailure", "RequestLimitExceeded", "ServiceUnavailable", "Throttling")
@@ -149,6 +153,6 @@ PASSING = ("500", "502", "503", "504", "InternalFailure", "RequestLimitExceeded"
     ],
 )
 def test_what_passes_by_itself_is_tried_again_wherever_a_key_is_named(service: str, code: str) -> None:
-    row = classify(service, code, "…", KEY)
+    row = classify_error(service, code, "…", KEY)
 
-    assert (row.outcome, row.customer_key) == (Outcome.RETRY, False)
+    assert (row.outcome, row.customer_key) == (ErrorOutcome.RETRY, False)

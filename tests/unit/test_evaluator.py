@@ -4,17 +4,24 @@ from typing import Any
 
 import pytest
 
-from byok.domain.iam.conditions import UnknownConditionError, condition_holds
-from byok.domain.iam.evaluator import Access, Caller, Effect, decide, evaluate, evaluate_identity
-from byok.domain.iam.statements import rds_key_statements, s3_key_statements
-from byok.domain.iam.wildcards import compile_pattern
+from byok.domain.iam.conditions import UnknownConditionError, condition_block_holds
+from byok.domain.iam.evaluator import (
+    AccessRequest,
+    CallingPrincipal,
+    Effect,
+    decide_access,
+    evaluate_identity_policies,
+    evaluate_policy,
+)
+from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements
+from byok.domain.iam.wildcards import compile_wildcard_pattern
 from byok.domain.vendor import VendorProfile
 
 REGION, PLATFORM, CUSTOMER = "eu-central-1", "111122223333", "444455556666"
 ROLE = f"arn:aws:iam::{PLATFORM}:role/AtaccamaPlatform"
-SESSION = Caller(f"arn:aws:sts::{PLATFORM}:assumed-role/AtaccamaPlatform/worker", PLATFORM, ROLE)
+SESSION = CallingPrincipal(f"arn:aws:sts::{PLATFORM}:assumed-role/AtaccamaPlatform/worker", PLATFORM, ROLE)
 KEY = f"arn:aws:kms:{REGION}:{CUSTOMER}:key/11111111-1111-4111-8111-111111111111"
-EVERYTHING: dict[str, Any] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+ALLOW_ALL_POLICY: dict[str, Any] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 OWNER_STATEMENT = {
     "Sid": "Enable IAM User Permissions",
     "Effect": "Allow",
@@ -22,11 +29,13 @@ OWNER_STATEMENT = {
     "Action": "kms:*",
     "Resource": "*",
 }
-S3_POLICY = {"Statement": [OWNER_STATEMENT, *s3_key_statements(ROLE, REGION, VendorProfile())]}
-RDS_POLICY = {"Statement": [OWNER_STATEMENT, *rds_key_statements(ROLE, REGION, VendorProfile())]}
+S3_POLICY = {"Statement": [OWNER_STATEMENT, *build_s3_key_statements(ROLE, REGION, VendorProfile())]}
+RDS_POLICY = {"Statement": [OWNER_STATEMENT, *build_rds_key_statements(ROLE, REGION, VendorProfile())]}
 
 
-def context(via: str | None, caller: Caller = SESSION, *, for_resource: bool = False) -> dict[str, str | list[str]]:
+def build_condition_keys(
+    via: str | None, caller: CallingPrincipal = SESSION, *, for_resource: bool = False
+) -> dict[str, str | list[str]]:
     keys: dict[str, str | list[str]] = {"aws:PrincipalAccount": caller.account}
     if via:
         keys["kms:ViaService"] = via
@@ -36,10 +45,17 @@ def context(via: str | None, caller: Caller = SESSION, *, for_resource: bool = F
 
 
 def is_allowed(
-    policy: dict[str, Any], action: str, via: str | None, caller: Caller = SESSION, *, for_resource: bool = False
+    policy: dict[str, Any],
+    action: str,
+    via: str | None,
+    caller: CallingPrincipal = SESSION,
+    *,
+    for_resource: bool = False,
 ) -> bool:
-    keys = context(via, caller, for_resource=for_resource)
-    return decide(policy, CUSTOMER, [EVERYTHING], Access(caller, f"kms:{action}", KEY, keys)).allowed
+    keys = build_condition_keys(via, caller, for_resource=for_resource)
+    return decide_access(
+        policy, CUSTOMER, [ALLOW_ALL_POLICY], AccessRequest(caller, f"kms:{action}", KEY, keys)
+    ).allowed
 
 
 S3, RDS = f"s3.{REGION}.amazonaws.com", f"rds.{REGION}.amazonaws.com"
@@ -72,47 +88,50 @@ def test_grants_are_for_aws_resources_only() -> None:
 
 
 def test_other_principals_and_accounts_are_denied() -> None:
-    other_role = Caller(
+    other_role = CallingPrincipal(
         f"arn:aws:sts::{PLATFORM}:assumed-role/Other/x", PLATFORM, f"arn:aws:iam::{PLATFORM}:role/Other"
     )
-    elsewhere = Caller("arn:aws:sts::999988887777:assumed-role/AtaccamaPlatform/x", "999988887777")
+    elsewhere = CallingPrincipal("arn:aws:sts::999988887777:assumed-role/AtaccamaPlatform/x", "999988887777")
     assert not is_allowed(S3_POLICY, "Decrypt", S3, other_role)  # contract 75
     assert not is_allowed(S3_POLICY, "Decrypt", S3, elsewhere)  # contract 76
 
 
 def test_owner_keeps_everything() -> None:
-    owner = Caller(f"arn:aws:iam::{CUSTOMER}:user/Admin", CUSTOMER)
+    owner = CallingPrincipal(f"arn:aws:iam::{CUSTOMER}:user/Admin", CUSTOMER)
     assert is_allowed(S3_POLICY, "PutKeyPolicy", None, owner)
 
 
 def test_across_accounts_the_callers_own_policy_has_to_allow_too() -> None:
-    access = Access(SESSION, "kms:Decrypt", KEY, context(S3))
-    assert decide(S3_POLICY, CUSTOMER, [EVERYTHING], access).allowed
-    assert decide(S3_POLICY, CUSTOMER, [], access).effect is Effect.IMPLICIT_DENY
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
+    assert decide_access(S3_POLICY, CUSTOMER, [ALLOW_ALL_POLICY], access).allowed
+    assert decide_access(S3_POLICY, CUSTOMER, [], access).effect is Effect.IMPLICIT_DENY
 
 
 def test_explicit_deny_wins_wherever_it_stands() -> None:
     deny = {"Sid": "No", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
-    access = Access(SESSION, "kms:Decrypt", KEY, context(S3))
-    by_resource = decide({"Statement": [deny, *S3_POLICY["Statement"]]}, CUSTOMER, [EVERYTHING], access)
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
+    by_resource = decide_access({"Statement": [deny, *S3_POLICY["Statement"]]}, CUSTOMER, [ALLOW_ALL_POLICY], access)
     identity = {"Statement": [{"Effect": "Deny", "Action": "kms:*", "Resource": "*"}]}
-    by_identity = decide(S3_POLICY, CUSTOMER, [EVERYTHING, identity], access)
+    by_identity = decide_access(S3_POLICY, CUSTOMER, [ALLOW_ALL_POLICY, identity], access)
     assert (by_resource.effect, by_resource.sid) == (Effect.EXPLICIT_DENY, "No")
     assert by_identity.effect is Effect.EXPLICIT_DENY
 
 
 def test_named_principal_of_the_owners_account_needs_no_iam_policy() -> None:
-    user = Caller(f"arn:aws:iam::{CUSTOMER}:user/Someone", CUSTOMER)
+    user = CallingPrincipal(f"arn:aws:iam::{CUSTOMER}:user/Someone", CUSTOMER)
     named = {"Effect": "Allow", "Principal": {"AWS": user.arn}, "Action": "kms:Decrypt", "Resource": "*"}
-    access = Access(user, "kms:Decrypt", KEY)
-    assert decide({"Statement": [named]}, CUSTOMER, [], access).allowed
-    assert not decide({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [], access).allowed
-    assert decide({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [EVERYTHING], access).allowed
+    access = AccessRequest(user, "kms:Decrypt", KEY)
+    assert decide_access({"Statement": [named]}, CUSTOMER, [], access).allowed
+    assert not decide_access({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [], access).allowed
+    assert decide_access({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [ALLOW_ALL_POLICY], access).allowed
 
 
 def test_orphaned_principal_matches_nobody() -> None:
     orphan = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLEID"}, "Action": "*", "Resource": "*"}
-    assert evaluate({"Statement": [orphan]}, Access(SESSION, "kms:Decrypt", KEY)).effect is Effect.IMPLICIT_DENY
+    assert (
+        evaluate_policy({"Statement": [orphan]}, AccessRequest(SESSION, "kms:Decrypt", KEY)).effect
+        is Effect.IMPLICIT_DENY
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,8 +148,8 @@ def test_orphaned_principal_matches_nobody() -> None:
 )
 def test_actions_match_as_iam_matches_them(element: str, value: object, hit: bool) -> None:
     statement = {"Effect": "Allow", element: value, "Resource": "*"}
-    access = Access(SESSION, "kms:GenerateDataKey", KEY)
-    assert evaluate_identity([{"Statement": statement}], access).allowed is hit
+    access = AccessRequest(SESSION, "kms:GenerateDataKey", KEY)
+    assert evaluate_identity_policies([{"Statement": statement}], access).allowed is hit
 
 
 @pytest.mark.parametrize(
@@ -146,8 +165,8 @@ def test_actions_match_as_iam_matches_them(element: str, value: object, hit: boo
 )
 def test_variables_of_a_resource_are_filled_in(element: str, value: str, hit: bool) -> None:
     statement = {"Effect": "Allow", "Action": "kms:*", element: value}
-    access = Access(SESSION, "kms:Decrypt", KEY, {"aws:UserName": "11111111"})
-    assert evaluate_identity([{"Version": "2012-10-17", "Statement": statement}], access).allowed is hit
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, {"aws:UserName": "11111111"})
+    assert evaluate_identity_policies([{"Version": "2012-10-17", "Statement": statement}], access).allowed is hit
 
 
 @pytest.mark.parametrize("version", [{}, {"Version": "2008-10-17"}])
@@ -157,8 +176,8 @@ def test_what_looks_like_a_variable_is_text_to_an_earlier_version(version: dict[
     policy = {**version, "Statement": statement}
     as_text = {"aws:userid": "${aws:username}", "aws:username": "x"}
     filled_in = {"aws:userid": "x", "aws:username": "x"}
-    assert evaluate_identity([policy], Access(SESSION, "kms:Decrypt", KEY, as_text)).allowed
-    assert not evaluate_identity([policy], Access(SESSION, "kms:Decrypt", KEY, filled_in)).allowed
+    assert evaluate_identity_policies([policy], AccessRequest(SESSION, "kms:Decrypt", KEY, as_text)).allowed
+    assert not evaluate_identity_policies([policy], AccessRequest(SESSION, "kms:Decrypt", KEY, filled_in)).allowed
 
 
 @pytest.mark.parametrize(
@@ -211,7 +230,7 @@ def test_what_looks_like_a_variable_is_text_to_an_earlier_version(version: dict[
     ],
 )
 def test_conditions_hold_as_iam_says(block: dict[str, Any], keys: dict[str, str | list[str]], holds: bool) -> None:
-    assert condition_holds(block, keys) is holds
+    assert condition_block_holds(block, keys) is holds
 
 
 @pytest.mark.parametrize(
@@ -220,32 +239,34 @@ def test_conditions_hold_as_iam_says(block: dict[str, Any], keys: dict[str, str 
 )
 def test_unknown_operator_is_said_and_not_guessed(operator: str) -> None:
     with pytest.raises(UnknownConditionError, match=operator.rpartition(":")[2]):
-        condition_holds({operator: {"a": "x"}}, {"a": "x"})
+        condition_block_holds({operator: {"a": "x"}}, {"a": "x"})
 
 
 def test_key_policy_statement_without_resource_or_action_has_no_effect() -> None:
-    access = Access(SESSION, "kms:Decrypt", KEY, context(S3))
+    access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
     whole = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "kms:*", "Resource": "*"}
-    assert evaluate({"Statement": [whole]}, access).allowed
+    assert evaluate_policy({"Statement": [whole]}, access).allowed
     for element in ("Action", "Resource"):
         part = {name: value for name, value in whole.items() if name != element}
-        assert evaluate({"Statement": [part]}, access).effect is Effect.IMPLICIT_DENY
+        assert evaluate_policy({"Statement": [part]}, access).effect is Effect.IMPLICIT_DENY
 
 
 def test_trust_policy_names_no_resource() -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole"}
-    access = Access(SESSION, "sts:AssumeRole", f"arn:aws:iam::{CUSTOMER}:role/Reconciler")
-    assert evaluate({"Statement": [trust]}, access).allowed
+    access = AccessRequest(SESSION, "sts:AssumeRole", f"arn:aws:iam::{CUSTOMER}:role/Reconciler")
+    assert evaluate_policy({"Statement": [trust]}, access).allowed
 
 
 def test_what_no_arn_is_unlike_is_said_to_be_documented_nowhere() -> None:
     with pytest.raises(UnknownConditionError, match="no ARN"):
-        condition_holds({"ArnNotLike": {"a": "s3"}}, {"a": "s3"})
+        condition_block_holds({"ArnNotLike": {"a": "s3"}}, {"a": "s3"})
 
 
 def test_pattern_with_many_stars_is_matched_at_once() -> None:
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*1" * 30 + "x"}
-    assert not evaluate_identity([{"Statement": statement}], Access(SESSION, "kms:Decrypt", KEY)).allowed
+    assert not evaluate_identity_policies(
+        [{"Statement": statement}], AccessRequest(SESSION, "kms:Decrypt", KEY)
+    ).allowed
 
 
 @pytest.mark.parametrize(
@@ -264,9 +285,9 @@ def test_pattern_with_many_stars_is_matched_at_once() -> None:
     ],
 )
 def test_stars_match_whatever_is_between(pattern: str, text: str, hit: bool) -> None:
-    assert (compile_pattern(pattern).fullmatch(text) is not None) is hit
+    assert (compile_wildcard_pattern(pattern).fullmatch(text) is not None) is hit
 
 
 def test_account_of_another_partition_is_another_account() -> None:
     elsewhere = {**OWNER_STATEMENT, "Principal": {"AWS": f"arn:aws-cn:iam::{PLATFORM}:root"}}
-    assert not evaluate({"Statement": [elsewhere]}, Access(SESSION, "kms:Decrypt", KEY)).allowed
+    assert not evaluate_policy({"Statement": [elsewhere]}, AccessRequest(SESSION, "kms:Decrypt", KEY)).allowed

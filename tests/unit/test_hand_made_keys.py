@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from byok.domain.arns import KeyPair, KeyPurpose
-from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.iam.statements import (
+    StatementParameters,
+    build_key_policy,
+    build_key_statements,
+    build_owner_statement,
+)
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.vendor import VendorProfile
 
@@ -35,7 +40,7 @@ esac
 
 
 @dataclass(frozen=True)
-class Shell:
+class FakeAwsShell:
     """A shell with that AWS CLI."""
 
     program: str
@@ -59,57 +64,59 @@ class Shell:
         )
 
     @property
-    def calls(self) -> list[list[str]]:
+    def aws_calls(self) -> list[list[str]]:
         """What the AWS CLI was asked."""
         count = int((self.folder / "count").read_text())
         return [(self.folder / str(number)).read_text().split("\0")[:-1] for number in range(1, count + 1)]
 
-    def option(self, call: int, name: str) -> str:
+    def get_option(self, call: int, name: str) -> str:
         """The value of an option."""
-        words = self.calls[call]
+        words = self.aws_calls[call]
         return words[words.index(name) + 1]
 
 
 @pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
-    return Shell(request.param, tmp_path)
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> FakeAwsShell:
+    return FakeAwsShell(request.param, tmp_path)
 
 
-def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: Shell) -> None:
-    ended = shell.run(COMMANDS.create_keys())
+def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: FakeAwsShell) -> None:
+    ended = shell.run(COMMANDS.create_keys_commands())
 
-    assert [call[1] for call in shell.calls] == MADE
+    assert [call[1] for call in shell.aws_calls] == MADE
     arns = [f"arn:aws:kms:eu-central-1:444455556666:key/{number}" for number in (2, 3)]
     assert json.loads(ended.stdout) == dict(zip(("S3KmsKeyArn", "RdsKmsKeyArn"), arns, strict=True))
-    assert [shell.option(call, "--key-id") for call in (3, 4)] == arns
+    assert [shell.get_option(call, "--key-id") for call in (3, 4)] == arns
     for number in range(len(MADE)):
-        assert (shell.option(number, "--profile"), shell.option(number, "--region")) == ("my profile", REGION)
-    owner = owner_statement("arn:aws:iam::444455556666:root")
+        assert (shell.get_option(number, "--profile"), shell.get_option(number, "--region")) == ("my profile", REGION)
+    owner = build_owner_statement("arn:aws:iam::444455556666:root")
     for call, which in ((1, KeyPurpose.S3), (2, KeyPurpose.RDS)):
-        expected = key_policy(owner, key_statements(which, Grantee.of(ROLE, REGION), VENDOR))  # contract 56-58
-        assert json.loads(shell.option(call, "--policy")) == expected
+        expected = build_key_policy(
+            owner, build_key_statements(which, StatementParameters.for_platform_role(ROLE, REGION), VENDOR)
+        )  # contract 56-58
+        assert json.loads(shell.get_option(call, "--policy")) == expected
 
 
 @pytest.mark.parametrize("fails", range(1, len(MADE) + 1))
-def test_first_failure_ends_it_and_no_payload_is_printed(shell: Shell, fails: int) -> None:
-    ended = shell.run(COMMANDS.create_keys(), fails)
+def test_first_failure_ends_it_and_no_payload_is_printed(shell: FakeAwsShell, fails: int) -> None:
+    ended = shell.run(COMMANDS.create_keys_commands(), fails)
 
     assert ended.stdout == ""
-    assert len(shell.calls) == fails
+    assert len(shell.aws_calls) == fails
     assert "ended with 254" in ended.stderr
     made = [f"key/{number}" for number in (2, 3) if number < fails]
     assert [key for key in ("key/2", "key/3") if key in ended.stderr] == made, "what is there is told"
 
 
-def test_nothing_stays_behind_in_the_owners_shell(shell: Shell) -> None:
+def test_nothing_stays_behind_in_the_owners_shell(shell: FakeAwsShell) -> None:
     for fails in (0, 2):
-        assert shell.run(COMMANDS.create_keys(), fails).stderr.endswith("; knows0")
+        assert shell.run(COMMANDS.create_keys_commands(), fails).stderr.endswith("; knows0")
 
 
-def test_key_whose_alias_cannot_be_made_gets_no_tags(shell: Shell) -> None:
-    by_hand = COMMANDS.name_keys(KeyPair("s3-key", "rds-key"), "acme")[1]
+def test_key_whose_alias_cannot_be_made_gets_no_tags(shell: FakeAwsShell) -> None:
+    by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
 
     shell.run(by_hand, fails=3)
 
-    assert [call[1] for call in shell.calls] == ["create-alias", "tag-resource", "create-alias"]
+    assert [call[1] for call in shell.aws_calls] == ["create-alias", "tag-resource", "create-alias"]
     assert "AlreadyExistsException" in by_hand.splitlines()[0]

@@ -22,7 +22,7 @@ MOST_LINES = 350
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
 
-def relative(file: Path) -> str:
+def relative_path(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
@@ -62,25 +62,25 @@ def test_every_file_that_the_documents_speak_of_is_there(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
-@pytest.mark.parametrize("file", PRODUCT, ids=relative)
+@pytest.mark.parametrize("file", PRODUCT, ids=relative_path)
 def test_a_module_says_what_it_is_and_can_be_read_in_one_sitting(file: Path) -> None:
     text = file.read_text()
     assert ast.get_docstring(ast.parse(text)), "a module says what it owns"
     assert len(text.splitlines()) <= MOST_LINES
 
 
-@pytest.mark.parametrize("file", TESTS, ids=relative)
+@pytest.mark.parametrize("file", TESTS, ids=relative_path)
 def test_a_test_module_says_what_it_proves(file: Path) -> None:
     text = file.read_text()
     assert not text.strip() or ast.get_docstring(ast.parse(text))
 
 
-@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative)
+@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative_path)
 def test_a_file_is_called_by_a_term_of_the_field(file: Path) -> None:
     assert not {part.removesuffix(".py") for part in file.relative_to(ROOT).parts} & FORBIDDEN_NAMES
 
 
-def imports_of(file: Path) -> set[str]:
+def list_imports(file: Path) -> set[str]:
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -92,26 +92,26 @@ def imports_of(file: Path) -> set[str]:
 
 def test_only_the_worker_joins_workflows_activities_and_settings() -> None:
     def rooms(file: Path) -> set[str]:
-        return {name.split(".")[0] for name in imports_of(file)} & {"activities", "workflows"} | (
-            imports_of(file) & {"byok.settings"}
+        return {name.split(".")[0] for name in list_imports(file)} & {"activities", "workflows"} | (
+            list_imports(file) & {"byok.settings"}
         )
 
-    joined = [relative(file) for file in PRODUCT if rooms(file) == {"activities", "workflows", "byok.settings"}]
+    joined = [relative_path(file) for file in PRODUCT if rooms(file) == {"activities", "workflows", "byok.settings"}]
     assert joined == ["worker.py"]
 
 
-@pytest.mark.parametrize("file", PRODUCT[1:], ids=relative)
+@pytest.mark.parametrize("file", PRODUCT[1:], ids=relative_path)
 def test_nobody_imports_the_worker(file: Path) -> None:
-    assert "worker" not in imports_of(file)
+    assert "worker" not in list_imports(file)
 
 
-def contracts() -> list[dict[str, object]]:
+def read_import_contracts() -> list[dict[str, object]]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     found: list[dict[str, object]] = settings["contracts"]
     return found
 
 
-def rooms_of_byok() -> set[str]:
+def list_byok_packages() -> set[str]:
     files = [f"byok.{file.stem}" for file in (ROOT / "byok").glob("[!_]*.py")]
     return {*files, *(f"byok.{file.parent.name}" for file in (ROOT / "byok").glob("*/__init__.py"))}
 
@@ -121,25 +121,25 @@ def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -
     """A contract that lists what is forbidden would let through a package that nobody had thought of."""
     (forbidden,) = [
         set(contract["forbidden_modules"])  # type: ignore[call-overload]
-        for contract in contracts()
+        for contract in read_import_contracts()
         if contract["type"] == "forbidden" and contract["source_modules"] == [importer]
     ]
-    assert rooms_of_byok() - {"byok.domain"} <= forbidden
+    assert list_byok_packages() - {"byok.domain"} <= forbidden
 
 
 def test_the_local_aws_is_closed_to_every_room() -> None:
     (sources,) = [
         set(contract["source_modules"])  # type: ignore[call-overload]
-        for contract in contracts()
+        for contract in read_import_contracts()
         if contract.get("forbidden_modules") == ["localaws", "moto"]
     ]
-    assert sources == rooms_of_byok() | {"activities", "workflows"}
+    assert sources == list_byok_packages() | {"activities", "workflows"}
 
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 
-@pytest.mark.parametrize("file", DECISIONS, ids=relative)
+@pytest.mark.parametrize("file", DECISIONS, ids=relative_path)
 def test_a_decision_has_its_three_parts_on_a_page(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0].startswith(f"# {file.name[:4]}: ")
@@ -156,7 +156,7 @@ def test_the_index_names_every_decision_once() -> None:
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("[a-z]*.md"))
 
 
-@pytest.mark.parametrize("file", RUNBOOKS, ids=relative)
+@pytest.mark.parametrize("file", RUNBOOKS, ids=relative_path)
 def test_a_runbook_leads_from_what_is_seen_to_its_end(file: Path) -> None:
     headings = [line for line in file.read_text().splitlines() if line.startswith("## ")]
     assert headings[:3] == ["## Symptoms", "## What to look at", "## Decide"]
@@ -171,20 +171,20 @@ def test_the_index_names_every_runbook_once() -> None:
 CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
 
 
-def citations_in(text: str) -> set[str]:
+def find_citations(text: str) -> set[str]:
     """The statements of docs/requirements.md that a text names: `contract 43, 61-73` or `D9`."""
     spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
     found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
     return found | set(re.findall(r"\bD\d{1,2}\b", text))
 
 
-@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative)
+@pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative_path)
 def test_a_requirement_that_is_cited_is_stated(file: Path) -> None:
     stated = set(re.findall(r"\*\*(D?\d+)\*\*", (ROOT / "docs" / "requirements.md").read_text()))
-    assert citations_in(file.read_text()) <= stated
+    assert find_citations(file.read_text()) <= stated
 
 
-def steps() -> set[str]:
+def list_activity_names() -> set[str]:
     """The activities, which are the steps that status, errors and documents speak of."""
     return {
         node.name
@@ -198,13 +198,13 @@ def steps() -> set[str]:
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.mark.parametrize("file", DOCUMENTS, ids=relative)
+@pytest.mark.parametrize("file", DOCUMENTS, ids=relative_path)
 def test_a_document_names_no_step_that_is_not_there(file: Path) -> None:
     text = file.read_text()
     resumed = {words.replace(" ", "_") for words in re.findall(r"goes on from ([a-z ]+);", text)}
-    verbs = {name.partition("_")[0] for name in steps()}
+    verbs = {name.partition("_")[0] for name in list_activity_names()}
     named = set(re.findall(rf"`((?:{'|'.join(verbs)})_(?!x`)[a-z_]+)`", text))
-    assert resumed | named <= steps()
+    assert resumed | named <= list_activity_names()
 
 
 def test_a_hook_runs_a_tool_of_the_virtual_environment_and_nothing_that_is_fetched() -> None:

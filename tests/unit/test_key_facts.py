@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byok.domain.diagnosis.key_facts import FORMAT, Collection, CollectionError
-from byok.onboarding.collection_script import collection_script
-from tests.unit.test_diagnose import PLACE, Facts, collection
+from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, CollectedKeys, CollectedKeysError
+from byok.onboarding.collection_script import render_collection_script
+from tests.collected_keys import PLACE, Facts, build_collection
 
-WHOLE = collection()
+WHOLE = build_collection()
 PRINTED = WHOLE.model_dump_json(indent=1).replace('{\n "format"', '{"format"', 1)
 
 
-def facts(**changes: Any) -> Facts:
+def build_facts(**changes: Any) -> Facts:
     return json.loads(WHOLE.model_dump_json()) | changes  # type: ignore[no-any-return]
 
 
-def of_s3(**changes: Any) -> Facts:
-    return facts(s3=facts()["s3"] | changes)
+def build_s3_facts(**changes: Any) -> Facts:
+    return build_facts(s3=build_facts()["s3"] | changes)
 
 
 def wrap(text: str, end: str) -> str:
@@ -35,62 +35,65 @@ def wrap(text: str, end: str) -> str:
     "sent",
     [
         PRINTED,
-        json.dumps(facts(), sort_keys=True),
+        json.dumps(build_facts(), sort_keys=True),
         f"~ $ bash byok-keys.sh\nS3 key ARN, or the onboarding payload: x\n{PRINTED}\n~ $ ",
-        f"{collection_script(PLACE.role, PLACE.region)}\n{PRINTED}\n~ $",
+        f"{render_collection_script(PLACE.role, PLACE.region)}\n{PRINTED}\n~ $",
         f"{PRINTED[:400]}\n^C\n~ $ bash byok-keys.sh\n{PRINTED}",
         wrap(PRINTED, "\n"),
         f"$ {wrap(PRINTED, chr(13) + chr(10))}\r\n$ ",
     ],
 )
 def test_what_stands_around_it_and_broken_lines_do_not_matter(sent: str) -> None:
-    assert Collection.read(sent) == WHOLE
+    assert CollectedKeys.parse(sent) == WHOLE
 
 
 @given(st.integers(1, len(PRINTED) - 1))
 def test_text_without_its_end_is_told_as_such(length: int) -> None:
-    with pytest.raises(CollectionError, match=r"end is missing.*keys.json|not what the script prints"):
-        Collection.read(PRINTED[:length] + "\n~ $ ")
+    with pytest.raises(CollectedKeysError, match=r"end is missing.*keys.json|not what the script prints"):
+        CollectedKeys.parse(PRINTED[:length] + "\n~ $ ")
 
 
 def test_the_way_out_is_the_file() -> None:
     for sent in (PRINTED[:-20], PRINTED.replace('"s3":', "s3:"), "~ $ "):
-        with pytest.raises(CollectionError, match=r"run `bash byok-keys.sh > keys.json`"):
-            Collection.read(sent)
+        with pytest.raises(CollectedKeysError, match=r"run `bash byok-keys.sh > keys.json`"):
+            CollectedKeys.parse(sent)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", '"x"', "{}", "[" * 100_000, "9" * 5000])
 def test_text_of_another_kind_is_refused(text: str) -> None:
-    with pytest.raises(CollectionError, match=r"not what the script prints: that begins with \{\"format\""):
-        Collection.read(text)
+    with pytest.raises(CollectedKeysError, match=r"not what the script prints: that begins with \{\"format\""):
+        CollectedKeys.parse(text)
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"format": FORMAT, "platform_role_arn": "x", "region": "y", "s3": {}, "rds": {}}, "s3.arn"),
-        (facts(platform_role_arn="x"), "IAM role"),
-        (facts(region="nowhere"), "'nowhere', is not the name of an AWS Region"),
-        (facts(region="Frankfurt"), "such as eu-central-1"),
-        (facts(format="byok-keys/0"), "another version"),
-        (of_s3(aliases={"Aliases": ["x"]}), "s3.aliases.Aliases.0"),
-        (of_s3(describe_key={"KeyMetadata": {"KeyState": ["x"]}}), "s3.describe_key.KeyMetadata.KeyState"),
-        (of_s3(describe_key={"KeyMetadata": {"DeletionDate": "soon"}}), "s3.describe_key.KeyMetadata.DeletionDate"),
-        (of_s3(describe_key="x"), "s3.describe_key"),
-        (facts(caller=[]), "caller"),
+        ({"format": COLLECTION_FORMAT, "platform_role_arn": "x", "region": "y", "s3": {}, "rds": {}}, "s3.arn"),
+        (build_facts(platform_role_arn="x"), "IAM role"),
+        (build_facts(region="nowhere"), "'nowhere', is not the name of an AWS Region"),
+        (build_facts(region="Frankfurt"), "such as eu-central-1"),
+        (build_facts(format="byok-keys/0"), "another version"),
+        (build_s3_facts(aliases={"Aliases": ["x"]}), "s3.aliases.Aliases.0"),
+        (build_s3_facts(describe_key={"KeyMetadata": {"KeyState": ["x"]}}), "s3.describe_key.KeyMetadata.KeyState"),
+        (
+            build_s3_facts(describe_key={"KeyMetadata": {"DeletionDate": "soon"}}),
+            "s3.describe_key.KeyMetadata.DeletionDate",
+        ),
+        (build_s3_facts(describe_key="x"), "s3.describe_key"),
+        (build_facts(caller=[]), "caller"),
     ],
 )
 def test_value_that_does_not_fit_is_named(content: Facts, words: str) -> None:
-    with pytest.raises(CollectionError, match=words):
-        Collection.read(json.dumps(content))
+    with pytest.raises(CollectedKeysError, match=words):
+        CollectedKeys.parse(json.dumps(content))
 
 
 @pytest.mark.parametrize("changes", [{"aliases": {"Aliases": None}}, {"tags": {"Tags": None}}, {"rotation": None}])
 def test_null_is_as_good_as_nothing(changes: Facts) -> None:
-    assert Collection.read(json.dumps(of_s3(**changes))).s3.metadata == WHOLE.s3.metadata
+    assert CollectedKeys.parse(json.dumps(build_s3_facts(**changes))).s3.metadata == WHOLE.s3.metadata
 
 
 @pytest.mark.parametrize("strange", ["[" * 100_000 + "]" * 100_000, "9" * 5000])
 def test_what_no_parser_takes_is_refused(strange: str) -> None:
-    with pytest.raises(CollectionError):
-        Collection.read(json.dumps(of_s3(strange=0)).replace('"strange": 0', f'"strange": {strange}'))
+    with pytest.raises(CollectedKeysError):
+        CollectedKeys.parse(json.dumps(build_s3_facts(strange=0)).replace('"strange": 0', f'"strange": {strange}'))

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 
 from byok.local import parent_death_signal
-from byok.local.environment import children_environment, client_environment, write_exports
+from byok.local.env_vars import children_env_vars, client_env_vars, write_exports
 from byok.local.ports import HOST, Ports
-from byok.local.processes import Child, DevStackError
+from byok.local.processes import ChildProcess, DevStackError
 
 
-async def never() -> bool:
+async def never_ready() -> bool:
     return False
 
 
-async def start(tmp_path: Path, program: str) -> Child:
-    return await Child.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
+async def start_child(tmp_path: Path, program: str) -> ChildProcess:
+    return await ChildProcess.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
 
 
 def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
@@ -32,14 +32,14 @@ def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(DevStackError, match=rf"Port {port} is taken.*--ui-port"):
-            replace(Ports.free(), ui=port).require_free()
+            replace(Ports.pick_free(), ui=port).require_free()
 
 
 def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
     with socket.socket() as any_port:
         any_port.bind((HOST, 0))
         given_away = any_port.getsockname()[1]
-    ports = Ports.free()
+    ports = Ports.pick_free()
     assert len(set(astuple(ports))) == 4
     assert max(astuple(ports)) < 32_768 <= given_away
 
@@ -50,15 +50,15 @@ def test_two_equal_ports_are_refused() -> None:
 
 
 async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
-    child = await start(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
+    child = await start_child(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
     with pytest.raises(DevStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
-        await child.wait_until_ready(never, 20)
+        await child.wait_until_ready(never_ready, 20)
 
 
 async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_path: Path) -> None:
-    first = await start(tmp_path, "print('ready')")
+    first = await start_child(tmp_path, "print('ready')")
     await first.process.wait()
-    second = await start(tmp_path, "print('not yet')")
+    second = await start_child(tmp_path, "print('not yet')")
     await second.process.wait()
     assert [first.has_printed("ready"), second.has_printed("ready"), second.has_printed("not yet")] == [
         True,
@@ -68,15 +68,15 @@ async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_
 
 
 async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
-    child = await start(tmp_path, "import time; time.sleep(60)")
+    child = await start_child(tmp_path, "import time; time.sleep(60)")
     with pytest.raises(DevStackError, match=r"does not answer within 0\.1 s"):
-        await child.wait_until_ready(never, 0.1)
+        await child.wait_until_ready(never_ready, 0.1)
     await child.kill()
 
 
 async def test_who_is_in_a_hurry_does_not_wait_for_a_child_that_will_not_end(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    child = await start(
+    child = await start_child(
         tmp_path,
         "import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         f"pathlib.Path({str(ready)!r}).touch(); time.sleep(60)",
@@ -129,7 +129,7 @@ def test_children_are_led_to_the_local_stack_and_nowhere_else(monkeypatch: pytes
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("TEMPORAL_API_KEY", "real")
     monkeypatch.setenv("BYOK_VENDOR__NAME", "Acme")
-    given = children_environment(client_environment(Ports(1, 2, 3), Path("/config"), "eu-central-1"), {"MORE": "1"})
+    given = children_env_vars(client_env_vars(Ports(1, 2, 3), Path("/config"), "eu-central-1"), {"MORE": "1"})
     assert given["TEMPORAL_ADDRESS"] == f"{HOST}:1"
     assert given["AWS_ENDPOINT_URL"] == f"http://{HOST}:3"
     assert given["AWS_PROFILE"] == "platform"

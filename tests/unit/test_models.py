@@ -11,9 +11,9 @@ from byok.domain.models import (
     BucketResource,
     CheckKeysRequest,
     ClusterResource,
+    EnvironmentProgress,
     KeyProbeResult,
     Problem,
-    Progress,
     ProvisionRequest,
     Resources,
     WriterResource,
@@ -130,9 +130,9 @@ def test_progress_names_its_first_problem_and_survives_json() -> None:
         Problem(code=code, message="m", phase=Phase.VALIDATING_KEYS, region="eu-central-1", at=AT, remediation="r")
         for code in ("arn.Malformed", "s3.AccessDenied")
     )
-    progress = Progress(
+    progress = EnvironmentProgress(
         request=ProvisionRequest.model_validate(ASKED), phase=Phase.STOPPED, timeline=(), problems=problems
     )
-    assert progress.problem == problems[0]
-    assert progress.model_copy(update={"problems": ()}).problem is None
-    assert Progress.model_validate_json(progress.model_dump_json()) == progress
+    assert progress.first_problem == problems[0]
+    assert progress.model_copy(update={"problems": ()}).first_problem is None
+    assert EnvironmentProgress.model_validate_json(progress.model_dump_json()) == progress

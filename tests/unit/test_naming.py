@@ -16,9 +16,9 @@ RESERVED_PREFIXES = ("aws", "amzn", "sthree")
 PREFIXES = st.from_regex(r"[a-z][a-z0-9]{1,7}", fullmatch=True).filter(lambda prefix: prefix not in RESERVED_PREFIXES)
 VENDORS = st.builds(lambda prefix: VendorProfile(resource_prefix=prefix, tag_prefix=prefix), PREFIXES)
 ENVIRONMENTS = st.from_regex(naming.ENVIRONMENT_ID_PATTERN.rstrip("$"), fullmatch=True).filter(
-    lambda text: len(text) <= naming.ENVIRONMENT_ID_MAX
+    lambda text: len(text) <= naming.ENVIRONMENT_ID_MAX_LENGTH
 )
-PURPOSES = st.from_regex(naming.PURPOSE_PATTERN.rstrip("$"), fullmatch=True)
+PURPOSES = st.from_regex(naming.BUCKET_PURPOSE_PATTERN.rstrip("$"), fullmatch=True)
 ACCOUNTS = st.text("0123456789", min_size=12, max_size=12)
 REGIONS = st.from_regex(REGION_PATTERN.rstrip("$"), fullmatch=True)
 
@@ -45,7 +45,7 @@ def test_names_are_legal(vendor: VendorProfile, environment: str, purpose: str, 
 
 
 def test_the_longest_names_still_fit() -> None:
-    vendor, environment = VendorProfile(resource_prefix="p" * 8), "e" * naming.ENVIRONMENT_ID_MAX
+    vendor, environment = VendorProfile(resource_prefix="p" * 8), "e" * naming.ENVIRONMENT_ID_MAX_LENGTH
     longest_region = "abcd-abcdefghij-abcdefghij-99"
     assert re.fullmatch(REGION_PATTERN, longest_region)
     assert len(naming.bucket_name(vendor, environment, "p" * 12, "1" * 12, longest_region)) == 63
@@ -56,7 +56,7 @@ def test_the_longest_names_still_fit() -> None:
 @given(VENDORS, ENVIRONMENTS)
 def test_tags_are_legal_and_name_the_environment(vendor: VendorProfile, environment: str) -> None:
     tags = naming.environment_tags(vendor, environment, "01989f0c-8d1e-7c21-a3b1-6d2e5f7a9b0c")
-    assert tags[naming.environment_tag(vendor)] == environment
+    assert tags[naming.environment_tag_key(vendor)] == environment
     for key, value in tags.items():
         # What S3 and RDS both allow; `aws:` is AWS's own (AWS general reference, "Tag naming limits").
         assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{1,128}", key)

@@ -8,16 +8,21 @@ from typing import Any
 
 import pytest
 
-from byok.domain.arns import KeyPair, KeyPurpose, partition_of
-from byok.domain.iam.evaluator import Access, Caller, evaluate
-from byok.domain.iam.statements import Grantee, key_policy, key_statements, owner_statement
+from byok.domain.arns import KeyPair, KeyPurpose, partition_of_region
+from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal, evaluate_policy
+from byok.domain.iam.statements import (
+    StatementParameters,
+    build_key_policy,
+    build_key_statements,
+    build_owner_statement,
+)
 from byok.domain.onboarding.customer_commands import CustomerCommands
-from byok.domain.tenant import EXTERNAL_ID_PATTERN, external_id_of
+from byok.domain.tenant import EXTERNAL_ID_PATTERN, derive_external_id
 from byok.domain.vendor import VendorProfile
-from byok.onboarding.template import keys_template
-from byok.onboarding.tenant_role import tenant_role_template
-from byok.onboarding.terraform import terraform_file
-from localaws.cloudformation.template import Scope, read_template
+from byok.onboarding.template import render_keys_template
+from byok.onboarding.tenant_role import render_tenant_role_template
+from byok.onboarding.terraform import render_terraform_file
+from localaws.cloudformation.template import EvaluationScope, read_template
 
 CUSTOMER = "444455556666"
 REGIONS = ("eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1")
@@ -25,22 +30,22 @@ VENDORS = (VendorProfile(), VendorProfile(name="Globex", resource_prefix="globex
 Policies = dict[KeyPurpose, dict[str, Any]]
 
 
-def role(region: str) -> str:
-    return f"arn:{partition_of(region)}:iam::111122223333:role/vendor/Platform"
+def role_arn(region: str) -> str:
+    return f"arn:{partition_of_region(region)}:iam::111122223333:role/vendor/Platform"
 
 
-def by_template(region: str, vendor: VendorProfile) -> Policies:
-    template = read_template(keys_template(vendor))
-    parameters = {vendor.role_parameter: role(region), "PlatformRegion": region, "TenantName": ""}
-    pseudo = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::Partition": partition_of(region)}
+def policies_from_template(region: str, vendor: VendorProfile) -> Policies:
+    template = read_template(render_keys_template(vendor))
+    parameters = {vendor.role_parameter_name: role_arn(region), "PlatformRegion": region, "TenantName": ""}
+    pseudo = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::Partition": partition_of_region(region)}
     resources = template.section("Resources")
-    scope = Scope(template, parameters, pseudo)
+    scope = EvaluationScope(template, parameters, pseudo)
     names = {KeyPurpose.S3: "S3Key", KeyPurpose.RDS: "RdsKey"}
-    return {which: scope.value(resources[name]["Properties"]["KeyPolicy"]) for which, name in names.items()}
+    return {which: scope.evaluate(resources[name]["Properties"]["KeyPolicy"]) for which, name in names.items()}
 
 
-def by_terraform(region: str, vendor: VendorProfile) -> Policies:
-    text = terraform_file(role(region), region, vendor)
+def policies_from_terraform(region: str, vendor: VendorProfile) -> Policies:
+    text = render_terraform_file(role_arn(region), region, vendor)
     policies = re.findall(r'resource "aws_kms_key" "(\w+)".*?jsonencode\((.*?)\n  \)', text, re.DOTALL) or re.findall(
         r'resource "aws_kms_key" "(\w+)".*?jsonencode\((\{.*?\n  \})\)', text, re.DOTALL
     )
@@ -48,8 +53,8 @@ def by_terraform(region: str, vendor: VendorProfile) -> Policies:
     return {KeyPurpose(name): json.loads(account.sub(rf'"\g<1>{CUSTOMER}\g<2>"', policy)) for name, policy in policies}
 
 
-def by_commands(region: str, vendor: VendorProfile) -> Policies:
-    text = CustomerCommands(role(region), region, vendor).create_keys()
+def policies_from_commands(region: str, vendor: VendorProfile) -> Policies:
+    text = CustomerCommands(role_arn(region), region, vendor).create_keys_commands()
     documents = [
         json.loads(text) for text in re.findall(r"--policy '(.*?)'\)", text.replace(INSERTED, CUSTOMER), re.DOTALL)
     ]
@@ -59,27 +64,27 @@ def by_commands(region: str, vendor: VendorProfile) -> Policies:
 INSERTED = "'\"$ACCOUNT\"'"
 
 
-def by_statements(region: str, vendor: VendorProfile) -> Policies:
-    owner = owner_statement(f"arn:{partition_of(region)}:iam::{CUSTOMER}:root")
-    grantee = Grantee.of(role(region), region)
-    return {which: key_policy(owner, key_statements(which, grantee, vendor)) for which in KeyPurpose}
+def policies_from_statements(region: str, vendor: VendorProfile) -> Policies:
+    owner = build_owner_statement(f"arn:{partition_of_region(region)}:iam::{CUSTOMER}:root")
+    grantee = StatementParameters.for_platform_role(role_arn(region), region)
+    return {which: build_key_policy(owner, build_key_statements(which, grantee, vendor)) for which in KeyPurpose}
 
 
-def calls(region: str) -> list[Access]:
+def build_access_requests(region: str) -> list[AccessRequest]:
     """Every caller with every action in every way, right and wrong."""
-    partition = partition_of(region)
+    partition = partition_of_region(region)
     account = "111122223333"
     callers = [
-        Caller(f"arn:{partition}:sts::{account}:assumed-role/Platform/worker", account, role(region)),
-        Caller(f"arn:{partition}:sts::{account}:assumed-role/Other/x", account, f"{role(region)}Other"),
-        Caller(f"arn:{partition}:iam::999988887777:user/somebody", "999988887777"),
-        Caller(f"arn:{partition}:iam::{CUSTOMER}:user/administrator", CUSTOMER),
+        CallingPrincipal(f"arn:{partition}:sts::{account}:assumed-role/Platform/worker", account, role_arn(region)),
+        CallingPrincipal(f"arn:{partition}:sts::{account}:assumed-role/Other/x", account, f"{role_arn(region)}Other"),
+        CallingPrincipal(f"arn:{partition}:iam::999988887777:user/somebody", "999988887777"),
+        CallingPrincipal(f"arn:{partition}:iam::{CUSTOMER}:user/administrator", CUSTOMER),
     ]
     actions = ["Encrypt", "Decrypt", "ReEncryptFrom", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"]
     actions += ["DescribeKey", "CreateGrant", "ListGrants", "RevokeGrant", "PutKeyPolicy", "ScheduleKeyDeletion"]
     ways = [None, *(f"{service}.{place}.amazonaws.com" for service in ("s3", "rds") for place in (region, "eu-west-3"))]
     return [
-        Access(
+        AccessRequest(
             caller,
             f"kms:{action}",
             f"arn:{partition}:kms:{region}:{CUSTOMER}:key/1",
@@ -96,36 +101,36 @@ def calls(region: str) -> list[Access]:
 
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 @pytest.mark.parametrize("region", REGIONS)
-@pytest.mark.parametrize("artefact", [by_template, by_terraform, by_commands])
+@pytest.mark.parametrize("artefact", [policies_from_template, policies_from_terraform, policies_from_commands])
 def test_every_artefact_allows_and_denies_the_same_calls(
     artefact: Callable[[str, VendorProfile], Policies], region: str, vendor: VendorProfile
 ) -> None:
-    made, meant = artefact(region, vendor), by_statements(region, vendor)  # contract 33, 74-80
+    made, meant = artefact(region, vendor), policies_from_statements(region, vendor)  # contract 33, 74-80
 
     assert set(made) == set(KeyPurpose)
     allowed = 0
     for which in KeyPurpose:
-        for access in calls(region):
-            expected = evaluate(meant[which], access)
-            assert evaluate(made[which], access) == expected
+        for access in build_access_requests(region):
+            expected = evaluate_policy(meant[which], access)
+            assert evaluate_policy(made[which], access) == expected
             allowed += expected.allowed
     assert allowed > 0
 
 
 @pytest.mark.parametrize("region", REGIONS)
 def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
-    commands = CustomerCommands(role(region), region, VENDORS[0])
-    keys = KeyPair(*(f"arn:{partition_of(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"))
+    commands = CustomerCommands(role_arn(region), region, VENDORS[0])
+    keys = KeyPair(*(f"arn:{partition_of_region(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"))
     rendered = [
-        *(json.dumps(policy) for policy in by_statements(region, VENDORS[0]).values()),
-        terraform_file(role(region), region, VENDORS[0]),
-        commands.deploy(),
-        commands.deploy("acme"),
-        commands.payload(),
-        commands.create_keys(),
-        commands.name_key(KeyPurpose.S3, keys.s3_key_arn, "acme"),
-        commands.deploy_tenant_role(keys, "external-id"),
-        *commands.name_keys(keys, "acme"),
+        *(json.dumps(policy) for policy in policies_from_statements(region, VENDORS[0]).values()),
+        render_terraform_file(role_arn(region), region, VENDORS[0]),
+        commands.deploy_keys_command(),
+        commands.deploy_keys_command("acme"),
+        commands.print_payload_command(),
+        commands.create_keys_commands(),
+        commands.name_key_commands(KeyPurpose.S3, keys.s3_key_arn, "acme"),
+        commands.deploy_tenant_role_command(keys, "external-id"),
+        *commands.name_keys_commands(keys, "acme"),
     ]
     for text in rendered:
         assert "${" not in text  # contract 26
@@ -134,7 +139,7 @@ def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
 
 
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
-@pytest.mark.parametrize("template", [keys_template, tenant_role_template])
+@pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
 def test_templates_pass_the_linter_without_a_finding(
     template: Callable[[VendorProfile], str], vendor: VendorProfile
 ) -> None:
@@ -146,7 +151,7 @@ def test_templates_pass_the_linter_without_a_finding(
 
 
 def test_template_of_the_keys_has_the_documented_names() -> None:
-    template = read_template(keys_template(VendorProfile()))
+    template = read_template(render_keys_template(VendorProfile()))
     resources = template.section("Resources")
 
     assert list(template.section("Parameters")) == ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]  # 34-37
@@ -157,17 +162,17 @@ def test_template_of_the_keys_has_the_documented_names() -> None:
     assert not [one for one in resources.values() if "IAM" in one["Type"]]  # contract 43
 
 
-@pytest.mark.parametrize("template", [keys_template, tenant_role_template])
+@pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
 def test_another_vendor_changes_every_name_in_every_artefact(template: Callable[[VendorProfile], str]) -> None:
     region, globex = REGIONS[0], VENDORS[1]
-    commands = CustomerCommands(role(region), region, globex)
+    commands = CustomerCommands(role_arn(region), region, globex)
     artefacts = [
         template(globex),
-        terraform_file(role(region), region, globex),
-        commands.create_keys(),
-        commands.deploy("acme"),
-        commands.payload(),
-        commands.name_key(KeyPurpose.RDS, "arn:aws:kms:eu-central-1:444455556666:key/1", "acme"),
+        render_terraform_file(role_arn(region), region, globex),
+        commands.create_keys_commands(),
+        commands.deploy_keys_command("acme"),
+        commands.print_payload_command(),
+        commands.name_key_commands(KeyPurpose.RDS, "arn:aws:kms:eu-central-1:444455556666:key/1", "acme"),
     ]
     for text in artefacts:
         assert "globex" in text.lower()
@@ -175,7 +180,7 @@ def test_another_vendor_changes_every_name_in_every_artefact(template: Callable[
         assert "aatn" not in text
 
 
-def tokens(text: str) -> list[str]:
+def split_shell_words(text: str) -> list[str]:
     """The words that a shell makes of a command."""
     listing = subprocess.run(
         ["bash", "-c", f"aws() {{ printf '%s\\n' \"$@\"; }}\n{text}"], capture_output=True, text=True, check=True
@@ -187,18 +192,18 @@ def test_deploy_command_is_the_documented_one_token_for_token() -> None:
     arn = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
     commands = CustomerCommands(arn, "eu-central-1", VendorProfile(), stack_name="my-keys")
 
-    assert tokens(commands.deploy()) == (  # contract 38, 39
+    assert split_shell_words(commands.deploy_keys_command()) == (  # contract 38, 39
         "cloudformation deploy --profile byok --template-file byok-kms-keys.yaml --stack-name my-keys "
         f"--parameter-overrides AtaccamaPlatformRoleArn={arn} PlatformRegion=eu-central-1 --region eu-central-1"
     ).split(" ")
-    assert "TenantName=acme" in tokens(commands.deploy("acme"))  # contract 108
+    assert "TenantName=acme" in split_shell_words(commands.deploy_keys_command("acme"))  # contract 108
 
 
 def test_payload_command_is_the_documented_one_to_the_letter() -> None:
-    text = CustomerCommands("arn:aws:iam::111122223333:role/R", "eu-central-1", VendorProfile()).payload()
+    text = CustomerCommands("arn:aws:iam::111122223333:role/R", "eu-central-1", VendorProfile()).print_payload_command()
 
     assert r'"Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue"' in text  # contract 49
-    assert "Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue" in tokens(text)
+    assert "Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue" in split_shell_words(text)
 
 
 def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
@@ -209,12 +214,14 @@ def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
         profile="my profile; id",
         stack_name="$(id)",
     )
-    assert "my profile; id" in tokens(commands.deploy())
-    assert "$(id)" in tokens(commands.payload())
+    assert "my profile; id" in split_shell_words(commands.deploy_keys_command())
+    assert "$(id)" in split_shell_words(commands.print_payload_command())
 
 
 def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
-    commands = CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys(KeyPair("a", "b"), "acme")
+    commands = CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys_commands(
+        KeyPair("a", "b"), "acme"
+    )
     comments = [line for command in commands for line in command.splitlines() if line.startswith("#")]
     assert len(comments) >= len(commands)
     for line in comments:
@@ -222,13 +229,18 @@ def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
 
 
 def test_external_id_follows_from_the_keys_alone() -> None:
-    first, again, other = (external_id_of(KeyPair("a", key)) for key in "bbc")
+    first, again, other = (derive_external_id(KeyPair("a", key)) for key in "bbc")
     assert first == again != other
     assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
-    assert first in CustomerCommands(role(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys(KeyPair("a", "b"), "acme")[-1]
+    assert (
+        first
+        in CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys_commands(KeyPair("a", "b"), "acme")[
+            -1
+        ]
+    )
 
 
 @pytest.mark.parametrize(("name", "output"), [("Ataccama", "ataccama"), ("IBM", "ibm"), ("GlobexCorp", "globex_corp")])
 def test_output_of_terraform_is_called_as_people_write_it(name: str, output: str) -> None:
-    text = terraform_file(role(REGIONS[0]), REGIONS[0], VendorProfile(name=name))
+    text = render_terraform_file(role_arn(REGIONS[0]), REGIONS[0], VendorProfile(name=name))
     assert f'output "{output}_onboarding_payload"' in text

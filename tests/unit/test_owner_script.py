@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from byok.domain.diagnosis.diagnose import diagnose
-from byok.domain.diagnosis.key_facts import Collection
-from byok.onboarding.collection_script import collection_script
+from byok.domain.diagnosis.diagnose import diagnose_collected_keys
+from byok.domain.diagnosis.key_facts import CollectedKeys
+from byok.onboarding.collection_script import render_collection_script
+from tests.collected_keys import KEYS, PLACE
 from tests.policy_context import VENDOR
-from tests.unit.test_diagnose import KEYS, PLACE
 
 S3, RDS = KEYS.values()
 PAYLOAD = json.dumps({"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}, separators=(",", ":"))
@@ -27,12 +27,12 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def with_aws(folder: Path, text: str) -> None:
+def write_fake_aws(folder: Path, text: str) -> None:
     (folder / "aws").write_text(f"#!/bin/sh\n{text}\n")
     (folder / "aws").chmod(0o755)
 
 
-def ran(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+def run_script(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """The text run by a shell, with what a person types at its prompts."""
     file = folder / "byok-keys.sh"
     file.write_text(text)
@@ -55,28 +55,28 @@ def ran(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.Comp
     ],
 )
 def test_it_takes_arns_and_the_payload(folder: Path, shell: str, typed: str) -> None:
-    with_aws(folder, "echo '{}'")
+    write_fake_aws(folder, "echo '{}'")
 
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region), typed)
+    printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region), typed)
 
-    collected = Collection.read(printed.stdout)
+    collected = CollectedKeys.parse(printed.stdout)
     assert (collected.s3.arn, collected.rds.arn) == (S3, RDS)
     assert printed.stderr.count("RDS key ARN: ") == (typed.strip()[:3] == "arn"), "the payload answers both questions"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_it_asks_for_nothing_that_it_was_given(folder: Path, shell: str) -> None:
-    with_aws(folder, "echo '{}'")
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS))
+    write_fake_aws(folder, "echo '{}'")
+    printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS))
     assert printed.stderr == ""
-    assert Collection.read(printed.stdout).rds.arn == RDS
+    assert CollectedKeys.parse(printed.stdout).rds.arn == RDS
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_without_the_aws_cli_the_diagnosis_says_so(folder: Path, shell: str) -> None:
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS))
+    printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS))
 
-    (found,) = diagnose(Collection.read(printed.stdout), VENDOR)
+    (found,) = diagnose_collected_keys(CollectedKeys.parse(printed.stdout), VENDOR)
 
     assert found.code == "caller.NotSignedIn"
     assert "aws" in found.message
@@ -84,10 +84,10 @@ def test_without_the_aws_cli_the_diagnosis_says_so(folder: Path, shell: str) -> 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_it_leaves_nothing_in_the_owners_shell(folder: Path, shell: str) -> None:
-    with_aws(folder, "echo '{}'")
+    write_fake_aws(folder, "echo '{}'")
     after = """
 printf "%s" "$S3_KEY_ARN${REGION:-}${errors:-}" >&2
 for one in ask key text part prompt; do command -v $one >&2; done; :
 """
-    printed = ran(folder, shell, collection_script(PLACE.role, PLACE.region, S3, RDS) + after)
+    printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS) + after)
     assert printed.stderr == "of-this-shell"

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from byok.domain.models import CheckKeysRequest, ProvisionRequest
-from byok.domain.onboarding.payload import PayloadError, read_payload
+from byok.domain.onboarding.payload import PayloadError, parse_payload
 
 S3 = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 RDS = "arn:aws:kms:eu-central-1:444455556666:key/22222222-2222-4222-8222-222222222222"
@@ -63,4 +63,4 @@ def test_what_is_no_payload_is_refused_in_words(given: dict[str, Any], words: st
 
 def test_text_alone_is_no_payload() -> None:
     with pytest.raises(PayloadError, match="It looks like"):
-        read_payload("arn")
+        parse_payload("arn")

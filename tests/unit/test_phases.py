@@ -2,7 +2,8 @@
 
 import pytest
 
-from byok.domain.phases import AVAILABLE, CLUSTER_PENDING, INSTANCE_PENDING, KEY_LOST, OnFailure, Phase
+from byok.domain import rds_statuses
+from byok.domain.phases import OnFailure, Phase
 
 # Aurora user guide, "DB cluster status" and "DB instance status": what never becomes available by itself.
 TERMINAL = [
@@ -29,8 +30,8 @@ TERMINAL = [
 
 @pytest.mark.parametrize("status", TERMINAL)
 def test_a_status_that_does_not_lead_on_is_not_waited_for(status: str) -> None:
-    assert status not in CLUSTER_PENDING
-    assert status not in INSTANCE_PENDING
+    assert status not in rds_statuses.CLUSTER_PENDING
+    assert status not in rds_statuses.INSTANCE_PENDING
 
 
 # The same pages and Terraform's list for a cluster that is being created: what passes by itself.
@@ -55,16 +56,19 @@ def test_a_status_that_does_not_lead_on_is_not_waited_for(status: str) -> None:
     ],
 )
 def test_a_status_that_passes_is_waited_for(status: str) -> None:
-    assert status in CLUSTER_PENDING
-    assert status in INSTANCE_PENDING
+    assert status in rds_statuses.CLUSTER_PENDING
+    assert status in rds_statuses.INSTANCE_PENDING
 
 
 def test_available_is_the_end_of_waiting() -> None:
-    assert AVAILABLE not in CLUSTER_PENDING | INSTANCE_PENDING | KEY_LOST
+    assert (
+        rds_statuses.AVAILABLE
+        not in rds_statuses.CLUSTER_PENDING | rds_statuses.INSTANCE_PENDING | rds_statuses.KEY_LOST
+    )
 
 
 def test_both_statuses_of_a_lost_key_are_known() -> None:
-    assert {status for status in TERMINAL if status.startswith("inaccessible-")} == KEY_LOST
+    assert {status for status in TERMINAL if status.startswith("inaccessible-")} == rds_statuses.KEY_LOST
 
 
 def test_users_see_a_phase_by_its_name() -> None:
@@ -72,7 +76,7 @@ def test_users_see_a_phase_by_its_name() -> None:
 
 
 def test_ready_deleted_and_stopped_are_the_ends() -> None:
-    assert [phase for phase in Phase if phase.final] == [Phase.READY, Phase.DELETED, Phase.STOPPED]
+    assert [phase for phase in Phase if phase.is_final] == [Phase.READY, Phase.DELETED, Phase.STOPPED]
 
 
 def test_a_stop_keeps_or_removes() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformPrincipal
-from byok.domain.iam.check.document import PolicyDocumentError, decode, read_policy
+from byok.domain.iam.check.document import PolicyDocumentError, decode_text, parse_policy
 from byok.domain.iam.check.report import PolicyReport, Verdict, check_policy
 from byok.domain.iam.findings import Severity
 from byok.domain.vendor import VendorProfile
@@ -20,32 +20,32 @@ SIDE = PlatformPrincipal(PLACE.role, PLACE.region)
 ARN = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
 
 
-def check(policy: dict[str, Any], which: KeyPurpose, vendor: VendorProfile = VENDOR) -> PolicyReport:
+def run_check(policy: dict[str, Any], which: KeyPurpose, vendor: VendorProfile = VENDOR) -> PolicyReport:
     return check_policy(policy, which, SIDE, vendor)
 
 
-def name(case: Case) -> str:
+def case_id(case: Case) -> str:
     return case.name
 
 
-@pytest.mark.parametrize("case", POLICY_CASES, ids=name)
+@pytest.mark.parametrize("case", POLICY_CASES, ids=case_id)
 def test_first_finding_is_what_is_wrong(case: Case) -> None:
-    report = check(case.policy(PLACE), case.which)
+    report = run_check(case.build_policy(PLACE), case.which)
 
     assert [finding.code for finding in report.findings][:1] == ([case.first] if case.first else [])
-    assert report.usable is (None if case.stops is None else not case.stops)
+    assert report.is_usable is (None if case.stops is None else not case.stops)
 
 
 def test_catalogue_is_large_enough() -> None:
     assert len([case for case in POLICY_CASES if case.first]) >= 60
 
 
-@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=name)
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=case_id)
 def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
-    policy = case.policy(PLACE)
+    policy = case.build_policy(PLACE)
     for _ in range(4):  # a policy may be wrong in several ways
-        report = check(policy, case.which)
-        if report.usable is not False:  # what is left may be in doubt, and is not wrong for certain
+        report = run_check(policy, case.which)
+        if report.is_usable is not False:  # what is left may be in doubt, and is not wrong for certain
             return
         finding = report.findings[0]
         assert finding.message
@@ -64,47 +64,49 @@ def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
 
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it(which: KeyPurpose) -> None:
-    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(which)]}, which)
+    report = run_check(
+        {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(which)]}, which
+    )
 
-    permissions = {action for statement in PLACE.statements(which) for action in statement["Action"]}
+    permissions = {action for statement in PLACE.build_statements(which) for action in statement["Action"]}
     assert {row.call.permission for row in report.rows} == permissions
     assert {row.verdict for row in report.rows} == {Verdict.ALLOWED}
-    assert {row.sid for row in report.rows} == {statement["Sid"] for statement in PLACE.statements(which)}
+    assert {row.sid for row in report.rows} == {statement["Sid"] for statement in PLACE.build_statements(which)}
 
 
 def test_both_statements_are_given_where_both_are_missing() -> None:
-    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner, *PLACE.statements(KeyPurpose.S3)]}
+    policy = {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}
 
-    (finding,) = check(policy, KeyPurpose.RDS).findings
+    (finding,) = run_check(policy, KeyPurpose.RDS).findings
 
-    assert list(finding.paste) == PLACE.statements(KeyPurpose.RDS)
+    assert list(finding.paste) == PLACE.build_statements(KeyPurpose.RDS)
     assert "these statements" in finding.remedy
 
 
 def test_findings_that_stop_come_before_those_that_do_not() -> None:
-    policy = copy.deepcopy(POLICY_CASES[1].policy(PLACE))
+    policy = copy.deepcopy(POLICY_CASES[1].build_policy(PLACE))
     del policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"]
     policy["Statement"][2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"] = "false"
 
-    found = check(policy, KeyPurpose.RDS).findings
+    found = run_check(policy, KeyPurpose.RDS).findings
 
     assert [finding.severity for finding in found] == [Severity.STOPS, Severity.TOO_WIDE]
     assert "directly" in found[1].message
 
 
 def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
-    policy = POLICY_CASES[0].policy(PLACE)
+    policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"][1]["Resource"] = ARN
 
-    assert check(policy, KeyPurpose.S3).usable is None
+    assert run_check(policy, KeyPurpose.S3).is_usable is None
     known = check_policy(policy, KeyPurpose.S3, PlatformPrincipal(PLACE.role, PLACE.region, ARN), VENDOR)
-    assert known.usable is True
+    assert known.is_usable is True
 
 
 def test_names_are_the_vendors() -> None:
     globex = VendorProfile(name="Globex")
 
-    report = check({"Version": "2012-10-17", "Statement": [PLACE.owner]}, KeyPurpose.S3, globex)
+    report = run_check({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, KeyPurpose.S3, globex)
 
     assert [one["Sid"] for one in report.findings[0].paste] == ["AllowGlobexPlatformS3Access"]
 
@@ -133,7 +135,7 @@ def test_names_are_the_vendors() -> None:
 )
 def test_text_that_is_no_policy_is_explained(text: str, code: str, words: str) -> None:
     with pytest.raises(PolicyDocumentError, match=words) as caught:
-        read_policy(text)
+        parse_policy(text)
     assert caught.value.code == code
 
 
@@ -161,7 +163,7 @@ def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], 
     statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **change}
 
     with pytest.raises(PolicyDocumentError, match=words) as caught:
-        read_policy(json.dumps({"Statement": [statement]}))
+        parse_policy(json.dumps({"Statement": [statement]}))
 
     assert caught.value.code == code
 
@@ -178,83 +180,83 @@ def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], 
 )
 def test_policy_around_the_statements_is_looked_at(change: dict[str, Any], code: str, words: str) -> None:
     with pytest.raises(PolicyDocumentError, match=words) as caught:
-        read_policy(json.dumps(POLICY_CASES[0].policy(PLACE) | change))
+        parse_policy(json.dumps(POLICY_CASES[0].build_policy(PLACE) | change))
 
     assert caught.value.code == code
 
 
 def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None:
-    policy = POLICY_CASES[0].policy(PLACE)
+    policy = POLICY_CASES[0].build_policy(PLACE)
     strange = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     for condition in ({"StringIs": {"aws:PrincipalTag/a": "b"}}, {"NumericEquals": {"aws:PrincipalAccount": "many"}}):
         policy["Statement"].insert(1, {**strange, "Condition": condition})
 
-    assert check(read_policy(json.dumps(policy)), KeyPurpose.S3).usable is True
+    assert run_check(parse_policy(json.dumps(policy)), KeyPurpose.S3).is_usable is True
 
 
 @pytest.mark.parametrize("statement", [{"Effect": "Deny", "Resource": ARN}, {"Effect": "Deny", "NotResource": ARN}])
 def test_which_key_a_deny_names_cannot_be_said_unless_the_key_is_known(statement: dict[str, Any]) -> None:
-    policy = POLICY_CASES[0].policy(PLACE)
+    policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"].append({"Sid": "Guard", "Principal": "*", "Action": "kms:*", **statement})
 
-    assert check(policy, KeyPurpose.S3).usable is None
+    assert run_check(policy, KeyPurpose.S3).is_usable is None
     known = check_policy(policy, KeyPurpose.S3, PlatformPrincipal(PLACE.role, PLACE.region, ARN), VENDOR)
-    assert known.usable is ("NotResource" in statement)
+    assert known.is_usable is ("NotResource" in statement)
 
 
 def test_doubt_about_what_allows_comes_with_what_to_paste() -> None:
     condition = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
     perhaps = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": condition}
 
-    (finding,) = check({"Statement": [PLACE.owner, perhaps]}, KeyPurpose.S3).findings
+    (finding,) = run_check({"Statement": [PLACE.owner_statement, perhaps]}, KeyPurpose.S3).findings
 
     assert (finding.code, finding.severity) == ("policy.CannotBeSaid", Severity.UNKNOWN)
     assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID wants o-1")
-    assert list(finding.paste) == PLACE.statements(KeyPurpose.S3)
+    assert list(finding.paste) == PLACE.build_statements(KeyPurpose.S3)
 
 
-@pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=name)
+@pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=case_id)
 def test_statement_of_the_owners_own_is_left_as_it_is(case: Case) -> None:
-    for finding in check(case.policy(PLACE), case.which).findings:
+    for finding in run_check(case.build_policy(PLACE), case.which).findings:
         assert "leave the others as they are" in finding.remedy
 
 
 @pytest.mark.parametrize("element", ["Principal", "Action", "Resource"])
 def test_statement_that_lacks_an_element_is_not_saved(element: str) -> None:
-    policy = POLICY_CASES[0].policy(PLACE)
+    policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
     with pytest.raises(PolicyDocumentError, match=f"AllowAtaccamaPlatformS3Access: it needs {element}"):
-        read_policy(json.dumps(policy))
+        parse_policy(json.dumps(policy))
 
 
 @pytest.mark.parametrize("element", ["Action", "Resource"])
 def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effect(element: str) -> None:
-    policy = POLICY_CASES[0].policy(PLACE)
+    policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
-    first = check(read_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
+    first = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
 
     assert f"It has no {element}, and so no effect" in first.message
-    assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.statements(KeyPurpose.S3))
+    assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.build_statements(KeyPurpose.S3))
 
 
 def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
-    policy = POLICY_CASES[0].policy(PLACE)
+    policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"].append({"Sid": "Old", "Effect": "Deny", "Principal": "*", "Action": "kms:*"})
 
-    report = check(read_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
+    report = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3)
 
-    assert (report.usable, report.findings) == (True, ())
+    assert (report.is_usable, report.findings) == (True, ())
 
 
 def test_answer_of_get_key_policy_is_taken_whole() -> None:
-    document = json.dumps(POLICY_CASES[0].policy(PLACE))
+    document = json.dumps(POLICY_CASES[0].build_policy(PLACE))
 
-    assert read_policy(json.dumps({"Policy": document, "PolicyName": "default"})) == json.loads(document)
-    assert read_policy(json.dumps(document)) == json.loads(document)
+    assert parse_policy(json.dumps({"Policy": document, "PolicyName": "default"})) == json.loads(document)
+    assert parse_policy(json.dumps(document)) == json.loads(document)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_file_is_read_as_whichever_shell_wrote_it(encoding: str) -> None:
-    assert decode('{"Statement": []}'.encode(encoding)) == '{"Statement": []}'
+    assert decode_text('{"Statement": []}'.encode(encoding)) == '{"Statement": []}'

@@ -18,7 +18,11 @@ from tests.policy_context import VENDOR, PolicyContext
 PLACE = PolicyContext("arn:aws:iam::111122223333:role/AtaccamaPlatform", "eu-central-1", "444455556666")
 SIDE = PlatformPrincipal(PLACE.role, PLACE.region)
 KEY = "arn:aws:kms:eu-central-1:444455556666:key/11111111-1111-4111-8111-111111111111"
-OWNED: dict[str, Any] = {"Version": "2012-10-17", "Id": "key-consolepolicy-3", "Statement": [PLACE.owner]}
+OWNER_POLICY: dict[str, Any] = {
+    "Version": "2012-10-17",
+    "Id": "key-consolepolicy-3",
+    "Statement": [PLACE.owner_statement],
+}
 
 
 def merge(text: str, which: KeyPurpose = KeyPurpose.RDS) -> Any:
@@ -29,22 +33,22 @@ def merge(text: str, which: KeyPurpose = KeyPurpose.RDS) -> Any:
 @pytest.mark.parametrize(
     "text",
     [
-        json.dumps(OWNED, indent=2),
-        json.dumps(OWNED, indent=4),
-        json.dumps(OWNED, indent="\t"),
-        json.dumps(OWNED, indent=2).replace("\n", "\r\n"),
-        json.dumps(OWNED),
-        json.dumps(OWNED, separators=(",", ":")),
-        "\n  " + json.dumps(OWNED, indent=2) + "\n\n",
-        json.dumps({"Statement": [PLACE.owner], "Version": "2012-10-17"}, indent=2),
-        json.dumps({"Version": "2012-10-17", "Statement": PLACE.owner}, indent=2),
+        json.dumps(OWNER_POLICY, indent=2),
+        json.dumps(OWNER_POLICY, indent=4),
+        json.dumps(OWNER_POLICY, indent="\t"),
+        json.dumps(OWNER_POLICY, indent=2).replace("\n", "\r\n"),
+        json.dumps(OWNER_POLICY),
+        json.dumps(OWNER_POLICY, separators=(",", ":")),
+        "\n  " + json.dumps(OWNER_POLICY, indent=2) + "\n\n",
+        json.dumps({"Statement": [PLACE.owner_statement], "Version": "2012-10-17"}, indent=2),
+        json.dumps({"Version": "2012-10-17", "Statement": PLACE.owner_statement}, indent=2),
     ],
 )
 def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyPurpose) -> None:
     merged = merge(text, which)
 
-    ours = PLACE.statements(which)
-    assert json.loads(merged.text)["Statement"] == [PLACE.owner, *ours]  # contract 56-59
+    ours = PLACE.build_statements(which)
+    assert json.loads(merged.text)["Statement"] == [PLACE.owner_statement, *ours]  # contract 56-59
     assert list(merged.added) == [one["Sid"] for one in ours]
     kept = 0  # what was there is still there, in its order and to the byte
     for char in text:
@@ -57,14 +61,14 @@ def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyP
 
 
 def test_appended_statement_looks_like_its_neighbours() -> None:
-    assert merge(json.dumps(OWNED, indent=3), KeyPurpose.S3).text == json.dumps(
-        {**OWNED, "Statement": [PLACE.owner, *PLACE.statements(KeyPurpose.S3)]}, indent=3
+    assert merge(json.dumps(OWNER_POLICY, indent=3), KeyPurpose.S3).text == json.dumps(
+        {**OWNER_POLICY, "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}, indent=3
     )
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_policy_that_has_them_is_returned_to_the_byte(which: KeyPurpose) -> None:
-    once = merge(json.dumps(OWNED, indent=2), which)
+    once = merge(json.dumps(OWNER_POLICY, indent=2), which)
 
     twice = merge(once.text, which)
 
@@ -74,7 +78,7 @@ def test_policy_that_has_them_is_returned_to_the_byte(which: KeyPurpose) -> None
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=lambda case: case.name)
 def test_merged_policy_is_usable_unless_somebody_denies(case: Case) -> None:
-    policy = case.policy(PLACE)
+    policy = case.build_policy(PLACE)
     guards = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
     text = json.dumps(policy, indent=2)
     if any(guard["Sid"].startswith("AllowAtaccama") for guard in guards):
@@ -87,44 +91,52 @@ def test_merged_policy_is_usable_unless_somebody_denies(case: Case) -> None:
 
     report = check_policy(json.loads(merged.text), case.which, SIDE, VENDOR)
     in_the_way = {"policy.ExplicitDeny", "policy.DenyCannotBeSaid"}
-    assert report.usable is True or report.findings[0].code in in_the_way
-    assert bool(guards) is not report.usable
+    assert report.is_usable is True or report.findings[0].code in in_the_way
+    assert bool(guards) is not report.is_usable
 
 
 def test_outdated_statement_is_replaced_where_it_stands() -> None:
-    old = json.loads(json.dumps(PLACE.statements(KeyPurpose.S3)[0]).replace("eu-central-1", "eu-west-1"))
+    old = json.loads(json.dumps(PLACE.build_statements(KeyPurpose.S3)[0]).replace("eu-central-1", "eu-west-1"))
     last = {"Sid": "Auditors", "Effect": "Allow", "Principal": "*", "Action": "kms:ListGrants", "Resource": "*"}
 
-    merged = merge(json.dumps({**OWNED, "Statement": [PLACE.owner, old, last]}, indent=2), KeyPurpose.S3)
+    merged = merge(
+        json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, old, last]}, indent=2), KeyPurpose.S3
+    )
 
-    assert json.loads(merged.text)["Statement"] == [PLACE.owner, *PLACE.statements(KeyPurpose.S3), last]
+    assert json.loads(merged.text)["Statement"] == [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3), last]
     assert (merged.added, merged.replaced) == ((), ("AllowAtaccamaPlatformS3Access",))
 
 
 def test_answer_of_get_key_policy_becomes_the_document() -> None:
-    answer = json.dumps({"Policy": json.dumps(OWNED, indent=2), "PolicyName": "default"})
+    answer = json.dumps({"Policy": json.dumps(OWNER_POLICY, indent=2), "PolicyName": "default"})
 
-    assert json.loads(merge(answer).text)["Statement"] == [PLACE.owner, *PLACE.statements(KeyPurpose.RDS)]
+    assert json.loads(merge(answer).text)["Statement"] == [
+        PLACE.owner_statement,
+        *PLACE.build_statements(KeyPurpose.RDS),
+    ]
 
 
 @pytest.mark.parametrize(
     "statements",
     [
-        PLACE.statements(KeyPurpose.S3),  # nobody but the platform
-        [{**PLACE.owner, "Action": "kms:Decrypt"}],
-        [{**PLACE.owner, "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}],
-        [PLACE.owner, {**PLACE.owner, "Sid": "No", "Effect": "Deny"}],
-        [{**PLACE.owner, "Sid": "AllowAtaccamaPlatformS3Access"}],  # it would be replaced by ours
-        [{**PLACE.owner, "Condition": {"StringEquals": {"aws:PrincipalAccount": "999988887777"}}}],
-        [{**PLACE.owner, "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}}],
-        [{**PLACE.owner, "Resource": "arn:aws:s3:::bucket"}],
-        [{**PLACE.owner, "Principal": {"AWS": ["AIDAEXAMPLEORPHAN1234", "AROAEXAMPLEORPHAN1234"]}}],
-        [PLACE.owner, {**PLACE.owner, "Sid": "No", "Effect": "Deny", "Resource": KEY}],
-        [PLACE.owner, {**PLACE.owner, "Sid": "No", "Effect": "Deny", "Resource": "arn:aws:kms:*:444455556666:key/*"}],
+        PLACE.build_statements(KeyPurpose.S3),  # nobody but the platform
+        [{**PLACE.owner_statement, "Action": "kms:Decrypt"}],
+        [{**PLACE.owner_statement, "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}],
+        [PLACE.owner_statement, {**PLACE.owner_statement, "Sid": "No", "Effect": "Deny"}],
+        [{**PLACE.owner_statement, "Sid": "AllowAtaccamaPlatformS3Access"}],  # it would be replaced by ours
+        [{**PLACE.owner_statement, "Condition": {"StringEquals": {"aws:PrincipalAccount": "999988887777"}}}],
+        [{**PLACE.owner_statement, "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}}],
+        [{**PLACE.owner_statement, "Resource": "arn:aws:s3:::bucket"}],
+        [{**PLACE.owner_statement, "Principal": {"AWS": ["AIDAEXAMPLEORPHAN1234", "AROAEXAMPLEORPHAN1234"]}}],
+        [PLACE.owner_statement, {**PLACE.owner_statement, "Sid": "No", "Effect": "Deny", "Resource": KEY}],
         [
-            PLACE.owner,
+            PLACE.owner_statement,
+            {**PLACE.owner_statement, "Sid": "No", "Effect": "Deny", "Resource": "arn:aws:kms:*:444455556666:key/*"},
+        ],
+        [
+            PLACE.owner_statement,
             {
-                **PLACE.owner,
+                **PLACE.owner_statement,
                 "Sid": "No",
                 "Effect": "Deny",
                 "Principal": "*",
@@ -140,20 +152,20 @@ def test_result_that_locks_the_owner_out_is_refused(statements: list[Any]) -> No
 
 
 def test_control_under_a_condition_is_control() -> None:
-    owner = {**PLACE.owner, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
+    owner = {**PLACE.owner_statement, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
 
-    assert merge(json.dumps({**OWNED, "Statement": [owner]})).changed
+    assert merge(json.dumps({**OWNER_POLICY, "Statement": [owner]})).changed
 
 
 def test_deny_that_excepts_the_key_leaves_control() -> None:
-    guard = {**PLACE.owner, "Sid": "Guard", "Effect": "Deny", "Principal": "*", "NotResource": KEY}
+    guard = {**PLACE.owner_statement, "Sid": "Guard", "Effect": "Deny", "Principal": "*", "NotResource": KEY}
     del guard["Resource"]
 
-    assert merge(json.dumps({**OWNED, "Statement": [PLACE.owner, guard]})).changed
+    assert merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, guard]})).changed
 
 
 def test_another_accounts_control_is_none_where_the_key_is_known() -> None:
-    text = json.dumps({**OWNED, "Statement": [{**PLACE.owner, "Principal": {"AWS": "999988887777"}}]})
+    text = json.dumps({**OWNER_POLICY, "Statement": [{**PLACE.owner_statement, "Principal": {"AWS": "999988887777"}}]})
 
     assert merge(text, KeyPurpose.S3).changed  # for all that is known, it may be that account's key
     with pytest.raises(PolicyMergeError, match="nobody in the key's own account"):
@@ -169,14 +181,14 @@ def test_another_accounts_control_is_none_where_the_key_is_known() -> None:
     ],
 )
 def test_what_is_the_owners_own_under_a_sid_of_ours_is_not_lost(change: dict[str, Any], words: str) -> None:
-    theirs = PLACE.statements(KeyPurpose.S3)[0] | change
+    theirs = PLACE.build_statements(KeyPurpose.S3)[0] | change
     with pytest.raises(PolicyMergeError, match=words) as caught:
-        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, theirs]}), KeyPurpose.S3)
+        merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, theirs]}), KeyPurpose.S3)
     assert caught.value.code == "policy.SidTaken"
 
 
 def test_statement_that_means_the_same_is_left_as_it_is_written() -> None:
-    describe, grants = PLACE.statements(KeyPurpose.RDS)
+    describe, grants = PLACE.build_statements(KeyPurpose.RDS)
     same = {
         **grants,
         "Principal": {"AWS": [PLACE.role]},
@@ -187,7 +199,7 @@ def test_statement_that_means_the_same_is_left_as_it_is_written() -> None:
             "StringEquals": {key: [value] for key, value in grants["Condition"]["StringEquals"].items()},
         },
     }
-    text = json.dumps({**OWNED, "Statement": [PLACE.owner, same, describe]})
+    text = json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, same, describe]})
 
     merged = merge(text)
 
@@ -195,7 +207,7 @@ def test_statement_that_means_the_same_is_left_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [json.dumps(json.dumps(json.dumps(OWNED))), json.dumps({"Policy": '{"Policy": "{}"}'})]
+    "text", [json.dumps(json.dumps(json.dumps(OWNER_POLICY))), json.dumps({"Policy": '{"Policy": "{}"}'})]
 )
 def test_policy_wrapped_more_than_once_is_refused(text: str) -> None:
     with pytest.raises(PolicyDocumentError):
@@ -203,15 +215,19 @@ def test_policy_wrapped_more_than_once_is_refused(text: str) -> None:
 
 
 def test_sid_of_ours_that_is_there_twice_is_refused() -> None:
-    ours = PLACE.statements(KeyPurpose.S3)
+    ours = PLACE.build_statements(KeyPurpose.S3)
     with pytest.raises(PolicyMergeError, match="leave one"):
-        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, *ours, *ours]}), KeyPurpose.S3)
+        merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, *ours, *ours]}), KeyPurpose.S3)
 
 
 def test_policy_that_would_be_too_large_is_refused() -> None:
-    long = {**PLACE.owner, "Sid": "Long", "Principal": {"AWS": ["arn:aws:iam::444455556666:role/" + "x" * 64] * 325}}
+    long = {
+        **PLACE.owner_statement,
+        "Sid": "Long",
+        "Principal": {"AWS": ["arn:aws:iam::444455556666:role/" + "x" * 64] * 325},
+    }
     with pytest.raises(PolicyMergeError, match="32768"):
-        merge(json.dumps({**OWNED, "Statement": [PLACE.owner, long]}))
+        merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, long]}))
 
 
 def test_what_is_no_policy_is_refused() -> None:
@@ -229,11 +245,14 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
     which=st.sampled_from(KeyPurpose),
 )
 def test_any_policy_keeps_what_it_had(sids: list[str], indent: Any, ascii_only: bool, which: KeyPurpose) -> None:
-    others = [{**PLACE.owner, "Sid": sid} for sid in sids]
-    policy = {"Id": ']}"[{', "Statement": [PLACE.owner, *others], "Version": "2012-10-17"}
+    others = [{**PLACE.owner_statement, "Sid": sid} for sid in sids]
+    policy = {"Id": ']}"[{', "Statement": [PLACE.owner_statement, *others], "Version": "2012-10-17"}
     text = json.dumps(policy, indent=indent, ensure_ascii=ascii_only)
 
     merged = merge(text, which)
 
-    assert json.loads(merged.text) == {**policy, "Statement": [PLACE.owner, *others, *PLACE.statements(which)]}
+    assert json.loads(merged.text) == {
+        **policy,
+        "Statement": [PLACE.owner_statement, *others, *PLACE.build_statements(which)],
+    }
     assert merge(merged.text, which).text == merged.text

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from byok.domain.arns import ArnErrorCode, KeyPair, KeyPurpose
+from byok.domain.arns import KeyArnErrorCode, KeyPair, KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from byok.domain.problems.build import arn_problems, problem
-from byok.domain.problems.remediation import Remedy, RemedyContext, remediation
+from byok.domain.problems.build import build_problem, find_arn_problems
+from byok.domain.problems.remediation import Remedy, RemedyContext, build_remediation
 from byok.domain.vendor import VendorProfile
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -17,16 +17,16 @@ S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-12345678
 RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab0987654321"
 
 
-def problems_of(s3: str, rds: str, role: str | None = ROLE) -> tuple[Problem, ...]:
-    return arn_problems(KeyPair(s3, rds), RemedyContext("eu-central-1", role, VendorProfile()), AT)
+def find_problems(s3: str, rds: str, role: str | None = ROLE) -> tuple[Problem, ...]:
+    return find_arn_problems(KeyPair(s3, rds), RemedyContext("eu-central-1", role, VendorProfile()), AT)
 
 
 def test_two_good_keys_make_no_problem() -> None:
-    assert problems_of(S3, RDS) == ()
+    assert find_problems(S3, RDS) == ()
 
 
 def test_all_findings_of_both_keys_come_as_problems() -> None:
-    first, second = problems_of("alias/payments", RDS.replace("eu-central-1", "eu-west-1"))  # contract 7, 82, 115
+    first, second = find_problems("alias/payments", RDS.replace("eu-central-1", "eu-west-1"))  # contract 7, 82, 115
     assert (first.code, first.key, first.key_arn) == ("arn.AliasNotAllowed", KeyPurpose.S3, "alias/payments")
     assert (second.code, second.key) == ("arn.OtherRegion", KeyPurpose.RDS)
     assert {item.phase for item in (first, second)} == {Phase.VALIDATING_KEYS}
@@ -35,8 +35,8 @@ def test_all_findings_of_both_keys_come_as_problems() -> None:
 
 
 def test_where_the_platform_role_is_not_known_the_rest_is_still_found() -> None:
-    (only,) = problems_of("nonsense", RDS, role=None)
-    assert only.code == ArnErrorCode.MALFORMED
+    (only,) = find_problems("nonsense", RDS, role=None)
+    assert only.code == KeyArnErrorCode.MALFORMED
     assert "S3 key ARN" in only.remediation
 
 
@@ -44,7 +44,7 @@ def test_where_the_platform_role_is_not_known_the_rest_is_still_found() -> None:
 def test_what_aws_said_reaches_the_problem_unchanged(key: KeyPurpose | None) -> None:
     message = "arn:… is disabled. {not} a ${placeholder}"  # contract 30, 89
     subject = RemedyContext("eu-central-1", ROLE, VendorProfile(), key, S3 if key else None)
-    one = problem(
+    one = build_problem(
         "s3.KMS.DisabledException",
         message,
         Remedy.ENABLE_KEY,
@@ -64,10 +64,10 @@ def test_what_aws_said_reaches_the_problem_unchanged(key: KeyPurpose | None) -> 
         request_id="4442587FB7D0A2F9",
         region="eu-central-1",
         at=AT,
-        remediation=remediation(Remedy.ENABLE_KEY, subject),
+        remediation=build_remediation(Remedy.ENABLE_KEY, subject),
     )
 
 
 def test_a_problem_is_the_same_after_a_journey_through_json() -> None:
-    (one, *_) = problems_of("nonsense", RDS)
+    (one, *_) = find_problems("nonsense", RDS)
     assert Problem.model_validate_json(one.model_dump_json()) == one

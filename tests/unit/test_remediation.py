@@ -11,10 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byok.domain.arns import ArnErrorCode, KeyPurpose
-from byok.domain.iam.statements import rds_key_statements, s3_key_statements
+from byok.domain.arns import KeyArnErrorCode, KeyPurpose
+from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements
 from byok.domain.phases import RequestKind
-from byok.domain.problems.remediation import Remedy, RemedyContext, alias_remediation, arn_remediation, remediation
+from byok.domain.problems.remediation import (
+    Remedy,
+    RemedyContext,
+    build_alias_remediation,
+    build_arn_remediation,
+    build_remediation,
+)
 from byok.domain.vendor import VendorProfile
 
 BOTOCORE = botocore.session.get_session()
@@ -53,7 +59,7 @@ ASKERS = {
 """What whoever asked has to ask for otherwise."""
 
 
-def subject(
+def build_context(
     key: KeyPurpose | None, partition: str = "aws", region: str = "eu-central-1", *, known_role: bool = True
 ) -> RemedyContext:
     role = f"arn:{partition}:iam::111122223333:role/platform" if known_role else None
@@ -61,15 +67,19 @@ def subject(
     return RemedyContext(region, role, VendorProfile(), key, arn)
 
 
-def every_text(known_role: bool) -> list[tuple[str, RemedyContext, str]]:
+def list_remediation_texts(known_role: bool) -> list[tuple[str, RemedyContext, str]]:
     subjects = [
-        subject(key, partition, region, known_role=known_role)
+        build_context(key, partition, region, known_role=known_role)
         for key, (partition, region) in product([*KeyPurpose, None], PLACES)
     ]
     subjects += [replace(one, request_kind=RequestKind.TENANT) for one in subjects if one.region == "eu-central-1"]
     return [
-        *((remedy.value, one, remediation(remedy, one)) for remedy, one in product(Remedy, subjects)),
-        *((fault.value, one, arn_remediation(fault, one)) for fault, one in product(ArnErrorCode, subjects) if one.key),
+        *((remedy.value, one, build_remediation(remedy, one)) for remedy, one in product(Remedy, subjects)),
+        *(
+            (fault.value, one, build_arn_remediation(fault, one))
+            for fault, one in product(KeyArnErrorCode, subjects)
+            if one.key
+        ),
     ]
 
 
@@ -77,8 +87,10 @@ def case_id(name: str, one: RemedyContext) -> str:
     return f"{name}-{one.key}-{one.region}-{one.request_kind.name.lower()}"
 
 
-ALL = [pytest.param(*case, id=case_id(*case[:2])) for case in every_text(known_role=True)]
-ROLELESS = [pytest.param(*case, id=f"{case_id(*case[:2])}-no-role") for case in every_text(known_role=False)]
+ALL = [pytest.param(*case, id=case_id(*case[:2])) for case in list_remediation_texts(known_role=True)]
+ROLELESS = [
+    pytest.param(*case, id=f"{case_id(*case[:2])}-no-role") for case in list_remediation_texts(known_role=False)
+]
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
@@ -100,11 +112,11 @@ def test_the_last_line_says_what_to_do_next(name: str, one: RemedyContext, text:
 
 @pytest.mark.parametrize("request_kind", RequestKind)
 def test_what_is_started_again_is_what_was_asked_for(request_kind: RequestKind) -> None:
-    one = replace(subject(KeyPurpose.S3), request_kind=request_kind)
+    one = replace(build_context(KeyPurpose.S3), request_kind=request_kind)
     others = set(RequestKind) - {request_kind}
     for text in (
-        *(remediation(remedy, one) for remedy in Remedy),
-        *(arn_remediation(fault, one) for fault in ArnErrorCode),
+        *(build_remediation(remedy, one) for remedy in Remedy),
+        *(build_arn_remediation(fault, one) for fault in KeyArnErrorCode),
     ):
         assert not [other for other in others if f"tart {other} again" in text]
 
@@ -118,7 +130,7 @@ def test_what_is_started_again_is_what_was_asked_for(request_kind: RequestKind) 
     ],
 )
 def test_the_last_line_names_the_command_that_goes_on(request_kind: RequestKind, command: str) -> None:
-    text = remediation(Remedy.ENABLE_KEY, replace(subject(KeyPurpose.S3), request_kind=request_kind))
+    text = build_remediation(Remedy.ENABLE_KEY, replace(build_context(KeyPurpose.S3), request_kind=request_kind))
     assert f"Then start {request_kind} again with the same values (`{command}`)" in text.splitlines()[-1]
 
 
@@ -127,15 +139,15 @@ def test_the_last_line_names_the_command_that_goes_on(request_kind: RequestKind,
 def test_alias_that_points_elsewhere_is_answered_with_who_can_change_it(
     within_reach: bool, partition: str, region: str
 ) -> None:
-    one = subject(KeyPurpose.RDS, partition, region)
-    text = alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
+    one = build_context(KeyPurpose.RDS, partition, region)
+    text = build_alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
 
     if within_reach:
-        assert commands(text) == []
+        assert parse_aws_commands(text) == []
         assert text.endswith("\n  byok tenant acme acme --repoint")
     else:
         assert KEY_ID in text
-        (command,) = commands(text)
+        (command,) = parse_aws_commands(text)
         assert command == [
             *("aws", "kms", "update-alias", "--profile", "byok", "--region", region),
             *("--alias-name", "alias/a", "--target-key-id", one.key_arn),
@@ -144,13 +156,13 @@ def test_alias_that_points_elsewhere_is_answered_with_who_can_change_it(
         assert text.endswith("\n  byok tenant acme acme")
 
 
-def commands(text: str) -> list[list[str]]:
+def parse_aws_commands(text: str) -> list[list[str]]:
     return [shlex.split(line) for line in text.splitlines() if line.startswith("  aws ")]
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL)
 def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: RemedyContext, text: str) -> None:
-    for aws, service, operation, *options in commands(text):
+    for aws, service, operation, *options in parse_aws_commands(text):
         assert aws == "aws"
         model = BOTOCORE.get_service_model(service)
         by_command = {re.sub(r"(?<=[a-z])(?=[A-Z])", "-", known).lower(): known for known in model.operation_names}
@@ -167,12 +179,12 @@ def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: Re
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
 def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: RemedyContext, text: str) -> None:
-    assert bool(commands(text)) == ("byok stands for your AWS CLI profile" in text)  # contract 40
+    assert bool(parse_aws_commands(text)) == ("byok stands for your AWS CLI profile" in text)  # contract 40
 
 
 @pytest.mark.parametrize("remedy", Remedy)
 def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
-    text = remediation(remedy, subject(KeyPurpose.S3))
+    text = build_remediation(remedy, build_context(KeyPurpose.S3))
     whoever_asked = remedy in ASKERS
     assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
 
@@ -183,23 +195,25 @@ def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
 def test_the_statements_shown_are_those_of_that_key(
     remedy: Remedy, key: KeyPurpose, partition: str, region: str
 ) -> None:
-    one = subject(key, partition, region)
+    one = build_context(key, partition, region)
     assert one.platform_role_arn
-    render = s3_key_statements if key is KeyPurpose.S3 else rds_key_statements
+    render = build_s3_key_statements if key is KeyPurpose.S3 else build_rds_key_statements
     statements = render(one.platform_role_arn, region, one.vendor)
-    assert one.statements in remediation(remedy, one)
+    assert one.statements_json in build_remediation(remedy, one)
     # Verbatim elements of a Statement array (contract 27).
-    assert json.loads(f"[{one.statements}]") == statements
+    assert json.loads(f"[{one.statements_json}]") == statements
 
 
 def test_the_aurora_key_is_never_advised_to_take_the_s3_statement() -> None:
     for remedy in Remedy:
-        assert "PlatformS3Access" not in remediation(remedy, subject(KeyPurpose.RDS))  # contract 80
+        assert "PlatformS3Access" not in build_remediation(remedy, build_context(KeyPurpose.RDS))  # contract 80
 
 
 def test_a_key_that_is_pending_deletion_is_cancelled_before_it_is_enabled() -> None:
     for remedy in (Remedy.CANCEL_DELETION, Remedy.RDS_KEY, Remedy.CLUSTER_LOST_KEY):
-        operations = [command[2] for command in commands(remediation(remedy, subject(KeyPurpose.RDS)))]
+        operations = [
+            command[2] for command in parse_aws_commands(build_remediation(remedy, build_context(KeyPurpose.RDS)))
+        ]
         assert operations.index("cancel-key-deletion") < operations.index("enable-key")  # contract 112
 
 
@@ -207,9 +221,11 @@ def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
     mrk = "mrk-1234abcd12ab34cd56ef1234567890ab"
     far = f"arn:aws:kms:us-east-1:444455556666:key/{mrk}"
     near = f"arn:aws:kms:eu-central-1:444455556666:key/{mrk}"
-    one = RemedyContext("eu-central-1", subject(KeyPurpose.S3).platform_role_arn, VendorProfile(), KeyPurpose.S3, far)
-    text = arn_remediation(ArnErrorCode.OTHER_REGION_REPLICA, one)
-    assert commands(text)[0][-6:-4] == ["--key-id", near]  # contract 117
+    one = RemedyContext(
+        "eu-central-1", build_context(KeyPurpose.S3).platform_role_arn, VendorProfile(), KeyPurpose.S3, far
+    )
+    text = build_arn_remediation(KeyArnErrorCode.OTHER_REGION_REPLICA, one)
+    assert parse_aws_commands(text)[0][-6:-4] == ["--key-id", near]  # contract 117
     assert "key policy of its own" in text
     assert "AllowAtaccamaPlatformS3Access" in text
 
@@ -217,18 +233,18 @@ def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
 def test_an_alias_is_answered_with_the_command_that_prints_its_key() -> None:
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/payments"
     one = RemedyContext("eu-central-1", None, VendorProfile(), KeyPurpose.RDS, alias)
-    (command,) = commands(arn_remediation(ArnErrorCode.ALIAS, one))
+    (command,) = parse_aws_commands(build_arn_remediation(KeyArnErrorCode.ALIAS, one))
     assert command == [  # contract 82
         *("aws", "kms", "describe-key", "--profile", "byok", "--region", "eu-central-1"),
         *("--key-id", alias, "--query", "KeyMetadata.Arn", "--output", "text"),
     ]
 
 
-@given(st.text(min_size=1), st.sampled_from(ArnErrorCode), st.sampled_from(Remedy), st.sampled_from(KeyPurpose))
+@given(st.text(min_size=1), st.sampled_from(KeyArnErrorCode), st.sampled_from(Remedy), st.sampled_from(KeyPurpose))
 def test_what_was_pasted_stays_one_word_of_the_command(
-    pasted: str, fault: ArnErrorCode, remedy: Remedy, key: KeyPurpose
+    pasted: str, fault: KeyArnErrorCode, remedy: Remedy, key: KeyPurpose
 ) -> None:
     one = RemedyContext("eu-central-1", None, VendorProfile(), key, pasted)
-    assert shlex.split(one.kms, posix=True)[-1] == pasted
-    for text in (remediation(remedy, one), arn_remediation(fault, one)):
+    assert shlex.split(one.kms_key_options, posix=True)[-1] == pasted
+    for text in (build_remediation(remedy, one), build_arn_remediation(fault, one)):
         assert text.endswith(".")

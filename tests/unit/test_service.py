@@ -10,12 +10,12 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey
 from temporalio.testing import WorkflowEnvironment
 
-from byok.contracts import PROVISION_ENVIRONMENT, environment_workflow_id
+from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, environment_workflow_id
 from byok.domain.models import CheckKeysRequest
 from byok.domain.phases import Phase
 from byok.service import connection as door
 from byok.service import environment_reader as watching
-from byok.service import start
+from byok.service import provisioning
 from byok.service import status as reading
 from byok.service.environments import EnvironmentService
 from byok.service.errors import (
@@ -25,10 +25,17 @@ from byok.service.errors import (
     TemporalRefusedError,
     TemporalUnreachableError,
 )
-from byok.temporal import plugin, register_search_attributes
-from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, deletion, refusal, request
+from byok.temporal import make_plugin, register_search_attributes
+from tests.workflows.fake_activities import (
+    RDS_KEY,
+    REGION,
+    S3_KEY,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+)
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until, until_called, until_ended
+from tests.workflows.watching import wait_until, wait_until_called, wait_until_ended
 
 DISABLED = f"{S3_KEY} is disabled."
 
@@ -36,8 +43,8 @@ DISABLED = f"{S3_KEY} is disabled."
 async def test_a_ready_environment_has_timeline_resources_and_evidence(
     service: EnvironmentService, environment_id: str
 ) -> None:
-    creation = await service.create(request(environment_id))
-    status = await until_ended(service, environment_id)
+    creation = await service.create(build_provision_request(environment_id))
+    status = await wait_until_ended(service, environment_id)
     assert creation.started
     assert (status.phase, status.problem, status.pending) == (Phase.READY, None, ())
     assert (status.workflow_id, status.run_id) == (f"environment/{environment_id}", creation.run_id)
@@ -51,30 +58,30 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
 
 
 async def test_the_same_request_gives_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
-    first = await service.create(request(environment_id))
-    second = await service.create(request(environment_id))
-    await until_ended(service, environment_id)
-    third = await service.create(request(environment_id))
+    first = await service.create(build_provision_request(environment_id))
+    second = await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
+    third = await service.create(build_provision_request(environment_id))
     assert [item.started for item in (first, second, third)] == [True, False, False]
     assert {item.run_id for item in (first, second, third)} == {first.run_id}
 
 
 async def test_of_two_same_requests_at_one_moment_one_starts(service: EnvironmentService, environment_id: str) -> None:
-    both = await asyncio.gather(*(service.create(request(environment_id)) for _ in range(2)))
+    both = await asyncio.gather(*(service.create(build_provision_request(environment_id)) for _ in range(2)))
     assert sorted(item.started for item in both) == [False, True]
     assert len({item.run_id for item in both}) == 1
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_another_request_under_a_ready_id_says_what_differs(
     service: EnvironmentService, environment_id: str
 ) -> None:
-    await service.create(request(environment_id))
-    await until_ended(service, environment_id)
+    await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
     with pytest.raises(EnvironmentConflictError, match=r"other values: on_failure is keep, not rollback\."):
-        await service.create(request(environment_id, on_failure="rollback"))
+        await service.create(build_provision_request(environment_id, on_failure="rollback"))
     with pytest.raises(EnvironmentConflictError, match=rf"`byok tenant {environment_id} <name>`"):
-        await service.create(request(environment_id, tenant="acme"))
+        await service.create(build_provision_request(environment_id, tenant="acme"))
 
 
 async def test_another_request_under_a_running_id_says_what_differs(
@@ -82,22 +89,22 @@ async def test_another_request_under_a_running_id_says_what_differs(
 ) -> None:
     release = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
-    await service.create(request(environment_id))
-    await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
+    await service.create(build_provision_request(environment_id))
+    await wait_until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
     with pytest.raises(EnvironmentConflictError, match=f"s3_key_arn is {S3_KEY}, not {RDS_KEY}"):
-        await service.create(request(environment_id, s3_key_arn=RDS_KEY))
+        await service.create(build_provision_request(environment_id, s3_key_arn=RDS_KEY))
     release.set()
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_stopped_environment_says_why_and_starts_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [
-        refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
+        build_aws_failure("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
     ]
-    first = await service.create(request(environment_id))
-    stopped = await until_ended(service, environment_id)
+    first = await service.create(build_provision_request(environment_id))
+    stopped = await wait_until_ended(service, environment_id)
     assert stopped.phase is Phase.STOPPED
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.message) == ("s3.KMS.DisabledException", DISABLED)
@@ -105,8 +112,8 @@ async def test_a_stopped_environment_says_why_and_starts_again(
     assert stopped.problems == (stopped.problem,)
     assert stopped.evidence is None
 
-    second = await service.create(request(environment_id))
-    ready = await until_ended(service, environment_id)
+    second = await service.create(build_provision_request(environment_id))
+    ready = await wait_until_ended(service, environment_id)
     assert second.started
     assert second.run_id != first.run_id
     assert (ready.phase, ready.run_id, ready.problem) == (Phase.READY, second.run_id, None)
@@ -117,17 +124,17 @@ async def test_a_running_environment_says_what_it_waits_for(
 ) -> None:
     again, release = timedelta(milliseconds=1), threading.Event()
     harness.activities.script["probe_s3_key"] = [
-        refusal("s3", "AccessDenied", "no kms:GenerateDataKey", Phase.VALIDATING_KEYS, retry_after=again),
+        build_aws_failure("s3", "AccessDenied", "no kms:GenerateDataKey", Phase.VALIDATING_KEYS, retry_after=again),
         lambda: release.wait(20),
     ]
-    await service.create(request(environment_id))
-    status = await until(service, environment_id, lambda found: any(item.attempt == 2 for item in found.pending))
+    await service.create(build_provision_request(environment_id))
+    status = await wait_until(service, environment_id, lambda found: any(item.attempt == 2 for item in found.pending))
     release.set()
     (waiting,) = status.pending
     assert (waiting.activity, waiting.last_failure) == ("probe_s3_key", "no kms:GenerateDataKey")
     assert waiting.last_problem is not None
     assert waiting.last_problem.code == "s3.AccessDenied"
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
@@ -135,17 +142,20 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
 ) -> None:
     workflow_id = environment_workflow_id(environment_id)
     await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT, {"environment_id": environment_id}, id=workflow_id, task_queue=harness.task_queue
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        {"environment_id": environment_id},
+        id=workflow_id,
+        task_queue=harness.task_queue,
     )
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert status.problem.code == "byok.InvalidInput"
     assert "s3_key_arn: Field required" in status.problem.message
     assert status.problem.key is None
     # The id is free again for a request that fits.
-    assert (await service.create(request(environment_id))).started
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await service.create(build_provision_request(environment_id))).started
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
@@ -153,13 +163,13 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
 ) -> None:
     release = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: release.wait(20)]
-    await service.create(request(environment_id))
-    await until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
+    await service.create(build_provision_request(environment_id))
+    await wait_until(service, environment_id, lambda status: status.phase is Phase.CREATING_CLUSTER)
     await harness.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate(
         reason="by the operator"
     )
     release.set()
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     assert status.phase is Phase.STOPPED
     assert status.problem is not None
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.CREATING_CLUSTER)
@@ -171,11 +181,11 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
 ) -> None:
     hold = threading.Event()
     harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
-    await service.delete(deletion(environment_id))
-    await until_called(harness, "list_databases")
+    await service.delete(build_delete_request(environment_id))
+    await wait_until_called(harness, "list_databases")
 
     await service.client.get_workflow_handle(environment_workflow_id(environment_id)).terminate()
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
     hold.set()
 
     assert status.problem is not None
@@ -186,21 +196,21 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
 
 async def test_an_environment_that_is_not_there_is_said_to_be_none(service: EnvironmentService) -> None:
     with pytest.raises(EnvironmentNotFoundError, match="There is no environment nobody"):
-        await service.status("nobody")
+        await service.read_status("nobody")
 
 
 async def test_a_namespace_that_is_not_there_is_not_taken_for_a_missing_environment(
     temporal: WorkflowEnvironment,
 ) -> None:
     address = temporal.client.service_client.config.target_host
-    client = await Client.connect(address, namespace="nowhere", plugins=[plugin()])
+    client = await Client.connect(address, namespace="nowhere", plugins=[make_plugin()])
     with pytest.raises(TemporalRefusedError, match="nowhere"):
-        await EnvironmentService(client).status("acme")
+        await EnvironmentService(client).read_status("acme")
 
 
 async def test_a_worker_in_a_namespace_that_is_not_there_says_so(temporal: WorkflowEnvironment) -> None:
     address = temporal.client.service_client.config.target_host
-    client = await Client.connect(address, namespace="nowhere", plugins=[plugin()])
+    client = await Client.connect(address, namespace="nowhere", plugins=[make_plugin()])
     with pytest.raises(RuntimeError, match="Temporal refuses"):
         await register_search_attributes(client)
 
@@ -209,13 +219,13 @@ async def test_the_list_has_each_environment_once_with_its_latest_run(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [
-        refusal("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
+        build_aws_failure("s3", "KMS.DisabledException", DISABLED, Phase.VALIDATING_KEYS)
     ]
-    await service.create(request(environment_id))
-    await until_ended(service, environment_id)
+    await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
     await _until_listed(service, environment_id, Phase.STOPPED, "s3.KMS.DisabledException")
-    await service.create(request(environment_id))
-    await until_ended(service, environment_id)
+    await service.create(build_provision_request(environment_id))
+    await wait_until_ended(service, environment_id)
     await _until_listed(service, environment_id, Phase.READY, None)
 
 
@@ -233,7 +243,7 @@ async def _until_listed(service: EnvironmentService, environment_id: str, phase:
 
 async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, harness: WorkflowHarness) -> None:
     asked = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
-    found = await service.check(asked)
+    found = await service.check_keys(asked)
     assert (found.findings, [proof.key_arn for proof in found.proofs]) == ((), [S3_KEY])
 
 
@@ -241,11 +251,11 @@ async def test_workers_are_those_that_poll_for_both_kinds_of_work(
     service: EnvironmentService, harness: WorkflowHarness
 ) -> None:
     async def found() -> None:
-        while not await service.workers():
+        while not await service.list_workers():
             pass
 
     await asyncio.wait_for(found(), 20)
-    (worker,) = await service.workers()
+    (worker,) = await service.list_workers()
     assert worker.identity == harness.client.identity
 
 
@@ -255,13 +265,13 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
     monkeypatch.setattr(watching, "NO_WORKER_TIMEOUT", timedelta(0))
     monkeypatch.setattr(reading, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
     service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
     with pytest.raises(NoWorkerError, match=r"is accepted, and no worker takes it: none polls task queue 'nobody-"):
-        await until_ended(service, environment_id)
+        await wait_until_ended(service, environment_id)
     asked = CheckKeysRequest(region=REGION, s3_key_arn=RDS_KEY, rds_key_arn=S3_KEY)
     with pytest.raises(NoWorkerError, match="The check is accepted, and no worker takes it"):
-        await asyncio.wait_for(service.check(asked), 30)
-    status = await service.status(environment_id)
+        await asyncio.wait_for(service.check_keys(asked), 30)
+    status = await service.read_status(environment_id)
     assert (status.phase, status.pending[0].unclaimed) == (Phase.VALIDATING_KEYS, True)
     assert (status.region, status.s3_key_arn) == (REGION, S3_KEY), "what was asked for is known before anybody takes it"
 
@@ -269,11 +279,11 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
 async def test_an_environment_starts_where_no_worker_has_registered_search_attributes_yet(
     service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(start, "PHASE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
-    assert (await service.create(request(environment_id), key="named")).started
-    status = await until_ended(service, environment_id)
+    monkeypatch.setattr(provisioning, "PHASE_ATTRIBUTE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
+    assert (await service.create(build_provision_request(environment_id), key="named")).started
+    status = await wait_until_ended(service, environment_id)
     assert (status.phase, status.timeline[0].phase) == (Phase.READY, Phase.VALIDATING_KEYS)
-    assert not (await service.create(request(environment_id), key="named")).started
+    assert not (await service.create(build_provision_request(environment_id), key="named")).started
 
 
 async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

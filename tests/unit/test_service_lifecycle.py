@@ -18,22 +18,29 @@ from byok.service.errors import (
     NotReplayableError,
     NotRunningError,
 )
-from byok.service.pending import describe_pending
+from byok.service.pending import describe_pending_step
 from byok.service.status import EnvironmentStatus
-from tests.workflows.fake_activities import RDS_KEY, S3_KEY, Step, deletion, refusal, request
+from tests.workflows.fake_activities import (
+    RDS_KEY,
+    S3_KEY,
+    Step,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+)
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until, until_called, until_ended
+from tests.workflows.watching import wait_until, wait_until_called, wait_until_ended
 
 OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
 async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
-    await service.create(request(environment_id, **changes))
-    return await until_ended(service, environment_id)
+    await service.create(build_provision_request(environment_id, **changes))
+    return await wait_until_ended(service, environment_id)
 
 
-async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
+async def list_activity_names(service: EnvironmentService, environment_id: str) -> list[str]:
     """The steps in the history of the latest run, those that were taken over with it, too."""
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
     return [
@@ -44,10 +51,7 @@ async def steps(service: EnvironmentService, environment_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "failed",
-    [
-        *("probe_s3_key", "ensure_cluster", "ensure_bucket", "ensure_writer", "await_writer", "collect_evidence"),
-    ],
+    "failed", ["probe_s3_key", "ensure_cluster", "ensure_bucket", "ensure_writer", "await_writer", "collect_evidence"]
 )
 async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, failed: str
@@ -58,7 +62,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     before = len(harness.activities.calls)
 
     replayed = await service.replay(environment_id)
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
@@ -66,7 +70,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)
-    assert (await steps(service, environment_id)).count("probe_s3_key") == 1  # the history was taken over
+    assert (await list_activity_names(service, environment_id)).count("probe_s3_key") == 1  # the history was taken over
 
 
 async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
@@ -77,7 +81,7 @@ async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
     before = len(harness.activities.inputs["ensure_bucket"])
 
     await service.replay(environment_id)
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
 
     assert ready.phase is Phase.READY
     made = [task.bucket.purpose for task in harness.activities.inputs["ensure_bucket"]]
@@ -92,7 +96,7 @@ async def test_replay_that_stops_again_can_be_replayed_again(
     await provision(service, environment_id)
     for phase in (Phase.STOPPED, Phase.READY):
         assert (await service.replay(environment_id)).step == "ensure_cluster"
-        assert (await until_ended(service, environment_id)).phase is phase
+        assert (await wait_until_ended(service, environment_id)).phase is phase
     assert harness.activities.calls.count("probe_s3_key") == 1
 
 
@@ -105,7 +109,7 @@ async def test_what_was_rolled_back_starts_anew(
     replayed = await service.replay(environment_id)
 
     assert replayed.step is None
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
     assert harness.activities.calls.count("ensure_cluster") == 2
 
 
@@ -113,13 +117,13 @@ async def test_what_was_rolled_back_starts_anew(
 async def test_what_is_not_as_asked_for_starts_anew(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, code: str
 ) -> None:
-    problem = refusal("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
+    problem = build_aws_failure("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
     wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
     harness.activities.script["collect_evidence"] = [wrong]
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
     assert harness.activities.calls.count("ensure_bucket") == 6
 
 
@@ -130,7 +134,7 @@ async def test_replay_with_another_key_starts_anew_with_it(
     await provision(service, environment_id)
 
     replayed = await service.replay(environment_id, s3_key_arn=OTHER_KEY)
-    ready = await until_ended(service, environment_id)
+    ready = await wait_until_ended(service, environment_id)
 
     assert replayed.step is None
     assert (ready.phase, ready.s3_key_arn, ready.rds_key_arn) == (Phase.READY, OTHER_KEY, RDS_KEY)
@@ -143,7 +147,7 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
     await provision(service, environment_id)
 
     assert (await service.replay(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)).step == "ensure_cluster"
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +177,11 @@ async def test_what_cannot_be_replayed_says_why(
 ) -> None:
     hold = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
     with pytest.raises(NotReplayableError, match="goes on by itself"):
         await service.replay(environment_id)
     hold.set()
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
     with pytest.raises(NotReplayableError, match="is ready"):
         await service.replay(environment_id)
 
@@ -203,10 +207,10 @@ async def test_corrected_arn_goes_on(service: EnvironmentService, environment_id
 
     await service.replay(environment_id, rds_key_arn=RDS_KEY)
 
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-def forever() -> Step:
+def never_ready_step() -> Step:
     def wait() -> None:
         raise ApplicationError("creating", type="rds.NotReady")
 
@@ -217,12 +221,12 @@ def forever() -> Step:
 async def test_cancel_ends_in_a_stated_state(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
 ) -> None:
-    harness.activities.script["ensure_writer"] = [forever()] * 99
-    await service.create(request(environment_id, on_failure=on_failure))
-    await asyncio.wait_for(until_called(harness, "ensure_writer"), 20)
+    harness.activities.script["ensure_writer"] = [never_ready_step()] * 99
+    await service.create(build_provision_request(environment_id, on_failure=on_failure))
+    await asyncio.wait_for(wait_until_called(harness, "ensure_writer"), 20)
 
     await service.cancel(environment_id)
-    status = await until_ended(service, environment_id)
+    status = await wait_until_ended(service, environment_id)
 
     assert status.problem is not None
     assert (status.phase, status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
@@ -233,7 +237,7 @@ async def test_cancel_ends_in_a_stated_state(
         await service.cancel(environment_id)
     harness.activities.script.clear()
     await service.replay(environment_id)
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_deleted_environment_is_gone_and_can_be_made_again(
@@ -241,10 +245,10 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
 ) -> None:
     await provision(service, environment_id)
     harness.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
-    asked = await service.delete_request(environment_id, final_snapshot=False)
+    asked = await service.build_delete_request(environment_id, final_snapshot=False)
 
     assert await service.delete(asked)
-    deleted = await until_ended(service, environment_id)
+    deleted = await wait_until_ended(service, environment_id)
 
     assert deleted.phase is Phase.DELETED
     assert deleted.deletion is not None
@@ -253,9 +257,9 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     with pytest.raises(NotReplayableError, match="was deleted"):
         await service.replay(environment_id)
     with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
-        await service.delete_request(environment_id)
-    assert (await service.create(request(environment_id))).started
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+        await service.build_delete_request(environment_id)
+    assert (await service.create(build_provision_request(environment_id))).started
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_nothing_else_is_done_while_it_is_being_deleted(
@@ -264,21 +268,21 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
     await provision(service, environment_id)
     hold = threading.Event()
     harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
-    await service.delete(deletion(environment_id))
+    await service.delete(build_delete_request(environment_id))
 
-    assert not await service.delete(deletion(environment_id))
+    assert not await service.delete(build_delete_request(environment_id))
     with pytest.raises(EnvironmentBusyError, match="being deleted"):
-        await service.create(request(environment_id))
+        await service.create(build_provision_request(environment_id))
     with pytest.raises(NotReplayableError, match="DELETING"):
         await service.replay(environment_id)
     hold.set()
-    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnvironment, environment_id: str) -> None:
     service = EnvironmentService(temporal.client, f"nobody-{environment_id}")
-    await service.delete(deletion(environment_id))
-    assert (await service.status(environment_id)).phase is Phase.DELETING
+    await service.delete(build_delete_request(environment_id))
+    assert (await service.read_status(environment_id)).phase is Phase.DELETING
 
 
 async def test_what_is_being_made_is_not_deleted(
@@ -286,13 +290,13 @@ async def test_what_is_being_made_is_not_deleted(
 ) -> None:
     hold = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
 
     with pytest.raises(EnvironmentBusyError, match="`byok cancel"):
-        await service.delete(deletion(environment_id))
+        await service.delete(build_delete_request(environment_id))
 
     hold.set()
-    await until_ended(service, environment_id)
+    await wait_until_ended(service, environment_id)
 
 
 async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
@@ -300,22 +304,22 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
 ) -> None:
     await provision(service, environment_id)
     harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
-    await service.delete(deletion(environment_id))
-    stopped = await until_ended(service, environment_id)
+    await service.delete(build_delete_request(environment_id))
+    stopped = await wait_until_ended(service, environment_id)
     assert (stopped.phase, stopped.left_behind) == (Phase.STOPPED, ("theirs: AWS still lists it",))
 
     with pytest.raises(NotReplayableError, match="byok delete"):
         await service.replay(environment_id)
-    assert await service.delete(await service.delete_request(environment_id))
-    assert (await until_ended(service, environment_id)).phase is Phase.DELETED
+    assert await service.delete(await service.build_delete_request(environment_id))
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
 async def test_deleted_environments_are_listed_as_such(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
-    await service.delete(deletion(environment_id))
-    await until_ended(service, environment_id)
+    await service.delete(build_delete_request(environment_id))
+    await wait_until_ended(service, environment_id)
 
     async def listed() -> Phase | None:
         found = {one.environment_id: one.phase for one in await service.list_environments(10_000)}
@@ -333,12 +337,12 @@ async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
 ) -> None:
     # A result that does not decode is a mistake of ours: the workflow waits for a mended worker.
     harness.activities.garbled = True
-    await service.create(request(environment_id))
+    await service.create(build_provision_request(environment_id))
 
-    status = await until(service, environment_id, lambda status: any(item.last_failure for item in status.pending))
+    status = await wait_until(service, environment_id, lambda status: any(item.last_failure for item in status.pending))
 
     (stuck,) = status.pending
     assert (stuck.activity, stuck.unclaimed) == (None, False)
     assert "KeyProbeResult" in str(stuck.last_failure)
-    assert describe_pending(stuck).startswith("the worker cannot make progress, attempt ")
+    assert describe_pending_step(stuck).startswith("the worker cannot make progress, attempt ")
     await service.client.get_workflow_handle(status.workflow_id).terminate()

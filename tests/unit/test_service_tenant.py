@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 
 from byok.contracts import tenant_workflow_id
-from byok.domain.models import TenantRequest, TenantRole
+from byok.domain.models import ReconcileTenantRequest, TenantRole
 from byok.domain.phases import Phase
 from byok.service import environment_reader as door
 from byok.service import histories, tenant_names
 from byok.service.environments import EnvironmentService
-from byok.service.errors import EnvironmentConflictError, TenantConflictError, TenantStoppedError
+from byok.service.errors import EnvironmentConflictError, NamingConflictError, NamingStoppedError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
-from tests.workflows.fake_activities import ROLE, naming, refusal, request
+from tests.workflows.fake_activities import ROLE, build_aws_failure, build_provision_request, build_tenant_request
 from tests.workflows.temporal_env import WorkflowHarness
 
 NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
 
 
-class Hold:
+class HeldStep:
     """A step of the script that waits until it is let go."""
 
     def __init__(self) -> None:
@@ -31,24 +31,26 @@ class Hold:
         self.begun.set()
         self._go.wait(20)
 
-    async def until_begun(self) -> None:
+    async def wait_until_begun(self) -> None:
         assert await asyncio.to_thread(self.begun.wait, 20)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self._go.set()
 
 
-async def end_of(service: EnvironmentService, environment_id: str, **request_changes: Any) -> EnvironmentStatus:
+async def create_and_wait(
+    service: EnvironmentService, environment_id: str, **request_changes: Any
+) -> EnvironmentStatus:
     """The environment that was asked for, as it ends."""
-    await service.create(request(environment_id, **request_changes))
+    await service.create(build_provision_request(environment_id, **request_changes))
 
     async def last() -> EnvironmentStatus:
-        return [status async for status in service.watch(environment_id)][-1]
+        return [status async for status in service.watch_status(environment_id)][-1]
 
     return await asyncio.wait_for(last(), 30)
 
 
-async def until_listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
+async def wait_until_listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
     """The line of the list, once visibility has followed."""
 
     async def found() -> EnvironmentSummary:
@@ -60,19 +62,21 @@ async def until_listed(service: EnvironmentService, environment_id: str, phase: 
     return await asyncio.wait_for(found(), 20)
 
 
-async def name_keys(service: EnvironmentService, environment_id: str, tenant: str, **more: Any) -> TenantRequest:
+async def name_keys(
+    service: EnvironmentService, environment_id: str, tenant: str, **more: Any
+) -> ReconcileTenantRequest:
     """What was asked for, after it was done."""
-    asked = await service.tenant_request(environment_id, tenant, **more)
+    asked = await service.build_reconcile_tenant_request(environment_id, tenant, **more)
     await service.reconcile_tenant(asked)
     return asked
 
 
 async def test_name_given_afterwards_is_what_a_status_shows(service: EnvironmentService, environment_id: str) -> None:
-    before = await end_of(service, environment_id)
+    before = await create_and_wait(service, environment_id)
     assert before.tenant is None
     await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
 
-    status = await service.status(environment_id)
+    status = await service.read_status(environment_id)
 
     assert status.tenant is not None  # contract 100
     assert (status.tenant.tenant, len(status.tenant.keys), status.tenant_problems) == ("acme", 2, ())
@@ -80,10 +84,10 @@ async def test_name_given_afterwards_is_what_a_status_shows(service: Environment
 
 
 async def test_later_name_wins_over_that_of_the_provisioning(service: EnvironmentService, environment_id: str) -> None:
-    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     await name_keys(service, environment_id, "globex")
 
-    status = await service.status(environment_id)
+    status = await service.read_status(environment_id)
 
     assert status.tenant is not None
     assert status.tenant.tenant == "globex"
@@ -92,16 +96,16 @@ async def test_later_name_wins_over_that_of_the_provisioning(service: Environmen
 async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await end_of(service, environment_id)
+    await create_and_wait(service, environment_id)
     await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
-    harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     other = TenantRole(role_arn=ROLE["role_arn"], external_id="another")
-    with pytest.raises(TenantStoppedError):
+    with pytest.raises(NamingStoppedError):
         await name_keys(service, environment_id, "globex", role=other)
 
     async def told() -> EnvironmentStatus:
         while True:  # the earlier run is found by visibility, which follows a moment later
-            status = await service.status(environment_id)
+            status = await service.read_status(environment_id)
             if status.tenant is not None:
                 return status
 
@@ -116,83 +120,87 @@ async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
 async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_one(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
-    stopped = await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    stopped = await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     assert stopped.phase is Phase.STOPPED
-    await until_listed(service, environment_id, Phase.STOPPED)
+    await wait_until_listed(service, environment_id, Phase.STOPPED)
     await name_keys(service, environment_id, "acme")
 
-    status = await service.status(environment_id)
+    status = await service.read_status(environment_id)
 
     assert (status.phase, status.problem, status.problems) == (Phase.READY, None, ())
     assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
-    assert (await until_listed(service, environment_id, Phase.READY)).problem_code is None
+    assert (await wait_until_listed(service, environment_id, Phase.READY)).problem_code is None
     # What is ready is not started again.
-    again = await service.create(request(environment_id, tenant="acme", tenant_role=ROLE))
+    again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
     with pytest.raises(EnvironmentConflictError, match="on_failure"):
-        await service.create(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+        await service.create(
+            build_provision_request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback")
+        )
 
 
 @pytest.mark.parametrize("step", ["probe_s3_key", "collect_evidence"])
 async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
-    harness.activities.script[step] = [refusal("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
-    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
-    await service.reconcile_tenant(naming(environment_id))  # typed by hand: the service would not start it
+    harness.activities.script[step] = [build_aws_failure("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await service.reconcile_tenant(
+        build_tenant_request(environment_id)
+    )  # typed by hand: the service would not start it
 
-    assert (await service.status(environment_id)).phase is Phase.STOPPED
+    assert (await service.read_status(environment_id)).phase is Phase.STOPPED
 
 
 async def test_role_that_named_the_keys_last_is_asked_for_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
-    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
-    assert (await service.tenant_request(environment_id, "acme")).tenant_role == TenantRole(**ROLE)
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == TenantRole(**ROLE)
     await name_keys(service, environment_id, "acme", role=role)
-    assert (await service.tenant_request(environment_id, "acme")).tenant_role == role
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
     # The commands alone, although there is a role, and it is kept for the next time.
     commands = await name_keys(service, environment_id, "acme", commands_only=True)
     assert commands.commands_only
-    status = await service.status(environment_id)
+    status = await service.read_status(environment_id)
     assert status.tenant is not None
     assert status.tenant.commands
-    assert (await service.tenant_request(environment_id, "acme")).tenant_role == role
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
     # A key that was refused says that the role was given.
-    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)] * 2
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
-    with pytest.raises(TenantStoppedError):
+    with pytest.raises(NamingStoppedError):
         await name_keys(service, environment_id, "acme", role=third)
-    assert (await service.tenant_request(environment_id, "acme")).tenant_role == third
+    assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == third
 
 
 async def test_grace_is_that_of_the_request(service: EnvironmentService, environment_id: str) -> None:
-    await end_of(service, environment_id)
-    usual = await service.tenant_request(environment_id, "acme")
-    none = await service.tenant_request(environment_id, "acme", key_grace_seconds=0)
+    await create_and_wait(service, environment_id)
+    usual = await service.build_reconcile_tenant_request(environment_id, "acme")
+    none = await service.build_reconcile_tenant_request(environment_id, "acme", key_grace_seconds=0)
     assert (usual.key_grace_seconds, none.key_grace_seconds) == (30, 0)
 
 
 async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold, found = Hold(), asyncio.Event()
+    hold, found = HeldStep(), asyncio.Event()
 
     async def request_of(*arguments: Any) -> Any:
         found.set()
-        return await histories.request_of(*arguments)
+        return await histories.read_workflow_request(*arguments)
 
-    monkeypatch.setattr(tenant_names, "request_of", request_of)
+    monkeypatch.setattr(tenant_names, "read_workflow_request", request_of)
     harness.activities.script["reconcile_key"] = [hold]
-    first = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
-    await hold.until_begun()
-    second = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
+    first = asyncio.create_task(service.reconcile_tenant(build_tenant_request(environment_id)))
+    await hold.wait_until_begun()
+    second = asyncio.create_task(service.reconcile_tenant(build_tenant_request(environment_id)))
     await asyncio.wait_for(found.wait(), 20)
-    hold.let_go()
+    hold.release()
 
     assert await first == await second
     assert harness.activities.calls.count("reconcile_key") == 2
@@ -210,16 +218,16 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
 async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this_one(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], words: str
 ) -> None:
-    hold = Hold()
+    hold = HeldStep()
     harness.activities.script["reconcile_key"] = [hold]
-    first = asyncio.create_task(service.reconcile_tenant(naming(environment_id)))
-    await hold.until_begun()
+    first = asyncio.create_task(service.reconcile_tenant(build_tenant_request(environment_id)))
+    await hold.wait_until_begun()
 
-    with pytest.raises(TenantConflictError) as caught:
-        await service.reconcile_tenant(naming(environment_id, **changes))
+    with pytest.raises(NamingConflictError) as caught:
+        await service.reconcile_tenant(build_tenant_request(environment_id, **changes))
 
     assert words in str(caught.value)
-    hold.let_go()
+    hold.release()
     assert (await first).tenant == "acme"
 
 
@@ -227,35 +235,35 @@ async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this
 async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, way: str, code: str
 ) -> None:
-    await end_of(service, environment_id)
-    hold = Hold()
+    await create_and_wait(service, environment_id)
+    hold = HeldStep()
     harness.activities.script["reconcile_key"] = [hold]
     asked = asyncio.create_task(name_keys(service, environment_id, "acme", role=TenantRole(**ROLE)))
-    await hold.until_begun()
+    await hold.wait_until_begun()
     handle = harness.client.get_workflow_handle(tenant_workflow_id(environment_id))
     await getattr(handle, way)()
-    hold.let_go()
+    hold.release()
 
-    with pytest.raises(TenantStoppedError) as caught:
+    with pytest.raises(NamingStoppedError) as caught:
         await asked
 
     assert [problem.code for problem in caught.value.problems] == [code]
-    assert (await service.status(environment_id)).tenant_problems == caught.value.problems
+    assert (await service.read_status(environment_id)).tenant_problems == caught.value.problems
 
 
 async def test_what_is_waited_for_is_told_while_it_takes_long(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "POLL_INTERVAL", door.POLL_INTERVAL / 100)
-    hold, told = Hold(), list[PendingStep]()
+    hold, told = HeldStep(), list[PendingStep]()
 
     def waits_for(item: PendingStep) -> None:
         told.append(item)
         if item.activity == "reconcile_key":
-            hold.let_go()
+            hold.release()
 
     harness.activities.script["reconcile_key"] = [hold]
-    await service.reconcile_tenant(naming(environment_id), waits_for)
+    await service.reconcile_tenant(build_tenant_request(environment_id), waits_for)
 
     assert told[-1].activity == "reconcile_key"
 
@@ -263,8 +271,8 @@ async def test_what_is_waited_for_is_told_while_it_takes_long(
 async def test_environment_found_with_another_role_says_which_in_words(
     service: EnvironmentService, environment_id: str
 ) -> None:
-    await end_of(service, environment_id, tenant="acme", tenant_role=ROLE)
+    await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     with pytest.raises(EnvironmentConflictError) as caught:
-        await service.create(request(environment_id, tenant="acme"))
+        await service.create(build_provision_request(environment_id, tenant="acme"))
     assert f"tenant_role is {ROLE['role_arn']} with external id acme-1, not unset." in str(caught.value)
     assert "{" not in str(caught.value)

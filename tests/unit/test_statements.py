@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from byok.domain.iam.bucket_policy import bucket_policy, probe_bucket_policy
-from byok.domain.iam.statements import rds_key_statements, s3_key_statements, via_service
+from byok.domain.iam.bucket_policy import build_bucket_policy, build_probe_bucket_policy
+from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements, via_service_value
 from byok.domain.vendor import VendorProfile
 
 ROLE = "arn:aws:iam::111122223333:role/ataccama-platform"
@@ -77,7 +77,7 @@ def fill_in(guide: str, role: str, region: str, account: str) -> Any:
 )
 def test_the_statements_are_the_guides_in_every_partition(role: str, region: str, account: str) -> None:
     vendor = VendorProfile()  # contract 61-73, D6
-    ours = json.dumps([s3_key_statements(role, region, vendor), rds_key_statements(role, region, vendor)])
+    ours = json.dumps([build_s3_key_statements(role, region, vendor), build_rds_key_statements(role, region, vendor)])
     # Compared as text: order of fields and actions is part of what a customer compares by eye.
     assert ours == json.dumps([fill_in(GUIDE_S3, role, region, account), fill_in(GUIDE_RDS, role, region, account)])
     assert "${" not in ours  # contract 26
@@ -85,37 +85,39 @@ def test_the_statements_are_the_guides_in_every_partition(role: str, region: str
 
 @pytest.mark.parametrize("region", ["cn-north-1", "eusc-de-east-1", "us-isob-east-1", "eu-west-1"])
 def test_via_service_keeps_its_suffix_in_every_partition(region: str) -> None:
-    assert via_service("s3", region) == f"s3.{region}.amazonaws.com"  # contract 65, D6
+    assert via_service_value("s3", region) == f"s3.{region}.amazonaws.com"  # contract 65, D6
 
 
 def test_the_platform_role_is_the_only_principal() -> None:
-    statements = s3_key_statements(ROLE, REGION, VendorProfile()) + rds_key_statements(ROLE, REGION, VendorProfile())
+    statements = build_s3_key_statements(ROLE, REGION, VendorProfile()) + build_rds_key_statements(
+        ROLE, REGION, VendorProfile()
+    )
     assert [statement["Principal"] for statement in statements] == [{"AWS": ROLE}] * 3  # contract 17, 62
 
 
 def test_another_vendor_changes_the_names_and_nothing_else() -> None:
-    ours = json.dumps(rds_key_statements(ROLE, REGION, VendorProfile()))
-    theirs = json.dumps(rds_key_statements(ROLE, REGION, VendorProfile(name="Acme")))
+    ours = json.dumps(build_rds_key_statements(ROLE, REGION, VendorProfile()))
+    theirs = json.dumps(build_rds_key_statements(ROLE, REGION, VendorProfile(name="Acme")))
     assert ours.replace("AllowAtaccamaPlatform", "AllowAcmePlatform") == theirs
 
 
-@pytest.mark.parametrize("render", [s3_key_statements, rds_key_statements])
+@pytest.mark.parametrize("render", [build_s3_key_statements, build_rds_key_statements])
 def test_a_statement_is_never_rendered_for_something_that_is_no_role(render: Any) -> None:
     with pytest.raises(ValueError, match="not the ARN of an IAM role"):
         render("arn:aws:iam::111122223333:root", REGION, VendorProfile())
 
 
 def test_the_statements_of_one_call_share_nothing_with_the_next() -> None:
-    first = s3_key_statements(ROLE, REGION, VendorProfile())
+    first = build_s3_key_statements(ROLE, REGION, VendorProfile())
     first[0]["Action"].append("kms:*")
-    assert "kms:*" not in s3_key_statements(ROLE, REGION, VendorProfile())[0]["Action"]
+    assert "kms:*" not in build_s3_key_statements(ROLE, REGION, VendorProfile())[0]["Action"]
 
 
 KEY = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 def test_a_bucket_denies_what_is_not_tls_another_key_and_keys_of_the_client() -> None:
-    statements = {item["Sid"]: item for item in bucket_policy("arn:aws:s3:::b", KEY)["Statement"]}
+    statements = {item["Sid"]: item for item in build_bucket_policy("arn:aws:s3:::b", KEY)["Statement"]}
     assert {item["Effect"] for item in statements.values()} == {"Deny"}, "a bucket's policy gives nobody anything"
     assert statements["DenyPlainHttp"]["Resource"] == ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]
     # Null comes with the negated operator, which alone would deny a write that relies on the bucket's default key.
@@ -129,15 +131,15 @@ def test_a_bucket_denies_what_is_not_tls_another_key_and_keys_of_the_client() ->
 
 
 def test_the_probe_bucket_takes_many_keys_and_tls_only() -> None:
-    (statement,) = probe_bucket_policy("arn:aws:s3:::probes")["Statement"]
+    (statement,) = build_probe_bucket_policy("arn:aws:s3:::probes")["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 def test_every_statement_action_and_condition_is_explained_to_the_owner() -> None:
     explained = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
     for statement in [
-        *s3_key_statements(ROLE, REGION, VendorProfile()),
-        *rds_key_statements(ROLE, REGION, VendorProfile()),
+        *build_s3_key_statements(ROLE, REGION, VendorProfile()),
+        *build_rds_key_statements(ROLE, REGION, VendorProfile()),
     ]:
         conditions = [key for tests in statement["Condition"].values() for key in tests]
         for name in (statement["Sid"], *statement["Action"], *conditions):

@@ -18,12 +18,12 @@ from byok import temporal_read_retry as temporal_reads
 from byok.local.ports import HOST
 from byok.service.environments import EnvironmentService
 from byok.service.errors import TemporalRefusedError, TemporalUnreachableError
-from byok.temporal import plugin
-from byok.temporal_read_retry import TRANSIENT, ReadRetryingServiceClient
+from byok.temporal import make_plugin
+from byok.temporal_read_retry import TRANSIENT_STATUS_CODES, ReadRetryingServiceClient
 from tests.faults.cuttable_proxy import CuttableProxy
 
 
-class Answering(ServiceClient):
+class ScriptedServiceClient(ServiceClient):
     """A server that answers with these statuses, one after another, and then as it should."""
 
     worker_service_client: Any = None
@@ -48,28 +48,28 @@ class Answering(ServiceClient):
         return resp_type()
 
 
-def asked() -> DescribeTaskQueueRequest:
+def build_request() -> DescribeTaskQueueRequest:
     return DescribeTaskQueueRequest(namespace="default", task_queue=TaskQueue(name="byok"))
 
 
-@pytest.mark.parametrize("status", sorted(TRANSIENT))
+@pytest.mark.parametrize("status", sorted(TRANSIENT_STATUS_CODES))
 async def test_a_read_is_sent_again_after_a_transient_answer(status: RPCStatusCode) -> None:
-    server = Answering(status, status)
-    answer = await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(asked())
+    server = ScriptedServiceClient(status, status)
+    answer = await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(build_request())
     assert answer == DescribeTaskQueueResponse()
     assert server.calls == ["describe_task_queue"] * 3
 
 
-@pytest.mark.parametrize("status", sorted(set(RPCStatusCode) - TRANSIENT - {RPCStatusCode.OK}))
+@pytest.mark.parametrize("status", sorted(set(RPCStatusCode) - TRANSIENT_STATUS_CODES - {RPCStatusCode.OK}))
 async def test_any_other_answer_is_final(status: RPCStatusCode) -> None:
-    server = Answering(status)
+    server = ScriptedServiceClient(status)
     with pytest.raises(RPCError):
-        await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(asked())
+        await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(build_request())
     assert server.calls == ["describe_task_queue"]
 
 
 async def test_a_write_is_sent_once() -> None:
-    server = Answering(RPCStatusCode.CANCELLED)
+    server = ScriptedServiceClient(RPCStatusCode.CANCELLED)
     with pytest.raises(RPCError):
         await ReadRetryingServiceClient(server).workflow_service.terminate_workflow_execution(
             TerminateWorkflowExecutionRequest()
@@ -78,40 +78,42 @@ async def test_a_write_is_sent_once() -> None:
 
 
 async def test_a_read_that_we_cancel_ends_at_once() -> None:
-    server = Answering(*[RPCStatusCode.UNAVAILABLE] * 1000)
-    reading = asyncio.create_task(ReadRetryingServiceClient(server).workflow_service.describe_task_queue(asked()))
+    server = ScriptedServiceClient(*[RPCStatusCode.UNAVAILABLE] * 1000)
+    reading = asyncio.create_task(
+        ReadRetryingServiceClient(server).workflow_service.describe_task_queue(build_request())
+    )
     await server.asked.wait()
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
 
 
-@pytest.mark.parametrize("status", sorted(TRANSIENT))
+@pytest.mark.parametrize("status", sorted(TRANSIENT_STATUS_CODES))
 async def test_a_read_that_keeps_failing_reports_temporal_as_unreachable(
     status: RPCStatusCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporal_reads, "MAX_RETRY_DURATION", temporal_reads._FIRST_WAIT * 4)
-    server = Answering(*[status] * 1000)
+    server = ScriptedServiceClient(*[status] * 1000)
     with pytest.raises(TemporalUnreachableError, match="operation was canceled"):
-        await EnvironmentService(Client(ReadRetryingServiceClient(server))).workers()
+        await EnvironmentService(Client(ReadRetryingServiceClient(server))).list_workers()
     assert set(server.calls) == {"describe_task_queue"}
     assert len(server.calls) > 2
 
 
 async def test_a_refused_read_is_reported_as_refused() -> None:
-    server = Answering(*[RPCStatusCode.PERMISSION_DENIED] * 2)
+    server = ScriptedServiceClient(*[RPCStatusCode.PERMISSION_DENIED] * 2)
     with pytest.raises(TemporalRefusedError, match="operation was canceled"):
-        await EnvironmentService(Client(ReadRetryingServiceClient(server))).workers()
+        await EnvironmentService(Client(ReadRetryingServiceClient(server))).list_workers()
 
 
 async def test_a_real_read_outlasts_a_connection_that_is_lost(temporal: WorkflowEnvironment) -> None:
     port = int(temporal.client.service_client.config.target_host.rpartition(":")[2])
     async with CuttableProxy(port) as line:
-        client = await Client.connect(f"{HOST}:{line.port}", plugins=[plugin()])
+        client = await Client.connect(f"{HOST}:{line.port}", plugins=[make_plugin()])
         service = EnvironmentService(client, "a-queue-that-nobody-polls")
-        await line.drop()
-        reading = asyncio.create_task(service.workers())
+        await line.cut_and_disconnect()
+        reading = asyncio.create_task(service.list_workers())
         await asyncio.wait([reading], timeout=temporal_reads.MAX_RETRY_DURATION.total_seconds() / 4)
         assert not reading.done(), reading.exception()
-        line.mend()
+        line.restore()
         assert await reading == []

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import AliasState
 from byok.domain.tenant import (
+    InvalidTenantNameError,
     TagDifference,
     TenantLabels,
-    TenantNameError,
-    check_tenant_name,
     decide_alias_state,
-    names_another_tenant,
+    is_alias_of_another_tenant,
+    require_valid_tenant_name,
 )
 from byok.domain.vendor import VendorProfile
 
@@ -22,7 +22,7 @@ GLOBEX = VendorProfile(name="Globex", s3_alias="alias/{tenant}", rds_alias="alia
 
 
 def test_marks_are_exactly_the_reference_vendors() -> None:
-    s3, rds = (TenantLabels.of(which, "acme", VENDOR) for which in KeyPurpose)
+    s3, rds = (TenantLabels.for_key(which, "acme", VENDOR) for which in KeyPurpose)
 
     assert s3.alias == "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"  # contract 103
     assert rds.alias == "alias/ataccama-database-byok-db-key-alias-acme"  # contract 104
@@ -30,9 +30,9 @@ def test_marks_are_exactly_the_reference_vendors() -> None:
 
 
 def test_limit_follows_from_the_longer_alias() -> None:
-    assert VENDOR.tenant_name_max == 197  # contract 105
-    assert GLOBEX.tenant_name_max == 256 - len("alias/db-")
-    assert len(TenantLabels.of(KeyPurpose.S3, "x" * 197, VENDOR).alias) == 256
+    assert VENDOR.tenant_name_max_length == 197  # contract 105
+    assert GLOBEX.tenant_name_max_length == 256 - len("alias/db-")
+    assert len(TenantLabels.for_key(KeyPurpose.S3, "x" * 197, VENDOR).alias) == 256
 
 
 @pytest.mark.parametrize(
@@ -48,24 +48,24 @@ def test_limit_follows_from_the_longer_alias() -> None:
     ],
 )
 def test_name_that_no_alias_takes_is_refused_in_words(tenant: str, words: str) -> None:
-    with pytest.raises(TenantNameError, match=words):
-        check_tenant_name(tenant, VENDOR)
+    with pytest.raises(InvalidTenantNameError, match=words):
+        require_valid_tenant_name(tenant, VENDOR)
 
 
 @given(st.from_regex(r"[A-Za-z0-9/_-]{1,197}", fullmatch=True))
 def test_every_legal_name_gives_aliases_that_kms_takes(tenant: str) -> None:
     for which in KeyPurpose:
-        alias = TenantLabels.of(which, tenant, VENDOR).alias
+        alias = TenantLabels.for_key(which, tenant, VENDOR).alias
         assert len(alias) <= 256
         assert alias.removeprefix("alias/").replace("/", "").replace("-", "").replace("_", "").isalnum()
 
 
 def test_alias_of_another_tenant_is_known_by_its_pattern() -> None:
-    other = VENDOR.alias(KeyPurpose.RDS, "globex")
-    assert names_another_tenant(other, KeyPurpose.RDS, "acme", VENDOR)
-    assert not names_another_tenant(other, KeyPurpose.RDS, "globex", VENDOR)
-    assert not names_another_tenant(other, KeyPurpose.S3, "acme", VENDOR)
-    assert not names_another_tenant("alias/ataccama-database-byok-db-key-alias-", KeyPurpose.RDS, "acme", VENDOR)
+    other = VENDOR.alias_for_tenant(KeyPurpose.RDS, "globex")
+    assert is_alias_of_another_tenant(other, KeyPurpose.RDS, "acme", VENDOR)
+    assert not is_alias_of_another_tenant(other, KeyPurpose.RDS, "globex", VENDOR)
+    assert not is_alias_of_another_tenant(other, KeyPurpose.S3, "acme", VENDOR)
+    assert not is_alias_of_another_tenant("alias/ataccama-database-byok-db-key-alias-", KeyPurpose.RDS, "acme", VENDOR)
 
 
 TAGS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz"))
@@ -102,10 +102,10 @@ def test_alias_is_taken_away_from_the_other_key_alone_and_on_request(
 def test_names_of_another_vendor_follow_its_name() -> None:
     vendor = VendorProfile(name="Globex")
 
-    assert vendor.role_parameter == "GlobexPlatformRoleArn"
-    assert vendor.payload_output == "GlobexOnboardingPayload"
+    assert vendor.role_parameter_name == "GlobexPlatformRoleArn"
+    assert vendor.payload_output_name == "GlobexOnboardingPayload"
     assert vendor.tenant_tags == ("globex:automation:TenantName", "gatn")
-    assert vendor.alias(KeyPurpose.S3, "t") == "alias/globex-objectstorage-byok-encryption-key-alias-for-t"
+    assert vendor.alias_for_tenant(KeyPurpose.S3, "t") == "alias/globex-objectstorage-byok-encryption-key-alias-for-t"
 
 
 @pytest.mark.parametrize(

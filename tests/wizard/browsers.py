@@ -14,31 +14,31 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _TRY_SECONDS = 600
 
 
-def find() -> str | None:
+def find_browser() -> str | None:
     """The path of a browser; None where there is none."""
     named = os.environ.get("BYOK_TEST_BROWSER")
     found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
     return found or _playwrights_own()
 
 
-def set_up() -> str | None:
+def find_or_install_browser() -> str | None:
     """Find one, or install one.
 
     Returns:
         Its path; None where none can be had.
     """
-    found = find()
+    found = find_browser()
     if found:
         return found
     if os.geteuid() == 0 and shutil.which("apt-get"):
         _say("There is no Chromium: Debian's is installed for the browser tests.")
         _try("apt-get", "update", "-qq")
         _try("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
-        found = find()
+        found = find_browser()
     if not found:
         _say("There is no Chromium, and Debian's cannot be installed: Playwright's own is tried.")
         _try(sys.executable, "-m", "playwright", "install", "chromium")
-        found = find()
+        found = find_browser()
     return found
 
 
@@ -60,5 +60,5 @@ def _say(words: str) -> None:
 
 
 if __name__ == "__main__":
-    if set_up() is None:
+    if find_or_install_browser() is None:
         _say("NO BROWSER CAN BE HAD HERE: the tests in a browser are skipped, and fail where CI is set.")

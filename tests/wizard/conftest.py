@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from byok.api.access import Authenticator
+from byok.api.authentication import Authenticator
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
-from byok.web import make_server
-from tests.api.conftest import open_api
+from byok.web import make_asgi_app
+from tests.api.conftest import open_api_state
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 
 DRAFT = {"name": "prod", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
@@ -35,12 +35,14 @@ class Browser:
         assert self._page is not None, "no page was opened"
         return self._page
 
-    async def go(self, address: str, **query: Any) -> httpx.Response:
+    async def open_page(self, address: str, **query: Any) -> httpx.Response:
         """Open a page, and go where it leads."""
         self._page = await self.http.get(address, params=query or None, follow_redirects=True)
         return self.page
 
-    async def send(self, address: str, fields: dict[str, Any], *, form_token: str | None = None) -> httpx.Response:
+    async def submit_form(
+        self, address: str, fields: dict[str, Any], *, form_token: str | None = None
+    ) -> httpx.Response:
         """Send a form of the last page, and go where it leads."""
         token = self.form_token if form_token is None else form_token
         body = {"form_token": token, **fields}
@@ -67,8 +69,8 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
         async def make(
             access: Authenticator | None = None, settings: ApiSettings = SETTINGS, door: EnvironmentService = service
         ) -> Browser:
-            state = await stack.enter_async_context(open_api(door, access, settings))
-            transport = httpx.ASGITransport(make_server(state, settings), raise_app_exceptions=access is None)
+            state = await stack.enter_async_context(open_api_state(door, access, settings))
+            transport = httpx.ASGITransport(make_asgi_app(state, settings), raise_app_exceptions=access is None)
             client = httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=30)
             return Browser(await stack.enter_async_context(client))
 

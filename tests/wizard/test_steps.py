@@ -3,25 +3,25 @@
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
 from tests.wizard.conftest import DRAFT, Browser
-from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, refusal
+from tests.workflows.fake_activities import PLATFORM, RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.watching import until_ended
+from tests.workflows.watching import wait_until_ended
 
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
 
 
 async def test_first_page_shows_the_prerequisites_and_asks_for_name_and_region(browser: Browser) -> None:
-    await browser.go("/new")
+    await browser.open_page("/new")
     assert "You need an AWS account of your own" in browser.text  # contract 2, 3
     assert "IAM permission to create KMS keys" in browser.text
-    await browser.go("/new", name="Not Legal", region="nowhere", next="1")
+    await browser.open_page("/new", name="Not Legal", region="nowhere", next="1")
     assert "Use lower-case letters" in browser.text
     assert "Give the name of an AWS Region" in browser.text
     assert 'value="Not Legal"' in browser.page.text
 
 
 async def test_second_page_has_values_template_statements_and_two_fields(browser: Browser) -> None:
-    await browser.go("/new", name="prod", region=REGION, next="1")
+    await browser.open_page("/new", name="prod", region=REGION, next="1")
     page = browser.page.text
     assert "<h1>Encryption at rest</h1>" in page  # contract 13
     assert "Customer-managed (Bring Your Own Key)" in page  # contract 14
@@ -35,48 +35,48 @@ async def test_second_page_has_values_template_statements_and_two_fields(browser
 
 
 async def test_template_has_its_name(browser: Browser) -> None:
-    answer = await browser.go("/new/template")
+    answer = await browser.open_page("/new/template")
     assert answer.headers["content-disposition"] == 'attachment; filename="byok-kms-keys.yaml"'
 
 
 async def test_another_region_changes_everything(browser: Browser) -> None:
-    await browser.go("/new/encryption", name="prod", region="us-west-2")  # contract 19
+    await browser.open_page("/new/encryption", name="prod", region="us-west-2")  # contract 19
     told = browser.page.text.replace("such as eu-central-1", "")  # the template's own example
     assert "s3.us-west-2.amazonaws.com" in told
     assert REGION not in told
 
 
 async def test_platform_managed_keys_are_no_way_to_byok(browser: Browser) -> None:
-    await browser.go("/new/encryption", **DRAFT, encryption="platform")
+    await browser.open_page("/new/encryption", **DRAFT, encryption="platform")
     assert "cannot be switched to your own keys later" in browser.text  # contract 9
     assert "Next: Review" not in browser.text
-    await browser.go("/new/review", **DRAFT, encryption="platform")
+    await browser.open_page("/new/review", **DRAFT, encryption="platform")
     assert "Create this environment" not in browser.text
 
 
 async def test_payload_in_either_field_fills_both(browser: Browser) -> None:
     payload = f'{{"S3KmsKeyArn":"{S3_KEY}","RdsKmsKeyArn":"{RDS_KEY}"}}'  # contract 50
     for field in ("s3_key_arn", "rds_key_arn"):
-        await browser.go("/new/encryption", name="prod", region=REGION)
-        await browser.send("/new/encryption", {"name": "prod", "region": REGION, field: payload, "do": "next"})
+        await browser.open_page("/new/encryption", name="prod", region=REGION)
+        await browser.submit_form("/new/encryption", {"name": "prod", "region": REGION, field: payload, "do": "next"})
         assert browser.page.url.path == "/new/review"
         assert S3_KEY in browser.page.text
         assert RDS_KEY in browser.page.text
 
 
 async def test_payload_that_is_none_is_told_and_stays(browser: Browser) -> None:
-    await browser.go("/new/encryption", name="prod", region=REGION)
+    await browser.open_page("/new/encryption", name="prod", region=REGION)
     for do in ("next", "validate"):
         sent = {"name": "prod", "region": REGION, "rds_key_arn": '{"S3KmsKeyArn":', "do": do}
-        await browser.send("/new/encryption", sent)
+        await browser.submit_form("/new/encryption", sent)
         assert "The onboarding payload is not valid JSON" in browser.text
         assert browser.page.status_code == 200
 
 
 async def test_both_bad_arns_are_told_at_once_and_stay_in_their_fields(browser: Browser) -> None:
-    await browser.go("/new/encryption", name="prod", region=REGION)
+    await browser.open_page("/new/encryption", name="prod", region=REGION)
     bad = {"s3_key_arn": "arn:aws:kms:eu-central-1:444455556666:alias/mine", "rds_key_arn": "nonsense"}
-    await browser.send("/new/encryption", {"name": "prod", "region": REGION, **bad, "do": "next"})
+    await browser.submit_form("/new/encryption", {"name": "prod", "region": REGION, **bad, "do": "next"})
     assert "arn.AliasNotAllowed" in browser.text  # contract 82
     assert browser.page.text.count('aria-invalid="true"') == 2
     assert bad["s3_key_arn"] in browser.page.text
@@ -85,55 +85,55 @@ async def test_both_bad_arns_are_told_at_once_and_stay_in_their_fields(browser: 
 
 async def test_validating_shows_what_aws_said_and_what_to_do(browser: Browser, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
-    await browser.go("/new/encryption", **DRAFT)
-    await browser.send("/new/encryption", {**DRAFT, "do": "validate"})
+    await browser.open_page("/new/encryption", **DRAFT)
+    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
     assert "These keys cannot be used yet" in browser.text
     assert f"{S3_KEY} is disabled." in browser.text
     assert "What to do" in browser.text
-    await browser.send("/new/encryption", {**DRAFT, "do": "validate"})
+    await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
     assert "Nothing is wrong with these keys" in browser.text
 
 
 async def test_pasted_policy_is_told_with_a_row_per_permission(browser: Browser) -> None:
-    await browser.go("/new/encryption", **DRAFT)
+    await browser.open_page("/new/encryption", **DRAFT)
     sent = {**DRAFT, "do": "policy", "policy_key": "s3", "policy": '{"Version":"2012-10-17","Statement":[]}'}
-    await browser.send("/new/encryption", sent)
+    await browser.submit_form("/new/encryption", sent)
     assert "The platform cannot use the S3 key" in browser.text
     assert "kms:GenerateDataKey" in browser.text
     assert "AllowAtaccamaPlatformS3Access" in browser.text
-    await browser.send("/new/encryption", {**sent, "policy": "<b>not json</b>", "policy_key": "x"})
+    await browser.submit_form("/new/encryption", {**sent, "policy": "<b>not json</b>", "policy_key": "x"})
     assert browser.page.status_code == 200
     assert "<b>not json" not in browser.page.text
 
 
 async def test_nothing_is_created_without_the_confirmation(browser: Browser, environment_id: str) -> None:
     draft = {**DRAFT, "name": environment_id}
-    await browser.go("/new/review", **draft)  # contract 29
-    await browser.send("/new/review", draft)
+    await browser.open_page("/new/review", **draft)  # contract 29
+    await browser.submit_form("/new/review", draft)
     assert "Nothing was created" in browser.text
-    assert (await browser.go(f"/environments/{environment_id}")).status_code == 404
+    assert (await browser.open_page(f"/environments/{environment_id}")).status_code == 404
 
 
 async def test_environment_is_created_shown_ready_and_named(
     browser: Browser, service: EnvironmentService, environment_id: str
 ) -> None:
     draft = {**DRAFT, "name": environment_id}
-    await browser.go("/new/review", **draft)
-    await browser.send("/new/review", {**draft, "confirmed": "1"})
+    await browser.open_page("/new/review", **draft)
+    await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
     assert browser.page.url.path == f"/environments/{environment_id}"
-    await until_ended(service, environment_id)
-    await browser.go(f"/environments/{environment_id}")
+    await wait_until_ended(service, environment_id)
+    await browser.open_page(f"/environments/{environment_id}")
     assert "READY" in browser.text
     assert "Read back from AWS" in browser.text
     assert "Disabling or deleting a key makes the data inaccessible." in browser.text  # contract 111
     assert "7 to 30 days" in browser.text  # contract 112
-    await browser.go(f"/environments/{environment_id}", tenant="globex")
+    await browser.open_page(f"/environments/{environment_id}", tenant="globex")
     assert "TenantName=globex" in browser.text  # contract 108
     assert "alias/ataccama-database-byok-db-key-alias-globex" in browser.text  # contract 104, D10
-    await browser.go(f"/environments/{environment_id}", tenant="no <b>!")
+    await browser.open_page(f"/environments/{environment_id}", tenant="no <b>!")
     assert "The tenant's name" in browser.text
     assert "<b>!" not in browser.page.text
-    await browser.go("/environments")
+    await browser.open_page("/environments")
     assert environment_id in browser.text
 
 
@@ -141,26 +141,26 @@ async def test_stop_shows_the_underlying_kms_error_and_retry_continues(
     browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [
-        refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+        build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
     ]
     draft = {**DRAFT, "name": environment_id}
-    await browser.go("/new/review", **draft)
-    await browser.send("/new/review", {**draft, "confirmed": "1"})
-    await until_ended(service, environment_id)
-    await browser.go(f"/environments/{environment_id}")
+    await browser.open_page("/new/review", **draft)
+    await browser.submit_form("/new/review", {**draft, "confirmed": "1"})
+    await wait_until_ended(service, environment_id)
+    await browser.open_page(f"/environments/{environment_id}")
     assert "s3.KMS.DisabledException" in browser.text  # contract 30
     assert f"{S3_KEY} is disabled." in browser.text
-    await browser.send(f"/environments/{environment_id}/retry", {})
-    assert (await until_ended(service, environment_id)).phase is Phase.READY
+    await browser.submit_form(f"/environments/{environment_id}/retry", {})
+    assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
 async def test_running_page_refreshes_itself_without_javascript(
     browser: Browser, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await browser.go("/new/review", **DRAFT | {"name": environment_id})
-    await browser.send("/new/review", {**DRAFT, "name": environment_id, "confirmed": "1"})
+    await browser.open_page("/new/review", **DRAFT | {"name": environment_id})
+    await browser.submit_form("/new/review", {**DRAFT, "name": environment_id, "confirmed": "1"})
     first = browser.page.text
-    await until_ended(service, environment_id)
-    await browser.go(f"/environments/{environment_id}")
+    await wait_until_ended(service, environment_id)
+    await browser.open_page(f"/environments/{environment_id}")
     assert 'http-equiv="refresh"' in first or "READY" in first
     assert 'http-equiv="refresh"' not in browser.page.text

@@ -6,17 +6,17 @@ from html import unescape
 
 import pytest
 
-from byok.api.access import AnonymousAuth, Caller
-from byok.domain.access import Scope
+from byok.api.authentication import AllowAllAuth, Caller
 from byok.domain.phases import Phase
+from byok.domain.scopes import Scope
 from byok.service.environments import EnvironmentService
 from byok.settings import ApiSettings
 from byok.wizard.routes import environments
-from byok.wizard.sessions import COOKIE, LIFETIME_SECONDS, Session, Sessions
-from tests.api.test_access import TOKEN, static_auth
+from byok.wizard.sessions import COOKIE_NAME, LIFETIME_SECONDS, Session, SessionCookies
+from tests.api.test_access import TOKEN, build_static_auth
 from tests.wizard.conftest import DRAFT, Browser, Open
-from tests.workflows.fake_activities import request
-from tests.workflows.watching import until_ended
+from tests.workflows.fake_activities import build_provision_request
+from tests.workflows.watching import wait_until_ended
 
 ALL = tuple(Scope)
 HOSTILE = (
@@ -33,24 +33,24 @@ HOSTILE = (
 
 
 async def sign_in(visit: Open, organisation: str = "acme", *scopes: str) -> Browser:
-    access = static_auth(organisation, *(scopes or ALL))
+    access = build_static_auth(organisation, *(scopes or ALL))
     browser: Browser = await visit(access, ApiSettings(requests_per_minute=100_000, tokens=access.tokens))
-    await browser.go("/sign-in")
-    await browser.send("/sign-in", {"token": TOKEN, "next": "/environments"})
+    await browser.open_page("/sign-in")
+    await browser.submit_form("/sign-in", {"token": TOKEN, "next": "/environments"})
     return browser
 
 
 async def test_nobody_sees_a_page_before_signing_in(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     for path in ("/new", "/new/encryption", "/new/review", "/environments", "/environments/acme-prod", "/new/template"):
-        await browser.go(path)
+        await browser.open_page(path)
         assert (browser.page.url.path, "Access token" in browser.text) == ("/sign-in", True), path
 
 
 async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
-    await browser.go("/new/encryption", name="prod", region="eu-central-1")
-    await browser.send("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
+    await browser.open_page("/new/encryption", name="prod", region="eu-central-1")
+    await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
     assert browser.page.url.path == "/new/encryption"
     assert browser.page.url.params["name"] == "prod"
 
@@ -59,22 +59,22 @@ async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
     "to", ["https://evil.example.com", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)"]
 )
 async def test_signing_in_leads_nowhere_else(visit: Open, to: str) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": to})
     assert answer.headers["location"] == "/environments"
 
 
 async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
-    await browser.go("/sign-in")
-    await browser.send("/sign-in", {"token": "wrong-token", "next": "/"})
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
+    await browser.open_page("/sign-in")
+    await browser.submit_form("/sign-in", {"token": "wrong-token", "next": "/"})
     assert browser.page.status_code == 401
     assert "The token is not known." in browser.text
     assert "wrong-token" not in browser.page.text
 
 
 async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": "/"})
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -85,19 +85,19 @@ async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -
 
 
 async def test_forged_or_ended_cookies_are_none(visit: Open) -> None:
-    browser: Browser = await visit(static_auth("acme", *ALL))
-    stranger = Sessions("another-secret-of-thirty-two-characters", everybody=False)
+    browser: Browser = await visit(build_static_auth("acme", *ALL))
+    stranger = SessionCookies("another-secret-of-thirty-two-characters", everybody=False)
     theirs = Session(Caller(None, frozenset(Scope)), "x")
     response = type("Response", (), {"set_cookie": lambda self, *given, **_: setattr(self, "given", given)})()
-    stranger.write(type("Request", (), {"url": browser.http.base_url})(), response, theirs)
+    stranger.set_cookie(type("Request", (), {"url": browser.http.base_url})(), response, theirs)
     for cookie in (response.given[1], "nonsense", ""):
-        browser.http.cookies.set(COOKIE, cookie)
-        await browser.go("/environments")
+        browser.http.cookies.set(COOKIE_NAME, cookie)
+        await browser.open_page("/environments")
         assert browser.page.url.path == "/sign-in"
 
 
 def test_session_ends_with_its_token() -> None:
-    sessions = Sessions("a-secret-of-more-than-thirty-two-characters", everybody=False)
+    sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", everybody=False)
     kept: dict[str, str] = {}
 
     class Response:
@@ -109,14 +109,14 @@ def test_session_ends_with_its_token() -> None:
         url = type("Url", (), {"scheme": "http"})
 
     for until, good in ((time.time() + 60, True), (time.time() - 1, False), (None, True)):
-        session = sessions.begin(Caller("acme", frozenset(Scope), until))
-        sessions.write(Request, Response(), session)  # type: ignore[arg-type]
+        session = sessions.start_session(Caller("acme", frozenset(Scope), until))
+        sessions.set_cookie(Request, Response(), session)  # type: ignore[arg-type]
         assert (sessions.load(Request) == session) is good  # type: ignore[arg-type]
 
 
 def test_session_ends_after_a_working_day_however_much_it_is_used() -> None:
-    sessions = Sessions("a-secret-of-more-than-thirty-two-characters", everybody=False)
-    session = sessions.begin(Caller("acme", frozenset(Scope)))
+    sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", everybody=False)
+    session = sessions.start_session(Caller("acme", frozenset(Scope)))
     assert session.caller.until is not None
     assert session.caller.until <= time.time() + LIFETIME_SECONDS
 
@@ -124,18 +124,18 @@ def test_session_ends_after_a_working_day_however_much_it_is_used() -> None:
 async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
     browser = await sign_in(visit, "acme", "environments:read")  # contract 4
     for path in ("/new", "/new/encryption", "/new/review"):
-        await browser.go(path)
+        await browser.open_page(path)
         assert browser.page.status_code == 403
         assert "environments:write" in browser.text
 
 
 async def test_forms_of_other_sites_do_nothing(visit: Open, service: EnvironmentService) -> None:
-    for browser in (await sign_in(visit), await visit(AnonymousAuth())):
+    for browser in (await sign_in(visit), await visit(AllowAllAuth())):
         for path in ("/new/review", "/new/encryption", "/environments/acme-x/retry", "/sign-out"):
-            await browser.go("/environments")
+            await browser.open_page("/environments")
             sent = {**DRAFT, "confirmed": "1", "do": "validate"}
-            assert (await browser.send(path, sent, form_token="guessed")).status_code == 403
-            assert (await browser.send(path, sent, form_token="")).status_code == 403
+            assert (await browser.submit_form(path, sent, form_token="guessed")).status_code == 403
+            assert (await browser.submit_form(path, sent, form_token="")).status_code == 403
         origin = {"Origin": "https://evil.example.com"}
         refused = await browser.http.post("/new/review", data={"form_token": browser.form_token}, headers=origin)
         assert (refused.status_code, refused.json()["code"]) == (403, "byok.ForeignOrigin")
@@ -152,22 +152,22 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(
     visit: Open, service: EnvironmentService, environment_id: str
 ) -> None:
     theirs = f"globex-{environment_id[-8:]}"
-    await service.create(request(theirs))
-    assert (await until_ended(service, theirs)).phase is Phase.READY
+    await service.create(build_provision_request(theirs))
+    assert (await wait_until_ended(service, theirs)).phase is Phase.READY
     browser = await sign_in(visit)
-    there = await browser.go(f"/environments/{theirs}")
-    nowhere = await browser.go("/environments/globex-nowhere")
+    there = await browser.open_page(f"/environments/{theirs}")
+    nowhere = await browser.open_page("/environments/globex-nowhere")
     assert there.status_code == nowhere.status_code == 404
     assert there.text.replace(theirs, "globex-nowhere") == nowhere.text
-    assert (await browser.send(f"/environments/{theirs}/retry", {}, form_token="x")).status_code in (403, 404)
-    assert theirs not in (await browser.go("/environments")).text
+    assert (await browser.submit_form(f"/environments/{theirs}/retry", {}, form_token="x")).status_code in (403, 404)
+    assert theirs not in (await browser.open_page("/environments")).text
 
 
 async def test_new_environment_is_called_as_its_organisations_are(visit: Open, service: EnvironmentService) -> None:
     browser = await sign_in(visit)
     name = f"x{time.monotonic_ns()}"[:12]
-    await browser.go("/new/review", **DRAFT | {"name": name})
-    await browser.send("/new/review", {**DRAFT, "name": name, "confirmed": "1"})
+    await browser.open_page("/new/review", **DRAFT | {"name": name})
+    await browser.submit_form("/new/review", {**DRAFT, "name": name, "confirmed": "1"})
     assert browser.page.url.path == f"/environments/acme-{name}"
 
 
@@ -175,19 +175,19 @@ async def test_new_environment_is_called_as_its_organisations_are(visit: Open, s
 async def test_hostile_input_is_shown_as_text_or_not_at_all(browser: Browser, text: str) -> None:
     for field in ("name", "region", "s3_key_arn", "rds_key_arn", "profile", "stack", "tab", "encryption", "on_failure"):
         for path in ("/new", "/new/encryption", "/new/review"):
-            await browser.go(path, **{**DRAFT, field: text, "next": "1"})
+            await browser.open_page(path, **{**DRAFT, field: text, "next": "1"})
             assert browser.page.status_code < 500, (path, field)
             assert "<script>alert" not in browser.page.text, (path, field)
             assert ">49<" not in browser.page.text
-    await browser.go("/new/encryption", **DRAFT)
+    await browser.open_page("/new/encryption", **DRAFT)
     for sent in ({"do": text}, {"do": "policy", "policy": text}, {"do": "validate", "s3_key_arn": text}):
-        await browser.send("/new/encryption", {**DRAFT, **sent})
+        await browser.submit_form("/new/encryption", {**DRAFT, **sent})
         assert browser.page.status_code < 500
         assert "<script>alert" not in browser.page.text
 
 
 async def test_what_is_too_much_is_refused(browser: Browser) -> None:
-    await browser.go("/new/encryption", **DRAFT)
+    await browser.open_page("/new/encryption", **DRAFT)
     large = await browser.http.post("/new/encryption", data={"policy": "x" * 10_000_000})
     many = await browser.http.post("/new/encryption", data={f"f{number}": "x" for number in range(1000)})
     assert large.status_code == 413
@@ -195,7 +195,7 @@ async def test_what_is_too_much_is_refused(browser: Browser) -> None:
 
 
 async def test_browser_is_told_to_load_nothing_from_anywhere_else(browser: Browser) -> None:
-    answer = await browser.go("/new")
+    answer = await browser.open_page("/new")
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
@@ -208,7 +208,7 @@ async def test_browser_is_told_to_load_nothing_from_anywhere_else(browser: Brows
     "path", ["/static/../app.py", "/static/..%2fapp.py", "/nowhere", "/environments/Bad_Id", "/static/"]
 )
 async def test_what_is_not_there_is_a_page_that_says_so(browser: Browser, path: str) -> None:
-    answer = await browser.go(path)
+    answer = await browser.open_page(path)
     assert answer.status_code == 404
     assert "There is no such page" in browser.text
 
@@ -218,16 +218,16 @@ async def test_the_list_has_as_many_pages_as_it_needs(
 ) -> None:
     monkeypatch.setattr(environments, "_PAGE", 1)
     for name in ("a", "b"):
-        await service.create(request(f"{environment_id}-{name}"))
-        await until_ended(service, f"{environment_id}-{name}")
+        await service.create(build_provision_request(f"{environment_id}-{name}"))
+        await wait_until_ended(service, f"{environment_id}-{name}")
     seen = []
-    await browser.go("/environments")
+    await browser.open_page("/environments")
     while "Next page" in browser.text:
         seen.append(browser.text)
-        await browser.go(unescape(re.search(r'href="([^"]+)">Next page', browser.page.text)[1]))  # type: ignore[index]
+        await browser.open_page(unescape(re.search(r'href="([^"]+)">Next page', browser.page.text)[1]))  # type: ignore[index]
     pages = [text for text in [*seen, browser.text] if environment_id in text]
     assert len(pages) == 2, "one environment on each page"
     assert "First page" in browser.text
 
-    await browser.go("/environments?after=made-up")
+    await browser.open_page("/environments?after=made-up")
     assert browser.page.status_code == 422

@@ -12,36 +12,36 @@ from byok.blueprints import load_blueprint
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import (
     BucketEvidence,
-    BucketRemoval,
+    BucketRemovalTask,
     BucketResource,
+    BucketTask,
     CheckKeysRequest,
     ClusterResource,
     DatabaseEvidence,
-    DatabaseRemoval,
+    DatabaseRemovalTask,
     DatabaseTask,
     DeleteRequest,
     Environment,
-    EnvironmentCheck,
     EnvironmentPlan,
+    EnvironmentProbeResult,
     Evidence,
     KeyCheckPlan,
     KeyProbeResult,
-    KeyTenant,
     ObjectEvidence,
     OwnedResources,
     Problem,
     ProvisionRequest,
-    Removal,
-    StorageTask,
+    ReconciledKey,
+    ReconcileKeyTask,
+    ReconcileTenantRequest,
+    RemovalResult,
     TenantCheckPlan,
-    TenantRequest,
-    TenantTask,
     WriterResource,
 )
 from byok.domain.phases import AliasState, Phase
 from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
-from byok.domain.problems.aws_errors import classify
-from byok.domain.problems.build import problem
+from byok.domain.problems.aws_errors import classify_error
+from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.vendor import VendorProfile
 
@@ -55,35 +55,39 @@ ROLE = {"role_arn": "arn:aws:iam::444455556666:role/TenantRole", "external_id": 
 Step = Callable[[], object]
 
 
-def request(environment_id: str, **changes: Any) -> ProvisionRequest:
+def build_provision_request(environment_id: str, **changes: Any) -> ProvisionRequest:
     """A request for an environment on two good keys."""
     values = {"environment_id": environment_id, "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return ProvisionRequest.model_validate(values | changes)
 
 
-def naming(environment_id: str, **changes: Any) -> TenantRequest:
+def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenantRequest:
     """A request to put a tenant's name on two good keys, through a role."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
-    return TenantRequest.model_validate(values | changes)
+    return ReconcileTenantRequest.model_validate(values | changes)
 
 
-def deletion(environment_id: str, **changes: Any) -> DeleteRequest:
+def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
     """A request to delete an environment, confirmed."""
-    values = request(environment_id).model_dump(include={"environment_id", "region", "s3_key_arn", "rds_key_arn"})
+    values = build_provision_request(environment_id).model_dump(
+        include={"environment_id", "region", "s3_key_arn", "rds_key_arn"}
+    )
     return DeleteRequest.model_validate(values | {"confirm": environment_id} | changes)
 
 
-def refusal(
+def build_aws_failure(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
     """The failure the converter makes of an answer of AWS; final, unless it may be tried again after a time."""
     key = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS, "kms": KeyPurpose.S3, "sts": KeyPurpose.S3}[service]
     arn = S3_KEY if key is KeyPurpose.S3 else RDS_KEY
-    row = classify(service, code, message, arn)
+    row = classify_error(service, code, message, arn)
     at_fault = (key, arn) if row.customer_key else (None, None)
     subject = RemedyContext(REGION, PLATFORM.role_arn, PLATFORM.vendor, *at_fault)
-    why = problem(f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X")
+    why = build_problem(
+        f"{service}.{code}", message, row.remedy, subject, phase=phase, at=datetime.now(UTC), operation="X"
+    )
     return ApplicationError(
         why.message, why, type=why.code, non_retryable=retry_after is None, next_retry_delay=retry_after
     )
@@ -107,7 +111,7 @@ class FakeActivities:
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     inputs: dict[str, list[Any]] = field(default_factory=dict)
-    removals: dict[str, Removal] = field(default_factory=dict)
+    removals: dict[str, RemovalResult] = field(default_factory=dict)
     findings: tuple[Problem, ...] = ()
     listed: list[OwnedResources] = field(default_factory=list)
     garbled: bool = False
@@ -125,7 +129,7 @@ class FakeActivities:
             step()
 
     @property
-    def all(self) -> list[Callable[..., Any]]:
+    def list_activities(self) -> list[Callable[..., Any]]:
         """What a worker registers."""
         return [getattr(self, name) for name in dir(type(self)) if hasattr(getattr(type(self), name), _DEFINITION)]
 
@@ -145,7 +149,7 @@ class FakeActivities:
         return plan_deletion(given, PLATFORM)
 
     @activity.defn
-    def list_databases(self, given: DatabaseRemoval) -> OwnedResources:
+    def list_databases(self, given: DatabaseRemovalTask) -> OwnedResources:
         self._attempt(given)
         found = self.listed.pop(0) if self.listed else OwnedResources()
         self._buckets = found.buckets
@@ -157,19 +161,19 @@ class FakeActivities:
         return OwnedResources(buckets=self._buckets)
 
     @activity.defn
-    def plan_tenant(self, given: TenantRequest) -> TenantCheckPlan:
+    def plan_tenant(self, given: ReconcileTenantRequest) -> TenantCheckPlan:
         self._attempt(given)
         return plan_tenant(given, PLATFORM, datetime.now(UTC))
 
     @activity.defn
-    def probe_environment(self, given: Environment) -> EnvironmentCheck:
+    def probe_environment(self, given: Environment) -> EnvironmentProbeResult:
         self._attempt(given)
-        return EnvironmentCheck(findings=self.findings)
+        return EnvironmentProbeResult(findings=self.findings)
 
     @activity.defn
-    def reconcile_key(self, given: TenantTask) -> KeyTenant:
+    def reconcile_key(self, given: ReconcileKeyTask) -> ReconciledKey:
         self._attempt(given)
-        return KeyTenant(
+        return ReconciledKey(
             key=given.marks.key,
             key_arn=given.marks.key_arn,
             alias=given.marks.alias,
@@ -200,10 +204,10 @@ class FakeActivities:
         return _writer(given, "available")
 
     @activity.defn
-    def ensure_bucket(self, given: StorageTask) -> BucketResource:
+    def ensure_bucket(self, given: BucketTask) -> BucketResource:
         self._attempt(given)
         written = tuple(item.key for item in given.bucket.objects)
-        return bucket_of(given, created=True).model_copy(update={"objects": written})
+        return build_bucket(given, created=True).model_copy(update={"objects": written})
 
     @activity.defn
     def collect_evidence(self, given: EnvironmentPlan) -> Evidence:
@@ -212,19 +216,19 @@ class FakeActivities:
         return Evidence(database=_database(task), buckets=_buckets(given), collected_at=datetime.now(UTC))
 
     @activity.defn
-    def remove_writer(self, given: DatabaseRemoval) -> Removal:
+    def remove_writer(self, given: DatabaseRemovalTask) -> RemovalResult:
         self._attempt(given)
-        return Removal(resource=given.cluster.writer_identifier, removed=True)
+        return RemovalResult(resource=given.cluster.writer_identifier, removed=True)
 
     @activity.defn
-    def remove_cluster(self, given: DatabaseRemoval) -> Removal:
+    def remove_cluster(self, given: DatabaseRemovalTask) -> RemovalResult:
         self._attempt(given)
-        return Removal(resource=given.cluster.identifier, removed=True)
+        return RemovalResult(resource=given.cluster.identifier, removed=True)
 
     @activity.defn
-    def remove_bucket(self, given: BucketRemoval) -> Removal:
+    def remove_bucket(self, given: BucketRemovalTask) -> RemovalResult:
         self._attempt(given)
-        return self.removals.get("remove_bucket", Removal(resource=given.bucket.name, removed=True))
+        return self.removals.get("remove_bucket", RemovalResult(resource=given.bucket.name, removed=True))
 
 
 _DEFINITION = "__temporal_activity_definition"
@@ -279,7 +283,7 @@ def _writer(task: DatabaseTask, status: str, *, created: bool = False) -> Writer
     return WriterResource(identifier=identifier, arn=arn, status=status, created=created)
 
 
-def bucket_of(task: StorageTask, *, created: bool = False) -> BucketResource:
+def build_bucket(task: BucketTask, *, created: bool = False) -> BucketResource:
     return BucketResource(
         purpose=task.bucket.purpose,
         name=task.bucket.name,
@@ -289,6 +293,6 @@ def bucket_of(task: StorageTask, *, created: bool = False) -> BucketResource:
     )
 
 
-def problems_in(failure: ApplicationError) -> list[Problem]:
+def parse_problems(failure: ApplicationError) -> list[Problem]:
     """The problems a workflow failed with."""
     return [Problem.model_validate(detail) for detail in failure.details]

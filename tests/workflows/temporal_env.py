@@ -16,10 +16,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymen
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from byok.contracts import (
-    DELETE_ENVIRONMENT,
+    DELETE_ENVIRONMENT_WORKFLOW,
     PROGRESS_MEMO,
-    PROVISION_ENVIRONMENT,
-    RECONCILE_TENANT,
+    PROVISION_ENVIRONMENT_WORKFLOW,
+    RECONCILE_TENANT_WORKFLOW,
     SEARCH_ATTRIBUTES,
     TENANT_MEMO,
     environment_workflow_id,
@@ -27,16 +27,16 @@ from byok.contracts import (
 )
 from byok.domain.models import (
     DeleteRequest,
-    Deletion,
+    DeletionResult,
+    EnvironmentProgress,
     Evidence,
-    Progress,
     ProvisionRequest,
+    ReconcileTenantRequest,
     TenantOutcome,
     TenantProgress,
-    TenantRequest,
 )
 from byok.service.environments import EnvironmentService
-from byok.temporal import plugin, register_search_attributes
+from byok.temporal import make_plugin, register_search_attributes
 from tests.workflows.fake_activities import FakeActivities
 from workflows.check_keys import CheckKeys
 from workflows.delete_environment import DeleteEnvironment
@@ -59,7 +59,7 @@ async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvi
     """
     address = request.config.getoption("--temporal")
     if address is not None:
-        client = await Client.connect(address, plugins=[plugin()])
+        client = await Client.connect(address, plugins=[make_plugin()])
         await register_search_attributes(client)
         yield WorkflowEnvironment.from_client(client)
         return
@@ -68,7 +68,7 @@ async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvi
         dev_server_extra_args=[word for value in _SERVER for word in ("--dynamic-config-value", value)],
         dev_server_log_level="never",
         search_attributes=SEARCH_ATTRIBUTES,
-        plugins=[plugin()],
+        plugins=[make_plugin()],
     ) as environment:
         yield environment
 
@@ -81,49 +81,51 @@ class WorkflowHarness:
     task_queue: str
     activities: FakeActivities
 
-    async def start(self, request: ProvisionRequest) -> WorkflowHandle[ProvisionEnvironment, Evidence]:
+    async def start_provision(self, request: ProvisionRequest) -> WorkflowHandle[ProvisionEnvironment, Evidence]:
         """Start the provisioning of an environment."""
         return await self.client.start_workflow(
-            PROVISION_ENVIRONMENT,
+            PROVISION_ENVIRONMENT_WORKFLOW,
             request,
             id=environment_workflow_id(request.environment_id),
             task_queue=self.task_queue,
             result_type=Evidence,
         )
 
-    async def delete(self, request: DeleteRequest) -> WorkflowHandle[DeleteEnvironment, Deletion]:
+    async def start_delete(self, request: DeleteRequest) -> WorkflowHandle[DeleteEnvironment, DeletionResult]:
         """Start the deletion of an environment."""
         return await self.client.start_workflow(
-            DELETE_ENVIRONMENT,
+            DELETE_ENVIRONMENT_WORKFLOW,
             request,
             id=environment_workflow_id(request.environment_id),
             task_queue=self.task_queue,
-            result_type=Deletion,
+            result_type=DeletionResult,
         )
 
-    async def name(self, request: TenantRequest) -> WorkflowHandle[ReconcileTenant, TenantOutcome]:
+    async def start_reconcile_tenant(
+        self, request: ReconcileTenantRequest
+    ) -> WorkflowHandle[ReconcileTenant, TenantOutcome]:
         """Start putting a tenant's name on an environment's keys."""
         return await self.client.start_workflow(
-            RECONCILE_TENANT,
+            RECONCILE_TENANT_WORKFLOW,
             request,
             id=tenant_workflow_id(request.environment_id),
             task_queue=self.task_queue,
             result_type=TenantOutcome,
         )
 
-    async def progress(self, environment_id: str) -> Progress:
+    async def read_progress(self, environment_id: str) -> EnvironmentProgress:
         """What the memo says."""
         described = await self.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
-        return await described.memo_value(PROGRESS_MEMO, type_hint=Progress)
+        return await described.memo_value(PROGRESS_MEMO, type_hint=EnvironmentProgress)
 
-    async def tenant(self, environment_id: str) -> TenantProgress:
+    async def read_tenant_progress(self, environment_id: str) -> TenantProgress:
         """What the memo of the tenant's workflow says."""
         described = await self.client.get_workflow_handle(tenant_workflow_id(environment_id)).describe()
         return await described.memo_value(TENANT_MEMO, type_hint=TenantProgress)
 
 
 @asynccontextmanager
-async def harness_for(
+async def run_harness(
     temporal: WorkflowEnvironment,
     activities: FakeActivities,
     task_queue: str,
@@ -137,7 +139,7 @@ async def harness_for(
             temporal.client,
             task_queue=task_queue,
             workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
-            activities=activities.all,
+            activities=activities.list_activities,
             activity_executor=executor,
             max_concurrent_activities=8,
             deployment_config=deployment,
@@ -167,5 +169,5 @@ async def harness(temporal: WorkflowEnvironment, request: pytest.FixtureRequest)
     """
     sandbox = "tests/workflows/" in request.node.nodeid
     queue = f"queue-{uuid.uuid4().hex}"
-    async with harness_for(temporal, FakeActivities(), queue, sandbox=sandbox) as ready:
+    async with run_harness(temporal, FakeActivities(), queue, sandbox=sandbox) as ready:
         yield ready

@@ -2,21 +2,21 @@
 
 import uuid
 
-from byok.contracts import CHECK_KEYS
+from byok.contracts import CHECK_KEYS_WORKFLOW
 from byok.domain.arns import KeyPurpose
-from byok.domain.models import CheckKeysRequest, KeyCheck
+from byok.domain.models import CheckKeysRequest, KeyCheckResult
 from byok.domain.phases import Phase
-from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, refusal
+from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY, build_aws_failure
 from tests.workflows.temporal_env import WorkflowHarness
 
 
-async def check(harness: WorkflowHarness, s3_key_arn: str = S3_KEY, rds_key_arn: str = RDS_KEY) -> KeyCheck:
-    answer: KeyCheck = await harness.client.execute_workflow(
-        CHECK_KEYS,
+async def check(harness: WorkflowHarness, s3_key_arn: str = S3_KEY, rds_key_arn: str = RDS_KEY) -> KeyCheckResult:
+    answer: KeyCheckResult = await harness.client.execute_workflow(
+        CHECK_KEYS_WORKFLOW,
         CheckKeysRequest(region=REGION, s3_key_arn=s3_key_arn, rds_key_arn=rds_key_arn),
         id=f"keys/{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
-        result_type=KeyCheck,
+        result_type=KeyCheckResult,
     )
     return answer
 
@@ -31,7 +31,7 @@ async def test_good_keys_are_proved_through_s3_alone(harness: WorkflowHarness) -
 
 async def test_refused_key_is_the_answer(harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [
-        refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
+        build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
 
     answer = await check(harness)

@@ -7,14 +7,23 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from byok.domain.models import OwnedResources, Removal, Snapshot
+from byok.domain.models import ClusterSnapshot, OwnedResources, RemovalResult
 from byok.domain.phases import Phase
-from tests.workflows.fake_activities import PLATFORM, RDS_KEY, deletion, problems_in, refusal, request
+from tests.workflows.fake_activities import (
+    PLATFORM,
+    RDS_KEY,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+    parse_problems,
+)
 from tests.workflows.temporal_env import WorkflowHarness
 
 CLUSTER, WRITER, BUCKET, FORMER = "byok-acme", "byok-acme-writer", "byok-acme-files-1", "byok-acme-former-2"
 EVERYTHING = OwnedResources(instances=(WRITER,), clusters=(CLUSTER,), buckets=(BUCKET, FORMER))
-SNAPSHOT = Snapshot(identifier="final", arn="arn:aws:rds:…:cluster-snapshot:final", status="available", key_arn=RDS_KEY)
+SNAPSHOT = ClusterSnapshot(
+    identifier="final", arn="arn:aws:rds:…:cluster-snapshot:final", status="available", key_arn=RDS_KEY
+)
 
 
 async def test_everything_is_removed_in_order_and_the_result_proves_it(
@@ -22,7 +31,7 @@ async def test_everything_is_removed_in_order_and_the_result_proves_it(
 ) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(final_snapshot=SNAPSHOT)]
 
-    result = await (await harness.delete(deletion(environment_id))).result()
+    result = await (await harness.start_delete(build_delete_request(environment_id))).result()
 
     calls = harness.activities.calls
     assert calls[0] == "plan_deletion"
@@ -31,7 +40,7 @@ async def test_everything_is_removed_in_order_and_the_result_proves_it(
     ]
     assert result.removed == (WRITER, CLUSTER, BUCKET, FORMER)
     assert result.final_snapshot == SNAPSHOT
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert [entry.phase for entry in progress.timeline] == [Phase.DELETING, Phase.DELETED]
     assert progress.deletion == result
 
@@ -40,12 +49,12 @@ async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING]
-    await (await harness.delete(deletion(environment_id))).result()
+    await (await harness.start_delete(build_delete_request(environment_id))).result()
     (named,) = {task.final_snapshot for task in harness.activities.inputs["remove_cluster"]}
     assert named.startswith(f"{environment_id}-final-2")
 
     harness.activities.listed = [EVERYTHING]
-    await (await harness.delete(deletion(environment_id, final_snapshot=False))).result()
+    await (await harness.start_delete(build_delete_request(environment_id, final_snapshot=False))).result()
     assert harness.activities.inputs["remove_cluster"][-1].final_snapshot is None
 
 
@@ -53,28 +62,28 @@ async def test_bucket_that_the_blueprint_knows_no_more_is_removed_as_well(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING]
-    await (await harness.delete(deletion(environment_id))).result()
+    await (await harness.start_delete(build_delete_request(environment_id))).result()
     assert [task.bucket.name for task in harness.activities.inputs["remove_bucket"]] == [BUCKET, FORMER]
 
 
 async def test_what_is_not_there_is_deleted(harness: WorkflowHarness, environment_id: str) -> None:
-    result = await (await harness.delete(deletion(environment_id))).result()
+    result = await (await harness.start_delete(build_delete_request(environment_id))).result()
     assert (result.removed, result.final_snapshot) == ((), None)
 
 
 async def test_bucket_with_data_of_others_is_kept_and_told(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(buckets=(BUCKET, FORMER))]
     why = "it holds objects that provisioning did not write: theirs"
-    harness.activities.removals["remove_bucket"] = Removal(resource=BUCKET, removed=False, why_kept=why)
+    harness.activities.removals["remove_bucket"] = RemovalResult(resource=BUCKET, removed=False, why_kept=why)
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await (await harness.delete(deletion(environment_id))).result()
+        await (await harness.start_delete(build_delete_request(environment_id))).result()
 
     assert isinstance(caught.value.cause, ApplicationError)
-    (problem,) = problems_in(caught.value.cause)
+    (problem,) = parse_problems(caught.value.cause)
     assert problem.code == "byok.LeftBehind"
     assert f"{BUCKET}: {why}" in problem.message
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, (f"{BUCKET}: {why}", f"{FORMER}: {why}"))
 
 
@@ -82,16 +91,16 @@ async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(f"byok-{environment_id}",))]
-    denied = refusal("rds", "AccessDenied", "not authorized to perform: rds:DeleteDBCluster", Phase.DELETING)
+    denied = build_aws_failure("rds", "AccessDenied", "not authorized to perform: rds:DeleteDBCluster", Phase.DELETING)
     harness.activities.script["remove_cluster"] = [denied]
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await (await harness.delete(deletion(environment_id))).result()
+        await (await harness.start_delete(build_delete_request(environment_id))).result()
 
     assert isinstance(caught.value.cause, ApplicationError)
-    assert [problem.code for problem in problems_in(caught.value.cause)] == ["rds.AccessDenied"]
+    assert [problem.code for problem in parse_problems(caught.value.cause)] == ["rds.AccessDenied"]
     assert harness.activities.calls.count("remove_bucket") == 2
-    (left,) = (await harness.progress(environment_id)).left_behind
+    (left,) = (await harness.read_progress(environment_id)).left_behind
     assert left.startswith(f"byok-{environment_id}: rds.AccessDenied")
 
 
@@ -99,10 +108,10 @@ async def test_what_aws_still_lists_is_not_called_gone(harness: WorkflowHarness,
     harness.activities.listed = [EVERYTHING, OwnedResources(instances=("a-reader",))]
 
     with pytest.raises(WorkflowFailureError) as caught:
-        await (await harness.delete(deletion(environment_id))).result()
+        await (await harness.start_delete(build_delete_request(environment_id))).result()
 
     assert isinstance(caught.value.cause, ApplicationError)
-    assert "a-reader: AWS still lists it" in problems_in(caught.value.cause)[0].message
+    assert "a-reader: AWS still lists it" in parse_problems(caught.value.cause)[0].message
 
 
 async def test_cancelled_it_says_what_is_still_there(harness: WorkflowHarness, environment_id: str) -> None:
@@ -114,7 +123,7 @@ async def test_cancelled_it_says_what_is_still_there(harness: WorkflowHarness, e
 
     harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(CLUSTER,), buckets=(BUCKET,))]
     harness.activities.script["remove_cluster"] = [wait] * 99
-    handle = await harness.delete(deletion(environment_id))
+    handle = await harness.start_delete(build_delete_request(environment_id))
     await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -122,9 +131,9 @@ async def test_cancelled_it_says_what_is_still_there(harness: WorkflowHarness, e
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, CancelledError)
-    progress = await harness.progress(environment_id)
-    assert progress.problem is not None
-    assert (progress.phase, progress.problem.code) == (Phase.STOPPED, "byok.Cancelled")
+    progress = await harness.read_progress(environment_id)
+    assert progress.first_problem is not None
+    assert (progress.phase, progress.first_problem.code) == (Phase.STOPPED, "byok.Cancelled")
     assert progress.left_behind == (f"{CLUSTER}: not removed yet", f"{BUCKET}: not removed yet")
     assert "remove_bucket" not in harness.activities.calls
 
@@ -140,7 +149,7 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
 
     harness.activities.listed = [EVERYTHING]
     harness.activities.script["plan_deletion"] = [slowly]
-    handle = await harness.delete(deletion(environment_id))
+    handle = await harness.start_delete(build_delete_request(environment_id))
     await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -148,9 +157,9 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
     with pytest.raises(WorkflowFailureError):
         await handle.result()
     go_on.set()
-    progress = await harness.progress(environment_id)
-    assert progress.problem is not None
-    assert (progress.phase, progress.problem.code) == (Phase.STOPPED, "byok.Cancelled")
+    progress = await harness.read_progress(environment_id)
+    assert progress.first_problem is not None
+    assert (progress.phase, progress.first_problem.code) == (Phase.STOPPED, "byok.Cancelled")
     assert progress.left_behind == tuple(f"{name}: not removed yet" for name in EVERYTHING.names)
     assert not any(call.startswith("remove") for call in harness.activities.calls)
 
@@ -159,7 +168,7 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
 async def test_deletion_that_is_not_confirmed_is_refused(
     harness: WorkflowHarness, environment_id: str, confirm: str
 ) -> None:
-    asked = deletion(environment_id).model_dump() | {"confirm": confirm}
+    asked = build_delete_request(environment_id).model_dump() | {"confirm": confirm}
     handle = await harness.client.start_workflow(
         "DeleteEnvironment", asked, id=f"environment/{environment_id}", task_queue=harness.task_queue
     )
@@ -175,7 +184,10 @@ async def test_deletion_that_is_not_confirmed_is_refused(
 
 async def test_deletion_under_another_id_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.client.start_workflow(
-        "DeleteEnvironment", deletion(environment_id), id=f"delete/{environment_id}", task_queue=harness.task_queue
+        "DeleteEnvironment",
+        build_delete_request(environment_id),
+        id=f"delete/{environment_id}",
+        task_queue=harness.task_queue,
     )
     with pytest.raises(WorkflowFailureError):
         await handle.result()
@@ -189,9 +201,9 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(harness: WorkflowHarness,
         begun.set()
         go_on.wait(10)
 
-    disabled = refusal("s3", "KMS.DisabledException", "… is disabled.", Phase.CREATING_STORAGE)
+    disabled = build_aws_failure("s3", "KMS.DisabledException", "… is disabled.", Phase.CREATING_STORAGE)
     harness.activities.script |= {"ensure_bucket": [disabled], "remove_cluster": [slowly]}
-    handle = await harness.start(request(environment_id, on_failure="rollback"))
+    handle = await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     go_on.set()
@@ -199,7 +211,7 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(harness: WorkflowHarness,
     with pytest.raises(WorkflowFailureError):
         await handle.result()
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, ())
     assert harness.activities.calls.count("remove_bucket") == len(PLATFORM.blueprint.buckets)
 
@@ -218,7 +230,7 @@ BOUNDS = {
 
 async def test_every_step_is_bounded_beats_and_is_tried_again(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.listed = [EVERYTHING]
-    handle = await harness.delete(deletion(environment_id))
+    handle = await harness.start_delete(build_delete_request(environment_id))
     await handle.result()
 
     steps = [

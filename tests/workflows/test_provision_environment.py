@@ -10,12 +10,20 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import with_partial_result
-from byok.contracts import PHASE, PROBLEM_CODE, environment_workflow_id
+from byok.contracts import PHASE_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
-from tests.workflows.fake_activities import PLATFORM, RDS_KEY, S3_KEY, bucket_of, problems_in, refusal, request
+from tests.workflows.fake_activities import (
+    PLATFORM,
+    RDS_KEY,
+    S3_KEY,
+    build_aws_failure,
+    build_bucket,
+    build_provision_request,
+    parse_problems,
+)
 from tests.workflows.temporal_env import WorkflowHarness
 
 BUCKETS = len(PLATFORM.blueprint.buckets)
@@ -27,23 +35,23 @@ NOT_ACCESSIBLE = (
 )
 
 
-async def failure_of(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
+async def wait_for_failure(handle: WorkflowHandle[Any, Any]) -> ApplicationError:
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, ApplicationError)
     return caught.value.cause
 
 
-async def problems_of(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
-    return problems_in(await failure_of(handle))
+async def wait_for_problems(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
+    return parse_problems(await wait_for_failure(handle))
 
 
 async def test_all_phases_lead_to_ready_with_evidence(harness: WorkflowHarness, environment_id: str) -> None:
-    handle = await harness.start(request(environment_id))
+    handle = await harness.start_provision(build_provision_request(environment_id))
 
     evidence = await handle.result()
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.READY
     entered = [entry.phase for entry in progress.timeline]
     assert entered[:3] == [Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER, Phase.CREATING_STORAGE]
@@ -55,18 +63,18 @@ async def test_all_phases_lead_to_ready_with_evidence(harness: WorkflowHarness, 
     assert progress.resources.writer is not None
     assert len(progress.resources.buckets) == BUCKETS
     described = await handle.describe()
-    assert described.typed_search_attributes[PHASE] == "READY"
+    assert described.typed_search_attributes[PHASE_ATTRIBUTE] == "READY"
 
 
 async def test_cluster_is_created_before_any_bucket(harness: WorkflowHarness, environment_id: str) -> None:
-    await (await harness.start(request(environment_id))).result()  # contract 91, 93
+    await (await harness.start_provision(build_provision_request(environment_id))).result()  # contract 91, 93
 
     calls = harness.activities.calls
     assert calls.index("probe_s3_key") < calls.index("ensure_cluster") < calls.index("ensure_bucket")
 
 
 async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarness, environment_id: str) -> None:
-    await EnvironmentService(harness.client, harness.task_queue).create(request(environment_id))
+    await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request(environment_id))
     handle = harness.client.get_workflow_handle(environment_workflow_id(environment_id))
     await handle.result()
 
@@ -77,43 +85,45 @@ async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarn
     # published with the start; what is left are workflow tasks, whose number depends on which of two answers comes
     # first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
-    steps, phases = len(harness.activities.calls) - 1, len((await harness.progress(environment_id)).timeline) - 1
+    steps, phases = len(harness.activities.calls) - 1, len((await harness.read_progress(environment_id)).timeline) - 1
     assert len(kinds) - len(workflow_tasks) == 2 + 1 + 3 * steps + 2 * phases
     assert len(workflow_tasks) <= 3 * (steps + 1)
 
 
 async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
 
-    failure = await failure_of(await harness.start(request(environment_id)))
+    failure = await wait_for_failure(await harness.start_provision(build_provision_request(environment_id)))
 
     assert failure.type == "s3.KMS.DisabledException"
     assert failure.message.startswith(f"Environment {environment_id} stopped in VALIDATING_KEYS: ")
     assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
-    assert progress.problem is not None
-    assert progress.problem.message == f"{S3_KEY} is disabled."
-    assert progress.problem.key is KeyPurpose.S3
-    assert S3_KEY in progress.problem.remediation
+    assert progress.first_problem is not None
+    assert progress.first_problem.message == f"{S3_KEY} is disabled."
+    assert progress.first_problem.key is KeyPurpose.S3
+    assert S3_KEY in progress.first_problem.remediation
 
 
 async def test_problem_code_can_be_searched(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
-    handle = await harness.start(request(environment_id))
-    await failure_of(handle)
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
+    handle = await harness.start_provision(build_provision_request(environment_id))
+    await wait_for_failure(handle)
 
     described = await handle.describe()
 
-    assert described.typed_search_attributes[PHASE] == "STOPPED"
-    assert described.typed_search_attributes[PROBLEM_CODE] == "s3.KMS.DisabledException"
+    assert described.typed_search_attributes[PHASE_ATTRIBUTE] == "STOPPED"
+    assert described.typed_search_attributes[PROBLEM_CODE_ATTRIBUTE] == "s3.KMS.DisabledException"
 
 
 async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
 
-    problems = await problems_of(await harness.start(request(environment_id, rds_key_arn=alias)))
+    problems = await wait_for_problems(
+        await harness.start_provision(build_provision_request(environment_id, rds_key_arn=alias))
+    )
 
     assert {(problem.key, problem.code) for problem in problems} == {
         (KeyPurpose.RDS, "arn.AliasNotAllowed"),  # contract 82
@@ -122,16 +132,18 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
 
 
 async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environment_id: str) -> None:
-    problems = await problems_of(await harness.start(request(environment_id, s3_key_arn="nonsense")))
+    problems = await wait_for_problems(
+        await harness.start_provision(build_provision_request(environment_id, s3_key_arn="nonsense"))
+    )
 
     assert [problem.code for problem in problems] == ["arn.Malformed"]
     assert harness.activities.calls == ["plan_environment"]
 
 
 async def test_refused_cluster_stops_before_storage(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["ensure_cluster"] = [refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
+    harness.activities.script["ensure_cluster"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
 
-    problems = await problems_of(await harness.start(request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
     assert "ensure_bucket" not in harness.activities.calls  # contract 93
@@ -147,40 +159,44 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
 
     def refuse() -> None:
         assert waiting.wait(10)
-        made = bucket_of(harness.activities.inputs["ensure_bucket"][0], created=True)
-        raise with_partial_result(refusal(*DISABLED, Phase.CREATING_STORAGE), made)
+        made = build_bucket(harness.activities.inputs["ensure_bucket"][0], created=True)
+        raise with_partial_result(build_aws_failure(*DISABLED, Phase.CREATING_STORAGE), made)
 
     harness.activities.script["ensure_writer"] = [wait, *[not_ready] * 50]
     harness.activities.script["ensure_bucket"] = [refuse]
-    handle = await harness.start(request(environment_id))
+    handle = await harness.start_provision(build_provision_request(environment_id))
 
-    problems = await problems_of(handle)
+    problems = await wait_for_problems(handle)
 
     assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
     kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
     assert "activity_task_cancel_requested_event_attributes" in kinds
     assert "await_writer" not in harness.activities.calls
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert progress.resources.cluster is not None  # what was kept is shown (D9)
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
 
 
 async def test_lost_key_of_the_cluster_stops_the_buckets(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
-    harness.activities.script["ensure_writer"] = [_after(begun, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    harness.activities.script["ensure_writer"] = [
+        _after(begun, build_aws_failure(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))
+    ]
     harness.activities.script["ensure_bucket"] = [begun.set]
 
-    problems = await problems_of(await harness.start(request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
 async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
-    harness.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
-    harness.activities.script["ensure_bucket"] = [_after(both, refusal(*DISABLED, Phase.CREATING_STORAGE))]
+    harness.activities.script["ensure_writer"] = [
+        _after(both, build_aws_failure(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))
+    ]
+    harness.activities.script["ensure_bucket"] = [_after(both, build_aws_failure(*DISABLED, Phase.CREATING_STORAGE))]
 
-    problems = await problems_of(await harness.start(request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     # A wait is given up at once; a write is settled, so that what it was refused with is always told.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
@@ -190,18 +206,20 @@ async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, env
 async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
-    harness.activities.script["ensure_writer"] = [_after(both, refusal(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))]
+    harness.activities.script["ensure_writer"] = [
+        _after(both, build_aws_failure(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))
+    ]
     harness.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
 
-    problems = await problems_of(await harness.start(request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
 async def test_stop_keeps_what_was_made_by_default(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
 
-    await failure_of(await harness.start(request(environment_id)))
+    await wait_for_failure(await harness.start_provision(build_provision_request(environment_id)))
 
     assert not [call for call in harness.activities.calls if call.startswith("remove_")]
 
@@ -210,7 +228,7 @@ async def test_retryable_refusals_do_not_stop(harness: WorkflowHarness, environm
     slow_down = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
     harness.activities.script["ensure_bucket"] = [slow_down, slow_down]
 
-    await (await harness.start(request(environment_id))).result()
+    await (await harness.start_provision(build_provision_request(environment_id))).result()
 
     assert harness.activities.calls.count("ensure_bucket") == BUCKETS + 2
 
@@ -219,10 +237,10 @@ async def test_retryable_refusals_do_not_stop(harness: WorkflowHarness, environm
 async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    again = refusal(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
+    again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
 
-    problems = await problems_of(await harness.start(request(environment_id)))
+    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -236,7 +254,7 @@ def _after(fact: threading.Event | threading.Barrier, error: Exception) -> Calla
 
 
 async def test_every_step_is_bounded_and_beats(harness: WorkflowHarness, environment_id: str) -> None:
-    handle = await harness.start(request(environment_id))
+    handle = await harness.start_provision(build_provision_request(environment_id))
     await handle.result()
 
     history = await handle.fetch_history()

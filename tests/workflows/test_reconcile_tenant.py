@@ -9,17 +9,25 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from byok.contracts import ENVIRONMENT_ID, PROBLEM_CODE, RECONCILE_TENANT
+from byok.contracts import ENVIRONMENT_ID_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE, RECONCILE_TENANT_WORKFLOW
 from byok.domain.arns import KeyPurpose
 from byok.domain.phases import Phase
-from tests.workflows.fake_activities import RDS_KEY, ROLE, S3_KEY, naming, problems_in, refusal, request
+from tests.workflows.fake_activities import (
+    RDS_KEY,
+    ROLE,
+    S3_KEY,
+    build_aws_failure,
+    build_provision_request,
+    build_tenant_request,
+    parse_problems,
+)
 from tests.workflows.temporal_env import WorkflowHarness
 
 NOT_THE_ROLE = ("sts", "AccessDenied", "User: … is not authorized to perform: sts:AssumeRole on resource: …")
 DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perform: kms:CreateAlias on resource: …")
 
 
-async def failure_of(handle: Any) -> ApplicationError:
+async def wait_for_failure(handle: Any) -> ApplicationError:
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     assert isinstance(caught.value.cause, ApplicationError)
@@ -27,7 +35,7 @@ async def failure_of(handle: Any) -> ApplicationError:
 
 
 async def test_each_key_is_reconciled_by_an_activity_of_its_own(harness: WorkflowHarness, environment_id: str) -> None:
-    handle = await harness.name(naming(environment_id, repoint=True))
+    handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id, repoint=True))
 
     outcome = await handle.result()
 
@@ -38,13 +46,15 @@ async def test_each_key_is_reconciled_by_an_activity_of_its_own(harness: Workflo
     ]
     assert all(task.repoint for task in harness.activities.inputs["reconcile_key"])
     described = await handle.describe()
-    assert described.typed_search_attributes[ENVIRONMENT_ID] == environment_id
+    assert described.typed_search_attributes[ENVIRONMENT_ID_ATTRIBUTE] == environment_id
 
 
 async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_over(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    outcome = await (await harness.name(naming(environment_id, tenant_role=None))).result()
+    outcome = await (
+        await harness.start_reconcile_tenant(build_tenant_request(environment_id, tenant_role=None))
+    ).result()
 
     assert harness.activities.calls == ["plan_tenant"]  # D11
     assert outcome.keys == ()
@@ -56,7 +66,9 @@ async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_ove
 
 async def test_it_can_be_done_as_often_as_wanted(harness: WorkflowHarness, environment_id: str) -> None:
     for tenant in ("acme", "acme", "globex"):
-        outcome = await (await harness.name(naming(environment_id, tenant=tenant))).result()
+        outcome = await (
+            await harness.start_reconcile_tenant(build_tenant_request(environment_id, tenant=tenant))
+        ).result()
         assert outcome.tenant == tenant
 
 
@@ -74,11 +86,13 @@ async def test_it_can_be_done_as_often_as_wanted(harness: WorkflowHarness, envir
 async def test_what_can_never_work_stops_it_before_aws_is_asked(
     harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], code: str
 ) -> None:
-    failure = await failure_of(await harness.name(naming(environment_id, **changes)))
+    failure = await wait_for_failure(
+        await harness.start_reconcile_tenant(build_tenant_request(environment_id, **changes))
+    )
 
     assert harness.activities.calls == ["plan_tenant"]
-    assert problems_in(failure)[0].code == failure.type == code
-    last = problems_in(failure)[0].remediation.splitlines()[-1]
+    assert parse_problems(failure)[0].code == failure.type == code
+    last = parse_problems(failure)[0].remediation.splitlines()[-1]
     assert "again" in last
     assert "environment" not in last
 
@@ -86,17 +100,17 @@ async def test_what_can_never_work_stops_it_before_aws_is_asked(
 async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
-    handle = await harness.name(naming(environment_id))
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]
+    handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))
 
-    (problem,) = problems_in(await failure_of(handle))
+    (problem,) = parse_problems(await wait_for_failure(handle))
 
     assert problem.code == "kms.AccessDeniedException"
     assert problem.phase is Phase.RECONCILING_TENANT
     assert harness.activities.calls.count("reconcile_key") == 2
     described = await handle.describe()
-    assert described.typed_search_attributes[PROBLEM_CODE] == "kms.AccessDeniedException"
-    told = await harness.tenant(environment_id)
+    assert described.typed_search_attributes[PROBLEM_CODE_ATTRIBUTE] == "kms.AccessDeniedException"
+    told = await harness.read_tenant_progress(environment_id)
     assert told.problems == (problem,)
     assert told.outcome is not None
     assert [key.key for key in told.outcome.keys] == [KeyPurpose.RDS]
@@ -105,19 +119,21 @@ async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
 async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["reconcile_key"] = [refusal(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
 
-    (problem,) = problems_in(await failure_of(await harness.name(naming(environment_id))))
+    (problem,) = parse_problems(
+        await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
+    )
 
     assert (problem.code, problem.key) == ("sts.AccessDenied", None)
     assert harness.activities.calls.count("reconcile_key") == 1
 
 
 async def test_keys_of_another_environment_are_not_touched(harness: WorkflowHarness, environment_id: str) -> None:
-    (found,) = problems_in(refusal(*DENIED, Phase.RECONCILING_TENANT))
+    (found,) = parse_problems(build_aws_failure(*DENIED, Phase.RECONCILING_TENANT))
     harness.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
 
-    failure = await failure_of(await harness.name(naming(environment_id)))
+    failure = await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
 
     assert failure.type == "byok.NotThisEnvironmentsKeys"
     assert harness.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
@@ -126,12 +142,14 @@ async def test_keys_of_another_environment_are_not_touched(harness: WorkflowHarn
 async def test_commands_are_handed_over_on_request_although_there_is_a_role(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    outcome = await (await harness.name(naming(environment_id, commands_only=True))).result()
+    outcome = await (
+        await harness.start_reconcile_tenant(build_tenant_request(environment_id, commands_only=True))
+    ).result()
 
     assert harness.activities.calls == ["plan_tenant"]
     assert "TenantName=acme" in outcome.commands[0]
-    told = await harness.tenant(environment_id)
-    assert told.role == told.request.tenant_role is not None
+    told = await harness.read_tenant_progress(environment_id)
+    assert told.confirmed_role == told.request.tenant_role is not None
 
 
 @pytest.mark.parametrize("step", ["plan_tenant", "probe_environment", "reconcile_key"])
@@ -140,12 +158,12 @@ async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
 ) -> None:
     harness.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
 
-    failure = await failure_of(await harness.name(naming(environment_id)))
+    failure = await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
 
-    (problem,) = problems_in(failure)
+    (problem,) = parse_problems(failure)
     assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a mistake of ours")
     assert problem.remediation.endswith("what is there is not written twice.")
-    assert (await harness.tenant(environment_id)).problems == (problem,)
+    assert (await harness.read_tenant_progress(environment_id)).problems == (problem,)
 
 
 async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHarness, environment_id: str) -> None:
@@ -156,7 +174,7 @@ async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHar
         release.wait(10)
 
     harness.activities.script["reconcile_key"] = [hold]
-    handle = await harness.name(naming(environment_id))
+    handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))
     await asyncio.to_thread(begun.wait, 10)
     await handle.cancel()
     release.set()
@@ -166,7 +184,7 @@ async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHar
 
     assert isinstance(caught.value.cause, CancelledError)
     assert harness.activities.calls.count("reconcile_key") == 1
-    told = await harness.tenant(environment_id)
+    told = await harness.read_tenant_progress(environment_id)
     assert [problem.code for problem in told.problems] == ["byok.Cancelled"]
     assert told.outcome is not None
     assert [key.key for key in told.outcome.keys] == [KeyPurpose.S3]
@@ -175,10 +193,10 @@ async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHar
 async def test_what_becomes_of_it_is_published_for_people_and_programs(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    handle = await harness.name(naming(environment_id))
+    handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))
     outcome = await handle.result()
 
-    told = await harness.tenant(environment_id)
+    told = await harness.read_tenant_progress(environment_id)
     assert (told.outcome, told.problems) == (outcome, ())
     shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     for key in outcome.keys:
@@ -187,9 +205,12 @@ async def test_what_becomes_of_it_is_published_for_people_and_programs(
 
 async def test_typed_under_another_workflow_id_it_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.client.start_workflow(
-        RECONCILE_TENANT, naming(environment_id), id=f"my/{environment_id}", task_queue=harness.task_queue
+        RECONCILE_TENANT_WORKFLOW,
+        build_tenant_request(environment_id),
+        id=f"my/{environment_id}",
+        task_queue=harness.task_queue,
     )
-    failure = await failure_of(handle)
+    failure = await wait_for_failure(handle)
     assert failure.type == "InvalidInput"
     assert f"tenant/{environment_id}" in failure.message
 
@@ -197,17 +218,17 @@ async def test_typed_under_another_workflow_id_it_is_refused(harness: WorkflowHa
 @pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role": "x"}])
 async def test_typed_wrongly_it_fails_at_once(harness: WorkflowHarness, environment_id: str, given: Any) -> None:
     handle = await harness.client.start_workflow(
-        RECONCILE_TENANT, given, id=f"tenant/{environment_id}", task_queue=harness.task_queue
+        RECONCILE_TENANT_WORKFLOW, given, id=f"tenant/{environment_id}", task_queue=harness.task_queue
     )
-    assert (await failure_of(handle)).type == "InvalidInput"
+    assert (await wait_for_failure(handle)).type == "InvalidInput"
 
 
 async def test_provisioning_ends_with_it_where_a_tenant_is_given(harness: WorkflowHarness, environment_id: str) -> None:
-    handle = await harness.start(request(environment_id, tenant="acme", tenant_role=ROLE))
+    handle = await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
 
     evidence = await handle.result()
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     entered = [entry.phase for entry in progress.timeline]
     assert entered[-3:] == [Phase.VERIFYING, Phase.RECONCILING_TENANT, Phase.READY]
     assert progress.tenant is not None
@@ -219,9 +240,9 @@ async def test_provisioning_ends_with_it_where_a_tenant_is_given(harness: Workfl
 async def test_provisioning_without_a_role_is_ready_with_the_commands(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await (await harness.start(request(environment_id, tenant="acme"))).result()
+    await (await harness.start_provision(build_provision_request(environment_id, tenant="acme"))).result()
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.READY
     assert progress.tenant is not None
     assert "TenantName=acme" in progress.tenant.commands[0]
@@ -231,7 +252,9 @@ async def test_provisioning_without_a_role_is_ready_with_the_commands(
 async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    failure = await failure_of(await harness.start(request(environment_id, tenant="a b")))
+    failure = await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, tenant="a b"))
+    )
 
     assert failure.type == "tenant.IllegalName"  # contract 105
     assert "ensure_cluster" not in harness.activities.calls
@@ -240,13 +263,17 @@ async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
 async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)]
-    handle = await harness.start(request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback"))
+    harness.activities.script["reconcile_key"] = [
+        build_aws_failure(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)
+    ]
+    handle = await harness.start_provision(
+        build_provision_request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback")
+    )
 
-    failure = await failure_of(handle)
+    failure = await wait_for_failure(handle)
 
-    assert [problem.code for problem in problems_in(failure)] == ["kms.AccessDeniedException"] * 2
-    progress = await harness.progress(environment_id)
+    assert [problem.code for problem in parse_problems(failure)] == ["kms.AccessDeniedException"] * 2
+    progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
     assert all("start the environment again" in problem.remediation for problem in progress.problems)
     assert progress.evidence is not None  # contract 11: it works without a name
@@ -257,10 +284,12 @@ async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
 async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["reconcile_key"] = [refusal(*DENIED, Phase.RECONCILING_TENANT)]
+    harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]
 
-    await failure_of(await harness.start(request(environment_id, tenant="acme", tenant_role=ROLE)))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
+    )
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert progress.tenant is not None
     assert [key.key for key in progress.tenant.keys] == [KeyPurpose.RDS]

@@ -8,24 +8,26 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
-from byok.domain.models import Removal
+from byok.domain.models import RemovalResult
 from byok.domain.phases import Phase
-from tests.workflows.fake_activities import refusal, request
+from tests.workflows.fake_activities import build_aws_failure, build_provision_request
 from tests.workflows.temporal_env import WorkflowHarness
-from tests.workflows.test_provision_environment import BUCKETS, DISABLED, failure_of
+from tests.workflows.test_provision_environment import BUCKETS, DISABLED, wait_for_failure
 
 
 async def test_rollback_removes_writer_cluster_and_buckets_in_order(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
 
-    failure = await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+    failure = await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
     assert failure.type == "s3.KMS.DisabledException"
     removals = [call for call in harness.activities.calls if call.startswith("remove_")]
     assert removals == ["remove_writer", "remove_cluster", *["remove_bucket"] * BUCKETS]
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert [entry.phase for entry in progress.timeline][-2:] == [Phase.ROLLING_BACK, Phase.STOPPED]
     assert progress.left_behind == ()
 
@@ -33,21 +35,25 @@ async def test_rollback_removes_writer_cluster_and_buckets_in_order(
 async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
-    harness.activities.script["ensure_bucket"] = [refusal(*DISABLED, Phase.CREATING_STORAGE)]
+    harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
     harness.activities.script["remove_cluster"] = [ApplicationError("no", type="rds.AccessDenied", non_retryable=True)]
 
-    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert len(progress.left_behind) == 1
     assert progress.left_behind[0].startswith(f"byok-{environment_id}: ")
     assert harness.activities.calls.count("remove_bucket") == BUCKETS
 
 
 async def test_nothing_is_rolled_back_where_nothing_was_made(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["probe_s3_key"] = [refusal(*DISABLED, Phase.VALIDATING_KEYS)]
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
 
-    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
     assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
 
@@ -62,7 +68,7 @@ async def test_cancelled_environment_settles_its_write_and_says_so(
         assert finish.wait(10)
 
     harness.activities.script["ensure_cluster"] = [write]
-    handle = await harness.start(request(environment_id))
+    handle = await harness.start_provision(build_provision_request(environment_id))
     assert await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -72,10 +78,10 @@ async def test_cancelled_environment_settles_its_write_and_says_so(
         await handle.result()
     assert isinstance(caught.value.cause, CancelledError)
     assert (await handle.describe()).status is WorkflowExecutionStatus.CANCELED
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
-    assert progress.problem is not None
-    assert progress.problem.code == "byok.Cancelled"
+    assert progress.first_problem is not None
+    assert progress.first_problem.code == "byok.Cancelled"
     assert progress.resources.cluster is not None
     assert "ensure_bucket" not in harness.activities.calls
 
@@ -83,7 +89,7 @@ async def test_cancelled_environment_settles_its_write_and_says_so(
 async def test_cancelled_environment_is_rolled_back_where_asked(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
     harness.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
-    handle = await harness.start(request(environment_id, on_failure="rollback"))
+    handle = await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
     assert await asyncio.to_thread(begun.wait, 10)
 
     await handle.cancel()
@@ -91,17 +97,19 @@ async def test_cancelled_environment_is_rolled_back_where_asked(harness: Workflo
     with pytest.raises(WorkflowFailureError):
         await handle.result()
     assert "remove_cluster" in harness.activities.calls
-    assert (await harness.progress(environment_id)).resources.cluster is None
+    assert (await harness.read_progress(environment_id)).resources.cluster is None
 
 
 async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, environment_id: str) -> None:
-    harness.activities.script["collect_evidence"] = [refusal(*DISABLED, Phase.VERIFYING)]
-    kept = Removal(resource="b", removed=False, why_kept="it holds objects that are not ours")
+    harness.activities.script["collect_evidence"] = [build_aws_failure(*DISABLED, Phase.VERIFYING)]
+    kept = RemovalResult(resource="b", removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept
 
-    await failure_of(await harness.start(request(environment_id, on_failure="rollback")))
+    await wait_for_failure(
+        await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
+    )
 
-    progress = await harness.progress(environment_id)
+    progress = await harness.read_progress(environment_id)
     assert [item.split(": ")[1] for item in progress.left_behind] == ["it holds objects that are not ours"] * BUCKETS
 
 

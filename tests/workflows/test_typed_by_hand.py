@@ -10,53 +10,51 @@ from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
-from byok.contracts import CHECK_KEYS, INVALID_INPUT, PROVISION_ENVIRONMENT
+from byok.contracts import CHECK_KEYS_WORKFLOW, INVALID_INPUT_ERROR_TYPE, PROVISION_ENVIRONMENT_WORKFLOW
 from tests.workflows.fake_activities import RDS_KEY, REGION, S3_KEY
 from tests.workflows.temporal_env import WorkflowHarness
 
 GOOD = {"environment_id": "acme", "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
 
 
-def without(field: str) -> dict[str, Any]:
+def request_without(field: str) -> dict[str, Any]:
     return {name: value for name, value in GOOD.items() if name != field}
 
 
-def payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
+def raw_payload(data: bytes, encoding: bytes = b"json/plain") -> RawValue:
     return RawValue(Payload(metadata={"encoding": encoding}, data=data))
 
 
-def type_by_hand(value: object) -> RawValue:
-    return payload(json.dumps(value).encode())
+def raw_json(value: object) -> RawValue:
+    return raw_payload(json.dumps(value).encode())
 
 
 MALFORMED = [
-    pytest.param([type_by_hand(without("environment_id"))], "environment_id: Field required", id="missing field"),
-    pytest.param([type_by_hand(without("s3_key_arn"))], "s3_key_arn: Field required", id="missing key"),
+    pytest.param([raw_json(request_without("environment_id"))], "environment_id: Field required", id="missing field"),
+    pytest.param([raw_json(request_without("s3_key_arn"))], "s3_key_arn: Field required", id="missing key"),
     pytest.param(
-        [type_by_hand({**GOOD, "rds_key_arn": 7})], "rds_key_arn: Input should be a valid string", id="wrong type"
+        [raw_json({**GOOD, "rds_key_arn": 7})], "rds_key_arn: Input should be a valid string", id="wrong type"
+    ),
+    pytest.param([raw_json({**GOOD, "s3_key": S3_KEY})], "s3_key: Extra inputs are not permitted", id="unknown field"),
+    pytest.param(
+        [raw_json({**GOOD, "key_grace_seconds": 301})], "key_grace_seconds: Input should be less", id="too long"
     ),
     pytest.param(
-        [type_by_hand({**GOOD, "s3_key": S3_KEY})], "s3_key: Extra inputs are not permitted", id="unknown field"
+        [raw_json({**GOOD, "environment_id": "Acme_1"})], "environment_id: String should match", id="bad name"
     ),
+    pytest.param([raw_json({**GOOD, "region": "Frankfurt"})], "region: String should match", id="bad Region"),
     pytest.param(
-        [type_by_hand({**GOOD, "key_grace_seconds": 301})], "key_grace_seconds: Input should be less", id="too long"
-    ),
-    pytest.param(
-        [type_by_hand({**GOOD, "environment_id": "Acme_1"})], "environment_id: String should match", id="bad name"
-    ),
-    pytest.param([type_by_hand({**GOOD, "region": "Frankfurt"})], "region: String should match", id="bad Region"),
-    pytest.param(
-        [type_by_hand({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"
+        [raw_json({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"
     ),
     pytest.param([], "it was given 0", id="no input"),
-    pytest.param([type_by_hand(GOOD), type_by_hand(GOOD)], "it was given 2", id="two inputs"),
-    pytest.param([type_by_hand({})], "environment_id: Field required", id="empty object"),
-    pytest.param([type_by_hand(None)], "Input should be an object", id="null"),
-    pytest.param([type_by_hand([GOOD])], "Input should be an object", id="array"),
-    pytest.param([type_by_hand("acme")], "Input should be an object", id="string"),
-    pytest.param([payload(b"")], "Invalid JSON", id="empty text"),
-    pytest.param([payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
-    pytest.param([payload(b"acme", b"binary/plain")], "it was given bytes", id="not declared as JSON"),
+    pytest.param([raw_json(GOOD), raw_json(GOOD)], "it was given 2", id="two inputs"),
+    pytest.param([raw_json({})], "environment_id: Field required", id="empty object"),
+    pytest.param([raw_json(None)], "Input should be an object", id="null"),
+    pytest.param([raw_json([GOOD])], "Input should be an object", id="array"),
+    pytest.param([raw_json("acme")], "Input should be an object", id="string"),
+    pytest.param([raw_payload(b"")], "Invalid JSON", id="empty text"),
+    pytest.param([raw_payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
+    pytest.param([raw_payload(b"acme", b"binary/plain")], "it was given bytes", id="not declared as JSON"),
 ]
 
 
@@ -65,14 +63,17 @@ async def test_malformed_input_fails_and_names_the_field(
     harness: WorkflowHarness, arguments: list[RawValue], message: str
 ) -> None:
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT, args=arguments, id=f"environment/{uuid.uuid4().hex}", task_queue=harness.task_queue
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        args=arguments,
+        id=f"environment/{uuid.uuid4().hex}",
+        task_queue=harness.task_queue,
     )
 
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
 
     assert isinstance(caught.value.cause, ApplicationError)
-    assert caught.value.cause.type == INVALID_INPUT
+    assert caught.value.cause.type == INVALID_INPUT_ERROR_TYPE
     assert message in caught.value.cause.message
     assert harness.activities.calls == []
 
@@ -80,8 +81,8 @@ async def test_malformed_input_fails_and_names_the_field(
 async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarness) -> None:
     secret = "a-value-that-was-pasted-by-mistake"
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT,
-        args=[type_by_hand({**GOOD, "region": secret, "key_grace_seconds": secret})],
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        args=[raw_json({**GOOD, "region": secret, "key_grace_seconds": secret})],
         id=f"environment/{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
     )
@@ -95,8 +96,8 @@ async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarnes
 
 async def test_environment_under_another_workflow_id_is_refused(harness: WorkflowHarness) -> None:
     handle = await harness.client.start_workflow(
-        PROVISION_ENVIRONMENT,
-        args=[type_by_hand(GOOD)],
+        PROVISION_ENVIRONMENT_WORKFLOW,
+        args=[raw_json(GOOD)],
         id=f"by-hand-{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
     )
@@ -112,8 +113,8 @@ async def test_environment_under_another_workflow_id_is_refused(harness: Workflo
 
 async def test_malformed_check_fails_and_names_the_field(harness: WorkflowHarness) -> None:
     handle = await harness.client.start_workflow(
-        CHECK_KEYS,
-        args=[type_by_hand({"region": REGION})],
+        CHECK_KEYS_WORKFLOW,
+        args=[raw_json({"region": REGION})],
         id=f"keys/{uuid.uuid4().hex}",
         task_queue=harness.task_queue,
     )

@@ -23,15 +23,21 @@ from byok.service import environment_reader, pollers, status
 from byok.service.environments import EnvironmentService
 from byok.service.errors import NoWorkerError
 from byok.settings import Settings
-from tests.workflows.fake_activities import S3_KEY, FakeActivities, deletion, refusal, request
-from tests.workflows.temporal_env import WorkflowHarness, harness_for
-from worker import worker_deployment_config
+from tests.workflows.fake_activities import (
+    S3_KEY,
+    FakeActivities,
+    build_aws_failure,
+    build_delete_request,
+    build_provision_request,
+)
+from tests.workflows.temporal_env import WorkflowHarness, run_harness
+from worker import build_worker_deployment_config
 
-DISABLED = refusal("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
+DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
 @dataclass
-class Builds:
+class WorkerBuilds:
     """A deployment and a task queue of its own, and workers of its builds."""
 
     temporal: WorkflowEnvironment
@@ -43,14 +49,16 @@ class Builds:
     def service(self) -> EnvironmentService:
         return EnvironmentService(self.temporal.client, self.name)
 
-    async def start(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
+    async def start_worker(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
         """A worker of a build, or one that is not versioned."""
         config = (
-            worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build)) if build else None
+            build_worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build))
+            if build
+            else None
         )
         running = self._running[build] = AsyncExitStack()
         self.stages[build] = await running.enter_async_context(
-            harness_for(self.temporal, FakeActivities(), self.name, config, sandbox=True)
+            run_harness(self.temporal, FakeActivities(), self.name, config, sandbox=True)
         )
         await asyncio.wait_for(self._polls(build), 20)
         if current:
@@ -59,15 +67,15 @@ class Builds:
 
     async def _polls(self, build: str | None) -> None:
         version = WorkerDeploymentVersion(self.name, build) if build else None
-        while version not in [worker.version for worker in await self.service.workers()]:  # noqa: ASYNC110
+        while version not in [worker.version for worker in await self.service.list_workers()]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
-    async def end(self, build: str | None) -> None:
+    async def stop_worker(self, build: str | None) -> None:
         await self._running.pop(build).aclose()
 
-    async def end_all(self) -> None:
+    async def stop_all_workers(self) -> None:
         for build in list(self._running):
-            await self.end(build)
+            await self.stop_worker(build)
 
     async def make_current(self, build: str | None) -> None:
         """As `temporal worker deployment set-current-version` does."""
@@ -87,38 +95,38 @@ class Builds:
 
         async def in_force() -> None:
             version = WorkerDeploymentVersion(self.name, build) if build else None
-            while (await self.service.routing()).current != version:  # noqa: ASYNC110 - the server tells nobody
+            while (await self.service.read_routing()).current != version:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.05)
 
         await asyncio.wait_for(accepted(), 20)
         await asyncio.wait_for(in_force(), 20)
 
-    async def build_of(self, environment_id: str) -> str:
+    async def get_build_id(self, environment_id: str) -> str:
         """On which build the latest run has been lately."""
         described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
-    async def stop(self, environment_id: str, build: str) -> None:
+    async def run_until_stopped(self, environment_id: str, build: str) -> None:
         """An environment that stops at its first object, on a build."""
         self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
-            await (await self.stages[build].start(request(environment_id))).result()
+            await (await self.stages[build].start_provision(build_provision_request(environment_id))).result()
 
-    async def ready(self, environment_id: str) -> bool:
+    async def ends_ready(self, environment_id: str) -> bool:
         async def ended() -> Phase:
-            return [seen.phase async for seen in self.service.watch(environment_id)][-1]
+            return [seen.phase async for seen in self.service.watch_status(environment_id)][-1]
 
         return await asyncio.wait_for(ended(), 30) is Phase.READY
 
 
 @pytest_asyncio.fixture
-async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[Builds]:
-    found = Builds(temporal)
+async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[WorkerBuilds]:
+    found = WorkerBuilds(temporal)
     yield found
-    await found.end_all()
+    await found.stop_all_workers()
 
 
-def hold(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
+def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
     """Holds a step; gives what is set when it has begun, and what lets it go on."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -130,131 +138,131 @@ def hold(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable
     return begun, go_on.set
 
 
-async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Builds) -> None:
-    one = await builds.start("1")
-    begun, go_on = hold(one, "ensure_cluster")
-    first = await one.start(request("versions-first"))
+async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: WorkerBuilds) -> None:
+    one = await builds.start_worker("1")
+    begun, go_on = hold_activity(one, "ensure_cluster")
+    first = await one.start_provision(build_provision_request("versions-first"))
     assert await asyncio.to_thread(begun.wait, 20)
 
-    two = await builds.start("2")
-    await (await two.start(request("versions-second"))).result()
+    two = await builds.start_worker("2")
+    await (await two.start_provision(build_provision_request("versions-second"))).result()
     go_on()
     await first.result()
 
-    assert (await builds.build_of("versions-first"), await builds.build_of("versions-second")) == ("1", "2")
+    assert (await builds.get_build_id("versions-first"), await builds.get_build_id("versions-second")) == ("1", "2")
     assert one.activities.calls.count("plan_environment") == two.activities.calls.count("plan_environment") == 1
     assert len(one.activities.calls) == len(two.activities.calls)
 
 
-async def test_deletion_ends_on_its_build(builds: Builds) -> None:
-    one = await builds.start("1")
-    begun, go_on = hold(one, "list_databases")
-    deleting = await one.delete(deletion("versions-deleted"))
+async def test_deletion_ends_on_its_build(builds: WorkerBuilds) -> None:
+    one = await builds.start_worker("1")
+    begun, go_on = hold_activity(one, "list_databases")
+    deleting = await one.start_delete(build_delete_request("versions-deleted"))
     assert await asyncio.to_thread(begun.wait, 20)
 
-    two = await builds.start("2")
+    two = await builds.start_worker("2")
     go_on()
     await deleting.result()
 
-    assert await builds.build_of("versions-deleted") == "1"
+    assert await builds.get_build_id("versions-deleted") == "1"
     assert two.activities.calls == []
 
 
-async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(builds: Builds) -> None:
-    await builds.start("1")
-    await builds.stop("versions-moved", "1")
-    two = await builds.start("2")
-    await builds.end("1")
+async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(builds: WorkerBuilds) -> None:
+    await builds.start_worker("1")
+    await builds.run_until_stopped("versions-moved", "1")
+    two = await builds.start_worker("2")
+    await builds.stop_worker("1")
 
     replayed = await builds.service.replay("versions-moved")
 
-    assert await builds.ready("versions-moved")
-    assert (replayed.step, await builds.build_of("versions-moved")) == ("ensure_bucket", "2")
+    assert await builds.ends_ready("versions-moved")
+    assert (replayed.step, await builds.get_build_id("versions-moved")) == ("ensure_bucket", "2")
     assert "ensure_cluster" not in two.activities.calls  # finished steps stay done
 
 
-async def test_moved_replay_that_stops_can_be_moved_again(builds: Builds) -> None:
-    await builds.start("1")
-    await builds.stop("versions-twice", "1")
-    two = await builds.start("2")
-    await builds.end("1")
+async def test_moved_replay_that_stops_can_be_moved_again(builds: WorkerBuilds) -> None:
+    await builds.start_worker("1")
+    await builds.run_until_stopped("versions-twice", "1")
+    two = await builds.start_worker("2")
+    await builds.stop_worker("1")
     two.activities.script["ensure_bucket"] = [DISABLED]
     await builds.service.replay("versions-twice")
-    assert not await builds.ready("versions-twice")
-    await builds.start("3")
-    await builds.end("2")
+    assert not await builds.ends_ready("versions-twice")
+    await builds.start_worker("3")
+    await builds.stop_worker("2")
 
     await builds.service.replay("versions-twice")
 
-    assert await builds.ready("versions-twice")
-    assert await builds.build_of("versions-twice") == "3"
+    assert await builds.ends_ready("versions-twice")
+    assert await builds.get_build_id("versions-twice") == "3"
 
 
-async def test_replay_on_the_current_build_stays_with_it(builds: Builds) -> None:
-    one = await builds.start("1")
-    await builds.stop("versions-stays", "1")
-    begun, go_on = hold(one, "ensure_bucket")
+async def test_replay_on_the_current_build_stays_with_it(builds: WorkerBuilds) -> None:
+    one = await builds.start_worker("1")
+    await builds.run_until_stopped("versions-stays", "1")
+    begun, go_on = hold_activity(one, "ensure_bucket")
     await builds.service.replay("versions-stays")
     assert await asyncio.to_thread(begun.wait, 20)
 
-    two = await builds.start("2")
+    two = await builds.start_worker("2")
     go_on()
 
-    assert await builds.ready("versions-stays")
-    assert (await builds.build_of("versions-stays"), two.activities.calls) == ("1", [])
+    assert await builds.ends_ready("versions-stays")
+    assert (await builds.get_build_id("versions-stays"), two.activities.calls) == ("1", [])
 
 
-async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Builds) -> None:
-    one = await builds.start("1")
-    begun, go_on = hold(one, "ensure_writer")
-    running = await one.start(request("versions-ended"))
+async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: WorkerBuilds) -> None:
+    one = await builds.start_worker("1")
+    begun, go_on = hold_activity(one, "ensure_writer")
+    running = await one.start_provision(build_provision_request("versions-ended"))
     assert await asyncio.to_thread(begun.wait, 20)
-    two = await builds.start("2")
+    two = await builds.start_worker("2")
 
     await running.terminate("rolled back")
     replayed = await builds.service.replay("versions-ended")
     go_on()
 
     assert replayed.step is None
-    assert await builds.ready("versions-ended")
+    assert await builds.ends_ready("versions-ended")
     assert two.activities.calls[0] == "plan_environment"
 
 
-async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: Builds) -> None:
-    plain = await builds.start(None, current=False)
-    begun, go_on = hold(plain, "ensure_cluster")
-    running = await plain.start(request("versions-turned-on"))
+async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: WorkerBuilds) -> None:
+    plain = await builds.start_worker(None, current=False)
+    begun, go_on = hold_activity(plain, "ensure_cluster")
+    running = await plain.start_provision(build_provision_request("versions-turned-on"))
     assert await asyncio.to_thread(begun.wait, 20)
 
-    await builds.start("1")
+    await builds.start_worker("1")
     go_on()
     await running.result()
 
-    assert await builds.build_of("versions-turned-on") == "1"
+    assert await builds.get_build_id("versions-turned-on") == "1"
 
 
-async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds: Builds) -> None:
-    await builds.start("1")
-    await builds.stop("versions-turned-off", "1")
-    plain = await builds.start(None)
-    await builds.end("1")
+async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds: WorkerBuilds) -> None:
+    await builds.start_worker("1")
+    await builds.run_until_stopped("versions-turned-off", "1")
+    plain = await builds.start_worker(None)
+    await builds.stop_worker("1")
 
     await builds.service.replay("versions-turned-off")
 
-    assert await builds.ready("versions-turned-off")
+    assert await builds.ends_ready("versions-turned-off")
     assert plain.activities.calls[-1] == "collect_evidence"
 
 
 async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
-    builds: Builds, monkeypatch: pytest.MonkeyPatch
+    builds: WorkerBuilds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment_reader, "NO_WORKER_TIMEOUT", timedelta(0))
     monkeypatch.setattr(status, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
-    one = await builds.start("1", current=False)
+    one = await builds.start_worker("1", current=False)
 
-    await builds.service.create(request("versions-waits"))
+    await builds.service.create(build_provision_request("versions-waits"))
     with pytest.raises(NoWorkerError, match=f"set-current-version --deployment-name {builds.name} --build-id 1"):
-        await builds.ready("versions-waits")
+        await builds.ends_ready("versions-waits")
 
     begun = threading.Event()
 
@@ -265,8 +273,8 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     one.activities.script["ensure_cluster"] = [until_the_worker_ends]
     await builds.make_current("1")
     assert await asyncio.to_thread(begun.wait, 20)
-    await builds.start("2")
-    await builds.end("1")
+    await builds.start_worker("2")
+    await builds.stop_worker("1")
     monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
     with pytest.raises(NoWorkerError, match=r"began on build 1 .*environment/versions-waits --versioning-override"):
-        await builds.ready("versions-waits")
+        await builds.ends_ready("versions-waits")

@@ -10,16 +10,16 @@ from tests.workflows.temporal_env import WorkflowHarness
 _DEADLINE = 30
 
 
-async def until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
+async def wait_until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
     """The status that an environment ends with."""
 
     async def watched() -> EnvironmentStatus:
-        return [status async for status in service.watch(environment_id)][-1]
+        return [status async for status in service.watch_status(environment_id)][-1]
 
     return await asyncio.wait_for(watched(), _DEADLINE)
 
 
-async def until(
+async def wait_until(
     service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
 ) -> EnvironmentStatus:
     """The first status of which a fact holds.
@@ -29,7 +29,7 @@ async def until(
     """
 
     async def found() -> EnvironmentStatus:
-        async for status in service.watch(environment_id):
+        async for status in service.watch_status(environment_id):
             if fact(status):
                 return status
         raise AssertionError("it ended and the fact never held")
@@ -37,7 +37,7 @@ async def until(
     return await asyncio.wait_for(found(), _DEADLINE)
 
 
-async def until_called(harness: WorkflowHarness, step: str) -> None:
+async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
     """Wait until a worker has begun a step: that alone changes no status, so `until` would miss it."""
 
     async def called() -> None:

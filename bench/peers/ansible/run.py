@@ -4,14 +4,14 @@ import json
 import sys
 from pathlib import Path
 
-from bench.peers.driver import Environment, provision_in_threads, run
+from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_program
 
 PLAYBOOK = Path(__file__).with_name("playbook.yaml")
 
 
-def provision(environment: Environment) -> None:
+def provision(environment: EnvironmentSpec) -> None:
     variables = environment | {"ansible_python_interpreter": sys.executable}
-    run("ansible-playbook", "--inventory", "localhost,", "--extra-vars", json.dumps(variables), str(PLAYBOOK))
+    run_program("ansible-playbook", "--inventory", "localhost,", "--extra-vars", json.dumps(variables), str(PLAYBOOK))
 
 
 if __name__ == "__main__":

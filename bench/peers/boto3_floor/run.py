@@ -2,15 +2,15 @@
 
 import os
 
-from bench.peers.driver import Environment, provision_in_threads
-from bench.peers.steps import STEPS, connect
+from bench.peers.driver import EnvironmentSpec, provision_in_threads
+from bench.peers.steps import STEPS, create_clients
 
 
-def provision(environment: Environment) -> None:
+def provision(environment: EnvironmentSpec) -> None:
     for step in STEPS:
         step(environment)
 
 
 if __name__ == "__main__":
-    connect(os.environ["AWS_DEFAULT_REGION"])
+    create_clients(os.environ["AWS_DEFAULT_REGION"])
     provision_in_threads(provision)

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from bench.peers.driver import Environment, provision_in_threads, run
+from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_program
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 
 
-def provision(environment: Environment) -> None:
+def provision(environment: EnvironmentSpec) -> None:
     name = environment["name"]
     keys = (f"S3KeyArn={environment['s3_key_arn']}", f"RdsKeyArn={environment['rds_key_arn']}")
     deploy = ("aws", "cloudformation", "deploy", "--stack-name", name, "--template-file", str(TEMPLATE))
-    run(*deploy, "--parameter-overrides", f"Name={name}", *keys)
+    run_program(*deploy, "--parameter-overrides", f"Name={name}", *keys)
 
 
 if __name__ == "__main__":

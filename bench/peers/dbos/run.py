@@ -5,7 +5,7 @@ import os
 from dbos import DBOS
 
 from bench.peers import steps
-from bench.peers.driver import Environment, provision_in_threads
+from bench.peers.driver import EnvironmentSpec, provision_in_threads
 
 check_keys, create_database, await_database, create_bucket, verify_bucket, name_keys = (
     DBOS.step()(step) for step in steps.STEPS
@@ -13,7 +13,7 @@ check_keys, create_database, await_database, create_bucket, verify_bucket, name_
 
 
 @DBOS.workflow()
-def provision(environment: Environment) -> None:
+def provision(environment: EnvironmentSpec) -> None:
     check_keys(environment)
     create_database(environment)
     await_database(environment)
@@ -23,7 +23,7 @@ def provision(environment: Environment) -> None:
 
 
 if __name__ == "__main__":
-    steps.connect(os.environ["AWS_DEFAULT_REGION"])
+    steps.create_clients(os.environ["AWS_DEFAULT_REGION"])
     DBOS(config={"name": "peers", "system_database_url": "sqlite:///dbos.sqlite", "run_admin_server": False})
     DBOS.launch()
     try:

@@ -23,5 +23,5 @@ def provision(environment: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    steps.connect(os.environ["AWS_DEFAULT_REGION"])
+    steps.create_clients(os.environ["AWS_DEFAULT_REGION"])
     provision_in_threads(provision)

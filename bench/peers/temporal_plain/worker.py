@@ -9,12 +9,12 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from bench.peers.driver import CONCURRENCY
-from bench.peers.steps import connect
+from bench.peers.steps import create_clients
 from bench.peers.temporal_plain.workflow import ACTIVITIES, TASK_QUEUE, Provision
 
 
 async def main(address: str) -> None:
-    connect(os.environ["AWS_DEFAULT_REGION"])
+    create_clients(os.environ["AWS_DEFAULT_REGION"])
     with ThreadPoolExecutor(CONCURRENCY) as threads:
         worker = Worker(
             await Client.connect(address),

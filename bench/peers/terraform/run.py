@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.peers.driver import Environment, provision_in_threads, run
+from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_program
 
 HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -19,15 +19,17 @@ MIRRORS = (
 )
 
 
-def provision(environment: Environment) -> None:
+def provision(environment: EnvironmentSpec) -> None:
     folder = Path(environment["name"])
     folder.mkdir()
     shutil.copy(HERE / "main.tf", folder)
     mirror = next((str(one) for one in MIRRORS if (one / PROVIDER).is_dir()), None)
     options = ("-input=false", "-no-color")
     settings = {f"TF_VAR_{name}": str(value) for name, value in environment.items()} | {"CHECKPOINT_DISABLE": "1"}
-    run("terraform", "init", *([f"-plugin-dir={mirror}"] if mirror else []), *options, folder=folder, settings=settings)
-    run("terraform", "apply", "-auto-approve", *options, folder=folder, settings=settings)
+    run_program(
+        "terraform", "init", *([f"-plugin-dir={mirror}"] if mirror else []), *options, folder=folder, settings=settings
+    )
+    run_program("terraform", "apply", "-auto-approve", *options, folder=folder, settings=settings)
 
 
 if __name__ == "__main__":

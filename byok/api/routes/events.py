@@ -15,9 +15,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from byok.api.access import Caller
-from byok.api.dependencies import Broadcaster, ReadableId, ReadCaller, Service
-from byok.api.problems import StreamFinishedError, openapi_responses
+from byok.api.authentication import Caller
+from byok.api.authorization import ReadableId, ReadCaller
+from byok.api.dependencies import Broadcaster, Service
+from byok.api.problems import StreamFinishedError, openapi_problem_responses
 from byok.api.responses import StreamProblem
 from byok.api.status_broadcaster import StatusBroadcaster
 from byok.service.environments import EnvironmentService
@@ -42,14 +43,14 @@ class EventCursor:
     digest: str = ""
 
     @classmethod
-    def of(cls, status: EnvironmentStatus) -> "EventCursor":
+    def from_status(cls, status: EnvironmentStatus) -> "EventCursor":
         """After a status was seen."""
         return cls(
             status.run_id, len(status.timeline), hashlib.sha256(status.model_dump_json().encode()).hexdigest()[:16]
         )
 
     @classmethod
-    def from_id(cls, text: str | None) -> "EventCursor":
+    def from_event_id(cls, text: str | None) -> "EventCursor":
         """What an event's id says; what is none of ours says that nothing was seen."""
         run_id, _, rest = (text or "").partition(":")
         phases, _, digest = rest.partition(":")
@@ -59,7 +60,7 @@ class EventCursor:
         return f"{self.run_id}:{self.phases}:{self.digest}"
 
 
-async def cursor_after(
+async def resolve_event_cursor(
     last_event_id: str | None,
     environment_id: str,
     caller: Caller,
@@ -73,10 +74,10 @@ async def cursor_after(
         EnvironmentNotFoundError: There is none.
         TooManyStreamsError: As many are open as may be.
     """
-    seen, status = EventCursor.from_id(last_event_id), await service.status(environment_id)
-    if status.phase.final and EventCursor.of(status) == seen:
+    seen, status = EventCursor.from_event_id(last_event_id), await service.read_status(environment_id)
+    if status.phase.is_final and EventCursor.from_status(status) == seen:
         raise StreamFinishedError
-    followers.check_stream_limit(caller)
+    followers.require_free_stream(caller)
     return seen
 
 
@@ -87,7 +88,7 @@ async def _cursor(
     followers: Broadcaster,
     last_event_id: Annotated[str | None, Header(max_length=256, description="The last event that was seen.")] = None,
 ) -> EventCursor:
-    return await cursor_after(last_event_id, environment_id, caller, service, followers)
+    return await resolve_event_cursor(last_event_id, environment_id, caller, service, followers)
 
 
 @router.get(
@@ -95,7 +96,7 @@ async def _cursor(
     response_class=EventSourceResponse,
     responses={
         204: {"description": "All was seen, and nothing more will come."},
-        **openapi_responses(
+        **openapi_problem_responses(
             HTTPStatus.UNAUTHORIZED,
             HTTPStatus.FORBIDDEN,
             HTTPStatus.NOT_FOUND,
@@ -115,14 +116,14 @@ async def events(
         async for status in followers.follow(environment_id, caller):
             for event in events_since(status, seen):
                 yield event
-            seen = EventCursor.of(status)
+            seen = EventCursor.from_status(status)
     except ServiceError as error:
         yield ServerSentEvent(event="problem", data=StreamProblem(code=error.code, detail=str(error)))
 
 
 def events_since(status: EnvironmentStatus, seen: EventCursor) -> list[ServerSentEvent]:
     """The events of a status that a listener has not seen."""
-    now = EventCursor.of(status)
+    now = EventCursor.from_status(status)
     known = seen.phases if seen.run_id == now.run_id else 0
     found = [
         ServerSentEvent(event="phase", id=str(EventCursor(now.run_id, number)), data=entry)

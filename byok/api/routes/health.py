@@ -5,7 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter
 
 from byok.api.dependencies import Service
-from byok.api.problems import openapi_responses
+from byok.api.problems import openapi_problem_responses
 from byok.api.responses import Health
 from byok.service.errors import NoWorkerError
 
@@ -18,10 +18,10 @@ async def health() -> Health:
     return Health()
 
 
-@router.get("/ready", responses=openapi_responses(HTTPStatus.BAD_GATEWAY))
+@router.get("/ready", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def ready(service: Service) -> Health:
     """Temporal answers, and a worker takes work."""
-    workers = await service.workers()
+    workers = await service.list_workers()
     if not workers:
         raise NoWorkerError("No worker takes work: start one.")
     return Health(workers=len(workers))

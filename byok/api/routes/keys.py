@@ -6,17 +6,18 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from byok.api.dependencies import ReadCaller, Service, State, WriteCaller
-from byok.api.problems import invalid_field_error, openapi_responses
-from byok.api.responses import PolicyAnswer
-from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ArnError, KeyPurpose, parse_key_arn
+from byok.api.authorization import ReadCaller, WriteCaller
+from byok.api.dependencies import Service, State
+from byok.api.problems import invalid_field_error, openapi_problem_responses
+from byok.api.responses import PolicyCheckResponse
+from byok.domain.arns import KEY_ARN_MAX_LENGTH, REGION_PATTERN, InvalidKeyArnError, KeyPurpose, parse_key_arn
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.report import check_policy_document
-from byok.domain.models import CheckKeysRequest, KeyCheck
+from byok.domain.models import CheckKeysRequest, KeyCheckResult
 
 router = APIRouter(
     tags=["keys"],
-    responses=openapi_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=openapi_problem_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 
 
@@ -33,17 +34,17 @@ class PolicyCheckRequest(BaseModel):
     key: KeyPurpose
     region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=32)]
     policy: Annotated[str, Field(max_length=65_536)]
-    key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX)] = None
+    key_arn: Annotated[str | None, Field(max_length=KEY_ARN_MAX_LENGTH)] = None
 
 
-@router.post("/key-checks", responses=openapi_responses(HTTPStatus.BAD_GATEWAY))
-async def check_keys(_: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheck:
+@router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
+async def check_keys(_: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
     """Validate two keys by using the S3 key once, and make nothing; all findings on both come together."""
-    return await service.check(request)
+    return await service.check_keys(request)
 
 
 @router.post("/policy-checks")
-async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyAnswer:
+async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyCheckResponse:
     """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change."""
     arn = _key_of(request)
     try:
@@ -51,7 +52,7 @@ async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequ
         report = check_policy_document(request.policy.encode(), request.key, side, state.vendor)
     except ValueError as error:
         raise invalid_field_error("policy", str(error)) from error
-    return PolicyAnswer.model_validate(report.as_json())
+    return PolicyCheckResponse.model_validate(report.as_json_dict())
 
 
 def _key_of(request: PolicyCheckRequest) -> str | None:
@@ -59,7 +60,7 @@ def _key_of(request: PolicyCheckRequest) -> str | None:
         return None
     try:
         key = parse_key_arn(request.key_arn.strip())
-    except ArnError as error:
+    except InvalidKeyArnError as error:
         raise invalid_field_error("key_arn", str(error)) from error
     if key.region != request.region:
         raise invalid_field_error("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")

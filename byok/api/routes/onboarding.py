@@ -5,39 +5,44 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from byok.api.dependencies import ReadCaller, Region, State
-from byok.api.problems import ProblemError, openapi_responses
+from byok.api.authorization import ReadCaller
+from byok.api.dependencies import Region, State
+from byok.api.problems import ProblemError, openapi_problem_responses
 from byok.api.responses import OnboardingValues
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.statements import Statement
-from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME, TEMPLATE_FILE
+from byok.domain.onboarding.customer_commands import DEFAULT_PROFILE, DEFAULT_STACK_NAME, KEYS_TEMPLATE_FILE
 from byok.onboarding.kit import OnboardingKit
-from byok.onboarding.template import keys_template
+from byok.onboarding.template import render_keys_template
 
 router = APIRouter(
     prefix="/onboarding",
     tags=["onboarding"],
-    responses=openapi_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=openapi_problem_responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
 )
-YAML = "application/yaml"
+YAML_MEDIA_TYPE = "application/yaml"
 
 
-def kit(state: State, region: str, profile: str = PROFILE, stack_name: str = STACK_NAME) -> OnboardingKit:
+def build_kit(
+    state: State, region: str, profile: str = DEFAULT_PROFILE, stack_name: str = DEFAULT_STACK_NAME
+) -> OnboardingKit:
     """The kit for a Region.
 
     Raises:
         ProblemError: The platform's role is of another partition.
     """
     try:
-        return OnboardingKit.of(state.platform_role_arn, region, state.vendor, profile=profile, stack_name=stack_name)
+        return OnboardingKit.for_region(
+            state.platform_role_arn, region, state.vendor, profile=profile, stack_name=stack_name
+        )
     except ValueError as error:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
 
 
-def template_file(state: State) -> Response:
+def build_template_response(state: State) -> Response:
     """The template as a file to be kept, under the name that the commands use (contract 24)."""
-    headers = {"Content-Disposition": f'attachment; filename="{TEMPLATE_FILE}"'}
-    return Response(keys_template(state.vendor), media_type=YAML, headers=headers)
+    headers = {"Content-Disposition": f'attachment; filename="{KEYS_TEMPLATE_FILE}"'}
+    return Response(render_keys_template(state.vendor), media_type=YAML_MEDIA_TYPE, headers=headers)
 
 
 @router.get("/{region}")
@@ -47,24 +52,24 @@ async def values(
     region: Region,
     profile: Annotated[
         str, Query(pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="The customer's AWS CLI profile.")
-    ] = PROFILE,
+    ] = DEFAULT_PROFILE,
     stack_name: Annotated[
         str,
         Query(pattern=r"^[a-zA-Z][-a-zA-Z0-9]*$", max_length=128, description="Name of the stack that makes the keys."),
-    ] = STACK_NAME,
+    ] = DEFAULT_STACK_NAME,
 ) -> OnboardingValues:
     """Role, account, statements and commands for a Region, with everything filled in."""
-    return OnboardingValues.model_validate(kit(state, region, profile, stack_name).as_json())
+    return OnboardingValues.model_validate(build_kit(state, region, profile, stack_name).as_json_dict())
 
 
-@router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML: {}}}})
+@router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML_MEDIA_TYPE: {}}}})
 async def template(_: ReadCaller, state: State, region: Region) -> Response:
     """The CloudFormation template that makes both keys; the same for all Regions."""
-    kit(state, region)
-    return template_file(state)
+    build_kit(state, region)
+    return build_template_response(state)
 
 
 @router.get("/{region}/statements/{key}")
 async def statements(_: ReadCaller, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
     """The statements to append to one key's policy."""
-    return kit(state, region).statements(key)
+    return build_kit(state, region).statements_for_key(key)

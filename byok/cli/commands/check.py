@@ -4,10 +4,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, EXIT_USAGE, console, exit_on_error, print_json, say
+from byok.cli.output import (
+    EXIT_CUSTOMER_KEY,
+    EXIT_FAILED,
+    EXIT_OK,
+    EXIT_USAGE,
+    exit_on_error,
+    make_console,
+    print_json,
+    print_message,
+)
 
 if TYPE_CHECKING:
-    from byok.domain.models import CheckKeysRequest, KeyCheck
+    from byok.domain.models import CheckKeysRequest, KeyCheckResult
 
 
 def check(
@@ -46,14 +55,14 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     import asyncio
 
     from byok.cli import views
-    from byok.cli.requests import as_dict, find_problems, request_from_options
-    from byok.domain.models import CheckKeysRequest, KeyCheck
+    from byok.cli.requests import as_json_dict, find_request_problems, request_from_options
+    from byok.domain.models import CheckKeysRequest, KeyCheckResult
     from byok.settings import Settings
 
     request = request_from_options(CheckKeysRequest, options)
-    impossible = find_problems(request, Settings())
+    impossible = find_request_problems(request, Settings())
     if impossible:
-        found = KeyCheck(
+        found = KeyCheckResult(
             region=request.region,
             s3_key_arn=request.s3_key_arn,
             rds_key_arn=request.rds_key_arn,
@@ -62,10 +71,10 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     else:
         found = asyncio.run(_run_check(request))
     if as_json:
-        problems = [as_dict(finding) for finding in found.findings]
-        print_json({**as_dict(found), "problem": problems[0] if problems else None, "problems": problems})
+        problems = [as_json_dict(finding) for finding in found.findings]
+        print_json({**as_json_dict(found), "problem": problems[0] if problems else None, "problems": problems})
     else:
-        console().print(views.key_check(found))
+        make_console().print(views.render_key_check(found))
     if impossible:
         return EXIT_USAGE
     if not found.findings:
@@ -73,10 +82,10 @@ def _check(options: dict[str, object], *, as_json: bool) -> int:
     return EXIT_CUSTOMER_KEY if any(finding.key for finding in found.findings) else EXIT_FAILED
 
 
-async def _run_check(request: "CheckKeysRequest") -> "KeyCheck":
+async def _run_check(request: "CheckKeysRequest") -> "KeyCheckResult":
     from byok.service.connection import connect_service
 
     service = await connect_service()
-    if not await service.workers():
-        say("No worker is there at the moment; waiting for one.")
-    return await service.check(request)
+    if not await service.list_workers():
+        print_message("No worker is there at the moment; waiting for one.")
+    return await service.check_keys(request)

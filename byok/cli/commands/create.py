@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role
-from byok.cli.output import EXIT_USAGE, UsageError, console, exit_on_error, print_json, say
+from byok.cli.commands.tenant import ExternalId, RoleArn, tenant_role_from_options
+from byok.cli.output import EXIT_USAGE, UsageError, exit_on_error, make_console, print_json, print_message
 from byok.domain.phases import OnFailure
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def create(
         "tenant": tenant,
     }
     with exit_on_error(as_json=as_json):
-        options["tenant_role"] = tenant_role(tenant_role_arn, external_id)
+        options["tenant_role"] = tenant_role_from_options(tenant_role_arn, external_id)
         request = _request(file, options)
         _refuse_impossible_keys(request, as_json=as_json)
         code = asyncio.run(_create(request, wait=wait, as_json=as_json))
@@ -67,49 +67,49 @@ def create(
 
 
 def _request(file: Path | None, options: dict[str, object]) -> "ProvisionRequest":
-    from byok.cli.requests import OPTIONS, from_file, request_from_options
+    from byok.cli.requests import OPTION_BY_FIELD, request_from_file, request_from_options
     from byok.domain.models import ProvisionRequest
 
     if file is None:
         return request_from_options(ProvisionRequest, options)
-    both = [OPTIONS[option] for option, value in options.items() if value is not None]
+    both = [OPTION_BY_FIELD[option] for option, value in options.items() if value is not None]
     if both:
         raise UsageError(f"--file holds the whole request: leave out {', '.join(both)}.")
-    return from_file(ProvisionRequest, file)
+    return request_from_file(ProvisionRequest, file)
 
 
 def _refuse_impossible_keys(request: "ProvisionRequest", *, as_json: bool) -> None:
     from byok.cli import views
-    from byok.cli.requests import find_problems, refusal_as_json
+    from byok.cli.requests import find_request_problems, refusal_as_json_dict
     from byok.settings import Settings
 
-    problems = find_problems(request, Settings())
+    problems = find_request_problems(request, Settings())
     if not problems:
         return
     if as_json:
-        print_json(refusal_as_json(problems, environment_id=request.environment_id))
-    err = console(stderr=True)
+        print_json(refusal_as_json_dict(problems, environment_id=request.environment_id))
+    err = make_console(stderr=True)
     err.print("Nothing was started.", style="bold red")
-    err.print(views.problems(problems))
+    err.print(views.render_problems(problems))
     raise typer.Exit(EXIT_USAGE)
 
 
 async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> int:
-    from byok.cli.follow import exit_code, follow
-    from byok.cli.requests import as_dict
+    from byok.cli.follow import exit_code_for_status, follow
+    from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
     creation = await service.create(request)
     if not creation.started:
-        say(f"Environment {request.environment_id} has been asked for before, with the same values.")
+        print_message(f"Environment {request.environment_id} has been asked for before, with the same values.")
     if wait:
         status = await follow(service, request.environment_id, quiet=as_json)
     else:
-        status = await service.status(request.environment_id)
-        say(f"Accepted. `byok status {request.environment_id}` says where it is.")
-        if not await service.workers():
-            say("No worker is there at the moment; it begins as soon as one is.")
+        status = await service.read_status(request.environment_id)
+        print_message(f"Accepted. `byok status {request.environment_id}` says where it is.")
+        if not await service.list_workers():
+            print_message("No worker is there at the moment; it begins as soon as one is.")
     if as_json:
-        print_json(as_dict(status))
-    return exit_code(status)
+        print_json(as_json_dict(status))
+    return exit_code_for_status(status)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from byok.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, console, exit_on_error, fail
+from byok.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, exit_on_error, exit_with_error, make_console
 
 if TYPE_CHECKING:
-    from byok.local.demo import Outcome
+    from byok.local.demo import DemoOutcome
     from byok.local.stack import DevStack
 
 _DATABASE_SECONDS: Final = 0.4
@@ -34,37 +34,37 @@ def demo() -> None:
             with tempfile.TemporaryDirectory(prefix="byok-demo-") as folder:
                 code = asyncio.run(_demo(Path(folder)))
         except DevStackError as error:
-            fail(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
+            exit_with_error(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
     raise typer.Exit(code)
 
 
 async def _demo(folder: Path) -> int:
     from byok.cli import views
     from byok.cli.follow import follow
-    from byok.local.demo import demonstrate
+    from byok.local.demo import run_demo
     from byok.local.ports import Ports
-    from byok.local.runner import run_on
+    from byok.local.runner import run_on_stack
     from byok.local.stack import DevStack
 
-    out = console()
+    out = make_console()
     out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
 
     def headline(text: str) -> None:
         out.print(f"\n{text}\n", style="bold")
 
-    async def work(stack: "DevStack") -> "Outcome":
+    async def work(stack: "DevStack") -> "DemoOutcome":
         out.print(f"They are ready; until the demo ends, Temporal's UI is at {stack.ui_url}.", style="dim")
-        outcome = await demonstrate(
+        outcome = await run_demo(
             stack,
             lambda service, name: follow(service, name, proof=False),
-            lambda named: out.print(views.tenant(named)),
+            lambda named: out.print(views.render_tenant_outcome(named)),
             headline,
         )
         stack.hurry.set()  # nothing of it is kept: no child needs time to save its state
         return outcome
 
-    stack = DevStack(folder, Ports.free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
-    outcome = await run_on(stack, work)
+    stack = DevStack(folder, Ports.pick_free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
+    outcome = await run_on_stack(stack, work)
     if outcome is None:
         return EXIT_INTERRUPTED
     headline("Summary")
@@ -72,11 +72,11 @@ async def _demo(folder: Path) -> int:
     return EXIT_FAILED if outcome.missed else EXIT_OK
 
 
-def _summarise(outcome: "Outcome") -> None:
+def _summarise(outcome: "DemoOutcome") -> None:
     from byok.cli import views
     from byok.local.ports import HOST, Ports
 
-    out = console()
+    out = make_console()
     for sentence in outcome.shown:
         out.print(f"  [green]✓[/green] {sentence}")
     for sentence in outcome.missed:
@@ -84,6 +84,6 @@ def _summarise(outcome: "Outcome") -> None:
     for status in outcome.environments:
         if status.evidence:
             out.print(f"\n{status.environment_id}, as AWS reports it:")
-            out.print(views.evidence(status.evidence))
+            out.print(views.render_evidence(status.evidence))
     out.print(f"\n{outcome.seconds:.0f} s, and every process is ended.")
     out.print(f"`byok up` (or `make up`) starts them again to stay, with the wizard at http://{HOST}:{Ports().web}.")

@@ -11,12 +11,12 @@ from byok.cli.output import (
     EXIT_FAILED,
     EXIT_OK,
     UsageError,
-    console,
     exit_on_error,
+    make_console,
     print_json,
     print_text,
 )
-from byok.cli.platform import PlatformRole, platform_role, require_region
+from byok.cli.platform import PlatformRole, require_platform_role_arn, require_region
 
 if TYPE_CHECKING:
     from byok.domain.iam.findings import Finding
@@ -65,43 +65,43 @@ def diagnose(
     """
     with exit_on_error(as_json=as_json):
         from byok.cli import views
-        from byok.domain.diagnosis.diagnose import are_usable
+        from byok.domain.diagnosis.diagnose import are_keys_usable
 
         findings = _diagnose_file(file)
         if as_json:
-            print_json({"ok": are_usable(findings), "findings": [finding.as_json() for finding in findings]})
+            print_json({"ok": are_keys_usable(findings), "findings": [finding.as_json_dict() for finding in findings]})
         else:
-            console().print(views.diagnosis(findings))
-    raise typer.Exit(EXIT_OK if are_usable(findings) else EXIT_CUSTOMER_KEY)
+            make_console().print(views.render_diagnosis(findings))
+    raise typer.Exit(EXIT_OK if are_keys_usable(findings) else EXIT_CUSTOMER_KEY)
 
 
 def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, rds_key_arn: str | None) -> None:
-    from byok.domain.onboarding.payload import PayloadError, with_payload_expanded
-    from byok.onboarding.collection_script import collection_script
+    from byok.domain.onboarding.payload import PayloadError, expand_payload_fields
+    from byok.onboarding.collection_script import render_collection_script
     from byok.settings import Settings
 
     if region is None:
         raise UsageError("Missing: --region. The script is made for the Region of the keys.")
     try:
-        keys = with_payload_expanded({"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
+        keys = expand_payload_fields({"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
     except PayloadError as error:
         raise UsageError(str(error)) from error
-    role = platform_role(role, Settings(), require_region(region))
-    print_text(collection_script(role, region, keys["s3_key_arn"], keys["rds_key_arn"]))
+    role = require_platform_role_arn(role, Settings(), require_region(region))
+    print_text(render_collection_script(role, region, keys["s3_key_arn"], keys["rds_key_arn"]))
 
 
 def _diagnose_file(file: Path) -> "tuple[Finding, ...]":
-    from byok.domain.diagnosis.diagnose import diagnose as diagnosed
-    from byok.domain.diagnosis.key_facts import Collection, CollectionError
-    from byok.domain.iam.check.document import PolicyDocumentError, decode
+    from byok.domain.diagnosis.diagnose import diagnose_collected_keys as diagnosed
+    from byok.domain.diagnosis.key_facts import CollectedKeys, CollectedKeysError
+    from byok.domain.iam.check.document import PolicyDocumentError, decode_text
     from byok.settings import Settings
 
     try:
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        collection = Collection.read(decode(content))
+        collection = CollectedKeys.parse(decode_text(content))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
-    except (PolicyDocumentError, CollectionError) as error:
+    except (PolicyDocumentError, CollectedKeysError) as error:
         raise UsageError(f"{file}: {error}") from error
     return diagnosed(collection, Settings().vendor)
 
@@ -120,7 +120,7 @@ def _doctor(*, as_json: bool) -> int:
     if as_json:
         print_json({"ok": healthy, "checks": [asdict(check) for check in checks]})
         return EXIT_OK if healthy else EXIT_FAILED
-    out = console()
+    out = make_console()
     for check in checks:
         mark = Text("✓", "green") if check.ok else Text("✗", "red")
         out.print(Text.assemble(mark, f" {check.name:<18} ", check.detail))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import UsageError, exit_on_error, print_json, say
+from byok.cli.output import UsageError, exit_on_error, print_json, print_message
 
 if TYPE_CHECKING:
     from byok.service.status import EnvironmentStatus
@@ -85,15 +85,15 @@ def delete(
 
 
 def _keys(s3_key_arn: str | None, rds_key_arn: str | None, payload: str | None) -> dict[str, str]:
-    from byok.domain.onboarding.payload import PayloadError, read_payload, with_payload_expanded
+    from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
 
     try:
         if payload is not None:
             if s3_key_arn or rds_key_arn:
                 raise UsageError("--payload names both keys: leave out --s3-key-arn and --rds-key-arn.")
-            return read_payload(payload)
+            return parse_payload(payload)
         given = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
-        return {name: arn.strip() for name, arn in with_payload_expanded(given).items() if arn is not None}
+        return {name: arn.strip() for name, arn in expand_payload_fields(given).items() if arn is not None}
     except PayloadError as error:
         raise UsageError(str(error)) from error
 
@@ -105,23 +105,23 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
                 f"--confirm: everything is deleted; give the environment's id once more, --confirm {name}."
             )
         snapshot = "A final snapshot of the database is kept." if final_snapshot else "No snapshot is kept."
-        say(f"Everything of {name} is deleted. {snapshot}")
+        print_message(f"Everything of {name} is deleted. {snapshot}")
         confirm = typer.prompt("Type the environment's id to confirm", err=True)
     if confirm != name:
         raise UsageError(f"--confirm: {confirm!r} is not {name!r}; nothing was deleted.")
 
 
 async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool) -> int:
-    from byok.cli.follow import exit_code
+    from byok.cli.follow import exit_code_for_status
     from byok.service.connection import connect_service
 
     service = await connect_service()
     replayed = await service.replay(name, **keys)
     if replayed.step is not None:
-        say(f"{name} goes on from {replayed.step.replace('_', ' ')}; what was done before it stays done.")
+        print_message(f"{name} goes on from {replayed.step.replace('_', ' ')}; what was done before it stays done.")
     else:
-        say(f"{name} starts anew, and takes over what is rightly its own.")
-    return exit_code(await _show(name, wait=wait, as_json=as_json))
+        print_message(f"{name} starts anew, and takes over what is rightly its own.")
+    return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
 
 
 async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
@@ -129,34 +129,34 @@ async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
 
     service = await connect_service()
     await service.cancel(name)
-    say(f"Asked for the end of what is being done with {name}.")
+    print_message(f"Asked for the end of what is being done with {name}.")
     await _show(name, wait=wait, as_json=as_json)
 
 
 async def _delete(
     name: str, keys: dict[str, str], region: str | None, *, final_snapshot: bool, wait: bool, as_json: bool
 ) -> int:
-    from byok.cli.follow import exit_code
+    from byok.cli.follow import exit_code_for_status
     from byok.service.connection import connect_service
 
     service = await connect_service()
-    request = await service.delete_request(name, region=region, final_snapshot=final_snapshot, **keys)
+    request = await service.build_delete_request(name, region=region, final_snapshot=final_snapshot, **keys)
     if not await service.delete(request):
-        say(f"{name} is being deleted already.")
-    return exit_code(await _show(name, wait=wait, as_json=as_json))
+        print_message(f"{name} is being deleted already.")
+    return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
 
 
 async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
     from byok.cli.follow import follow
-    from byok.cli.requests import as_dict
+    from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
     if wait:
         status = await follow(service, name, quiet=as_json)
     else:
-        status = await service.status(name)
-        say(f"`byok status {name}` says where it is.")
+        status = await service.read_status(name)
+        print_message(f"`byok status {name}` says where it is.")
     if as_json:
-        print_json(as_dict(status))
+        print_json(as_json_dict(status))
     return status

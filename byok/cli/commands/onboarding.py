@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import UsageError, console, exit_on_error, print_json, print_text, say
-from byok.cli.platform import PlatformRole, Region, platform_role, require_region
+from byok.cli.output import UsageError, exit_on_error, make_console, print_json, print_message, print_text
+from byok.cli.platform import PlatformRole, Region, require_platform_role_arn, require_region
 
 if TYPE_CHECKING:
     from byok.domain.arns import KeyPair
@@ -50,26 +50,26 @@ def onboarding(
     Exit codes: 0 printed; 2 wrong usage.
     """
     with exit_on_error(as_json=as_json):
-        from byok.domain.onboarding.customer_commands import PROFILE, STACK_NAME
+        from byok.domain.onboarding.customer_commands import DEFAULT_PROFILE, DEFAULT_STACK_NAME
         from byok.onboarding.kit import OnboardingKit
         from byok.settings import Settings
 
         settings = Settings()
-        role = platform_role(platform_role_arn, settings, require_region(region))
+        role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         try:
-            kit = OnboardingKit.of(
+            kit = OnboardingKit.for_region(
                 role,
                 region,
                 settings.vendor,
-                profile=profile or PROFILE,
-                stack_name=STACK_NAME if stack_name is None else stack_name,
+                profile=profile or DEFAULT_PROFILE,
+                stack_name=DEFAULT_STACK_NAME if stack_name is None else stack_name,
                 keys=_keys(payload, s3_key_arn, rds_key_arn),
                 external_id=external_id,
             )
         except ValueError as error:
             raise UsageError(str(error)) from error
         if as_json:
-            print_json(kit.as_json())
+            print_json(kit.as_json_dict())
         else:
             _show(kit)
 
@@ -114,25 +114,27 @@ def template(
             file.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
-        say(f"{'Replaced' if before not in {None, text.encode()} else 'Written'}: {file}")
+        print_message(f"{'Replaced' if before not in {None, text.encode()} else 'Written'}: {file}")
 
 
 def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple[str, str]:
-    from byok.domain.onboarding.customer_commands import TEMPLATE_FILE, TENANT_ROLE_FILE
-    from byok.onboarding.template import keys_template
-    from byok.onboarding.tenant_role import tenant_role_template
-    from byok.onboarding.terraform import TERRAFORM_FILE, terraform_file
+    from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE, TENANT_ROLE_TEMPLATE_FILE
+    from byok.onboarding.template import render_keys_template
+    from byok.onboarding.tenant_role import render_tenant_role_template
+    from byok.onboarding.terraform import TERRAFORM_FILE, render_terraform_file
     from byok.settings import Settings
 
     settings = Settings()
     if kind is TemplateKind.KEYS:
-        return TEMPLATE_FILE, keys_template(settings.vendor)
+        return KEYS_TEMPLATE_FILE, render_keys_template(settings.vendor)
     if kind is TemplateKind.TENANT_ROLE:
-        return TENANT_ROLE_FILE, tenant_role_template(settings.vendor)
+        return TENANT_ROLE_TEMPLATE_FILE, render_tenant_role_template(settings.vendor)
     if region is None:
         raise UsageError("Missing: --region. A Terraform file is made for one Region.")
     place = require_region(region)
-    return TERRAFORM_FILE, terraform_file(platform_role(role, settings, place), place, settings.vendor)
+    return TERRAFORM_FILE, render_terraform_file(
+        require_platform_role_arn(role, settings, place), place, settings.vendor
+    )
 
 
 def _show(kit: "OnboardingKit") -> None:
@@ -140,10 +142,10 @@ def _show(kit: "OnboardingKit") -> None:
     import textwrap
 
     from byok.domain.arns import KeyPurpose
-    from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
+    from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
     from byok.onboarding.kit import PREREQUISITES, WARNINGS
 
-    out = console()
+    out = make_console()
 
     def heading(text: str) -> None:
         out.print(f"\n{text}", style="bold", markup=False)
@@ -164,23 +166,23 @@ def _show(kit: "OnboardingKit") -> None:
     )
     heading("A. With CloudFormation (recommended): one stack makes both keys")
     prose(
-        f"Save the file {TEMPLATE_FILE} that came with this, change --profile {kit.commands.profile} to your own AWS "
-        "CLI profile, and run this in the folder of the file:"
+        f"Save the file {KEYS_TEMPLATE_FILE} that came with this, change --profile {kit.commands.profile} to your own "
+        "AWS CLI profile, and run this in the folder of the file:"
     )
-    print_text(f"\n{kit.commands.deploy()}\n\n")
-    block(f"When the stack is complete, this prints the {kit.vendor.payload_output}, which is what you give back:")
-    print_text(f"\n{kit.commands.payload()}\n")
+    print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
+    block(f"When the stack is complete, this prints the {kit.vendor.payload_output_name}, which is what you give back:")
+    print_text(f"\n{kit.commands.print_payload_command()}\n")
     heading("B. By hand: one key for S3 and one for Aurora, both symmetric, Encrypt and decrypt, in this Region")
     block("Append to the Statement array of each key's policy, and leave what is there as it is.")
     for which in KeyPurpose:
-        block(f"\n{which.key_name}:")
-        print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements(which)) + "\n")
+        block(f"\n{which.display_name}:")
+        print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements_for_key(which)) + "\n")
     print_text("\n")
     prose(
         "Or make both keys with this command, which prints what you give back. The profile is in its first line; in "
         "AWS CloudShell, leave --profile and the name after it out:"
     )
-    print_text(f"\n{kit.commands.create_keys()}\n")
+    print_text(f"\n{kit.commands.create_keys_commands()}\n")
     heading("Afterwards (optional): the tenant's name on both keys")
     prose(
         "Once the environment is there, you get its tenant's name and the commands that put it on both keys as aliases "
@@ -191,11 +193,13 @@ def _show(kit: "OnboardingKit") -> None:
     _show_tenant_role(kit, prose)
     heading("Keep in mind")
     block("\n".join(f"- {line}" for line in WARNINGS))
-    say(f"For whoever sends this: the file that goes with it is made by `byok template --out {TEMPLATE_FILE}`.")
+    print_message(
+        f"For whoever sends this: the file that goes with it is made by `byok template --out {KEYS_TEMPLATE_FILE}`."
+    )
 
 
 def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> None:
-    from byok.domain.onboarding.customer_commands import TENANT_ROLE_FILE
+    from byok.domain.onboarding.customer_commands import TENANT_ROLE_TEMPLATE_FILE
 
     prose(
         "A role in your account lets the platform put that name there itself. It can do nothing else, and only on "
@@ -204,20 +208,20 @@ def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> Non
     commands = kit.tenant_role_commands()
     if commands is None:
         prose("The command for it holds the ARNs of both keys: you get it when you have given them back.")
-        say(
+        print_message(
             "For whoever sends this: the command is printed by the same `byok onboarding` with --payload, and by "
             "`byok tenant`."
         )
         return
     deploy, role_arn = commands
     prose(
-        f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_FILE} that came with this, and run this in "
-        "its folder; CAPABILITY_IAM says that you know that the stack makes a role:"
+        f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_TEMPLATE_FILE} that came with this, and run "
+        "this in its folder; CAPABILITY_IAM says that you know that the stack makes a role:"
     )
     print_text(f"\n{deploy}\n\n")
     prose("This prints the role's ARN, which you give back:")
     print_text(f"\n{role_arn}\n")
-    say(
-        f"For whoever sends this: the file is made by `byok template tenant-role --out {TENANT_ROLE_FILE}`, and what "
-        f"comes back goes into `byok tenant` as --tenant-role-arn, with --external-id {kit.external_id}."
+    print_message(
+        f"For whoever sends this: the file is made by `byok template tenant-role --out {TENANT_ROLE_TEMPLATE_FILE}`, "
+        f"and what comes back goes into `byok tenant` as --tenant-role-arn, with --external-id {kit.external_id}."
     )

@@ -6,8 +6,24 @@ from typing import Annotated
 
 import typer
 
-from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_OK, UsageError, console, exit_on_error, print_json, print_text, say
-from byok.cli.platform import KeyName, PlatformRole, Region, parse_key_purpose, platform_role, require_region
+from byok.cli.output import (
+    EXIT_CUSTOMER_KEY,
+    EXIT_OK,
+    UsageError,
+    exit_on_error,
+    make_console,
+    print_json,
+    print_message,
+    print_text,
+)
+from byok.cli.platform import (
+    KeyName,
+    PlatformRole,
+    Region,
+    parse_key_purpose,
+    require_platform_role_arn,
+    require_region,
+)
 
 policy = typer.Typer(
     no_args_is_help=True,
@@ -30,12 +46,12 @@ def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None)
     with exit_on_error():
         import json
 
-        from byok.domain.iam.statements import Grantee, key_statements
+        from byok.domain.iam.statements import StatementParameters, build_key_statements
         from byok.settings import Settings
 
         settings, which = Settings(), parse_key_purpose(key)
-        role = platform_role(platform_role_arn, settings, require_region(region))
-        statements = key_statements(which, Grantee.of(role, region), settings.vendor)
+        role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
+        statements = build_key_statements(which, StatementParameters.for_platform_role(role, region), settings.vendor)
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in statements) + "\n")
 
 
@@ -65,7 +81,7 @@ def check(
         from byok.settings import Settings
 
         settings, which = Settings(), parse_key_purpose(key)
-        role = platform_role(platform_role_arn, settings, require_region(region))
+        role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         content = _content(file)
         try:
             side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region))
@@ -73,10 +89,10 @@ def check(
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is no key policy. {error}") from error
         if as_json:
-            print_json(report.as_json())
+            print_json(report.as_json_dict())
         else:
-            console().print(views.policy_report(report))
-    raise typer.Exit(EXIT_OK if report.usable else EXIT_CUSTOMER_KEY)
+            make_console().print(views.render_policy_report(report))
+    raise typer.Exit(EXIT_OK if report.is_usable else EXIT_CUSTOMER_KEY)
 
 
 @policy.command()
@@ -101,15 +117,15 @@ def merge(
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
     """
     with exit_on_error():
-        from byok.domain.iam.check.document import PolicyDocumentError, decode
+        from byok.domain.iam.check.document import PolicyDocumentError, decode_text
         from byok.domain.iam.merge import PolicyMergeError, merge_policy
         from byok.settings import Settings
 
         settings, which = Settings(), parse_key_purpose(key)
-        role = platform_role(platform_role_arn, settings, require_region(region))
+        role = require_platform_role_arn(platform_role_arn, settings, require_region(region))
         try:
             known = _require_key_of_region(key_arn, region)
-            merged = merge_policy(decode(_content(file)), which, role, region, settings.vendor, key_arn=known)
+            merged = merge_policy(decode_text(_content(file)), which, role, region, settings.vendor, key_arn=known)
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
         if out is None or str(out) == "-":
@@ -122,14 +138,14 @@ def merge(
                 raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
         for words, sids in (("Appended", merged.added), ("Replaced", merged.replaced)):
             if sids:
-                say(f"{words}: {', '.join(sids)}")
+                print_message(f"{words}: {', '.join(sids)}")
         if not merged.changed:
-            say("Nothing to do: the policy has the statements.")
+            print_message("Nothing to do: the policy has the statements.")
         elif known is not None and out is not None and str(out) != "-":
             from byok.domain.onboarding.customer_commands import CustomerCommands
 
-            put = CustomerCommands(role, region, settings.vendor).put_policy(known, str(out))
-            say(f"The owner of the key puts it there: {put}")
+            put = CustomerCommands(role, region, settings.vendor).put_policy_command(known, str(out))
+            print_message(f"The owner of the key puts it there: {put}")
 
 
 def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
@@ -138,13 +154,13 @@ def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
     Raises:
         UsageError: It is no ARN of a key, or one of another Region.
     """
-    from byok.domain.arns import ArnError, parse_key_arn
+    from byok.domain.arns import InvalidKeyArnError, parse_key_arn
 
     if key_arn is None:
         return None
     try:
         key = parse_key_arn(key_arn.strip())
-    except ArnError as error:
+    except InvalidKeyArnError as error:
         raise UsageError(f"--key-arn: {error}") from error
     if key.region != region:
         raise UsageError(f"--key-arn: {key} is a key in {key.region}, and the environment is in {region}.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from byok.cli.output import console, exit_on_error, print_json, say
+from byok.cli.output import exit_on_error, make_console, print_json, print_message
 from byok.domain.phases import Phase
 
 
@@ -41,32 +41,32 @@ def list_environments(
 
 async def _status(name: str, *, wait: bool, as_json: bool) -> int:
     from byok.cli import views
-    from byok.cli.follow import exit_code, follow
-    from byok.cli.requests import as_dict
+    from byok.cli.follow import exit_code_for_status, follow
+    from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
     if wait:
         found = await follow(service, name, quiet=as_json)
     else:
-        found = await service.status(name)
+        found = await service.read_status(name)
         if not as_json:
-            console().print(views.environment(found))
+            make_console().print(views.render_environment(found))
     if as_json:
-        print_json(as_dict(found))
-    return exit_code(found)
+        print_json(as_json_dict(found))
+    return exit_code_for_status(found)
 
 
 async def _list(phase: Phase | None, limit: int, *, as_json: bool) -> None:
     from byok.cli import views
-    from byok.cli.requests import as_dict
+    from byok.cli.requests import as_json_dict
     from byok.service.connection import connect_service
 
     service = await connect_service()
     found = [item for item in await service.list_environments(limit) if phase in (None, item.phase)]
     if as_json:
-        print_json([as_dict(item) for item in found])
+        print_json([as_json_dict(item) for item in found])
     elif found:
-        console().print(views.environments(found))
+        make_console().print(views.render_environment_list(found))
     else:
-        say("There is no environment." if phase is None else f"There is no environment in {phase}.")
+        print_message("There is no environment." if phase is None else f"There is no environment in {phase}.")

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byok.cli.output import EXIT_CUSTOMER_KEY, EXIT_FAILED, EXIT_OK, UsageError, console, exit_on_error, print_json, say
+from byok.cli.output import (
+    EXIT_CUSTOMER_KEY,
+    EXIT_FAILED,
+    EXIT_OK,
+    UsageError,
+    exit_on_error,
+    make_console,
+    print_json,
+    print_message,
+)
 
 if TYPE_CHECKING:
     from byok.domain.models import TenantRole
@@ -49,7 +58,7 @@ def tenant(
 
     with exit_on_error(as_json=as_json):
         options: dict[str, Any] = {
-            "role": tenant_role(role_arn, external_id),
+            "role": tenant_role_from_options(role_arn, external_id),
             "repoint": repoint,
             "commands_only": commands_only,
             "key_grace_seconds": key_grace_seconds,
@@ -60,7 +69,7 @@ def tenant(
     raise typer.Exit(code)
 
 
-def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | None":
+def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "TenantRole | None":
     """The role that two options name; None where they name none.
 
     Raises:
@@ -69,7 +78,7 @@ def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | 
     from pydantic import ValidationError
 
     from byok.domain.models import TenantRole
-    from byok.domain.tenant import EXTERNAL_ID_SHAPE
+    from byok.domain.tenant import EXTERNAL_ID_IN_WORDS
 
     if role_arn is None and external_id is None:
         return None
@@ -80,48 +89,51 @@ def tenant_role(role_arn: str | None, external_id: str | None) -> "TenantRole | 
     except ValidationError as error:
         shapes = {
             "role_arn": "--tenant-role-arn has to be the full ARN of an IAM role, as the role's stack prints it",
-            "external_id": f"--external-id has to be {EXTERNAL_ID_SHAPE}",
+            "external_id": f"--external-id has to be {EXTERNAL_ID_IN_WORDS}",
         }
         raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
 
 
 async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_json: bool) -> int:
     from byok.cli import views
-    from byok.cli.requests import as_dict
-    from byok.domain.tenant import TenantNameError, check_tenant_name
+    from byok.cli.requests import as_json_dict
+    from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
     from byok.service.connection import connect_service
-    from byok.service.errors import TenantStoppedError
+    from byok.service.errors import NamingStoppedError
     from byok.settings import Settings
 
     try:
-        check_tenant_name(name, Settings().vendor)
-    except TenantNameError as error:
+        require_valid_tenant_name(name, Settings().vendor)
+    except InvalidTenantNameError as error:
         raise UsageError(str(error)) from error
     service = await connect_service()
-    request = await service.tenant_request(environment, name, **options)
-    if not await service.workers():
-        say("No worker is there at the moment; waiting for one.")
+    request = await service.build_reconcile_tenant_request(environment, name, **options)
+    if not await service.list_workers():
+        print_message("No worker is there at the moment; waiting for one.")
     try:
         outcome = await service.reconcile_tenant(request, _report_once())
-    except TenantStoppedError as error:
+    except NamingStoppedError as error:
         if as_json:
             print_json(
-                {"error": {"code": error.code, "message": str(error)}, "problems": list(map(as_dict, error.problems))}
+                {
+                    "error": {"code": error.code, "message": str(error)},
+                    "problems": list(map(as_json_dict, error.problems)),
+                }
             )
         else:
-            console().print("The keys could not be named.", style="bold red")
-            console().print(views.problems(error.problems))
+            make_console().print("The keys could not be named.", style="bold red")
+            make_console().print(views.render_problems(error.problems))
         return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED
     if as_json:
-        print_json(as_dict(outcome))
+        print_json(as_json_dict(outcome))
     else:
-        console().print(views.tenant(outcome))
-    return EXIT_CUSTOMER_KEY if outcome.conflicts else EXIT_OK
+        make_console().print(views.render_tenant_outcome(outcome))
+    return EXIT_CUSTOMER_KEY if outcome.conflicting_keys else EXIT_OK
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
     """Tells what is being waited for: what AWS said, once, and not the count of every try."""
-    from byok.service.pending import describe_pending
+    from byok.service.pending import describe_pending_step
 
     told: set[str] = set()
 
@@ -129,6 +141,6 @@ def _report_once() -> "Callable[[PendingStep], None]":
         what = f"{item.activity}{item.last_failure}{item.unclaimed}"
         if (item.last_failure or item.unclaimed) and what not in told:
             told.add(what)
-            say(f"Waiting for {describe_pending(item)}")
+            print_message(f"Waiting for {describe_pending_step(item)}")
 
     return report

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byok.cli.output import EXIT_FAILED, EXIT_OK, console, exit_on_error, fail, say
+from byok.cli.output import EXIT_FAILED, EXIT_OK, exit_on_error, exit_with_error, make_console, print_message
 
 if TYPE_CHECKING:
     from byok.local.stack import DevStack
@@ -58,28 +58,28 @@ def up(
                         database_seconds=database_seconds,
                         vendor=vendor,
                         exports=env_file,
-                        say=say,
+                        say=print_message,
                     ),
                     env_file,
                 )
             )
         except (DevStackError, OSError) as error:
-            fail(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
+            exit_with_error(str(error), "byok.DevStack", EXIT_FAILED, as_json=False)
     raise typer.Exit(code)
 
 
 async def _up(make_stack: "Callable[[], DevStack]", env_file: Path) -> int:
-    from byok.local.runner import run_on
+    from byok.local.runner import run_on_stack
 
-    await run_on(make_stack(), lambda stack: _stay(stack, env_file))
-    say("Ended. The data stays.")
+    await run_on_stack(make_stack(), lambda stack: _stay(stack, env_file))
+    print_message("Ended. The data stays.")
     return EXIT_OK
 
 
 async def _stay(stack: "DevStack", env_file: Path) -> None:
     import asyncio
 
-    out, facts = console(), stack.environment
+    out, facts = make_console(), stack.environment
     out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
     out.print(f"Worker      {'running' if 'worker' in stack.children else 'none: start one with python worker.py'}")

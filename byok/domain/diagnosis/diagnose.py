@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from byok.domain.arns import ArnError, KeyPair, KeyPurpose, account_of, check_key_arns, parse_key_arn
-from byok.domain.diagnosis.key_facts import CollectedKey, Collection, KeyMetadata
+from byok.domain.arns import InvalidKeyArnError, KeyPair, KeyPurpose, account_id_of_role, check_key_arns, parse_key_arn
+from byok.domain.diagnosis.key_facts import CollectedKey, CollectedKeys, KeyMetadata
 from byok.domain.iam.check.calls import PlatformPrincipal
-from byok.domain.iam.check.document import PolicyDocumentError, read_policy
-from byok.domain.iam.check.near_misses import Cause
-from byok.domain.iam.check.report import check_policy, document_report
+from byok.domain.iam.check.document import PolicyDocumentError, parse_policy
+from byok.domain.iam.check.near_misses import DenialCause
+from byok.domain.iam.check.report import check_policy, invalid_document_report
 from byok.domain.iam.findings import Finding, Severity
-from byok.domain.problems.remediation import Remedy, RemedyContext, arn_remediation, remediation
-from byok.domain.tenant import TenantLabels, TenantNameError
-from byok.domain.vendor import TENANT, VendorProfile
+from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
+from byok.domain.tenant import InvalidTenantNameError, TenantLabels
+from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class _KeyContext:
 
     which: KeyPurpose
     facts: CollectedKey
-    collection: Collection
+    collection: CollectedKeys
     vendor: VendorProfile
 
     @property
@@ -43,7 +43,7 @@ class _KeyContext:
         """The account that the key is in."""
         try:
             return parse_key_arn(self.facts.arn).account
-        except ArnError:
+        except InvalidKeyArnError:
             return None
 
     @property
@@ -53,11 +53,11 @@ class _KeyContext:
 
     def finding(self, code: str, message: str, remedy: Remedy | str, severity: Severity = Severity.STOPS) -> Finding:
         """A finding about this key."""
-        words = remediation(remedy, self.subject) if isinstance(remedy, Remedy) else remedy
+        words = build_remediation(remedy, self.subject) if isinstance(remedy, Remedy) else remedy
         return Finding(code, self.which, severity, message, words)
 
 
-def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ...]:
+def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) -> tuple[Finding, ...]:
     """Everything that is wrong with the two keys, most likely cause first; empty where nothing is."""
     findings = list(_arn_findings(collection, vendor))
     # Of a key that has to be replaced, nothing else is worth saying.
@@ -78,7 +78,7 @@ def diagnose(collection: Collection, vendor: VendorProfile) -> tuple[Finding, ..
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
 
-def are_usable(findings: Iterable[Finding]) -> bool | None:
+def are_keys_usable(findings: Iterable[Finding]) -> bool | None:
     """Whether the keys can be used, as far as it shows; None where that cannot be said."""
     severities = {finding.severity for finding in findings}
     if Severity.STOPS in severities:
@@ -86,7 +86,7 @@ def are_usable(findings: Iterable[Finding]) -> bool | None:
     return None if Severity.UNKNOWN in severities else True
 
 
-_OF_EXCHANGE: Final = {Cause.OTHER_KEYS_STATEMENT.value}
+_OF_EXCHANGE: Final = {DenialCause.OTHER_KEYS_STATEMENT.value}
 
 
 def _are_exchanged(findings: list[Finding]) -> bool:
@@ -94,39 +94,42 @@ def _are_exchanged(findings: list[Finding]) -> bool:
     return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(KeyPurpose)
 
 
-def _exchange_finding(collection: Collection) -> Finding:
+def _exchange_finding(collection: CollectedKeys) -> Finding:
     return Finding(
         "arn.Exchanged",
         None,
         Severity.STOPS,
         "Each of the two keys has the statements of the other one: the two ARNs seem to be exchanged.",
-        f"Give {collection.rds.arn} as {KeyPurpose.S3.label}, and {collection.s3.arn} as {KeyPurpose.RDS.label}.",
+        f"Give {collection.rds.arn} as {KeyPurpose.S3.field_label}, "
+        f"and {collection.s3.arn} as {KeyPurpose.RDS.field_label}.",
     )
 
 
-def _arn_findings(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
+def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
     role = collection.platform_role_arn
-    for found in check_key_arns(KeyPair(collection.s3.arn, collection.rds.arn), collection.region, account_of(role)):
+    for found in check_key_arns(
+        KeyPair(collection.s3.arn, collection.rds.arn), collection.region, account_id_of_role(role)
+    ):
         subject = RemedyContext(collection.region, role, vendor, found.which, found.arn)
         yield Finding(
-            found.fault.value, found.which, Severity.STOPS, found.message, arn_remediation(found.fault, subject)
+            found.fault.value, found.which, Severity.STOPS, found.message, build_arn_remediation(found.fault, subject)
         )
 
 
-def _caller_explains_it(collection: Collection, key: _KeyContext) -> bool:
+def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
     """Whether it is the caller, and not a permission, that explains why a key was not seen."""
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
 
 
-def _caller_findings(collection: Collection, unseen: list[_KeyContext]) -> Iterator[Finding]:
+def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> Iterator[Finding]:
     """Why keys could not be looked at, where that is because of who ran the script; one finding for both keys."""
     caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
         return
     which = unseen[0].which if len(unseen) == 1 else None
     # Keys of two accounts are found by their ARNs, and are not looked at here.
-    there, keys = unseen[0].account, unseen[0].which.key_name if which else "keys"
+    there, keys = unseen[0].account, unseen[0].which.display_name if which else "keys"
     if caller.error is not None:
         yield Finding(
             "caller.NotSignedIn",
@@ -233,12 +236,12 @@ def _policy_findings(key: _KeyContext) -> Iterator[Finding]:
         return
     side = PlatformPrincipal(key.collection.platform_role_arn, key.collection.region, key.facts.arn)
     try:
-        yield from check_policy(read_policy(text, on_a_key=True), key.which, side, key.vendor).findings
+        yield from check_policy(parse_policy(text, on_a_key=True), key.which, side, key.vendor).findings
     except PolicyDocumentError as error:
-        yield from document_report(error, key.which).findings
+        yield from invalid_document_report(error, key.which).findings
     except (ValueError, RecursionError):
         strange = PolicyDocumentError("policy.NotJson", "The policy is nested too deeply, or has an endless number.")
-        yield from document_report(strange, key.which).findings
+        yield from invalid_document_report(strange, key.which).findings
 
 
 def _note_findings(key: _KeyContext) -> Iterator[Finding]:
@@ -248,7 +251,7 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
             "key.NoRotation",
             f"{key.facts.arn} is not rotated automatically.",
             "That is allowed. To have it rotated every year, which changes nothing for anybody:\n"
-            f"  aws kms enable-key-rotation {key.subject.kms}",
+            f"  aws kms enable-key-rotation {key.subject.kms_key_options}",
             Severity.NOTE,
         )
     if facts is not None and facts.valid_to is not None:
@@ -265,7 +268,7 @@ def _can_be_rotated(facts: KeyMetadata) -> bool:
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
 
 
-def _tenant_findings(collection: Collection, vendor: VendorProfile) -> Iterator[Finding]:
+def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
     """Both keys bear the same tenant's name, as alias and as tags, or none does: all else is somebody's mistake."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
@@ -276,7 +279,7 @@ def _tenant_findings(collection: Collection, vendor: VendorProfile) -> Iterator[
             yield from _of_lone_tag(which, min(by_tag), collection.region, vendor)
     tenants = sorted({tenant for _, tenant in named})
     if len(tenants) > 1:
-        where = "; ".join(f"the {which.key_name} {tenant}" for which, tenant in sorted(named))
+        where = "; ".join(f"the {which.display_name} {tenant}" for which, tenant in sorted(named))
         yield Finding(
             "key.TenantNamesDiffer",
             None,
@@ -289,14 +292,14 @@ def _tenant_findings(collection: Collection, vendor: VendorProfile) -> Iterator[
 
 def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
-        alias = TenantLabels.of(which, tenant, vendor).alias
-    except TenantNameError:  # not put there by these commands, and not to be put into one
+        alias = TenantLabels.for_key(which, tenant, vendor).alias
+    except InvalidTenantNameError:  # not put there by these commands, and not to be put into one
         return
     yield Finding(
         "key.TagWithoutAlias",
         which,
         Severity.NOTE,
-        f"The {which.key_name} has tags with the tenant's name {tenant}, and not the alias {alias}.",
+        f"The {which.display_name} has tags with the tenant's name {tenant}, and not the alias {alias}.",
         "The environment works all the same. The alias may be on another key; this prints which (byok stands for your "
         f"AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
@@ -306,7 +309,7 @@ def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProf
 
 
 def _by_alias(which: KeyPurpose, key: CollectedKey, vendor: VendorProfile) -> Iterator[str]:
-    before, after = vendor.alias_pattern(which).split(TENANT)
+    before, after = vendor.alias_pattern(which).split(TENANT_PLACEHOLDER)
     for name in (alias.alias_name for alias in key.aliases.aliases or ()):
         if name.startswith(before) and name.endswith(after):
             yield name[len(before) : len(name) - len(after)]

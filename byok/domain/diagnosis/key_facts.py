@@ -14,20 +14,20 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_pascal
 
-from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_of
+from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_id_of_role
 
-FORMAT: Final = "byok-keys/1"
+COLLECTION_FORMAT: Final = "byok-keys/1"
 """Says which script made a collection."""
 
-SCRIPT_FILE: Final = "byok-keys.sh"
+COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
 """The script's file in what people are told."""
 
 _BEGINNING: Final = re.compile(r'\{\s*"format"\s*:')
 _TRIES: Final = 20
-_AS_A_FILE: Final = f"run `bash {SCRIPT_FILE} > keys.json` and send the file keys.json"
+_AS_A_FILE: Final = f"run `bash {COLLECTION_SCRIPT_FILE} > keys.json` and send the file keys.json"
 
 
-class CollectionError(ValueError):
+class CollectedKeysError(ValueError):
     """A file that is not what the script prints; the text says so."""
 
 
@@ -88,7 +88,7 @@ class KeyPolicy(CliOutput):
     policy: str | None = None
 
 
-class Rotation(CliOutput):
+class RotationStatus(CliOutput):
     """Of `get-key-rotation-status`."""
 
     key_rotation_enabled: bool | None = None
@@ -119,7 +119,7 @@ class Tags(CliOutput):
     tags: tuple[Tag, ...] = ()
 
 
-class Caller(CliOutput):
+class CallerIdentity(CliOutput):
     """Of `sts get-caller-identity`: who ran the script."""
 
     account: str | None = None
@@ -132,7 +132,7 @@ class CollectedKey(_Collected):
     arn: Annotated[str, AfterValidator(str.strip)]
     describe_key: DescribedKey = DescribedKey()
     key_policy: KeyPolicy = KeyPolicy()
-    rotation: Rotation = Rotation()
+    rotation: RotationStatus = RotationStatus()
     aliases: Aliases = Aliases()
     tags: Tags = Tags()
 
@@ -143,7 +143,7 @@ class CollectedKey(_Collected):
         return found if found.key_state else None
 
 
-class Collection(_Collected):
+class CollectedKeys(_Collected):
     """What the script prints.
 
     Attributes:
@@ -157,35 +157,35 @@ class Collection(_Collected):
     format: str
     platform_role_arn: str
     region: str
-    caller: Caller = Caller()
+    caller: CallerIdentity = CallerIdentity()
     s3: CollectedKey
     rds: CollectedKey
 
     @classmethod
-    def read(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """The collection in a text, whatever stands around it.
 
         Raises:
             CollectionError: There is none in it, or not all of it.
         """
         content = _content(text)
-        if content.get("format") != FORMAT:
+        if content.get("format") != COLLECTION_FORMAT:
             shown = content.get("format", "no format")
-            raise CollectionError(f"This was made by another version of the script ({shown}): run it anew.")
+            raise CollectedKeysError(f"This was made by another version of the script ({shown}): run it anew.")
         try:
             collection = cls.model_validate(content)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
-            raise CollectionError(f"This is not what the script prints: {fields} is missing or wrong.") from error
+            raise CollectedKeysError(f"This is not what the script prints: {fields} is missing or wrong.") from error
         if not re.fullmatch(REGION_PATTERN, collection.region):
-            raise CollectionError(
+            raise CollectedKeysError(
                 f"This is not what the script prints: its region, {collection.region!r}, is not the name of an AWS "
                 "Region, such as eu-central-1."
             )
         try:
-            account_of(collection.platform_role_arn)
+            account_id_of_role(collection.platform_role_arn)
         except ValueError as error:
-            raise CollectionError(f"This is not what the script prints: {error}.") from error
+            raise CollectedKeysError(f"This is not what the script prints: {error}.") from error
         return collection
 
     def key(self, which: KeyPurpose) -> CollectedKey:
@@ -204,10 +204,10 @@ def _content(text: str) -> dict[str, Any]:
             return content
         cut_off, damaged = cut_off or found is None, damaged or found is not None
     if cut_off:
-        raise CollectionError(f"The end is missing: copy everything the script printed, or {_AS_A_FILE}.")
+        raise CollectedKeysError(f"The end is missing: copy everything the script printed, or {_AS_A_FILE}.")
     if damaged:
-        raise CollectionError(f"What the script printed was changed on its way and cannot be read: {_AS_A_FILE}.")
-    raise CollectionError(
+        raise CollectedKeysError(f"What the script printed was changed on its way and cannot be read: {_AS_A_FILE}.")
+    raise CollectedKeysError(
         'This is not what the script prints: that begins with {"format": and ends with }. Copy everything the script '
         f"printed, or {_AS_A_FILE}."
     )

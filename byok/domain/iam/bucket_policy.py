@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
+def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     """The policy document.
 
     A write that says nothing of encryption passes, and gets the bucket's default, which is the customer's key. One that
@@ -39,7 +39,7 @@ def bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
     }
 
 
-def probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
+def build_probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
     """The policy of the platform's bucket for probes, which uses many keys: TLS only."""
     condition = {"Bool": {"aws:SecureTransport": "false"}}
     return {

@@ -12,10 +12,10 @@ from byok.domain.iam.wildcards import (
     Context,
     Fill,
     as_list,
-    compile_pattern,
+    compile_wildcard_pattern,
     lowercase_keys,
-    unescape,
-    variable_filler,
+    make_variable_filler,
+    unescape_pattern,
 )
 
 _COLONS_OF_AN_ARN: Final = 5
@@ -46,7 +46,7 @@ class ConditionResult:
     unknown: str = ""
 
 
-def evaluate_tests(
+def evaluate_conditions(
     block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None
 ) -> tuple[ConditionResult, ...]:
     """Every test of a block, each by itself.
@@ -57,7 +57,7 @@ def evaluate_tests(
         version: The policy's `Version`, which decides whether there are variables.
     """
     present = lowercase_keys(context)
-    fill = variable_filler(context, version)
+    fill = make_variable_filler(context, version)
     return tuple(
         _test(operator, name, tuple(_text(item) for item in as_list(values)), present.get(name.lower()), fill)
         for operator, tests in block.items()
@@ -65,16 +65,16 @@ def evaluate_tests(
     )
 
 
-def condition_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
+def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
     """Whether every operator of a block, and every key under it, is satisfied, in a policy of the present version.
 
     Raises:
         UnknownConditionError: It hangs on an operator or value that is not known.
     """
-    return all_hold(evaluate_tests(block, context, VERSION_WITH_VARIABLES))
+    return all_conditions_hold(evaluate_conditions(block, context, VERSION_WITH_VARIABLES))
 
 
-def all_hold(tests: Iterable[ConditionResult]) -> bool:
+def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
     """Whether all tests are satisfied; one that is not settles it, whatever else cannot be said.
 
     Raises:
@@ -89,7 +89,7 @@ def all_hold(tests: Iterable[ConditionResult]) -> bool:
     return True
 
 
-def check_operator(operator: str) -> None:
+def require_known_operator(operator: str) -> None:
     """See that an operator is one of IAM's.
 
     Raises:
@@ -117,7 +117,7 @@ def _text(value: Any) -> str:
 
 
 def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[str] | None, fill: Fill) -> bool:
-    check_operator(operator)
+    require_known_operator(operator)
     quantifier, _, plain = operator.rpartition(":")
     if plain == "Null":
         return any((actual is None) == (item.lower() == "true") for item in wanted)
@@ -146,7 +146,7 @@ def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
 
 
 def _like(wanted: str, actual: str) -> bool:
-    return compile_pattern(wanted).fullmatch(actual) is not None
+    return compile_wildcard_pattern(wanted).fullmatch(actual) is not None
 
 
 def _arn(wanted: str, actual: str) -> bool:
@@ -180,8 +180,8 @@ def _in_network(wanted: str, actual: str) -> bool:
 
 
 _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
-    "StringEquals": lambda wanted, actual: unescape(wanted) == actual,
-    "StringEqualsIgnoreCase": lambda wanted, actual: unescape(wanted).lower() == actual.lower(),
+    "StringEquals": lambda wanted, actual: unescape_pattern(wanted) == actual,
+    "StringEqualsIgnoreCase": lambda wanted, actual: unescape_pattern(wanted).lower() == actual.lower(),
     "StringLike": _like,
     "Bool": lambda wanted, actual: wanted.lower() == actual.lower(),
     "ArnEquals": _arn,

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from byok.domain.iam.conditions import ConditionResult, all_hold, evaluate_tests
-from byok.domain.iam.wildcards import Fill, as_list, compile_pattern, variable_filler
+from byok.domain.iam.conditions import ConditionResult, all_conditions_hold, evaluate_conditions
+from byok.domain.iam.wildcards import Fill, as_list, compile_wildcard_pattern, make_variable_filler
 
 Policy = Mapping[str, Any]
 
@@ -24,7 +24,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True)
-class Caller:
+class CallingPrincipal:
     """Who asks.
 
     Attributes:
@@ -44,7 +44,7 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Access:
+class AccessRequest:
     """One call to be decided.
 
     Attributes:
@@ -54,7 +54,7 @@ class Access:
         context: The condition keys of the request; a key that AWS would not send is left out.
     """
 
-    caller: Caller
+    caller: CallingPrincipal
     action: str
     resource: str
     context: Mapping[str, str | list[str]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Decision:
         return self.effect is Effect.ALLOW
 
 
-NO: Final = Decision(Effect.IMPLICIT_DENY)
+IMPLICIT_DENY_DECISION: Final = Decision(Effect.IMPLICIT_DENY)
 
 
 class PrincipalMatch(StrEnum):
@@ -116,15 +116,22 @@ class StatementEvaluation:
         Raises:
             UnknownConditionError: That hangs on a condition that is not known here.
         """
-        return self.addressed is not PrincipalMatch.NO and self.action and self.resource and all_hold(self.conditions)
+        return (
+            self.addressed is not PrincipalMatch.NO
+            and self.action
+            and self.resource
+            and all_conditions_hold(self.conditions)
+        )
 
 
-def statements_of(policy: Policy) -> list[Any]:
+def extract_statements(policy: Policy) -> list[Any]:
     """A policy's statements; one by itself needs no array around it."""
     return as_list(policy.get("Statement", []))
 
 
-def evaluate_statements(policy: Policy, access: Access, *, with_principals: bool = True) -> list[StatementEvaluation]:
+def evaluate_statements(
+    policy: Policy, access: AccessRequest, *, with_principals: bool = True
+) -> list[StatementEvaluation]:
     """Every statement of a policy, held against one call.
 
     Args:
@@ -133,7 +140,7 @@ def evaluate_statements(policy: Policy, access: Access, *, with_principals: bool
         with_principals: Whether it is a resource's policy, whose statements name principals, or an identity's.
     """
     version = policy.get("Version")
-    fill = variable_filler(access.context, version)
+    fill = make_variable_filler(access.context, version)
     return [
         StatementEvaluation(
             sid=statement.get("Sid") or f"statement {number}",
@@ -141,13 +148,13 @@ def evaluate_statements(policy: Policy, access: Access, *, with_principals: bool
             addressed=_match_principal(statement, access.caller) if with_principals else PrincipalMatch.CALLER,
             action=_matches(statement, "Action", access.action, ignore_case=True),
             resource=_is_about_resource(statement, access, fill),
-            conditions=evaluate_tests(statement.get("Condition", {}), access.context, version),
+            conditions=evaluate_conditions(statement.get("Condition", {}), access.context, version),
         )
-        for number, statement in enumerate(statements_of(policy), start=1)
+        for number, statement in enumerate(extract_statements(policy), start=1)
     ]
 
 
-def evaluate(policy: Policy, access: Access, *, with_principals: bool = True) -> Decision:
+def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: bool = True) -> Decision:
     """What one policy says to one call: an explicit deny wins over every allow.
 
     Args:
@@ -158,7 +165,7 @@ def evaluate(policy: Policy, access: Access, *, with_principals: bool = True) ->
     Raises:
         UnknownConditionError: A condition uses an operator that is not known here.
     """
-    allowed = NO
+    allowed = IMPLICIT_DENY_DECISION
     for one in evaluate_statements(policy, access, with_principals=with_principals):
         if not one.applies:
             continue
@@ -170,7 +177,9 @@ def evaluate(policy: Policy, access: Access, *, with_principals: bool = True) ->
     return allowed
 
 
-def decide(resource_policy: Policy, owner: str, identity_policies: Iterable[Policy], access: Access) -> Decision:
+def decide_access(
+    resource_policy: Policy, owner: str, identity_policies: Iterable[Policy], access: AccessRequest
+) -> Decision:
     """What a key's policy and the caller's own policies say together.
 
     Inside the owner's account the key policy alone can allow a named principal, or leave it to IAM by naming the
@@ -183,10 +192,10 @@ def decide(resource_policy: Policy, owner: str, identity_policies: Iterable[Poli
         identity_policies: The policies of the caller's role or user.
         access: The call.
     """
-    by_resource = evaluate(resource_policy, access)
+    by_resource = evaluate_policy(resource_policy, access)
     if by_resource.effect is Effect.EXPLICIT_DENY:
         return by_resource
-    by_identity = evaluate_identity(identity_policies, access)
+    by_identity = evaluate_identity_policies(identity_policies, access)
     if by_identity.effect is Effect.EXPLICIT_DENY or not by_resource.allowed:
         return by_identity if by_identity.effect is Effect.EXPLICIT_DENY else by_resource
     if access.caller.account == owner and not by_resource.by_account:
@@ -194,17 +203,17 @@ def decide(resource_policy: Policy, owner: str, identity_policies: Iterable[Poli
     return by_resource if by_identity.allowed else by_identity
 
 
-def evaluate_identity(policies: Iterable[Policy], access: Access) -> Decision:
+def evaluate_identity_policies(policies: Iterable[Policy], access: AccessRequest) -> Decision:
     """What the policies of the caller's own identity say together."""
-    decisions = [evaluate(policy, access, with_principals=False) for policy in policies]
+    decisions = [evaluate_policy(policy, access, with_principals=False) for policy in policies]
     for effect in (Effect.EXPLICIT_DENY, Effect.ALLOW):
         for decision in decisions:
             if decision.effect is effect:
                 return decision
-    return NO
+    return IMPLICIT_DENY_DECISION
 
 
-def _match_principal(statement: Mapping[str, Any], caller: Caller) -> PrincipalMatch:
+def _match_principal(statement: Mapping[str, Any], caller: CallingPrincipal) -> PrincipalMatch:
     if "NotPrincipal" in statement:
         return (
             PrincipalMatch.CALLER
@@ -214,14 +223,14 @@ def _match_principal(statement: Mapping[str, Any], caller: Caller) -> PrincipalM
     return _match_named_principal(statement.get("Principal", {}), caller)
 
 
-def _match_named_principal(principal: Any, caller: Caller) -> PrincipalMatch:
+def _match_named_principal(principal: Any, caller: CallingPrincipal) -> PrincipalMatch:
     entries = ["*"] if principal == "*" else as_list(principal.get("AWS", [])) if isinstance(principal, Mapping) else []
     if {"*", caller.arn, caller.role_arn} & set(entries):
         return PrincipalMatch.CALLER
     return PrincipalMatch.ACCOUNT if {caller.account, caller.root_arn} & set(entries) else PrincipalMatch.NO
 
 
-def _is_about_resource(statement: Mapping[str, Any], access: Access, fill: Fill) -> bool:
+def _is_about_resource(statement: Mapping[str, Any], access: AccessRequest, fill: Fill) -> bool:
     if not {"Resource", "NotResource"} & set(statement):
         # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts"). A
         # statement of a key policy that names none "has no effect" (KMS API reference, PutKeyPolicy).
@@ -235,5 +244,5 @@ def _matches(
     negated = f"Not{element}"
     patterns = as_list(statement.get(negated, statement.get(element, [])))
     known = [one for one in (fill(pattern) if fill else pattern for pattern in patterns) if one is not None]
-    hit = any(compile_pattern(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in known)
+    hit = any(compile_wildcard_pattern(pattern, ignore_case=ignore_case).fullmatch(value) for pattern in known)
     return not hit if negated in statement else hit

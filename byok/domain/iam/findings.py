@@ -47,6 +47,6 @@ class Finding:
     sid: str | None = None
     paste: tuple[Statement, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json_dict(self) -> dict[str, Any]:
         """The same for programs."""
         return asdict(self)

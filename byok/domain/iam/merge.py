@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from byok.domain.arns import KeyPurpose, account_of
-from byok.domain.iam.check.document import MAX_POLICY_BYTES, policy_text, read_document
+from byok.domain.arns import KeyPurpose, account_id_of_role
+from byok.domain.iam.check.document import MAX_POLICY_BYTES, extract_document, parse_document
 from byok.domain.iam.check.policy_lockout import has_policy_administrator
-from byok.domain.iam.evaluator import statements_of
-from byok.domain.iam.statements import Grantee, Statement, key_statements
+from byok.domain.iam.evaluator import extract_statements
+from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.iam.wildcards import as_list
 from byok.domain.vendor import VendorProfile
 
@@ -76,10 +76,10 @@ def merge_policy(
             key's owner out, or be too large.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    document = policy_text(text)
+    document = extract_document(text)
     # A key may bear a statement that KMS would not save today; what comes out has to be fit to be saved.
-    policy = read_document(document, on_a_key=True)
-    ours = key_statements(which, Grantee.of(platform_role_arn, region), vendor)
+    policy = parse_document(document, on_a_key=True)
+    ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
     edits, added, replaced = _edits(document, policy, ours)
     for (start, end), new in sorted(edits, reverse=True):
         document = document[:start] + new + document[end:]
@@ -89,7 +89,7 @@ def merge_policy(
             f"With our statements the policy has {len(document.encode())} bytes, and KMS takes {MAX_POLICY_BYTES}: "
             "shorten the other statements first.",
         )
-    _require_owner_control(read_document(document), account_of(platform_role_arn), key_arn)
+    _require_owner_control(parse_document(document), account_id_of_role(platform_role_arn), key_arn)
     return MergeResult(document, tuple(added), tuple(replaced))
 
 
@@ -97,7 +97,7 @@ def _edits(
     text: str, policy: dict[str, Any], ours: list[Statement]
 ) -> tuple[list[tuple[_Span, str]], list[str], list[str]]:
     whole, spans = _statement_spans(text)
-    present = statements_of(policy)
+    present = extract_statements(policy)
     style = _Style.of(text, whole, spans)
     edits: list[tuple[_Span, str]] = []
     added, replaced = [], []

@@ -7,17 +7,17 @@ they stand in a template. What a policy *means* is in `byok.domain.iam.evaluator
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from byok.domain.arns import KeyPurpose, account_of
+from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.vendor import VendorProfile
 
 Statement = dict[str, Any]
 
-S3_ACTIONS: Final = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
-RDS_DESCRIBE_ACTIONS: Final = ("kms:DescribeKey",)
-RDS_GRANT_ACTIONS: Final = ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")
+S3_KEY_ACTIONS: Final = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
+RDS_KEY_DESCRIBE_ACTIONS: Final = ("kms:DescribeKey",)
+RDS_KEY_GRANT_ACTIONS: Final = ("kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant")
 
 
-def via_service(service: str, region: str) -> str:
+def via_service_value(service: str, region: str) -> str:
     """The value of `kms:ViaService` for a service of a Region.
 
     It ends in `.amazonaws.com` in every partition (AWS KMS developer guide, "kms:ViaService").
@@ -26,7 +26,7 @@ def via_service(service: str, region: str) -> str:
 
 
 @dataclass(frozen=True)
-class Grantee:
+class StatementParameters:
     """Whom the statements let in: texts, or references of a template language that stand for them.
 
     Attributes:
@@ -42,45 +42,47 @@ class Grantee:
     via_rds: Any
 
     @classmethod
-    def of(cls, platform_role_arn: str, region: str) -> Self:
+    def for_platform_role(cls, platform_role_arn: str, region: str) -> Self:
         """The platform's role, using the keys through the services of a Region.
 
         Raises:
             ValueError: `platform_role_arn` is not the ARN of an IAM role.
         """
-        account = account_of(platform_role_arn)
-        return cls(platform_role_arn, account, via_service("s3", region), via_service("rds", region))
+        account = account_id_of_role(platform_role_arn)
+        return cls(platform_role_arn, account, via_service_value("s3", region), via_service_value("rds", region))
 
 
-def key_statements(which: KeyPurpose, grantee: Grantee, vendor: VendorProfile) -> list[Statement]:
+def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
     """The statements of one of the two keys: one for S3, two for Aurora, where RDS works through grants."""
     if which is KeyPurpose.S3:
-        return [_statement(vendor.s3_access_sid, S3_ACTIONS, grantee, grantee.via_s3)]
-    describe = _statement(vendor.rds_describe_key_sid, RDS_DESCRIBE_ACTIONS, grantee, grantee.via_rds)
-    grants = _statement(vendor.rds_grants_sid, RDS_GRANT_ACTIONS, grantee, grantee.via_rds)
+        return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3)]
+    describe = _statement(vendor.rds_describe_key_sid, RDS_KEY_DESCRIBE_ACTIONS, grantee, grantee.via_rds)
+    grants = _statement(vendor.rds_grants_sid, RDS_KEY_GRANT_ACTIONS, grantee, grantee.via_rds)
     grants["Condition"]["Bool"] = {"kms:GrantIsForAWSResource": "true"}
     return [describe, grants]
 
 
-def s3_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
+def build_s3_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
     """The one statement of the S3 key (contract 61-66).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    return key_statements(KeyPurpose.S3, Grantee.of(platform_role_arn, region), vendor)
+    return build_key_statements(KeyPurpose.S3, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
 
 
-def rds_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
+def build_rds_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
     """The two statements of the Aurora key (contract 67-73).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
-    return key_statements(KeyPurpose.RDS, Grantee.of(platform_role_arn, region), vendor)
+    return build_key_statements(
+        KeyPurpose.RDS, StatementParameters.for_platform_role(platform_role_arn, region), vendor
+    )
 
 
-def owner_statement(root: Any) -> Statement:
+def build_owner_statement(root: Any) -> Statement:
     """The statement that AWS puts into every key policy, and that gives the key's own account control of it.
 
     Without it, nobody might be able to change the key any more (AWS KMS developer guide, "Default key policy").
@@ -97,12 +99,12 @@ def owner_statement(root: Any) -> Statement:
     }
 
 
-def key_policy(owner: Statement, statements: list[Statement]) -> dict[str, Any]:
+def build_key_policy(owner: Statement, statements: list[Statement]) -> dict[str, Any]:
     """A whole key policy: the owner's statement, and ours appended (contract 56-59)."""
     return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [owner, *statements]}
 
 
-def _statement(sid: str, actions: tuple[str, ...], grantee: Grantee, via: Any) -> Statement:
+def _statement(sid: str, actions: tuple[str, ...], grantee: StatementParameters, via: Any) -> Statement:
     return {
         "Sid": sid,
         "Effect": "Allow",

@@ -27,7 +27,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 @lru_cache(maxsize=4096)
-def compile_pattern(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
+def compile_wildcard_pattern(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
     """A pattern with `*` and `?` as a regular expression for a full match.
 
     What stands between two stars is taken at its first place and never again at a later one: that finds every match,
@@ -42,20 +42,20 @@ def compile_pattern(pattern: str, *, ignore_case: bool = False) -> re.Pattern[st
 
 def _without_stars(pattern: str) -> str:
     parts = re.split(r"(\$\{[*?$]\}|\?)", pattern)
-    return "".join("." if part == "?" else re.escape(unescape(part)) for part in parts)
+    return "".join("." if part == "?" else re.escape(unescape_pattern(part)) for part in parts)
 
 
-def unescape(pattern: str) -> str:
+def unescape_pattern(pattern: str) -> str:
     """A pattern as the text that it is where there are no wildcards."""
     return _CHARACTER.sub(r"\1", pattern)
 
 
-def escape(text: str) -> str:
+def escape_pattern(text: str) -> str:
     """A pattern that means this text and nothing else."""
     return _SPECIAL.sub(r"${\g<0>}", text)
 
 
-def variable_filler(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> Fill:
+def make_variable_filler(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> Fill:
     """What fills in the variables of a policy's `Resource` and `Condition` values for one request.
 
     Args:
@@ -72,7 +72,7 @@ def variable_filler(context: Context, version: str | None = VERSION_WITH_VARIABL
         def value_of(match: re.Match[str]) -> str:
             found = present.get(match["key"].strip().lower())
             values.append(found if isinstance(found, str) else match["default"])
-            return escape(values[-1] or "")
+            return escape_pattern(values[-1] or "")
 
         text = _VARIABLE.sub(value_of, pattern)
         return None if None in values else text

@@ -9,7 +9,7 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Record(BaseModel):
+class RecordModel(BaseModel):
     """Base of what the product writes and reads itself."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

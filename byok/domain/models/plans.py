@@ -2,13 +2,13 @@
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
-from byok.domain.models.base import Record
+from byok.domain.models.base import RecordModel
 from byok.domain.models.progress import Problem
 from byok.domain.models.requests import TenantRole
 from byok.domain.phases import Phase, RequestKind
 
 
-class Environment(Record):
+class Environment(RecordModel):
     """Who an environment is: what every activity needs to know of it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Environment(Record):
         return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
 
 
-class ClusterPlan(Record):
+class ClusterPlan(RecordModel):
     """The cluster and writer to be made."""
 
     identifier: str
@@ -45,7 +45,7 @@ class ClusterPlan(Record):
     settings: DatabaseBlueprint
 
 
-class BucketPlan(Record):
+class BucketPlan(RecordModel):
     """A bucket to be made, with the objects to be written into it."""
 
     purpose: str
@@ -53,7 +53,7 @@ class BucketPlan(Record):
     objects: tuple[InitialObject, ...]
 
 
-class KeyCheckPlan(Record):
+class KeyCheckPlan(RecordModel):
     """What is known of two keys before AWS is asked.
 
     Attributes:
@@ -64,7 +64,7 @@ class KeyCheckPlan(Record):
     findings: tuple[Problem, ...] = ()
 
 
-class KeyLabels(Record):
+class KeyLabels(RecordModel):
     """What one key is to bear for a tenant: its alias and its tags (contract 101-104)."""
 
     tenant: str
@@ -74,7 +74,7 @@ class KeyLabels(Record):
     tags: dict[str, str]
 
 
-class TenantPlan(Record):
+class TenantPlan(RecordModel):
     """How two keys get a tenant's name.
 
     Attributes:
@@ -105,21 +105,21 @@ class EnvironmentPlan(KeyCheckPlan):
     tenant: TenantPlan | None = None
 
 
-class DatabaseTask(Record):
+class DatabaseTask(RecordModel):
     """Input of the activities on the cluster and its writer."""
 
     environment: Environment
     cluster: ClusterPlan
 
 
-class StorageTask(Record):
+class BucketTask(RecordModel):
     """Input of the activities on one bucket."""
 
     environment: Environment
     bucket: BucketPlan
 
 
-class DatabaseRemoval(DatabaseTask):
+class DatabaseRemovalTask(DatabaseTask):
     """Input of the activities that remove the cluster and its writer.
 
     Attributes:
@@ -131,13 +131,13 @@ class DatabaseRemoval(DatabaseTask):
     final_snapshot: str | None = None
 
 
-class BucketRemoval(StorageTask):
+class BucketRemovalTask(BucketTask):
     """Input of the activity that removes a bucket."""
 
     phase: Phase = Phase.ROLLING_BACK
 
 
-class TenantTask(Record):
+class ReconcileKeyTask(RecordModel):
     """Input of the activity that gives one key its tenant's name."""
 
     environment: Environment

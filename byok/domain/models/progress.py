@@ -5,13 +5,13 @@ from datetime import datetime
 from pydantic import Field
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.models.base import Record
-from byok.domain.models.requests import ProvisionRequest, TenantRequest, TenantRole
-from byok.domain.models.resources import Deletion, Evidence, Resources
+from byok.domain.models.base import RecordModel
+from byok.domain.models.requests import ProvisionRequest, ReconcileTenantRequest, TenantRole
+from byok.domain.models.resources import DeletionResult, Evidence, Resources
 from byok.domain.phases import AliasState, Phase
 
 
-class Problem(Record):
+class Problem(RecordModel):
     """Why something stopped, the same for Temporal's UI, the CLI and whoever else asks.
 
     Attributes:
@@ -39,7 +39,7 @@ class Problem(Record):
     remediation: str
 
 
-class KeyProbeResult(Record):
+class KeyProbeResult(RecordModel):
     """A probe that passed: S3 wrote and read an object with the key."""
 
     key: KeyPurpose
@@ -47,7 +47,7 @@ class KeyProbeResult(Record):
     at: datetime
 
 
-class KeyCheck(Record):
+class KeyCheckResult(RecordModel):
     """Result of `CheckKeys`.
 
     Attributes:
@@ -62,7 +62,7 @@ class KeyCheck(Record):
     proofs: tuple[KeyProbeResult, ...] = ()
 
 
-class KeyTenant(Record):
+class ReconciledKey(RecordModel):
     """What one key bears, after it was reconciled.
 
     Attributes:
@@ -85,7 +85,7 @@ class KeyTenant(Record):
     other_aliases: tuple[str, ...] = ()
 
 
-class TenantOutcome(Record):
+class TenantOutcome(RecordModel):
     """What became of a tenant's name on two keys.
 
     Attributes:
@@ -94,16 +94,16 @@ class TenantOutcome(Record):
     """
 
     tenant: str
-    keys: tuple[KeyTenant, ...] = ()
+    keys: tuple[ReconciledKey, ...] = ()
     commands: tuple[str, ...] = ()
 
     @property
-    def conflicts(self) -> tuple[KeyTenant, ...]:
+    def conflicting_keys(self) -> tuple[ReconciledKey, ...]:
         """The keys whose alias points elsewhere."""
         return tuple(key for key in self.keys if key.alias_state is AliasState.CONFLICT)
 
 
-class TenantProgress(Record):
+class TenantProgress(RecordModel):
     """How far putting a tenant's name on two keys has come: kept in the memo of its workflow.
 
     Attributes:
@@ -111,18 +111,18 @@ class TenantProgress(Record):
         problems: What stopped it.
     """
 
-    request: TenantRequest
+    request: ReconcileTenantRequest
     outcome: TenantOutcome | None = None
     problems: tuple[Problem, ...] = ()
 
     @property
-    def role(self) -> TenantRole | None:
+    def confirmed_role(self) -> TenantRole | None:
         """The role, where the customer's account is known to give it: it was taken on, or is only kept for later."""
         taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
         return self.request.tenant_role if taken_on or self.outcome is not None else None
 
 
-class EnvironmentCheck(Record):
+class EnvironmentProbeResult(RecordModel):
     """Whether an environment is there and on the keys that were named for it.
 
     Attributes:
@@ -132,14 +132,14 @@ class EnvironmentCheck(Record):
     findings: tuple[Problem, ...] = ()
 
 
-class TimelineEntry(Record):
+class TimelineEntry(RecordModel):
     """A phase and when it was entered."""
 
     phase: Phase
     entered_at: datetime
 
 
-class Progress(Record):
+class EnvironmentProgress(RecordModel):
     """Where an environment is: kept in the workflow's memo, so that a status needs no worker."""
 
     request: ProvisionRequest
@@ -150,9 +150,9 @@ class Progress(Record):
     evidence: Evidence | None = None
     left_behind: tuple[str, ...] = ()
     tenant: TenantOutcome | None = None
-    deletion: Deletion | None = None
+    deletion: DeletionResult | None = None
 
     @property
-    def problem(self) -> Problem | None:
+    def first_problem(self) -> Problem | None:
         """The first problem, None where there is none."""
         return self.problems[0] if self.problems else None

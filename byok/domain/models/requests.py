@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from byok.domain.arns import KEY_ARN_MAX, REGION_PATTERN, ROLE_ARN_PATTERN, KeyPair
+from byok.domain.arns import KEY_ARN_MAX_LENGTH, REGION_PATTERN, ROLE_ARN_PATTERN, KeyPair
 from byok.domain.models.base import RequestModel
-from byok.domain.naming import ENVIRONMENT_ID_MAX, ENVIRONMENT_ID_PATTERN
-from byok.domain.onboarding.payload import with_payload_expanded
+from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
+from byok.domain.onboarding.payload import expand_payload_fields
 from byok.domain.phases import OnFailure
 from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
@@ -26,17 +26,17 @@ class CheckKeysRequest(RequestModel):
     """
 
     region: str = Field(pattern=REGION_PATTERN)
-    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX)
-    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX)
+    s3_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
+    rds_key_arn: str = Field(min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     key_grace_seconds: int = Field(default=30, ge=0, le=300, strict=True)
 
     @model_validator(mode="before")
     @classmethod
     def _take_the_payload_too(cls, values: Any) -> Any:
-        return with_payload_expanded(values) if isinstance(values, dict) else values
+        return expand_payload_fields(values) if isinstance(values, dict) else values
 
     @property
-    def keys(self) -> KeyPair:
+    def key_pair(self) -> KeyPair:
         """The two ARNs as one value."""
         return KeyPair(self.s3_key_arn, self.rds_key_arn)
 
@@ -65,7 +65,7 @@ class ProvisionRequest(CheckKeysRequest):
         tenant_role: Through which role; without one the commands are handed over.
     """
 
-    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
+    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
     on_failure: OnFailure = OnFailure.KEEP
     tenant: str | None = Field(default=None, max_length=1024)
     tenant_role: TenantRole | None = None
@@ -80,8 +80,8 @@ class DeleteRequest(CheckKeysRequest):
         final_snapshot: Whether a snapshot of the cluster is taken first. It is encrypted with the Aurora key.
     """
 
-    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
-    confirm: str = Field(max_length=ENVIRONMENT_ID_MAX)
+    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
+    confirm: str = Field(max_length=ENVIRONMENT_ID_MAX_LENGTH)
     final_snapshot: bool = True
 
     @field_validator("confirm")
@@ -92,7 +92,7 @@ class DeleteRequest(CheckKeysRequest):
         return value
 
 
-class TenantRequest(CheckKeysRequest):
+class ReconcileTenantRequest(CheckKeysRequest):
     """Input of `ReconcileTenant`.
 
     Attributes:
@@ -103,7 +103,7 @@ class TenantRequest(CheckKeysRequest):
         commands_only: Whether the commands are handed over and nothing is changed, although there is a role.
     """
 
-    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX)
+    environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
     tenant: str = Field(max_length=1024)
     tenant_role: TenantRole | None = None
     repoint: bool = False

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
-from byok.domain.models.base import Record
-from byok.domain.phases import AVAILABLE
+from byok.domain import rds_statuses
+from byok.domain.models.base import RecordModel
 
 
-class ClusterResource(Record):
+class ClusterResource(RecordModel):
     """The cluster as AWS reports it.
 
     Attributes:
@@ -22,7 +22,7 @@ class ClusterResource(Record):
     created: bool = False
 
 
-class WriterResource(Record):
+class WriterResource(RecordModel):
     """The cluster's writer instance as AWS reports it."""
 
     identifier: str
@@ -31,7 +31,7 @@ class WriterResource(Record):
     created: bool = False
 
 
-class BucketResource(Record):
+class BucketResource(RecordModel):
     """A bucket of the environment.
 
     Attributes:
@@ -46,7 +46,7 @@ class BucketResource(Record):
     objects: tuple[str, ...] = ()
 
 
-class Resources(Record):
+class Resources(RecordModel):
     """What exists of an environment."""
 
     cluster: ClusterResource | None = None
@@ -62,7 +62,7 @@ class Resources(Record):
         """The same once the cluster is there: a writer was put into it."""
         if self.cluster is None:
             return self
-        return self.with_cluster(self.cluster.model_copy(update={"status": AVAILABLE}))
+        return self.with_cluster(self.cluster.model_copy(update={"status": rds_statuses.AVAILABLE}))
 
     def with_writer(self, writer: WriterResource) -> Self:
         """The same with the writer as it is now."""
@@ -76,7 +76,7 @@ class Resources(Record):
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
         return self.model_copy(update={"buckets": tuple(buckets.values())})
 
-    def only(self, names: Iterable[str]) -> Self:
+    def only_named(self, names: Iterable[str]) -> Self:
         """Of the same, what has one of these names."""
         kept = frozenset(names)
         return self.model_copy(
@@ -88,7 +88,7 @@ class Resources(Record):
         )
 
 
-class DatabaseEvidence(Record):
+class DatabaseEvidence(RecordModel):
     """What RDS says about the encryption of the cluster and its writer (contract 98)."""
 
     cluster_arn: str
@@ -107,7 +107,7 @@ class DatabaseEvidence(Record):
     performance_insights: bool
 
 
-class ObjectEvidence(Record):
+class ObjectEvidence(RecordModel):
     """What S3 says about the encryption of one object."""
 
     key: str
@@ -115,7 +115,7 @@ class ObjectEvidence(Record):
     key_arn: str
 
 
-class BucketEvidence(Record):
+class BucketEvidence(RecordModel):
     """What S3 says about the default encryption of one bucket and about its initial objects."""
 
     name: str
@@ -125,7 +125,7 @@ class BucketEvidence(Record):
     objects: tuple[ObjectEvidence, ...]
 
 
-class Evidence(Record):
+class Evidence(RecordModel):
     """The proof that an environment is on the customer's keys, read back from AWS."""
 
     database: DatabaseEvidence
@@ -133,7 +133,7 @@ class Evidence(Record):
     collected_at: datetime
 
 
-class Snapshot(Record):
+class ClusterSnapshot(RecordModel):
     """The final snapshot of a cluster, as RDS reports it."""
 
     identifier: str
@@ -142,7 +142,7 @@ class Snapshot(Record):
     key_arn: str
 
 
-class OwnedResources(Record):
+class OwnedResources(RecordModel):
     """Everything that bears an environment's tag, as AWS lists it.
 
     Attributes:
@@ -155,7 +155,7 @@ class OwnedResources(Record):
     instances: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
     buckets: tuple[str, ...] = ()
-    final_snapshot: Snapshot | None = None
+    final_snapshot: ClusterSnapshot | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ class OwnedResources(Record):
         return (*self.instances, *self.clusters, *self.buckets)
 
 
-class Deletion(Record):
+class DeletionResult(RecordModel):
     """Result of `DeleteEnvironment`: nothing that bears the environment's tag is left.
 
     Attributes:
@@ -174,11 +174,11 @@ class Deletion(Record):
 
     environment_id: str
     removed: tuple[str, ...]
-    final_snapshot: Snapshot | None = None
+    final_snapshot: ClusterSnapshot | None = None
     collected_at: datetime
 
 
-class Removal(Record):
+class RemovalResult(RecordModel):
     """What became of one resource that was to be removed.
 
     Attributes:

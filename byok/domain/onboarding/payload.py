@@ -8,19 +8,19 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from byok.domain.arns import KEY_ARN_MAX
+from byok.domain.arns import KEY_ARN_MAX_LENGTH
 
-S3_KEY: Final = "S3KmsKeyArn"
-RDS_KEY: Final = "RdsKmsKeyArn"
+S3_KEY_FIELD: Final = "S3KmsKeyArn"
+RDS_KEY_FIELD: Final = "RdsKmsKeyArn"
 
-_FIELDS: Final = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
+_FIELDS: Final = {"s3_key_arn": S3_KEY_FIELD, "rds_key_arn": RDS_KEY_FIELD}
 
 
 class PayloadError(ValueError):
     """A text that was meant as the onboarding payload and is not; it says what is wrong."""
 
 
-def read_payload(given: Any) -> dict[str, str]:
+def parse_payload(given: Any) -> dict[str, str]:
     """Both ARNs out of a payload, under the names of the request's fields.
 
     Args:
@@ -41,13 +41,15 @@ def read_payload(given: Any) -> dict[str, str]:
             content = content[0]
     if not isinstance(content, Mapping):
         raise PayloadError(f"The onboarding payload is not a JSON object. {_SHAPE}")
-    missing = [name for name in (S3_KEY, RDS_KEY) if not isinstance(content.get(name), str) or not content[name]]
+    missing = [
+        name for name in (S3_KEY_FIELD, RDS_KEY_FIELD) if not isinstance(content.get(name), str) or not content[name]
+    ]
     if missing:
         raise PayloadError(f"The onboarding payload lacks {' and '.join(missing)}. {_SHAPE}")
     return {field: content[name].strip() for field, name in _FIELDS.items()}
 
 
-def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
+def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """A request's fields, with a payload in the place of the ARNs, or beside them, taken apart.
 
     Raises:
@@ -55,10 +57,10 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
-    if S3_KEY in fields or RDS_KEY in fields:
-        given["payload"] = {name: fields.pop(name) for name in (S3_KEY, RDS_KEY) if name in fields}
+    if S3_KEY_FIELD in fields or RDS_KEY_FIELD in fields:
+        given["payload"] = {name: fields.pop(name) for name in (S3_KEY_FIELD, RDS_KEY_FIELD) if name in fields}
     for where, payload in given.items():
-        for field, arn in read_payload(payload).items():
+        for field, arn in parse_payload(payload).items():
             other = fields.get(field)
             if not _is_payload(other) and other not in {None, "", arn}:
                 raise PayloadError(f"{where} holds the onboarding payload, and {field} names another key than that.")
@@ -68,11 +70,11 @@ def with_payload_expanded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _strip(value: Any) -> Any:
     # What is too long stays so: the length is said to be measured as it was sent.
-    return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX else value
+    return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX_LENGTH else value
 
 
 def _is_payload(value: Any) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip().startswith(("{", "[", '"{')))
 
 
-_SHAPE: Final = f'It looks like {{"{S3_KEY}":"arn:aws:kms:…","{RDS_KEY}":"arn:aws:kms:…"}}.'
+_SHAPE: Final = f'It looks like {{"{S3_KEY_FIELD}":"arn:aws:kms:…","{RDS_KEY_FIELD}":"arn:aws:kms:…"}}.'

@@ -5,22 +5,22 @@ from dataclasses import replace
 from datetime import datetime
 
 from byok.domain.arns import (
-    ArnError,
-    ArnFinding,
+    InvalidKeyArnError,
+    KeyArnFinding,
     KeyPair,
     KeyPurpose,
-    account_of,
+    account_id_of_role,
     check_key_arns,
     parse_key_arn,
-    partition_of,
+    partition_of_region,
 )
 from byok.domain.models import Problem
 from byok.domain.phases import Phase
-from byok.domain.problems.remediation import Remedy, RemedyContext, arn_remediation, remediation
-from byok.domain.tenant import TenantNameError, check_tenant_name
+from byok.domain.problems.remediation import Remedy, RemedyContext, build_arn_remediation, build_remediation
+from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 
 
-def problem(
+def build_problem(
     code: str,
     message: str,
     remedy: Remedy,
@@ -53,11 +53,11 @@ def problem(
         request_id=request_id,
         region=context.region,
         at=at,
-        remediation=remediation(remedy, context),
+        remediation=build_remediation(remedy, context),
     )
 
 
-def arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
+def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
     """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7).
 
     Args:
@@ -66,11 +66,11 @@ def arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[P
         at: The time that the problems carry.
     """
     role = context.platform_role_arn
-    findings = check_key_arns(keys, context.region, account_of(role) if role else None)
+    findings = check_key_arns(keys, context.region, account_id_of_role(role) if role else None)
     return tuple(_arn_problem(finding, context, at) for finding in findings)
 
 
-def tenant_problems(
+def find_tenant_problems(
     tenant: str,
     tenant_role_arn: str | None,
     s3_key_arn: str,
@@ -88,26 +88,27 @@ def tenant_problems(
     """
     found: list[tuple[str, str, Remedy]] = []
     try:
-        check_tenant_name(tenant, context.vendor)
-    except TenantNameError as error:
+        require_valid_tenant_name(tenant, context.vendor)
+    except InvalidTenantNameError as error:
         found.append(("tenant.IllegalName", str(error), Remedy.TENANT_NAME))
-    partition = partition_of(context.region)
+    partition = partition_of_region(context.region)
     if tenant_role_arn is not None and tenant_role_arn.split(":")[1] != partition:
         message = f"{tenant_role_arn} is not a role of partition {partition}, which {context.region} belongs to."
         found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
-    with contextlib.suppress(ArnError):  # told as a finding of its own
+    with contextlib.suppress(InvalidKeyArnError):  # told as a finding of its own
         owner = parse_key_arn(s3_key_arn).account
-        if tenant_role_arn is not None and account_of(tenant_role_arn) != owner:
+        if tenant_role_arn is not None and account_id_of_role(tenant_role_arn) != owner:
             message = (
                 f"{tenant_role_arn} is not in account {owner}, which owns the keys: KMS lets nobody else name them."
             )
             found.append(("tenant.RoleOfAnotherAccount", message, Remedy.TENANT_ROLE))
     return tuple(
-        problem(code, message, remedy, context, phase=Phase.VALIDATING_KEYS, at=at) for code, message, remedy in found
+        build_problem(code, message, remedy, context, phase=Phase.VALIDATING_KEYS, at=at)
+        for code, message, remedy in found
     )
 
 
-def _arn_problem(finding: ArnFinding, context: RemedyContext, at: datetime) -> Problem:
+def _arn_problem(finding: KeyArnFinding, context: RemedyContext, at: datetime) -> Problem:
     which: KeyPurpose = finding.which
     context = replace(context, key=which, key_arn=finding.arn)
     return Problem(
@@ -118,5 +119,5 @@ def _arn_problem(finding: ArnFinding, context: RemedyContext, at: datetime) -> P
         phase=Phase.VALIDATING_KEYS,
         region=context.region,
         at=at,
-        remediation=arn_remediation(finding.fault, context),
+        remediation=build_arn_remediation(finding.fault, context),
     )

@@ -10,13 +10,13 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import Final
 
-from byok.domain.arns import ArnError, ArnErrorCode, KeyPurpose, account_of, parse_key_arn
-from byok.domain.iam.statements import rds_key_statements, s3_key_statements
+from byok.domain.arns import InvalidKeyArnError, KeyArnErrorCode, KeyPurpose, account_id_of_role, parse_key_arn
+from byok.domain.iam.statements import build_rds_key_statements, build_s3_key_statements
 from byok.domain.phases import RequestKind
-from byok.domain.problems.remedy_texts import ARN_TEXTS, TEXTS, Remedy
+from byok.domain.problems.remedy_texts import ARN_REMEDY_TEXTS, REMEDY_TEXTS, Remedy
 from byok.domain.vendor import VendorProfile
 
-__all__ = ["Remedy", "RemedyContext", "alias_remediation", "arn_remediation", "remediation"]
+__all__ = ["Remedy", "RemedyContext", "build_alias_remediation", "build_arn_remediation", "build_remediation"]
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class RemedyContext:
         return f"--profile byok --region {self.region}"
 
     @property
-    def kms(self) -> str:
+    def kms_key_options(self) -> str:
         """The tail every KMS command on this key has, quoted for a shell: it holds what a person pasted."""
         return f"{self.account_options} --key-id {shlex.quote(self.key_arn) if self.key_arn else '<key ARN>'}"
 
     @property
     def platform_account(self) -> str:
         """The platform's account id, or words for it where it is not known."""
-        return account_of(self.platform_role_arn) if self.platform_role_arn else "the platform's account"
+        return account_id_of_role(self.platform_role_arn) if self.platform_role_arn else "the platform's account"
 
     @property
-    def statements(self) -> str:
+    def statements_json(self) -> str:
         """The statements that belong on this key, ready to paste; nothing where the platform role is not known."""
         if self.platform_role_arn is None:
             return ""
-        render = rds_key_statements if self.key is KeyPurpose.RDS else s3_key_statements
+        render = build_rds_key_statements if self.key is KeyPurpose.RDS else build_s3_key_statements
         rendered = render(self.platform_role_arn, self.region, self.vendor)
         return ",\n".join(json.dumps(statement, indent=2) for statement in rendered)
 
@@ -65,7 +65,7 @@ class RemedyContext:
         """The ARN of this multi-Region key in the environment's Region: replicas differ in nothing but the Region."""
         try:
             return str(replace(parse_key_arn(self.key_arn or ""), region=self.region))
-        except ArnError:
+        except InvalidKeyArnError:
             return "the key ARN in that Region"
 
 
@@ -83,17 +83,19 @@ _ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a cha
 _PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"
 
 
-def remediation(remedy: Remedy, subject: RemedyContext) -> str:
+def build_remediation(remedy: Remedy, subject: RemedyContext) -> str:
     """The advice, one step per line."""
-    return TEXTS[remedy].format_map(_values(subject))
+    return REMEDY_TEXTS[remedy].format_map(_values(subject))
 
 
-def arn_remediation(fault: ArnErrorCode, subject: RemedyContext) -> str:
+def build_arn_remediation(fault: KeyArnErrorCode, subject: RemedyContext) -> str:
     """The advice for a finding of the pure rules."""
-    return ARN_TEXTS[fault].format_map(_values(subject))
+    return ARN_REMEDY_TEXTS[fault].format_map(_values(subject))
 
 
-def alias_remediation(subject: RemedyContext, alias: str, points_at: str, ask_again: str, *, within_reach: bool) -> str:
+def build_alias_remediation(
+    subject: RemedyContext, alias: str, points_at: str, ask_again: str, *, within_reach: bool
+) -> str:
     """The advice for a tenant's alias that points at another key than it is to.
 
     Args:
@@ -122,8 +124,8 @@ def alias_remediation(subject: RemedyContext, alias: str, points_at: str, ask_ag
 
 def _values(subject: RemedyContext) -> dict[str, str]:
     """What the texts are filled with. A value is put in once and never read for placeholders of its own."""
-    key = subject.key.key_name if subject.key else "key"
-    field = subject.key.label if subject.key else "the key's ARN"
+    key = subject.key.display_name if subject.key else "key"
+    field = subject.key.field_label if subject.key else "the key's ARN"
     append, asked = _append(subject), subject.request_kind
     create = (
         f"Make a new key in {subject.region}, key type Symmetric, key usage Encrypt and decrypt, in the AWS KMS "
@@ -138,13 +140,13 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "role": subject.platform_role_arn or "the platform's role",
         "account": subject.platform_account,
         "in_account": subject.account_options,
-        "kms": subject.kms,
+        "kms": subject.kms_key_options,
         "replica": subject.replica_arn,
         "append": append,
         "create": create,
         "profile": _PROFILE,
         "moment": _ALLOW_A_MINUTE,
-        "longest": str(subject.vendor.tenant_name_max),
+        "longest": str(subject.vendor.tenant_name_max_length),
         "it": asked.value,
         "again": f"Then start {asked} again with the same values (`{_COMMANDS[asked]}`): {_CONTINUES[asked]}.",
         "again_with_arn": f"Then start {asked} again with that ARN as {field}.",
@@ -156,7 +158,7 @@ def _append(subject: RemedyContext) -> str:
         "to the Statement array of the key's policy, and leave the statements that are there as they are "
         f"(AWS KMS console of {subject.region} > Customer managed keys > the key > Key policy > Edit)"
     )
-    if not subject.statements or subject.key is None:
+    if not subject.statements_json or subject.key is None:
         return f"Append the statements that the vendor shows for this key {where}."
     what = "both of these statements" if subject.key is KeyPurpose.RDS else "this statement"
-    return f"Append {what} {where}:\n{subject.statements}"
+    return f"Append {what} {where}:\n{subject.statements_json}"

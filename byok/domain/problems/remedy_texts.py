@@ -6,7 +6,7 @@
 from enum import StrEnum
 from typing import Final
 
-from byok.domain.arns import ArnErrorCode
+from byok.domain.arns import KeyArnErrorCode
 
 
 class Remedy(StrEnum):
@@ -43,7 +43,7 @@ class Remedy(StrEnum):
     MALFORMED_REQUEST = "malformed-request"
 
 
-TEXTS: Final[dict[Remedy, str]] = {
+REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.ENABLE_KEY: "The {key} is disabled. Enable it ({profile}):\n  aws kms enable-key {kms}\n{again}",
     Remedy.CANCEL_DELETION: (
         "The {key} is waiting to be deleted. While the waiting period lasts, cancel the deletion; the key is disabled "
@@ -195,34 +195,34 @@ _COPY: Final = (
     '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n{again_with_arn}'
 )
 
-ARN_TEXTS: Final[dict[ArnErrorCode, str]] = {
-    ArnErrorCode.MALFORMED: _COPY,
-    ArnErrorCode.NOT_AN_ARN: _COPY,
-    ArnErrorCode.NOT_A_KEY: _COPY,
-    ArnErrorCode.ALIAS: (
+ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
+    KeyArnErrorCode.MALFORMED: _COPY,
+    KeyArnErrorCode.NOT_AN_ARN: _COPY,
+    KeyArnErrorCode.NOT_A_KEY: _COPY,
+    KeyArnErrorCode.ALIAS: (
         "Give the ARN of the key that the alias points at. This prints it ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.Arn --output text\n"
         "If AWS does not find it, the alias is not one of {region}; and a key behind alias/aws/… belongs to AWS and "
         "cannot be shared. In both cases make a key of your own in {region}.\n{again_with_arn}"
     ),
-    ArnErrorCode.OTHER_PARTITION: (
+    KeyArnErrorCode.OTHER_PARTITION: (
         "A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"
     ),
-    ArnErrorCode.OTHER_REGION: (
+    KeyArnErrorCode.OTHER_REGION: (
         "If the {key} exists in {region} too, copy its ARN from the AWS KMS console of that Region. If not, make it "
         "there.\n{create}\n{again_with_arn}"
     ),
-    ArnErrorCode.OTHER_REGION_REPLICA: (
+    KeyArnErrorCode.OTHER_REGION_REPLICA: (
         "Use the replica of this key in {region}. If there is one, this prints its ARN, {replica} ({profile}):\n"
         "  aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text\n"
         "If there is none, make it in the AWS KMS console of the primary key's Region (the key > Regionality > Create "
         "new replica keys).\nA replica has a key policy of its own. {append}\n{again_with_arn}"
     ),
-    ArnErrorCode.PLATFORM_ACCOUNT: (
+    KeyArnErrorCode.PLATFORM_ACCOUNT: (
         "{account} is the platform's account: the {key} has to be in the customer's own.\n{create}\n{again_with_arn}"
     ),
-    ArnErrorCode.SAME_KEY: "S3 and Aurora need a key each. Make a second one.\n{create}\n{again_with_arn}",
-    ArnErrorCode.OTHER_ACCOUNT: (
+    KeyArnErrorCode.SAME_KEY: "S3 and Aurora need a key each. Make a second one.\n{create}\n{again_with_arn}",
+    KeyArnErrorCode.OTHER_ACCOUNT: (
         "Use the {key} of the account that the S3 key is in. If there is none, make it there.\n{create}\n"
         "{again_with_arn}"
     ),

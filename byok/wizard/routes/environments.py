@@ -10,16 +10,16 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import RedirectResponse, Response
 
 from byok.api.dependencies import State
-from byok.api.routes.events import EventCursor, cursor_after
+from byok.api.routes.events import EventCursor, resolve_event_cursor
 from byok.domain.arns import KeyPair
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import Phase
-from byok.domain.tenant import TenantNameError, check_tenant_name
+from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
 from byok.onboarding.kit import WARNINGS
 from byok.service.errors import ServiceError
 from byok.service.status import EnvironmentStatus
 from byok.wizard.dependencies import Form, OwnId, PagesOfApp, ReadSession, WriteSession
-from byok.wizard.pages import Pages
+from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
 from byok.wizard.views import StatusView
 
@@ -36,17 +36,17 @@ async def list_environments(
     after: Annotated[str | None, Query()] = None,
 ) -> Response:
     """The visitor's environments."""
-    found, end = await state.service.list_page(
-        prefix=session.caller.prefix, size=_PAGE, after=state.pager.verify(after)
+    found, end = await state.service.list_environments_page(
+        prefix=session.caller.environment_id_prefix, size=_PAGE, after=state.page_token_signer.verify(after)
     )
-    following = state.pager.sign(end)
+    following = state.page_token_signer.sign(end)
     return pages.render(
         request, "environments.html", session=session, environments=found, first=after is None, following=following
     )
 
 
 @router.get("/{environment_id}")
-async def progress(
+async def show_progress(
     request: Request,
     pages: PagesOfApp,
     state: State,
@@ -55,7 +55,7 @@ async def progress(
     part: Annotated[str | None, Header(alias="X-Part")] = None,
 ) -> Response:
     """The fourth step: what is being done, what stopped it, the proof; then the fifth, the tenant's name."""
-    status = await state.service.status(environment_id)
+    status = await state.service.read_status(environment_id)
     return _page(request, pages, state, session, status, part_only=part == "live")
 
 
@@ -68,7 +68,7 @@ async def retry(
     try:
         await state.service.replay(environment_id, **given)
     except ServiceError as error:
-        status = await state.service.status(environment_id)
+        status = await state.service.read_status(environment_id)
         return _page(request, pages, state, session, status, fault=str(error), code=HTTPStatus.CONFLICT)
     return RedirectResponse(f"/environments/{environment_id}", HTTPStatus.SEE_OTHER)
 
@@ -79,17 +79,17 @@ async def _cursor(
     environment_id: OwnId,
     last_event_id: Annotated[str | None, Header(max_length=256)] = None,
 ) -> EventCursor:
-    return await cursor_after(last_event_id, environment_id, session.caller, state.service, state.broadcaster)
+    return await resolve_event_cursor(last_event_id, environment_id, session.caller, state.service, state.broadcaster)
 
 
 @router.get("/{environment_id}/changes", response_class=EventSourceResponse)
-async def changes(
+async def stream_changes(
     state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
     """Says that something has changed: the page then asks for its live part again."""
     try:
         async for status in state.broadcaster.follow(environment_id, session.caller):
-            now = EventCursor.of(status)
+            now = EventCursor.from_status(status)
             if now != seen:
                 yield ServerSentEvent(event="change", id=str(now), data=status.phase)
             seen = now
@@ -99,7 +99,7 @@ async def changes(
 
 def _page(
     request: Request,
-    pages: Pages,
+    pages: PageRenderer,
     state: State,
     session: Session,
     status: EnvironmentStatus,
@@ -113,17 +113,17 @@ def _page(
         "live.html" if part_only else "progress_step.html",
         session=session,
         status=code,
-        view=StatusView.of(status),
+        view=StatusView.from_status(status),
         environment=status,
-        naming=Naming.of(state, status, request.query_params.get("tenant", "")),
-        tenant_max=state.vendor.tenant_name_max,
+        naming=NamingStepView.from_status(state, status, request.query_params.get("tenant", "")),
+        tenant_max=state.vendor.tenant_name_max_length,
         warnings=WARNINGS,
         fault=fault,
     )
 
 
 @dataclass(frozen=True)
-class Naming:
+class NamingStepView:
     """The fifth step.
 
     Attributes:
@@ -137,7 +137,7 @@ class Naming:
     fault: str | None = None
 
     @classmethod
-    def of(cls, state: State, status: EnvironmentStatus, typed: str) -> Self | None:
+    def from_status(cls, state: State, status: EnvironmentStatus, typed: str) -> Self | None:
         """What there is to say; None as long as there is no environment."""
         if status.phase is not Phase.READY or not (status.region and status.s3_key_arn and status.rds_key_arn):
             return None
@@ -145,8 +145,8 @@ class Naming:
         if not tenant:
             return cls("")
         try:
-            check_tenant_name(tenant, state.vendor)
-        except TenantNameError as error:
+            require_valid_tenant_name(tenant, state.vendor)
+        except InvalidTenantNameError as error:
             return cls(tenant, fault=str(error))
         commands = CustomerCommands(state.platform_role_arn, status.region, state.vendor)
-        return cls(tenant, commands.name_keys(KeyPair(status.s3_key_arn, status.rds_key_arn), tenant))
+        return cls(tenant, commands.name_keys_commands(KeyPair(status.s3_key_arn, status.rds_key_arn), tenant))

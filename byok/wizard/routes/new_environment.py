@@ -8,20 +8,20 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from byok.api.dependencies import State
-from byok.api.routes.onboarding import template_file
-from byok.domain.arns import KeyPurpose, account_of
+from byok.api.routes.onboarding import build_template_response
+from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
-from byok.domain.iam.check.report import PolicyReport, document_report
+from byok.domain.iam.check.report import PolicyReport, invalid_document_report
 from byok.domain.iam.check.report import check_policy_document as examine_policy
-from byok.domain.models import CheckKeysRequest, KeyCheck, Problem
-from byok.domain.onboarding.customer_commands import TEMPLATE_FILE
+from byok.domain.models import CheckKeysRequest, KeyCheckResult, Problem
+from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
-from byok.onboarding.template import keys_template
+from byok.onboarding.template import render_keys_template
 from byok.service.errors import ServiceError
 from byok.wizard.dependencies import Form, PagesOfApp, WriteSession
-from byok.wizard.draft import Draft, Encryption, Tab
-from byok.wizard.pages import Pages
+from byok.wizard.draft import EncryptionKeyOwner, EnvironmentDraft, Tab
+from byok.wizard.pages import PageRenderer
 from byok.wizard.sessions import Session
 
 router = APIRouter(prefix="/new")
@@ -29,61 +29,68 @@ ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
 
 
 @router.get("")
-async def environment(request: Request, pages: PagesOfApp, session: WriteSession) -> Response:
+async def show_environment_step(request: Request, pages: PagesOfApp, session: WriteSession) -> Response:
     """The first step: name, Region, and what becomes of it where it cannot be finished."""
-    draft = Draft.of(request.query_params)
+    draft = EnvironmentDraft.from_fields(request.query_params)
     asked = "next" in request.query_params
-    faults = draft.faults(session.caller.prefix, "name", "region") if asked else {}
+    faults = draft.field_errors(session.caller.environment_id_prefix, "name", "region") if asked else {}
     if asked and not faults:
-        return RedirectResponse(draft.address(ENCRYPTION), HTTPStatus.SEE_OTHER)
+        return RedirectResponse(draft.page_url(ENCRYPTION), HTTPStatus.SEE_OTHER)
     return pages.render(
-        request, "environment_step.html", session=session, draft=draft, faults=faults, prefix=session.caller.prefix
+        request,
+        "environment_step.html",
+        session=session,
+        draft=draft,
+        faults=faults,
+        prefix=session.caller.environment_id_prefix,
     )
 
 
 @router.get("/encryption")
-async def encryption(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
+async def show_encryption_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """The second step, *Encryption at rest*."""
-    draft = Draft.of(request.query_params)
-    if draft.faults(session.caller.prefix, "name", "region"):
-        return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
+    draft = EnvironmentDraft.from_fields(request.query_params)
+    if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
+        return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     asked, faults, findings = "next" in request.query_params, dict[str, str](), tuple[Problem, ...]()
-    if asked and draft.encryption is Encryption.CUSTOMER:
-        faults = draft.faults(session.caller.prefix, "s3_key_arn", "rds_key_arn")
+    if asked and draft.encryption is EncryptionKeyOwner.CUSTOMER:
+        faults = draft.field_errors(session.caller.environment_id_prefix, "s3_key_arn", "rds_key_arn")
         findings = () if faults else _findings(draft, state)
         if not faults and not findings:
-            return RedirectResponse(draft.address(REVIEW), HTTPStatus.SEE_OTHER)
+            return RedirectResponse(draft.page_url(REVIEW), HTTPStatus.SEE_OTHER)
     return _encryption_page(request, pages, state, session, draft, faults=faults, findings=findings)
 
 
 @router.post("/encryption")
-async def examine(request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form) -> Response:
+async def check_keys_or_policy(
+    request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
+) -> Response:
     """Validate both keys by using them, or examine a key policy: nothing is made, and the page stays."""
-    draft = Draft.of(form)
-    if draft.faults(session.caller.prefix, "name", "region"):
-        return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
+    draft = EnvironmentDraft.from_fields(form)
+    if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
+        return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     if form.get("do") == "next":
-        return RedirectResponse(draft.address(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
+        return RedirectResponse(draft.page_url(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
     if form.get("do") == "policy":
         policy = str(form.get("policy", ""))
         which = KeyPurpose.RDS if form.get("policy_key") == KeyPurpose.RDS else KeyPurpose.S3
         examined = _examine_policy(policy, which, draft, state)
         return _encryption_page(request, pages, state, session, draft, policy=policy, which=which, examined=examined)
-    faults = draft.faults(session.caller.prefix, "s3_key_arn", "rds_key_arn")
+    faults = draft.field_errors(session.caller.environment_id_prefix, "s3_key_arn", "rds_key_arn")
     if faults:
         return _encryption_page(request, pages, state, session, draft, faults=faults)
-    checked = await state.service.check(
+    checked = await state.service.check_keys(
         CheckKeysRequest(region=draft.region, s3_key_arn=draft.s3_key_arn, rds_key_arn=draft.rds_key_arn)
     )
     return _encryption_page(request, pages, state, session, draft, findings=checked.findings, checked=checked)
 
 
 @router.get("/encryption/rules")
-async def rules(request: Request, state: State, session: WriteSession) -> Response:
+async def check_fields(request: Request, state: State, session: WriteSession) -> Response:
     """What the rules say to the fields as they are being typed; a payload comes back as its two ARNs."""
-    draft = Draft.of(request.query_params)
+    draft = EnvironmentDraft.from_fields(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
-    findings = () if draft.faults(session.caller.prefix, "region") else _findings(draft, state)
+    findings = () if draft.field_errors(session.caller.environment_id_prefix, "region") else _findings(draft, state)
     filled = {KeyPurpose.S3: draft.s3_key_arn, KeyPurpose.RDS: draft.rds_key_arn}
     told = [one for one in findings if not partly or (one.key is not None and filled[one.key])]
     return JSONResponse(
@@ -96,31 +103,33 @@ async def rules(request: Request, state: State, session: WriteSession) -> Respon
 
 
 @router.get("/template")
-async def template(state: State, _: WriteSession) -> Response:
+async def download_template(state: State, _: WriteSession) -> Response:
     """The template that makes both keys."""
-    return template_file(state)
+    return build_template_response(state)
 
 
 @router.get("/review")
-async def review(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
+async def show_review_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
     """The third step: everything once more, and the confirmation (contract 29)."""
-    draft = Draft.of(request.query_params)
+    draft = EnvironmentDraft.from_fields(request.query_params)
     for page, names in ((ENVIRONMENT, ("name", "region")), (ENCRYPTION, ("s3_key_arn", "rds_key_arn"))):
-        if draft.faults(session.caller.prefix, *names):
-            return RedirectResponse(draft.address(page, asked=True), HTTPStatus.SEE_OTHER)
-    if _findings(draft, state) or draft.encryption is not Encryption.CUSTOMER:
-        return RedirectResponse(draft.address(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
+        if draft.field_errors(session.caller.environment_id_prefix, *names):
+            return RedirectResponse(draft.page_url(page, asked=True), HTTPStatus.SEE_OTHER)
+    if _findings(draft, state) or draft.encryption is not EncryptionKeyOwner.CUSTOMER:
+        return RedirectResponse(draft.page_url(ENCRYPTION, asked=True), HTTPStatus.SEE_OTHER)
     return _review_page(request, pages, state, session, draft)
 
 
 @router.post("/review")
-async def create(request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form) -> Response:
+async def create_environment(
+    request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
+) -> Response:
     """Create the environment, and go to its progress."""
-    draft = Draft.of(form)
+    draft = EnvironmentDraft.from_fields(form)
     try:
-        asked = draft.request(session.caller.prefix)
+        asked = draft.build_provision_request(session.caller.environment_id_prefix)
     except ValidationError:
-        return RedirectResponse(draft.address(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
+        return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     if not form.get("confirmed"):
         fault = "Tick the box: it says that you want this environment to be created."
         return _review_page(request, pages, state, session, draft, fault=fault)
@@ -131,29 +140,29 @@ async def create(request: Request, pages: PagesOfApp, state: State, session: Wri
     return RedirectResponse(f"/environments/{asked.environment_id}", HTTPStatus.SEE_OTHER)
 
 
-def _findings(draft: Draft, state: State) -> tuple[Problem, ...]:
-    return draft.findings(state.platform_role_arn, state.vendor, datetime.now(UTC))
+def _findings(draft: EnvironmentDraft, state: State) -> tuple[Problem, ...]:
+    return draft.key_arn_problems(state.platform_role_arn, state.vendor, datetime.now(UTC))
 
 
-def _examine_policy(policy: str, which: KeyPurpose, draft: Draft, state: State) -> PolicyReport:
+def _examine_policy(policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State) -> PolicyReport:
     """The report on a policy, or on what is none: on the page it is told in the same place."""
     side = PlatformPrincipal(state.platform_role_arn, draft.region, None)
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)
     except PolicyDocumentError as error:
-        return document_report(error, which)
+        return invalid_document_report(error, which)
 
 
 def _encryption_page(
     request: Request,
-    pages: Pages,
+    pages: PageRenderer,
     state: State,
     session: Session,
-    draft: Draft,
+    draft: EnvironmentDraft,
     *,
     faults: dict[str, str] | None = None,
     findings: tuple[Problem, ...] = (),
-    checked: KeyCheck | None = None,
+    checked: KeyCheckResult | None = None,
     policy: str = "",
     which: KeyPurpose = KeyPurpose.S3,
     examined: PolicyReport | None = None,
@@ -161,7 +170,7 @@ def _encryption_page(
     fault: str | None = None
     kit: OnboardingKit | None = None
     try:
-        kit = OnboardingKit.of(
+        kit = OnboardingKit.for_region(
             state.platform_role_arn, draft.region, state.vendor, profile=draft.profile, stack_name=draft.stack
         )
     except ValueError as error:
@@ -181,18 +190,18 @@ def _encryption_page(
         examined=examined,
         keys=KeyPurpose,
         tabs=Tab,
-        template_text=keys_template(state.vendor),
-        template_file=TEMPLATE_FILE,
-        prefix=session.caller.prefix,
+        template_text=render_keys_template(state.vendor),
+        template_file=KEYS_TEMPLATE_FILE,
+        prefix=session.caller.environment_id_prefix,
     )
 
 
 def _review_page(
     request: Request,
-    pages: Pages,
+    pages: PageRenderer,
     state: State,
     session: Session,
-    draft: Draft,
+    draft: EnvironmentDraft,
     *,
     fault: str | None = None,
     status: int = HTTPStatus.OK,
@@ -203,8 +212,8 @@ def _review_page(
         session=session,
         status=status,
         draft=draft,
-        environment_id=draft.environment_id(session.caller.prefix),
-        account=account_of(state.platform_role_arn),
+        environment_id=draft.full_environment_id(session.caller.environment_id_prefix),
+        account=account_id_of_role(state.platform_role_arn),
         warnings=KEY_LOSS_WARNINGS,
         fault=fault,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from byok.api.access import UnauthenticatedError
+from byok.api.authentication import UnauthenticatedError
 from byok.api.dependencies import State
 from byok.wizard.dependencies import Form, PagesOfApp, SessionStore
 
@@ -15,13 +15,15 @@ _HOME = "/environments"
 
 
 @router.get("/")
-async def home() -> Response:
+async def redirect_home() -> Response:
     """The environments."""
     return RedirectResponse(_HOME, HTTPStatus.SEE_OTHER)
 
 
 @router.get("/sign-in")
-async def ask(request: Request, pages: PagesOfApp, to: Annotated[str, Query(alias="next")] = _HOME) -> Response:
+async def show_sign_in(
+    request: Request, pages: PagesOfApp, to: Annotated[str, Query(alias="next")] = _HOME
+) -> Response:
     """The form for the token."""
     return pages.render(request, "sign_in.html", to=_local(to), fault=None)
 
@@ -36,7 +38,7 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
     except UnauthenticatedError as error:
         return pages.render(request, "sign_in.html", status=HTTPStatus.UNAUTHORIZED, to=to, fault=str(error))
     response = RedirectResponse(to, HTTPStatus.SEE_OTHER)
-    sessions.write(request, response, sessions.begin(caller))
+    sessions.set_cookie(request, response, sessions.start_session(caller))
     return response
 
 
@@ -44,7 +46,7 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
 async def sign_out(_: Form, sessions: SessionStore) -> Response:
     """End the visit."""
     response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
-    sessions.end(response)
+    sessions.delete_cookie(response)
     return response
 
 

@@ -3,11 +3,11 @@
 from typing import Final
 
 from localaws.cloudformation.resources import iam, kms
-from localaws.cloudformation.resources.kind import Kind
+from localaws.cloudformation.resources.kind import ResourceType
 
-KINDS: Final[dict[str, Kind]] = {
-    "AWS::IAM::Role": iam.ROLE,
-    "AWS::KMS::Alias": kms.ALIAS,
-    "AWS::KMS::Key": kms.KEY,
+RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
+    "AWS::IAM::Role": iam.ROLE_TYPE,
+    "AWS::KMS::Alias": kms.ALIAS_TYPE,
+    "AWS::KMS::Key": kms.KEY_TYPE,
 }
 """Every type that is modelled, by its name in a template."""

@@ -10,7 +10,7 @@ import string
 from typing import Any, Final
 
 from localaws.call import AwsError
-from localaws.cloudformation.resources.kind import Kind, Resource, Work, tags_of
+from localaws.cloudformation.resources.kind import Resource, ResourceType, StackContext, merge_stack_tags
 from localaws.iam.roles import HANDLERS
 
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -19,7 +19,7 @@ _RANDOM: Final = 12
 _DEFAULT_SESSION_SECONDS: Final = 3600
 
 
-def _create(work: Work, role: Resource) -> None:
+def _create(work: StackContext, role: Resource) -> None:
     given = role.properties
     policies = _policies(given)
     wanted = {name: given[name] for name in ("Description", "MaxSessionDuration", "Path") if name in given}
@@ -28,7 +28,7 @@ def _create(work: Work, role: Resource) -> None:
         "CreateRole",
         RoleName=given.get("RoleName") or _name(work.stack_name, role.logical_id),
         AssumeRolePolicyDocument=json.dumps(given["AssumeRolePolicyDocument"]),
-        Tags=_tags(tags_of(given, work.tags)),
+        Tags=_tags(merge_stack_tags(given, work.tags)),
         **wanted,
     )["Role"]
     role.record_created(made["RoleName"], made["Arn"], Arn=made["Arn"], RoleId=made["RoleId"])
@@ -36,7 +36,7 @@ def _create(work: Work, role: Resource) -> None:
         _iam(work, "PutRolePolicy", RoleName=role.physical_id, PolicyName=name, PolicyDocument=text)
 
 
-def _update(work: Work, old: Resource, new: Resource) -> None:
+def _update(work: StackContext, old: Resource, new: Resource) -> None:
     role, before, after = {"RoleName": old.physical_id}, old.properties, new.properties
     trust = after["AssumeRolePolicyDocument"]
     if before["AssumeRolePolicyDocument"] != trust:
@@ -51,7 +51,7 @@ def _update(work: Work, old: Resource, new: Resource) -> None:
     for name, text in has.items():
         if had.get(name) != text:
             _iam(work, "PutRolePolicy", **role, PolicyName=name, PolicyDocument=text)
-    had, has = tags_of(before, work.old_tags), tags_of(after, work.tags)
+    had, has = merge_stack_tags(before, work.old_tags), merge_stack_tags(after, work.tags)
     gone = sorted(set(had) - set(has))
     if gone:
         _iam(work, "UntagRole", **role, TagKeys=gone)
@@ -60,14 +60,14 @@ def _update(work: Work, old: Resource, new: Resource) -> None:
         _iam(work, "TagRole", **role, Tags=_tags(added))
 
 
-def _delete(work: Work, role: Resource) -> None:
+def _delete(work: StackContext, role: Resource) -> None:
     """Remove the role with the policies of the template; one that somebody else put on it keeps it, as in AWS."""
     for name in _policies(role.properties):
         _unless_gone(work, "DeleteRolePolicy", RoleName=role.physical_id, PolicyName=name)
     _unless_gone(work, "DeleteRole", RoleName=role.physical_id)
 
 
-def _unless_gone(work: Work, operation: str, **params: Any) -> None:
+def _unless_gone(work: StackContext, operation: str, **params: Any) -> None:
     try:
         _iam(work, operation, **params)
     except AwsError as error:
@@ -99,11 +99,11 @@ def _tags(named: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": name, "Value": value} for name, value in named.items()]
 
 
-def _iam(work: Work, operation: str, **params: Any) -> dict[str, Any]:
+def _iam(work: StackContext, operation: str, **params: Any) -> dict[str, Any]:
     return HANDLERS[operation](dataclasses.replace(work.call, service="iam", operation=operation, params=params))
 
 
-ROLE: Final = Kind(
+ROLE_TYPE: Final = ResourceType(
     service="Iam",
     identifier="RoleName",
     properties={

@@ -38,13 +38,13 @@ class Resource:
         """Note what exists now; `Ref` gives the physical id."""
         self.physical_id, self.arn, self.attributes = physical_id, arn, {"Ref": physical_id, **attributes}
 
-    def take_over(self, old: "Resource") -> None:
+    def copy_identity_from(self, old: "Resource") -> None:
         """Be what is there already."""
         self.physical_id, self.arn, self.attributes = old.physical_id, old.arn, dict(old.attributes)
 
 
 @dataclass(frozen=True)
-class Work:
+class StackContext:
     """On whose behalf a resource is worked on.
 
     Attributes:
@@ -61,7 +61,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceType:
     """A type of resource.
 
     Attributes:
@@ -83,9 +83,9 @@ class Kind:
     identifier: str
     properties: dict[str, type]
     attributes: tuple[str, ...]
-    create: Callable[[Work, Resource], None]
-    update: Callable[[Work, Resource, Resource], None]
-    delete: Callable[[Work, Resource], None]
+    create: Callable[[StackContext, Resource], None]
+    update: Callable[[StackContext, Resource, Resource], None]
+    delete: Callable[[StackContext, Resource], None]
     required: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     replacing: tuple[str, ...] = ()
@@ -111,7 +111,7 @@ class Kind:
                 raise _invalid(f"Property {name} cannot be empty.")
         return {name: _coerce(name, value, self.properties[name]) for name, value in properties.items()}
 
-    def must_be_replaced(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    def requires_replacement(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
         """Whether an update of the properties makes a new resource.
 
         Raises:
@@ -130,7 +130,7 @@ class Kind:
         return replaced
 
 
-def tags_of(properties: dict[str, Any], stack_tags: dict[str, str]) -> dict[str, str]:
+def merge_stack_tags(properties: dict[str, Any], stack_tags: dict[str, str]) -> dict[str, str]:
     """The tags of a resource: those of the stack, and its own, which win."""
     return stack_tags | {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
 

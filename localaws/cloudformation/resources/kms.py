@@ -9,20 +9,20 @@ import json
 from typing import Any, Final
 
 from localaws.call import AwsError, Handler
-from localaws.cloudformation.resources.kind import Kind, Resource, Work, tags_of
+from localaws.cloudformation.resources.kind import Resource, ResourceType, StackContext, merge_stack_tags
 from localaws.kms import aliases, tags
 from localaws.kms import operations as kms
-from localaws.state import WORLD
+from localaws.state import STATE
 
 _KMS: Final[dict[str, Handler]] = {**kms.HANDLERS, **aliases.HANDLERS, **tags.HANDLERS}
 _DEFAULT_WINDOW: Final = 30
 
 
-def _create_key(work: Work, key: Resource) -> None:
+def _create_key(work: StackContext, key: Resource) -> None:
     given = key.properties
     alike = ("Description", "KeySpec", "KeyUsage", "MultiRegion", "Origin")
     wanted: dict[str, Any] = {name: given[name] for name in alike if name in given}
-    wanted["Tags"] = _tags(tags_of(given, work.tags))
+    wanted["Tags"] = _tags(merge_stack_tags(given, work.tags))
     wanted["BypassPolicyLockoutSafetyCheck"] = given.get("BypassPolicyLockoutSafetyCheck", False)
     if "KeyPolicy" in given:
         wanted["Policy"] = json.dumps(given["KeyPolicy"])
@@ -34,19 +34,19 @@ def _create_key(work: Work, key: Resource) -> None:
         _kms(work, "DisableKey", KeyId=key.physical_id)
 
 
-def _update_key(work: Work, old: Resource, new: Resource) -> None:
+def _update_key(work: StackContext, old: Resource, new: Resource) -> None:
     key, before, after = {"KeyId": old.physical_id}, old.properties, new.properties
     if before.get("KeyPolicy") != after.get("KeyPolicy") and "KeyPolicy" in after:
         bypass = after.get("BypassPolicyLockoutSafetyCheck", False)
         policy = json.dumps(after["KeyPolicy"])
         _kms(work, "PutKeyPolicy", **key, Policy=policy, BypassPolicyLockoutSafetyCheck=bypass)
     if before.get("Description", "") != after.get("Description", ""):
-        WORLD.keys[old.arn].description = after.get("Description", "")
+        STATE.keys[old.arn].description = after.get("Description", "")
     if before.get("EnableKeyRotation", False) != after.get("EnableKeyRotation", False):
         _kms(work, "EnableKeyRotation" if after.get("EnableKeyRotation") else "DisableKeyRotation", **key)
     if before.get("Enabled", True) != after.get("Enabled", True):
         _kms(work, "EnableKey" if after.get("Enabled", True) else "DisableKey", **key)
-    had, has = tags_of(before, work.old_tags), tags_of(after, work.tags)
+    had, has = merge_stack_tags(before, work.old_tags), merge_stack_tags(after, work.tags)
     gone = sorted(set(had) - set(has))
     if gone:
         _kms(work, "UntagResource", **key, TagKeys=gone)
@@ -55,7 +55,7 @@ def _update_key(work: Work, old: Resource, new: Resource) -> None:
         _kms(work, "TagResource", **key, Tags=_tags(changed))
 
 
-def _delete_key(work: Work, key: Resource) -> None:
+def _delete_key(work: StackContext, key: Resource) -> None:
     """Schedule the deletion: the key is gone after its waiting period."""
     try:
         days = key.properties.get("PendingWindowInDays", _DEFAULT_WINDOW)
@@ -65,17 +65,17 @@ def _delete_key(work: Work, key: Resource) -> None:
             raise
 
 
-def _create_alias(work: Work, alias: Resource) -> None:
+def _create_alias(work: StackContext, alias: Resource) -> None:
     _kms(work, "CreateAlias", **alias.properties)
     alias.record_created(alias.properties["AliasName"])
 
 
-def _update_alias(work: Work, old: Resource, new: Resource) -> None:
+def _update_alias(work: StackContext, old: Resource, new: Resource) -> None:
     if old.properties["TargetKeyId"] != new.properties["TargetKeyId"]:
         _kms(work, "UpdateAlias", **new.properties)
 
 
-def _delete_alias(work: Work, alias: Resource) -> None:
+def _delete_alias(work: StackContext, alias: Resource) -> None:
     try:
         _kms(work, "DeleteAlias", AliasName=alias.physical_id)
     except AwsError as error:
@@ -87,11 +87,11 @@ def _tags(named: dict[str, str]) -> list[dict[str, str]]:
     return [{"TagKey": name, "TagValue": value} for name, value in named.items()]
 
 
-def _kms(work: Work, operation: str, **params: Any) -> dict[str, Any]:
+def _kms(work: StackContext, operation: str, **params: Any) -> dict[str, Any]:
     return _KMS[operation](dataclasses.replace(work.call, service="kms", operation=operation, params=params))
 
 
-KEY: Final = Kind(
+KEY_TYPE: Final = ResourceType(
     service="Kms",
     identifier="KeyId",
     properties={
@@ -113,7 +113,7 @@ KEY: Final = Kind(
     delete=_delete_key,
     fixed=("KeySpec", "KeyUsage", "MultiRegion", "Origin"),
 )
-ALIAS: Final = Kind(
+ALIAS_TYPE: Final = ResourceType(
     service="Kms",
     identifier="AliasName",
     properties={"AliasName": str, "TargetKeyId": str},

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from byok.domain.arns import KeyPurpose, account_of, partition_of
-from byok.domain.iam.evaluator import Access, Caller
-from byok.domain.iam.statements import via_service
+from byok.domain.arns import KeyPurpose, account_id_of_role, partition_of_region
+from byok.domain.iam.evaluator import AccessRequest, CallingPrincipal
+from byok.domain.iam.statements import via_service_value
 
 
-class Need(StrEnum):
+class NeededFor(StrEnum):
     """What a call is needed for."""
 
     PROVISIONING = "provisioning"
@@ -38,14 +38,14 @@ class PlatformCall:
     permission: str
     action: str
     service: str
-    need: Need
+    need: NeededFor
     purpose: str
     for_aws_resource: bool = False
 
 
-_PROVISIONING, _OPERATION = Need.PROVISIONING, Need.OPERATION
+_PROVISIONING, _OPERATION = NeededFor.PROVISIONING, NeededFor.OPERATION
 
-CALLS: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
+CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
     KeyPurpose.S3: (
         PlatformCall("kms:GenerateDataKey*", "kms:GenerateDataKey", "s3", _PROVISIONING, "S3 encrypts what is written"),
         PlatformCall("kms:Decrypt", "kms:Decrypt", "s3", _PROVISIONING, "S3 decrypts what is read"),
@@ -110,24 +110,24 @@ class PlatformPrincipal:
     @property
     def account(self) -> str:
         """The platform's account."""
-        return account_of(self.role_arn)
+        return account_id_of_role(self.role_arn)
 
     @property
-    def caller(self) -> Caller:
+    def caller(self) -> CallingPrincipal:
         """A session of the role, of a name that no session can have: the name is the worker's own business."""
         return _session(self.role_arn)
 
-    def access(self, call: PlatformCall) -> Access:
+    def access_request_for(self, call: PlatformCall) -> AccessRequest:
         """The call as KMS sees it."""
         return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
 
-    def excess_accesses(self, which: KeyPurpose) -> Iterator[tuple[str, Access]]:
+    def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
         """Calls that the policy has to deny, each with what it would mean to allow it (contract 74-79)."""
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
-        stranger = _session(f"arn:{partition_of(self.region)}:iam::{_nobody(self.account)}:role/{name}")
+        stranger = _session(f"arn:{partition_of_region(self.region)}:iam::{_nobody(self.account)}:role/{name}")
         elsewhere = "eu-west-1" if self.region != "eu-west-1" else "eu-west-2"
-        for call in CALLS[which]:
+        for call in CALLS_BY_PURPOSE[which]:
             own, action, service = call.for_aws_resource, call.action, call.service.upper()
             yield (
                 f"the platform may call {action} directly, and not only through {service}",
@@ -158,7 +158,9 @@ class PlatformPrincipal:
                 self._access(self.caller, action, through, self.region, for_resource=through == "rds"),
             )
 
-    def _access(self, caller: Caller, action: str, service: str | None, region: str, *, for_resource: bool) -> Access:
+    def _access(
+        self, caller: CallingPrincipal, action: str, service: str | None, region: str, *, for_resource: bool
+    ) -> AccessRequest:
         context: dict[str, str | list[str]] = {
             "aws:PrincipalAccount": caller.account,
             "aws:PrincipalArn": caller.role_arn or caller.arn,
@@ -166,25 +168,25 @@ class PlatformPrincipal:
             "kms:CallerAccount": caller.account,
         }
         if service is not None:
-            context["kms:ViaService"] = via_service(service, region)
+            context["kms:ViaService"] = via_service_value(service, region)
         if for_resource:
             context["kms:GrantIsForAWSResource"] = "true"
-        place = f"arn:{partition_of(self.region)}:kms:{self.region}:000000000000:key/"
-        return Access(caller, action, self.key_arn or f"{place}00000000-0000-0000-0000-000000000000", context)
+        place = f"arn:{partition_of_region(self.region)}:kms:{self.region}:000000000000:key/"
+        return AccessRequest(caller, action, self.key_arn or f"{place}00000000-0000-0000-0000-000000000000", context)
 
 
 KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
-"""Condition keys (in lower case) that these calls carry only where `PlatformSide.access` says so. Of any other key that
-is not in a call's context, it cannot be known from here whether it is there and what it holds. `aws:SourceArn` and
+"""Condition keys (in lower case) that these calls carry only where `PlatformPrincipal.access_request_for` says so.
+byok cannot know whether the context of a call has any other key, nor its value. `aws:SourceArn` and
 `aws:SourceAccount` are for calls that a service makes as itself (IAM user guide, "Global condition context keys")."""
 
 
-def _session(role_arn: str) -> Caller:
+def _session(role_arn: str) -> CallingPrincipal:
     _, partition, _, _, account, resource = role_arn.split(":", 5)
     name = resource.rpartition("/")[2]
-    return Caller(f"arn:{partition}:sts::{account}:assumed-role/{name}/any session", account, role_arn)
+    return CallingPrincipal(f"arn:{partition}:sts::{account}:assumed-role/{name}/any session", account, role_arn)
 
 
 def _nobody(account: str) -> str:

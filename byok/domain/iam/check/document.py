@@ -8,13 +8,13 @@ import json
 import re
 from typing import Any, Final
 
-from byok.domain.iam.evaluator import statements_of
+from byok.domain.iam.evaluator import extract_statements
 from byok.domain.iam.wildcards import as_list
 
 MAX_POLICY_BYTES: Final = 32 * 1024
 """Bytes of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
 
-NO_POLICY: Final = frozenset({"policy.NotJson", "policy.NotAPolicy", "policy.NoStatement"})
+NOT_A_POLICY_CODES: Final = frozenset({"policy.NotJson", "policy.NotAPolicy", "policy.NoStatement"})
 """Codes of what is something else than a policy: it was the wrong file, or a part of one."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
@@ -35,7 +35,7 @@ class PolicyDocumentError(ValueError):
         self.code = code
 
 
-def decode(content: bytes) -> str:
+def decode_text(content: bytes) -> str:
     """The text of a file: what Windows' shells write is UTF-16, and what some editors write begins with a mark.
 
     Raises:
@@ -47,7 +47,7 @@ def decode(content: bytes) -> str:
         raise PolicyDocumentError("policy.NotJson", f"The file is not text: {error}.") from error
 
 
-def read_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
+def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
     """A policy whose shape is right; what it allows is not decided here.
 
     Args:
@@ -59,10 +59,10 @@ def read_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
     Raises:
         PolicyDocumentError: KMS would refuse it, or it is no key policy.
     """
-    return read_document(policy_text(text), on_a_key=on_a_key)
+    return parse_document(extract_document(text), on_a_key=on_a_key)
 
 
-def read_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
+def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
     """The same of the document alone, as KMS is given it.
 
     Raises:
@@ -71,10 +71,10 @@ def read_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
     policy = _object(text)
     if policy.get("Statement") is None:
         raise PolicyDocumentError("policy.NoStatement", f"The policy has no Statement array.{_instead(policy)}")
-    if not statements_of(policy):
+    if not extract_statements(policy):
         raise PolicyDocumentError("policy.NoStatement", "The policy's Statement array is empty.")
     _check_frame(policy, text)
-    for number, statement in enumerate(statements_of(policy), start=1):
+    for number, statement in enumerate(extract_statements(policy), start=1):
         _check_statement(statement, number, needed=("Principal",) if on_a_key else _NEEDED)
     return policy
 
@@ -111,7 +111,7 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
         raise PolicyDocumentError("policy.TooLarge", f"The policy has {size} bytes, and KMS takes {MAX_POLICY_BYTES}.")
 
 
-def policy_text(text: str) -> str:
+def extract_document(text: str) -> str:
     """The document itself, where `get-key-policy` was printed whole: then it is a text within the answer's JSON.
 
     Raises:

@@ -13,15 +13,19 @@ from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.iam.check.calls import PlatformCall, PlatformPrincipal
-from byok.domain.iam.check.statement_matching import explain_doubt, is_resource_unknown, is_unknowable
+from byok.domain.iam.check.statement_matching import (
+    explain_unknowable_condition,
+    is_condition_unknowable,
+    is_resource_unknown,
+)
 from byok.domain.iam.conditions import ConditionResult
 from byok.domain.iam.evaluator import Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
-from byok.domain.iam.statements import via_service
+from byok.domain.iam.statements import via_service_value
 from byok.domain.iam.wildcards import as_list
 from byok.domain.vendor import VendorProfile
 
 
-class Cause(StrEnum):
+class DenialCause(StrEnum):
     """Why a call is denied, or why that cannot be said. The value is the diagnosis's code; the order is the rank."""
 
     EXPLICIT_DENY = "policy.ExplicitDeny"
@@ -50,11 +54,11 @@ class Cause(StrEnum):
     @property
     def rank(self) -> int:
         """The lower, the more likely it is what is wrong, and what has to be put right first."""
-        return list(Cause).index(self)
+        return list(DenialCause).index(self)
 
 
 @dataclass(frozen=True)
-class Misfit:
+class StatementMismatch:
     """One part of a statement that does not fit a call.
 
     Attributes:
@@ -62,7 +66,7 @@ class Misfit:
         words: What stands there and what has to.
     """
 
-    cause: Cause
+    cause: DenialCause
     words: str
 
 
@@ -76,17 +80,17 @@ class NearMiss:
     """
 
     sid: str | None
-    misfits: tuple[Misfit, ...]
+    misfits: tuple[StatementMismatch, ...]
 
 
-def own_sids(which: KeyPurpose, vendor: VendorProfile) -> set[str]:
+def expected_sids(which: KeyPurpose, vendor: VendorProfile) -> set[str]:
     """The Sids of the statements that belong on a key."""
     if which is KeyPurpose.S3:
         return {vendor.s3_access_sid}
     return {vendor.rds_describe_key_sid, vendor.rds_grants_sid}
 
 
-def sid_for(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -> str:
+def expected_sid(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -> str:
     """The Sid of the statement that is to allow a call."""
     if which is KeyPurpose.S3:
         return vendor.s3_access_sid
@@ -97,13 +101,13 @@ def find_near_miss(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> NearMiss:
     """The statement that nearly allows a call that no statement denies, and what does not fit in it."""
-    access = platform.access(call)
+    access = platform.access_request_for(call)
     meant = [
         one
         for one in evaluate_statements(policy, access)
         if one.statement["Effect"] == "Allow" and _is_meant_for_us(one, platform, vendor)
     ]
-    wanted = sid_for(which, call, vendor)
+    wanted = expected_sid(which, call, vendor)
     near = [
         NearMiss(one.sid, tuple(sorted(_misfits(one, call, platform), key=lambda misfit: misfit.cause.rank)))
         for one in meant
@@ -111,19 +115,20 @@ def find_near_miss(
     ]
     if near:
         return min(near, key=lambda miss: (miss.sid != wanted, len(miss.misfits)))
-    others = own_sids(which.other, vendor)
+    others = expected_sids(which.other, vendor)
     strange = next((one for one in meant if one.sid in others), None)
-    if strange is not None and not any(one.sid in own_sids(which, vendor) for one in meant):
+    if strange is not None and not any(one.sid in expected_sids(which, vendor) for one in meant):
         words = (
-            f"The policy has the statement of the {which.other.key_name}, {strange.sid}, and not the one of this key."
+            f"The policy has the statement of the {which.other.display_name}, {strange.sid}, "
+            "and not the one of this key."
         )
-        return NearMiss(strange.sid, (Misfit(Cause.OTHER_KEYS_STATEMENT, words),))
+        return NearMiss(strange.sid, (StatementMismatch(DenialCause.OTHER_KEYS_STATEMENT, words),))
     words = f"The statement {wanted} is not there, and no other one lets the platform do what it is for."
-    return NearMiss(None, (Misfit(Cause.STATEMENT_MISSING, words),))
+    return NearMiss(None, (StatementMismatch(DenialCause.STATEMENT_MISSING, words),))
 
 
 def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vendor: VendorProfile) -> bool:
-    if one.sid in own_sids(KeyPurpose.S3, vendor) | own_sids(KeyPurpose.RDS, vendor):
+    if one.sid in expected_sids(KeyPurpose.S3, vendor) | expected_sids(KeyPurpose.RDS, vendor):
         return True
     entries = list(_principals(one.statement))
     if any(_account_in(entry) == platform.account for entry in entries):
@@ -151,13 +156,13 @@ def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor:
     """Whether a statement is the one that should have allowed the call, or could be taken for it."""
     if one.sid == wanted:
         return True
-    if one.sid in own_sids(KeyPurpose.S3, vendor) | own_sids(KeyPurpose.RDS, vendor):
+    if one.sid in expected_sids(KeyPurpose.S3, vendor) | expected_sids(KeyPurpose.RDS, vendor):
         return False
     through = [value for test in one.conditions if test.key.lower() == "kms:viaservice" for value in test.wanted]
     return one.action and (not through or any(value.startswith(f"{call.service}.") for value in through))
 
 
-def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPrincipal) -> Iterator[Misfit]:
+def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPrincipal) -> Iterator[StatementMismatch]:
     if one.addressed is PrincipalMatch.NO:
         yield _wrong_principal(one.statement, platform)
     if not one.action:
@@ -165,14 +170,14 @@ def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPri
     if not one.resource or is_resource_unknown(one, platform):
         yield _wrong_resource(one, platform)
     for test in one.conditions:
-        if test.holds is not True or is_unknowable(test):
+        if test.holds is not True or is_condition_unknowable(test):
             yield _wrong_condition(test, call, platform)
 
 
-def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> Misfit:
+def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> StatementMismatch:
     if "NotPrincipal" in statement:
-        return Misfit(
-            Cause.NOT_PRINCIPAL,
+        return StatementMismatch(
+            DenialCause.NOT_PRINCIPAL,
             "It has NotPrincipal, which with Allow lets in everybody but those it names; Principal has to name the "
             f"platform's role {platform.role_arn}.",
         )
@@ -180,11 +185,13 @@ def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> Misfit:
     shown = ", ".join(entries) or "nobody in AWS"
     for cause, is_it, words in _PRINCIPAL_FAULTS:
         if any(is_it(entry, platform) for entry in entries):
-            return Misfit(cause, f"Principal is {shown}: {words} It has to be {platform.role_arn}.")
+            return StatementMismatch(cause, f"Principal is {shown}: {words} It has to be {platform.role_arn}.")
     if not entries:
         words = f"Principal names no AWS principal; it has to be the platform's role {platform.role_arn}."
-        return Misfit(Cause.SERVICE_PRINCIPAL, words)
-    return Misfit(Cause.OTHER_ROLE, f"Principal is {shown}; it has to be the platform's role {platform.role_arn}.")
+        return StatementMismatch(DenialCause.SERVICE_PRINCIPAL, words)
+    return StatementMismatch(
+        DenialCause.OTHER_ROLE, f"Principal is {shown}; it has to be the platform's role {platform.role_arn}."
+    )
 
 
 def _principals(statement: Any) -> Iterator[str]:
@@ -202,99 +209,105 @@ def _has_placeholder(text: str) -> bool:
 
 _PRINCIPAL_FAULTS: Final = (
     (
-        Cause.PLACEHOLDER,
+        DenialCause.PLACEHOLDER,
         lambda entry, _: _has_placeholder(entry),
         "a placeholder that was not replaced by its value.",
     ),
     (
-        Cause.ORPHANED_PRINCIPAL,
+        DenialCause.ORPHANED_PRINCIPAL,
         lambda entry, _: re.fullmatch(r"A[A-Z]{3}[A-Z0-9]{12,}", entry) is not None,
         "an id that AWS puts there when the role it stood for has been deleted; a role made anew under the same name "
         "is not that role.",
     ),
     (
-        Cause.SESSION_PRINCIPAL,
+        DenialCause.SESSION_PRINCIPAL,
         lambda entry, _: ":sts:" in entry,
         "one session of a role, by the session's name, and not the role.",
     ),
     (
-        Cause.WILDCARD_PRINCIPAL,
+        DenialCause.WILDCARD_PRINCIPAL,
         lambda entry, _: "*" in entry and entry != "*",
         "a principal's ARN takes no wildcards.",
     ),
     (
-        Cause.ROLE_OF_ANOTHER_ACCOUNT,
+        DenialCause.ROLE_OF_ANOTHER_ACCOUNT,
         lambda entry, platform: _account_in(entry) != platform.account,
         "not of the platform's account.",
     ),
 )
 
 
-def _wrong_action(statement: Any, call: PlatformCall) -> Misfit:
+def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
     if "NotAction" in statement:
-        return Misfit(
-            Cause.NOT_ACTION,
+        return StatementMismatch(
+            DenialCause.NOT_ACTION,
             f"It has NotAction, which leaves {call.action} out; Action has to list what is allowed.",
         )
     if "Action" not in statement:
         words = f"It has no Action, and so no effect; Action has to list {call.permission}."
-        return Misfit(Cause.ACTION_MISSING, words)
+        return StatementMismatch(DenialCause.ACTION_MISSING, words)
     actions = as_list(statement["Action"])
     stem = call.permission.removesuffix("*")
     if call.permission.endswith("*") and any(action.lower() == stem.lower() for action in actions):
-        return Misfit(
-            Cause.STAR_MISSING,
+        return StatementMismatch(
+            DenialCause.STAR_MISSING,
             f"Action has {stem} without the star at its end, and so {call.action} is not allowed; it has to be "
             f"{call.permission}.",
         )
     if any(_has_placeholder(action) for action in actions):
-        return Misfit(
-            Cause.PLACEHOLDER, f"Action has a placeholder that was not replaced; {call.permission} is missing."
+        return StatementMismatch(
+            DenialCause.PLACEHOLDER, f"Action has a placeholder that was not replaced; {call.permission} is missing."
         )
-    return Misfit(Cause.ACTION_MISSING, f"Action lacks {call.permission}.")
+    return StatementMismatch(DenialCause.ACTION_MISSING, f"Action lacks {call.permission}.")
 
 
-def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> Misfit:
+def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMismatch:
     if not {"Resource", "NotResource"} & set(one.statement):
         words = "It has no Resource, and so no effect; it has to be *, which in a key policy means the key itself."
-        return Misfit(Cause.RESOURCE, words)
+        return StatementMismatch(DenialCause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
     if is_resource_unknown(one, platform):
         words = (
             f"{is_it}, and it is not known here whether that is this key. It should be *, which means the key itself."
         )
-        return Misfit(Cause.UNKNOWABLE, words)
-    return Misfit(Cause.RESOURCE, f"{is_it}; it has to be *, which in a key policy means the key that has the policy.")
+        return StatementMismatch(DenialCause.UNKNOWABLE, words)
+    return StatementMismatch(
+        DenialCause.RESOURCE, f"{is_it}; it has to be *, which in a key policy means the key that has the policy."
+    )
 
 
-def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> Misfit:
+def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> StatementMismatch:
     wanted, key = " or ".join(test.wanted), test.key.lower()
     said = f"{test.operator} on {test.key} wants {wanted}"
     if any(_has_placeholder(value) for value in test.wanted):
-        return Misfit(Cause.PLACEHOLDER, f"{said}: a placeholder that was not replaced by its value.")
-    if is_unknowable(test):
-        return Misfit(Cause.UNKNOWABLE, explain_doubt(test))
+        return StatementMismatch(DenialCause.PLACEHOLDER, f"{said}: a placeholder that was not replaced by its value.")
+    if is_condition_unknowable(test):
+        return StatementMismatch(DenialCause.UNKNOWABLE, explain_unknowable_condition(test))
     if key == "kms:viaservice":
         return _wrong_service(test, call, platform)
     if key in _ACCOUNT_KEYS:
-        return Misfit(Cause.WRONG_ACCOUNT, f"{said}; the platform's account is {platform.account}.")
+        return StatementMismatch(DenialCause.WRONG_ACCOUNT, f"{said}; the platform's account is {platform.account}.")
     if key == "kms:grantisforawsresource":
         if not call.for_aws_resource:
-            return Misfit(Cause.GRANT_CONDITION, f"{said}; {call.action} is about no grant, and never carries that.")
-        return Misfit(Cause.GRANT_CONDITION, f'{said}; it has to be Bool, with the value "true".')
+            return StatementMismatch(
+                DenialCause.GRANT_CONDITION, f"{said}; {call.action} is about no grant, and never carries that."
+            )
+        return StatementMismatch(DenialCause.GRANT_CONDITION, f'{said}; it has to be Bool, with the value "true".')
     actual = f"in the call it is {test.actual}" if test.actual is not None else "the call does not carry that"
-    return Misfit(Cause.CONDITION, f"{said}; {actual}.")
+    return StatementMismatch(DenialCause.CONDITION, f"{said}; {actual}.")
 
 
-def _wrong_service(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> Misfit:
-    right = via_service(call.service, platform.region)
+def _wrong_service(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> StatementMismatch:
+    right = via_service_value(call.service, platform.region)
     said = f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}; it has to be StringEquals {right}"
     services = {value.split(".")[0] for value in test.wanted}
     if call.service not in services and "*" not in services:
-        return Misfit(Cause.WRONG_SERVICE, f"{said}: the platform uses this key through {call.service.upper()}.")
+        return StatementMismatch(
+            DenialCause.WRONG_SERVICE, f"{said}: the platform uses this key through {call.service.upper()}."
+        )
     if right in test.wanted:
-        return Misfit(Cause.CONDITION, f"{said}.")
+        return StatementMismatch(DenialCause.CONDITION, f"{said}.")
     if any(value.startswith(f"{call.service}.{platform.region}.") for value in test.wanted):
-        return Misfit(Cause.WRONG_SERVICE, f"{said}, with this ending in every partition of AWS.")
-    return Misfit(Cause.WRONG_REGION, f"{said}: the environment is in {platform.region}.")
+        return StatementMismatch(DenialCause.WRONG_SERVICE, f"{said}, with this ending in every partition of AWS.")
+    return StatementMismatch(DenialCause.WRONG_REGION, f"{said}: the environment is in {platform.region}.")

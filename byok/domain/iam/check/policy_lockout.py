@@ -10,7 +10,14 @@ from typing import Any
 
 from byok.domain.iam.check.calls import KNOWN_CONDITION_KEYS
 from byok.domain.iam.conditions import ConditionResult
-from byok.domain.iam.evaluator import Access, Caller, Policy, PrincipalMatch, evaluate_statements, statements_of
+from byok.domain.iam.evaluator import (
+    AccessRequest,
+    CallingPrincipal,
+    Policy,
+    PrincipalMatch,
+    evaluate_statements,
+    extract_statements,
+)
 from byok.domain.iam.wildcards import as_list
 
 _NOBODY_IN_PARTICULAR = "000000000000"
@@ -40,24 +47,24 @@ def has_policy_administrator(
     )
 
 
-def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[Caller]:
+def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[CallingPrincipal]:
     """Those whom an Allow names; what AWS puts in the place of somebody deleted is nobody."""
-    for statement in statements_of(policy):
+    for statement in extract_statements(policy):
         principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
         entries = [principal] if principal == "*" else as_list(principal.get("AWS", [])) if principal else []
         for entry in entries:
             if entry == "*" or re.fullmatch(r"[0-9]{12}", entry):
                 account = everybody_of if entry == "*" else entry
-                yield Caller(f"arn:aws:iam::{account}:root", account)
+                yield CallingPrincipal(f"arn:aws:iam::{account}:root", account)
                 continue
             parts = entry.split(":")
             if len(parts) > 4 and re.fullmatch(r"[0-9]{12}", parts[4]):  # noqa: PLR2004 - the account of an ARN
-                yield Caller(entry, parts[4], entry if ":role/" in entry else None)
+                yield CallingPrincipal(entry, parts[4], entry if ":role/" in entry else None)
 
 
-def _can_manage(policy: Policy, caller: Caller, key_arn: str) -> bool:
+def _can_manage(policy: Policy, caller: CallingPrincipal, key_arn: str) -> bool:
     context: dict[str, Any] = {"aws:PrincipalAccount": caller.account, "kms:CallerAccount": caller.account}
-    access = Access(caller, "kms:PutKeyPolicy", key_arn, context)
+    access = AccessRequest(caller, "kms:PutKeyPolicy", key_arn, context)
     found = [
         one
         for one in evaluate_statements(policy, access)
@@ -79,13 +86,13 @@ def _key_named_in(policy: Policy) -> str | None:
     """The key that a policy names: it can be no other than the one that has the policy."""
     elements = (
         value
-        for statement in statements_of(policy)
+        for statement in extract_statements(policy)
         for name in ("Resource", "NotResource")
         for value in as_list(statement.get(name, []))
     )
     return next((value for value in elements if _KEY.fullmatch(value)), None)
 
 
-def _example_key_of(caller: Caller) -> str:
+def _example_key_of(caller: CallingPrincipal) -> str:
     partition = caller.arn.split(":")[1]
     return f"arn:{partition}:kms:us-east-1:{caller.account}:key/00000000-0000-0000-0000-000000000000"

@@ -5,13 +5,19 @@ from enum import StrEnum
 from typing import Any, Final
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.iam.check.calls import CALLS, Need, PlatformCall, PlatformPrincipal
-from byok.domain.iam.check.document import NO_POLICY, PolicyDocumentError, decode, read_policy
-from byok.domain.iam.check.near_misses import Cause, Misfit, find_near_miss, own_sids, sid_for
+from byok.domain.iam.check.calls import CALLS_BY_PURPOSE, NeededFor, PlatformCall, PlatformPrincipal
+from byok.domain.iam.check.document import NOT_A_POLICY_CODES, PolicyDocumentError, decode_text, parse_policy
+from byok.domain.iam.check.near_misses import (
+    DenialCause,
+    StatementMismatch,
+    expected_sid,
+    expected_sids,
+    find_near_miss,
+)
 from byok.domain.iam.check.statement_matching import StatementMatch, match_statements
 from byok.domain.iam.evaluator import Policy, PrincipalMatch
 from byok.domain.iam.findings import Finding, Severity
-from byok.domain.iam.statements import Grantee, Statement, key_statements
+from byok.domain.iam.statements import Statement, StatementParameters, build_key_statements
 from byok.domain.vendor import VendorProfile
 
 
@@ -37,7 +43,7 @@ class PermissionResult:
     call: PlatformCall
     verdict: Verdict
     sid: str | None
-    misfits: tuple[Misfit, ...] = ()
+    misfits: tuple[StatementMismatch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,18 +61,18 @@ class PolicyReport:
     findings: tuple[Finding, ...]
 
     @property
-    def usable(self) -> bool | None:
+    def is_usable(self) -> bool | None:
         """Whether provisioning could use the key, as far as its policy goes; None where that cannot be said."""
-        verdicts = {row.verdict for row in self.rows if row.call.need is Need.PROVISIONING}
+        verdicts = {row.verdict for row in self.rows if row.call.need is NeededFor.PROVISIONING}
         if Verdict.DENIED in verdicts or not verdicts:
             return False
         return None if Verdict.UNKNOWN in verdicts else True
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json_dict(self) -> dict[str, Any]:
         """The same for programs."""
         return {
             "key": self.which.value,
-            "usable": self.usable,
+            "usable": self.is_usable,
             "permissions": [
                 {
                     "permission": row.call.permission,
@@ -80,7 +86,7 @@ class PolicyReport:
                 }
                 for row in self.rows
             ],
-            "findings": [finding.as_json() for finding in self.findings],
+            "findings": [finding.as_json_dict() for finding in self.findings],
         }
 
 
@@ -88,17 +94,17 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
     """Hold a key policy against every call that the platform makes with the key.
 
     Args:
-        policy: A document whose shape is right, `document.read_policy`.
+        policy: A document whose shape is right, `document.parse_policy`.
         which: What the key is for.
         platform: Who calls, and where.
         vendor: The vendor's names.
     """
-    rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS[which])
+    rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS_BY_PURPOSE[which])
     denials = _denials(rows, which, platform, vendor)
     # What is to be replaced or taken out anyway needs no second reason.
     told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
-    if any(finding.code == Cause.OTHER_KEYS_STATEMENT for finding in denials):
-        told |= own_sids(which.other, vendor)
+    if any(finding.code == DenialCause.OTHER_KEYS_STATEMENT for finding in denials):
+        told |= expected_sids(which.other, vendor)
     wide = [one for one in _too_wide(policy, which, platform, vendor) if one.sid not in told]
     findings = [*denials, *wide]
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
@@ -119,14 +125,14 @@ def check_policy_document(
         PolicyDocumentError: It is no key policy at all.
     """
     try:
-        return check_policy(read_policy(decode(content)), which, platform, vendor)
+        return check_policy(parse_policy(decode_text(content)), which, platform, vendor)
     except PolicyDocumentError as error:
-        if error.code in NO_POLICY:
+        if error.code in NOT_A_POLICY_CODES:
             raise
-        return document_report(error, which)
+        return invalid_document_report(error, which)
 
 
-def document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyReport:
+def invalid_document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyReport:
     """The report on a text that KMS would not take as a key policy."""
     finding = Finding(
         code=error.code,
@@ -142,18 +148,20 @@ def document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyRepo
 def _row(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PermissionResult:
-    found = match_statements(policy, platform.access(call), platform)
+    found = match_statements(policy, platform.access_request_for(call), platform)
     denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
     if denying is not None:
         words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform's role."
-        return PermissionResult(call, Verdict.DENIED, denying.one.sid, (Misfit(Cause.EXPLICIT_DENY, words),))
+        return PermissionResult(
+            call, Verdict.DENIED, denying.one.sid, (StatementMismatch(DenialCause.EXPLICIT_DENY, words),)
+        )
     allowing, perhaps = _first(found, "Allow", True), _first(found, "Allow", None)
     if in_doubt is not None and (allowing or perhaps):
-        return _doubtful(call, in_doubt, Cause.DENY_UNKNOWABLE)
+        return _doubtful(call, in_doubt, DenialCause.DENY_UNKNOWABLE)
     if allowing is not None:
         return PermissionResult(call, Verdict.ALLOWED, allowing.one.sid)
     if perhaps is not None:
-        return _doubtful(call, perhaps, Cause.UNKNOWABLE)
+        return _doubtful(call, perhaps, DenialCause.UNKNOWABLE)
     miss = find_near_miss(policy, which, call, platform, vendor)
     return PermissionResult(call, Verdict.DENIED, miss.sid, miss.misfits)
 
@@ -167,20 +175,27 @@ def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> St
     return min(fitting, key=lambda bears: bears.one.addressed is PrincipalMatch.ACCOUNT, default=None)
 
 
-def _doubtful(call: PlatformCall, bears: StatementMatch, cause: Cause) -> PermissionResult:
-    return PermissionResult(call, Verdict.UNKNOWN, bears.one.sid, tuple(Misfit(cause, words) for words in bears.doubts))
+def _doubtful(call: PlatformCall, bears: StatementMatch, cause: DenialCause) -> PermissionResult:
+    return PermissionResult(
+        call, Verdict.UNKNOWN, bears.one.sid, tuple(StatementMismatch(cause, words) for words in bears.doubts)
+    )
 
 
 def _denials(
     rows: tuple[PermissionResult, ...], which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> list[Finding]:
     """A finding per cause and statement, whatever the number of permissions it costs."""
-    together: dict[tuple[Cause, str | None, str], list[PermissionResult]] = {}
+    together: dict[tuple[DenialCause, str | None, str], list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is not Verdict.ALLOWED:
-            where = row.sid or sid_for(which, row.call, vendor)
+            where = row.sid or expected_sid(which, row.call, vendor)
             together.setdefault((row.misfits[0].cause, where, _explain_row(row)), []).append(row)
-    ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
+    ours = {
+        one["Sid"]: one
+        for one in build_key_statements(
+            which, StatementParameters.for_platform_role(platform.role_arn, platform.region), vendor
+        )
+    }
     return [_denial(cause, same, which, ours, vendor) for (cause, _, _), same in together.items()]
 
 
@@ -189,22 +204,26 @@ def _explain_row(row: PermissionResult) -> str:
 
 
 # These differ from action to action of the same statement: they are put together, not told apart.
-_PER_ACTION: Final = {Cause.ACTION_MISSING, Cause.STAR_MISSING, Cause.NOT_ACTION}
-_NAMES_ITS_STATEMENT: Final = {Cause.EXPLICIT_DENY, Cause.OTHER_KEYS_STATEMENT}
-_THEIRS: Final = {Cause.EXPLICIT_DENY, Cause.DENY_UNKNOWABLE}
+_PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
+_NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
+_THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
 """Statements that stand in the way, and that nothing of ours takes the place of."""
 
 
 def _denial(
-    cause: Cause, rows: list[PermissionResult], which: KeyPurpose, ours: dict[str, Statement], vendor: VendorProfile
+    cause: DenialCause,
+    rows: list[PermissionResult],
+    which: KeyPurpose,
+    ours: dict[str, Statement],
+    vendor: VendorProfile,
 ) -> Finding:
     first = rows[0]
-    stops = any(row.call.need is Need.PROVISIONING and row.verdict is Verdict.DENIED for row in rows)
+    stops = any(row.call.need is NeededFor.PROVISIONING and row.verdict is Verdict.DENIED for row in rows)
     unknown = all(row.verdict is Verdict.UNKNOWN for row in rows)
     severity = Severity.UNKNOWN if unknown else Severity.STOPS if stops else Severity.LATER
     words = dict.fromkeys(misfit.words for row in rows for misfit in row.misfits)
     where = f"{_statement(first.sid)}: " if first.sid and cause not in _NAMES_ITS_STATEMENT else ""
-    sids = dict.fromkeys(sid_for(which, row.call, vendor) for row in rows)
+    sids = dict.fromkeys(expected_sid(which, row.call, vendor) for row in rows)
     right = tuple(ours[sid] for sid in sids)
     return Finding(
         code=cause.value,
@@ -223,21 +242,21 @@ def _statement(sid: str) -> str:
     return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
 
 
-def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
+def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -> str:
     these = "this statement" if len(right) == 1 else "these statements"
     of_ours = sid in {statement["Sid"] for statement in right}
-    if cause is Cause.EXPLICIT_DENY and not of_ours:
+    if cause is DenialCause.EXPLICIT_DENY and not of_ours:
         return (
             f"A Deny wins over every Allow. Make an exception for {right[0]['Principal']['AWS']} in the statement "
             f"{sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
         )
-    if cause is Cause.DENY_UNKNOWABLE and not of_ours:
+    if cause is DenialCause.DENY_UNKNOWABLE and not of_ours:
         return "Nothing has to be wrong: trying the key tells (`byok check`)."
     if len(right) == 1 and of_ours:
         return f"Replace the statement {sid} by this one."
-    if cause is Cause.OTHER_KEYS_STATEMENT:
+    if cause is DenialCause.OTHER_KEYS_STATEMENT:
         return f"Put {these} in the place of {sid}, which belongs on the other key."
-    if cause is Cause.UNKNOWABLE:
+    if cause is DenialCause.UNKNOWABLE:
         return (
             f"Nothing has to be wrong: trying the key tells (`byok check`). To be sure, append {these} to the "
             "Statement array, and leave the others as they are."
@@ -248,12 +267,17 @@ def _remedy(cause: Cause, sid: str | None, right: tuple[Statement, ...]) -> str:
 def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> list[Finding]:
     """What the policy allows although it should not; a finding per statement that does."""
     found: dict[str, list[str]] = {}
-    for meaning, access in platform.excess_accesses(which):
+    for meaning, access in platform.forbidden_access_requests(which):
         bearing = match_statements(policy, access, platform)
         allowing = _first(bearing, "Allow", True)
         if allowing is not None and _first(bearing, "Deny", True) is None:
             found.setdefault(allowing.one.sid, []).append(meaning)
-    ours = {one["Sid"]: one for one in key_statements(which, Grantee.of(platform.role_arn, platform.region), vendor)}
+    ours = {
+        one["Sid"]: one
+        for one in build_key_statements(
+            which, StatementParameters.for_platform_role(platform.role_arn, platform.region), vendor
+        )
+    }
     return [
         Finding(
             code="policy.TooWide",
@@ -272,11 +296,11 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
 def _narrower(sid: str, which: KeyPurpose, of_this_key: bool, vendor: VendorProfile) -> str:
     if of_this_key:
         return f"Replace the statement {sid} by this one."
-    if sid in own_sids(which.other, vendor):
-        return f"Take the statement {sid} out: it belongs on the {which.other.key_name}."
+    if sid in expected_sids(which.other, vendor):
+        return f"Take the statement {sid} out: it belongs on the {which.other.display_name}."
     return f"See whether {sid} is meant so."
 
 
 def _order(finding: Finding) -> tuple[int, int]:
-    causes = [cause.value for cause in Cause]
+    causes = [cause.value for cause in DenialCause]
     return finding.severity.rank, causes.index(finding.code) if finding.code in causes else len(causes)

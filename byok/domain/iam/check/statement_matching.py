@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from byok.domain.iam.check.calls import KNOWN_CONDITION_KEYS, PlatformPrincipal
 from byok.domain.iam.conditions import ConditionResult
-from byok.domain.iam.evaluator import Access, Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
+from byok.domain.iam.evaluator import AccessRequest, Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
 from byok.domain.iam.wildcards import as_list
 
 
@@ -28,12 +28,12 @@ class StatementMatch:
     doubts: tuple[str, ...] = ()
 
 
-def match_statements(policy: Policy, access: Access, platform: PlatformPrincipal) -> list[StatementMatch]:
+def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPrincipal) -> list[StatementMatch]:
     """Every statement of a policy, held against one call."""
     return [_match_statement(one, platform) for one in evaluate_statements(policy, access)]
 
 
-def is_unknowable(test: ConditionResult) -> bool:
+def is_condition_unknowable(test: ConditionResult) -> bool:
     """Whether a condition hangs on something that only AWS sees when the call is made, or that is not known here."""
     return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
 
@@ -46,7 +46,7 @@ def is_resource_unknown(one: StatementEvaluation, platform: PlatformPrincipal) -
     return "*" not in patterns and any(":key/" in pattern for pattern in patterns)
 
 
-def explain_doubt(test: ConditionResult) -> str:
+def explain_unknowable_condition(test: ConditionResult) -> str:
     """Why it cannot be said whether a condition holds."""
     why = test.unknown or "only AWS sees that when the call is made, so it cannot be said from here"
     return f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}: {why}."
@@ -58,7 +58,7 @@ def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> S
         certain.append(one.addressed is not PrincipalMatch.NO)
     if not is_resource_unknown(one, platform):
         certain.append(one.resource)
-    certain += [bool(test.holds) for test in one.conditions if not is_unknowable(test)]
+    certain += [bool(test.holds) for test in one.conditions if not is_condition_unknowable(test)]
     if not all(certain):
         return StatementMatch(one, applies=False)
     doubts = tuple(_doubts(one, platform))
@@ -79,8 +79,8 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
             "policy means the key itself."
         )
     for test in one.conditions:
-        if is_unknowable(test):
-            yield explain_doubt(test)
+        if is_condition_unknowable(test):
+            yield explain_unknowable_condition(test)
 
 
 def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:

@@ -7,7 +7,14 @@ body botocore cannot read has its status in the place of the code (`botocore.par
 
 from typing import Final
 
-from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, Outcome, error_rules, key_error_rule
+from byok.domain.problems.aws_errors.rule import (
+    RETRY,
+    STOP,
+    STOP_AFTER_GRACE,
+    ErrorOutcome,
+    error_rules,
+    key_error_rule,
+)
 from byok.domain.problems.remediation import Remedy
 
 # KMS itself is called for a tenant's name alone, through a role in the customer's own account: from another account a
@@ -27,15 +34,15 @@ _PASSING: Final = (
 # A session that KMS does not know any more, or not yet: every attempt takes on the role anew, and has another one.
 _OF_THE_SESSION: Final = ("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
-KMS_ROWS: Final = (
-    key_error_rule("kms", "AccessDeniedException", GRACE, Remedy.TENANT_ROLE),
-    key_error_rule("kms", "NotFoundException", GRACE, Remedy.CHECK_ARN),
+KMS_ERROR_RULES: Final = (
+    key_error_rule("kms", "AccessDeniedException", STOP_AFTER_GRACE, Remedy.TENANT_ROLE),
+    key_error_rule("kms", "NotFoundException", STOP_AFTER_GRACE, Remedy.CHECK_ARN),
     key_error_rule("kms", "InvalidArnException", STOP, Remedy.CHECK_ARN),
     key_error_rule("kms", "KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
-    key_error_rule("kms", "KMSInvalidStateException", GRACE, Remedy.KEY_STATE),
+    key_error_rule("kms", "KMSInvalidStateException", STOP_AFTER_GRACE, Remedy.KEY_STATE),
     key_error_rule("kms", "LimitExceededException", STOP, Remedy.KEY_LIMIT),
     key_error_rule("kms", "TagException", STOP, Remedy.KEY_LIMIT),
-    *error_rules("kms", Outcome.EXISTS, Remedy.NAME_TAKEN, "AlreadyExistsException"),
+    *error_rules("kms", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN, "AlreadyExistsException"),
     *error_rules(
         "kms",
         RETRY,
@@ -57,8 +64,8 @@ KMS_ROWS: Final = (
 )
 
 # A role made a moment ago is not seen everywhere at once, so a refusal may be on its way out.
-STS_ROWS: Final = (
-    key_error_rule("sts", "AccessDenied", GRACE, Remedy.TENANT_ROLE, customer=False),
+STS_ERROR_RULES: Final = (
+    key_error_rule("sts", "AccessDenied", STOP_AFTER_GRACE, Remedy.TENANT_ROLE, customer=False),
     *error_rules(
         "sts", RETRY, Remedy.WAIT, *_PASSING, "ExpiredToken", "ExpiredTokenException", "IDPCommunicationError"
     ),

@@ -3,12 +3,20 @@
 import re
 from typing import Final
 
-from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, ErrorRule, Outcome, error_rules, key_error_rule
+from byok.domain.problems.aws_errors.rule import (
+    RETRY,
+    STOP,
+    STOP_AFTER_GRACE,
+    ErrorOutcome,
+    ErrorRule,
+    error_rules,
+    key_error_rule,
+)
 from byok.domain.problems.remediation import Remedy
 
 # RDS has one fault for everything that can be wrong with a key. Brackets in its message name the key: `[null]` and
 # `[alias/aws/…]` are default keys of the platform's account, and no customer's fault (recorded answers).
-KEY_ROWS: Final = (
+RDS_KEY_ERROR_RULES: Final = (
     key_error_rule(
         "rds",
         "KMSKeyNotAccessibleFault",
@@ -17,14 +25,16 @@ KEY_ROWS: Final = (
         r"\[(null|[^\]]*alias/aws/[^\]]*)\]",
         customer=False,
     ),
-    key_error_rule("rds", "KMSKeyNotAccessibleFault", GRACE, Remedy.RDS_KEY),
+    key_error_rule("rds", "KMSKeyNotAccessibleFault", STOP_AFTER_GRACE, Remedy.RDS_KEY),
 )
 
-ROWS: Final = (
-    *error_rules("rds", Outcome.EXISTS, Remedy.NAME_TAKEN, "DBClusterAlreadyExistsFault", "DBInstanceAlreadyExists"),
+RDS_ERROR_RULES: Final = (
+    *error_rules(
+        "rds", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN, "DBClusterAlreadyExistsFault", "DBInstanceAlreadyExists"
+    ),
     *error_rules(
         "rds",
-        Outcome.ABSENT,
+        ErrorOutcome.ABSENT,
         Remedy.WAIT,
         "DBClusterNotFoundFault",
         "DBClusterSnapshotNotFoundFault",
@@ -32,7 +42,11 @@ ROWS: Final = (
     ),
     # A role made a moment ago is not yet seen by RDS (Terraform's AWS provider waits on the same text).
     ErrorRule(
-        "rds", "InvalidParameterValue", GRACE, Remedy.PLATFORM_PERMISSION, message=re.compile(r"IAM role ARN value")
+        "rds",
+        "InvalidParameterValue",
+        STOP_AFTER_GRACE,
+        Remedy.PLATFORM_PERMISSION,
+        message=re.compile(r"IAM role ARN value"),
     ),
     *error_rules(
         "rds",

@@ -8,7 +8,7 @@ from typing import Final
 from byok.domain.problems.remediation import Remedy
 
 
-class Outcome(StrEnum):
+class ErrorOutcome(StrEnum):
     """What to do about an error."""
 
     STOP = "stop"
@@ -33,19 +33,19 @@ class ErrorRule:
 
     service: str
     code: str
-    outcome: Outcome
+    outcome: ErrorOutcome
     remedy: Remedy = Remedy.PLATFORM_OPERATOR
     customer_key: bool = False
     message: re.Pattern[str] | None = None
 
 
-def error_rules(service: str, outcome: Outcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
+def error_rules(service: str, outcome: ErrorOutcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
     """Codes that mean the same, and are no fault of a customer's key."""
     return tuple(ErrorRule(service, code, outcome, remedy) for code in codes)
 
 
 def key_error_rule(
-    service: str, code: str, outcome: Outcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
+    service: str, code: str, outcome: ErrorOutcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
 ) -> ErrorRule:
     """A code that is about a key: the customer's, unless it is said otherwise.
 
@@ -60,6 +60,6 @@ def key_error_rule(
     return ErrorRule(service, code, outcome, remedy, customer, re.compile(message) if message else None)
 
 
-STOP: Final = Outcome.STOP
-GRACE: Final = Outcome.STOP_AFTER_GRACE
-RETRY: Final = Outcome.RETRY
+STOP: Final = ErrorOutcome.STOP
+STOP_AFTER_GRACE: Final = ErrorOutcome.STOP_AFTER_GRACE
+RETRY: Final = ErrorOutcome.RETRY

@@ -2,31 +2,38 @@
 
 from typing import Final
 
-from byok.domain.problems.aws_errors.rule import GRACE, RETRY, STOP, Outcome, error_rules, key_error_rule
+from byok.domain.problems.aws_errors.rule import (
+    RETRY,
+    STOP,
+    STOP_AFTER_GRACE,
+    ErrorOutcome,
+    error_rules,
+    key_error_rule,
+)
 from byok.domain.problems.remediation import Remedy
 
 # S3 speaks KMS's own codes with a prefix, and hides a refusal by policy in AccessDenied (S3 API reference, "Error
 # responses"). A key that is not found is ambiguous: KMS is eventually consistent, and across accounts it hides what
 # exists. Throttling and internal codes with the prefix are not documented, but cost nothing to know.
-KEY_ROWS: Final = (
+S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "KMS.DisabledException", STOP, Remedy.ENABLE_KEY),
     key_error_rule("s3", "KMS.InvalidKeyUsageException", STOP, Remedy.SYMMETRIC_KEY),
     key_error_rule("s3", "KMS.NotFoundException", STOP, Remedy.CHECK_ARN, r"Invalid (arn|keyId)"),
-    key_error_rule("s3", "KMS.NotFoundException", GRACE, Remedy.CHECK_ARN),
+    key_error_rule("s3", "KMS.NotFoundException", STOP_AFTER_GRACE, Remedy.CHECK_ARN),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.IMPORT_MATERIAL, r"pending import"),
-    key_error_rule("s3", "KMS.KMSInvalidStateException", GRACE, Remedy.KEY_STATE),
+    key_error_rule("s3", "KMS.KMSInvalidStateException", STOP_AFTER_GRACE, Remedy.KEY_STATE),
     # The platform's own IAM policy refuses, and not the customer's key policy (IAM user guide, "Access denied error
     # messages"); a policy made a moment ago may be on its way, too.
     key_error_rule(
         "s3",
         "AccessDenied",
-        GRACE,
+        STOP_AFTER_GRACE,
         Remedy.PLATFORM_PERMISSION,
         r"no (identity-based|session) policy allows the kms:|deny in an? (identity-based|session|service control)",
         customer=False,
     ),
-    key_error_rule("s3", "AccessDenied", GRACE, Remedy.S3_KEY_POLICY, r"\bkms:[A-Z]\w+"),
+    key_error_rule("s3", "AccessDenied", STOP_AFTER_GRACE, Remedy.S3_KEY_POLICY, r"\bkms:[A-Z]\w+"),
     *error_rules(
         "s3",
         RETRY,
@@ -39,11 +46,11 @@ KEY_ROWS: Final = (
 )
 
 # HEAD answers carry no body: botocore puts the bare HTTP status where the code would stand (S3, HeadObject).
-ROWS: Final = (
-    *error_rules("s3", Outcome.EXISTS, Remedy.NAME_TAKEN, "BucketAlreadyOwnedByYou", "PreconditionFailed"),
+S3_ERROR_RULES: Final = (
+    *error_rules("s3", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN, "BucketAlreadyOwnedByYou", "PreconditionFailed"),
     *error_rules(
         "s3",
-        Outcome.ABSENT,
+        ErrorOutcome.ABSENT,
         Remedy.WAIT,
         "404",
         "NoSuchBucket",
@@ -73,7 +80,7 @@ ROWS: Final = (
         "SlowDown",
     ),
     *error_rules("s3", STOP, Remedy.NAME_TAKEN, "BucketAlreadyExists"),
-    *error_rules("s3", GRACE, Remedy.PLATFORM_OPERATOR, "400", "MalformedPolicy"),
+    *error_rules("s3", STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR, "400", "MalformedPolicy"),
     *error_rules("s3", STOP, Remedy.PLATFORM_PERMISSION, "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"),
     *error_rules(
         "s3",

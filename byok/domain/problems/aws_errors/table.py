@@ -10,19 +10,19 @@ import re
 from typing import Final
 
 from byok.domain.problems.aws_errors import kms, rds, s3
-from byok.domain.problems.aws_errors.rule import ErrorRule, Outcome
+from byok.domain.problems.aws_errors.rule import ErrorOutcome, ErrorRule
 from byok.domain.problems.remediation import Remedy
 
 ERROR_RULES: Final[tuple[ErrorRule, ...]] = (
-    *s3.KEY_ROWS,
-    *s3.ROWS,
-    *rds.KEY_ROWS,
-    *rds.ROWS,
-    *kms.KMS_ROWS,
-    *kms.STS_ROWS,
+    *s3.S3_KEY_ERROR_RULES,
+    *s3.S3_ERROR_RULES,
+    *rds.RDS_KEY_ERROR_RULES,
+    *rds.RDS_ERROR_RULES,
+    *kms.KMS_ERROR_RULES,
+    *kms.STS_ERROR_RULES,
 )
 
-OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
+OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
     "kms": ("CreateAlias", "ListAliases", "ListResourceTags", "TagResource", "UpdateAlias"),
     "rds": (
         "CreateDBCluster",
@@ -63,7 +63,7 @@ OPERATIONS: Final[dict[str, tuple[str, ...]]] = {
 """Every operation the activities call: the table is proved complete for these, and the platform role needs no other."""
 
 
-def classify(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
+def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
     """What an error of AWS means.
 
     An unknown code counts as ambiguous: tried again for the grace, then a stop, never without end.
@@ -83,10 +83,10 @@ def classify(service: str, code: str, message: str, key_arn: str | None = None) 
             and row.code == code
             and (row.message is None or row.message.search(message) is not None)
         ),
-        ErrorRule(service, code, Outcome.STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR),
+        ErrorRule(service, code, ErrorOutcome.STOP_AFTER_GRACE, Remedy.PLATFORM_OPERATOR),
     )
     if row.remedy is Remedy.RDS_KEY and key_arn is not None:
         named = re.search(r"\[(arn:[^\]]+)\]", message)
         if named is not None and named[1] != key_arn:
-            return ErrorRule(service, code, Outcome.STOP, Remedy.PLATFORM_KEY)
+            return ErrorRule(service, code, ErrorOutcome.STOP, Remedy.PLATFORM_KEY)
     return row

@@ -24,7 +24,7 @@ class GetAtt(str):
     __slots__ = ()
 
 
-class Function(list[Any]):
+class IntrinsicFunction(list[Any]):
     """A function with a list of arguments, `!Select [4, …]`."""
 
     def __init__(self, name: str, *arguments: Any, inline: bool = True) -> None:
@@ -55,17 +55,17 @@ def _text(tag: str) -> Callable[[_Dumper, str], yaml.Node]:
     return lambda dumper, value: dumper.represent_scalar(tag, str(value))
 
 
-def _function(dumper: _Dumper, value: Function) -> yaml.Node:
+def _function(dumper: _Dumper, value: IntrinsicFunction) -> yaml.Node:
     return dumper.represent_sequence(f"!{value.name}", list(value), flow_style=value.inline)
 
 
 _Dumper.add_representer(Ref, _text("!Ref"))
 _Dumper.add_representer(Sub, _text("!Sub"))
 _Dumper.add_representer(GetAtt, _text("!GetAtt"))
-_Dumper.add_representer(Function, _function)
+_Dumper.add_representer(IntrinsicFunction, _function)
 
 
-def dump(content: dict[str, Any], heading: str) -> str:
+def dump_template(content: dict[str, Any], heading: str) -> str:
     """A template's text.
 
     Args:

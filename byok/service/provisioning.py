@@ -8,20 +8,20 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes, Workfl
 from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import (
-    ENVIRONMENT_ID,
-    PHASE,
+    ENVIRONMENT_ID_ATTRIBUTE,
+    IDEMPOTENCY_KEY_MEMO,
+    PHASE_ATTRIBUTE,
     PROGRESS_MEMO,
-    PROVISION_ENVIRONMENT,
-    REQUEST_KEY_MEMO,
+    PROVISION_ENVIRONMENT_WORKFLOW,
     environment_workflow_id,
 )
-from byok.domain.models import Evidence, Progress, ProvisionRequest, TimelineEntry
+from byok.domain.models import EnvironmentProgress, Evidence, ProvisionRequest, TimelineEntry
 from byok.domain.phases import Phase
 
 _FIRST: Final = Phase.VALIDATING_KEYS
 
 
-async def start(
+async def start_provisioning(
     client: Client, task_queue: str, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None
 ) -> WorkflowHandle[Any, Evidence]:
     """Start it.
@@ -30,7 +30,7 @@ async def start(
     attributes no worker has registered yet refuses them: then the workflow publishes its first phase by itself.
 
     Args:
-        client: A client that carries `byok.temporal.plugin()`.
+        client: A client that carries `byok.temporal.make_plugin()`.
         task_queue: Where the workers are.
         request: What is asked for.
         policy: Whether an earlier run of the environment may be followed by another.
@@ -39,13 +39,13 @@ async def start(
     Raises:
         WorkflowAlreadyStartedError: There is an environment of this id, and the policy lets no other follow it.
     """
-    named = {} if key is None else {REQUEST_KEY_MEMO: key}
+    named = {} if key is None else {IDEMPOTENCY_KEY_MEMO: key}
     entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))
-    published = {PROGRESS_MEMO: Progress(request=request, phase=_FIRST, timeline=(entry,)), **named}
+    published = {PROGRESS_MEMO: EnvironmentProgress(request=request, phase=_FIRST, timeline=(entry,)), **named}
     attributes = TypedSearchAttributes(
         [
-            SearchAttributePair(ENVIRONMENT_ID, request.environment_id),
-            SearchAttributePair(PHASE, _FIRST.value),
+            SearchAttributePair(ENVIRONMENT_ID_ATTRIBUTE, request.environment_id),
+            SearchAttributePair(PHASE_ATTRIBUTE, _FIRST.value),
         ]
     )
 
@@ -53,7 +53,7 @@ async def start(
         memo: dict[str, Any], search_attributes: TypedSearchAttributes | None
     ) -> WorkflowHandle[Any, Evidence]:
         return await client.start_workflow(
-            PROVISION_ENVIRONMENT,
+            PROVISION_ENVIRONMENT_WORKFLOW,
             request,
             id=environment_workflow_id(request.environment_id),
             task_queue=task_queue,

@@ -12,7 +12,7 @@ PLATFORM_PROFILE: Final = "platform"
 CUSTOMER_PROFILE: Final = "byok"
 
 
-def client_environment(ports: Ports, aws_config: Path, region: str) -> dict[str, str]:
+def client_env_vars(ports: Ports, aws_config: Path, region: str) -> dict[str, str]:
     """What a client or a worker needs to find Temporal and the local AWS.
 
     Args:
@@ -38,7 +38,7 @@ def client_environment(ports: Ports, aws_config: Path, region: str) -> dict[str,
     }
 
 
-def children_environment(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+def children_env_vars(ours: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a child: what we were started with, without what leads to a real AWS or Temporal."""
     inherited = {
         name: value for name, value in os.environ.items() if not name.upper().startswith(("AWS_", "TEMPORAL_"))

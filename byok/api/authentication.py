@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from byok.domain.access import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
+from byok.domain.scopes import EVERY_ORGANISATION, ORGANISATION_PATTERN, Scope
 from byok.settings import AccessToken
 
 
@@ -38,16 +38,16 @@ class Caller:
     until: float | None = None
 
     @property
-    def prefix(self) -> str:
+    def environment_id_prefix(self) -> str:
         """What the ids of their environments begin with; empty where all are theirs."""
         return "" if self.organisation is None else f"{self.organisation}-"
 
-    def owns(self, environment_id: str) -> bool:
+    def owns_environment_id(self, environment_id: str) -> bool:
         """Whether an environment of this id is theirs, if there is one."""
-        return environment_id.startswith(self.prefix)
+        return environment_id.startswith(self.environment_id_prefix)
 
 
-ANONYMOUS: Final = Caller(None, frozenset(Scope))
+ANONYMOUS_CALLER: Final = Caller(None, frozenset(Scope))
 
 
 class Authenticator(Protocol):
@@ -63,12 +63,12 @@ class Authenticator(Protocol):
         ...
 
 
-class AnonymousAuth:
+class AllowAllAuth:
     """Everybody may do everything: for a server that only this machine reaches."""
 
     async def authenticate(self, token: str | None) -> Caller:  # noqa: ARG002 - there is none to look at
         """See `Authenticator`."""
-        return ANONYMOUS
+        return ANONYMOUS_CALLER
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,17 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from byok.domain.arns import ArnError, KeyArn, parse_key_arn, partition_of
-from byok.domain.iam.evaluator import Access, Caller, Effect, decide, evaluate, evaluate_identity
-from localaws.accounts import identity_policies, principal_condition_keys
-from localaws.state import WORLD, Grant, Key, KeyFacts
+from byok.domain.arns import InvalidKeyArnError, KeyArn, parse_key_arn, partition_of_region
+from byok.domain.iam.evaluator import (
+    AccessRequest,
+    CallingPrincipal,
+    Effect,
+    decide_access,
+    evaluate_identity_policies,
+    evaluate_policy,
+)
+from localaws.accounts import build_principal_condition_keys, get_identity_policies
+from localaws.state import STATE, Grant, Key, KeyRevision
 
 _HIDDEN: Final = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
@@ -38,7 +45,7 @@ _CRYPTOGRAPHIC: Final = frozenset(
 
 
 @dataclass
-class KeyRefused(Exception):  # noqa: N818 - it is AWS that refuses
+class KmsError(Exception):
     """A key that cannot be used, in KMS's own words."""
 
     code: str
@@ -64,7 +71,7 @@ class KeyUse:
         tag_keys: The tag keys that the request names.
     """
 
-    caller: Caller
+    caller: CallingPrincipal
     action: str
     region: str
     via: str | None = None
@@ -77,7 +84,7 @@ class KeyUse:
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
         """The request's condition keys; those that AWS would not send are missing."""
-        keys = principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
+        keys = build_principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
         if self.for_aws_resource:
@@ -89,7 +96,7 @@ class KeyUse:
         return keys
 
 
-def resolve(reference: str, account: str, region: str) -> str:
+def resolve_key_arn(reference: str, account: str, region: str) -> str:
     """The key ARN behind whatever a caller may name a key by: id, ARN, alias name or alias ARN.
 
     Raises:
@@ -98,25 +105,25 @@ def resolve(reference: str, account: str, region: str) -> str:
     if reference.startswith("arn:"):
         parts = reference.split(":", 5)
         if len(parts) != 6 or parts[2] != "kms":  # noqa: PLR2004 - the parts of an ARN
-            raise KeyRefused("NotFoundException", f"Invalid arn {reference}")
+            raise KmsError("NotFoundException", f"Invalid arn {reference}")
         if parts[3] != region:
-            raise KeyRefused("NotFoundException", f"Invalid arn {parts[3]}")
+            raise KmsError("NotFoundException", f"Invalid arn {parts[3]}")
         if parts[5].startswith("alias/"):
             return _key_of_alias(reference)
         return reference
     if reference.startswith("alias/"):
-        return _key_of_alias(f"arn:{partition_of(region)}:kms:{region}:{account}:{reference}")
-    arn = f"arn:{partition_of(region)}:kms:{region}:{account}:key/{reference}"
+        return _key_of_alias(f"arn:{partition_of_region(region)}:kms:{region}:{account}:{reference}")
+    arn = f"arn:{partition_of_region(region)}:kms:{region}:{account}:key/{reference}"
     try:
         return str(parse_key_arn(arn))
-    except ArnError:
-        raise KeyRefused("NotFoundException", f"Invalid keyId '{reference}'") from None
+    except InvalidKeyArnError:
+        raise KmsError("NotFoundException", f"Invalid keyId '{reference}'") from None
 
 
-def propagated_facts(key: Key) -> KeyFacts | None:
+def find_propagated_revision(key: Key) -> KeyRevision | None:
     """What S3 and RDS know of a key by now; None where they have not heard of it yet."""
-    horizon = time.time() - WORLD.propagation_seconds
-    return next((facts for facts in reversed(key.facts) if facts.at <= horizon), None)
+    horizon = time.time() - STATE.propagation_seconds
+    return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 
 
 def authorize_key_use(arn: str, use: KeyUse) -> Key:
@@ -127,26 +134,26 @@ def authorize_key_use(arn: str, use: KeyUse) -> Key:
     """
     named = _arn_of(arn)
     if named.region != use.region:
-        raise KeyRefused("NotFoundException", f"Invalid arn {named.region}")
-    key = WORLD.keys.get(arn)
-    facts = key.now if key and use.via is None else propagated_facts(key) if key else None
+        raise KmsError("NotFoundException", f"Invalid arn {named.region}")
+    key = STATE.keys.get(arn)
+    facts = key.latest if key and use.via is None else find_propagated_revision(key) if key else None
     if key is None or facts is None:
         if named.account == use.caller.account:
-            raise KeyRefused("NotFoundException", f"Key '{arn}' does not exist")
+            raise KmsError("NotFoundException", f"Key '{arn}' does not exist")
         raise _access_denied(use, _HIDDEN)
     _authorize(key, facts, use)
     _must_be_usable(key, facts, use.action)
     return key
 
 
-def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
+def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
     if any(use.action.split(":")[1] in grant.operations for grant in _grants_of(key, use.caller)):
         return
-    identities = identity_policies(use.caller)
-    access = Access(use.caller, use.action, key.arn, use.condition_keys | _resource_condition_keys(key))
-    if decide(facts.policy, key.account, identities, access).allowed:
+    identities = get_identity_policies(use.caller)
+    access = AccessRequest(use.caller, use.action, key.arn, use.condition_keys | _resource_condition_keys(key))
+    if decide_access(facts.policy, key.account, identities, access).allowed:
         return
-    by_key, by_identity = evaluate(facts.policy, access), evaluate_identity(identities, access)
+    by_key, by_identity = evaluate_policy(facts.policy, access), evaluate_identity_policies(identities, access)
     foreign = key.account != use.caller.account
     if foreign and not by_key.allowed:
         raise _access_denied(use, _HIDDEN)
@@ -165,43 +172,43 @@ def _authorize(key: Key, facts: KeyFacts, use: KeyUse) -> None:
 
 def _resource_condition_keys(key: Key) -> dict[str, str | list[str]]:
     """Condition keys that tell of the key (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
-    aliases = [alias.name for alias in WORLD.aliases.values() if alias.target == key.arn]
+    aliases = [alias.name for alias in STATE.aliases.values() if alias.target == key.arn]
     tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
     return tags | ({"kms:ResourceAliases": aliases} if aliases else {})
 
 
-def _must_be_usable(key: Key, facts: KeyFacts, action: str) -> None:
+def _must_be_usable(key: Key, facts: KeyRevision, action: str) -> None:
     if action in _CRYPTOGRAPHIC or action == "kms:CreateGrant":
         if facts.state == "Disabled":
-            raise KeyRefused("DisabledException", f"{key.arn} is disabled.")
+            raise KmsError("DisabledException", f"{key.arn} is disabled.")
         if facts.state == "Unavailable" and action == "kms:CreateGrant":
             return
         if facts.state in _STATE_WORDS:
-            raise KeyRefused("KMSInvalidStateException", f"{key.arn} is {_STATE_WORDS[facts.state]}.")
+            raise KmsError("KMSInvalidStateException", f"{key.arn} is {_STATE_WORDS[facts.state]}.")
     if action in _CRYPTOGRAPHIC and (key.usage != "ENCRYPT_DECRYPT" or key.spec != "SYMMETRIC_DEFAULT"):
         operation = action.split(":")[1]
         message = f"{key.arn} key usage is {key.usage} which is not valid for {operation}."
-        raise KeyRefused("InvalidKeyUsageException", message)
+        raise KmsError("InvalidKeyUsageException", message)
 
 
-def _grants_of(key: Key, caller: Caller) -> list[Grant]:
+def _grants_of(key: Key, caller: CallingPrincipal) -> list[Grant]:
     return [grant for grant in key.grants.values() if grant.grantee in {caller.arn, caller.role_arn}]
 
 
-def _access_denied(use: KeyUse, why: str) -> KeyRefused:
+def _access_denied(use: KeyUse, why: str) -> KmsError:
     message = f"User: {use.caller.arn} is not authorized to perform: {use.action} {why}"
-    return KeyRefused("AccessDeniedException", message)
+    return KmsError("AccessDeniedException", message)
 
 
 def _arn_of(arn: str) -> KeyArn:
     try:
         return parse_key_arn(arn)
-    except ArnError:
-        raise KeyRefused("NotFoundException", f"Invalid keyId '{arn.rpartition('/')[2]}'") from None
+    except InvalidKeyArnError:
+        raise KmsError("NotFoundException", f"Invalid keyId '{arn.rpartition('/')[2]}'") from None
 
 
 def _key_of_alias(alias_arn: str) -> str:
-    alias = WORLD.aliases.get(alias_arn)
+    alias = STATE.aliases.get(alias_arn)
     if alias is None:
-        raise KeyRefused("NotFoundException", f"Alias {alias_arn} is not found.")
+        raise KmsError("NotFoundException", f"Alias {alias_arn} is not found.")
     return alias.target

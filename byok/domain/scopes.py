@@ -18,6 +18,6 @@ class Scope(StrEnum):
     DELETE = "environments:delete"
 
 
-def organisation_of(environment_id: str) -> str:
+def organisation_of_environment(environment_id: str) -> str:
     """Whose an environment is, seen from its id alone."""
     return environment_id.partition("-")[0]
