@@ -1,4 +1,4 @@
-# Every command of the README is a target here, and CI runs it.
+# docs/README.md lists these targets; CI runs `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
