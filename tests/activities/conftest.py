@@ -1,4 +1,4 @@
-"""Activities against the local AWS: every attempt in Temporal's own test environment, retries as Temporal does them."""
+"""Activity tests against local AWS: attempts run in Temporal's test environment and are retried as Temporal does."""
 
 import asyncio
 import contextlib
@@ -42,11 +42,11 @@ _MOST_ATTEMPTS = 2000
 
 
 class ActivityHarness:
-    """Everything the activities need, for one environment on two keys of the local AWS.
+    """All activities of one environment whose two keys live in local AWS.
 
     Args:
-        aws: Where it is.
-        clients: Clients of it; by default those that all tests of the process share.
+        aws: The local AWS to call.
+        clients: Clients for it. The default is the pair shared by all tests of the process.
     """
 
     def __init__(self, aws: AwsHarness, clients: AwsClients | None = None) -> None:
@@ -61,7 +61,7 @@ class ActivityHarness:
         self.plan = self.build_plan()
 
     def build_plan(self, run_id: str = "this-run", **request: Any) -> EnvironmentPlan:
-        """The plan of an environment on two perfect keys, but for what the request says otherwise."""
+        """Build the plan of an environment on two valid keys, changed by the given request fields."""
         values = {"environment_id": f"env-{uuid.uuid4().hex[:8]}", "region": REGION, "key_grace_seconds": 0}
         keys = {"s3_key_arn": self.aws.create_s3_key, "rds_key_arn": self.aws.create_rds_key}
         values |= {name: make() for name, make in keys.items() if name not in request} | request
@@ -69,44 +69,46 @@ class ActivityHarness:
 
     @property
     def now(self) -> datetime:
-        """The time that findings carry."""
+        """Return the time that findings carry."""
         return datetime.now(UTC)
 
     @property
     def database_task(self) -> DatabaseTask:
-        """The task of the database's activities."""
+        """Return the task of the database activities."""
         return DatabaseTask(environment=self.plan.environment, cluster=self.plan.cluster)
 
     def storage_task(self, index: int = 0) -> BucketTask:
-        """The task of the activities on one bucket."""
+        """Return the task of the activities on one bucket."""
         return BucketTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def database_removal(self, final_snapshot: str | None = None) -> DatabaseRemovalTask:
-        """The task of removing the database."""
+        """Return the task that removes the database."""
         return DatabaseRemovalTask(
             environment=self.plan.environment, cluster=self.plan.cluster, final_snapshot=final_snapshot
         )
 
     def bucket_removal(self, index: int = 0) -> BucketRemovalTask:
-        """The task of removing one bucket."""
+        """Return the task that removes one bucket."""
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
     def inject_every_fault(self, call: str) -> None:
-        """Have the next calls of an operation meet each kind of fault, the lost answer last: that call is carried out.
+        """Make the next calls of an operation meet every kind of fault.
+
+        The lost answer comes last, and AWS carries that call out.
 
         Args:
-            call: Service and operation, as in `s3:PutObject`.
+            call: Service and operation, for example `s3:PutObject`.
         """
         service, _, operation = call.partition(":")
         for kind, times in (("throttle", 2), ("error500", 2), ("timeout", 2), ("lose_answer", 1)):
             self.aws.call_control("POST", "faults", service=service, operation=operation, kind=kind, times=times)
 
     def run_once(self, activity: Callable[..., Any], argument: Any) -> Any:
-        """The first attempt of an activity alone."""
+        """Run only the first attempt of an activity."""
         return _attempt(ActivityEnvironment(), activity, argument)
 
     def run_with_retries(self, activity: Callable[..., Any], argument: Any) -> Any:
-        """An activity as Temporal runs it: again and again, with what was noted, until it succeeds or stops."""
+        """Run an activity as Temporal does: retry it with its saved heartbeat details until it succeeds or stops."""
         details: list[Any] = []
         for attempt in range(1, _MOST_ATTEMPTS):
             environment = ActivityEnvironment()
@@ -117,7 +119,7 @@ class ActivityHarness:
             except ApplicationError as error:
                 if error.non_retryable:
                     raise
-        raise AssertionError(f"{activity} was still being tried again after {_MOST_ATTEMPTS} attempts")
+        raise AssertionError(f"{activity} was still being retried after {_MOST_ATTEMPTS} attempts")
 
     def await_cluster(self) -> None:
         """Wait until RDS says that the cluster is available."""
@@ -125,7 +127,7 @@ class ActivityHarness:
         waiter.wait(DBClusterIdentifier=self.plan.cluster.identifier, WaiterConfig={"Delay": 0, "MaxAttempts": 1000})
 
     def build_environment(self) -> None:
-        """The whole environment, in the order of the workflow."""
+        """Build the whole environment in the workflow's order."""
         self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         for index in range(len(self.plan.buckets)):
@@ -135,31 +137,31 @@ class ActivityHarness:
 
 
 def _attempt(environment: ActivityEnvironment, activity: Callable[..., Any], argument: Any) -> Any:
-    """In a context of its own, as every attempt has one in a worker."""
+    """Run one attempt in its own context, as a worker does."""
     found = contextvars.copy_context().run(environment.run, activity, argument)
     return asyncio.run(found) if inspect.iscoroutine(found) else found
 
 
 @cache
 def _shared_clients(endpoint: str) -> AwsClients:
-    """Clients that are made once: to make them takes longer than most tests."""
+    """Build the clients once: building them takes longer than most tests."""
     return make_clients()
 
 
 def make_clients() -> AwsClients:
-    """New clients of the platform's, of whatever AWS_ENDPOINT_URL names."""
+    """Build the platform's clients for the endpoint in AWS_ENDPOINT_URL."""
     session = boto3.Session(*PLATFORM_CREDENTIALS, region_name=REGION)
     return AwsClients(session, Config(read_timeout=2, connect_timeout=2, retries={"total_max_attempts": 1}))
 
 
 def parse_stop_problem(error: ApplicationError) -> Problem:
-    """The problem of a failure that stops a workflow."""
+    """Return the problem of a failure that stops a workflow."""
     assert error.non_retryable
     return Problem.model_validate(error.details[0])
 
 
 @pytest.fixture
 def harness(aws: AwsHarness, monkeypatch: pytest.MonkeyPatch) -> ActivityHarness:
-    """An environment on two perfect keys."""
+    """An environment on two valid keys."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
     return ActivityHarness(aws)

@@ -1,4 +1,4 @@
-"""Two keys of one environment, and the role that may name them, made by the real template."""
+"""Two keys of one environment and the tenant role, deployed from the real template."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ WRITES = {"CreateAlias", "UpdateAlias", "DeleteAlias", "TagResource", "UntagReso
 
 
 class TenantHarness:
-    """Two keys of one environment, the role of their owner's, and the activity."""
+    """Two keys of one environment, their owner's tenant role, and the activity under test."""
 
     def __init__(self, harness: ActivityHarness) -> None:
         self.harness, self.aws = harness, harness.aws
@@ -47,7 +47,7 @@ class TenantHarness:
     def build_task(
         self, which: KeyPurpose, tenant: str = "acme", *, repoint: bool = False, **role: str
     ) -> ReconcileKeyTask:
-        """The task for one of the keys."""
+        """Build the task for one of the keys."""
         environment = self.harness.plan.environment
         keys = {f"{key}_key_arn": arn for key, arn in self.keys.items()}
         asked = build_tenant_request(environment.environment_id, tenant=tenant, **keys)
@@ -58,21 +58,21 @@ class TenantHarness:
         return ReconcileKeyTask(environment=environment, marks=marks, role=chosen, repoint=repoint)
 
     def reconcile(self, which: KeyPurpose, tenant: str = "acme", **more: Any) -> ReconciledKey:
-        """The activity, as Temporal runs it."""
+        """Run the activity as Temporal does."""
         found: ReconciledKey = self.harness.run_with_retries(
             self.activities.reconcile_key, self.build_task(which, tenant, **more)
         )
         return found
 
     def get_tags_and_aliases(self, which: KeyPurpose) -> tuple[dict[str, str], list[str]]:
-        """The tags and aliases of a key."""
+        """Return the tags and aliases of a key."""
         arn = self.keys[which]
         tags = self.kms.list_resource_tags(KeyId=arn)["Tags"]
         aliases = self.kms.list_aliases(KeyId=arn)["Aliases"]
         return {tag["TagKey"]: tag["TagValue"] for tag in tags}, [alias["AliasName"] for alias in aliases]
 
     def list_writes(self) -> list[str]:
-        """The writing calls since they were last forgotten."""
+        """List the write calls since `forget_calls`."""
         return [call for call in self.aws.list_calls("kms") if call in WRITES]
 
     def forget_calls(self) -> None:
@@ -80,5 +80,5 @@ class TenantHarness:
 
 
 def tenant_alias(which: KeyPurpose, name: str = "acme") -> str:
-    """The alias that a key gets with a tenant's name."""
+    """Return the alias that a key gets for a tenant name."""
     return VENDOR.alias_for_tenant(which, name)

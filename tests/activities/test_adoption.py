@@ -1,4 +1,4 @@
-"""What bears the right name is adopted only by tag and key; anything else of that name is a conflict and left alone."""
+"""byok adopts a resource only if its tag and key match. Any other resource of that name is a conflict and stays."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -15,7 +15,7 @@ def run_until_problem(harness: ActivityHarness, activity: object, task: object) 
 
 
 def create_half_made_bucket(harness: ActivityHarness) -> BucketResource:
-    """The bucket of an environment whose key was disabled in the meantime: there, and empty."""
+    """Create an empty bucket of an environment whose key has been disabled in the meantime."""
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
@@ -49,14 +49,14 @@ def create_foreign_bucket(harness: ActivityHarness, tag: str) -> str:
 
 
 def list_claimed_key_ids(harness: ActivityHarness) -> set[str]:
-    """The ids of the keys that are claimed."""
+    """Return the ids of the claimed keys."""
     found = harness.aws.operator_client("s3").list_objects_v2(
         Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
     )
     return {item["Key"].rpartition("/")[2] for item in found.get("Contents", [])}
 
 
-def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
+def test_cluster_of_another_environment_is_left_unchanged(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     create_foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
 
@@ -67,7 +67,7 @@ def test_cluster_of_another_environment_is_left_alone(harness: ActivityHarness) 
     assert list_claimed_key_ids(harness) == set()
 
 
-def test_own_cluster_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
+def test_own_cluster_on_another_key_is_not_adopted(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     other = harness.aws.create_rds_key()
     create_foreign_cluster(harness, harness.plan.environment.environment_id, other)
@@ -86,7 +86,7 @@ def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> No
     assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
 
 
-def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -> None:
+def test_bucket_of_another_environment_is_left_unchanged(harness: ActivityHarness) -> None:
     name = create_foreign_bucket(harness, "somebody-else")
 
     problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
@@ -97,7 +97,7 @@ def test_bucket_of_another_environment_is_left_alone(harness: ActivityHarness) -
     assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
 
 
-def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
+def test_own_unfinished_bucket_is_completed(harness: ActivityHarness) -> None:
     name = create_foreign_bucket(harness, harness.plan.environment.environment_id)
 
     assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task()).created
@@ -109,7 +109,7 @@ def test_own_half_made_bucket_is_finished(harness: ActivityHarness) -> None:
     assert default == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": harness.plan.environment.s3_key_arn}
 
 
-def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness: ActivityHarness) -> None:
+def test_key_replaced_before_it_encrypts_anything_is_released(harness: ActivityHarness) -> None:
     first, name = harness.plan.environment, harness.plan.environment.environment_id
     harness.run_with_retries(harness.keys.probe_s3_key, first)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
@@ -123,7 +123,7 @@ def test_key_that_is_exchanged_before_it_encrypts_anything_is_free_again(harness
     assert list_claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
 
 
-def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: ActivityHarness) -> None:
+def test_own_bucket_with_objects_on_another_key_is_not_adopted(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
@@ -134,7 +134,7 @@ def test_own_bucket_with_objects_on_another_key_is_not_taken_over(harness: Activ
     assert problem.code == "byok.OtherKey"  # contract 8
 
 
-def test_bucket_that_was_made_before_a_refusal_is_told_with_it(harness: ActivityHarness) -> None:
+def test_failure_reports_the_bucket_created_before_it(harness: ActivityHarness) -> None:
     kept = create_half_made_bucket(harness)
 
     assert (kept.name, kept.created, kept.objects) == (harness.plan.buckets[0].name, True, ())  # D9
@@ -153,7 +153,7 @@ def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> No
     assert stored["SSEKMSKeyId"] == harness.plan.environment.s3_key_arn
 
 
-def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: ActivityHarness) -> None:
+def test_instance_with_the_writers_name_but_without_the_tag_is_left_unchanged(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
@@ -166,7 +166,7 @@ def test_instance_of_the_writers_name_in_another_cluster_is_left_alone(harness: 
 
     problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
-    assert problem.code == "byok.NameTaken"  # it does not bear the tag
+    assert problem.code == "byok.NameTaken"  # it lacks the tag
 
 
 def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harness: ActivityHarness) -> None:
@@ -180,7 +180,7 @@ def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harne
     assert problem.key_arn == harness.plan.environment.rds_key_arn
 
 
-def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(harness: ActivityHarness) -> None:
+def test_cluster_without_key_access_gets_no_writer_and_stops_at_once(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
@@ -194,7 +194,7 @@ def test_cluster_that_has_lost_its_key_gets_no_writer_and_stops_at_once(harness:
     assert problem.key_arn == harness.plan.environment.rds_key_arn
 
 
-def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(harness: ActivityHarness) -> None:
+def test_own_cluster_being_deleted_is_recreated_after_it_is_gone(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.await_cluster()
@@ -209,7 +209,7 @@ def test_own_cluster_that_is_still_being_deleted_is_made_anew_once_it_is_gone(ha
     assert found["DbClusterResourceId"] != gone["DbClusterResourceId"]
 
 
-def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(harness: ActivityHarness) -> None:
+def test_own_writer_being_deleted_is_recreated_after_it_is_gone(harness: ActivityHarness) -> None:
     harness.build_environment()
     rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.writer_identifier
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
@@ -218,13 +218,13 @@ def test_own_writer_that_is_still_being_deleted_is_made_anew_once_it_is_gone(har
     assert harness.run_with_retries(harness.database.await_writer, harness.database_task).status == "available"
 
 
-def test_cluster_that_vanishes_is_said_to_have_vanished(harness: ActivityHarness) -> None:
+def test_vanished_cluster_is_reported(harness: ActivityHarness) -> None:
     problem = run_until_problem(harness, harness.database.ensure_writer, harness.database_task)
 
     assert problem.code == "byok.Vanished"
 
 
-def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness) -> None:
+def test_failed_verification_names_the_differences(harness: ActivityHarness) -> None:
     harness.build_environment()
     bucket = harness.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
@@ -238,10 +238,10 @@ def test_evidence_that_does_not_hold_names_what_differs(harness: ActivityHarness
 
     assert storage.code == both.code == "byok.VerificationFailed"  # contract 98
     assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
-    assert "deletion_protection is False and not True" in both.message, "always the same one of two"
+    assert "deletion_protection is False and not True" in both.message, "the order of the differences is stable"
 
 
-def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
+def test_disabled_key_is_reported_although_head_hides_the_reason(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
 
@@ -251,7 +251,7 @@ def test_reason_that_head_hides_is_asked_for(harness: ActivityHarness) -> None:
     assert again.code == verifying.code == "s3.KMS.DisabledException"
 
 
-def test_role_without_the_permission_is_the_operators_problem(harness: ActivityHarness) -> None:
+def test_missing_platform_permission_is_the_operators_problem(harness: ActivityHarness) -> None:
     iam = harness.aws.operator_client("iam")
     iam.delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
@@ -261,7 +261,7 @@ def test_role_without_the_permission_is_the_operators_problem(harness: ActivityH
     assert "customer has nothing to do" in problem.remediation.lower()
 
 
-def test_bucket_keeps_everybody_out_that_does_not_belong(harness: ActivityHarness) -> None:
+def test_bucket_denies_public_access_and_other_encryption(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
 
     s3, name = harness.aws.operator_client("s3"), harness.plan.buckets[0].name

@@ -33,7 +33,7 @@ def problem_from_rds(harness: ActivityHarness) -> Problem:
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
-def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHarness, breakage: KeyFault) -> None:
+def test_unusable_s3_key_stops_with_s3s_own_error(harness: ActivityHarness, breakage: KeyFault) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.S3)
     harness.plan = harness.build_plan(s3_key_arn=arn)
 
@@ -46,14 +46,12 @@ def test_s3_key_that_cannot_be_used_is_refused_in_s3s_words(harness: ActivityHar
     assert problem.request_id
     assert arn in problem.remediation
     if breakage.definite:
-        # The first one found no bucket yet.
+        # The first call found no bucket yet.
         assert [call for call in harness.aws.list_calls() if call == "PutObject"] == ["PutObject", "PutObject"]
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
-def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
-    harness: ActivityHarness, breakage: KeyFault
-) -> None:
+def test_unusable_aurora_key_stops_and_leaves_nothing_behind(harness: ActivityHarness, breakage: KeyFault) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.RDS)
     harness.plan = harness.build_plan(rds_key_arn=arn)
 
@@ -68,12 +66,12 @@ def test_aurora_key_that_cannot_be_used_is_refused_and_nothing_is_left(
     claims = harness.aws.operator_client("s3").list_objects_v2(
         Bucket=harness.plan.environment.probe_bucket, Prefix="claims/"
     )
-    assert claims["KeyCount"] == 0  # the keys are free for another try
+    assert claims["KeyCount"] == 0  # the keys are free for another attempt
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", BY_RULE, ids=fault_id)
-def test_arn_that_cannot_be_right_is_found_without_asking_aws(
+def test_invalid_arn_is_found_without_calling_aws(
     aws: AwsHarness, harness: ActivityHarness, breakage: KeyFault, which: KeyPurpose
 ) -> None:
     arn = breakage.make(aws, which)
@@ -86,8 +84,8 @@ def test_arn_that_cannot_be_right_is_found_without_asking_aws(
     assert breakage.words in found[0].message
 
 
-def test_direct_describe_key_is_denied_on_a_perfect_key(harness: ActivityHarness) -> None:
-    harness.build_environment()  # READY all the same: contract 74, D2
+def test_direct_describe_key_is_denied_on_a_valid_key(harness: ActivityHarness) -> None:
+    harness.build_environment()  # READY anyway: contract 74, D2
 
     for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
         with pytest.raises(harness.aws.platform_client("kms").exceptions.ClientError) as caught:
@@ -95,7 +93,7 @@ def test_direct_describe_key_is_denied_on_a_perfect_key(harness: ActivityHarness
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarness) -> None:
+def test_key_of_another_environment_is_refused(harness: ActivityHarness) -> None:
     harness.build_environment()
     first = harness.plan.environment
     harness.plan = harness.build_plan(s3_key_arn=first.s3_key_arn)
@@ -110,7 +108,7 @@ def test_one_environment_does_not_get_the_key_of_another(harness: ActivityHarnes
     assert len(harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"]) == 1
 
 
-def test_whose_key_it_is_stays_with_the_organisation(harness: ActivityHarness) -> None:
+def test_environment_of_another_organisation_is_not_named(harness: ActivityHarness) -> None:
     harness.build_environment()
     first = harness.plan.environment
     harness.plan = harness.build_plan(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)

@@ -13,7 +13,7 @@ from activities.clients import AwsClients
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What is sent to S3, which answers nothing, in calls of `s3`."""
+    """Requests sent to S3 by the client of `s3`, which answers them with an empty response."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "for-this-test")
     return []
@@ -31,7 +31,7 @@ def s3(sent: list[Any]) -> Any:
     return client
 
 
-def test_calls_name_us_to_the_customers_cloudtrail(s3: Any, sent: list[Any]) -> None:
+def test_user_agent_identifies_byok_in_the_customers_cloudtrail(s3: Any, sent: list[Any]) -> None:
     s3.head_bucket(Bucket="one")
 
     agent = sent[0].headers["User-Agent"].decode()

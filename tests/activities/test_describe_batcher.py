@@ -1,4 +1,4 @@
-"""How the databases that are waited for are looked at: by many at once, in few calls."""
+"""The describe batcher answers many concurrent requests for database states with few calls."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.localaws.server import REGION
 
 
 def create_clusters(harness: ActivityHarness, number: int) -> list[str]:
-    """Clusters of the platform's."""
+    """Create clusters in the platform's account."""
     names = [f"{harness.plan.environment.environment_id}-{index}" for index in range(number)]
     for name in names:
         harness.aws.operator_client("rds").create_db_cluster(
@@ -33,7 +33,7 @@ async def describe_clusters(describer: DescribeBatcher, names: list[str]) -> lis
     return [one["DBClusterIdentifier"] if one else None for one in found]
 
 
-def test_everybody_who_asks_at_once_is_answered_by_one_call(harness: ActivityHarness) -> None:
+def test_concurrent_requests_share_one_call(harness: ActivityHarness) -> None:
     names = create_clusters(harness, 5)
 
     found = asyncio.run(describe_clusters(harness.describer, [*names, "nobody", names[0]]))
@@ -42,7 +42,7 @@ def test_everybody_who_asks_at_once_is_answered_by_one_call(harness: ActivityHar
     assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 1}
 
 
-def test_instances_are_looked_at_likewise(harness: ActivityHarness) -> None:
+def test_concurrent_instance_requests_share_one_call(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.aws.call_control("DELETE", "calls")
     writer = harness.plan.cluster.writer_identifier
@@ -57,7 +57,7 @@ def test_instances_are_looked_at_likewise(harness: ActivityHarness) -> None:
     assert Counter(harness.aws.list_calls()) == {"DescribeDBInstances": 1}
 
 
-def test_no_call_asks_for_more_than_a_page(harness: ActivityHarness) -> None:
+def test_calls_are_limited_to_one_page(harness: ActivityHarness) -> None:
     harness.aws.call_control("DELETE", "calls")
     strangers = [f"nobody-{number}" for number in range(250)]
 
@@ -66,7 +66,7 @@ def test_no_call_asks_for_more_than_a_page(harness: ActivityHarness) -> None:
     assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 3}
 
 
-def test_limiter_allows_a_burst_and_then_makes_calls_wait(
+def test_limiter_allows_a_burst_and_then_delays_calls(
     harness: ActivityHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("activities.describe_batcher.MAX_CALLS_PER_PERIOD", 3)
@@ -80,10 +80,10 @@ def test_limiter_allows_a_burst_and_then_makes_calls_wait(
     began = time.monotonic()
     asyncio.run(look_six_times())
 
-    assert time.monotonic() - began >= 0.25, "three at once, and then one in each tenth of a second"
+    assert time.monotonic() - began >= 0.25, "three at once, then one every tenth of a second"
 
 
-def test_what_is_requested_while_calls_wait_goes_into_one_call(harness: ActivityHarness) -> None:
+def test_requests_made_while_calls_wait_join_one_call(harness: ActivityHarness) -> None:
     names, turn = create_clusters(harness, 5), asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -104,7 +104,7 @@ def test_what_is_requested_while_calls_wait_goes_into_one_call(harness: Activity
     assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 1}
 
 
-def test_those_who_wait_for_a_deletion_share_its_looks(harness: ActivityHarness) -> None:
+def test_concurrent_waits_for_a_deletion_share_polls(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
     harness.aws.call_control("DELETE", "calls")
@@ -118,7 +118,7 @@ def test_those_who_wait_for_a_deletion_share_its_looks(harness: ActivityHarness)
     assert Counter(harness.aws.list_calls()) == {"DescribeDBInstances": 1}
 
 
-def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(harness: ActivityHarness) -> None:
+def test_error_reaches_all_its_callers_and_no_later_one(harness: ActivityHarness) -> None:
     names = create_clusters(harness, 2)
     harness.aws.call_control("POST", "faults", kind="throttle", service="rds", operation="DescribeDBClusters", times=1)
 
@@ -133,7 +133,7 @@ def test_refusal_reaches_everybody_who_asked_and_nobody_after_them(harness: Acti
     assert asyncio.run(describe_clusters(harness.describer, names)) == names
 
 
-def test_who_gives_up_takes_no_answer_from_another(harness: ActivityHarness) -> None:
+def test_cancelled_request_does_not_affect_the_others(harness: ActivityHarness) -> None:
     (name,) = create_clusters(harness, 1)
 
     async def two() -> str | None:

@@ -1,4 +1,4 @@
-"""Networks and services that fail: whatever call it hits, at the end everything is there once, and rightly so."""
+"""Network and service faults: whichever call they hit, every resource exists once and correctly at the end."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -15,7 +15,7 @@ CALLS = [
 
 
 def assert_exactly_as_planned(harness: ActivityHarness) -> None:
-    """One cluster, one writer, the blueprint's buckets and objects, and all of it on the customer's keys."""
+    """Check for one cluster, one writer and the blueprint's buckets and objects, all on the customer's keys."""
     plan = harness.plan
     rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     clusters = rds.describe_db_clusters()["DBClusters"]
@@ -33,16 +33,16 @@ def assert_exactly_as_planned(harness: ActivityHarness) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(harness: ActivityHarness, call: str) -> None:
+def test_faults_of_any_kind_at_any_call_do_not_change_the_result(harness: ActivityHarness, call: str) -> None:
     harness.inject_every_fault(call)
 
     harness.build_environment()
 
     assert_exactly_as_planned(harness)
-    assert harness.aws.call_control("GET", "faults")["faults"] == []  # it did happen
+    assert harness.aws.call_control("GET", "faults")["faults"] == []  # the faults did occur
 
 
-def test_network_that_fails_is_no_fault_of_the_key(harness: ActivityHarness) -> None:
+def test_network_failure_is_not_attributed_to_the_key(harness: ActivityHarness) -> None:
     harness.aws.call_control("POST", "faults", service="rds", operation="CreateDBCluster", kind="timeout")
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
 
@@ -55,7 +55,7 @@ def test_network_that_fails_is_no_fault_of_the_key(harness: ActivityHarness) -> 
     assert problem.key is None
 
 
-def test_throttled_call_is_no_fault_of_the_key(harness: ActivityHarness) -> None:
+def test_throttling_is_not_attributed_to_the_key(harness: ActivityHarness) -> None:
     harness.aws.call_control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
     with pytest.raises(ApplicationError) as caught:

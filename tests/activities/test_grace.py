@@ -1,4 +1,4 @@
-"""The grace of an ambiguous refusal, on a real server: what one attempt notes, the next one knows."""
+"""The grace period of an ambiguous denial on a real server: an attempt loads what an earlier attempt saved."""
 
 import threading
 import uuid
@@ -28,7 +28,7 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=1)
 
 @workflow.defn
 class OneActivity:
-    """Runs one activity, with heartbeats as the real workflows have them."""
+    """Runs one activity with the heartbeats of the real workflows."""
 
     @workflow.run
     async def run(self, name: str) -> str:
@@ -58,7 +58,7 @@ async def run_activity(temporal: WorkflowEnvironment, function: Callable[[], Any
             )
 
 
-async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEnvironment) -> None:
+async def test_details_saved_by_a_failed_attempt_reach_the_next(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     def noting() -> str:
         earlier = load_from_previous_attempt("word")
@@ -70,7 +70,7 @@ async def test_what_a_failed_attempt_noted_reaches_the_next(temporal: WorkflowEn
     assert await run_activity(temporal, noting) == "kept"
 
 
-async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(temporal: WorkflowEnvironment) -> None:
+async def test_details_saved_by_a_coroutine_just_before_it_fails_reach_the_next(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     async def noting_at_last() -> str:
         earlier = load_from_previous_attempt("word")
@@ -82,7 +82,7 @@ async def test_what_a_coroutine_noted_just_before_it_failed_reaches_the_next(tem
     assert await run_activity(temporal, noting_at_last) == "kept"
 
 
-async def test_what_one_activity_noted_is_not_there_for_another(temporal: WorkflowEnvironment) -> None:
+async def test_saved_details_are_not_shared_between_activities(temporal: WorkflowEnvironment) -> None:
     @activity.defn
     def noting_and_done() -> str:
         earlier = load_from_previous_attempt("word")
@@ -92,7 +92,7 @@ async def test_what_one_activity_noted_is_not_there_for_another(temporal: Workfl
     assert [await run_activity(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
 
 
-async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
+async def test_final_failure_carries_awss_error(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
     harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 
@@ -113,7 +113,7 @@ async def test_final_failure_carries_what_aws_said(temporal: WorkflowEnvironment
     assert timedelta(seconds=1) < attempts[-1] - attempts[0] < timedelta(seconds=5)
 
 
-def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
+def test_without_grace_the_first_denial_stops(harness: ActivityHarness) -> None:
     harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=0)
 
     with pytest.raises(ApplicationError) as caught:
@@ -122,7 +122,7 @@ def test_no_grace_stops_at_the_first_refusal(harness: ActivityHarness) -> None:
     assert parse_stop_problem(caught.value).code == "s3.AccessDenied"
 
 
-def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
+def test_throttling_does_not_use_up_the_grace_period(harness: ActivityHarness) -> None:
     harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=300)
     harness.aws.call_control("POST", "faults", service="s3", operation="PutObject", kind="throttle")
 
@@ -136,7 +136,7 @@ def test_throttle_uses_none_of_the_grace_up(harness: ActivityHarness) -> None:
     assert "300 s more" in Problem.model_validate(refused.value.details[0]).remediation
 
 
-async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: ActivityHarness) -> None:
+async def test_retryable_failure_fits_into_temporals_size_limit(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.plan = harness.build_plan(rds_key_arn=harness.aws.create_key(), key_grace_seconds=300)
     with pytest.raises(ApplicationError) as caught:
@@ -145,7 +145,7 @@ async def test_what_is_tried_again_fits_into_what_temporal_keeps_of_it(harness: 
     failure = Failure()
     await plugin_data_converter().encode_failure(caught.value, failure)
 
-    assert failure.ByteSize() < 2048  # half of the server's limit for the failure of an activity under way
+    assert failure.ByteSize() < 2048  # half of the server's limit for the failure of a pending activity
     assert not failure.stack_trace
     decoded = await plugin_data_converter().decode_failure(failure)
     assert isinstance(decoded, ApplicationError)
@@ -157,12 +157,12 @@ def plugin_data_converter() -> DataConverter:
     return configured["data_converter"]
 
 
-async def test_blocked_activity_beats_all_the_same(temporal: WorkflowEnvironment) -> None:
+async def test_blocked_activity_keeps_heartbeating(temporal: WorkflowEnvironment) -> None:
     release = threading.Event()
 
     @activity.defn
     def blocked() -> str:
-        # Longer than the heartbeat timeout: without the beats this attempt would be given up.
+        # Longer than the heartbeat timeout: without heartbeats the server would time this attempt out.
         release.wait(2 * HEARTBEAT_TIMEOUT.total_seconds())
         return f"attempt {activity.info().attempt}"
 

@@ -1,4 +1,4 @@
-"""Activities that are coroutines: they beat, know what an attempt before noted, and finish a write that has begun."""
+"""Coroutine activities: they heartbeat, load what earlier attempts saved, and finish a write that has begun."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attemp
 
 
 class ActivityRunner(ActivityInboundInterceptor):
-    """What comes after all interceptors: it runs the activity."""
+    """The last inbound interceptor: runs the activity."""
 
     def __init__(self) -> None:
         pass
@@ -27,7 +27,7 @@ class ActivityRunner(ActivityInboundInterceptor):
 
 
 class HeartbeatRecorder(ActivityOutboundInterceptor):
-    """What hears the beats."""
+    """Records heartbeats."""
 
     def __init__(self, beats: list[Any]) -> None:
         self._beats = beats
@@ -37,7 +37,7 @@ class HeartbeatRecorder(ActivityOutboundInterceptor):
 
 
 async def run_with_heartbeats(beats: list[Any], work: Any) -> Any:
-    """Run a coroutine as an activity that beats."""
+    """Run a coroutine as an activity with automatic heartbeats."""
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *details: beats.append(details)
 
@@ -49,12 +49,12 @@ async def run_with_heartbeats(beats: list[Any], work: Any) -> Any:
     return await environment.run(executed)
 
 
-async def test_a_coroutine_beats_with_what_it_noted() -> None:
+async def test_coroutine_heartbeats_carry_its_saved_details() -> None:
     beats: list[Any] = []
 
     async def work() -> str | None:
         save_for_retry("seen", "once")
-        while len(beats) < 4:  # noqa: ASYNC110 - it is told to nobody
+        while len(beats) < 4:  # noqa: ASYNC110 - nothing signals a heartbeat
             await asyncio.sleep(0.005)
         return load_from_previous_attempt("seen")
 
@@ -62,7 +62,7 @@ async def test_a_coroutine_beats_with_what_it_noted() -> None:
     assert beats[-1] == ({"seen": "once"},)
 
 
-async def test_what_a_thread_of_a_coroutine_notes_is_told_on_the_loop() -> None:
+async def test_details_saved_in_a_thread_are_sent_from_the_event_loop() -> None:
     told: list[tuple[int, Any]] = []
     environment = ActivityEnvironment()
     environment.on_heartbeat = lambda *details: told.append((threading.get_ident(), details))
@@ -80,7 +80,7 @@ async def test_what_a_thread_of_a_coroutine_notes_is_told_on_the_loop() -> None:
     assert told == [(threading.get_ident(), ({"first-refusal": "now"},))]
 
 
-async def test_a_coroutine_that_has_ended_beats_no_more() -> None:
+async def test_coroutine_sends_no_heartbeat_after_it_ends() -> None:
     beats: list[Any] = []
 
     async def work() -> None:
@@ -92,7 +92,7 @@ async def test_a_coroutine_that_has_ended_beats_no_more() -> None:
     assert len(beats) == known
 
 
-async def test_a_write_that_has_begun_is_finished_where_the_activity_is_to_end() -> None:
+async def test_cancellation_lets_a_started_write_finish() -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def write() -> str:
@@ -108,7 +108,7 @@ async def test_a_write_that_has_begun_is_finished_where_the_activity_is_to_end()
     assert await writing == "written"
 
 
-async def test_a_write_that_fails_says_so() -> None:
+async def test_failed_write_raises_its_error() -> None:
     def write() -> None:
         raise ValueError("refused")
 

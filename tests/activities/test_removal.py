@@ -1,4 +1,4 @@
-"""What an environment made is removed, and nothing else: not what others wrote, and not because a name fits."""
+"""Removal deletes what the environment created and nothing else: no foreign objects, nothing by name alone."""
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -26,13 +26,13 @@ def assert_nothing_left(harness: ActivityHarness) -> None:
     assert harness.aws.operator_client("s3").list_objects_v2(Bucket=left[0])["KeyCount"] == 0  # no probe, no claim
 
 
-def test_removed_it_leaves_nothing(harness: ActivityHarness) -> None:
+def test_removal_leaves_nothing_behind(harness: ActivityHarness) -> None:
     harness.build_environment()
 
     remove_everything(harness)
 
     assert_nothing_left(harness)
-    remove_everything(harness)  # what is gone counts as removed
+    remove_everything(harness)  # a resource that is already gone counts as removed
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,17 @@ def test_removed_it_leaves_nothing(harness: ActivityHarness) -> None:
         "s3:DeleteBucket",
     ],
 )
-def test_faults_of_every_kind_at_any_call_change_nothing_in_the_end(harness: ActivityHarness, call: str) -> None:
+def test_faults_of_any_kind_at_any_call_do_not_change_the_result(harness: ActivityHarness, call: str) -> None:
     harness.build_environment()
     harness.inject_every_fault(call)
 
     remove_everything(harness)
 
     assert_nothing_left(harness)
-    assert harness.aws.call_control("GET", "faults")["faults"] == []  # it did happen
+    assert harness.aws.call_control("GET", "faults")["faults"] == []  # the faults did occur
 
 
-def test_everything_is_removed_also_when_both_keys_are_disabled(harness: ActivityHarness) -> None:
+def test_everything_is_removed_even_if_both_keys_are_disabled(harness: ActivityHarness) -> None:
     harness.build_environment()
     for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
         harness.aws.customer_client("kms").disable_key(KeyId=arn)
@@ -63,8 +63,8 @@ def test_everything_is_removed_also_when_both_keys_are_disabled(harness: Activit
     assert_nothing_left(harness)
 
 
-def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> None:
-    """It may have been handed over since: a complete environment that somebody starts again loses nothing."""
+def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) -> None:
+    """They may be in use: a complete environment that is started again must lose nothing."""
     harness.build_environment()
     s3, mine = harness.aws.platform_client("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)
@@ -91,7 +91,7 @@ def test_rollback_leaves_what_an_earlier_run_made(harness: ActivityHarness) -> N
     assert s3.list_object_versions(Bucket=harness.plan.buckets[0].name)["Versions"]
 
 
-def test_deletion_removes_what_any_run_made(harness: ActivityHarness) -> None:
+def test_deletion_removes_resources_of_every_run(harness: ActivityHarness) -> None:
     harness.build_environment()
     plan = plan_deletion(_deletion(harness), PLATFORM)
     database = DatabaseRemovalTask(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
@@ -116,7 +116,7 @@ def _deletion(harness: ActivityHarness) -> DeleteRequest:
     )
 
 
-def test_objects_of_others_keep_their_bucket(harness: ActivityHarness) -> None:
+def test_bucket_with_foreign_objects_is_kept(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name = harness.plan.buckets[0].name
     for key in "abcd":
@@ -128,10 +128,12 @@ def test_objects_of_others_keep_their_bucket(harness: ActivityHarness) -> None:
     why = "it holds objects that provisioning did not write: of-a-user/a, of-a-user/b, of-a-user/c"
     assert removal.why_kept == why
     kept = harness.aws.operator_client("s3").list_object_versions(Bucket=name)["Versions"]
-    assert {item["Key"] for item in kept} >= {item.key for item in harness.plan.buckets[0].objects}  # ours, too
+    assert {item["Key"] for item in kept} >= {
+        item.key for item in harness.plan.buckets[0].objects
+    }  # its initial objects, too
 
 
-def test_another_version_of_an_initial_object_is_somebody_elses(harness: ActivityHarness) -> None:
+def test_foreign_version_of_an_initial_object_keeps_the_bucket(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
     harness.aws.platform_client("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
@@ -141,15 +143,15 @@ def test_another_version_of_an_initial_object_is_somebody_elses(harness: Activit
     assert removal.why_kept == f"it holds objects that provisioning did not write: {item.key}"
 
 
-def test_deleted_initial_object_does_not_keep_its_bucket(harness: ActivityHarness) -> None:
+def test_deleted_initial_object_does_not_keep_the_bucket(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
-    harness.aws.platform_client("s3").delete_object(Bucket=name, Key=item.key)  # leaves a marker
+    harness.aws.platform_client("s3").delete_object(Bucket=name, Key=item.key)  # leaves a delete marker
 
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).removed
 
 
-def test_final_snapshot_is_on_the_key_and_is_listed(harness: ActivityHarness) -> None:
+def test_final_snapshot_uses_the_aurora_key_and_is_listed(harness: ActivityHarness) -> None:
     harness.build_environment()
     removal = harness.database_removal("acme-final-1")
     harness.run_with_retries(harness.database.remove_writer, removal)
@@ -163,7 +165,7 @@ def test_final_snapshot_is_on_the_key_and_is_listed(harness: ActivityHarness) ->
     assert kept.final_snapshot.key_arn == harness.plan.environment.rds_key_arn  # contract 122
 
 
-def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(harness: ActivityHarness) -> None:
+def test_final_snapshot_of_a_cluster_without_key_access_is_refused(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
     removal = harness.database_removal("acme-final-1")
@@ -178,7 +180,7 @@ def test_final_snapshot_of_a_cluster_that_lost_its_key_is_refused(harness: Activ
     assert len(STATE.clusters) == 1  # nothing was deleted
 
 
-def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_removed(
+def test_deletion_stops_before_removing_anything_if_the_snapshot_is_impossible(
     harness: ActivityHarness,
 ) -> None:
     harness.build_environment()
@@ -192,7 +194,7 @@ def test_deletion_with_a_snapshot_that_cannot_be_taken_stops_before_anything_is_
     assert len(listed.instances) == len(listed.clusters) == 1
 
 
-def test_what_bears_the_tag_is_listed_and_nothing_else(harness: ActivityHarness) -> None:
+def test_only_tagged_resources_are_listed(harness: ActivityHarness) -> None:
     harness.build_environment()
     environment = harness.plan.environment
     s3, place = harness.aws.operator_client("s3"), {"LocationConstraint": REGION}

@@ -1,4 +1,4 @@
-"""Aliases and tags against the local AWS, through the role that the real template makes in the customer's account."""
+"""Aliases and tags in local AWS, written through the role that the real template creates in the customer's account."""
 
 import json
 import shlex
@@ -34,7 +34,7 @@ def test_key_gets_its_alias_and_both_tags(tenant: TenantHarness, which: KeyPurpo
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_second_time_nothing_is_written(tenant: TenantHarness, which: KeyPurpose) -> None:
+def test_second_reconciliation_writes_nothing(tenant: TenantHarness, which: KeyPurpose) -> None:
     tenant.reconcile(which)
     tenant.forget_calls()
 
@@ -44,7 +44,7 @@ def test_second_time_nothing_is_written(tenant: TenantHarness, which: KeyPurpose
     assert (again.alias_state, again.tags_written) == (AliasState.IN_PLACE, ())
 
 
-def test_only_the_difference_is_written(tenant: TenantHarness) -> None:
+def test_only_differences_are_written(tenant: TenantHarness) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     mine = [{"TagKey": "cost", "TagValue": "7"}, {"TagKey": "aatn", "TagValue": "acme"}]
     tenant.kms.tag_resource(KeyId=arn, Tags=mine)
@@ -58,7 +58,7 @@ def test_only_the_difference_is_written(tenant: TenantHarness) -> None:
     assert sorted(aliases) == sorted(["alias/mine", tenant_alias(KeyPurpose.S3)])
 
 
-def test_another_name_is_put_beside_the_old_alias_which_is_told(tenant: TenantHarness) -> None:
+def test_new_name_keeps_and_reports_the_old_alias(tenant: TenantHarness) -> None:
     tenant.reconcile(KeyPurpose.RDS, "old")
 
     found = tenant.reconcile(KeyPurpose.RDS, "new")
@@ -69,7 +69,7 @@ def test_another_name_is_put_beside_the_old_alias_which_is_told(tenant: TenantHa
     assert set(aliases) == {tenant_alias(KeyPurpose.RDS, "old"), tenant_alias(KeyPurpose.RDS, "new")}
 
 
-def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: TenantHarness) -> None:
+def test_alias_of_another_key_is_a_conflict_and_stays(tenant: TenantHarness) -> None:
     other = tenant.aws.create_key()
     tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=other)
     tenant.forget_calls()
@@ -77,12 +77,12 @@ def test_alias_of_another_key_is_a_conflict_and_is_left(tenant: TenantHarness) -
     found = tenant.reconcile(KeyPurpose.S3)
 
     assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(other).key_id)
-    assert set(tenant.list_writes()) == {"CreateAlias"}, "it was refused, and no tag was written"
+    assert set(tenant.list_writes()) == {"CreateAlias"}, "CreateAlias was refused, and no tag was written"
     assert tenant.get_tags_and_aliases(KeyPurpose.S3) == ({}, [])
     assert tenant.kms.describe_key(KeyId=tenant_alias(KeyPurpose.S3))["KeyMetadata"]["Arn"] == other
 
 
-def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(tenant: TenantHarness) -> None:
+def test_alias_on_the_environments_other_key_is_a_conflict_that_repoint_resolves(tenant: TenantHarness) -> None:
     tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=tenant.keys[KeyPurpose.RDS])
 
     conflict = tenant.reconcile(KeyPurpose.S3)
@@ -100,16 +100,14 @@ def test_alias_of_the_other_of_the_two_keys_is_a_conflict_that_repoint_settles(t
 
 
 @pytest.mark.parametrize("repoint", [False, True])
-def test_alias_of_a_third_key_is_beyond_the_role_and_its_owners_command_is_told(
-    tenant: TenantHarness, repoint: bool
-) -> None:
+def test_alias_of_a_third_key_is_reported_with_its_owners_command(tenant: TenantHarness, repoint: bool) -> None:
     third = tenant.aws.create_key()
     tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=third)
 
     found = tenant.reconcile(KeyPurpose.S3, repoint=repoint)
 
     assert (found.alias_state, found.tags_written) == (AliasState.CONFLICT, ())
-    assert "UpdateAlias" not in tenant.aws.list_calls("kms"), "the role could not: that is not tried"
+    assert "UpdateAlias" not in tenant.aws.list_calls("kms"), "the role may not, so byok does not try"
     (command,) = [line for line in (found.remediation or "").splitlines() if "update-alias" in line]
     options = dict(pairwise(shlex.split(command)))
     assert options["--alias-name"] == tenant_alias(KeyPurpose.S3)
@@ -118,7 +116,7 @@ def test_alias_of_a_third_key_is_beyond_the_role_and_its_owners_command_is_told(
     assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
 
 
-def test_what_a_replaced_tag_said_before_is_told(tenant: TenantHarness) -> None:
+def test_replaced_tag_values_are_reported(tenant: TenantHarness) -> None:
     tenant.kms.tag_resource(KeyId=tenant.keys[KeyPurpose.S3], Tags=[{"TagKey": "aatn", "TagValue": "old"}])
 
     found = tenant.reconcile(KeyPurpose.S3)
@@ -134,7 +132,7 @@ def test_what_a_replaced_tag_said_before_is_told(tenant: TenantHarness) -> None:
         {"role_arn": "arn:aws:iam::444455556666:role/nobody"},
     ],
 )
-def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: TenantHarness, role: dict[str, str]) -> None:
+def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness, role: dict[str, str]) -> None:
     with pytest.raises(ApplicationError) as caught:
         tenant.reconcile(KeyPurpose.S3, **role)
 
@@ -145,7 +143,7 @@ def test_role_that_cannot_be_taken_on_stops_with_what_to_compare(tenant: TenantH
 
 
 @pytest.mark.parametrize("request_kind", RequestKind)
-def test_what_is_asked_for_again_is_what_was_asked_for(tenant: TenantHarness, request_kind: RequestKind) -> None:
+def test_remedy_repeats_the_original_request(tenant: TenantHarness, request_kind: RequestKind) -> None:
     task = tenant.build_task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
@@ -154,7 +152,7 @@ def test_what_is_asked_for_again_is_what_was_asked_for(tenant: TenantHarness, re
     assert f"start {request_kind} again" in parse_stop_problem(caught.value).remediation
 
 
-def test_role_can_do_nothing_else(tenant: TenantHarness) -> None:
+def test_role_has_no_other_permissions(tenant: TenantHarness) -> None:
     kms = tenant.aws.assumed_role_client("kms", tenant.role.role_arn, EXTERNAL_ID)
     arn = tenant.keys[KeyPurpose.S3]
     attempts: tuple[Callable[[], Any], ...] = (
@@ -176,7 +174,7 @@ def test_role_can_do_nothing_else(tenant: TenantHarness) -> None:
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_key_that_is_waiting_for_its_deletion_stops_with_kms_words(tenant: TenantHarness) -> None:
+def test_key_pending_deletion_stops_with_kmss_own_message(tenant: TenantHarness) -> None:
     tenant.kms.schedule_key_deletion(KeyId=tenant.keys[KeyPurpose.S3], PendingWindowInDays=7)
 
     with pytest.raises(ApplicationError) as caught:
@@ -189,13 +187,13 @@ def test_key_that_is_waiting_for_its_deletion_stops_with_kms_words(tenant: Tenan
     assert Remedy.CANCEL_DELETION.value.split("-")[0] in problem.remediation.lower()
 
 
-def test_disabled_key_gets_its_name_all_the_same(tenant: TenantHarness) -> None:
+def test_disabled_key_gets_its_name_anyway(tenant: TenantHarness) -> None:
     tenant.kms.disable_key(KeyId=tenant.keys[KeyPurpose.S3])
 
     assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.CREATED
 
 
-def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: TenantHarness) -> None:
+def test_key_policy_without_its_account_says_who_must_act(tenant: TenantHarness) -> None:
     owner = tenant.aws.customer_client("sts").get_caller_identity()["Arn"]
     alone = {"Sid": "Me", "Effect": "Allow", "Principal": {"AWS": owner}, "Action": "kms:*", "Resource": "*"}
     policy = {
@@ -219,7 +217,7 @@ def test_key_whose_policy_leaves_its_account_out_says_who_has_to_act(tenant: Ten
 
 @pytest.mark.parametrize("kind", ["lose_answer", "error500", "throttle"])
 @pytest.mark.parametrize(("service", "calls_before"), [("sts", 0), *(("kms", number) for number in range(4))])
-def test_cut_off_at_any_call_it_ends_in_the_same_state(
+def test_interruption_at_any_call_ends_in_the_same_state(
     tenant: TenantHarness, aws: AwsHarness, kind: str, service: str, calls_before: int
 ) -> None:
     aws.call_control("POST", "faults", service=service, operation="*", kind=kind, after_calls=calls_before)

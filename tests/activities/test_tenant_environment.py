@@ -1,4 +1,4 @@
-"""A tenant's name goes on the keys of an environment that is there, and on no others (contract 12, 123)."""
+"""A tenant name goes only onto the keys of an existing environment (contract 12, 123)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,27 +28,25 @@ Probe = Callable[..., tuple[Problem, ...]]
 
 
 def build_partial_environment(harness: ActivityHarness, buckets: int) -> None:
-    """The cluster and the first buckets."""
+    """Create the cluster and the first buckets."""
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     for index in range(buckets):
         harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task(index))
 
 
-def test_environment_on_its_keys_has_nothing_to_find(harness: ActivityHarness, probe: Probe) -> None:
+def test_environment_on_its_own_keys_has_no_findings(harness: ActivityHarness, probe: Probe) -> None:
     harness.build_environment()
     assert probe() == ()
 
 
-def test_bucket_that_came_into_the_blueprint_later_is_not_missed(harness: ActivityHarness, probe: Probe) -> None:
+def test_bucket_added_to_the_blueprint_later_is_no_finding(harness: ActivityHarness, probe: Probe) -> None:
     build_partial_environment(harness, buckets=1)
     assert probe() == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_another_key_is_found_with_the_one_that_is_right(
-    harness: ActivityHarness, probe: Probe, which: KeyPurpose
-) -> None:
+def test_wrong_key_is_reported_with_the_right_one(harness: ActivityHarness, probe: Probe, which: KeyPurpose) -> None:
     build_partial_environment(harness, buckets=2)
     other = harness.aws.create_key()
 
@@ -62,20 +60,20 @@ def test_another_key_is_found_with_the_one_that_is_right(
     )
 
 
-def test_both_keys_of_another_environment_are_found_together(harness: ActivityHarness, probe: Probe) -> None:
+def test_both_keys_of_another_environment_are_reported_together(harness: ActivityHarness, probe: Probe) -> None:
     build_partial_environment(harness, buckets=1)
     found = probe(s3_key_arn=harness.aws.create_s3_key(), rds_key_arn=harness.aws.create_rds_key())
     assert [problem.key for problem in found] == list(KeyPurpose)
 
 
-def test_environment_that_nobody_made_is_not_there(harness: ActivityHarness, probe: Probe) -> None:
+def test_environment_without_a_cluster_is_not_found(harness: ActivityHarness, probe: Probe) -> None:
     (problem,) = probe()
     assert (problem.code, problem.key) == ("byok.EnvironmentNotThere", None)
     assert f"no cluster byok-{harness.plan.environment.environment_id} in {REGION}" in problem.message
     assert "byok list" in problem.remediation
 
 
-def test_environment_without_a_bucket_is_not_there_yet(harness: ActivityHarness, probe: Probe) -> None:
+def test_environment_without_a_bucket_is_not_found(harness: ActivityHarness, probe: Probe) -> None:
     build_partial_environment(harness, buckets=0)
     (problem,) = probe()
     assert problem.code == "byok.EnvironmentNotThere"
@@ -83,9 +81,7 @@ def test_environment_without_a_bucket_is_not_there_yet(harness: ActivityHarness,
         assert bucket.name in problem.message
 
 
-def test_cluster_and_bucket_of_that_name_without_the_tag_are_somebody_elses(
-    harness: ActivityHarness, probe: Probe
-) -> None:
+def test_untagged_cluster_and_bucket_of_the_same_name_are_ignored(harness: ActivityHarness, probe: Probe) -> None:
     build_partial_environment(harness, buckets=1)
     rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     tag: Any = harness.plan.environment.environment_tag

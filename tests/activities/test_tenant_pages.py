@@ -1,4 +1,4 @@
-"""Aliases and tags are found on whichever page KMS lists them, and where its lists are behind."""
+"""byok finds aliases and tags on any page of KMS's lists, also while those lists are stale."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def tenant(harness: ActivityHarness) -> TenantHarness:
 
 
 @pytest.mark.parametrize("before", [49, 50, 99, 100])
-def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: TenantHarness, before: int) -> None:
+def test_alias_is_found_on_any_page_of_the_keys_aliases(tenant: TenantHarness, before: int) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     for number in range(before):
         tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=arn)
@@ -33,7 +33,7 @@ def test_alias_is_found_on_whichever_page_of_the_keys_aliases(tenant: TenantHarn
     assert len([call for call in tenant.aws.list_calls("kms") if call == "ListAliases"]) == before // 50 + 1
 
 
-def test_aliases_of_other_tenants_are_told_from_every_page(tenant: TenantHarness) -> None:
+def test_aliases_of_other_tenants_are_reported_from_every_page(tenant: TenantHarness) -> None:
     arn = tenant.keys[KeyPurpose.S3]
     for number in range(51):
         tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3, f"t-{number}"), TargetKeyId=arn)
@@ -42,7 +42,7 @@ def test_aliases_of_other_tenants_are_told_from_every_page(tenant: TenantHarness
 
 
 @pytest.mark.parametrize("before", [49, 50])
-def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant: TenantHarness, before: int) -> None:
+def test_alias_owner_is_found_on_any_page_of_all_aliases(tenant: TenantHarness, before: int) -> None:
     others = [tenant.aws.create_key() for _ in range(2)]
     for number in range(before):
         tenant.kms.create_alias(AliasName=f"alias/mine-{number}", TargetKeyId=others[0])
@@ -54,7 +54,7 @@ def test_key_that_has_the_alias_is_found_on_whichever_page_of_all_aliases(tenant
 
 
 class StaleKmsClient:
-    """A KMS client whose lists are behind: the alias is there, and what the lists say of it is given."""
+    """A KMS client with stale lists: the alias exists, but its lists return the given answers."""
 
     def __init__(self, real: Any, answers: list[list[Any]]) -> None:
         self._answers = answers
@@ -87,7 +87,7 @@ def alias_entry(name: str, key_arn: str | None) -> dict[str, str]:
     return {"AliasName": name, **target}
 
 
-def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
+def test_alias_created_by_an_attempt_with_a_lost_answer_is_in_place(
     tenant: TenantHarness, behind: Callable[..., None]
 ) -> None:
     arn = tenant.keys[KeyPurpose.S3]
@@ -102,7 +102,7 @@ def test_alias_that_an_attempt_whose_answer_was_lost_has_made_is_in_place(
 
 @pytest.mark.parametrize("listed", [[], [alias_entry(tenant_alias(KeyPurpose.S3), None)]])
 @pytest.mark.parametrize("repoint", [False, True])
-def test_alias_of_which_no_key_is_told_is_looked_for_again(
+def test_alias_without_a_listed_target_is_looked_up_again(
     tenant: TenantHarness, behind: Callable[..., None], listed: list[Any], repoint: bool
 ) -> None:
     other = tenant.keys[KeyPurpose.RDS]
@@ -121,7 +121,7 @@ def test_alias_of_which_no_key_is_told_is_looked_for_again(
 def test_tag_on_a_later_page_is_not_written_again(tenant: TenantHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant.reconcile(KeyPurpose.S3)
     tenant.forget_calls()
-    # Keys have at most 50 tags, and a page of the service has as many: it answers with fewer where it likes to.
+    # A key has at most 50 tags, and a page holds as many, but KMS may return fewer.
     monkeypatch.setitem(pages._USUAL_AND_MOST, "ListResourceTags", (1, 50))
 
     found = tenant.reconcile(KeyPurpose.S3)

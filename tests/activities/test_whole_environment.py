@@ -1,4 +1,4 @@
-"""A whole environment step by step, without a workflow: what is asked of AWS, and what AWS then says of it."""
+"""A whole environment, activity by activity, without a workflow: the calls to AWS and the state that AWS reports."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 from tests.activities.conftest import ActivityHarness
 
 
-def test_happy_environment_reads_back_as_asked_for(harness: ActivityHarness) -> None:
+def test_environment_reads_back_as_requested(harness: ActivityHarness) -> None:
     harness.build_environment()
 
     found = harness.run_with_retries(harness.evidence.collect_evidence, harness.plan)
@@ -23,7 +23,7 @@ def test_happy_environment_reads_back_as_asked_for(harness: ActivityHarness) -> 
     assert len(objects) == sum(len(bucket.objects) for bucket in harness.plan.buckets)  # contract 95
 
 
-def test_evidence_waits_for_a_writer_that_is_not_available_any_more(harness: ActivityHarness) -> None:
+def test_evidence_waits_for_a_writer_that_became_unavailable(harness: ActivityHarness) -> None:
     harness.build_environment()
     name = harness.plan.cluster.writer_identifier
     harness.aws.call_control("POST", "settings", database_seconds=3600)
@@ -32,13 +32,13 @@ def test_evidence_waits_for_a_writer_that_is_not_available_any_more(harness: Act
     with pytest.raises(ApplicationError) as caught:
         harness.run_once(harness.evidence.collect_evidence, harness.plan)
 
-    assert caught.value.type == "rds.deleting"  # it does not lead on: available counts when it is seen twice
+    assert caught.value.type == "rds.deleting"  # not a transient state: available counts only when it is seen twice
 
 
-def test_happy_environment_calls_nothing_twice_without_need(harness: ActivityHarness) -> None:
+def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> None:
     harness.run_with_retries(
         harness.keys.probe_s3_key, harness.plan.environment
-    )  # makes the Region's probe bucket, once for ever
+    )  # creates the Region's probe bucket, once and for all
     harness.aws.call_control("DELETE", "calls")
 
     harness.build_environment()
@@ -63,7 +63,7 @@ def test_happy_environment_calls_nothing_twice_without_need(harness: ActivityHar
     assert min(polls.values()) >= 2
 
 
-def test_built_again_it_writes_nothing(harness: ActivityHarness) -> None:
+def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
     harness.build_environment()
     harness.aws.call_control("DELETE", "calls")
 
@@ -73,4 +73,4 @@ def test_built_again_it_writes_nothing(harness: ActivityHarness) -> None:
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 
     writes = [call for call in harness.aws.list_calls() if call.startswith(("Create", "Put", "Delete", "Modify"))]
-    assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they are held already
+    assert writes == ["PutObject", "PutObject"]  # the two claims, refused because they already exist

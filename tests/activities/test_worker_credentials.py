@@ -1,4 +1,4 @@
-"""What goes wrong with the worker's own credentials is never told as a fault of the customer's role or keys."""
+"""A fault of the worker's own credentials is never reported as a fault of the customer's role or keys."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PL
 
 
 def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker's profile names a role, which its source may not take on."""
+    """Configure a worker profile whose role its source profile may not assume."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
     config.write_text(
@@ -37,7 +37,7 @@ def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def configure_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker is a pod whose service account's role is not given to it."""
+    """Configure a pod whose service account may not assume its role."""
     token = folder / "token"
     token.write_text("a.b.c")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
@@ -65,7 +65,9 @@ def clients(
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
-def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
+def test_credential_fault_is_not_attributed_to_the_tenant_role(
+    harness: ActivityHarness, clients: AwsClients, operation: str
+) -> None:
     environment = harness.plan.environment
     keys = {f"{which}_key_arn": environment.key_arn(which) for which in KeyPurpose}
     plan = plan_tenant(build_tenant_request(environment.environment_id, **keys), PLATFORM, harness.now)
@@ -82,7 +84,9 @@ def test_it_is_not_taken_for_the_tenants_role(harness: ActivityHarness, clients:
 
 
 @pytest.mark.parametrize(("clients", "operation"), WAYS, indirect=["clients"])
-def test_a_step_on_a_key_says_so_too(harness: ActivityHarness, clients: AwsClients, operation: str) -> None:
+def test_credential_fault_is_not_attributed_to_the_key(
+    harness: ActivityHarness, clients: AwsClients, operation: str
+) -> None:
     with pytest.raises(ApplicationError) as caught:
         harness.run_with_retries(KeyActivities(clients, PLATFORM).probe_s3_key, harness.plan.environment)
 
