@@ -1,4 +1,4 @@
-"""Names that cross Temporal: whoever starts, watches or runs a workflow agrees on these and on nothing else."""
+"""Names shared through Temporal: the only contract between the code that starts, watches and runs workflows."""
 
 import hashlib
 from typing import Final
@@ -27,35 +27,35 @@ TENANT_MEMO: Final = "tenant"
 """The memo field of `ReconcileTenant` that carries `byok.domain.models.TenantProgress`."""
 
 IDEMPOTENCY_KEY_MEMO: Final = "request-key"
-"""The memo field that names the request that started a run, where its sender gave it a name (`Idempotency-Key`)."""
+"""The memo field with the `Idempotency-Key` of the request that started the run, if the client sent one."""
 
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
-"""Type of the failure that a malformed input ends in."""
+"""Failure type of a workflow that received malformed input."""
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
 
 
 def first_phase(workflow_type: str) -> Phase:
-    """The phase of an environment whose workflow no worker has taken yet."""
+    """Return the phase to report for an environment before any worker has picked up its workflow."""
     return Phase.DELETING if workflow_type == DELETE_ENVIRONMENT_WORKFLOW else Phase.VALIDATING_KEYS
 
 
 def environment_workflow_id(environment_id: str) -> str:
-    """The workflow id of an environment: one environment, one id, so that a second start finds the first."""
+    """Return the workflow id of an environment: one id per environment, so a second start finds the first."""
     return f"{_ENVIRONMENT_PREFIX}{environment_id}"
 
 
 def environment_id_from_workflow_id(workflow_id: str) -> str:
-    """The environment that a workflow id stands for."""
+    """Return the environment id that a workflow id contains."""
     return workflow_id.removeprefix(_ENVIRONMENT_PREFIX)
 
 
 def tenant_workflow_id(environment_id: str) -> str:
-    """The workflow id of a tenant's name on an environment's keys: one at a time."""
+    """Return the workflow id of `ReconcileTenant`: at most one runs per environment."""
     return f"tenant/{environment_id}"
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:
-    """The workflow id of a check: the same two keys in the same Region are checked once at a time."""
+    """Return the workflow id of a key check: at most one runs per pair of keys and Region."""
     digest = hashlib.sha256(f"{request.region} {request.s3_key_arn} {request.rds_key_arn}".encode()).hexdigest()
     return f"keys/{digest[:16]}"

@@ -1,8 +1,8 @@
-"""How everybody here speaks to Temporal: one plugin for client, worker, tests and replayer, and one way to connect.
+"""The Temporal connection: one plugin for clients, workers, tests and the replayer, and one way to connect.
 
-The plugin carries a strict JSON converter and an input guard. Without them an input that does not decode makes a
-workflow task fail without end: the workflow hangs, and the person who typed the input is told nothing. It also retries
-what its client reads (`byok.temporal_read_retry`).
+The plugin adds a strict JSON converter and input validation. Without them, an input that does not decode fails the
+workflow task over and over: the workflow hangs, and its caller never sees an error. The plugin also retries the
+client's read-only calls (`byok.temporal_read_retry`).
 """
 
 import copy
@@ -49,26 +49,26 @@ from byok.temporal_read_retry import ReadRetryingServiceClient
 DEFAULT_ADDRESS = "localhost:7233"
 
 _SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore")
-"""Modules the workflow sandbox takes as they are: our pure ones, and what activity classes import for themselves."""
+"""Modules that the workflow sandbox passes through: byok's pure modules, and those that activity classes import."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """The failure of a workflow whose input cannot be used: final, in words for the person who typed it."""
+    """Build the non-retryable failure of a workflow with invalid input; the caller reads the message."""
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 
 class StrictJSONConverter(PydanticJSONPlainPayloadConverter, WithSerializationContext):
-    """JSON through pydantic, with a readable failure where a workflow's own input does not fit its model.
+    """A pydantic JSON converter that fails with a readable message if a workflow's own input does not fit its model.
 
-    Only payloads of a workflow end it. An activity's result that does not decode is a mistake of ours: it keeps failing
-    the workflow task, which goes on as soon as a mended worker is there.
+    Only a workflow's own payload fails the workflow. An activity result that does not decode is a bug in byok: it fails
+    the workflow task, and the workflow resumes once a fixed worker is deployed.
     """
 
     _of_workflow = False
     _other: Self | None = None
 
     def with_context(self, context: SerializationContext) -> Self:
-        """A converter that knows whether it reads a workflow's payloads or an activity's."""
+        """Return a converter that knows whether it decodes a workflow's payloads or an activity's."""
         if isinstance(context, WorkflowSerializationContext) == self._of_workflow:
             return self
         if self._other is None:
@@ -77,10 +77,11 @@ class StrictJSONConverter(PydanticJSONPlainPayloadConverter, WithSerializationCo
         return self._other
 
     def from_payload(self, payload: temporalio.api.common.v1.Payload, type_hint: type | None = None) -> Any:
-        """Decode, and say which field is wrong without repeating its value.
+        """Decode a payload; an error names the wrong field without repeating its value.
 
         Raises:
-            ApplicationError: A workflow's payload does not fit; of type `InvalidInput`, it ends the workflow.
+            ApplicationError: A workflow's payload does not fit. Its type is `InvalidInput`, and it fails the workflow.
+            ValidationError: An activity's payload does not fit.
         """
         try:
             return super().from_payload(payload, type_hint)
@@ -94,21 +95,22 @@ _CONVERTERS: Final = tuple(
     StrictJSONConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""Made once: the SDK makes a converter of ours for every step."""
+"""Shared, because the SDK instantiates the payload converter for every activity."""
 
 
 class StrictPayloadConverter(CompositePayloadConverter):
-    """Temporal's default converters, with `StrictJSONConverter` in the place of plain JSON."""
+    """Temporal's default converters, with `StrictJSONConverter` instead of plain JSON."""
 
     def __init__(self) -> None:
         super().__init__(*_CONVERTERS)
 
 
 class LeanFailureConverter(DefaultFailureConverter):
-    """Leaves the stack trace and the cause out of a failure that carries a problem.
+    """Omits the stack trace and the cause from a failure that carries a problem.
 
-    They would say where in our code AWS's answer was read, which helps nobody; and of a try that is repeated the server
-    keeps at most 4 KiB, and puts "Failure exceeds size limit." in the place of anything larger.
+    They would only show where byok's code received AWS's error, which does not help the reader. They would also cost
+    space: for an attempt that is retried, the server keeps at most 4 KiB and replaces anything larger with "Failure
+    exceeds size limit."
     """
 
     def to_failure(
@@ -125,7 +127,7 @@ class LeanFailureConverter(DefaultFailureConverter):
 
 
 class InputValidationInterceptor(Interceptor):
-    """Ends a workflow whose arguments are not what its `run` takes: too few, too many, or of another kind."""
+    """Fails a workflow whose arguments do not match its `run` method: too few, too many, or of the wrong type."""
 
     def workflow_interceptor_class(
         self,
@@ -143,13 +145,13 @@ class _GuardedWorkflow(WorkflowInboundInterceptor):
         if len(input.args) != len(takes):
             raise invalid_input_error(
                 f"{input.type.__name__} takes {len(takes)} input, a JSON object with {_fields(expected)}; "
-                f"it was given {len(input.args)}."
+                f"it received {len(input.args)}."
             )
         for parameter, value in zip(takes, input.args, strict=True):
             kind = parameter.annotation
             if isinstance(kind, type) and issubclass(kind, BaseModel) and not isinstance(value, kind):
                 raise invalid_input_error(
-                    f"{input.type.__name__} takes a JSON object with {_fields(kind)}; it was given {_kind_of(value)}."
+                    f"{input.type.__name__} takes a JSON object with {_fields(kind)}; it received {_kind_of(value)}."
                 )
         return await super().execute_workflow(input)
 
@@ -162,7 +164,7 @@ class _Plugin(SimplePlugin):
 
 
 def make_plugin() -> SimplePlugin:
-    """The one plugin; a worker or replayer takes it from its client."""
+    """Build byok's plugin; a worker or replayer gets it from its client."""
     return _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
@@ -172,10 +174,10 @@ def make_plugin() -> SimplePlugin:
 
 
 async def connect() -> Client:
-    """A client as Temporal's own environment configuration says (`TEMPORAL_ADDRESS`, profiles, TLS, API keys).
+    """Connect with Temporal's own environment configuration (`TEMPORAL_ADDRESS`, profiles, TLS, API keys).
 
     Raises:
-        RuntimeError: Nothing answers at the address.
+        RuntimeError: The Temporal server cannot be reached.
         RuntimeError: The configuration names a profile that does not exist.
     """
     config = ClientConfig.load_client_connect_config()
@@ -184,20 +186,20 @@ async def connect() -> Client:
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Make the namespace know our search attributes; what it knows already stays.
+    """Register byok's search attributes in the namespace; existing ones are left unchanged.
 
-    Without them a workflow would hang at its first phase, so a worker does this before it takes work.
+    Without them a workflow would hang in its first phase, so a worker does this before it polls for work.
 
     Raises:
-        RuntimeError: There is no such namespace, or it is not ours.
-        RuntimeError: The namespace lacks some and does not let us add them, as on Temporal Cloud; the message has the
-            command to run.
+        RuntimeError: The namespace does not exist, or access to it is denied.
+        RuntimeError: Search attributes are missing and cannot be added by a client, as on Temporal Cloud; the message
+            contains the command to run.
     """
     asked = ListSearchAttributesRequest(namespace=client.namespace)
     try:
         known = await client.operator_service.list_search_attributes(asked)
     except RPCError as error:
-        raise RuntimeError(f"Temporal refuses: {error.message}") from error
+        raise RuntimeError(f"Temporal rejected the request: {error.message}") from error
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in known.custom_attributes]
     if not missing:
         return
@@ -212,8 +214,8 @@ async def register_search_attributes(client: Client) -> None:
             return
         options = " ".join(f"--name {name} --type Keyword" for name in missing)
         raise RuntimeError(
-            f"The namespace {client.namespace} lacks the search attributes {', '.join(missing)}, and adding them was "
-            f"refused ({error.message}). Add them: temporal operator search-attribute create {options}"
+            f"The namespace {client.namespace} lacks the search attributes {', '.join(missing)}, and Temporal did not "
+            f"let byok add them ({error.message}). Add them: temporal operator search-attribute create {options}"
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""Retries the read-only calls of a Temporal client: a server that restarts or sheds load costs a moment, not an error.
+"""Retries a Temporal client's read-only calls: a server that restarts or sheds load causes a short delay, not an error.
 
-The SDK retries on its own, but not everywhere: calls of `workflow_service` are sent once unless each asks for more, and
-CANCELLED is never retried, although a server that closes a connection answers with it.
+The SDK retries too, but not everywhere: it sends each `workflow_service` call once unless the call asks for retries. It
+never retries CANCELLED, although a server that closes a connection returns it.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from temporalio.service import RPCError, RPCStatusCode, ServiceClient
 
 TRANSIENT_STATUS_CODES: Final = frozenset(
     {
-        # A call that we cancel raises asyncio.CancelledError: an answer with this status is the server's.
+        # Cancelling a call locally raises asyncio.CancelledError, so this status always comes from the server.
         RPCStatusCode.CANCELLED,
-        # "transport error": what the SDK 1.35 reports where a connection ends in the middle of a call.
+        # SDK 1.35 reports "transport error" when a connection ends in the middle of a call.
         RPCStatusCode.UNKNOWN,
         RPCStatusCode.RESOURCE_EXHAUSTED,
         RPCStatusCode.ABORTED,
@@ -24,10 +24,10 @@ TRANSIENT_STATUS_CODES: Final = frozenset(
         RPCStatusCode.UNAVAILABLE,
     }
 )
-"""The answers after which the same read may succeed. Source: gRPC's status codes, and the SDK's own list."""
+"""Status codes after which the same read may succeed. Source: gRPC's status codes, and the SDK's own list."""
 
 MAX_RETRY_DURATION: Final = timedelta(seconds=2)
-"""How long a read is retried after its first failure. A long poll may run for longer than this before it fails."""
+"""How long to retry a read after its first failure. A long poll may run for longer than this before it first fails."""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
@@ -35,10 +35,10 @@ _READS: Final = ("count_", "describe_", "get_", "list_")
 
 
 class ReadRetryingServiceClient(ServiceClient):
-    """A service client whose reads are retried; every other call is passed on as it is.
+    """A service client that retries reads and passes every other call through unchanged.
 
     Args:
-        inner: The client that speaks to the server.
+        inner: The client that talks to the server.
     """
 
     def __init__(self, inner: ServiceClient) -> None:
@@ -47,7 +47,7 @@ class ReadRetryingServiceClient(ServiceClient):
 
     @property
     def worker_service_client(self) -> Any:
-        """What a worker polls with. See the SDK's `ServiceClient`."""
+        """The client that a worker polls with. See the SDK's `ServiceClient`."""
         return self._inner.worker_service_client
 
     def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
@@ -59,10 +59,10 @@ class ReadRetryingServiceClient(ServiceClient):
         self._inner.update_api_key(api_key)
 
     async def _rpc_call(self, rpc: str, req: Message, resp_type: type[Any], *, retry: bool, **options: Any) -> Any:
-        """Send a call, and a read again while it fails for a moment.
+        """Send a call; retry a read while it fails with a transient status.
 
         Raises:
-            RPCError: The server refuses, or a read kept failing for as long as `PATIENCE`.
+            RPCError: The server rejects the call, or a read kept failing for `MAX_RETRY_DURATION`.
         """
         if not rpc.startswith(_READS):
             return await self._inner._rpc_call(rpc, req, resp_type, retry=retry, **options)

@@ -1,4 +1,4 @@
-"""Reads a blueprint, the YAML file that says what an environment is made of."""
+"""Loads a blueprint, the YAML file that defines an environment's contents."""
 
 from pathlib import Path
 from typing import Final
@@ -12,19 +12,19 @@ DEFAULT_PATH: Final = Path(__file__).with_name("default.yaml")
 
 
 def load_blueprint(path: Path | None) -> Blueprint:
-    """Read and check a blueprint.
+    """Read and validate a blueprint.
 
     Args:
-        path: The file; None takes the one that comes with the product.
+        path: The file, or None for the default blueprint that byok ships.
 
     Raises:
-        ValueError: It cannot be read, is no YAML, or does not fit; the message names the file and the field.
+        ValueError: The file cannot be read, is not YAML, or fails validation; the message names the file and the field.
     """
     path = path or DEFAULT_PATH
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"The blueprint {path} cannot be read: {error.strerror}.") from error
+        raise ValueError(f"Cannot read the blueprint {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"The blueprint {path} is not YAML: {error}") from error
     try:
@@ -34,4 +34,4 @@ def load_blueprint(path: Path | None) -> Blueprint:
             f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
             for fault in error.errors(include_url=False, include_input=False)
         )
-        raise ValueError(f"The blueprint {path} does not fit: {faults}") from error
+        raise ValueError(f"The blueprint {path} is invalid: {faults}") from error

@@ -36,7 +36,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_named_with_its_file(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "blueprint.yaml"
     file.write_text(content)
-    with pytest.raises(ValueError, match=rf"blueprint\.yaml does not fit: .*{said}"):
+    with pytest.raises(ValueError, match=rf"blueprint\.yaml is invalid: .*{said}"):
         load_blueprint(file)
 
 
@@ -48,7 +48,7 @@ def test_what_is_no_yaml_is_refused_with_its_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"nowhere\.yaml cannot be read: No such file"):
+    with pytest.raises(ValueError, match=r"Cannot read the blueprint .*nowhere\.yaml: No such file"):
         load_blueprint(tmp_path / "nowhere.yaml")
 
 

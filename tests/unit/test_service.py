@@ -191,7 +191,7 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     assert status.problem is not None
     assert status.phase is Phase.STOPPED
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
-    assert status.problem.remediation == "Start the deletion again (`byok delete`): what is gone stays gone."
+    assert status.problem.remediation == "Retry the deletion: what is already deleted is skipped."
 
 
 async def test_an_environment_that_is_not_there_is_said_to_be_none(service: EnvironmentService) -> None:
@@ -211,7 +211,7 @@ async def test_a_namespace_that_is_not_there_is_not_taken_for_a_missing_environm
 async def test_a_worker_in_a_namespace_that_is_not_there_says_so(temporal: WorkflowEnvironment) -> None:
     address = temporal.client.service_client.config.target_host
     client = await Client.connect(address, namespace="nowhere", plugins=[make_plugin()])
-    with pytest.raises(RuntimeError, match="Temporal refuses"):
+    with pytest.raises(RuntimeError, match="Temporal rejected the request"):
         await register_search_attributes(client)
 
 

@@ -46,15 +46,15 @@ MALFORMED = [
     pytest.param(
         [raw_json({**GOOD, "on_failure": "explode"})], "on_failure: Input should be 'keep' or", id="bad choice"
     ),
-    pytest.param([], "it was given 0", id="no input"),
-    pytest.param([raw_json(GOOD), raw_json(GOOD)], "it was given 2", id="two inputs"),
+    pytest.param([], "it received 0", id="no input"),
+    pytest.param([raw_json(GOOD), raw_json(GOOD)], "it received 2", id="two inputs"),
     pytest.param([raw_json({})], "environment_id: Field required", id="empty object"),
     pytest.param([raw_json(None)], "Input should be an object", id="null"),
     pytest.param([raw_json([GOOD])], "Input should be an object", id="array"),
     pytest.param([raw_json("acme")], "Input should be an object", id="string"),
     pytest.param([raw_payload(b"")], "Invalid JSON", id="empty text"),
     pytest.param([raw_payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
-    pytest.param([raw_payload(b"acme", b"binary/plain")], "it was given bytes", id="not declared as JSON"),
+    pytest.param([raw_payload(b"acme", b"binary/plain")], "it received bytes", id="not declared as JSON"),
 ]
 
 
