@@ -3,6 +3,7 @@
 They live in the workflow's memo and search attributes, so that a status needs no worker, and as text in Temporal's UI.
 """
 
+import shlex
 from collections.abc import Sequence
 
 from temporalio import workflow
@@ -118,7 +119,9 @@ class TenantProgressPublisher:
         workflow.upsert_memo({TENANT_MEMO: self._progress})
         request = self._progress.request
         lines = [f"### {request.tenant} on the keys of {request.environment_id}"]
-        lines += _tenant(self._progress.outcome) + _problems(self._progress.problems)
+        lines += _tenant(self._progress.outcome) + _problems(
+            self._progress.problems, f"byok tenant {request.environment_id} {shlex.quote(request.tenant)}"
+        )
         workflow.set_current_details("\n".join(lines))
 
 
@@ -134,19 +137,21 @@ def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None
 def _as_markdown(progress: EnvironmentProgress) -> str:
     lines = [f"### {progress.request.environment_id}: {progress.phase}", ""]
     lines += [f"- `{entry.entered_at:%H:%M:%S}` {entry.phase}" for entry in progress.timeline]
-    lines += _problems(progress.problems) + _tenant(progress.tenant)
+    deleting = bool(progress.problems) and progress.problems[0].phase is Phase.DELETING
+    retry = f"byok {'delete' if deleting else 'replay'} {progress.request.environment_id}"
+    lines += _problems(progress.problems, retry) + _tenant(progress.tenant)
     if progress.left_behind:
         lines += ["", "Left behind:", *(f"- {item}" for item in progress.left_behind)]
     return "\n".join(lines)
 
 
-def _problems(problems: Sequence[Problem]) -> list[str]:
+def _problems(problems: Sequence[Problem], retry: str) -> list[str]:
     lines: list[str] = []
     for item in problems:
         lines += ["", f"**{item.code}** `{item.message}`", ""]
         lines += [f"- {name}: `{value}`" for name, value in _facts(item) if value]
         lines += ["", "```", item.remediation, "```"]
-    return lines
+    return [*lines, "", f"Retry: `{retry}`"] if problems else []
 
 
 def _tenant(outcome: TenantOutcome | None) -> list[str]:

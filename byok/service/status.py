@@ -292,10 +292,10 @@ def _problem_of_unreported_end(
         code, message = "byok.WorkflowFailed", failure.message
         remedy = "The platform's operator has to see to it: the workflow's history in Temporal says more."
     elif phase is Phase.DELETING:
-        again = "Start the deletion again (`byok delete`): what is gone stays gone."
+        again = "Retry the deletion: what is already deleted is skipped."
         return _problem_of_end(described, failure, phase, region, again)
     else:
-        again = "Start the environment again with the same values (`byok replay`): what exists is found and used."
+        again = "Retry with the same values: existing resources are adopted."
         return _problem_of_end(described, failure, phase, region, again)
     at = described.close_time or datetime.now(UTC)
     return Problem(code=code, message=message, phase=phase, region=region, at=at, remediation=remedy)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
@@ -104,6 +105,18 @@ async def test_disabled_s3_key_stops_before_the_cluster(harness: WorkflowHarness
     assert progress.first_problem.message == f"{S3_KEY} is disabled."
     assert progress.first_problem.key is KeyPurpose.S3
     assert S3_KEY in progress.first_problem.remediation
+
+
+async def test_details_in_temporal_ui_end_with_the_command_that_retries(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
+    harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
+    handle = await harness.start_provision(build_provision_request(environment_id))
+    await wait_for_failure(handle)
+
+    shown = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+
+    assert shown.current_details.endswith(f"Retry: `byok replay {environment_id}`")
 
 
 async def test_problem_code_can_be_searched(harness: WorkflowHarness, environment_id: str) -> None:

@@ -1,8 +1,8 @@
-"""What to do about a problem, in words for the person who has to do it, with that person's own values filled in.
+"""Remedies: what to do about a problem, with the reader's own values filled in.
 
-The reader is mostly the customer's key administrator, who is at home in the AWS console and need not be a developer:
-every advice says who has to act, names each step, and ends with what comes next. The texts themselves are in
-`byok.domain.problems.remedy_texts`, and `byok.domain.problems.aws_errors` decides which of them an error gets.
+Most readers are the customer's key administrators. They know the AWS console and need not be developers, so a remedy
+says who must act, gives every step, and ends with the retry. The texts are in `byok.domain.problems.remedy_texts`;
+`byok.domain.problems.aws_errors` decides which remedy an error gets.
 """
 
 import json
@@ -21,12 +21,13 @@ __all__ = ["Remedy", "RemedyContext", "build_alias_remediation", "build_arn_reme
 
 @dataclass(frozen=True)
 class RemedyContext:
-    """Whom and what an advice is about.
+    """The values that a remedy is filled with.
 
     Attributes:
-        key: Which key, None where no customer's key is at fault.
-        key_arn: That key's ARN as it was given.
-        request_kind: What was asked for: the last step of an advice is to ask for it again.
+        platform_role_arn: The role that the key policies name; None if it is not known yet.
+        key: The key at fault; None if no customer key is.
+        key_arn: The ARN of that key, as the user gave it.
+        request_kind: What the user requested. The last step of a remedy is to retry it.
     """
 
     region: str
@@ -38,22 +39,22 @@ class RemedyContext:
 
     @property
     def account_options(self) -> str:
-        """What a command takes to reach the customer's account; the profile is an example to change (contract 40)."""
+        """The AWS CLI options for the customer's account. The profile is an example to change (contract 40)."""
         return f"--profile byok --region {self.region}"
 
     @property
     def kms_key_options(self) -> str:
-        """The tail every KMS command on this key has, quoted for a shell: it holds what a person pasted."""
+        """The options of a KMS command on this key. The ARN is quoted for the shell, because a user pasted it."""
         return f"{self.account_options} --key-id {shlex.quote(self.key_arn) if self.key_arn else '<key ARN>'}"
 
     @property
     def platform_account(self) -> str:
-        """The platform's account id, or words for it where it is not known."""
+        """The id of the platform's account, or a phrase for it if it is not known."""
         return account_id_of_role(self.platform_role_arn) if self.platform_role_arn else "the platform's account"
 
     @property
     def statements_json(self) -> str:
-        """The statements that belong on this key, ready to paste; nothing where the platform role is not known."""
+        """The key policy statements for this key as JSON, ready to paste; empty if the platform role is not known."""
         if self.platform_role_arn is None:
             return ""
         render = build_rds_key_statements if self.key is KeyPurpose.RDS else build_s3_key_statements
@@ -62,60 +63,56 @@ class RemedyContext:
 
     @property
     def replica_arn(self) -> str:
-        """The ARN of this multi-Region key in the environment's Region: replicas differ in nothing but the Region."""
+        """The ARN of this multi-Region key in the environment's Region. Replica ARNs differ only in the Region."""
         try:
             return str(replace(parse_key_arn(self.key_arn or ""), region=self.region))
         except InvalidKeyArnError:
             return "the key ARN in that Region"
 
 
-_CONTINUES: Final = {
-    RequestKind.ENVIRONMENT: "it continues where it stopped",
-    RequestKind.TENANT: "what is there is not written twice",
-    RequestKind.DELETION: "what is gone stays gone",
+_RETRY: Final = {
+    RequestKind.ENVIRONMENT: "Then retry with the same values: provisioning resumes where it stopped.",
+    RequestKind.TENANT: "Then retry with the same values: what is already written is not written again.",
+    RequestKind.DELETION: "Then retry the deletion: what is already deleted is skipped.",
 }
-_COMMANDS: Final = {
-    RequestKind.ENVIRONMENT: "byok replay",
-    RequestKind.TENANT: "byok tenant",
-    RequestKind.DELETION: "byok delete",
-}
-_ALLOW_A_MINUTE: Final = "KMS needs a moment, in rare cases minutes, until a change is seen everywhere."
-_PROFILE: Final = "byok stands for your AWS CLI profile of the account that owns the key"
+_PROPAGATION: Final = "KMS takes a moment, in rare cases minutes, to propagate a change."
+_PROFILE: Final = "replace byok with your AWS CLI profile for the account that owns the key"
 
 
 def build_remediation(remedy: Remedy, subject: RemedyContext) -> str:
-    """The advice, one step per line."""
+    """Build the text of a remedy, one step per line."""
     return REMEDY_TEXTS[remedy].format_map(_values(subject))
 
 
 def build_arn_remediation(fault: KeyArnErrorCode, subject: RemedyContext) -> str:
-    """The advice for a finding of the pure rules."""
+    """Build the remedy for an ARN that breaks a rule."""
     return ARN_REMEDY_TEXTS[fault].format_map(_values(subject))
 
 
 def build_alias_remediation(
     subject: RemedyContext, alias: str, points_at: str, ask_again: str, *, within_reach: bool
 ) -> str:
-    """The advice for a tenant's alias that points at another key than it is to.
+    """Build the remedy for a tenant's alias that points to the wrong key.
 
     Args:
-        subject: With the key that the alias is to point at.
+        subject: The context, with the key that the alias should point to.
         alias: The alias.
-        points_at: The id of the key that it points at.
-        ask_again: The command that asks for the tenant's name again.
-        within_reach: Whether the platform may point it elsewhere: away from a key that is not the environment's the
-            role in the customer's account cannot take it.
+        points_at: The id of the key that the alias points to now.
+        ask_again: The byok command that retries the request.
+        within_reach: Whether the platform may move the alias. The role in the customer's account cannot take an alias
+            away from a key that is not the environment's.
     """
     if within_reach:
         text = (
-            "It points at the environment's other key. To point it at the {key} all the same:\n  {ask_again} --repoint"
+            "The alias points to the environment's other key. To move it to the {key} anyway:\n  {ask_again} --repoint"
         )
     else:
         text = (
-            "It points at key {points_at}, which is not this environment's, and something else may be found by it: the "
-            "platform cannot change that. If it is to point at the {key}, the owner runs this ({profile}):\n"
+            "The alias points to key {points_at}, which does not belong to this environment. Another application may "
+            "use the alias, and the platform cannot move it. To move it to the {key}, the key administrator runs "
+            "this ({profile}):\n"
             "  aws kms update-alias {in_account} --alias-name {alias} --target-key-id {target}\n"
-            "Then ask for the name again:\n  {ask_again}"
+            "Then retry:\n  {ask_again}"
         )
     target = shlex.quote(subject.key_arn or "")
     given = {"alias": shlex.quote(alias), "points_at": points_at, "ask_again": ask_again, "target": target}
@@ -123,13 +120,13 @@ def build_alias_remediation(
 
 
 def _values(subject: RemedyContext) -> dict[str, str]:
-    """What the texts are filled with. A value is put in once and never read for placeholders of its own."""
+    """Return the value of each placeholder. Values are inserted once; placeholders inside a value are not expanded."""
     key = subject.key.display_name if subject.key else "key"
     field = subject.key.field_label if subject.key else "the key's ARN"
-    append, asked = _append(subject), subject.request_kind
+    append = _append(subject)
     create = (
-        f"Make a new key in {subject.region}, key type Symmetric, key usage Encrypt and decrypt, in the AWS KMS "
-        f"console or with this command ({_PROFILE}):\n"
+        f"Create a key in {subject.region} (key type Symmetric, key usage Encrypt and decrypt), in the AWS KMS console "
+        f"or with this command ({_PROFILE}):\n"
         f"  aws kms create-key {subject.account_options} --query KeyMetadata.Arn --output text\n{append}"
     )
     return {
@@ -145,20 +142,19 @@ def _values(subject: RemedyContext) -> dict[str, str]:
         "append": append,
         "create": create,
         "profile": _PROFILE,
-        "moment": _ALLOW_A_MINUTE,
+        "moment": _PROPAGATION,
         "longest": str(subject.vendor.tenant_name_max_length),
-        "it": asked.value,
-        "again": f"Then start {asked} again with the same values (`{_COMMANDS[asked]}`): {_CONTINUES[asked]}.",
-        "again_with_arn": f"Then start {asked} again with that ARN as {field}.",
+        "again": _RETRY[subject.request_kind],
+        "again_with_arn": f"Then retry with that ARN as {field}.",
     }
 
 
 def _append(subject: RemedyContext) -> str:
     where = (
-        "to the Statement array of the key's policy, and leave the statements that are there as they are "
+        "to the Statement array of the key policy, and leave the existing statements unchanged "
         f"(AWS KMS console of {subject.region} > Customer managed keys > the key > Key policy > Edit)"
     )
     if not subject.statements_json or subject.key is None:
-        return f"Append the statements that the vendor shows for this key {where}."
+        return f"Append the vendor's statements for this key {where}."
     what = "both of these statements" if subject.key is KeyPurpose.RDS else "this statement"
     return f"Append {what} {where}:\n{subject.statements_json}"

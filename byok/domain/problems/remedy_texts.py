@@ -1,6 +1,7 @@
-"""The texts of all advice, with names in braces for the values of the person who reads it.
+"""The text of every remedy, with placeholders in braces.
 
-`byok.domain.problems.remediation` fills them in.
+`byok.domain.problems.remediation` replaces the placeholders with the reader's own values. A text names no command of
+byok: CLI, wizard and Temporal UI each add how to retry there.
 """
 
 from enum import StrEnum
@@ -10,7 +11,7 @@ from byok.domain.arns import KeyArnErrorCode
 
 
 class Remedy(StrEnum):
-    """The advice there is. Every row of the problem table names one."""
+    """A remedy for a problem. Every `ErrorRule` names one."""
 
     ENABLE_KEY = "enable-key"
     CANCEL_DELETION = "cancel-deletion"
@@ -46,152 +47,155 @@ class Remedy(StrEnum):
 REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.ENABLE_KEY: "The {key} is disabled. Enable it ({profile}):\n  aws kms enable-key {kms}\n{again}",
     Remedy.CANCEL_DELETION: (
-        "The {key} is waiting to be deleted. While the waiting period lasts, cancel the deletion; the key is disabled "
-        "after that, so enable it as well ({profile}):\n"
+        "The {key} is scheduled for deletion. Cancel the deletion before its waiting period ends. KMS leaves the key "
+        "disabled after that, so enable it as well ({profile}):\n"
         "  aws kms cancel-key-deletion {kms}\n  aws kms enable-key {kms}\n{again}"
     ),
     Remedy.IMPORT_MATERIAL: (
-        'The {key} has no key material yet. Import it (AWS KMS developer guide, "Importing key material"). The key can '
-        "be used when its state is Enabled ({profile}):\n"
+        'The {key} has no key material yet. Import it (AWS KMS developer guide, "Importing key material"). You can use '
+        "the key when this prints Enabled ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n{again}"
     ),
     Remedy.KEY_STATE: (
-        "The {key} is in a state in which it cannot be used. See which one ({profile}):\n"
+        "The {key} cannot be used in its current state. Print the state ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
-        "Creating and Updating pass by themselves; Unavailable means that the key's custom key store has to be "
-        "connected. The key can be used when the state is Enabled.\n{again}"
+        "Creating and Updating end on their own. Unavailable means that you must connect the key's custom key store. "
+        "You can use the key when the state is Enabled.\n{again}"
     ),
     Remedy.SYMMETRIC_KEY: (
-        "{key_arn} is not a symmetric key for encryption and decryption, and the type and usage of a key cannot be "
-        "changed.\n{create}\n{again_with_arn}"
+        "{key_arn} is not a symmetric encryption key (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT). The type and usage of a KMS "
+        "key cannot be changed.\n{create}\n{again_with_arn}"
     ),
     Remedy.OWN_KEY: (
-        "A key that AWS makes and manages cannot be shared with the platform: nobody but AWS can change its policy. "
-        "The {key} has to be one that you make yourself.\n{create}\n{again_with_arn}"
+        "An AWS managed key cannot be shared with the platform, because only AWS can change its policy. The {key} must "
+        "be a customer managed key.\n{create}\n{again_with_arn}"
     ),
     Remedy.CHECK_ARN: (
-        "AWS does not find {key_arn}. Print the ARNs of all keys in {region}, and compare ({profile}):\n"
+        "AWS cannot find {key_arn}. Print the ARNs of all keys in {region} and compare them ({profile}):\n"
         '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n'
-        "If the ARN is there, the key may be too new to be seen everywhere: wait a minute, and start {it} again "
-        "with the same values. Otherwise start it again with the right ARN as {field}."
+        "If the ARN is in the list, the new key may not have propagated yet: wait a minute, then retry with the same "
+        "values. Otherwise, retry with the correct ARN as {field}."
     ),
     Remedy.S3_KEY_POLICY: (
-        "The {key} does not let the platform use it through S3, or does not exist: across accounts AWS gives the same "
-        "answer for both.\n"
-        "1. Compare the ARN {key_arn} with the one in the AWS KMS console of {region}. If they differ, start {it} "
-        "again with the right one as {field}.\n"
+        "The {key} does not allow the platform to use it through S3, or it does not exist. Across accounts, AWS gives "
+        "the same answer for both.\n"
+        "1. Compare {key_arn} with the ARN in the AWS KMS console of {region}. If they differ, retry with the correct "
+        "ARN as {field}.\n"
         "2. {append}\n"
-        "3. If the statement is there already, compare every value in it: the principal is {role}, kms:ViaService is "
+        "3. If the statement is already there, compare every value in it: the principal is {role}, kms:ViaService is "
         "s3.{region}.amazonaws.com, aws:PrincipalAccount is {account}. No other statement of the policy may have "
         "Effect Deny for this principal.\n"
-        "If AWS's message speaks of an identity-based policy or a service control policy, it is the platform's "
-        "operator who has to allow {role} to use KMS.\n{moment}\n{again}"
+        "If AWS's message mentions an identity-based policy or a service control policy, the platform's operator must "
+        "allow {role} to use KMS.\n{moment}\n{again}"
     ),
     Remedy.RDS_KEY: (
-        "RDS gives one answer for every reason why it cannot use the {key}. Check these in turn:\n"
+        "RDS gives the same error for every reason why it cannot use the {key}. Check these in order:\n"
         "1. The key exists in {region}, and this prints Enabled, SYMMETRIC_DEFAULT and ENCRYPT_DECRYPT ({profile}):\n"
         '  aws kms describe-key {kms} --query "KeyMetadata.[KeyState,KeySpec,KeyUsage]" --output text\n'
         "   If it prints Disabled, enable the key. If it prints PendingDeletion, cancel the deletion first:\n"
         "  aws kms cancel-key-deletion {kms}\n"
         "  aws kms enable-key {kms}\n"
-        "   If the key is not found or is of another kind, a key that fits has to be given as {field}.\n"
+        "   If AWS cannot find the key, or prints other values, provide another key as {field}.\n"
         "2. {append}\n"
-        "3. If the statements are there already, check that every value in them is exactly as above, and that no other "
-        "statement of the policy has Effect Deny for {role}.\n{moment}\n{again}"
+        "3. If the statements are already there, check that every value matches the statements above, and that no "
+        "other statement of the policy has Effect Deny for {role}.\n{moment}\n{again}"
     ),
     Remedy.CLUSTER_LOST_KEY: (
-        "The cluster was made and can no longer use the {key}.\n"
-        "1. The key's administrator cancels the deletion if one is scheduled, and enables the key ({profile}):\n"
+        "The cluster exists and can no longer use the {key}.\n"
+        "1. The key administrator cancels the key's deletion, if one is scheduled, and enables the key ({profile}):\n"
         "  aws kms cancel-key-deletion {kms}\n"
         "  aws kms enable-key {kms}\n"
-        "2. If the status above ends in -recoverable, the platform's operator starts the cluster again (RDS, "
-        "StartDBCluster) within 7 days of the loss. Without that ending, the cluster cannot be started any more: the "
-        "operator has to remove it.\n{again}"
+        "2. If the cluster's status above ends in -recoverable, the platform's operator starts the cluster (RDS, "
+        "StartDBCluster) within 7 days after it lost the key. A cluster whose status has no such ending cannot be "
+        "started again: the operator must delete it.\n{again}"
     ),
     Remedy.KEY_IN_USE: (
-        "Every environment has its own pair of keys, and another one uses {key_arn}. Make a new {key} for this "
-        "environment.\n{create}\n{again_with_arn}"
+        "{key_arn} is already used by another environment; each environment needs its own pair of keys. Create a new "
+        "{key} for this environment.\n{create}\n{again_with_arn}"
     ),
     Remedy.PLATFORM_KEY: (
-        "The customer has nothing to do: it is not the customer's key that was refused but one of the platform's "
-        "account {account}, for the managed master secret or as a default of AWS. The platform's operator has to allow "
-        "{role} to use that key.\n{again}"
+        "The customer has nothing to do. AWS refused a key of the platform's account {account}, used for the managed "
+        "master user secret or as an AWS default, and not the customer's key. The platform's operator must allow "
+        "{role} to use it.\n{again}"
     ),
     Remedy.PLATFORM_PERMISSION: (
-        "The customer has nothing to do. The platform's operator has to allow {role} this operation, in its IAM policy "
-        "and in the organisation's service control policies.\n{again}"
+        "The customer has nothing to do. The platform's operator must allow {role} to call this operation, in its IAM "
+        "policy and in the organization's service control policies.\n{again}"
     ),
     Remedy.PLATFORM_CREDENTIALS: (
-        "The customer has nothing to do. The worker's AWS credentials are not accepted: the platform's operator sees "
-        "with `byok doctor` who the worker is in AWS and what is missing.\n{again}"
+        "The customer has nothing to do. AWS does not accept the worker's credentials. The platform's operator runs "
+        "`byok doctor`, which shows the worker's AWS identity and what is missing.\n{again}"
     ),
     Remedy.PLATFORM_OPERATOR: (
-        "The customer has nothing to do. The platform's operator has to see to what AWS says above; with the request "
-        "id AWS's support can look it up.\n{again}"
+        "The customer has nothing to do. The platform's operator must resolve the error that AWS reports above; AWS "
+        "Support can look it up by its request id.\n{again}"
     ),
     Remedy.NAME_TAKEN: (
-        "The customer has nothing to do. Something that is not this environment's bears the name it needs, and is left "
-        "untouched: the platform's operator has to remove or rename it, or choose another environment id.\n{again}"
+        "The customer has nothing to do. A resource that does not belong to this environment has the name that the "
+        "environment needs. byok does not touch it: the platform's operator must delete or rename it, or choose "
+        "another environment id.\n{again}"
     ),
     Remedy.OTHER_KEY: (
-        "A resource of this environment is encrypted with another key than {key_arn}, and the key of a resource cannot "
-        "be changed later. Start {it} again with the ARN of the key that the resource was made with, as "
-        "{field}; or have the platform's operator remove the resource first, and then start again with the same values."
+        "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
+        "be changed. Either retry with the ARN of the key that the resource was created with, as {field}, or ask the "
+        "platform's operator to delete the resource and then retry with the same values."
     ),
     Remedy.UNPROVED: (
-        "The customer has nothing to do. What AWS reports is not what was asked for, so the environment is not handed "
-        "over: the platform's operator has to find out who changed it, and set it right or remove it.\n{again}"
+        "The customer has nothing to do. AWS reports settings that differ from the requested ones, so the environment "
+        "does not become ready. The platform's operator must find out who changed the resource, and correct or delete "
+        "it.\n{again}"
     ),
     Remedy.QUOTA: (
-        "The customer has nothing to do. The platform's account {account} has reached a quota in {region}: its "
-        "operator has to have it raised, or to remove what is no longer used.\n{again}"
+        "The customer has nothing to do. The platform's account {account} has reached a service quota in {region}. The "
+        "platform's operator must request an increase, or delete unused resources.\n{again}"
     ),
     Remedy.TENANT_NAME: (
-        "Choose a tenant's name of letters, digits, hyphens and underscores, at most {longest} characters long, and "
-        "start again with it. Nothing was changed."
+        "Choose a tenant name of at most {longest} letters, digits, hyphens, underscores and slashes, then retry with "
+        "it. Nothing was changed."
     ),
     Remedy.TENANT_ROLE: (
-        "The optional role in the customer's account cannot be taken on, or may not do this. The owner of the keys "
-        "compares it with the template that `byok template tenant-role` prints: its trust policy names {role} and the "
-        "same external id, its permissions name both key ARNs, and the policies of both keys have AWS's own statement. "
-        "Without a role, the owner can run the commands that `byok tenant` prints.\n{moment}\n{again}"
+        "The platform cannot assume the optional role in the customer's account, or the role does not allow this call. "
+        "The key administrator compares the role with the template that the vendor sent (`byok template tenant-role`): "
+        "its trust policy names {role} and the same external id, its permissions name both key ARNs, and both key "
+        "policies still have the statement that AWS put there for the account. The tenant name can also be set "
+        "without a role, with the commands that the vendor sends.\n{moment}\n{again}"
     ),
     Remedy.KEY_LIMIT: (
-        "The {key} has as many aliases or tags as KMS allows (50 of each). Its owner removes what is no longer needed. "
-        "See them ({profile}):\n  aws kms list-aliases {kms}\n  aws kms list-resource-tags {kms}\n{again}"
+        "The {key} has reached the KMS limit of 50 aliases or 50 tags. The key administrator deletes the ones that are "
+        "no longer needed. List them ({profile}):\n"
+        "  aws kms list-aliases {kms}\n  aws kms list-resource-tags {kms}\n{again}"
     ),
     Remedy.ENVIRONMENT_NOT_THERE: (
-        "Nothing was written: the keys of an environment get a tenant's name once it is there. See with `byok list` "
-        "which environments there are, and with `byok status` whether this one is READY; compare its id and Region.\n"
-        "{again}"
+        "Nothing was written: keys get a tenant name only after their environment exists. Check the environment's id "
+        "and Region, and that it is READY (`byok list`, `byok status`).\n{again}"
     ),
     Remedy.NOT_THESE_KEYS: (
-        "Nothing was written: a tenant's name goes on the keys that its environment was made with, and {key_arn} is "
-        "another one. See which with `byok status`; `byok tenant` takes them from the environment by itself.\n"
-        "Then start {it} again with the right ARN as {field}."
+        "Nothing was written: a tenant name belongs on the keys that its environment was created with, and {key_arn} "
+        "is another key. `byok status` shows the environment's keys, and `byok tenant` reads them from there.\n"
+        "Then retry with the correct ARN as {field}."
     ),
-    Remedy.CANCELLED: "Nothing is wrong: somebody asked for the end. {again}",
-    Remedy.MALFORMED_REQUEST: ("Nothing was made. Correct the field that is named above, and start {it} again."),
+    Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
+    Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
     Remedy.LEFT_BEHIND: (
-        "The customer has nothing to do. The platform's operator sees to what is named above: a bucket with objects "
-        "that provisioning did not write is emptied by whoever owns them.\n{again}"
+        "The customer has nothing to do. The platform's operator resolves what is listed above. If a bucket contains "
+        "objects that provisioning did not write, their owner must delete them.\n{again}"
     ),
     Remedy.NO_FINAL_SNAPSHOT: (
-        "The final snapshot would be encrypted with {key_arn}, which the cluster cannot use any more. The owner of the "
-        "key makes it usable again, if they can: see its state ({profile}):\n"
+        "The final snapshot would be encrypted with {key_arn}, which the cluster can no longer use. The key "
+        "administrator makes the key usable again, if possible. Print its state ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
-        "Without the key there can be no snapshot, and the data is gone for good (byok delete --no-final-snapshot).\n"
-        "{again}"
+        "Without the key, no snapshot can be taken: deleting the environment without one (byok delete "
+        "--no-final-snapshot) loses the data for good.\n{again}"
     ),
     Remedy.WAIT: (
-        "The customer has nothing to do. AWS was busy, out of reach or not finished for longer than is waited here: "
-        "see in the AWS Health Dashboard whether {region} has an outage.\n{again}"
+        "The customer has nothing to do. AWS was throttling, unreachable or still busy for longer than byok waits. "
+        "Check the AWS Health Dashboard for an outage in {region}.\n{again}"
     ),
 }
 
 _COPY: Final = (
-    "Copy the {key}'s full ARN from the AWS KMS console of {region} (Customer managed keys > the key > ARN), or print "
-    "the ARNs of all keys there ({profile}):\n"
+    "Copy the full ARN of the {key} from the AWS KMS console of {region} (Customer managed keys > the key > ARN), or "
+    "print the ARNs of all keys there ({profile}):\n"
     '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n{again_with_arn}'
 )
 
@@ -200,30 +204,30 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
     KeyArnErrorCode.NOT_AN_ARN: _COPY,
     KeyArnErrorCode.NOT_A_KEY: _COPY,
     KeyArnErrorCode.ALIAS: (
-        "Give the ARN of the key that the alias points at. This prints it ({profile}):\n"
+        "Provide the ARN of the key that the alias points to. This prints it ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.Arn --output text\n"
-        "If AWS does not find it, the alias is not one of {region}; and a key behind alias/aws/… belongs to AWS and "
-        "cannot be shared. In both cases make a key of your own in {region}.\n{again_with_arn}"
+        "If AWS cannot find it, the alias does not exist in {region}. A key behind alias/aws/… is managed by AWS and "
+        "cannot be shared. In both cases, create a customer managed key in {region}.\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_PARTITION: (
         "A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION: (
-        "If the {key} exists in {region} too, copy its ARN from the AWS KMS console of that Region. If not, make it "
+        "If the {key} also exists in {region}, copy its ARN from the AWS KMS console of that Region. If not, create it "
         "there.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION_REPLICA: (
         "Use the replica of this key in {region}. If there is one, this prints its ARN, {replica} ({profile}):\n"
         "  aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text\n"
-        "If there is none, make it in the AWS KMS console of the primary key's Region (the key > Regionality > Create "
-        "new replica keys).\nA replica has a key policy of its own. {append}\n{again_with_arn}"
+        "If there is none, create it in the AWS KMS console of the primary key's Region (the key > Regionality > "
+        "Create new replica keys).\nA replica has its own key policy. {append}\n{again_with_arn}"
     ),
     KeyArnErrorCode.PLATFORM_ACCOUNT: (
-        "{account} is the platform's account: the {key} has to be in the customer's own.\n{create}\n{again_with_arn}"
-    ),
-    KeyArnErrorCode.SAME_KEY: "S3 and Aurora need a key each. Make a second one.\n{create}\n{again_with_arn}",
-    KeyArnErrorCode.OTHER_ACCOUNT: (
-        "Use the {key} of the account that the S3 key is in. If there is none, make it there.\n{create}\n"
+        "{account} is the platform's account. The {key} must be in the customer's own account.\n{create}\n"
         "{again_with_arn}"
+    ),
+    KeyArnErrorCode.SAME_KEY: "S3 and Aurora need separate keys. Create a second key.\n{create}\n{again_with_arn}",
+    KeyArnErrorCode.OTHER_ACCOUNT: (
+        "Use a {key} in the account of the S3 key. If there is none, create it there.\n{create}\n{again_with_arn}"
     ),
 }
