@@ -1,4 +1,4 @@
-"""What the key administrator's script collects about two keys, as tests change it."""
+"""The facts that the key administrator's script collects about two keys, and changes to them for tests."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Fixtures that several kinds of tests share, and how tests are spread over the processes of a run."""
+"""Shared fixtures, and the distribution of tests over processes."""
 
 import gc
 import os
@@ -14,29 +14,29 @@ from tests.policy_simulator.simulator import simulator
 from tests.programs import aws_cli, node, terraform
 from tests.workflows.temporal_env import environment_id, harness, service, temporal
 
-# How long an example takes depends on what else this machine does.
+# How long an example takes depends on the machine's load.
 hypothesis.settings.register_profile("byok", deadline=None)
 hypothesis.settings.load_profile("byok")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The servers under test."""
+    """Add the options that select the servers under test."""
     group = parser.getgroup("byok", "servers under test")
     group.addoption(
         "--temporal",
         metavar="ADDRESS",
-        help="run workflows on this Temporal server (namespace default) and not on one with a virtual clock",
+        help="run workflows on this Temporal server (namespace default) instead of one with a virtual clock",
     )
     group.addoption(
         "--aws",
         choices=["local", "real"],
         default="local",
-        help="real: ask AWS itself in tests/localaws/*_recorded.py, with the profiles platform and byok",
+        help="real: send the requests to AWS itself in tests/localaws/*_recorded.py, with the profiles platform and byok",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what would take minutes on a server whose clock is the real one."""
+    """Skip tests that would take minutes on a server with a real clock."""
     if config.getoption("--temporal") is None:
         return
     for item in items:
@@ -45,20 +45,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are processors: the tests of real processes wait more than they compute."""
+    """Use one process more than there are processors: the tests of real processes wait more than they compute."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:
-    """Take what is loaded by now out of the garbage collector's sight: it would be searched again and again."""
+    """Exclude loaded objects from garbage collection, which would otherwise scan them again and again."""
     gc.collect()
     gc.freeze()
 
 
 class _Spread(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps those tests in one process that share processes of their own, and deals all others out one by one.
+    """Keeps tests that share processes in one worker, and distributes all others one by one.
 
-    It is what `--dist=loadgroup` is for, which does nothing with xdist 3.8 and pytest 9.2.
+    This is the purpose of `--dist=loadgroup`, which has no effect with xdist 3.8 and pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -70,7 +70,7 @@ class _Spread(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """How xdist is told."""
+    """Give xdist this scheduler."""
     return _Spread(config, log)
 
 

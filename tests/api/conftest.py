@@ -1,4 +1,4 @@
-"""The API in this process, on a real Temporal server with activities by script."""
+"""The API in this process, on a real Temporal server with scripted activities."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -33,13 +33,13 @@ class SseEvent:
 
 @dataclass(frozen=True)
 class ApiClient:
-    """Somebody who speaks to the API."""
+    """A client of the API."""
 
     app: FastAPI
     http: httpx.AsyncClient
 
     async def read_events(self, environment_id: str, last: str | None = None) -> list[SseEvent]:
-        """All events up to the end of the stream."""
+        """Read all events until the stream ends."""
         headers = {"Last-Event-ID": last} if last else {}
         answer = await self.http.get(f"/v1/environments/{environment_id}/events", headers=headers)
         assert answer.status_code == 200, answer.text
@@ -48,13 +48,13 @@ class ApiClient:
 
 
 def parse_event(block: str) -> SseEvent:
-    """One event, as it came."""
+    """Parse one event."""
     fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
     return SseEvent(fields["event"], fields.get("id"), json.loads(fields["data"]))
 
 
 def build_create_body(environment_id: str, **changes: object) -> dict[str, object]:
-    """The body of a request for an environment."""
+    """Build the body of a create request."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return {"environment_id": environment_id, "region": REGION, "key_grace_seconds": 0, **keys, **changes}
 
@@ -63,7 +63,7 @@ def build_create_body(environment_id: str, **changes: object) -> dict[str, objec
 async def open_api_state(
     door: EnvironmentService, access: Authenticator | None, settings: ApiSettings
 ) -> AsyncIterator[ApiState]:
-    """What a server works with, once its door is open; without access settings everybody may call."""
+    """Start the API's state and wait until its service is connected; without access settings, allow every caller."""
 
     async def connect() -> EnvironmentService:
         return door
@@ -83,7 +83,7 @@ async def open_api_state(
 
 @pytest_asyncio.fixture
 async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
-    """Makes portals: for who may call, with which settings, and over which door."""
+    """Builds API clients for the given access, settings and service."""
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -104,6 +104,6 @@ async def serve(service: EnvironmentService) -> AsyncIterator[Serve]:
 
 @pytest_asyncio.fixture
 async def portal(serve: Serve) -> ApiClient:
-    """One who may do everything."""
+    """A client with every permission."""
     made: ApiClient = await serve()
     return made

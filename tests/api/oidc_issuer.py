@@ -21,18 +21,18 @@ ALL = "environments:read environments:write environments:delete"
 
 @cache
 def generate_private_key(whose: str) -> rsa.RSAPrivateKey:
-    """A private key."""
+    """Generate the private key of the given owner."""
     return rsa.generate_private_key(65537, 2048)
 
 
 @dataclass
 class OidcIssuer:
-    """Who vouches for callers.
+    """An OIDC issuer with its own HTTP server.
 
     Attributes:
-        asked: How often its keys were read.
-        reachable: Whether it answers.
-        instead: What it answers with instead of its keys.
+        asked: How often its keys were requested.
+        reachable: Whether it answers successfully.
+        instead: The response body to send instead of its keys.
     """
 
     key: rsa.RSAPrivateKey = field(default_factory=lambda: generate_private_key("the issuer's"))
@@ -63,16 +63,16 @@ class OidcIssuer:
 
     @property
     def public_jwk(self) -> dict[str, Any]:
-        """Its public key as a JWK."""
+        """The issuer's public key as a JWK."""
         return {**RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True), "kid": self.name, "use": "sig"}
 
     def build_auth(self) -> OidcAuth:
-        """What verifies its tokens."""
+        """Build the authenticator that verifies this issuer's tokens."""
         url = f"http://127.0.0.1:{self.server.server_port}/jwks"
         return OidcAuth(ISSUER, AUDIENCE, url, "organisation")
 
     def issue_token(self, organisation: str = "acme", scope: str = ALL, **changes: Any) -> str:
-        """A token that is good, but for what is said otherwise; a claim that is None is left out."""
+        """Issue a valid token, changed by the given claims; a claim that is None is left out."""
         key, algorithm = changes.pop("key", self.key), changes.pop("algorithm", "RS256")
         name = changes.pop("kid", self.name)
         claims = {
@@ -87,6 +87,6 @@ class OidcIssuer:
         return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": name})
 
     def close(self) -> None:
-        """End it."""
+        """Stop the server."""
         self.server.shutdown()
         self.server.server_close()

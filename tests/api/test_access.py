@@ -1,4 +1,4 @@
-"""Who gets in, what they may do, and that nobody learns of another organisation's environments."""
+"""Who may call the API, what each scope permits, and that other organisations' environments stay hidden."""
 
 import base64
 import hashlib
@@ -35,7 +35,7 @@ def build_static_auth(organisation: str, *scopes: str) -> StaticTokenAuth:
     return StaticTokenAuth([entry])
 
 
-async def test_good_tokens_get_in(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_valid_tokens_are_accepted(serve: Serve, issuer: OidcIssuer) -> None:
     signed = await serve(issuer.build_auth(), token=issuer.issue_token())
     from_settings = await serve(build_static_auth("acme", "environments:read"), token=TOKEN)
     for portal in (signed, from_settings):
@@ -43,7 +43,7 @@ async def test_good_tokens_get_in(serve: Serve, issuer: OidcIssuer) -> None:
 
 
 def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
-    """Tokens that are none."""
+    """Return invalid tokens by name."""
     stranger = generate_private_key("a stranger's")
     good = issuer.issue_token()
     head, claims, signature = good.split(".")
@@ -51,7 +51,7 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none","kid":"key-1"}').rstrip(b"=").decode()
-    # What PyJWT refuses to make, an attacker makes by hand: signed with the public key as if it were a shared secret.
+    # PyJWT refuses to create this token, so build it by hand: signed with the public key as if it were a shared secret.
     confused_head = base64.urlsafe_b64encode(b'{"alg":"HS256","kid":"key-1"}').rstrip(b"=").decode()
     mac = hmac.new(public, f"{confused_head}.{claims}".encode(), hashlib.sha256).digest()
     confused = f"{confused_head}.{claims}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
@@ -63,13 +63,13 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         "empty": "",
         "nonsense": "nonsense",
         "expired": issuer.issue_token(exp=int(time.time()) - 3600),
-        "without an end": issuer.issue_token(exp=None),
+        "without an expiry": issuer.issue_token(exp=None),
         "not valid yet": issuer.issue_token(nbf=int(time.time()) + 3600),
         "of another issuer": issuer.issue_token(iss="https://evil.example.com"),
         "for somebody else": issuer.issue_token(aud="somebody-else"),
         "without an audience": issuer.issue_token(aud=None),
         "without an organisation": issuer.issue_token(organisation=None),  # type: ignore[arg-type]
-        "of an organisation that is none": issuer.issue_token(organisation="acme-prod"),
+        "of an illegal organisation name": issuer.issue_token(organisation="acme-prod"),
         "of an organisation with a wildcard": issuer.issue_token(organisation="*acme"),
         "signed by a stranger": issuer.issue_token(key=stranger),
         "with an unknown key": issuer.issue_token(key=stranger, kid="key-2"),
@@ -79,7 +79,7 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
     }
 
 
-async def test_bad_tokens_never_get_in(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_invalid_tokens_are_rejected(serve: Serve, issuer: OidcIssuer) -> None:
     portal, let_in = await serve(issuer.build_auth()), []
     for name, token in build_bad_tokens(issuer).items():
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -91,7 +91,7 @@ async def test_bad_tokens_never_get_in(serve: Serve, issuer: OidcIssuer) -> None
     assert let_in == []
 
 
-async def test_unknown_keys_do_not_send_us_to_the_issuer_each_time(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_unknown_key_ids_do_not_query_the_issuer_each_time(serve: Serve, issuer: OidcIssuer) -> None:
     portal = await serve(issuer.build_auth())
     for number in range(20):
         token = issuer.issue_token(kid=f"unknown-{number}")
@@ -100,7 +100,7 @@ async def test_unknown_keys_do_not_send_us_to_the_issuer_each_time(serve: Serve,
     assert issuer.asked <= 2
 
 
-async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_rotated_issuer_key_is_found(serve: Serve, issuer: OidcIssuer) -> None:
     portal = await serve(issuer.build_auth())
     assert (await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token()))).status_code == 200
     issuer.key, issuer.name = generate_private_key("a stranger's"), "key-2"
@@ -108,7 +108,7 @@ async def test_a_key_that_the_issuer_has_changed_to_is_found(serve: Serve, issue
 
 
 @pytest.mark.parametrize("keys", [None, [], "<html>"])
-async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(
+async def test_unreachable_issuer_rejects_everyone_and_is_reported(
     serve: Serve, issuer: OidcIssuer, keys: object
 ) -> None:
     portal = await serve(issuer.build_auth())
@@ -118,14 +118,14 @@ async def test_issuer_that_does_not_answer_lets_nobody_in_and_is_told(
 
 
 @pytest.mark.parametrize("origin", ["http://[", "null", "", "http://evil.example.com"])
-async def test_pages_of_other_sites_change_nothing(serve: Serve, origin: str) -> None:
+async def test_cross_origin_requests_are_refused(serve: Serve, origin: str) -> None:
     portal = await serve(AllowAllAuth())
     answer = await portal.http.post(f"/v1/environments/{OURS}/cancellation", headers={"Origin": origin})
     assert (answer.status_code, answer.json()["code"]) == (403, "byok.ForeignOrigin")
 
 
 @pytest.mark.parametrize("scope", [None, 7, {"a": 1}])
-async def test_scopes_that_are_none_are_no_way_in(serve: Serve, issuer: OidcIssuer, scope: object) -> None:
+async def test_invalid_scopes_grant_no_access(serve: Serve, issuer: OidcIssuer, scope: object) -> None:
     portal = await serve(issuer.build_auth())
     claims = {"scope": scope, "scp": scope} if scope is not None else {"scope": None}
     answer = await portal.http.get("/v1/environments", headers=bearer_header(issuer.issue_token(**claims)))
@@ -146,7 +146,7 @@ CALLS: list[tuple[str, str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("scope", "method", "path", "more"), CALLS, ids=[f"{one[1]} {one[2]}" for one in CALLS])
-async def test_each_call_needs_its_scope(
+async def test_each_call_requires_its_scope(
     serve: Serve, issuer: OidcIssuer, scope: str, method: str, path: str, more: dict[str, Any]
 ) -> None:
     others = " ".join(one for one in ALL.split() if one != scope)
@@ -158,7 +158,7 @@ async def test_each_call_needs_its_scope(
     assert f'scope="{scope}"' in refused.headers["www-authenticate"]
 
 
-async def test_another_organisations_environment_looks_as_if_there_were_none(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_environment_of_another_organisation_looks_nonexistent(serve: Serve, issuer: OidcIssuer) -> None:
     operator = await serve(AllowAllAuth())
     assert (await operator.http.post("/v1/environments", json=build_create_body(THEIRS))).status_code in (200, 202)
     portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
@@ -187,12 +187,12 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(ser
         assert all(item["environment_id"].startswith("acme-") for item in page["environments"])
 
 
-async def test_an_organisation_whose_name_begins_like_anothers_is_another(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_organisation_with_a_common_name_prefix_is_separate(serve: Serve, issuer: OidcIssuer) -> None:
     portal = await serve(issuer.build_auth(), token=issuer.issue_token("glob"))
     assert (await portal.http.get(f"/v1/environments/{THEIRS}")).status_code == 404
 
 
-async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: Serve, issuer: OidcIssuer) -> None:
+async def test_new_environment_needs_its_organisations_prefix(serve: Serve, issuer: OidcIssuer) -> None:
     portal = await serve(issuer.build_auth(), token=issuer.issue_token("acme"))
     refused = await portal.http.post("/v1/environments", json=build_create_body("prod"))
     assert refused.status_code == 422
@@ -204,7 +204,7 @@ async def test_new_environment_has_to_be_called_as_its_organisations_are(serve: 
     ]
 
 
-def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
+def test_api_without_tokens_is_open_and_with_tokens_is_closed() -> None:
     assert isinstance(build_authenticator(ApiSettings()), AllowAllAuth)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))
@@ -215,7 +215,7 @@ def test_without_settings_everybody_gets_in_and_with_some_nobody_else() -> None:
     ("host", "loopback"),
     [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
 )
-def test_only_loopback_is_loopback(host: str, loopback: bool) -> None:
+def test_loopback_hosts_are_recognised(host: str, loopback: bool) -> None:
     assert is_loopback_host(host) is loopback
 
 

@@ -1,4 +1,4 @@
-"""What can be done with environments over HTTP."""
+"""Operations on environments over HTTP."""
 
 import asyncio
 from http import HTTPStatus
@@ -17,7 +17,7 @@ OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
-async def test_environment_is_asked_for_and_becomes_ready(
+async def test_created_environment_becomes_ready(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     accepted = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -31,7 +31,7 @@ async def test_environment_is_asked_for_and_becomes_ready(
     assert (seen.json()["phase"], bool(seen.json()["evidence"])) == ("READY", True)
 
 
-async def test_the_same_request_finds_the_same_environment(
+async def test_same_request_returns_the_same_environment(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     first = await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -43,7 +43,7 @@ async def test_the_same_request_finds_the_same_environment(
     assert again.json()["run_id"] == first.json()["run_id"]
 
 
-async def test_another_request_under_the_same_id_is_a_conflict(portal: ApiClient, environment_id: str) -> None:
+async def test_different_request_for_the_same_id_is_a_conflict(portal: ApiClient, environment_id: str) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
 
     other = await portal.http.post("/v1/environments", json=build_create_body(environment_id, on_failure="rollback"))
@@ -55,7 +55,7 @@ async def test_another_request_under_the_same_id_is_a_conflict(portal: ApiClient
     assert "on_failure is keep, not rollback" in problem["detail"]
 
 
-async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: ApiClient, environment_id: str) -> None:
+async def test_payload_replaces_the_two_arns(portal: ApiClient, environment_id: str) -> None:
     """Contract 50."""
     body = build_create_body(environment_id)
     for name in ("s3_key_arn", "rds_key_arn"):
@@ -69,7 +69,7 @@ async def test_the_payload_is_taken_in_the_place_of_the_two_arns(portal: ApiClie
     assert (status["s3_key_arn"] or S3_KEY) == S3_KEY
 
 
-async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
+async def test_repeated_idempotency_key_starts_nothing(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
@@ -88,7 +88,7 @@ async def test_a_request_that_is_repeated_with_its_key_starts_nothing_again(
     assert (unnamed.status_code, unnamed.json()["started"]) == (HTTPStatus.ACCEPTED, True)
 
 
-async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_is_told_so(
+async def test_concurrent_different_requests_with_one_idempotency_key_conflict(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
@@ -103,7 +103,7 @@ async def test_of_two_requests_with_one_key_and_other_values_at_one_moment_one_i
     assert sorted(answer.status_code for answer in both) == [202, 422]
 
 
-async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
+async def test_stop_shows_the_workflows_problem_and_can_be_replayed(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
@@ -119,7 +119,7 @@ async def test_a_stop_is_told_with_the_workflows_own_problem_and_replayed(
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_replay_with_another_key_starts_anew_with_it(
+async def test_replay_with_another_key_starts_over(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
@@ -133,7 +133,7 @@ async def test_replay_with_another_key_starts_anew_with_it(
 
 
 @pytest.mark.parametrize("arn", ["{", "[" * 2000, '{"S3KmsKeyArn":"x"}'])
-async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
+async def test_replay_with_an_invalid_arn_is_refused_and_changes_nothing(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str, arn: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
@@ -146,7 +146,7 @@ async def test_replay_with_what_is_no_key_is_refused_and_changes_nothing(
     assert await service.read_status(environment_id) == before
 
 
-async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
+async def test_impossible_operation_is_a_conflict_with_its_reason(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -163,7 +163,7 @@ async def test_what_cannot_be_done_now_is_a_conflict_with_its_reason(
     }
 
 
-async def test_keys_get_the_tenants_name(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
+async def test_keys_get_the_tenant_name(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
     await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}/tenant"
@@ -178,7 +178,7 @@ async def test_keys_get_the_tenants_name(portal: ApiClient, service: Environment
     ]
 
 
-async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem(
+async def test_illegal_tenant_name_is_reported_with_its_problem(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -191,7 +191,9 @@ async def test_tenants_name_that_cannot_be_put_on_a_key_is_told_with_its_problem
     assert problem["remediation"]
 
 
-async def test_deletion_wants_the_id_twice(portal: ApiClient, service: EnvironmentService, environment_id: str) -> None:
+async def test_deletion_requires_confirmation(
+    portal: ApiClient, service: EnvironmentService, environment_id: str
+) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
     await wait_until_ended(service, environment_id)
     path = f"/v1/environments/{environment_id}"
@@ -205,7 +207,7 @@ async def test_deletion_wants_the_id_twice(portal: ApiClient, service: Environme
     assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
-async def test_cancelled_it_stops_in_a_stated_state(
+async def test_cancelled_environment_reports_how_it_stopped(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_writer"] = [ApplicationError("creating", type="rds.NotReady")] * 99
@@ -220,7 +222,7 @@ async def test_cancelled_it_stops_in_a_stated_state(
     assert (status.phase, status.problem and status.problem.code) == (Phase.STOPPED, "byok.Cancelled")
 
 
-async def test_the_list_is_paged_and_filtered(
+async def test_list_is_paged_and_filtered(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     names = [f"{environment_id}-{letter}" for letter in "abc"]
@@ -245,18 +247,18 @@ async def test_the_list_is_paged_and_filtered(
     ready = (await portal.http.get("/v1/environments", params={"prefix": environment_id, "phase": "READY"})).json()
     none = (await portal.http.get("/v1/environments", params={"prefix": environment_id, "phase": "STOPPED"})).json()
 
-    assert sorted(found) == sorted([*names, stopped]), "each once, however often it was started"
+    assert sorted(found) == sorted([*names, stopped]), "each once, regardless of how often it was started"
     assert len(ready["environments"]) == 4
     assert none["environments"] == []
 
 
 @pytest.mark.parametrize("after", ["%00", "ä", "no base64!", "0000", "AAAA.bm9ib2R5"])
-async def test_a_page_that_nobody_gave_is_refused(portal: ApiClient, after: str) -> None:
+async def test_unknown_page_token_is_refused(portal: ApiClient, after: str) -> None:
     refused = await portal.http.get("/v1/environments", params={"after": after})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "after")
 
 
 @pytest.mark.parametrize("method", ["get", "delete"])
-async def test_what_is_not_there_is_not_found(portal: ApiClient, method: str) -> None:
+async def test_unknown_environment_is_not_found(portal: ApiClient, method: str) -> None:
     answer = await portal.http.request(method, "/v1/environments/nobody?confirm=nobody")
     assert (answer.status_code, answer.json()["code"]) == (404, "byok.EnvironmentNotFound")

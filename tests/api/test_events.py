@@ -1,4 +1,4 @@
-"""What a listener hears, also after it was away, and what many listeners cost."""
+"""Event streams: what a subscriber receives, also after reconnecting, and what many subscribers cost."""
 
 import asyncio
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.workflows.watching import wait_until_ended
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
-async def test_every_phase_is_told_once_and_the_last_status_is_the_environments(
+async def test_stream_reports_each_phase_once_and_ends_with_the_status(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -30,7 +30,7 @@ async def test_every_phase_is_told_once_and_the_last_status_is_the_environments(
     assert len(set(ids)) == len(ids)
 
 
-async def test_who_comes_back_hears_what_was_missed_and_nothing_twice(
+async def test_reconnecting_subscriber_gets_missed_events_and_no_duplicates(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -41,7 +41,7 @@ async def test_who_comes_back_hears_what_was_missed_and_nothing_twice(
         assert await portal.read_events(environment_id, event.id) == heard[number + 1 :]
 
 
-async def test_who_has_heard_everything_need_not_come_back(
+async def test_subscriber_that_has_every_event_gets_no_content(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -53,7 +53,7 @@ async def test_who_has_heard_everything_need_not_come_back(
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_after_a_replay_the_new_run_is_told(
+async def test_stream_continues_with_the_new_run_after_a_replay(
     portal: ApiClient, service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
@@ -67,7 +67,7 @@ async def test_after_a_replay_the_new_run_is_told(
     assert heard[-1].data["phase"] == "READY"
 
 
-async def test_ids_that_are_none_of_ours_begin_at_the_beginning(
+async def test_unknown_last_event_ids_restart_the_stream(
     portal: ApiClient, service: EnvironmentService, environment_id: str
 ) -> None:
     await portal.http.post("/v1/environments", json=build_create_body(environment_id))
@@ -78,7 +78,7 @@ async def test_ids_that_are_none_of_ours_begin_at_the_beginning(
 
 
 class StatusCountingService(EnvironmentService):
-    """Counts how often it is looked at an environment."""
+    """Counts the status reads of each environment."""
 
     looks: Counter[str]
 
@@ -87,7 +87,7 @@ class StatusCountingService(EnvironmentService):
         return await super().read_status(environment_id)
 
 
-async def test_two_hundred_listeners_cost_one_look_at_a_time(
+async def test_two_hundred_subscribers_share_one_poll(
     serve: Serve, harness: WorkflowHarness, environment_id: str
 ) -> None:
     def door() -> StatusCountingService:
@@ -103,6 +103,6 @@ async def test_two_hundred_listeners_cost_one_look_at_a_time(
         before = counting.looks[name]
         heard = await asyncio.gather(*(portal.read_events(name) for _ in range(listeners)))
         assert all(events[-1].data["phase"] == "READY" for events in heard)
-        # Each listener's own first look tells whether there is such an environment; all the others are shared.
+        # Each subscriber's first read checks whether the environment exists; all later ones are shared.
         looks.append(counting.looks[name] - before - listeners)
-    assert looks[1] <= looks[0] + 3, f"{looks}: they grow with the listeners"
+    assert looks[1] <= looks[0] + 3, f"{looks}: status reads grow with the number of subscribers"

@@ -1,4 +1,4 @@
-"""What a customer is given, and whether keys can be used, over HTTP."""
+"""Onboarding material and key checks over HTTP."""
 
 import json
 
@@ -35,7 +35,7 @@ async def test_onboarding_values_are_filled_in(portal: ApiClient) -> None:
     assert values["statements"]["s3"] == build_key_statements(KeyPurpose.S3, GRANTEE, VendorProfile())
 
 
-async def test_template_is_downloaded_under_its_name(portal: ApiClient) -> None:
+async def test_template_downloads_under_its_file_name(portal: ApiClient) -> None:
     answer = await portal.http.get(f"/v1/onboarding/{REGION}/template")
     assert answer.headers["content-disposition"] == 'attachment; filename="byok-kms-keys.yaml"'  # contract 24
     assert "AtaccamaPlatformRoleArn" in answer.text
@@ -55,7 +55,7 @@ async def test_region_of_another_partition_is_refused_with_the_reason(portal: Ap
     assert "aws-cn" in answer.json()["detail"]
 
 
-async def test_check_tells_all_findings_of_both_keys_at_once(portal: ApiClient, harness: WorkflowHarness) -> None:
+async def test_check_reports_all_findings_of_both_keys_at_once(portal: ApiClient, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [
         build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
@@ -66,7 +66,7 @@ async def test_check_tells_all_findings_of_both_keys_at_once(portal: ApiClient, 
     assert all(one["remediation"] for one in bad.json()["findings"])
 
 
-async def test_good_keys_leave_no_finding(portal: ApiClient) -> None:
+async def test_valid_keys_have_no_findings(portal: ApiClient) -> None:
     answer = (await portal.http.post("/v1/key-checks", json=KEYS)).json()
     assert (answer["findings"], [proof["key"] for proof in answer["proofs"]]) == ([], ["s3"])
 
@@ -95,7 +95,7 @@ async def test_policy_check_has_a_row_per_permission(portal: ApiClient) -> None:
         ({}, "policy"),
     ],
 )
-async def test_what_is_no_policy_is_told_with_its_field(portal: ApiClient, body: dict[str, str], field: str) -> None:
+async def test_invalid_policy_check_names_the_field(portal: ApiClient, body: dict[str, str], field: str) -> None:
     answer = await portal.http.post("/v1/policy-checks", json={"key": "s3", "region": REGION, **body})
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]

@@ -16,14 +16,14 @@ from byok.settings import ApiSettings
 from tests.api.conftest import ApiClient, Serve, build_create_body
 
 
-def test_everything_that_the_door_may_say_has_a_status() -> None:
+def test_every_service_error_has_an_http_status() -> None:
     def kinds(of: type[ServiceError]) -> set[type[ServiceError]]:
         return {one for kind in of.__subclasses__() for one in {kind, *kinds(kind)}}
 
     assert set(STATUS_BY_ERROR) == kinds(ServiceError)
 
 
-async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: ApiClient) -> None:
+async def test_invalid_fields_are_named_without_repeating_their_values(portal: ApiClient) -> None:
     answer = await portal.http.post("/v1/environments", json=build_create_body("Not Legal", secret="hunter2", region=7))
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert {fault["field"] for fault in answer.json()["errors"]} == {"environment_id", "secret", "region"}
@@ -35,18 +35,18 @@ async def test_wrong_fields_are_named_and_their_values_are_not_repeated(portal: 
     ("content", "kind"),
     [(b"{", "application/json"), (b"\xff\xfe", "application/json"), (b"a=1", "application/x-www-form-urlencoded")],
 )
-async def test_a_body_that_is_no_json_is_refused(portal: ApiClient, content: bytes, kind: str) -> None:
+async def test_body_that_is_not_json_is_refused(portal: ApiClient, content: bytes, kind: str) -> None:
     answer = await portal.http.post("/v1/environments", content=content, headers={"Content-Type": kind})
     assert answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_body_that_is_too_long_is_refused(portal: ApiClient) -> None:
+async def test_oversized_body_is_refused(portal: ApiClient) -> None:
     answer = await portal.http.post("/v1/policy-checks", content=b" " * 10_000_000)
     assert (answer.status_code, answer.json()["code"]) == (413, "byok.TooLarge")
 
 
-async def test_too_many_requests_are_refused_with_when_to_come_back(serve: Serve) -> None:
+async def test_rate_limited_requests_are_refused_with_retry_after(serve: Serve) -> None:
     portal: ApiClient = await serve(settings=ApiSettings(requests_per_minute=3))
     answers = [await portal.http.get("/health") for _ in range(4)]
     assert [one.status_code for one in answers] == [200, 200, 200, 429]
@@ -55,13 +55,15 @@ async def test_too_many_requests_are_refused_with_when_to_come_back(serve: Serve
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v1/../etc/passwd", "/v1/environments/..%2f..%2fetc", "/docs", "/redoc"])
-async def test_what_is_not_there_is_a_problem_too(portal: ApiClient, path: str) -> None:
+async def test_unknown_path_returns_a_problem_document(portal: ApiClient, path: str) -> None:
     answer = await portal.http.get(path)
     assert answer.status_code in (404, 422)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service: EnvironmentService) -> None:
+async def test_health_is_independent_and_readiness_depends_on_temporal(
+    serve: Serve, service: EnvironmentService
+) -> None:
     class Down(EnvironmentService):
         @property
         def down(self) -> RPCError:
@@ -76,7 +78,9 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
     up: ApiClient = await serve()
     down: ApiClient = await serve(door=Down(service.client))
     async with asyncio.timeout(20):
-        while (answer := await up.http.get("/ready")).status_code != HTTPStatus.OK:  # the server has not seen it yet
+        while (
+            answer := await up.http.get("/ready")
+        ).status_code != HTTPStatus.OK:  # the server does not list the worker yet
             assert answer.json()["code"] == "byok.NoWorker"
     assert answer.json()["workers"] == 1
     health = (await down.http.get("/health")).json()
@@ -86,7 +90,7 @@ async def test_health_asks_nobody_and_ready_asks_temporal(serve: Serve, service:
     assert answer.headers["retry-after"]
 
 
-async def test_a_mistake_of_ours_says_so_and_nothing_else(serve: Serve, service: EnvironmentService) -> None:
+async def test_internal_error_reveals_nothing(serve: Serve, service: EnvironmentService) -> None:
     class Broken(EnvironmentService):
         async def read_status(self, environment_id: str) -> EnvironmentStatus:
             raise KeyError("an inner secret")

@@ -1,4 +1,4 @@
-"""Streams and their ends, and what stands before API and wizard together: seen on a real server."""
+"""On a real server: streams and their ends, and the middleware that the API and the wizard share."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from tests.workflows.fake_activities import PLATFORM
 
 
 class WaitingService:
-    """A door behind which an environment waits for its database, without end."""
+    """A service whose environment awaits its database forever."""
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
         return EnvironmentStatus(
@@ -49,7 +49,7 @@ def build_state(access: Authenticator, max_streams: int = 500) -> ApiState:
 
 
 class ShortLivedAuth:
-    """Knows everybody, and each of them for a moment."""
+    """Accepts every token for one second."""
 
     async def authenticate(self, token: str | None) -> Caller:
         return Caller("acme", frozenset(Scope), time.time() + 1)
@@ -75,7 +75,7 @@ async def run_server(state: ApiState, settings: ApiSettings = SETTINGS) -> Async
 
 
 @pytest.mark.parametrize("path", ["/v1/environments/acme/events", "/environments/acme/changes"])
-async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None:
+async def test_environment_is_no_longer_polled_after_its_listeners_leave(path: str) -> None:
     state: Any = build_state(AllowAllAuth())
     async with run_server(state) as http:
         async with http.stream("GET", path) as staying, http.stream("GET", path) as leaving:
@@ -83,11 +83,11 @@ async def test_listener_who_leaves_is_not_looked_for_any_more(path: str) -> None
             await anext(leaving.aiter_lines())
             assert {name: one.watchers for name, one in state.broadcaster._watched.items()} == {"acme": 2}
         async with asyncio.timeout(20):
-            while state.broadcaster._watched:  # noqa: ASYNC110 - it is told to nobody
+            while state.broadcaster._watched:  # noqa: ASYNC110 - nothing signals it
                 await asyncio.sleep(0.02)
 
 
-async def test_stream_ends_with_the_token_that_opened_it() -> None:
+async def test_stream_ends_when_its_token_expires() -> None:
     path = "/v1/environments/acme-prod/events"
     async with (
         asyncio.timeout(20),
@@ -98,7 +98,7 @@ async def test_stream_ends_with_the_token_that_opened_it() -> None:
     assert any("AWAITING_DATABASE" in line for line in lines)
 
 
-async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended() -> None:
+async def test_stream_above_the_limit_is_refused_until_another_ends() -> None:
     path = "/v1/environments/acme/events"
     async with run_server(build_state(AllowAllAuth(), max_streams=1)) as http:
         async with http.stream("GET", path) as only:
@@ -118,13 +118,13 @@ async def test_one_stream_more_than_may_be_open_is_refused_until_one_has_ended()
 @pytest.mark.parametrize(
     ("host", "status"), [("localhost", 200), ("127.0.0.1:8000", 200), ("[::1]:8000", 200), ("evil.example.com", 400)]
 )
-async def test_an_open_server_answers_to_names_of_this_machine_alone(host: str, status: int) -> None:
+async def test_open_server_answers_only_to_local_host_names(host: str, status: int) -> None:
     async with run_server(build_state(AllowAllAuth())) as http:
         answer = await http.get("/health", headers={"Host": host})
     assert answer.status_code == status
 
 
-async def test_api_and_wizard_count_requests_together() -> None:
+async def test_api_and_wizard_share_one_rate_limit() -> None:
     async with run_server(build_state(AllowAllAuth()), ApiSettings(requests_per_minute=2)) as http:
         answers = [await http.get(path) for path in ("/health", "/new", "/health", "/new")]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]

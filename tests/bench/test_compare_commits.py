@@ -1,4 +1,4 @@
-"""The table of what people wait for: ratios of medians, only rounds that both commits have, and every mark judged."""
+"""The comparison of two commits: ratios of medians, only rounds measured for both, and a verdict for every target."""
 
 from bench.compare_commits import CI, DEMO, HELP, Measurement, render_markdown
 
@@ -15,7 +15,7 @@ def parse_rows(*figures: Measurement) -> dict[str, list[str]]:
     return {name: rest for name, *rest in cells}
 
 
-def test_a_ratio_is_that_of_the_medians_and_is_judged_by_its_limit() -> None:
+def test_ratio_uses_medians_and_is_compared_with_its_limit() -> None:
     figures = [make_measurement(HELP, NOW, number, seconds) for number, seconds in enumerate((0.1, 0.2, 0.9), 1)]
     figures += [make_measurement(HELP, BASE, number, 0.4) for number in (1, 2, 3)]
     assert parse_rows(*figures)[HELP] == [
@@ -23,7 +23,7 @@ def test_a_ratio_is_that_of_the_medians_and_is_judged_by_its_limit() -> None:
     ]
 
 
-def test_a_round_that_only_one_commit_has_does_not_count() -> None:
+def test_round_measured_for_one_commit_is_ignored() -> None:
     figures = [
         make_measurement(DEMO, NOW, 1, 10),
         make_measurement(DEMO, NOW, 2, 1000),
@@ -33,7 +33,7 @@ def test_a_round_that_only_one_commit_has_does_not_count() -> None:
     assert {name: (cells[-2], cells[-1]) for name, cells in parse_rows(*figures).items()} == {DEMO: ("1", "**no**")}
 
 
-def test_ci_is_judged_by_its_cpu_seconds_as_well() -> None:
+def test_ci_is_also_judged_by_cpu_seconds() -> None:
     found = parse_rows(make_measurement(CI, NOW, 1, 50, 80), make_measurement(CI, BASE, 1, 100, 100))
     assert [(name, cells[0], cells[-1]) for name, cells in found.items()] == [
         (CI, "≤ 0.6", "yes"),

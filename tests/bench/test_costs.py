@@ -1,4 +1,4 @@
-"""Billable actions, counted in a history."""
+"""Counting billable actions in a history."""
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -29,7 +29,7 @@ def make_local_activity_event(task: int) -> HistoryEvent:
     return make_event(EventType.EVENT_TYPE_MARKER_RECORDED, marker_recorded_event_attributes=marker)
 
 
-def test_start_attempts_timers_and_upserts_are_counted() -> None:
+def test_starts_attempts_timers_and_upserts_are_counted() -> None:
     started = make_event(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED)
     timer = make_event(EventType.EVENT_TYPE_TIMER_STARTED)
     assert (
@@ -40,7 +40,7 @@ def test_start_attempts_timers_and_upserts_are_counted() -> None:
     )
 
 
-def test_what_is_free_is_not_counted() -> None:
+def test_free_events_are_not_counted() -> None:
     memo = make_event(EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
     patch = make_event(
         EventType.EVENT_TYPE_MARKER_RECORDED, marker_recorded_event_attributes={"marker_name": "core_patch"}

@@ -1,4 +1,4 @@
-"""The comparison with other tools: its figures, its table, and what it reads of processes and calls; no tool is run."""
+"""The comparison with other tools: figures, table, and the parsing of processes and calls. No tool is run."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ FIGURES = PeerFigures(5.0, 5.0, 2.5, 0.2, 300.0, 18.0)
 PEER = Peer("quick", "Quick", exempt=frozenset({"tags"}), remark="it tags nothing")
 
 
-def test_every_figure_has_its_multiple_of_the_floors() -> None:
+def test_every_figure_has_its_ratio_to_the_floor() -> None:
     assert FIGURES.ratios_to_floor(FLOOR_FIGURES) == pytest.approx(
         {
             "cold_wall_seconds": 5,
@@ -29,11 +29,11 @@ def test_every_figure_has_its_multiple_of_the_floors() -> None:
     )
 
 
-def test_nothing_is_a_multiple_of_nothing() -> None:
+def test_figure_without_a_floor_has_no_ratio() -> None:
     assert "cpu_seconds" not in FIGURES.ratios_to_floor(PeerFigures(1.0, 0.5, 10.0, 0.0, 50.0, 18.0))
 
 
-def test_table_shows_figures_their_multiples_and_what_to_know_of_them() -> None:
+def test_table_shows_figures_ratios_and_remarks() -> None:
     lines = render_table([PeerRow(PEERS[0], FLOOR_FIGURES), PeerRow(PEER, FIGURES, FLOOR_FIGURES)], 20, 10).splitlines()
     assert "20, 10 at a time: per s" in lines[0]
     assert lines[2] == "| bare boto3 (floor) | 1.00 | 0.500 | 10.0 | 0.050 | 50.0 | 18.0 |"
@@ -41,7 +41,7 @@ def test_table_shows_figures_their_multiples_and_what_to_know_of_them() -> None:
     assert lines[-1] == "Quick: it tags nothing."
 
 
-def test_peer_that_failed_has_a_reason_and_no_figure() -> None:
+def test_failed_peer_has_a_reason_and_no_figures() -> None:
     row = PeerRow(PEER, why_not="there is no quick on PATH")
     (line,) = (one for one in render_table([row], 20, 10).splitlines() if "Quick" in one)
     assert line == "| Quick | not measured: there is no quick on PATH |  |  |  |  |  |"
@@ -54,7 +54,7 @@ def test_reason_cannot_break_the_table() -> None:
     assert "a / b" in line
 
 
-def test_json_says_what_was_not_made_and_who_was_called() -> None:
+def test_json_lists_omissions_and_calls_by_service() -> None:
     row = PeerRow(PEER, FIGURES, FLOOR_FIGURES, calls_by_service={"kms": 6})
     quick = json.loads(json.dumps(as_json([row], 20, 10)))["peers"]["quick"]
     assert quick["figures"]["per_second"] == 2.5
@@ -63,7 +63,7 @@ def test_json_says_what_was_not_made_and_who_was_called() -> None:
     assert quick["calls_by_service"] == {"kms": 6}
 
 
-def test_call_belongs_to_the_service_it_is_signed_for() -> None:
+def test_call_belongs_to_the_service_in_its_signature() -> None:
     signature = (
         "AWS4-HMAC-SHA256 Credential=testing/20260101/eu-central-1/kms/aws4_request, SignedHeaders=host, Signature=0"
     )
@@ -71,7 +71,7 @@ def test_call_belongs_to_the_service_it_is_signed_for() -> None:
     assert parse_service("") == "unsigned"
 
 
-def test_process_is_read_whatever_its_name_is() -> None:
+def test_process_with_an_unusual_name_is_parsed() -> None:
     times = "250 50 100 0"
     stat = f"42 (a) S 7) Z 41 42 42 0 -1 4194304 1 0 0 0 {times} 20 0 1 0 100 0 0"
     read = Process.parse(stat)
@@ -80,7 +80,7 @@ def test_process_is_read_whatever_its_name_is() -> None:
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_every_peer_has_its_script_and_pinned_requirements(peer: Peer) -> None:
+def test_every_peer_has_a_script_and_pinned_requirements(peer: Peer) -> None:
     assert (FOLDER / peer.name / "run.py").is_file()
     lines = (FOLDER / peer.name / "requirements.txt").read_text().splitlines()
     assert all("==" in line for line in lines if not line.startswith("#"))

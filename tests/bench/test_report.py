@@ -1,4 +1,4 @@
-"""What is said of a run's figures, and where it is written."""
+"""The report of a benchmark run: its targets, its tables, and the document that they are written to."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,7 +54,7 @@ RESULTS = BenchmarkResults(
 )  # fmt: skip
 
 
-def test_marks_say_what_was_reached_and_what_was_not() -> None:
+def test_report_shows_which_targets_were_reached() -> None:
     found = {mark.what: (mark.shown, mark.reached) for mark in evaluate_targets(RESULTS)}
     assert found["one environment, warm, over the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
     assert found["environments a second, 50 at a time, over the floor's"] == ("0.500 / 0.500 / 0.500", False)
@@ -66,21 +66,21 @@ def test_marks_say_what_was_reached_and_what_was_not() -> None:
     assert len(found) == 17
 
 
-def test_a_mark_is_held_against_the_median() -> None:
+def test_target_is_compared_with_the_median() -> None:
     assert target_at_most("", 2, Spread(1, 2, 9)).reached
     assert not target_at_most("", 2, Spread(1, 2.1, 3)).reached
     assert target_at_least("", 2, Spread(1, 2, 9)).reached
     assert not target_at_least("", 2, Spread(1, 1.9, 9)).reached
 
 
-def test_what_was_left_out_has_no_table() -> None:
+def test_skipped_benchmark_has_no_table() -> None:
     text = render_markdown(BenchmarkResults(place=PLACE, costs=RESULTS.costs))
     assert "### What an environment costs" in text
     assert "### Many environments" not in text
     assert "| AWS calls of each further bucket |" in text
 
 
-def test_tables_go_between_the_marks_and_leave_the_rest(tmp_path: Path) -> None:
+def test_tables_replace_only_the_text_between_the_markers(tmp_path: Path) -> None:
     file = tmp_path / "benchmarks.md"
     file.write_text(f"# Before\n\n{BEGIN_MARKER}\nearlier\n{END_MARKER}\n\nafter\n")
     write_tables(RESULTS, file)
@@ -91,7 +91,7 @@ def test_tables_go_between_the_marks_and_leave_the_rest(tmp_path: Path) -> None:
     assert (text.count("### Marks"), "earlier" in text) == (1, False)
 
 
-def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
+def test_document_without_markers_is_left_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "other.md"
     file.write_text("# Other\n")
     with pytest.raises(ValueError, match="lacks"):

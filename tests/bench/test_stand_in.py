@@ -1,4 +1,4 @@
-"""The stand-in of AWS answers the worker's activities as the local AWS does, and nothing that they do not ask for."""
+"""The AWS stand-in answers the worker's activities as local AWS does, and refuses every call that they do not make."""
 
 import asyncio
 import io
@@ -28,7 +28,7 @@ from tests.localaws.server import REGION, AwsHarness
 
 SECONDS = 0.05
 FINAL = "byok-final"
-# What an answer has of its own: names of hosts and resources, ids of versions.
+# Parts of a response that differ each time: host names, resource ids, version ids.
 RANDOM = (
     (re.compile(r"[0-9a-f]{12}(?=\.eu-central-1\.rds)"), "host"),
     (re.compile(r"^(cluster|db)-[A-Z0-9]{26}$"), "resource id"),
@@ -38,7 +38,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 
 
 class StandInAws(AwsHarness):
-    """The stand-in as its users see it."""
+    """The stand-in with its own control calls."""
 
     def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None
@@ -71,7 +71,7 @@ def stand_in() -> Iterator[StandInAws]:
 
 
 def normalize_response(value: Any) -> Any:
-    """An answer without what differs from one to the next."""
+    """Return a response without the parts that differ each time."""
     if isinstance(value, dict):
         metadata = value.get("ResponseMetadata", {})
         status = {"HTTPStatusCode": metadata["HTTPStatusCode"]} if metadata else {}
@@ -87,7 +87,7 @@ def normalize_response(value: Any) -> Any:
 
 
 class RecordingHarness(ActivityHarness):
-    """An environment's activities, and what boto3 makes of every answer to them."""
+    """An environment's activities, with a record of every parsed response."""
 
     def __init__(self, aws: AwsHarness) -> None:
         super().__init__(aws, make_clients())
@@ -104,12 +104,12 @@ class RecordingHarness(ActivityHarness):
         self.answers.append((model.name, answer))
 
     def run_whole_life(self) -> None:
-        """A whole life: built, looked at, built again, removed with a final snapshot, looked for."""
+        """Run a whole life: build, read back, build again, remove with a final snapshot, and remove again."""
         self.clients.sts(REGION).get_caller_identity()
         self.build_environment()
         self.run_with_retries(
             self.database.read_and_verify_database, self.database_task
-        )  # one by one: the proof reads all of it at once
+        )  # one by one: the evidence activity reads everything concurrently
         for bucket in self.plan.buckets:
             self.storage.read_and_verify_bucket(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)
@@ -126,7 +126,7 @@ class RecordingHarness(ActivityHarness):
                 self.run_with_retries(self.storage.remove_bucket, self.bucket_removal(index))
 
     def responses_without_polls(self) -> list[tuple[str, Any]]:
-        """The answers, but for those of the polling: how often is a matter of time."""
+        """Return the recorded responses except those of polls, whose number depends on timing."""
         found: list[tuple[str, Any]] = []
         for operation, answer in self.answers:
             polled = operation.startswith("Describe") and re.search("'(creating|deleting)'", str(answer))
@@ -135,7 +135,7 @@ class RecordingHarness(ActivityHarness):
         return found
 
 
-def test_it_answers_every_call_of_an_environments_life_as_the_local_aws_does(
+def test_stand_in_answers_every_activity_call_as_local_aws_does(
     aws: AwsHarness, stand_in: StandInAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activities.keys, "uuid", SimpleNamespace(uuid4=lambda: uuid.UUID(int=7)))
@@ -154,7 +154,7 @@ def test_it_answers_every_call_of_an_environments_life_as_the_local_aws_does(
     assert sum(stand_in.count_calls().values()) == len(lean.answers)
 
 
-def test_a_cluster_is_creating_for_its_time_and_then_available(stand_in: StandInAws) -> None:
+def test_cluster_is_created_after_the_configured_time(stand_in: StandInAws) -> None:
     rds = stand_in.platform_client("rds")
     made = create_cluster(rds, "one")
 
@@ -166,7 +166,7 @@ def test_a_cluster_is_creating_for_its_time_and_then_available(stand_in: StandIn
     assert (found["LatestRestorableTime"] - made["ClusterCreateTime"]).total_seconds() >= SECONDS
 
 
-def test_clusters_and_instances_are_listed_page_by_page_and_by_filter(stand_in: StandInAws) -> None:
+def test_clusters_and_instances_are_paged_and_filtered(stand_in: StandInAws) -> None:
     rds, names = stand_in.platform_client("rds"), [f"one-{index}" for index in range(5)]
     for name in names:
         create_cluster(rds, name)
@@ -193,7 +193,7 @@ def test_clusters_and_instances_are_listed_page_by_page_and_by_filter(stand_in: 
     assert [one["DBInstanceIdentifier"] for one in writers] == ["one-1-writer", "one-3-writer"]
 
 
-def test_what_no_activity_calls_is_refused_as_not_modelled(stand_in: StandInAws) -> None:
+def test_unused_operations_are_refused_as_not_modelled(stand_in: StandInAws) -> None:
     refused: list[Callable[[], object]] = [
         lambda: stand_in.platform_client("rds").describe_db_engine_versions(),
         lambda: stand_in.platform_client("rds").describe_db_clusters(IncludeShared=True),
@@ -210,7 +210,7 @@ def test_what_no_activity_calls_is_refused_as_not_modelled(stand_in: StandInAws)
     assert len(stand_in.control("GET", "calls")["not_modelled"]) == len(refused)
 
 
-def test_an_operation_is_refused_for_as_long_as_a_benchmark_wants_it(stand_in: StandInAws) -> None:
+def test_configured_refusals_last_until_they_are_removed(stand_in: StandInAws) -> None:
     s3, disabled = stand_in.platform_client("s3"), {"code": "KMS.DisabledException", "message": "It is disabled."}
     s3.create_bucket(Bucket="any-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     stand_in.control("POST", "refuse", operation="PutObject", status=400, **disabled)
@@ -229,7 +229,7 @@ def test_an_operation_is_refused_for_as_long_as_a_benchmark_wants_it(stand_in: S
     assert log["since"] <= log["refused"][0]["at"] <= log["refused"][1]["at"]
 
 
-def test_calls_are_counted_until_they_are_forgotten(stand_in: StandInAws) -> None:
+def test_calls_are_counted_until_they_are_reset(stand_in: StandInAws) -> None:
     stand_in.platform_client("sts").get_caller_identity()
     stand_in.platform_client("s3").list_buckets()
     stand_in.platform_client("s3").list_buckets()
@@ -245,7 +245,7 @@ def test_calls_are_counted_until_they_are_forgotten(stand_in: StandInAws) -> Non
     assert stand_in.count_calls() == {}
 
 
-def test_the_program_serves_until_it_is_told_to_end() -> None:
+def test_program_serves_until_sigterm() -> None:
     program = [sys.executable, "-m", "bench.stand_in", "--port", "0", "--database-seconds", "1"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None

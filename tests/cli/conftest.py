@@ -1,4 +1,4 @@
-"""The commands as a shell calls them, with a service that needs no Temporal."""
+"""The commands as a shell runs them, with a service that needs no Temporal."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.cli.fakes import FakeService
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended."""
+    """A command's exit code and output."""
 
     code: int
     out: str
@@ -23,7 +23,7 @@ class CommandResult:
 
     @property
     def json(self) -> Any:
-        """Standard output as the one JSON document that it has to be."""
+        """Standard output, parsed as the single JSON document that it must be."""
         return json.loads(self.out)
 
 

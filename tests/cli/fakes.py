@@ -1,4 +1,4 @@
-"""An `EnvironmentService` without Temporal: it answers what the test says and notes what it was asked for."""
+"""An `EnvironmentService` without Temporal: returns what the test configures and records its calls."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ BEGAN = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
 
 def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
-    """A stop, by a customer's key or by something else."""
+    """Make a stop's problem, caused by a customer's key or by something else."""
     return Problem(
         code="s3.KMS.DisabledException" if key else "s3.TooManyBuckets",
         message=f"{S3_KEY} is disabled." if key else "You have too many buckets.",
@@ -49,7 +49,7 @@ def make_problem(key: KeyPurpose | None = KeyPurpose.S3) -> Problem:
 def make_status(
     *phases: Phase, problems: tuple[Problem, ...] = (), pending: tuple[PendingStep, ...] = ()
 ) -> EnvironmentStatus:
-    """A status that went through these phases, two seconds each."""
+    """Make a status that went through these phases, two seconds each."""
     return EnvironmentStatus(
         environment_id="acme",
         phase=phases[-1],
@@ -70,13 +70,13 @@ def make_status(
 
 @dataclass
 class FakeService:
-    """Answers what it is told to.
+    """A service with configured answers.
 
     Attributes:
-        statuses: What watching gives, one after the other; the last one is what `status` gives.
-        refuse: Raised by whatever is asked.
-        waiting: What naming keys waits for meanwhile.
-        step: The step that a replay goes on from; None where it starts anew.
+        statuses: What `watch_status` yields, in order; `read_status` returns the last one.
+        refuse: The error that every call raises.
+        waiting: The pending activities that `reconcile_tenant` reports.
+        step: The activity that a replay resumes at; None if it starts over.
     """
 
     statuses: list[EnvironmentStatus] = field(default_factory=lambda: [make_status(Phase.VALIDATING_KEYS)])

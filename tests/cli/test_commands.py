@@ -1,4 +1,4 @@
-"""What every command prints and exits with, without a server."""
+"""Output and exit codes of the commands, without a server."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ BYOK = str(Path(sys.executable).with_name("byok"))
 CHECK = ("check", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-key-arn", RDS_KEY)
 
 
-def test_status_of_a_running_environment_is_0_and_shows_its_phase(run: Run, service: FakeService) -> None:
+def test_status_of_a_running_environment_shows_its_phase_and_exits_0(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(Phase.VALIDATING_KEYS, Phase.CREATING_CLUSTER)]
     ended = run("status", "acme")
     assert ended.code == 0
@@ -32,22 +32,22 @@ def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) 
     assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "There is no environment nobody."}
 
 
-def test_list_has_a_line_per_environment(run: Run, service: FakeService) -> None:
+def test_list_has_one_line_per_environment(run: Run, service: FakeService) -> None:
     lines = run("list").out.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["acme", "READY"], ["globex", "STOPPED"], ["hooli", "DELETED"]]
     assert [item["environment_id"] for item in run("list", "--json").json] == ["acme", "globex", "hooli"]
 
 
 @pytest.mark.parametrize(("phase", "names"), [("STOPPED", ["globex"]), ("DELETED", ["hooli"]), ("DELETING", [])])
-def test_list_can_be_of_one_phase(run: Run, service: FakeService, phase: str, names: list[str]) -> None:
+def test_list_filters_by_phase(run: Run, service: FakeService, phase: str, names: list[str]) -> None:
     assert [item["environment_id"] for item in run("list", "--json", "--phase", phase).json] == names
 
 
-def test_list_of_a_phase_that_nothing_is_in_says_so(run: Run, service: FakeService) -> None:
+def test_empty_list_names_the_phase(run: Run, service: FakeService) -> None:
     assert run("list", "--phase", "DELETING").err == "There is no environment in DELETING.\n"
 
 
-def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, service: FakeService) -> None:  # D2
+def test_check_without_findings_says_what_is_verified_and_what_is_not(run: Run, service: FakeService) -> None:  # D2
     ended = run(*CHECK)
     assert ended.code == 0
     assert f"S3 wrote and read an object with {S3_KEY}" in ended.out
@@ -55,7 +55,7 @@ def test_check_without_findings_says_what_was_proved_and_what_not(run: Run, serv
 
 
 @pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])
-def test_check_with_findings_fails_by_whose_fault_it_is(
+def test_exit_code_of_a_failed_check_depends_on_the_cause(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     service.findings = (make_problem(key),)
@@ -65,13 +65,13 @@ def test_check_with_findings_fails_by_whose_fault_it_is(
     assert ended.json["problem"] == ended.json["problems"][0] == ended.json["findings"][0]
 
 
-def test_check_refuses_an_alias_and_asks_nobody(run: Run, service: FakeService) -> None:  # contract 82
+def test_check_refuses_an_alias_without_calling_the_service(run: Run, service: FakeService) -> None:  # contract 82
     ended = run("check", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY, "--json")
     assert (ended.code, ended.json["problem"]["code"]) == (2, "arn.AliasNotAllowed")
     assert service.checked == []
 
 
-def test_a_check_that_could_not_be_made_is_no_finding(run: Run, service: FakeService) -> None:
+def test_failed_check_reports_no_findings(run: Run, service: FakeService) -> None:
     service.refuse = KeyCheckFailedError("The check could not be made: x")
     ended = run(*CHECK)
     assert (ended.code, ended.out) == (1, "")
@@ -93,14 +93,14 @@ def test_every_command_has_help(command: str) -> None:
     assert f"byok {command}" in ended.stdout
 
 
-def test_an_unreachable_temporal_is_a_message_and_no_traceback() -> None:
+def test_unreachable_temporal_is_reported_without_a_traceback() -> None:
     ended = run_byok("status", "acme", TEMPORAL_ADDRESS="127.0.0.1:1")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "Temporal does not answer at 127.0.0.1:1" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
-def test_the_list_of_commands_says_of_each_what_it_does_in_one_line() -> None:
+def test_help_describes_each_command_in_one_line() -> None:
     _, _, commands = run_byok("--help").stdout.partition("Commands:\n")
     assert len(commands.splitlines()) == 15
     for line in commands.splitlines():
@@ -108,14 +108,14 @@ def test_the_list_of_commands_says_of_each_what_it_does_in_one_line() -> None:
         assert not line.endswith("..."), f"too long: {line}"
 
 
-def test_the_version_is_that_of_the_source() -> None:
+def test_version_is_that_of_the_source() -> None:
     ended = run_byok("--version")
     assert (ended.returncode, ended.stdout) == (0, f"byok {__version__}\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes_commands(shell: str) -> None:
-    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # what bash says, and then what zsh and fish do
+def test_shell_completes_commands(shell: str) -> None:
+    typed = {"COMP_WORDS": "byok dia", "COMP_CWORD": "1"}  # set by bash; the next line is for zsh and fish
     typed |= {"_TYPER_COMPLETE_ARGS": "byok dia", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     ended = run_byok(_BYOK_COMPLETE=f"complete_{shell}", **typed)
     assert ended.returncode == 0
@@ -123,20 +123,20 @@ def test_a_shell_completes_commands(shell: str) -> None:
     assert "doctor" not in ended.stdout
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_no_heavy_modules() -> None:
     heavy = ("asyncio", "boto3", "moto", "pydantic", "rich", "temporalio")
     code = f"import sys, byok.cli.app; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_what_needs_no_temporal_does_not_load_its_client() -> None:
+def test_service_errors_do_not_load_the_temporal_client() -> None:
     code = "import sys, byok.cli.app, byok.service.errors; print('temporalio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
 
 
-def test_the_output_has_no_colours_where_they_are_not_wanted() -> None:
+def test_captured_output_has_no_colours() -> None:
     ended = run_byok("create", "--name", "x", "--region", REGION, "--s3-key-arn", "alias/x", "--rds-key-arn", RDS_KEY)
     assert ended.returncode == 2
     assert "\x1b[" not in ended.stderr

@@ -1,4 +1,4 @@
-"""`byok create`: what is refused before anything starts, and how an environment is followed."""
+"""`byok create`: which input is refused before anything starts, and how an environment is followed."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "environment.json"
 STOPPED = (Phase.VALIDATING_KEYS, Phase.CREATING_STORAGE, Phase.STOPPED)
 
 
-def test_options_become_the_workflows_input(run: Run, service: FakeService) -> None:
+def test_options_become_the_workflow_input(run: Run, service: FakeService) -> None:
     ended = run("create", *OPTIONS, "--on-failure", "rollback", "--key-grace-seconds", "0")
     assert ended.code == 0
     assert service.created == [
@@ -35,7 +35,7 @@ def test_options_become_the_workflows_input(run: Run, service: FakeService) -> N
     assert "Accepted. `byok status acme` says where it is." in ended.err
 
 
-def test_a_file_is_the_workflows_own_input(run: Run, service: FakeService) -> None:
+def test_file_is_the_workflow_input(run: Run, service: FakeService) -> None:
     assert run("create", "-f", str(EXAMPLE)).code == 0
     assert run("create", "-f", "-", stdin=EXAMPLE.read_text()).code == 0
     assert service.created == [ProvisionRequest.model_validate_json(EXAMPLE.read_text())] * 2
@@ -50,7 +50,7 @@ def test_a_file_is_the_workflows_own_input(run: Run, service: FakeService) -> No
         (STOPPED, None, 1),
     ],
 )
-def test_the_exit_code_says_how_it_ended(
+def test_exit_code_depends_on_the_outcome(
     run: Run, service: FakeService, phases: tuple[Phase, ...], key: KeyPurpose | None, code: int
 ) -> None:
     found = (make_problem(key),) if phases is STOPPED else ()
@@ -61,7 +61,7 @@ def test_the_exit_code_says_how_it_ended(
     assert run("status", "acme", "--json").code == code
 
 
-def test_a_stop_is_shown_with_awss_own_words_and_the_remedy(run: Run, service: FakeService) -> None:
+def test_stop_shows_awss_message_and_the_remedy(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(*STOPPED[:2]), make_status(*STOPPED, problems=(make_problem(),))]
     ended = run("create", *OPTIONS, "--wait")
     for said in (
@@ -71,13 +71,13 @@ def test_a_stop_is_shown_with_awss_own_words_and_the_remedy(run: Run, service: F
         "operation   PutObject",
         f"S3 key ARN  {S3_KEY}",
         "7A62C49F347FC4E8",
-        f"\n    aws kms enable-key --key-id {S3_KEY}\n",  # on a line of its own, to be pasted
+        f"\n    aws kms enable-key --key-id {S3_KEY}\n",  # on its own line, ready to paste
     ):
         assert said in ended.out
     assert [line.split()[1] for line in ended.out.splitlines() if line[:1].isdigit()] == list(STOPPED)
 
 
-def test_what_is_waited_for_is_said_once(run: Run, service: FakeService) -> None:
+def test_pending_activity_is_reported_once(run: Run, service: FakeService) -> None:
     waiting = [
         PendingStep(activity="probe_s3_key", attempt=count, since=BEGAN, last_failure="no", last_problem=make_problem())
         for count in (2, 3)
@@ -91,7 +91,7 @@ def test_what_is_waited_for_is_said_once(run: Run, service: FakeService) -> None
     assert "attempt 2: PutObject was answered s3.KMS.DisabledException" in ended.out
 
 
-def test_json_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:
+def test_json_output_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(*STOPPED, problems=(make_problem(),))]
     content = run("create", *OPTIONS, "--wait", "--json").json
     assert {
@@ -128,13 +128,13 @@ def test_an_arn_that_can_never_work_is_refused_and_nothing_starts(  # contract 8
     assert service.created == []
 
 
-def test_both_keys_findings_are_reported_together(run: Run, service: FakeService) -> None:  # contract 7
+def test_findings_of_both_keys_are_reported_together(run: Run, service: FakeService) -> None:  # contract 7
     keys = ("--s3-key-arn", "alias/one", "--rds-key-arn", "alias/two")
     ended = run("create", "--name", "acme", "--region", REGION, *keys, "--json")
     assert [item["key"] for item in ended.json["problems"]] == ["s3", "rds"]
 
 
-def test_a_key_of_the_platforms_account_is_refused_where_the_role_is_known(  # contract 124
+def test_key_in_the_platforms_account_is_refused_if_the_role_is_known(  # contract 124
     run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::444455556666:role/Platform")
@@ -155,7 +155,7 @@ def test_a_key_of_the_platforms_account_is_refused_where_the_role_is_known(  # c
         ('{"key_grace_seconds": 301}', "key_grace_seconds: Input should be less than or equal to 300"),
     ],
 )
-def test_a_file_that_does_not_fit_is_refused_with_file_and_field(
+def test_invalid_file_is_refused_with_file_and_field(
     run: Run, service: FakeService, tmp_path: Path, content: str, said: str
 ) -> None:
     file = tmp_path / "request.json"
@@ -198,7 +198,7 @@ def test_wrong_usage_names_the_option_and_starts_nothing(
         NoWorkerError("no worker takes it"),
     ],
 )
-def test_what_the_service_refuses_is_said_and_fails(run: Run, service: FakeService, error: Exception) -> None:
+def test_service_error_is_reported_and_fails(run: Run, service: FakeService, error: Exception) -> None:
     service.refuse = error
     ended = run("create", *OPTIONS)
     assert (ended.code, ended.out) == (1, "")
@@ -207,21 +207,21 @@ def test_what_the_service_refuses_is_said_and_fails(run: Run, service: FakeServi
     assert content == {"error": {"code": error.code, "message": str(error)}}  # type: ignore[attr-defined]
 
 
-def test_a_request_made_before_is_said_to_be_known(run: Run, service: FakeService) -> None:
+def test_repeated_request_is_reported_as_known(run: Run, service: FakeService) -> None:
     service.started = False
     ended = run("create", *OPTIONS)
     assert ended.code == 0
     assert "has been asked for before" in ended.err
 
 
-def test_without_a_worker_it_is_accepted_and_the_absence_is_said(run: Run, service: FakeService) -> None:
+def test_request_without_a_worker_is_accepted_with_a_warning(run: Run, service: FakeService) -> None:
     service.polling = False
     ended = run("create", *OPTIONS)
     assert ended.code == 0
     assert "No worker is there at the moment" in ended.err
 
 
-def test_wrong_settings_are_named(run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_named(run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_NONSENSE", "1")
     ended = run("create", *OPTIONS)
     assert ended.code == 2

@@ -1,4 +1,4 @@
-"""`byok doctor` where something is missing: it says what, what to do, and exits 1."""
+"""`byok doctor` if something is missing: it reports what is missing and how to fix it, and exits with 1."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def run_doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_nothing_there_is_told_thing_by_thing(tmp_path: Path) -> None:
+def test_everything_missing_is_reported_check_by_check(tmp_path: Path) -> None:
     finished = run_doctor(tmp_path)
 
     assert finished.returncode == 1
@@ -40,7 +40,7 @@ def test_nothing_there_is_told_thing_by_thing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"), [("BYOK_PLATFORM_ROLE_ARN", "nonsense"), ("BYOK_COLOUR", "red"), ("BYOK_LOG_LEVEL", "LOUD")]
 )
-def test_wrong_setting_is_named(tmp_path: Path, setting: str, value: str) -> None:
+def test_invalid_setting_is_named(tmp_path: Path, setting: str, value: str) -> None:
     finished = run_doctor(tmp_path, **{setting: value})
 
     assert finished.returncode != 0
@@ -49,7 +49,7 @@ def test_wrong_setting_is_named(tmp_path: Path, setting: str, value: str) -> Non
     assert "traceback" not in said
 
 
-def test_blueprint_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+def test_unreadable_blueprint_is_a_finding(tmp_path: Path) -> None:
     finished = run_doctor(tmp_path, BYOK_BLUEPRINT=str(tmp_path / "none.yaml"))
 
     findings = {finding["name"]: finding for finding in json.loads(finished.stdout)["checks"]}

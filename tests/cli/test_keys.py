@@ -1,4 +1,4 @@
-"""What the owner of the keys and the vendor's people are shown of keys: kit, templates, policies, diagnoses."""
+"""Key commands for the key administrator and the vendor: onboarding kit, templates, policies, diagnoses."""
 
 import json
 import re
@@ -31,21 +31,21 @@ def test_onboarding_shows_values_commands_and_statements_ready_to_copy(run: Run)
     assert "${" not in ended.out  # contract 26
 
 
-def test_onboarding_for_programs_has_the_same(run: Run) -> None:
+def test_onboarding_json_has_the_same_values(run: Run) -> None:
     kit = run("onboarding", *WHERE, "--stack-name", "mine", "--profile", "keys", "--json").json
 
     assert kit["statements"]["s3"] == PLACE.build_statements(KeyPurpose.S3)
     assert kit["platform_account"] == "111122223333"  # D3
     assert "--profile keys" in kit["commands"]["deploy"]
     assert "--stack-name mine" in kit["commands"]["payload"]
-    assert kit["external_id"] is None, "it follows from the keys"
+    assert kit["external_id"] is None, "it is derived from the keys"
     assert kit["commands"]["deploy_tenant_role"] is None
 
 
-def test_onboarding_with_the_keys_says_how_the_platform_is_let_name_them(run: Run) -> None:
+def test_onboarding_with_keys_includes_the_tenant_role(run: Run) -> None:
     kits = [run("onboarding", *WHERE, *keys, "--json").json for keys in (("--payload", PAYLOAD), ARNS)]
 
-    assert kits[0] == kits[1], "the external id is the same each time"
+    assert kits[0] == kits[1], "the external id must be stable"
     assert f"ExternalId={kits[0]['external_id']}" in kits[0]["commands"]["deploy_tenant_role"]
     assert "--capabilities CAPABILITY_IAM" in kits[0]["commands"]["deploy_tenant_role"]
     shown = run("onboarding", *WHERE, *ARNS)
@@ -63,7 +63,7 @@ def test_onboarding_with_the_keys_says_how_the_platform_is_let_name_them(run: Ru
 ARNS = ("--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[1])
 
 
-def test_what_is_sent_to_a_customer_names_no_command_that_the_customer_lacks(run: Run) -> None:
+def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None:
     for keys in ((), ARNS):
         ended = run("onboarding", *WHERE, *keys)
         assert "byok template" not in ended.out
@@ -89,13 +89,13 @@ def test_what_is_sent_to_a_customer_names_no_command_that_the_customer_lacks(run
         ((*WHERE, "--payload", "{}"), "lacks S3KmsKeyArn"),
     ],
 )
-def test_onboarding_that_cannot_be_right_is_refused(run: Run, arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_onboarding_options_are_refused(run: Run, arguments: tuple[str, ...], words: str) -> None:
     ended = run("onboarding", *arguments)
     assert ended.code == 2
     assert words in ended.err
 
 
-def test_template_is_printed_or_written_under_its_name(run: Run, tmp_path: Path) -> None:
+def test_template_is_printed_or_written_under_its_file_name(run: Run, tmp_path: Path) -> None:
     assert run("template").out == render_keys_template(VENDOR)
     assert run("template", "--out", str(tmp_path)).code == 0
     assert (tmp_path / "byok-kms-keys.yaml").read_text() == render_keys_template(VENDOR)  # contract 24
@@ -104,7 +104,7 @@ def test_template_is_printed_or_written_under_its_name(run: Run, tmp_path: Path)
     assert 'resource "aws_kms_key"' in run("template", "terraform", *WHERE).out
 
 
-def test_template_goes_to_standard_output_and_a_file_that_is_replaced_is_told(
+def test_template_goes_to_stdout_and_a_replaced_file_is_reported(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -117,7 +117,7 @@ def test_template_goes_to_standard_output_and_a_file_that_is_replaced_is_told(
     assert (tmp_path / "t.yaml").read_text() == render_keys_template(VENDOR)
 
 
-def test_template_that_cannot_be_made_or_written_is_refused(run: Run, tmp_path: Path) -> None:
+def test_unrenderable_or_unwritable_template_is_refused(run: Run, tmp_path: Path) -> None:
     assert run("template", "terraform").code == 2
     ended = run("template", "--out", str(tmp_path / "no" / "where.yaml"))
     assert ended.code == 2
@@ -132,11 +132,11 @@ def test_statements_are_rendered_as_elements_of_an_array(run: Run, name: str, wh
     assert json.loads(f"[{ended.out}]") == PLACE.build_statements(which)  # contract 27
 
 
-def test_render_of_a_key_that_is_neither_is_refused(run: Run) -> None:
+def test_render_for_an_unknown_service_is_refused(run: Run) -> None:
     assert run("policy", "render", "dynamodb", *WHERE).code == 2
 
 
-def test_check_of_a_right_policy_is_0_with_a_row_per_permission(run: Run, tmp_path: Path) -> None:
+def test_check_of_a_valid_policy_exits_0_with_a_row_per_permission(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "policy.json"
     file.write_text(json.dumps(POLICY_CASES[1].build_policy(PLACE)))
 
@@ -153,7 +153,7 @@ def test_check_of_a_right_policy_is_0_with_a_row_per_permission(run: Run, tmp_pa
     assert all("by AllowAtaccamaPlatformRDS" in line for line in rows)
 
 
-def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
+def test_check_of_a_broken_policy_exits_3_with_the_statement_to_paste(run: Run) -> None:
     policy = json.dumps({"Statement": [PLACE.owner_statement]})
 
     ended = run("policy", "check", "s3", "-", *WHERE, stdin=policy)
@@ -165,7 +165,7 @@ def test_check_of_a_broken_policy_is_3_and_says_what_to_paste(run: Run) -> None:
     assert json.loads(pasted[0]) == PLACE.build_statements(KeyPurpose.S3)[0]
 
 
-def test_check_for_programs(run: Run) -> None:
+def test_policy_check_supports_json(run: Run) -> None:
     ended = run(
         "policy", "check", "s3", "-", *WHERE, "--json", stdin=json.dumps({"Statement": [PLACE.owner_statement]})
     )
@@ -175,7 +175,7 @@ def test_check_for_programs(run: Run) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{}", "\x00\x01", '{"KeyMetadata": {}}'])
-def test_file_that_is_no_policy_is_said_to_be_none(run: Run, content: str) -> None:
+def test_file_that_is_not_a_policy_is_refused(run: Run, content: str) -> None:
     for command in ("check", "merge"):
         ended = run("policy", command, "s3", "-", *WHERE, stdin=content)
         assert ended.code == 2
@@ -185,7 +185,7 @@ def test_file_that_is_no_policy_is_said_to_be_none(run: Run, content: str) -> No
 @pytest.mark.parametrize(
     ("arn", "words"), [("alias/x", "--key-arn"), (KEYS[0].replace("eu-central-1", "eu-west-1"), "eu-west-1")]
 )
-def test_key_that_cannot_be_the_one_is_refused(run: Run, arn: str, words: str) -> None:
+def test_invalid_key_arn_is_refused(run: Run, arn: str, words: str) -> None:
     ended = run(
         "policy", "check", "s3", "-", *WHERE, "--key-arn", arn, stdin=json.dumps({"Statement": [PLACE.owner_statement]})
     )
@@ -193,13 +193,13 @@ def test_key_that_cannot_be_the_one_is_refused(run: Run, arn: str, words: str) -
     assert words in ended.err
 
 
-def test_merged_policy_comes_out_in_utf_8(run: Run) -> None:
+def test_merged_policy_is_written_as_utf_8(run: Run) -> None:
     policy = {"Version": "2012-10-17", "Id": "Schlüssel", "Statement": [PLACE.owner_statement]}
     ended = run("policy", "merge", "s3", "-", *WHERE, stdin=json.dumps(policy, ensure_ascii=False))
     assert json.loads(ended.out)["Id"] == "Schlüssel"
 
 
-def test_merge_writes_the_policy_and_says_what_it_did(run: Run, tmp_path: Path) -> None:
+def test_merge_writes_the_policy_and_reports_the_changes(run: Run, tmp_path: Path) -> None:
     before, after = tmp_path / "before.json", tmp_path / "after.json"
     before.write_text(json.dumps({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, indent=2))
 
@@ -225,14 +225,14 @@ def test_merge_that_would_lock_the_owner_out_is_refused(run: Run) -> None:
     assert "could change it again" in ended.err
 
 
-def test_file_that_is_not_there_is_named(run: Run) -> None:
+def test_missing_file_is_named(run: Run) -> None:
     for command in (("policy", "check", "s3", "/none.json", *WHERE), ("diagnose", "/none.json")):
         ended = run(*command)
         assert ended.code == 2
         assert "/none.json cannot be read" in ended.err
 
 
-def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
+def test_customer_script_contains_its_values(run: Run) -> None:
     ended = run("doctor", "--customer", *WHERE, "--s3-key-arn", PAYLOAD)
     assert ended.code == 0
     for text in (*KEYS, ROLE, "get-key-policy"):
@@ -241,7 +241,7 @@ def test_script_for_the_customer_has_its_values_in_it(run: Run) -> None:
     assert "S3_KEY_ARN=''" in run("doctor", "--customer", *WHERE).out
 
 
-def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) -> None:
+def test_diagnosis_of_a_blocking_key_exits_3(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text(
         build_collection(s3=change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))).model_dump_json()
@@ -255,7 +255,7 @@ def test_diagnosis_is_3_where_a_key_stands_in_the_way(run: Run, tmp_path: Path) 
     assert run("diagnose", str(file), "--json").json["ok"] is False
 
 
-def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
+def test_diagnosis_of_valid_keys_exits_0(run: Run) -> None:
     ended = run("diagnose", "-", stdin=build_collection().model_dump_json())
     assert ended.code == 0
     assert "Nothing that can be seen stands in the way" in ended.out
@@ -266,7 +266,7 @@ def test_diagnosis_of_right_keys_is_0(run: Run) -> None:
 
 
 @pytest.mark.parametrize("unseen", [{"error": "Unable to locate credentials"}, {}])
-def test_diagnosis_that_saw_nothing_is_3_and_calls_nothing_right(run: Run, unseen: dict[str, str]) -> None:
+def test_diagnosis_without_data_exits_3_and_confirms_nothing(run: Run, unseen: dict[str, str]) -> None:
     nothing = dict.fromkeys(("describe_key", "key_policy", "rotation", "aliases", "tags"), unseen)
     keys = {which.value: {"arn": valid_key_facts(which)["arn"], **nothing} for which in KeyPurpose}
     sent = build_collection(caller=unseen, **keys).model_dump_json()
@@ -279,7 +279,7 @@ def test_diagnosis_that_saw_nothing_is_3_and_calls_nothing_right(run: Run, unsee
     assert run("diagnose", "-", "--json", stdin=sent).json["ok"] is None
 
 
-def test_create_takes_the_payload_in_every_place(run: Run, service: FakeService) -> None:
+def test_create_accepts_the_payload_in_every_option(run: Run, service: FakeService) -> None:
     payload = PAYLOAD
     for options in (
         ("--payload", payload),
@@ -294,7 +294,7 @@ def test_create_takes_the_payload_in_every_place(run: Run, service: FakeService)
         assert (request.s3_key_arn, request.rds_key_arn) == KEYS
 
 
-def test_check_takes_the_payload(run: Run, service: FakeService) -> None:
+def test_check_accepts_the_payload(run: Run, service: FakeService) -> None:
     assert run("check", "--region", "eu-central-1", "--payload", PAYLOAD).code == 0
 
 
@@ -307,9 +307,7 @@ def test_check_takes_the_payload(run: Run, service: FakeService) -> None:
         ((), "Missing"),
     ],
 )
-def test_payload_that_cannot_be_used_is_refused(
-    run: Run, service: FakeService, options: tuple[str, ...], words: str
-) -> None:
+def test_invalid_payload_is_refused(run: Run, service: FakeService, options: tuple[str, ...], words: str) -> None:
     ended = run("create", "--name", "acme", "--region", "eu-central-1", *options)
     assert ended.code == 2
     assert words in ended.err

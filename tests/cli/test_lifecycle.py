@@ -1,4 +1,4 @@
-"""`byok replay`, `byok cancel` and `byok delete`: what they ask for, what they show, and how they end."""
+"""`byok replay`, `byok cancel` and `byok delete`: their requests, their output and their exit codes."""
 
 import json
 from typing import Any
@@ -57,18 +57,18 @@ def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
 
 
 def parse_next_commands(text: str) -> list[str]:
-    """The commands under the headline that names what to do next."""
+    """Return the commands under the headline that says what to do next."""
     return [line.strip() for line in text.partition("  To go on\n")[2].splitlines()]
 
 
-def test_replay_says_where_it_goes_on(run: Run, service: FakeService) -> None:
+def test_replay_names_the_step_it_resumes_at(run: Run, service: FakeService) -> None:
     ended = run("replay", "acme")
     assert (ended.code, ended.out, service.replayed) == (0, "", [{}])
     assert "acme goes on from ensure bucket; what was done before it stays done." in ended.err
     assert "`byok status acme`" in ended.err
 
 
-def test_replay_that_starts_anew_says_so(run: Run, service: FakeService) -> None:
+def test_replay_that_starts_over_says_so(run: Run, service: FakeService) -> None:
     service.step = None
     assert "acme starts anew, and takes over what is rightly its own." in run("replay", "acme").err
 
@@ -83,7 +83,7 @@ def test_replay_that_starts_anew_says_so(run: Run, service: FakeService) -> None
         (("--s3-key-arn", PAYLOAD), BOTH),
     ],
 )
-def test_replay_takes_other_keys_in_every_form(
+def test_replay_accepts_other_keys_in_every_form(
     run: Run, service: FakeService, options: tuple[str, ...], keys: dict[str, str]
 ) -> None:
     assert run("replay", "acme", *options).code == 0
@@ -97,7 +97,7 @@ def test_replay_takes_other_keys_in_every_form(
         (("--payload", "{}"), "S3KmsKeyArn"),
     ],
 )
-def test_replay_with_unusable_keys_asks_nobody(
+def test_replay_with_invalid_keys_does_not_call_the_service(
     run: Run, service: FakeService, options: tuple[str, ...], words: str
 ) -> None:
     ended = run("replay", "acme", *options, "--json")
@@ -113,7 +113,7 @@ def test_replay_with_unusable_keys_asks_nobody(
         (make_stopped_status(make_problem(None)), 1),
     ],
 )
-def test_replay_that_waits_ends_as_the_environment_does(
+def test_waiting_replay_exits_with_the_environments_outcome(
     run: Run, service: FakeService, last: EnvironmentStatus, code: int
 ) -> None:
     service.statuses = [make_status(Phase.VALIDATING_KEYS), last]
@@ -132,14 +132,16 @@ def test_replay_that_waits_ends_as_the_environment_does(
         EnvironmentNotFoundError("There is no environment acme."),
     ],
 )
-def test_refusal_is_1_with_its_reason(run: Run, service: FakeService, command: str, error: ServiceError) -> None:
+def test_service_error_exits_1_with_its_reason(
+    run: Run, service: FakeService, command: str, error: ServiceError
+) -> None:
     service.refuse = error
     ended = run(command, "acme", "--json")
     assert (ended.code, ended.json["error"]) == (1, {"code": error.code, "message": str(error)})
     assert str(error) in ended.err
 
 
-def test_cancel_is_0_when_it_is_asked_for_and_when_it_has_ended(run: Run, service: FakeService) -> None:
+def test_cancel_exits_0_with_and_without_waiting(run: Run, service: FakeService) -> None:
     service.statuses = [make_stopped_status(make_problem_with_code("byok.Cancelled"))]
     ended = run("cancel", "acme")
     assert (ended.code, ended.out) == (0, "")
@@ -151,7 +153,7 @@ def test_cancel_is_0_when_it_is_asked_for_and_when_it_has_ended(run: Run, servic
     assert service.cancelled == ["acme"] * 3
 
 
-def test_delete_that_is_confirmed_takes_a_final_snapshot(run: Run, service: FakeService) -> None:
+def test_confirmed_delete_takes_a_final_snapshot(run: Run, service: FakeService) -> None:
     ended = run("delete", "acme", "--confirm", "acme")
     assert (ended.code, ended.out) == (0, "")
     assert [(one.environment_id, one.final_snapshot) for one in service.deleted] == [("acme", True)]
@@ -166,38 +168,38 @@ def test_delete_that_is_confirmed_takes_a_final_snapshot(run: Run, service: Fake
         (("--confirm", "ACME"), "'ACME' is not 'acme'; nothing was deleted"),
     ],
 )
-def test_delete_that_is_not_confirmed_is_2_and_deletes_nothing(
+def test_unconfirmed_delete_exits_2_and_deletes_nothing(
     run: Run, service: FakeService, confirm: tuple[str, ...], words: str
 ) -> None:
-    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # no terminal: nobody is there to be asked
+    ended = run("delete", "acme", *confirm, "--json", stdin="acme\n")  # no terminal, so byok cannot ask
     assert (ended.code, ended.json["error"]["code"], service.deleted) == (2, "byok.InvalidInput", [])
     assert words in ended.err
 
 
-def test_delete_without_a_snapshot_has_to_be_asked_for(run: Run, service: FakeService) -> None:
+def test_delete_skips_the_final_snapshot_only_on_request(run: Run, service: FakeService) -> None:
     assert run("delete", "acme", "--confirm", "acme", "--no-final-snapshot").code == 0
     assert [one.final_snapshot for one in service.deleted] == [False]
 
 
-def test_delete_of_what_temporal_has_forgotten_takes_region_and_keys(run: Run, service: FakeService) -> None:
+def test_delete_of_an_environment_unknown_to_temporal_takes_region_and_keys(run: Run, service: FakeService) -> None:
     options = ("--region", "eu-west-1", "--payload", PAYLOAD)
     assert run("delete", "acme", "--confirm", "acme", *options).code == 0
     assert service.located == [{"region": "eu-west-1", **BOTH}]
 
 
-def test_delete_of_what_is_being_deleted_says_so(run: Run, service: FakeService) -> None:
+def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeService) -> None:
     service.started, service.statuses = False, [make_status(Phase.DELETING)]
     ended = run("delete", "acme", "--confirm", "acme")
     assert (ended.code, "acme is being deleted already." in ended.err) == (0, True)
 
 
-def test_delete_of_what_is_just_being_made_is_refused(run: Run, service: FakeService) -> None:
+def test_delete_of_a_running_provisioning_is_refused(run: Run, service: FakeService) -> None:
     service.refuse = EnvironmentBusyError("acme is just being made: end it with `byok cancel acme`.")
     ended = run("delete", "acme", "--confirm", "acme", "--json")
     assert (ended.code, ended.json["error"]["code"]) == (1, "byok.EnvironmentBusy")
 
 
-def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_key(
+def test_finished_deletion_shows_removed_resources_and_the_snapshot_with_its_key(
     run: Run, service: FakeService
 ) -> None:
     service.statuses = [make_deleted_status(removed=("byok-acme-writer", "byok-acme", "byok-acme-catalog"))]
@@ -216,7 +218,7 @@ def test_deleted_environment_shows_what_was_removed_and_the_snapshot_with_its_ke
     assert run("delete", "acme", "--confirm", "acme", "--json", "--wait").json["deletion"]["removed"][1] == "byok-acme"
 
 
-def test_deleted_environment_without_anything_says_that_too(run: Run, service: FakeService) -> None:
+def test_finished_deletion_of_nothing_says_so(run: Run, service: FakeService) -> None:
     service.statuses = [make_deleted_status(None, ())]
     shown = run("status", "acme").out
     assert "✓ DELETED" in shown
@@ -225,7 +227,7 @@ def test_deleted_environment_without_anything_says_that_too(run: Run, service: F
 
 
 @pytest.mark.parametrize(("key", "code"), [(None, 1), (KeyPurpose.RDS, 3)])
-def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
+def test_stopped_deletion_shows_leftovers_and_suggests_no_replay(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     left = ("byok-acme-catalog: it holds 3 objects that provisioning did not write",)
@@ -238,7 +240,7 @@ def test_stopped_deletion_shows_what_is_left_and_is_not_to_be_replayed(
     assert parse_next_commands(ended.out) == ["byok delete acme"]
 
 
-def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
+def test_deletion_without_an_inventory_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
     service.statuses = [make_stopped_status(make_problem(None), phases=(Phase.DELETING,))]
     shown = run("status", "acme").out
     assert "What is left of it was not looked at." in shown
@@ -252,9 +254,7 @@ def test_deletion_that_never_looked_does_not_claim_that_nothing_is_left(run: Run
         ((Phase.CREATING_CLUSTER, Phase.ROLLING_BACK), "What was made is removed."),
     ],
 )
-def test_stop_says_that_nothing_is_there_and_why(
-    run: Run, service: FakeService, phases: tuple[Phase, ...], words: str
-) -> None:
+def test_stop_without_resources_says_why(run: Run, service: FakeService, phases: tuple[Phase, ...], words: str) -> None:
     service.statuses = [make_stopped_status(make_problem(None), phases=phases)]
     assert f"  {words}\n" in run("status", "acme").out
 
@@ -274,7 +274,7 @@ def test_stop_says_that_nothing_is_there_and_why(
                 "byok replay acme --s3-key-arn <S3 key ARN> --rds-key-arn <RDS key ARN>  with another key",
             ],
         ),
-        # What encrypts something already cannot be exchanged.
+        # A key that already encrypts something cannot be replaced.
         (
             make_stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],
@@ -288,7 +288,7 @@ def test_stop_says_that_nothing_is_there_and_why(
         (make_stopped_status(make_problem_with_code("tenant.IllegalName")), []),
     ],
 )
-def test_stopped_environment_ends_with_the_command_that_continues_it(
+def test_stopped_environment_shows_the_command_that_continues_it(
     run: Run, service: FakeService, last: EnvironmentStatus, commands: list[str]
 ) -> None:
     service.statuses = [last]
@@ -303,7 +303,7 @@ def test_rollback_shows_what_it_could_not_remove(run: Run, service: FakeService)
     assert parse_next_commands(shown) == ["byok replay acme"]
 
 
-def test_phases_stand_in_a_column(run: Run, service: FakeService) -> None:
+def test_phases_are_aligned(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(*[phase for phase in Phase if not phase.is_final], Phase.DELETED)]
     rows = [line for line in run("status", "acme").out.splitlines() if line.endswith("2.0 s")]
     assert len(rows) == 8

@@ -1,4 +1,4 @@
-"""`byok up` and `byok demo` as a person runs them: real processes, on free ports."""
+"""`byok up` and `byok demo` as a user runs them: real processes on free ports."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.e2e
 
 @asynccontextmanager
 async def start_byok(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A running `byok`; whatever the test finds, it does not outlive it, and its children end with it."""
+    """Run `byok`, and end it and its children with the test, whatever the outcome."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("BYOK_")}
     process = await asyncio.create_subprocess_exec(
         BYOK,
@@ -43,7 +43,7 @@ async def wait_until(fact: Callable[[], bool | Awaitable[bool]], process: asynci
                 return
             if process.returncode is not None:
                 said, _ = await process.communicate()
-                pytest.fail(f"it ended with code {process.returncode}: {said.decode()}")
+                pytest.fail(f"byok exited with code {process.returncode}: {said.decode()}")
             await asyncio.wait([asyncio.create_task(process.wait())], timeout=0.05)
 
     await asyncio.wait_for(look(), 60)
@@ -59,7 +59,7 @@ async def is_listening(port: int) -> bool:
     return True
 
 
-async def test_up_keeps_its_data_and_ends_all_its_children(tmp_path: Path) -> None:
+async def test_up_keeps_its_data_and_ends_all_child_processes(tmp_path: Path) -> None:
     ports, exports = Ports.pick_free(), tmp_path / "env"
     options = ["--data", str(tmp_path / "data"), "--env-file", str(exports), "--temporal-port", str(ports.temporal)]
     options += ["--ui-port", str(ports.ui), "--aws-port", str(ports.aws), "--no-worker", "--web-port", str(ports.web)]

@@ -1,4 +1,4 @@
-"""`byok tenant`: what it asks for, what it prints and what it exits with."""
+"""`byok tenant`: its requests, its output and its exit codes."""
 
 import pytest
 
@@ -30,14 +30,14 @@ def make_outcome(state: AliasState) -> TenantOutcome:
     return TenantOutcome(tenant="acme", keys=(key,))
 
 
-def test_without_a_role_the_commands_are_printed(run: Run, service: FakeService) -> None:
+def test_tenant_without_a_role_prints_the_commands(run: Run, service: FakeService) -> None:
     ended = run("tenant", "acme", "acme")
     assert ended.code == 0
     assert "aws cloudformation deploy" in ended.out
     assert service.named[0].tenant_role is None
 
 
-def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeService) -> None:
+def test_tenant_with_a_role_reports_the_result_for_each_key(run: Run, service: FakeService) -> None:
     service.tenant = make_outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
     assert ended.code == 0
@@ -47,7 +47,7 @@ def test_with_a_role_it_is_told_what_became_of_each_key(run: Run, service: FakeS
     assert run("tenant", "acme", "acme", *ROLE, "--json").json["keys"][0]["alias_state"] == "created"
 
 
-def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> None:
+def test_conflict_exits_3_and_names_the_remedy(run: Run, service: FakeService) -> None:
     service.tenant = make_outcome(AliasState.CONFLICT)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == 3
@@ -57,13 +57,14 @@ def test_conflict_is_3_and_names_the_way_out(run: Run, service: FakeService) -> 
 
 
 @pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])
-def test_key_that_cannot_be_named_fails_with_the_problem(
+def test_failed_key_is_reported_with_its_problem(
     run: Run, service: FakeService, key: KeyPurpose | None, code: int
 ) -> None:
     service.unnameable = (make_problem(key),)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == code
     assert make_problem(key).message in ended.out
+    assert ended.out.rstrip().endswith("byok tenant acme acme")
     assert run("tenant", "acme", "acme", *ROLE, "--json").json["problems"][0]["code"] == make_problem(key).code
 
 
@@ -79,7 +80,7 @@ def test_key_that_cannot_be_named_fails_with_the_problem(
         (("acme", "acme", "--commands-only", *ROLE), "--commands-only changes nothing"),
     ],
 )
-def test_what_cannot_be_right_is_refused_before_anything_is_asked(
+def test_invalid_options_are_refused_before_any_request(
     run: Run, service: FakeService, arguments: tuple[str, ...], words: str
 ) -> None:
     ended = run("tenant", *arguments)
@@ -88,21 +89,21 @@ def test_what_cannot_be_right_is_refused_before_anything_is_asked(
     assert service.named == []
 
 
-def test_environment_that_is_not_there_yet_is_told(run: Run, service: FakeService) -> None:
+def test_environment_that_is_not_ready_is_reported(run: Run, service: FakeService) -> None:
     service.refuse = EnvironmentNotReadyError("Environment acme is in CREATING_CLUSTER")
     ended = run("tenant", "acme", "acme")
     assert ended.code == 1
     assert "CREATING_CLUSTER" in ended.err
 
 
-def test_create_takes_a_tenant_and_its_role(run: Run, service: FakeService) -> None:
+def test_create_accepts_a_tenant_and_its_role(run: Run, service: FakeService) -> None:
     keys = ("--s3-key-arn", S3_KEY, "--rds-key-arn", S3_KEY.replace("1" * 8, "2" * 8))
     assert run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "acme", *ROLE).code == 0
     assert service.created[0].tenant == "acme"
     assert service.created[0].tenant_role is not None
 
 
-def test_create_refuses_an_illegal_tenant_before_anything_is_started(run: Run, service: FakeService) -> None:
+def test_create_refuses_an_illegal_tenant_before_starting(run: Run, service: FakeService) -> None:
     keys = ("--s3-key-arn", S3_KEY, "--rds-key-arn", S3_KEY.replace("1" * 8, "2" * 8))
     ended = run("create", "--name", "acme", "--region", REGION, *keys, "--tenant", "a b", "--json")
     assert ended.code == 2
@@ -110,7 +111,7 @@ def test_create_refuses_an_illegal_tenant_before_anything_is_started(run: Run, s
     assert service.created == []
 
 
-def test_ready_environment_shows_what_became_of_its_name(run: Run, service: FakeService) -> None:
+def test_ready_environment_shows_its_tenant_result(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": make_outcome(AliasState.IN_PLACE)})]
     ended = run("status", "acme", "--wait")
     assert ALIAS in ended.out
@@ -121,7 +122,7 @@ def test_ready_environment_shows_what_became_of_its_name(run: Run, service: Fake
     "arguments",
     [("status", "acme"), ("status", "acme", "--wait"), ("create", "--wait", *CREATE), ("tenant", "acme", "acme")],
 )
-def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
+def test_conflict_exits_3_in_every_command(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
     service.tenant = make_outcome(AliasState.CONFLICT)
     service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": service.tenant})]
     ended = run(*arguments)
@@ -129,7 +130,7 @@ def test_conflict_is_3_whichever_command_says_so(run: Run, service: FakeService,
     assert "byok tenant acme acme --repoint" in ended.out
 
 
-def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
+def test_failed_attempt_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
     found = make_status(Phase.READY).model_copy(
         update={"tenant": make_outcome(AliasState.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
     )
@@ -141,18 +142,18 @@ def test_attempt_that_failed_is_shown_with_the_ready_environment(run: Run, servi
     assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == make_problem().code
 
 
-def test_stop_shows_what_became_of_the_other_key(run: Run, service: FakeService) -> None:
+def test_stop_shows_the_result_of_the_other_key(run: Run, service: FakeService) -> None:
     stopped = make_status(Phase.STOPPED, problems=(make_problem(),))
     service.statuses = [stopped.model_copy(update={"tenant": make_outcome(AliasState.CREATED)})]
     assert ALIAS in run("status", "acme").out
 
 
-def test_commands_alone_and_the_grace_are_asked_for(run: Run, service: FakeService) -> None:
+def test_commands_only_and_grace_period_reach_the_request(run: Run, service: FakeService) -> None:
     assert run("tenant", "acme", "acme", "--commands-only", "--key-grace-seconds", "7").code == 0
     assert (service.named[0].commands_only, service.named[0].key_grace_seconds) == (True, 7)
 
 
-def test_what_is_waited_for_is_told_once_and_is_no_part_of_the_result(run: Run, service: FakeService) -> None:
+def test_pending_activity_is_reported_once_and_not_in_the_result(run: Run, service: FakeService) -> None:
     refused = PendingStep(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
     service.waiting = (PendingStep(activity="reconcile_key", since=BEGAN), refused, refused)
     service.tenant = make_outcome(AliasState.CREATED)
