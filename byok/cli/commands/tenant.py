@@ -55,6 +55,7 @@ def tenant(
     key cannot be named.
     """
     import asyncio
+import shlex
 
     with exit_on_error(as_json=as_json):
         options: dict[str, Any] = {
@@ -95,6 +96,8 @@ def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "
 
 
 async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_json: bool) -> int:
+    import shlex
+
     from byok.cli import views
     from byok.cli.requests import as_json_dict
     from byok.domain.tenant import InvalidTenantNameError, require_valid_tenant_name
@@ -123,6 +126,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
         else:
             make_console().print("The keys could not be named.", style="bold red")
             make_console().print(views.render_problems(error.problems))
+            make_console().print(f"\n  Next\n    byok tenant {environment} {shlex.quote(name)}")
         return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED
     if as_json:
         print_json(as_json_dict(outcome))
