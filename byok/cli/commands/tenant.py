@@ -55,7 +55,6 @@ def tenant(
     key cannot be named.
     """
     import asyncio
-import shlex
 
     with exit_on_error(as_json=as_json):
         options: dict[str, Any] = {
