@@ -69,7 +69,7 @@ faults: setup ## Everything that can go wrong, tried on real processes: a quarte
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
 api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
-	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k otherwise
+	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k openapi
 
 bench: setup $(PICTURES) ## Speed, cost and scale, measured beside a bare boto3 script: 35 minutes; writes docs/benchmarks.md.
 	$(BIN)/python -m bench $(BENCH)

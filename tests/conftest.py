@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--aws",
         choices=["local", "real"],
         default="local",
-        help="real: send the requests to AWS itself in tests/localaws/*_recorded.py, with the profiles platform and byok",
+        help="real: send the requests to AWS itself in tests/localaws/*_recorded.py, with profiles platform and byok",
     )
 
 

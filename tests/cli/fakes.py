@@ -104,7 +104,7 @@ class FakeService:
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
         self._refuse()
         if environment_id != "acme":
-            raise EnvironmentNotFoundError(f"There is no environment {environment_id}.")
+            raise EnvironmentNotFoundError(f"Environment {environment_id} not found.")
         return self.statuses[-1]
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:

@@ -29,7 +29,7 @@ def test_status_of_a_running_environment_shows_its_phase_and_exits_0(run: Run, s
 def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) -> None:
     ended = run("status", "nobody", "--json")
     assert ended.code == 1
-    assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "There is no environment nobody."}
+    assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "Environment nobody not found."}
 
 
 def test_list_has_one_line_per_environment(run: Run, service: FakeService) -> None:
@@ -72,7 +72,7 @@ def test_check_refuses_an_alias_without_calling_the_service(run: Run, service: F
 
 
 def test_failed_check_reports_no_findings(run: Run, service: FakeService) -> None:
-    service.refuse = KeyCheckFailedError("The check could not be made: x")
+    service.refuse = KeyCheckFailedError("The key check failed: x")
     ended = run(*CHECK)
     assert (ended.code, ended.out) == (1, "")
 
@@ -96,7 +96,7 @@ def test_every_command_has_help(command: str) -> None:
 def test_unreachable_temporal_is_reported_without_a_traceback() -> None:
     ended = run_byok("status", "acme", TEMPORAL_ADDRESS="127.0.0.1:1")
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert "Temporal does not answer at 127.0.0.1:1" in ended.stderr
+    assert "Cannot reach the Temporal server at 127.0.0.1:1" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -88,7 +88,7 @@ def test_pending_activity_is_reported_once(run: Run, service: FakeService) -> No
     ]
     ended = run("create", *OPTIONS, "--wait")
     assert ended.out.count("probe s3 key") == 1
-    assert "attempt 2: PutObject was answered s3.KMS.DisabledException" in ended.out
+    assert "attempt 2: PutObject failed with s3.KMS.DisabledException" in ended.out
 
 
 def test_json_output_is_the_whole_status_and_nothing_else(run: Run, service: FakeService) -> None:
@@ -112,7 +112,7 @@ def test_json_output_is_the_whole_status_and_nothing_else(run: Run, service: Fak
         ("nonsense", RDS_KEY, "arn.Malformed"),
     ],
 )
-def test_an_arn_that_can_never_work_is_refused_and_nothing_starts(  # contract 81-84, 115, D7
+def test_invalid_arn_is_refused_and_nothing_starts(  # contract 81-84, 115, D7
     run: Run, service: FakeService, s3: str, rds: str, code: str
 ) -> None:
     asked = ("create", "--name", "acme", "--region", REGION, "--s3-key-arn", s3, "--rds-key-arn", rds)
@@ -194,7 +194,7 @@ def test_wrong_usage_names_the_option_and_starts_nothing(
     "error",
     [
         EnvironmentConflictError("on_failure is keep, not rollback"),
-        TemporalUnreachableError("Temporal does not answer"),
+        TemporalUnreachableError("Cannot reach the Temporal server"),
         NoWorkerError("no worker takes it"),
     ],
 )

@@ -126,10 +126,10 @@ def test_waiting_replay_exits_with_the_environments_outcome(
 @pytest.mark.parametrize(
     "error",
     [
-        NotReplayableError("acme is ready: there is nothing to replay."),
+        NotReplayableError("Nothing to replay: acme is ready."),
         KeyCannotChangeError("The cluster byok-acme is encrypted with it."),
-        NotRunningError("acme is READY: there is nothing to cancel."),
-        EnvironmentNotFoundError("There is no environment acme."),
+        NotRunningError("Nothing to cancel: acme is READY."),
+        EnvironmentNotFoundError("Environment acme not found."),
     ],
 )
 def test_service_error_exits_1_with_its_reason(
@@ -194,7 +194,7 @@ def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeSe
 
 
 def test_delete_of_a_running_provisioning_is_refused(run: Run, service: FakeService) -> None:
-    service.refuse = EnvironmentBusyError("acme is just being made: end it with `byok cancel acme`.")
+    service.refuse = EnvironmentBusyError("acme is being provisioned. Cancel it with `byok cancel acme`.")
     ended = run("delete", "acme", "--confirm", "acme", "--json")
     assert (ended.code, ended.json["error"]["code"]) == (1, "byok.EnvironmentBusy")
 
@@ -279,7 +279,7 @@ def test_stop_without_resources_says_why(run: Run, service: FakeService, phases:
             make_stopped_status(make_problem(KeyPurpose.S3), resources=Resources(cluster=CLUSTER, buckets=(BUCKET,))),
             ["byok replay acme"],
         ),
-        # The same ARN would be refused again.
+        # The same ARN would be rejected again.
         (
             make_stopped_status(make_problem_with_code("arn.AliasNotAllowed", KeyPurpose.RDS)),
             ["byok replay acme --rds-key-arn <RDS key ARN>  with another key"],

@@ -1,6 +1,6 @@
-"""The container files, as far as they can be proved without an engine: structure, names, lint, and the commands.
+"""Checks of the container files that need no container engine: structure, names, lint, and the commands.
 
-Where a docker with the compose plug-in is at hand, it reads the file as well.
+If docker with the compose plug-in is available, it parses the file as well.
 """
 
 import os
@@ -29,7 +29,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
-# The elements of the Compose file reference that this file may use: a misspelt one fails here as it does in Compose.
+# Elements of the Compose file reference that this file may use: a misspelt one fails here as it would in Compose.
 TOP_LEVEL = {"name", "services", "volumes"}
 SERVICE = {
     *("build", "cap_drop", "command", "depends_on", "entrypoint", "environment", "healthcheck", "image", "init"),
@@ -39,7 +39,7 @@ HEALTHCHECK = {"test", "interval", "timeout", "retries"}
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 
 
-def test_no_element_is_unknown() -> None:
+def test_compose_elements_are_known() -> None:
     assert {name for name in COMPOSE if not name.startswith("x-")} <= TOP_LEVEL
     for name, service in SERVICES.items():
         assert set(service) <= SERVICE, name
@@ -47,38 +47,38 @@ def test_no_element_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_waits_for_what_exists_and_can_come_true(name: str) -> None:
+def test_service_dependencies_exist_and_can_be_met(name: str) -> None:
     for other, link in SERVICES[name].get("depends_on", {}).items():
         assert set(link) <= {"condition", "required"}
         assert link["condition"] in CONDITIONS
         if link["condition"] == "service_healthy":
             assert "healthcheck" in SERVICES[other]
         if link["condition"] == "service_completed_successfully":
-            assert SERVICES[other]["restart"].startswith("on-failure"), "it is to end, and not to be started again"
+            assert SERVICES[other]["restart"].startswith("on-failure"), "a one-off service must not be restarted"
         if SERVICES[other].get("profiles"):
-            assert link["required"] is False, "without its profile that service is not there"
+            assert link["required"] is False, "that service does not exist without its profile"
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_bound_to_this_machine_alone(name: str) -> None:
+def test_ports_are_bound_to_loopback(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
         assert re.fullmatch(r"127\.0\.0\.1:[0-9]+:[0-9]+", port)
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_an_image_is_pinned_to_a_version(name: str) -> None:
+def test_images_are_pinned_to_a_version(name: str) -> None:
     if name not in OURS:
         assert re.search(r":[0-9]+(\.[0-9]+)*$", SERVICES[name]["image"])
 
 
-def test_volumes_that_are_used_are_declared_or_files_of_this_repository() -> None:
+def test_volumes_are_declared_or_files_of_this_repository() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert source in COMPOSE["volumes"] or (ROOT / source).is_file()
 
 
-def test_the_only_password_is_the_development_one_of_a_database_that_is_not_published() -> None:
+def test_only_password_is_the_development_one_of_the_unpublished_database() -> None:
     passwords = {
         (name, key, value)
         for name, service in SERVICES.items()
@@ -87,14 +87,14 @@ def test_the_only_password_is_the_development_one_of_a_database_that_is_not_publ
     }
     assert {value for _, _, value in passwords} == {"temporal"}
     assert "ports" not in SERVICES["postgresql"]
-    assert not {key for name, key, _ in passwords if name in OURS}, "a secret of ours comes from outside"
+    assert not {key for name, key, _ in passwords if name in OURS}, "secrets of byok's services come from outside"
 
 
 def list_byok_settings() -> set[str]:
     return {key for name in OURS for key in SERVICES[name].get("environment", {}) if key.startswith("BYOK_")}
 
 
-def test_services_get_only_settings_that_there_are() -> None:
+def test_services_use_only_known_settings() -> None:
     known = {f"BYOK_{name.upper()}" for name in Settings.model_fields}
     known |= {f"BYOK_API__{name.upper()}" for name in ApiSettings.model_fields}
     assert list_byok_settings()
@@ -106,7 +106,7 @@ def read_local_aws_env() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() -> None:
+def test_local_aws_values_reach_the_worker_and_match() -> None:
     values = read_local_aws_env()
     assert set(values) <= {key for name in ("worker", "web") for key in SERVICES[name]["environment"]}
     assert (values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]) == PLATFORM_CREDENTIALS
@@ -114,31 +114,31 @@ def test_the_values_for_the_local_aws_reach_the_worker_and_are_those_it_knows() 
     assert "127.0.0.1:4566:4566" in SERVICES["local-aws"]["ports"]
 
 
-def test_a_worker_is_given_the_time_to_finish_what_it_has_begun() -> None:
+def test_worker_has_time_to_finish_before_it_is_killed() -> None:
     assert (
         int(SERVICES["worker"]["stop_grace_period"].removesuffix("s"))
         > worker.GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds()
     )
 
 
-def test_the_dockerfile_passes_hadolint() -> None:
+def test_dockerfile_passes_hadolint() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     found = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (0, "")
 
 
-def test_an_image_runs_as_nobody_in_particular() -> None:
+def test_images_run_as_an_unprivileged_user() -> None:
     assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.M) == ["10001", "10001"]
 
 
-def test_the_products_image_has_nothing_of_the_local_aws() -> None:
+def test_product_image_contains_no_local_aws() -> None:
     product = DOCKERFILE.rpartition("\nFROM ")[2]
     assert "worker.py" in product
     assert "local" not in product
     assert SERVICES["local-aws"]["image"] != SERVICES["worker"]["image"]
 
 
-def test_what_the_dockerfile_copies_exists_and_reaches_the_engine() -> None:
+def test_files_copied_by_the_dockerfile_exist_and_are_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     lines = re.findall(r"^COPY ([^-].*) \S+$", DOCKERFILE, re.M)
     copied = [source for line in lines for source in line.split()]
@@ -146,11 +146,11 @@ def test_what_the_dockerfile_copies_exists_and_reaches_the_engine() -> None:
     for source in copied:
         assert (ROOT / source).exists()
         assert f"!{source}" in ignored
-    assert "*" in ignored, "what is not named stays out"
+    assert "*" in ignored, "files that are not listed stay out of the image"
 
 
 def host_command(name: str, *more: str) -> list[str]:
-    """A service's command, run by this interpreter instead of the image's."""
+    """Return a service's command, run by this interpreter instead of the image's."""
     program, *arguments = SERVICES[name]["command"]
     assert program == "python"
     return [sys.executable, *arguments, *more]
@@ -161,11 +161,11 @@ def build_environment(**values: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(ROOT), **values}
 
 
-def test_every_service_of_ours_has_a_command_that_is_tested_here() -> None:
+def test_every_byok_service_has_a_tested_command() -> None:
     assert set(OURS) == {"worker", "web", "local-aws"}
 
 
-def test_without_temporal_the_worker_says_so_and_ends() -> None:
+def test_worker_without_temporal_reports_it_and_exits() -> None:
     values = build_environment(
         **{key: value for key, value in read_local_aws_env().items() if key != "AWS_ENDPOINT_URL"},
         AWS_CONFIG_FILE=os.devnull,
@@ -185,7 +185,7 @@ def test_without_temporal_the_worker_says_so_and_ends() -> None:
         ("BYOK_ACTIVITY_THREADS", "none", "BYOK_ACTIVITY_THREADS"),
     ],
 )
-def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str, told: str) -> None:
+def test_worker_names_an_invalid_setting_and_exits(name: str, value: str, told: str) -> None:
     values = build_environment(**{name: value})
     ended = subprocess.run(
         host_command("worker"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -195,7 +195,7 @@ def test_with_a_wrong_setting_the_worker_names_it_and_ends(name: str, value: str
     assert "Traceback" not in ended.stderr
 
 
-def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
+def test_local_aws_serves_until_sigterm(tmp_path: Path) -> None:
     port = Ports.pick_free().web
     here = {"4566": str(port), "0.0.0.0": "127.0.0.1", "/data": str(tmp_path / "data")}
     command = [here.get(argument, argument) for argument in host_command("local-aws")]
@@ -212,7 +212,7 @@ def test_the_local_aws_answers_and_ends_when_told_to(tmp_path: Path) -> None:
     assert (process.returncode, said) == (0, "")
 
 
-def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
+def test_api_serves_and_accepts_the_local_token() -> None:
     port = Ports.pick_free().web
     here = {"8000": str(port), "0.0.0.0": "127.0.0.1"}
     command = [here.get(argument, argument) for argument in host_command("web")]
@@ -240,7 +240,7 @@ def test_the_api_answers_and_knows_the_token_of_this_machine() -> None:
     assert "for-this-machine-alone" not in said
 
 
-def test_without_anybody_who_may_call_the_api_does_not_listen_to_everybody() -> None:
+def test_api_without_tokens_does_not_listen_on_all_interfaces() -> None:
     values = build_environment(BYOK_PLATFORM_ROLE_ARN="arn:aws:iam::111122223333:role/AtaccamaPlatform")
     ended = subprocess.run(
         host_command("web"), env=values, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -250,17 +250,17 @@ def test_without_anybody_who_may_call_the_api_does_not_listen_to_everybody() -> 
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_of_ours_writes_only_where_something_is_mounted(name: str) -> None:
+def test_byok_services_write_only_to_mounts(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"]
     mounted = {volume.split(":")[1] for volume in service.get("volumes", [])}
     assert {argument for argument in service["command"] if argument.startswith("/")} == mounted
     for place in mounted:
-        assert f"--owner=byok {place}" in DOCKERFILE, "a volume takes over the owner from the image"
+        assert f"--owner=byok {place}" in DOCKERFILE, "a volume takes its owner from the image"
 
 
 def await_http_status(url: str, process: "subprocess.Popen[str]") -> int:
-    """The status that an address answers with, as soon as it does."""
+    """Wait until an address answers, and return the HTTP status."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -272,7 +272,7 @@ def await_http_status(url: str, process: "subprocess.Popen[str]") -> int:
     pytest.fail(f"{url} does not answer")
 
 
-def test_the_health_checks_ask_what_there_is() -> None:
+def test_health_checks_call_existing_routes() -> None:
     assert "/health" in SERVICES["web"]["healthcheck"]["test"][-1]
     assert "/_localaws/health" in SERVICES["local-aws"]["healthcheck"]["test"][-1]
 
@@ -286,7 +286,7 @@ def has_compose() -> bool:
 
 @pytest.mark.skipif(not has_compose(), reason="no docker with the compose plug-in here")
 @pytest.mark.parametrize("profile", [[], ["--profile", "local", "--env-file", "deploy/local-aws.env"]])
-def test_compose_itself_takes_the_file(profile: list[str]) -> None:
+def test_docker_compose_accepts_the_file(profile: list[str]) -> None:
     read = subprocess.run(
         ["docker", "compose", *profile, "config", "--quiet"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The installer: it honours what pip is configured with, needs no cache, and reports in one line what stops it."""
+"""The installer honours pip's configuration, works without a cache, and reports in one line what stops it."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ WHEEL = "greeting-1.0-py3-none-any.whl"
 
 
 def run_installer(venv: Path, lock: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the installer with the uv of this environment, and nothing of pip's configuration but what is given."""
+    """Run the installer with this environment's uv and only the given pip configuration."""
     outside = ("PIP_", "UV_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(outside)}
     command = [sys.executable, "requirements/install.py", "--installer", sys.prefix, str(venv), str(lock)]
@@ -31,7 +31,7 @@ def run_installer(venv: Path, lock: Path, **environment: str) -> subprocess.Comp
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """The files of a package index that has one package."""
+    """Create the files of a package index with one package."""
     folder = tmp_path / "index" / "greeting"
     folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / WHEEL, "w") as wheel:
@@ -45,7 +45,7 @@ def index(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lock(tmp_path: Path, index: Path) -> Path:
-    """A lock that pins it."""
+    """Create a lock file that pins the package."""
     digest = hashlib.sha256((index / "greeting" / WHEEL).read_bytes()).hexdigest()
     path = tmp_path / "greeting.lock"
     path.write_text(f"greeting==1.0 \\\n    --hash=sha256:{digest}\n")
@@ -56,12 +56,12 @@ class QuietHandler(SimpleHTTPRequestHandler):
     """A file server without a log."""
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def serve_files(folder: Path) -> Iterator[str]:
-    """The address of a server of these files."""
+    """Serve these files and yield the server's URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -71,13 +71,13 @@ def serve_files(folder: Path) -> Iterator[str]:
 
 
 def is_package_installed(venv: Path) -> bool:
-    """Whether the package is in a virtual environment."""
+    """Return whether the package is installed in a virtual environment."""
     command = [str(venv / "bin" / "python"), "-c", "import greeting; print(greeting.WORDS)"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     return bool(ended.stdout == "hello\n")
 
 
-def test_the_index_of_pips_configuration_file_is_used(tmp_path: Path, index: Path, lock: Path) -> None:
+def test_index_of_pips_configuration_file_is_used(tmp_path: Path, index: Path, lock: Path) -> None:
     with serve_files(index) as url:
         (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {url}\n")
         ended = run_installer(tmp_path / "venv", lock, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
@@ -85,9 +85,7 @@ def test_the_index_of_pips_configuration_file_is_used(tmp_path: Path, index: Pat
     assert is_package_installed(tmp_path / "venv")
 
 
-def test_a_folder_of_wheels_is_used_and_a_cache_that_cannot_be_written_is_not(
-    tmp_path: Path, index: Path, lock: Path
-) -> None:
+def test_folder_of_wheels_is_used_and_an_unwritable_cache_is_ignored(tmp_path: Path, index: Path, lock: Path) -> None:
     (tmp_path / "file").touch()
     cache = str(tmp_path / "file" / "cache")
     ended = run_installer(
@@ -97,7 +95,7 @@ def test_a_folder_of_wheels_is_used_and_a_cache_that_cannot_be_written_is_not(
     assert is_package_installed(tmp_path / "venv")
 
 
-def test_a_file_with_another_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
+def test_file_with_another_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
     lock.write_text(lock.read_text()[:-9] + "00000000\n")
     ended = run_installer(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
     assert ended.returncode == 1
@@ -106,7 +104,7 @@ def test_a_file_with_another_hash_is_not_installed(tmp_path: Path, index: Path, 
     assert not is_package_installed(tmp_path / "venv")
 
 
-def test_an_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
+def test_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, lock: Path) -> None:
     lock.write_text("greeting==1.0\n")
     ended = run_installer(tmp_path / "venv", lock, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index / "greeting"))
     assert ended.returncode == 1
@@ -114,9 +112,9 @@ def test_an_entry_without_a_hash_is_not_installed(tmp_path: Path, index: Path, l
     assert not is_package_installed(tmp_path / "venv")
 
 
-def test_an_index_out_of_reach_is_reported_in_one_line(tmp_path: Path, lock: Path) -> None:
+def test_unreachable_index_is_reported_in_one_line(tmp_path: Path, lock: Path) -> None:
     with serve_files(tmp_path) as url:
-        pass  # its port is free again
+        pass  # frees the port
     ended = run_installer(tmp_path / "venv", lock, PIP_INDEX_URL=url, UV_HTTP_RETRIES="0")
     assert ended.returncode == 1
     _, *reasons = ended.stderr.splitlines()
@@ -125,7 +123,7 @@ def test_an_index_out_of_reach_is_reported_in_one_line(tmp_path: Path, lock: Pat
     ]
 
 
-def test_a_variable_of_pips_wins_over_its_files_and_the_commands_section_over_the_general_one() -> None:
+def test_pip_variable_wins_over_files_and_command_section_over_global() -> None:
     listed = (
         ":env:.index-url='https://variable/'\n"
         "global.index-url='https://global/'\nglobal.timeout='7'\nglobal.cert='/global'\n"
@@ -135,7 +133,7 @@ def test_a_variable_of_pips_wins_over_its_files_and_the_commands_section_over_th
     assert effective_settings(listed) == {"index-url": "https://variable/", "timeout": "9", "cert": "/global"}
 
 
-def test_each_of_pips_settings_has_its_counterpart() -> None:
+def test_every_pip_setting_is_translated_for_uv() -> None:
     pip = effective_settings(
         "global.extra-index-url='https://one/\\nhttps://two/'\nglobal.find-links='/a /b'\nglobal.no-index='true'\n"
         "global.trusted-host='one two'\nglobal.proxy='http://proxy:1'\nglobal.cert='/ca'\nglobal.client-cert='/me'\n"
@@ -157,6 +155,6 @@ def test_each_of_pips_settings_has_its_counterpart() -> None:
     }
 
 
-def test_a_variable_of_uvs_own_wins_over_pips_setting() -> None:
+def test_uv_variable_wins_over_pip_setting() -> None:
     found = uv_environment({"index-url": "https://pip/"}, {"UV_DEFAULT_INDEX": "https://uv/"})
     assert found["UV_DEFAULT_INDEX"] == "https://uv/"

@@ -10,7 +10,7 @@ from byok import __version__
 from byok.local.stack import PROGRAMS_ROOT
 
 
-def test_the_wheel_puts_one_package_into_site_packages(tmp_path: Path) -> None:
+def test_wheel_installs_one_package(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=PROGRAMS_ROOT, check=True, capture_output=True, timeout=60)
 

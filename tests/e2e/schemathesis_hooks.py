@@ -1,7 +1,7 @@
-"""How schemathesis reads the keys' template: as CloudFormation does, with the short forms of its functions.
+"""Make schemathesis parse the keys template as CloudFormation does, including the short forms of its functions.
 
-Its own reader ends at the first of them, and with it the thread that examines: every operation that would have come
-after is left out, and the run is green.
+Its own parser fails at the first short form and ends the test thread: all later operations are skipped, and the run
+still passes.
 """
 
 import schemathesis
@@ -11,6 +11,6 @@ from schemathesis.core.transport import Response
 from localaws.cloudformation.template import read_template
 
 
-@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all of them: the first of the family is the one that is asked
+@schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all of them: schemathesis uses the first of the family
 def template(_: object, response: Response) -> dict[str, object]:
     return read_template(response.content.decode()).content

@@ -1,4 +1,4 @@
-"""Deletions: of everything but the final snapshot, and never of what others own."""
+"""Deletions remove everything except the final snapshot, and nothing that others own."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from byok.domain.phases import Phase
 from tests.e2e.conftest import StackHarness
 
 
-async def test_ready_environment_is_deleted_but_for_its_final_snapshot(machine: StackHarness) -> None:
+async def test_ready_environment_is_deleted_except_for_its_final_snapshot(machine: StackHarness) -> None:
     request = machine.build_request()
     name = request.environment_id
     assert (await machine.provision(request)).phase is Phase.READY
@@ -31,7 +31,7 @@ def list_snapshots(machine: StackHarness, name: str) -> list[dict[str, Any]]:
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{name}"]
 
 
-async def test_bucket_with_objects_of_others_is_kept_and_told_until_they_are_gone(machine: StackHarness) -> None:
+async def test_bucket_with_foreign_objects_is_kept_and_reported_until_they_are_removed(machine: StackHarness) -> None:
     request, s3 = machine.build_request(), machine.aws.platform_client("s3")
     name = request.environment_id
     await machine.provision(request)

@@ -1,4 +1,4 @@
-"""README and the pages in docs: their commands work, their links lead somewhere, and their lists are complete."""
+"""README and docs: the commands work, the links resolve, and the lists are complete."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ DOCS = PROGRAMS_ROOT / "docs"
 INDEX = (DOCS / "README.md").read_text()
 PAGES = sorted([*PROGRAMS_ROOT.glob("*.md"), *DOCS.rglob("*.md"), PROGRAMS_ROOT / "bench" / "peers" / "README.md"])
 WITH_COMMANDS = ("README.md", "docs/onboarding.md", "docs/lifecycle.md")
-"""Pages whose commands are typed here, in the order in which a reader types them."""
+"""Pages whose commands are run here, in the order in which a reader runs them."""
 
 LINKS = sorted(
     {
@@ -40,10 +40,10 @@ def commands_in(page: str) -> list[str]:
     ]
 
 
-async def test_every_command_works(web: StackHarness, tmp_path: Path) -> None:
+async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documents")
     exports = {**web.stack.environment, "S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn}
-    # Here a database is there in half a second: provisioning must still be running when it is cancelled.
+    # This stack creates a database in half a second, but provisioning must still be running when it is cancelled.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "globex"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
 
@@ -72,7 +72,7 @@ async def test_every_command_works(web: StackHarness, tmp_path: Path) -> None:
 
 
 async def release_when_cancelled(machine: StackHarness, environment_id: str) -> None:
-    """Let the held call go once the cancellation of an environment has been requested."""
+    """Release the held call after the cancellation of an environment has been requested."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     requested = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
     async with asyncio.timeout(60):
@@ -101,13 +101,13 @@ def test_index_names_every_page() -> None:
 
 
 def anchors_in(page: Path) -> set[str]:
-    """The anchors that GitHub gives to a page's headings."""
+    """Return the anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize(("page", "link"), LINKS)
-def test_every_link_leads_somewhere(page: str, link: str) -> None:
+def test_links_resolve(page: str, link: str) -> None:
     path, _, anchor = link.partition("#")
     target = (PROGRAMS_ROOT / page).parent / path if path else PROGRAMS_ROOT / page
 
@@ -116,7 +116,7 @@ def test_every_link_leads_somewhere(page: str, link: str) -> None:
 
 
 def names_of(model: type[BaseModel], prefix: str) -> set[str]:
-    """The variables that set a model's fields, nested ones included."""
+    """Return the variables that set a model's fields, including nested ones."""
     names: set[str] = set()
     for name, field in model.model_fields.items():
         nested = field.annotation
@@ -127,7 +127,7 @@ def names_of(model: type[BaseModel], prefix: str) -> set[str]:
     return names
 
 
-def test_every_setting_is_described_once() -> None:
+def test_every_setting_is_documented_once() -> None:
     rows = re.findall(r"^\| (`BYOK_[^|]+) \|", (DOCS / "settings.md").read_text(), re.MULTILINE)
     described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 

@@ -1,4 +1,4 @@
-"""The setup guide followed to the letter with the real AWS CLI: keys, payload, environment, tenant name, diagnosis."""
+"""The setup guide, followed exactly with the real AWS CLI: keys, payload, environment, tenant name, diagnosis."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from localaws.accounts import PLATFORM_ROLE_ARN
 from tests.e2e.conftest import CommandResult, StackHarness
 from tests.localaws.server import REGION, VENDOR
 
-# The guide's own commands with its three placeholders (setup guide, steps 2 and 4).
+# The guide's own commands with its placeholders (setup guide, steps 2 and 4).
 DEPLOY = r"""
 aws cloudformation deploy \
   --profile byok \
@@ -54,16 +54,16 @@ aws cloudformation deploy \
 
 @dataclass(frozen=True)
 class CustomerShell:
-    """The customer's terminal: a folder, the AWS CLI, and the config that the local AWS wrote."""
+    """The customer's terminal: a folder, the AWS CLI, and the configuration written by local AWS."""
 
     folder: Path
     cli: Path
     machine: StackHarness
 
     async def run(self, text: str, **more: str) -> CommandResult:
-        """Run a text as bash does."""
+        """Run a command line in bash."""
         given = self.machine.stack.environment
-        # What the customer has is the AWS config; everything else of the stack's is the platform's.
+        # The customer has only the AWS config; all other exports of the stack belong to the platform.
         kept = {name: given[name] for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         process = await asyncio.create_subprocess_exec(
@@ -80,7 +80,7 @@ class CustomerShell:
         return CommandResult(process.returncode or 0, out.decode(), err.decode())
 
     async def run_successfully(self, text: str, **more: str) -> str:
-        """Run a text that has to succeed; its standard output."""
+        """Run a command line that must succeed, and return its standard output."""
         finished = await self.run(text, **more)
         assert finished.code == 0, finished.err
         return finished.out
@@ -111,7 +111,7 @@ def get_aliases_and_tags(machine: StackHarness, key_arn: str) -> tuple[list[str]
     return machine.stack.customer.read_aliases_and_tags(key_arn)
 
 
-def test_our_commands_are_the_guides_token_for_token() -> None:
+def test_commands_match_the_guide_token_for_token() -> None:
     ours = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name="mine")
     assert split_command(ours.deploy_keys_command()) == split_command(fill_placeholders(DEPLOY, "mine"))  # contract 38
     assert split_command(ours.print_payload_command()) == split_command(
@@ -156,7 +156,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     ready = await machine.run_program("byok", "status", environment, "--json")
     assert ready.json["phase"] == Phase.READY  # contract 107
 
-    # The platform finds everything in place, through the optional role or without it.
+    # The platform finds everything in place, with or without the optional role.
     (shell.folder / "byok-tenant-role.yaml").write_text(render_tenant_role_template(VENDOR))
     commands = CustomerCommands(PLATFORM_ROLE_ARN, REGION, VENDOR, stack_name=stack)
     await shell.run_successfully(
@@ -170,7 +170,7 @@ async def test_guide_leads_from_the_template_to_a_named_environment(
     assert [key["tags_written"] for key in reconciled.json["keys"]] == [[], []]
 
 
-async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed_over(
+async def test_manually_created_keys_work_and_the_printed_commands_name_them(
     shell: CustomerShell, machine: StackHarness
 ) -> None:
     environment, tenant = f"h-{uuid.uuid4().hex[:10]}", f"tenant-{uuid.uuid4().hex[:8]}"
@@ -192,7 +192,7 @@ async def test_hand_made_keys_work_and_are_named_by_the_commands_that_are_handed
         assert set(tags.values()) == {tenant}
 
 
-async def test_owners_script_and_the_diagnosis_of_what_it_prints(shell: CustomerShell, machine: StackHarness) -> None:
+async def test_collection_script_output_is_diagnosed(shell: CustomerShell, machine: StackHarness) -> None:
     pair = await asyncio.to_thread(machine.stack.customer.ensure_key_pair, f"diag-{uuid.uuid4().hex[:8]}")
     file = shell.folder / "keys.json"
 

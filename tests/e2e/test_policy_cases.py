@@ -1,4 +1,4 @@
-"""Whole provisionings agree with the offline check on every policy of the catalogue, with real processes."""
+"""With real processes: whole provisionings agree with the offline check on every policy of the catalogue."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ CASES = [case for case in POLICY_CASES if case.stops is not None and case.saved]
 AT_ONCE = 8
 
 
-async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(machine: StackHarness) -> None:
+async def test_provisioning_agrees_with_the_policy_check(machine: StackHarness) -> None:
     trust = {
         "Effect": "Allow",
         "Principal": {"AWS": f"arn:aws:iam::{PLATFORM_ACCOUNT}:root"},
@@ -41,7 +41,7 @@ async def test_what_the_check_calls_denied_stops_a_provisioning_and_the_reverse(
 
 
 async def _disagreement(machine: StackHarness, case: Case) -> str | None:
-    """What a provisioning made of a case, where that is not what the check says; None where they agree."""
+    """Return the difference between a case's provisioning and the policy check; None if they agree."""
     policy, kms = case.build_policy(PLACE), machine.aws.customer_client("kms")
     made = await asyncio.to_thread(lambda: kms.create_key(Policy=json.dumps(policy))["KeyMetadata"]["Arn"])
     other = KeyPurpose.RDS if case.which is KeyPurpose.S3 else KeyPurpose.S3

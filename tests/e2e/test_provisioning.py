@@ -1,4 +1,4 @@
-"""Environments from every door, and through everything that goes wrong on the way."""
+"""Environments from every entry point, and through every fault on the way."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def test_command_line_waits_until_ready(machine: StackHarness) -> None:
     await assert_ready_and_right(machine, request)
 
 
-async def test_temporals_own_command_line_is_a_front_door(machine: StackHarness, tmp_path: Path) -> None:
+async def test_temporal_cli_starts_an_environment(machine: StackHarness, tmp_path: Path) -> None:
     example = json.loads((Path(__file__).parents[2] / "examples" / "environment.json").read_text())
     request = machine.build_request()
     example |= request.model_dump(mode="json", include={"environment_id", "s3_key_arn", "rds_key_arn", "region"})
@@ -74,7 +74,7 @@ async def test_temporals_own_command_line_is_a_front_door(machine: StackHarness,
         (None, "takes 1 input"),
     ],
 )
-async def test_malformed_input_typed_by_hand_fails_and_names_the_field(
+async def test_malformed_temporal_input_fails_and_names_the_field(
     machine: StackHarness, typed: str | None, named: str
 ) -> None:
     name = f"by-hand-{abs(hash(typed)) % 10**8}"
@@ -91,7 +91,7 @@ async def test_malformed_input_typed_by_hand_fails_and_names_the_field(
     assert named in status.problem.message
 
 
-async def test_temporal_refuses_what_is_no_json(machine: StackHarness) -> None:
+async def test_temporal_rejects_invalid_json(machine: StackHarness) -> None:
     finished = await machine.run_program(
         *("temporal", "workflow", "start", "--type", "ProvisionEnvironment", "--task-queue", "byok"),
         *("--workflow-id", "environment/no-json", "--input", "{acme"),
@@ -101,11 +101,11 @@ async def test_temporal_refuses_what_is_no_json(machine: StackHarness) -> None:
 
 
 @pytest.mark.parametrize("kind", ["throttle", "error500", "timeout", "lose_answer"])
-async def test_fault_at_every_call_still_leads_to_ready(machine: StackHarness, kind: str) -> None:
+async def test_faults_at_every_call_still_lead_to_ready(machine: StackHarness, kind: str) -> None:
     for service, operations in EVERY_CALL.items():
         for operation in operations:
             machine.aws.call_control("POST", "faults", service=service, operation=operation, kind=kind)
-    requests = [machine.build_request() for _ in range(3)]  # each of them meets some
+    requests = [machine.build_request() for _ in range(3)]  # each of them meets some of the faults
 
     await asyncio.gather(*(machine.service.create(request) for request in requests))
 
@@ -128,7 +128,7 @@ async def test_killed_worker_loses_nothing(machine: StackHarness) -> None:
     await assert_ready_and_right(machine, request)
 
 
-async def test_same_request_twice_is_one_environment(machine: StackHarness) -> None:
+async def test_repeated_request_is_one_environment(machine: StackHarness) -> None:
     request = machine.build_request()
 
     both = await asyncio.gather(machine.service.create(request), machine.service.create(request))
@@ -162,7 +162,7 @@ async def test_no_secret_enters_a_history(machine: StackHarness) -> None:
         assert secret not in shown.out
 
 
-async def test_check_tells_what_can_be_known_beforehand(machine: StackHarness) -> None:
+async def test_check_reports_what_can_be_verified_in_advance(machine: StackHarness) -> None:
     request = machine.build_request()
 
     finished = await machine.run_program(
@@ -174,11 +174,11 @@ async def test_check_tells_what_can_be_known_beforehand(machine: StackHarness) -
     assert [proof["key"] for proof in finished.json["proofs"]] == ["s3"]
 
 
-async def test_doctor_finds_everything_in_order(machine: StackHarness) -> None:
+async def test_doctor_passes_on_a_working_stack(machine: StackHarness) -> None:
     finished = await machine.run_program("byok", "doctor", "--json")
 
     assert finished.code == 0, finished
 
 
-def test_programs_come_from_packages() -> None:
+def test_programs_are_installed_from_packages() -> None:
     assert (BIN / "temporal").exists()

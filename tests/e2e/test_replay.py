@@ -1,4 +1,4 @@
-"""Stop, fix, replay: replays that repeat nothing, and cancellations."""
+"""Stop, fix, replay: replays repeat no completed work. Also cancellations."""
 
 import asyncio
 import json
@@ -24,19 +24,19 @@ from tests.key_faults import create_valid_key
 README = (PROGRAMS_ROOT / "README.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
-"""Seconds that a replay may take beside the work that is left, on a busy machine: a grace or a poll would take 30."""
+"""Seconds that a replay may take in addition to its remaining work; a grace period or a poll would take 30."""
 
 
 async def wait_until(fact: Callable[[], bool], seconds: float = 30) -> None:
     async def look() -> None:
-        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS tells nobody
+        while not await asyncio.to_thread(fact):  # noqa: ASYNC110 - AWS signals nothing
             await asyncio.sleep(0.05)
 
     await asyncio.wait_for(look(), seconds)
 
 
 def list_writes(machine: StackHarness, request: ProvisionRequest) -> list[tuple[str, str]]:
-    """What the platform has written for an environment, as far as AWS carried it out."""
+    """List the platform's write calls for an environment that AWS has carried out."""
     ours = (request.environment_id, *(parse_key_arn(arn).key_id for arn in (request.s3_key_arn, request.rds_key_arn)))
     return [
         (call["operation"], json.dumps(call["params"], sort_keys=True))
@@ -61,11 +61,11 @@ def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
 async def create_and_stop_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
-    """The status of an environment whose key is broken while one of its calls is held, when all else is done."""
+    """Create an environment, break its key at a held call while all other work is done, and return the final status."""
     machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
     await wait_until_call_held(machine)
-    if fault["service"] == "s3":  # the database comes to its end meanwhile, and there is nothing to wait for later
+    if fault["service"] == "s3":  # let the database finish now, so that nothing waits for it later
         await wait_until(lambda: is_writer_available(machine, request.environment_id))
     else:
         async for status in machine.service.watch_status(request.environment_id):
@@ -79,12 +79,12 @@ async def create_and_stop_at(
 
 
 def late_object_filter(request: ProvisionRequest) -> dict[str, Any]:
-    """The second object of the second bucket."""
+    """Match the second object of the second bucket."""
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
 
 async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> tuple[float, float]:
-    """How long the last run took from its reset on, and how long it waited for the database in that time."""
+    """Return how long the last run took after its reset, and how long of that it waited for the database."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     events = (await handle.fetch_history()).events
     reset = next(
@@ -109,7 +109,7 @@ async def measure_replay_seconds(machine: StackHarness, environment_id: str) -> 
 
 @dataclass(frozen=True)
 class BrokenKeyCase:
-    """A key that breaks when the work is nearly done."""
+    """A key that breaks when provisioning is almost complete."""
 
     name: str
     which: KeyPurpose
@@ -161,7 +161,7 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     before = list_writes(machine, request)
 
     case.mend_it(kms, arn, policy)
-    if case.which is KeyPurpose.RDS:  # what the remedy tells the operator
+    if case.which is KeyPurpose.RDS:  # as the remedy tells the operator
         machine.aws.operator_client("rds").start_db_cluster(DBClusterIdentifier=f"byok-{request.environment_id}")
     finished = await machine.run_program("byok", "replay", request.environment_id, "--wait", "--json")
 
@@ -171,16 +171,16 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     assert after[: len(before)] == before
     left = after[len(before) :]
     assert left
-    assert not set(left) & set(before), "a write that had succeeded was made again"
+    assert not set(left) & set(before), "a successful write was repeated"
     took, waited = await measure_replay_seconds(machine, request.environment_id)
     assert took - (waited if case.which is KeyPurpose.RDS else 0) < WRITTEN_FOR_NOTHING
     assert len(machine.list_clusters(request.environment_id)) == len(machine.list_writers(request.environment_id)) == 1
 
 
-async def test_replay_with_corrected_arns_goes_on_with_them(machine: StackHarness) -> None:
+async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarness) -> None:
     request = machine.build_request(
         s3_key_arn=machine.aws.create_key(), rds_key_arn=machine.aws.create_key()
-    )  # no statement at all
+    )  # without the key policy statements
     stopped = await machine.provision(request)
     assert stopped.phase is Phase.STOPPED
     right = {which: create_valid_key(machine.aws, which) for which in KeyPurpose}
@@ -188,7 +188,7 @@ async def test_replay_with_corrected_arns_goes_on_with_them(machine: StackHarnes
     half = await machine.run_program(
         "byok", "replay", request.environment_id, "--s3-key-arn", right[KeyPurpose.S3], "--wait"
     )
-    assert half.code == 3, half  # the S3 key is right now, and the Aurora key is not
+    assert half.code == 3, half  # the S3 key is now valid, the Aurora key is not
     assert f"byok replay {request.environment_id} --rds-key-arn <RDS key ARN>" in half.out
     payload = json.dumps({"S3KmsKeyArn": right[KeyPurpose.S3], "RdsKmsKeyArn": right[KeyPurpose.RDS]})
     whole = await machine.run_program(
@@ -200,14 +200,14 @@ async def test_replay_with_corrected_arns_goes_on_with_them(machine: StackHarnes
     assert [one["KmsKeyId"] for one in machine.list_clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
     again = await machine.run_program("byok", "replay", request.environment_id, "--json")
     assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
-    assert "is ready: there is nothing to replay" in again.err
+    assert "Nothing to replay" in again.err
 
 
 def parse_last_number(text: str) -> str:
     return str(re.findall(r"\d+", text)[-1])
 
 
-async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine: StackHarness) -> None:
+async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(machine: StackHarness) -> None:
     request, kms = machine.build_request(), machine.aws.customer_client("kms")
     name = request.environment_id
     await create_and_stop_at(
@@ -223,7 +223,7 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # README, "Stop, fix, replay": the two questions and the reset, with this environment's values.
+    # README, "Stop, fix, replay": the two queries and the reset, with this environment's values.
     failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
     step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
     task = parse_last_number(
@@ -238,7 +238,7 @@ async def test_stop_is_continued_by_hand_and_a_key_in_use_is_not_changed(machine
 
 
 async def run_shell(machine: StackHarness, command: str) -> str:
-    """What a command prints that has to succeed, typed as it stands in README."""
+    """Run a command from README that must succeed, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
         env={**os.environ, **machine.stack.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
@@ -250,7 +250,7 @@ async def run_shell(machine: StackHarness, command: str) -> str:
 
 
 @pytest.mark.parametrize("on_failure", ["keep", "rollback"])
-async def test_cancel_ends_in_a_stated_state(machine: StackHarness, on_failure: str) -> None:
+async def test_cancelled_environment_reports_its_resources(machine: StackHarness, on_failure: str) -> None:
     request = machine.build_request(on_failure=on_failure)
     name = request.environment_id
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{name}-catalog-"}

@@ -1,4 +1,4 @@
-"""Every broken key through the command line: AWS's words, the remedy, the exit code, and nothing made in vain."""
+"""Every broken key on the command line: AWS's message, the remedy, the exit code, and no resources left behind."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ CASES = [(breakage, which) for breakage in KEY_FAULTS for which in KeyPurpose]
 STOPPED_BY_A_KEY = 3
 REFUSED = 2
 TYPED = "disabled"
-"""The breakage that is typed at the command line, for both keys."""
+"""The broken key that is tried on the command line, for both keys."""
 AT_ONCE = asyncio.Semaphore(4)
 
 
@@ -42,7 +42,7 @@ def assert_problem_reported(problem: dict[str, str], breakage: KeyFault, which: 
 
 
 async def test_every_broken_key_stops_the_environment_and_says_why(machine: StackHarness) -> None:
-    """What the rules refuse is typed, and one of the others; all others are asked for as the command line does it."""
+    """Run what the ARN rules refuse, and one more case, on the command line; all other cases go through the service."""
     assert TYPED in {breakage.name for breakage, _ in CASES}
 
     async def case(number: int, breakage: KeyFault, which: KeyPurpose) -> None:
@@ -75,7 +75,7 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Stac
     await asyncio.gather(*(case(number, *which) for number, which in enumerate(CASES)))
 
 
-async def test_what_the_rules_find_stops_an_environment_started_from_temporal(machine: StackHarness) -> None:
+async def test_arn_rules_stop_an_environment_started_from_temporal(machine: StackHarness) -> None:
     cases = [(breakage, which) for breakage, which in CASES if breakage.is_found_by_rule]
 
     async def case(breakage: KeyFault, which: KeyPurpose) -> None:
@@ -90,7 +90,7 @@ async def test_what_the_rules_find_stops_an_environment_started_from_temporal(ma
     await asyncio.gather(*(case(*which) for which in cases))
 
 
-async def test_one_key_for_both_is_refused(machine: StackHarness) -> None:
+async def test_same_key_for_both_is_refused(machine: StackHarness) -> None:
     key = create_valid_key(machine.aws, KeyPurpose.S3)
 
     finished = await run_create(machine, "same-key", key, key)
@@ -101,7 +101,7 @@ async def test_one_key_for_both_is_refused(machine: StackHarness) -> None:
     assert (status.phase, status.problem.code) == (Phase.STOPPED, "arn.SameKeyTwice")  # D7
 
 
-async def test_definite_refusal_ends_at_once_after_a_single_call(machine: StackHarness) -> None:
+async def test_definite_denial_stops_at_once_after_one_call(machine: StackHarness) -> None:
     key = create_valid_key(machine.aws, KeyPurpose.S3)
     machine.aws.customer_client("kms").disable_key(KeyId=key)
     request = machine.build_request(s3_key_arn=key, key_grace_seconds=300)
@@ -110,7 +110,7 @@ async def test_definite_refusal_ends_at_once_after_a_single_call(machine: StackH
 
     assert status.problem is not None
     assert status.closed_at is not None
-    assert (status.closed_at - status.problem.at).total_seconds() < 60, "the grace of 300 s is not waited for"
+    assert (status.closed_at - status.problem.at).total_seconds() < 60, "byok must not wait for the 300 s grace period"
     prefix = f"probes/{request.environment_id}/"
     calls = machine.aws.call_control("GET", "calls")["calls"]
     refused = [call for call in calls if call["operation"] == "PutObject" and call["params"]["Key"].startswith(prefix)]
@@ -118,7 +118,7 @@ async def test_definite_refusal_ends_at_once_after_a_single_call(machine: StackH
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-async def test_ambiguous_refusal_ends_after_the_grace(machine: StackHarness, which: KeyPurpose) -> None:
+async def test_ambiguous_denial_stops_after_the_grace_period(machine: StackHarness, which: KeyPurpose) -> None:
     request = machine.build_request(**{f"{which}_key_arn": machine.aws.create_key()}, key_grace_seconds=2)
 
     status = await machine.provision(request)
@@ -127,11 +127,11 @@ async def test_ambiguous_refusal_ends_after_the_grace(machine: StackHarness, whi
     assert status.closed_at is not None
     first = next(entry for entry in status.timeline if entry.phase is status.problem.phase).entered_at
     took = (status.closed_at - first).total_seconds()
-    assert 2 <= took < 20, "neither less than the grace that was asked for, nor the 30 s of the default"
+    assert 2 <= took < 20, "the requested grace period applies, not the default of 30 s"
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: StackHarness, which: KeyPurpose) -> None:
+async def test_policy_fixed_within_the_grace_period_does_not_stop(machine: StackHarness, which: KeyPurpose) -> None:
     arn = create_valid_key(machine.aws, which)
     kms = machine.aws.customer_client("kms")
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
@@ -147,7 +147,7 @@ async def test_policy_that_arrives_within_the_grace_is_not_a_stop(machine: Stack
     assert status.phase is Phase.READY  # D14
 
 
-async def test_status_tells_the_same_problem_and_exits_alike(machine: StackHarness) -> None:
+async def test_status_reports_the_same_problem_and_exit_code(machine: StackHarness) -> None:
     arn = create_valid_key(machine.aws, KeyPurpose.S3)
     machine.aws.customer_client("kms").disable_key(KeyId=arn)
     request = machine.build_request(s3_key_arn=arn)
@@ -159,7 +159,7 @@ async def test_status_tells_the_same_problem_and_exits_alike(machine: StackHarne
     assert Problem.model_validate(finished.json["problem"]) == stopped.problem
 
 
-async def test_stopped_environment_continues_once_the_key_is_fixed(machine: StackHarness) -> None:
+async def test_stopped_environment_continues_after_the_key_is_fixed(machine: StackHarness) -> None:
     arn = create_valid_key(machine.aws, KeyPurpose.RDS)
     kms = machine.aws.customer_client("kms")
     kms.disable_key(KeyId=arn)
@@ -173,7 +173,7 @@ async def test_stopped_environment_continues_once_the_key_is_fixed(machine: Stac
     assert [cluster["KmsKeyId"] for cluster in machine.list_clusters(request.environment_id)] == [arn]
 
 
-async def test_stop_in_mid_work_keeps_what_was_made_and_continues_with_it(machine: StackHarness) -> None:
+async def test_stop_during_storage_keeps_resources_and_continues_with_them(machine: StackHarness) -> None:
     request = machine.build_request()
     kms = machine.aws.customer_client("kms")
     machine.aws.call_control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
@@ -196,7 +196,7 @@ async def test_stop_in_mid_work_keeps_what_was_made_and_continues_with_it(machin
     assert [cluster["DbClusterResourceId"] for cluster in again] == [cluster["DbClusterResourceId"] for cluster in made]
 
 
-async def test_rollback_removes_what_was_made(machine: StackHarness) -> None:
+async def test_rollback_removes_created_resources(machine: StackHarness) -> None:
     request = machine.build_request(on_failure="rollback")
     machine.aws.call_control("POST", "faults", service="s3", operation="PutBucketPolicy", kind="delay", seconds=1.5)
     await machine.service.create(request)
@@ -210,8 +210,8 @@ async def test_rollback_removes_what_was_made(machine: StackHarness) -> None:
     assert machine.list_buckets(request.environment_id) == []
 
 
-async def test_complete_environment_started_again_with_a_rollback_loses_nothing(machine: StackHarness) -> None:
-    """By hand in Temporal, past every door: with keys that are not its own, and to be undone when it stops."""
+async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
+    """Start it in Temporal, past all checks, with keys of another environment and `on_failure=rollback`."""
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
     (cluster,) = machine.list_clusters(first.environment_id)
@@ -233,4 +233,4 @@ async def test_complete_environment_started_again_with_a_rollback_loses_nothing(
     assert machine.list_buckets(first.environment_id) == buckets
     name = cluster["DBClusterIdentifier"]
     assert {left.partition(":")[0] for left in status.left_behind} == {name, f"{name}-writer", *buckets}
-    assert all("an earlier run of this environment made it" in left for left in status.left_behind)
+    assert all("an earlier run of this environment created it" in left for left in status.left_behind)

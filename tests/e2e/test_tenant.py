@@ -1,4 +1,4 @@
-"""The tenant's name with real processes: a worker that is killed in the middle, and what histories hold of it."""
+"""Tenant names with real processes: a worker killed at any call, and what the histories contain."""
 
 import asyncio
 import uuid
@@ -37,7 +37,7 @@ class TenantCase:
 
     @classmethod
     async def prepare(cls, machine: StackHarness, *, made: bool = True, **changes: object) -> "TenantCase":
-        """New keys by the real template, the role by the other one, and where it is made what it is known by."""
+        """Create keys and role from the real templates, and with `made` the resources that identify the environment."""
         name, customer = f"t-{uuid.uuid4().hex[:8]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         role = await asyncio.to_thread(customer.ensure_tenant_role, name, pair, f"external-{name}")
@@ -55,11 +55,11 @@ class TenantCase:
         return cls(machine, pair, role, ReconcileTenantRequest.model_validate({**values, **changes}))
 
     async def reconcile(self) -> TenantOutcome:
-        """Ask for the name."""
+        """Request the tenant name."""
         return await asyncio.wait_for(self.machine.service.reconcile_tenant(self.request), 60)
 
     def assert_keys_named(self) -> None:
-        """Both keys bear the tenant's alias and tags, once."""
+        """Check that both keys have exactly the tenant's alias and tags."""
         for which, arn in self.pair.items():
             tenant = self.request.tenant
             expected = ([VENDOR.alias_for_tenant(which, tenant)], dict.fromkeys(VENDOR.tenant_tags, tenant))
@@ -67,11 +67,11 @@ class TenantCase:
 
     @property
     def session_name(self) -> str:
-        """What the customer's CloudTrail shows of it."""
+        """The session name in the customer's CloudTrail."""
         return f"byok-{self.request.environment_id}"
 
     def list_calls(self) -> list[str]:
-        """The calls to KMS that were made for it, in their order."""
+        """List the calls to KMS for this environment, in order."""
         calls = self.machine.aws.call_control("GET", "calls")["calls"]
         return [
             call["operation"]
@@ -80,7 +80,7 @@ class TenantCase:
         ]
 
     async def count_lost_steps(self) -> int:
-        """The steps of which one attempt ended in silence."""
+        """Count the activities of which one attempt ended with a heartbeat timeout."""
         handle = self.machine.service.client.get_workflow_handle(tenant_workflow_id(self.request.environment_id))
         started = [
             event.activity_task_started_event_attributes
@@ -91,12 +91,12 @@ class TenantCase:
         return [step.last_failure.timeout_failure_info.timeout_type for step in started].count(silent)
 
     def count_writes(self) -> int:
-        """The writing calls that were made so far, by anybody."""
+        """Count the write calls so far, of all callers."""
         return len([call for call in self.machine.aws.list_calls("kms") if call in WRITES])
 
 
 def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
-    """What an environment on these keys is known by: its cluster and a bucket, as provisioning makes them."""
+    """Create the resources that identify an environment on these keys: its cluster and a bucket."""
     request = request_for(name, s3_key_arn=pair.s3_key_arn, rds_key_arn=pair.rds_key_arn)
     plan = plan_environment(request, PLATFORM, datetime.now(UTC), "a-run")
     task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
@@ -110,13 +110,13 @@ def _make(aws: AwsHarness, name: str, pair: KeyPair) -> None:
 
 PLAIN = ("ListAliases", "CreateAlias", "ListResourceTags", "TagResource")
 CROSSED = ("ListAliases", "CreateAlias", "ListAliases", "UpdateAlias", "ListResourceTags", "TagResource")
-"""The calls on one key: where nothing is there yet, and where each alias is on the other key and is to be repointed."""
+"""The calls on one key: with nothing in place, and with each alias on the other key, to be repointed."""
 NAMING = {"Effect": "Allow", "Action": ["kms:*Alias*", "kms:ListResourceTags", "kms:TagResource"], "Resource": "*"}
 
 
 @dataclass(frozen=True)
 class InterruptedCall:
-    """A call in the course of naming both keys of an environment: the one of this number to this service."""
+    """The call with this number to a service, while byok names both keys of an environment."""
 
     service: str
     number: int
@@ -124,14 +124,14 @@ class InterruptedCall:
 
     @staticmethod
     def list_all(path: tuple[str, ...]) -> "list[InterruptedCall]":
-        """Every call on both keys; the role is taken on for each."""
+        """List every call on both keys; the role is assumed once for each."""
         return [
             *(InterruptedCall("sts", number, path) for number in range(2)),
             *(InterruptedCall("kms", number, path) for number in range(2 * len(path))),
         ]
 
     async def prepare_case(self, machine: StackHarness, role: TenantRole) -> TenantCase:
-        """An environment whose keys are named by this course."""
+        """Prepare an environment whose keys are named along this path."""
 
         def prepare() -> TenantCase:
             name, aws = f"k-{uuid.uuid4().hex[:8]}", machine.aws
@@ -149,7 +149,7 @@ class InterruptedCall:
         return await asyncio.to_thread(prepare)
 
     def hold(self, named: TenantCase) -> None:
-        """Let the call hang, for longer than anybody waits."""
+        """Delay the call for longer than any caller waits."""
         at = {"service": self.service, "operation": "*", "after_calls": self.number, "session": named.session_name}
         named.machine.aws.call_control("POST", "faults", kind="delay", seconds=300, **at)
 
@@ -162,7 +162,7 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     for path in (PLAIN, CROSSED):
         whole = await InterruptedCall("kms", 0, path).prepare_case(machine, role)
         await whole.reconcile()
-        assert whole.list_calls() == [*path, *path], "these are all the calls there are to be cut off at"
+        assert whole.list_calls() == [*path, *path], "the list of calls to interrupt must be complete"
     cuts = [*InterruptedCall.list_all(PLAIN), *InterruptedCall.list_all(CROSSED)]
     every = [await cut.prepare_case(machine, role) for cut in cuts]
     for cut, named in zip(cuts, every, strict=True):
@@ -172,16 +172,16 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     await _nothing_waits_to_be_held(machine)
     assert [named.request.environment_id for named, task in zip(every, asked, strict=True) if task.done()] == []
     await machine.stack.restart_worker(kill=True)
-    machine.aws.call_control("DELETE", "faults")  # the calls under way are carried out, and nobody hears their answers
+    machine.aws.call_control("DELETE", "faults")  # AWS carries out the pending calls; their answers are lost
     outcomes = await asyncio.gather(*asked)
 
     for cut, named, outcome in zip(cuts, every, outcomes, strict=True):
-        assert await named.count_lost_steps() == 1, f"{cut} was under way when the worker was killed"
+        assert await named.count_lost_steps() == 1, f"{cut} must be pending when the worker is killed"
         assert not outcome.conflicting_keys
         named.assert_keys_named()
     before = every[0].count_writes()
     again = await asyncio.gather(*(named.reconcile() for named in every))
-    assert every[0].count_writes() == before  # reconciling twice makes no write the second time
+    assert every[0].count_writes() == before  # the second reconciliation writes nothing
     assert {key.alias_state for outcome in again for key in outcome.keys} == {AliasState.IN_PLACE}
 
 
@@ -193,7 +193,7 @@ async def _nothing_waits_to_be_held(machine: StackHarness) -> None:
     await asyncio.wait_for(held(), 60)
 
 
-async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_history(machine: StackHarness) -> None:
+async def test_provisioning_names_the_keys_and_leaves_the_session_out_of_the_history(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine, made=False)
     asked = named.request
     request = machine.build_request(
@@ -216,12 +216,12 @@ async def test_provisioning_names_the_keys_and_the_session_stays_out_of_the_hist
     assert "reconcile_key" in shown.out
     for secret in ("SecretAccessKey", "SessionToken", "ASIA"):
         assert secret not in shown.out
-    # The role that the environment was asked for with is used again.
+    # The role of the original request is used again.
     repeated = await machine.service.build_reconcile_tenant_request(asked.environment_id, asked.tenant)
     assert repeated.tenant_role == asked.tenant_role
 
 
-async def test_refused_role_stops_it_and_is_told_once(machine: StackHarness) -> None:
+async def test_refused_role_stops_and_is_reported_once(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine)
     role = TenantRole(role_arn=str(named.role.role_arn), external_id="another")
     wrong = named.request.model_copy(update={"tenant_role": role})
@@ -233,7 +233,7 @@ async def test_refused_role_stops_it_and_is_told_once(machine: StackHarness) -> 
     assert machine.stack.customer.read_aliases_and_tags(named.pair.s3_key_arn) == ([], {})
 
 
-async def test_keys_of_another_environment_are_refused_and_not_touched(machine: StackHarness) -> None:
+async def test_keys_of_another_environment_are_refused_and_left_unchanged(machine: StackHarness) -> None:
     named, other = await TenantCase.prepare(machine), await TenantCase.prepare(machine)
     keys = {"s3_key_arn": other.pair.s3_key_arn, "rds_key_arn": other.pair.rds_key_arn, "tenant_role": other.role}
 
@@ -245,7 +245,7 @@ async def test_keys_of_another_environment_are_refused_and_not_touched(machine: 
         assert machine.stack.customer.read_aliases_and_tags(arn) == ([], {})  # contract 123
 
 
-async def test_two_names_at_once_are_not_mixed(machine: StackHarness) -> None:
+async def test_concurrent_tenant_names_are_not_mixed(machine: StackHarness) -> None:
     named = await TenantCase.prepare(machine)
     other = named.request.model_copy(update={"tenant": "another-name"})
     machine.aws.call_control("POST", "faults", service="kms", operation="TagResource", kind="delay", seconds=1)
@@ -263,7 +263,7 @@ async def test_two_names_at_once_are_not_mixed(machine: StackHarness) -> None:
     named.assert_keys_named()
 
 
-async def test_environment_that_is_not_there_yet_gets_no_name(machine: StackHarness) -> None:
+async def test_environment_that_is_not_ready_gets_no_tenant_name(machine: StackHarness) -> None:
     request = machine.build_request(
         s3_key_arn="arn:aws:kms:eu-central-1:444455556666:key/00000000-0000-4000-8000-000000000000"
     )

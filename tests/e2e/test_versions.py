@@ -1,4 +1,4 @@
-"""An upgrade with two builds of the worker, with the commands of docs/upgrading.md."""
+"""An upgrade with two builds of the worker, using the commands of docs/upgrading.md."""
 
 import asyncio
 import os
@@ -12,13 +12,13 @@ from tests.e2e.workers import WorkerFleet, fleet
 __all__ = ["fleet"]
 
 
-async def test_upgrade_with_an_environment_in_flight_and_one_stopped(fleet: WorkerFleet) -> None:
+async def test_upgrade_with_one_running_and_one_stopped_environment(fleet: WorkerFleet) -> None:
     machine = fleet.machine
     await fleet.start_worker("1")
     doctor = await machine.run_program("byok", "doctor", "--json")
     (workers,) = [check for check in doctor.json["checks"] if check["name"] == "workers"]
     assert (doctor.code, workers["ok"]) == (1, False)
-    assert workers["detail"].endswith("(build 1 of byok); new work waits: no build is the current one")
+    assert workers["detail"].endswith("(build 1 of byok); new work waits: no build is the current version")
     advised = shlex.split(workers["fix"].partition(": ")[2])
     assert (await machine.run_program(*advised, "--yes")).code == 0
     assert (await machine.run_program("byok", "doctor")).code == 0
@@ -49,7 +49,7 @@ async def test_upgrade_with_an_environment_in_flight_and_one_stopped(fleet: Work
     assert await fleet.get_build_id(stopped.environment_id) == "2"
 
 
-async def test_worker_with_half_a_version_does_not_start(fleet: WorkerFleet) -> None:
+async def test_worker_with_an_incomplete_version_does_not_start(fleet: WorkerFleet) -> None:
     stack = fleet.machine.stack
     worker = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROGRAMS_ROOT / "worker.py")),
@@ -58,4 +58,4 @@ async def test_worker_with_half_a_version_does_not_start(fleet: WorkerFleet) -> 
     )
     _, told = await asyncio.wait_for(worker.communicate(), 60)
     assert worker.returncode == 1
-    assert "The worker's settings are wrong: BYOK_WORKER_BUILD_ID: is missing" in told.decode()
+    assert "The worker's settings are wrong: BYOK_WORKER_BUILD_ID: missing" in told.decode()

@@ -1,4 +1,4 @@
-"""The API on real processes: what its documentation shows, and whatever its OpenAPI document allows or does not."""
+"""The API on real processes: the documented requests, and generated requests, valid and invalid."""
 
 import asyncio
 import hashlib
@@ -20,20 +20,20 @@ from byok.local.stack import PROGRAMS_ROOT
 from tests.e2e.conftest import StackHarness
 
 EXAMPLES = int(os.environ.get("BYOK_TEST_API_EXAMPLES", "8"))
-"""How many requests are made up for each operation and kind of examination; `make api-fuzz` makes 10,000 and more."""
+"""Generated requests for each operation and kind of test; `make api-fuzz` makes 10,000 and more."""
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 HOOKS = Path(__file__).with_name("schemathesis_hooks.py")
 COMMANDS = re.findall(
     r"^(curl .*?)(?: +# to ([A-Z]+))?$", (PROGRAMS_ROOT / "docs" / "api.md").read_text(), re.MULTILINE
 )
-"""What the document shows, and the phase that it says a stream of events ends with."""
+"""The documented commands, each with the phase in which its event stream ends."""
 
 
-async def test_documented_requests_work_in_their_order(web: StackHarness) -> None:
+async def test_documented_requests_work_in_order(web: StackHarness) -> None:
     pair = await asyncio.to_thread(web.stack.customer.ensure_key_pair, "documented")
     keys = {"S3_KEY_ARN": pair.s3_key_arn, "RDS_KEY_ARN": pair.rds_key_arn, "API": f"{web.stack.web_url}/v1"}
-    # Here a database is there in half a second: what is to be cancelled has to be under way when that is asked for.
+    # This stack creates a database in half a second, but provisioning must still be running when it is cancelled.
     where = {"service": "rds", "operation": "CreateDBCluster", "about": "acme-prod"}
     web.aws.call_control("POST", "faults", kind="hold_call", **where)
     reached = []
@@ -52,7 +52,7 @@ async def test_documented_requests_work_in_their_order(web: StackHarness) -> Non
     assert reached == ["STOPPED", "READY", "DELETED"]
 
 
-async def test_stop_is_heard_as_it_happens_and_replayed(web: StackHarness) -> None:
+async def test_stop_is_streamed_and_replayed(web: StackHarness) -> None:
     asked = web.build_request()
     path = f"/v1/environments/{asked.environment_id}"
     await asyncio.to_thread(web.aws.customer_client("kms").disable_key, KeyId=asked.s3_key_arn)
@@ -66,13 +66,13 @@ async def test_stop_is_heard_as_it_happens_and_replayed(web: StackHarness) -> No
         assert (await http.post(f"{path}/replays", json={})).status_code == 202
         async with http.stream("GET", f"{path}/events") as stream:
             lines = [line async for line in stream.aiter_lines()]
-    assert [line for line in lines if line.startswith("event: phase")][5:], "every phase, one by one"
+    assert [line for line in lines if line.startswith("event: phase")][5:], "the stream reports every phase"
     assert any('"phase":"READY"' in line for line in lines[-4:])
 
 
 @asynccontextmanager
 async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str, str]]:
-    """Another server on the same Temporal, which asks who calls: its address, and a token."""
+    """Run another server on the same Temporal that requires a token; yield its address and a token."""
     port, token = Ports.pick_free().web, "fuzz"
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": "*", "scopes": [*Scope]}
     settings = {"BYOK_API__TOKENS": json.dumps([entry]), "BYOK_API__REQUESTS_PER_MINUTE": "1000000"}
@@ -98,21 +98,19 @@ async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str
 
 
 def count_operations(said: str) -> dict[str, int]:
-    """How many operations each phase went through: one that breaks off is no failure for schemathesis."""
+    """Count the operations of each test phase: schemathesis does not report an aborted one as a failure."""
     found = re.findall(r"(Coverage|Fuzzing) \(in [^)]+\)\s+✅\s+([0-9]+) passed", said)
     return {phase: int(number) for phase, number in found}
 
 
-async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said(
-    web: StackHarness, tmp_path: Path
-) -> None:
+async def test_generated_requests_conform_to_the_openapi_document(web: StackHarness, tmp_path: Path) -> None:
     checks = (
         "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
         "response_headers_conformance,negative_data_rejection,unsupported_method,ignored_auth"
     )
-    # A check of keys takes as long as the grace that it is given: 300 s at the most.
+    # A key check takes up to its grace period: at most 300 s.
     often = ("--max-examples", str(EXAMPLES), "--seed", "1", "--request-timeout", "330")
-    await web.provision(web.build_request(environment_id="acme-prod"))  # the document's example, so that there is one
+    await web.provision(web.build_request(environment_id="acme-prod"))  # the document's example must exist
     async with run_authenticated_server(web) as (address, token):
         process = await asyncio.create_subprocess_exec(
             *(
@@ -136,7 +134,7 @@ async def test_nothing_that_is_sent_breaks_it_or_is_answered_otherwise_than_said
     assert process.returncode == 0, f"{tmp_path}/said.txt: {said[-3000:]}"
     operations = sum(len(methods) for methods in paths.values())
     assert count_operations(said) == {"Coverage": operations, "Fuzzing": operations}, (
-        f"{tmp_path}/said.txt: some are left out"
+        f"{tmp_path}/said.txt: some operations are missing"
     )
     assert "Traceback" not in said, f"{tmp_path}/said.txt"
     sys.stdout.write(said[-1500:])

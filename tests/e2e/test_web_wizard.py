@@ -1,4 +1,4 @@
-"""The wizard in a real Chromium, on real processes: as a customer's key administrator goes through it."""
+"""The wizard in a real Chromium, on real processes, as a customer's key administrator uses it."""
 
 import asyncio
 import json
@@ -34,13 +34,13 @@ Visit = Callable[..., Awaitable[Page]]
 
 @pytest_asyncio.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser of this machine."""
+    """A browser installed on this machine."""
     path = browsers.find_browser()
     if path is None:
-        words = "there is no Chromium or Chrome here; `make test` sets one up where it can"
+        words = "no Chromium or Chrome on this machine; `make test` installs one if it can"
         assert not os.environ.get("CI"), words
         pytest.skip(words)
-    sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium has none for root
+    sandbox = () if os.geteuid() else ("--no-sandbox",)  # Chromium's sandbox does not work for root
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=[*CHROMIUM_OPTIONS, *sandbox])
         yield browser
@@ -49,7 +49,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture
 async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
-    """Opens pages. What a page says on its console, or asks of another host, is a fault of ours."""
+    """Opens pages. Any console message and any request to another host fails the test."""
     faults: list[str] = []
     async with AsyncExitStack() as stack:
 
@@ -58,11 +58,11 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
             stack.push_async_callback(context.close)
             page = await context.new_page()
             page.set_default_timeout(TIMEOUT_MS)
-            # That a page is not there is what one test asks for.
+            # One test requests a page that does not exist.
             page.on("console", lambda one: None if "status of 404" in one.text else faults.append(one.text))
             page.on("pageerror", lambda error: faults.append(str(error)))
             ours = web.stack.web_url
-            page.on("request", lambda one: None if one.url.startswith(ours) else faults.append(f"asked for {one.url}"))
+            page.on("request", lambda one: None if one.url.startswith(ours) else faults.append(f"requested {one.url}"))
             await page.goto(f"{ours}{path}")
             return page
 
@@ -71,16 +71,16 @@ async def visit(chromium: Browser, web: StackHarness) -> AsyncIterator[Visit]:
 
 
 async def check_page(page: Page, name: str) -> None:
-    """Keep a picture for a look, and see that everybody can use the page."""
+    """Save a screenshot, and check that the page is accessible."""
     SCREENSHOTS_DIR.mkdir(exist_ok=True)
     await page.screenshot(path=SCREENSHOTS_DIR / f"{name}.png", full_page=True)
     found = await Axe().run(page)
-    assert found.response["passes"], "it did look"
+    assert found.response["passes"], "axe must have checked something"
     assert found.violations_count == 0, found.generate_report()
 
 
 async def go_to_keys_step(page: Page, name: str) -> None:
-    """The first step."""
+    """Fill in the first page and go to the second."""
     await page.get_by_label("Environment name").fill(name)
     await page.get_by_label("AWS Region").fill(REGION)
     await page.get_by_role("button", name="Next: Encryption at rest").click()
@@ -88,7 +88,7 @@ async def go_to_keys_step(page: Page, name: str) -> None:
 
 
 async def submit_request(page: Page) -> None:
-    """From the keys to the progress."""
+    """Go from the keys to the progress page."""
     await page.get_by_role("button", name="Next: Review").click()
     await page.get_by_label("Create this environment").check()
     await page.get_by_role("button", name="Create environment").click()
@@ -96,7 +96,7 @@ async def submit_request(page: Page) -> None:
 
 
 def deploy_and_get_payload(web: StackHarness, template: str, stack: str) -> str:
-    """What the customer's stack prints, made of the downloaded template (contract 44-49)."""
+    """Deploy the downloaded template, and return the payload that the stack outputs (contract 44-49)."""
     cloudformation = web.aws.customer_client("cloudformation")
     parameters = {
         "AtaccamaPlatformRoleArn": web.stack.environment["BYOK_PLATFORM_ROLE_ARN"],
@@ -113,7 +113,7 @@ def deploy_and_get_payload(web: StackHarness, template: str, stack: str) -> str:
     return payload
 
 
-async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Visit, web: StackHarness) -> None:
+async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(visit: Visit, web: StackHarness) -> None:
     page = await visit()
     await check_page(page, "1-environment")
     await go_to_keys_step(page, "whole-way")
@@ -137,7 +137,7 @@ async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Vis
     await page.get_by_role("button", name="Create environment").click()
     await expect(page.locator(".timeline li.current")).to_be_visible()
     await check_page(page, "5-progress")
-    await expect(page.locator(".phase.ready")).to_be_visible()  # by itself: nobody has reloaded the page
+    await expect(page.locator(".phase.ready")).to_be_visible()  # the page updates itself, without a reload
     await expect(page.get_by_role("heading", name="What is on your keys")).to_be_visible()
     await page.get_by_role("textbox", name="Tenant name").fill("globex")
     await page.get_by_role("button", name="Show the commands for this name").click()
@@ -147,7 +147,7 @@ async def test_from_the_first_page_to_ready_with_keys_of_the_template(visit: Vis
     await check_page(page, "7-environments")
 
 
-async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, web: StackHarness) -> None:
+async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: Visit, web: StackHarness) -> None:
     asked = web.build_request(environment_id="disabled-key")
     await asyncio.to_thread(web.aws.customer_client("kms").disable_key, KeyId=asked.s3_key_arn)
     page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
@@ -163,7 +163,7 @@ async def test_disabled_key_is_shown_fixed_and_retried_to_ready(visit: Visit, we
     await expect(page.locator(".phase.ready")).to_be_visible()
 
 
-async def test_wrong_arns_are_told_while_they_are_typed(visit: Visit) -> None:
+async def test_invalid_arns_are_reported_while_typing(visit: Visit) -> None:
     page = await visit(f"/new/encryption?name=typed&region={REGION}")
     await page.get_by_label("S3 key ARN").fill("arn:aws:kms:eu-central-1:444455556666:alias/mine")
     await expect(page.locator("#s3_key_arn-fault")).to_contain_text("alias")  # contract 82
@@ -173,7 +173,7 @@ async def test_wrong_arns_are_told_while_they_are_typed(visit: Visit) -> None:
     await check_page(page, "9-wrong-arns")
 
 
-async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
+async def test_leaving_and_returning_loses_nothing(visit: Visit) -> None:
     first = await visit()
     await go_to_keys_step(first, "left-alone")
     await first.get_by_role("tab", name="Key policy statements").click()
@@ -182,7 +182,7 @@ async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
     address = first.url.partition("localhost")[2] or first.url
     await first.context.close()
 
-    again = await visit("/" + address.split("/", 3)[3])  # contract 20, in another visit altogether
+    again = await visit("/" + address.split("/", 3)[3])  # contract 20, in a new browser context
 
     await expect(again.get_by_label("S3 key ARN")).to_have_value("arn:aws:kms:eu-central-1:444455556666:key/mine")
     await expect(again.get_by_role("tab", name="Key policy statements")).to_have_attribute("aria-selected", "true")
@@ -190,7 +190,7 @@ async def test_leaving_and_coming_back_loses_nothing(visit: Visit) -> None:
     await expect(again.get_by_label("Environment name")).to_have_value("left-alone")
 
 
-async def test_keyboard_alone_is_enough(visit: Visit, web: StackHarness) -> None:
+async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarness) -> None:
     asked = web.build_request(environment_id="by-keyboard")
     page = await visit()
 
@@ -226,22 +226,22 @@ async def test_keyboard_alone_is_enough(visit: Visit, web: StackHarness) -> None
     await expect(page.locator(".phase.ready")).to_be_visible()
 
 
-async def test_without_javascript_everything_works(visit: Visit, web: StackHarness) -> None:
+async def test_wizard_works_without_javascript(visit: Visit, web: StackHarness) -> None:
     asked = web.build_request(environment_id="no-script")
     page = await visit(java_script_enabled=False)
     await go_to_keys_step(page, "no-script")
-    assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing is none"
+    assert await page.get_by_role("button", name="Copy").count() == 0, "a button that does nothing must not be shown"
     await page.get_by_role("tab", name="Key policy statements").click()
     await expect(page.locator("#panel-statements")).to_be_visible()
     await page.get_by_label("S3 key ARN").fill(
         f'{{"S3KmsKeyArn":"{asked.s3_key_arn}","RdsKmsKeyArn":"{asked.rds_key_arn}"}}'
     )
     await submit_request(page)
-    await expect(page.locator(".phase.ready")).to_be_visible()  # the page asks for itself again
+    await expect(page.locator(".phase.ready")).to_be_visible()  # the page refreshes itself
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: StackHarness, scheme: str) -> None:
+async def test_pages_fit_a_narrow_screen(visit: Visit, web: StackHarness, scheme: str) -> None:
     asked = web.build_request(environment_id=f"narrow-{scheme}")
     page = await visit(viewport={"width": 360, "height": 740}, color_scheme=scheme)
     widest = "[...document.querySelectorAll('body')].map(e => e.scrollWidth)[0]"
@@ -258,7 +258,7 @@ async def test_every_page_is_usable_on_a_narrow_screen(visit: Visit, web: StackH
     assert await page.evaluate(widest) <= 360
 
 
-async def test_every_other_page_can_be_used_by_everybody(visit: Visit) -> None:
+async def test_all_other_pages_are_accessible(visit: Visit) -> None:
     step = f"/new/encryption?name=other&region={REGION}"
     page = await visit("/sign-in")
     await check_page(page, "other-sign-in")
@@ -280,6 +280,6 @@ async def test_every_other_page_can_be_used_by_everybody(visit: Visit) -> None:
 
 
 def _address(page: Page, path: str) -> str:
-    """A page of the same server."""
+    """Return the URL of a page on the same server."""
     scheme, host = page.url.split("/")[0], page.url.split("/")[2]
     return f"{scheme}//{host}{path}"

@@ -1,4 +1,4 @@
-"""Workers that are killed, and workers with a defect: another worker continues."""
+"""Killed workers and defective workers: another worker continues."""
 
 import asyncio
 import os
@@ -14,17 +14,17 @@ from tests.e2e.conftest import StackHarness
 from tests.e2e.test_replay import list_writes, wait_until, wait_until_call_held
 
 OTHER_WORKER = 15.0
-"""Seconds after which another worker has gone on with what a killed one had begun."""
+"""Seconds within which another worker must continue the work of a killed one."""
 
 
 async def restore_single_worker(machine: StackHarness) -> None:
-    """Leave the stack as it was found."""
+    """Restore the stack to its single worker."""
     for name in [name for name in machine.stack.children if name.startswith("worker")]:
         await machine.stack.children.pop(name).kill()
     await machine.stack.start_worker()
 
 
-async def test_another_worker_goes_on_when_one_is_killed(machine: StackHarness) -> None:
+async def test_another_worker_continues_after_one_is_killed(machine: StackHarness) -> None:
     request = machine.build_request()
     where = {"service": "s3", "operation": "PutBucketPolicy", "about": f"-{request.environment_id}-catalog-"}
     try:
@@ -47,13 +47,13 @@ async def test_another_worker_goes_on_when_one_is_killed(machine: StackHarness) 
         assert time.monotonic() - began < OTHER_WORKER
         assert (await machine.wait_until_ended(request.environment_id)).phase is Phase.READY
         done = list_writes(machine, request)
-        assert len(done) == len(set(done)), "something was written twice"
+        assert len(done) == len(set(done)), "a write was repeated"
     finally:
         await restore_single_worker(machine)
 
 
 def operations_by_bucket(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
-    """The operations that were carried out, each with the purpose of its bucket."""
+    """Return the operations that AWS carried out, each with the purpose of its bucket."""
     purposes = (
         (done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in list_writes(machine, request)
     )
@@ -61,7 +61,7 @@ def operations_by_bucket(machine: StackHarness, request: ProvisionRequest) -> se
 
 
 BROKEN_WORKER = '''
-"""A worker with a mistake in it: its workflow of ours cannot go on."""
+"""A defective worker: its version of the workflow cannot make progress."""
 import asyncio
 import os
 from typing import Any
@@ -87,7 +87,7 @@ asyncio.run(main())
 '''
 
 
-async def test_worker_with_a_mistake_is_told_with_its_cause_and_another_one_goes_on(
+async def test_defective_worker_is_reported_with_the_cause_and_another_one_continues(
     machine: StackHarness, tmp_path: Path
 ) -> None:
     request = machine.build_request()

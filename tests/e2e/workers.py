@@ -1,4 +1,4 @@
-"""Workers of several builds side by side, on a stack of their own: versioning changes a whole Temporal."""
+"""Workers of several builds in parallel, on their own stack: versioning affects a whole Temporal server."""
 
 import asyncio
 import sys
@@ -18,7 +18,7 @@ from tests.localaws.server import AwsHarness
 
 @dataclass
 class WorkerFleet:
-    """Workers of several builds, each a process."""
+    """Worker processes of several builds."""
 
     machine: StackHarness
     workers: dict[str, ChildProcess] = field(default_factory=dict)

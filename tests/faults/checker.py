@@ -1,4 +1,4 @@
-"""One look at the local AWS and at Temporal: is everything there, once, on the right key, and is what is told true?"""
+"""One check of local AWS and Temporal: each resource exists once, on the right key, and the status is correct."""
 
 import asyncio
 from collections import Counter
@@ -29,11 +29,11 @@ CARRIED_OUT_OUTCOMES: Final = {"ok", "answer lost"}
 
 @dataclass
 class Verdict:
-    """What was found wrong with one environment.
+    """The faults found in one environment.
 
     Attributes:
-        lost: What is missing, or not what it has to be.
-        doubled: What is there, or was made, more than once.
+        lost: What is missing or wrong.
+        doubled: What exists, or was created, more than once.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -41,27 +41,27 @@ class Verdict:
 
     @property
     def survived(self) -> bool:
-        """Whether nothing is."""
+        """Whether no faults were found."""
         return not self.lost and not self.doubled
 
     def expect(self, name: str, found: object, wanted: object) -> None:
-        """Note what is not as it has to be."""
+        """Record a difference from the expected value."""
         if found != wanted:
-            self.lost.append(f"{name} is {found!r} and not {wanted!r}")
+            self.lost.append(f"{name} is {found!r}, expected {wanted!r}")
 
     def expect_each_once(self, name: str, found: Counter[str], wanted: set[str]) -> None:
-        """Note what is missing, what is too much, and what is there twice."""
+        """Record missing, unexpected and duplicate resources."""
         self.lost += [f"{name} {one} is missing" for one in sorted(wanted - set(found))]
-        self.doubled += [f"{name} {one} is too much" for one in sorted(set(found) - wanted)]
-        self.doubled += [f"{name} {one} is there {count} times" for one, count in found.items() if count > 1]
+        self.doubled += [f"{name} {one} is unexpected" for one in sorted(set(found) - wanted)]
+        self.doubled += [f"{name} {one} exists {count} times" for one, count in found.items() if count > 1]
 
 
 async def check_ready(machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus) -> Verdict:
-    """What is wrong with an environment that has to be READY, complete and single."""
+    """Check an environment that must be READY, complete and without duplicates."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.READY)
     if status.phase is not Phase.READY:
-        verdict.lost.append(f"it says {[problem.code for problem in status.problems]}")
+        verdict.lost.append(f"the problems are {[problem.code for problem in status.problems]}")
     await asyncio.to_thread(_complete, machine, request, verdict)
     await check_history_for_secrets(machine, request, verdict)
     return verdict
@@ -70,12 +70,12 @@ async def check_ready(machine: StackHarness, request: ProvisionRequest, status: 
 async def check_stopped(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, *codes: str, key: KeyPurpose | None
 ) -> Verdict:
-    """What is wrong with an environment that has to be STOPPED with one of these problems, and told truly."""
+    """Check an environment that must be STOPPED and correctly report one of these problems."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
     problem = status.problem
     if problem is None or problem.code not in codes:
-        verdict.lost.append(f"the problem is {problem and problem.code} and not {' or '.join(codes)}")
+        verdict.lost.append(f"the problem is {problem and problem.code} , expected {' or '.join(codes)}")
     else:
         verdict.expect("the key at fault", problem.key, key)
     await asyncio.to_thread(check_no_duplicates, machine, request, verdict)
@@ -86,7 +86,7 @@ async def check_stopped(
 async def check_removed(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, phase: Phase, *, snapshots: int
 ) -> Verdict:
-    """What is wrong with an environment of which nothing may be left but its final snapshot."""
+    """Check an environment that may have left nothing but its final snapshot."""
     verdict = Verdict()
     verdict.expect("the phase", status.phase, phase)
     verdict.expect("what is left behind", status.left_behind, ())
@@ -96,7 +96,7 @@ async def check_removed(
 
 
 def _complete(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    name, s3 = request.environment_id, machine.aws.platform_client("s3")  # nobody else may use the keys
+    name, s3 = request.environment_id, machine.aws.platform_client("s3")  # no other role may use the keys
     clusters = machine.list_clusters(name)
     verdict.expect_each_once("cluster", Counter(one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"})
     for cluster in clusters:
@@ -133,25 +133,25 @@ def _check_objects(s3: Any, bucket: str, wanted: set[str], request: ProvisionReq
         found = s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
         verdict.expect(f"the key of {bucket}/{item['Key']}", found.get("SSEKMSKeyId"), request.s3_key_arn)
     open_to = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
-    verdict.expect(f"the doors of {bucket}", set(open_to.values()), {True})
+    verdict.expect(f"the public access block of {bucket}", set(open_to.values()), {True})
     verdict.expect(f"versioning of {bucket}", s3.get_bucket_versioning(Bucket=bucket).get("Status"), "Enabled")
 
 
 def read_claims(machine: StackHarness, request: ProvisionRequest) -> dict[KeyPurpose, str]:
-    """The environments that the two keys are claimed for."""
+    """Return the environments that claim the two keys."""
     s3, found = machine.aws.operator_client("s3"), {}
     probes = next((one["Name"] for one in s3.list_buckets()["Buckets"] if "-key-probes-" in one["Name"]), None)
     for which, arn in request.key_pair.items():
         key = parse_key_arn(arn)
         name = f"claims/{key.account}/{key.key_id}"
-        with suppress(s3.exceptions.NoSuchKey):  # there is none, or it goes at this very moment
+        with suppress(s3.exceptions.NoSuchKey):  # no claim, or it is being deleted
             if probes:
                 found[which] = s3.get_object(Bucket=probes, Key=name)["Body"].read().decode().split('"')[3]
     return found
 
 
 def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """Nothing was made a second time while the first was there: the calls that were carried out tell."""
+    """Check in the executed calls that no resource was created again while the first one existed."""
     there: Counter[str] = Counter()
     for call in machine.aws.call_control("GET", "calls")["calls"]:
         names = [value for value in call["params"].values() if f"-{request.environment_id}" in value]
@@ -159,11 +159,11 @@ def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdic
             continue
         what = f"{call['operation'].removeprefix('Create').removeprefix('Delete')} {max(names, key=len)}"
         if call["operation"].startswith("Delete"):
-            there[what] = 0  # its name is free again
+            there[what] = 0  # its name is available again
         elif call["operation"] in ONCE_ONLY_OPERATIONS:
             there[what] += 1
             if there[what] > 1:
-                verdict.doubled.append(f"{what} was made {there[what]} times")
+                verdict.doubled.append(f"{what} was created {there[what]} times")
 
 
 def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
@@ -174,7 +174,7 @@ def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: i
         ("bucket", machine.list_buckets(name)),
         ("claim", [which.display_name for which in read_claims(machine, request)]),
     ):
-        verdict.lost += [f"{kind} {one} is left" for one in found]
+        verdict.lost += [f"{kind} {one} still exists" for one in found]
     kept = [
         one["DBClusterSnapshotIdentifier"]
         for one in rds.describe_db_cluster_snapshots()["DBClusterSnapshots"]
@@ -186,7 +186,7 @@ def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: i
 
 
 async def check_history_for_secrets(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """No secret is in any history of the environment's."""
+    """Check that no history of the environment contains a secret."""
     ids = (environment_workflow_id(request.environment_id), tenant_workflow_id(request.environment_id))
     async for run in machine.service.client.list_workflows(f"WorkflowId IN {ids}"):
         history = await machine.service.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()

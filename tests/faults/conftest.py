@@ -1,4 +1,4 @@
-"""The processes of the fault tests, and the table at their end."""
+"""The processes of the fault tests, and the table of results at the end."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """See that they can be chosen, and left out."""
+    """Mark these tests, so that they can be selected or left out."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
@@ -30,13 +30,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session")
 async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FaultHarness]:
-    """One stack for all of them, and the table once they are done."""
+    """One stack for all fault tests; prints the table of results at the end."""
     ports = Ports.pick_free()
     async with CuttableProxy(ports.temporal) as line:
         settings = {
             "BYOK_DATABASE_POLL_SECONDS": "0.3",
             "BYOK_AWS_READ_TIMEOUT_SECONDS": SHORT_READ_TIMEOUT_SECONDS,
-            # The worker alone speaks through the line; the server does not read this.
+            # Only the worker connects through the proxy; the server does not read this variable.
             "TEMPORAL_ADDRESS": f"{HOST}:{line.port}",
         }
         data = tmp_path_factory.mktemp("stack")
@@ -44,7 +44,8 @@ async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fau
             harness = FaultHarness(
                 StackHarness(stack, await stack.connect_service(), AwsHarness(f"http://{HOST}:{stack.ports.aws}")), line
             )
-            await harness.list_call_sites(Scenario.PROVISION)  # the first one in a Region makes the probe bucket, too
+            # The first provisioning in a Region also creates the probe bucket.
+            await harness.list_call_sites(Scenario.PROVISION)
             yield harness
     sys.stdout.write("\n".join(["", *report.render_table(harness.results), *report.list_failures(harness.results), ""]))
     if "BYOK_TEST_FAULTS_REPORT" in os.environ:
@@ -52,7 +53,7 @@ async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fau
 
 
 def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:
-    """All of them, or so many that are spread over them."""
+    """Return all cases, or an evenly spread sample of them."""
     if RUN_ALL_CASES or len(cases) <= sample:
         return cases
     step = len(cases) / sample
@@ -60,11 +61,11 @@ def sample_cases(cases: Sequence[_T], sample: int) -> Sequence[_T]:
 
 
 def assert_survived(harness: FaultHarness, before: int) -> None:
-    """See that there were cases, and that all of them ended well.
+    """Check that there were cases, and that all of them survived.
 
     Args:
-        harness: With the results.
-        before: How many there were before.
+        harness: The harness with the results.
+        before: The number of results before these cases.
     """
     assert report.list_failures(harness.results[before:]) == []
     assert len(harness.results) > before

@@ -1,4 +1,4 @@
-"""The line between a worker and Temporal, which can be cut without either of them noticing at once."""
+"""A proxy between a worker and Temporal that can be cut without either side noticing at once."""
 
 import asyncio
 from types import TracebackType
@@ -8,7 +8,7 @@ from byok.local.ports import HOST
 
 
 class CuttableProxy:
-    """Passes bytes on between whoever connects and a server, until it is cut.
+    """Forwards bytes between its clients and a server until it is cut.
 
     Args:
         port: The server's port on this machine.
@@ -28,29 +28,29 @@ class CuttableProxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop listening and close what is open."""
+        """Stop listening and close all connections."""
         assert self._server is not None
         self._server.close()
         await self._close()
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     def cut(self) -> None:
-        """From now on nothing reaches the server; what is sent there is lost."""
+        """Drop all further bytes to the server."""
         self._cut = True
 
     async def cut_and_disconnect(self) -> None:
-        """Cut, and close what is open: the next call fails at once, as with a server that has ended."""
+        """Cut, and close all connections: the next call fails at once, as if the server had exited."""
         self.cut()
         await self._close()
 
     def restore(self) -> None:
-        """Let new connections through; those that were cut stay as they are."""
+        """Accept new connections; connections that were cut stay cut."""
         self._cut = False
 
     async def _close(self) -> None:
@@ -77,7 +77,7 @@ class CuttableProxy:
         lost = False
         try:
             while data := await reader.read(65536):
-                # A connection that has lost bytes can carry no others: what came after them would be garbled.
+                # A connection that has lost bytes is unusable: anything after the gap would be garbled.
                 lost = lost or (may_be_cut and self._cut)
                 if not lost:
                     writer.write(data)

@@ -1,4 +1,4 @@
-"""Real processes, and what can be done to them while environments are on their courses."""
+"""Real processes, and the disruptions that can be applied while scenarios run."""
 
 import asyncio
 import os
@@ -15,16 +15,16 @@ from tests.faults.cuttable_proxy import CuttableProxy
 from tests.faults.scenarios import CallSite, Scenario, ScenarioRun
 
 RUN_ALL_CASES: Final = os.environ.get("BYOK_TEST_FAULTS") == "full"
-"""Whether everything is tried, and not a sample."""
+"""Whether to try all cases instead of a sample."""
 
 MAX_CONCURRENT_CASES: Final = 40
-"""Environments on their courses at the same time: a held call holds one of the worker's fifty threads."""
+"""Scenarios that run concurrently: a held call occupies one of the worker's fifty threads."""
 
 LONG_READ_TIMEOUT_SECONDS: Final = "110"
-"""Seconds that a worker waits for an answer of AWS: longer than any call is held."""
+"""Seconds that a worker waits for an answer from AWS: longer than any call is held."""
 SHORT_READ_TIMEOUT_SECONDS: Final = "30" if RUN_ALL_CASES else "4"
-"""Likewise where nothing is held: shorter than a call that is not answered, and longer than one that is slow because
-many list everything in a Region at once."""
+"""The same if no call is held: shorter than an unanswered call, but longer than a slow one, because many clients list
+a Region's resources at once."""
 
 
 class DisruptionKind(StrEnum):
@@ -40,7 +40,7 @@ class DisruptionKind(StrEnum):
 
     @property
     def kills_worker(self) -> bool:
-        """Whether the worker dies of it."""
+        """Whether it kills the worker."""
         return self in (DisruptionKind.KILL_BEFORE, DisruptionKind.KILL_UNANSWERED, DisruptionKind.KILL_UNHEARD)
 
 
@@ -64,7 +64,7 @@ _TOGETHER: Final = (
 
 @dataclass(frozen=True)
 class FaultCase:
-    """One thing that goes wrong in one course."""
+    """One disruption in one scenario."""
 
     course: Scenario
     place: CallSite
@@ -76,10 +76,10 @@ class FaultCase:
 
 @dataclass
 class FaultHarness:
-    """The stack, with a line to Temporal that can be cut.
+    """The stack, with a connection to Temporal that can be cut.
 
     Attributes:
-        results: What became of every case so far, by what it was and where.
+        results: The outcome of every case so far: what it was, where, and the verdict.
     """
 
     machine: StackHarness
@@ -87,24 +87,24 @@ class FaultHarness:
     results: list[tuple[str, str, Verdict]] = field(default_factory=list)
 
     async def list_call_sites(self, course: Scenario) -> list[CallSite]:
-        """The writes of a course that nothing disturbs.
+        """List the write calls of an undisturbed scenario.
 
         Raises:
-            AssertionError: It does not even end well then.
+            AssertionError: Even the undisturbed scenario fails.
         """
         run = await ScenarioRun.prepare(self.machine, course)
         await run.start()
         verdict = await run.check_outcome(await run.wait_until_ended())
         assert verdict.survived, verdict
         found = run.list_call_sites()
-        if course is Scenario.ROLL_BACK:  # what comes before is a provisioning's
+        if course is Scenario.ROLL_BACK:  # the earlier calls belong to provisioning
             found = [place for place in found if place.operation.startswith(("Delete", "Modify"))]
         return found
 
     async def run_cases(self, cases: Sequence[FaultCase]) -> None:
-        """Let faults happen, many at a time, and note what became of each.
+        """Run many cases at a time and record their outcomes.
 
-        Those that one kill can serve go together, and those that need none.
+        Cases that one kill can serve run together, and so do all cases that need no kill.
         """
         for kinds in _TOGETHER:
             chosen = [case for case in cases if case.kind in kinds]
@@ -135,13 +135,13 @@ class FaultHarness:
         await stack.start_worker()
 
     async def record_results(self, runs: Sequence[tuple[str, str, ScenarioRun]]) -> None:
-        """Wait for the end of courses, and note what is wrong with each."""
+        """Wait until scenarios end, and record the faults found in each."""
         statuses = await asyncio.gather(*(self._end_of(run) for _, _, run in runs))
         for (what, where, run), status in zip(runs, statuses, strict=True):
             if isinstance(status, EnvironmentStatus):
                 verdict = await run.check_outcome(status)
             else:
-                verdict = Verdict(lost=[f"it never ended: {status}"])
+                verdict = Verdict(lost=[f"the scenario did not end: {status}"])
             self.results.append((f"{run.course}: {what}", where, verdict))
         self.machine.aws.call_control("DELETE", "faults")
         self.machine.aws.call_control("DELETE", "calls")
@@ -153,35 +153,33 @@ class FaultHarness:
             return str(await run.machine.service.read_status(run.request.environment_id))
 
     async def set_read_timeout(self, seconds: str) -> None:
-        """See that the worker waits so long for answers."""
+        """Make the worker use this read timeout."""
         settings = self.machine.stack.settings
         if settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] != seconds:
             settings["BYOK_AWS_READ_TIMEOUT_SECONDS"] = seconds
             await self.machine.stack.restart_worker()
 
     def list_held_calls(self) -> list[dict[str, Any]]:
-        """The calls that are held."""
+        """List the held calls."""
         found: list[dict[str, Any]] = self.machine.aws.call_control("GET", "held")["held"]
         return found
 
     async def wait_until(self, fact: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait for a fact.
+        """Wait until a condition holds.
 
         Raises:
-            AssertionError: It does not come.
+            AssertionError: It does not hold in time.
         """
         deadline = time.monotonic() + seconds
         while not await asyncio.to_thread(fact):
             waiting = self.machine.aws.call_control("GET", "faults")["faults"] if time.monotonic() > deadline else []
-            assert time.monotonic() < deadline, (
-                f"it did not come to pass; held: {self.list_held_calls()}, to come: {waiting}"
-            )
+            assert time.monotonic() < deadline, f"timed out; held: {self.list_held_calls()}, pending faults: {waiting}"
             await asyncio.sleep(0.1)
 
     async def disrupt_all(
         self, what: str, places: Sequence[CallSite], happening: Callable[[], Awaitable[object]]
     ) -> None:
-        """Something happens to all environments at once, while each of them is at another call of a provisioning."""
+        """Disrupt many environments at once while each of them is at a different call of a provisioning."""
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
         runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, Scenario.PROVISION) for _ in places))
         for place, run in zip(places, runs, strict=True):

@@ -1,6 +1,6 @@
-"""What holds of an environment whatever was done with it, at any moment and once it has come to rest.
+"""Invariants of an environment, at any moment and at rest, whatever was done with it.
 
-What has to be there after a course whose end is known is left to `tests.faults.checker`.
+`tests.faults.checker` checks the final state of scenarios whose outcome is known.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ CANCELLED_CODES: Final = {"byok.Cancelled", "byok.Ended"}
 
 @dataclass(frozen=True)
 class EnvironmentHistory:
-    """What was done with an environment, as far as it matters for what may be true now.
+    """What was done with an environment, as far as it affects the valid states.
 
     Attributes:
-        deletes: Whether it is a deletion that was begun last.
-        cancelled: Whether its end was asked for since.
-        suspects: The keys that were broken at any moment since, or that its cluster has lost.
-        readable: Whether the S3 key can be used now.
-        snapshots: How many final snapshots there have to be if it was deleted; None where that is not known.
+        deletes: Whether a deletion was started last.
+        cancelled: Whether it has been cancelled since.
+        suspects: The keys that have been broken at any moment since, or that its cluster cannot access.
+        readable: Whether the S3 key is usable now.
+        snapshots: The number of final snapshots after a deletion; None if it is unknown.
     """
 
     deletes: bool
@@ -42,7 +42,7 @@ class EnvironmentHistory:
 
 
 async def check_in_progress(machine: StackHarness, request: ProvisionRequest) -> Verdict:
-    """What is wrong with an environment that may be anywhere, and in the middle of a change."""
+    """Check an environment in any state, possibly in the middle of a change."""
     verdict = Verdict()
     await asyncio.to_thread(_never_wrong, machine, request, verdict)
     return verdict
@@ -51,15 +51,15 @@ async def check_in_progress(machine: StackHarness, request: ProvisionRequest) ->
 async def check_at_rest(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentHistory
 ) -> Verdict:
-    """What is wrong with an environment that nobody is working on, or with what is told of it."""
+    """Check an environment at rest, and its reported status."""
     if status.phase is Phase.READY:
         verdict = await _ready(machine, request, status, readable=past.readable)
     elif status.phase is Phase.DELETED:
         snapshots = len(await asyncio.to_thread(list_snapshots, machine, request))
         wanted = snapshots if past.snapshots is None else past.snapshots
         verdict = await checker.check_removed(machine, request, status, Phase.DELETED, snapshots=wanted)
-        verdict.expect("that it was asked to be deleted", past.deletes, True)
-        verdict.expect("that there is a proof of the deletion", status.deletion is not None, True)
+        verdict.expect("that a deletion was requested", past.deletes, True)
+        verdict.expect("that a deletion result exists", status.deletion is not None, True)
         verdict.expect("the problem", status.problem, None)
     else:
         verdict = await _check_stopped(machine, request, status, past)
@@ -72,7 +72,7 @@ async def _ready(
     machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, *, readable: bool
 ) -> Verdict:
     verdict = await checker.check_ready(machine, request, status) if readable else Verdict()
-    verdict.expect("that there is evidence", status.evidence is not None, True)
+    verdict.expect("that evidence exists", status.evidence is not None, True)
     verdict.expect("the problem", status.problem, None)
     verdict.expect("what is left behind", status.left_behind, ())
     if not readable:
@@ -85,18 +85,18 @@ async def _check_stopped(
 ) -> Verdict:
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
-    verdict.expect("that there is a problem", status.problem is not None, True)
+    verdict.expect("that a problem exists", status.problem is not None, True)
     for problem in status.problems:
         if not _is_true(problem, past):
             broken = ", ".join(sorted(past.suspects)) or "none"
-            verdict.lost.append(f"it says {problem.code} of {problem.key}: {problem.message} (broken: {broken})")
+            verdict.lost.append(f"it reports {problem.code} for {problem.key}: {problem.message} (broken: {broken})")
     await asyncio.to_thread(_check_leftovers, machine, request, status, past, verdict)
     await checker.check_history_for_secrets(machine, request, verdict)
     return verdict
 
 
 def _is_true(problem: Problem, past: EnvironmentHistory) -> bool:
-    """Whether a problem is one that there was."""
+    """Return whether the reported problem really occurred."""
     if problem.code in CANCELLED_CODES:
         return past.cancelled
     return problem.key is not None and problem.key in past.suspects and bool(problem.remediation)
@@ -112,7 +112,7 @@ def _never_wrong(machine: StackHarness, request: ProvisionRequest, verdict: Verd
     for one in (*clusters, *list_snapshots(machine, request)):
         on = (one.get("StorageEncrypted"), one.get("KmsKeyId"))
         verdict.expect("the encryption of a cluster or snapshot", on, (True, request.rds_key_arn))
-    verdict.expect("who else has the keys", set(checker.read_claims(machine, request).values()) - {name}, set())
+    verdict.expect("the keys' other owners", set(checker.read_claims(machine, request).values()) - {name}, set())
     checker.check_no_duplicates(machine, request, verdict)
 
 
@@ -122,7 +122,7 @@ def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdic
 
 
 def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
-    """No object is on another key than the customer's; a bucket without that key as its default is empty."""
+    """Check that every object uses the customer's key; a bucket without that key as its default must be empty."""
     s3 = machine.aws.platform_client("s3")
     for bucket in machine.list_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
@@ -149,22 +149,22 @@ def _check_leftovers(
     past: EnvironmentHistory,
     verdict: Verdict,
 ) -> None:
-    """What is said to be left behind is there, and of what was to be removed nothing else is."""
+    """Check that leftovers exist, and that nothing else is left of what was to be removed."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
     clusters = {one["DBClusterIdentifier"] for one in machine.list_clusters(name)}
     there = {*clusters, *machine.list_writers(name), *machine.list_buckets(name)}
     removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-    verdict.lost += [f"{one} is there, and not told as left behind" for one in sorted(there - told) if removed]
-    if not past.cancelled:  # what was being deleted at the end is gone by itself soon after
-        verdict.lost += [f"{one} is told as left behind, and is not there" for one in sorted(told - there)]
+    verdict.lost += [f"{one} exists, but is not reported as left behind" for one in sorted(there - told) if removed]
+    if not past.cancelled:  # a resource that was being deleted at the end disappears on its own
+        verdict.lost += [f"{one} is reported as left behind, but does not exist" for one in sorted(told - there)]
 
 
 def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dict[str, Any]]:
-    """The final snapshots of an environment's clusters, of the earlier ones too."""
+    """List the final snapshots of all clusters that the environment has had."""
     found = machine.aws.operator_client("rds").describe_db_cluster_snapshots()["DBClusterSnapshots"]
     return [one for one in found if one["DBClusterIdentifier"] == f"byok-{request.environment_id}"]
 
 
 def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
-    """Whether the environment's cluster cannot use its key until somebody starts it again."""
+    """Return whether the environment's cluster cannot use its key until it is started again."""
     return any("inaccessible" in one["Status"] for one in machine.list_clusters(request.environment_id))
