@@ -1,4 +1,4 @@
-"""The worker process: the one place where workflows, activities and clients are joined."""
+"""The worker process, the only module that connects workflows, activities and clients."""
 
 import asyncio
 import gc
@@ -39,17 +39,17 @@ from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
-# A killed worker's cached workflows wait this long for it before another worker takes them; the default is 10 s.
+# Temporal holds a killed worker's cached workflows this long before another worker gets them; the default is 10 s.
 STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
-# Longer than one AWS call may take (boto's 5 s to connect and 20 s to read): a deployment cuts no call in half.
+# Longer than one AWS call may take (boto: 5 s to connect, 20 s to read), so that a deployment interrupts no call.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
 def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
-    """The role that the customers' key policies name: as set, or else the one this worker's credentials belong to.
+    """Return the platform role that the customers' key policies name: as set, or the role of this worker's session.
 
     Raises:
-        RuntimeError: Nothing is set, and the credentials do not belong to a role.
+        RuntimeError: The setting is missing, and the credentials are not those of a role.
     """
     if settings.platform_role_arn:
         return settings.platform_role_arn
@@ -57,14 +57,14 @@ def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
     role = role_arn_of_session(caller)
     if role is None:
         raise RuntimeError(
-            f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is no session of a role. "
+            f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is not a role session. "
             "Set it to the role that the customers' key policies name."
         )
     return role
 
 
 def build_activities(settings: Settings) -> list[Callable[..., Any]]:
-    """Every activity, with its clients and settings."""
+    """Build every activity with its clients and settings."""
     clients = AwsClients.from_settings(
         connect_timeout=timedelta(seconds=settings.aws_connect_timeout_seconds),
         read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
@@ -101,13 +101,14 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
 
 
 def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Which version this worker is; None where it is not versioned, and takes whatever comes.
+    """Return this worker's version, or None if it is unversioned and accepts every workflow.
 
-    A versioned worker takes new workflows only once its build is the current one, and those that began on it until they
-    end. They are pinned because they take minutes, an hour at the most: no build has to be kept for longer than that.
+    A versioned worker receives new workflows only once its build is the current one. It keeps the workflows that began
+    on it until they end. Workflows are pinned because they take minutes, at most an hour, so you never have to keep a
+    build for longer.
 
-    It is said here and not on the workflows: the server refuses a workflow with a behaviour from a worker without a
-    version, so that it would hang there.
+    The default is set here and not on the workflows: the server rejects a workflow's own versioning behaviour from an
+    unversioned worker, and the workflow would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None
@@ -118,21 +119,21 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
 
 
 def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor) -> Worker:
-    """A worker for everything this product does; it takes converter and guard from its client's plugin."""
+    """Create the worker for all workflows and activities. Its client's plugin provides the converter and the guard."""
     return Worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
         activities=build_activities(settings),
-        # The sandbox finds workflow code that is not deterministic. It is on in the tests, where that is found; here it
-        # would be a third of the work (decision 0024).
+        # The sandbox detects nondeterministic workflow code. The tests run with it; in production it would be a third
+        # of the work (decision 0024).
         workflow_runner=UnsandboxedWorkflowRunner(),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
         deployment_config=build_worker_deployment_config(settings),
-        # Without it the SDK sends a beat only when four fifths of the timeout are over: too late, where one gets lost.
+        # By default the SDK delays a heartbeat until 4/5 of the timeout are over, too late if one heartbeat gets lost.
         max_heartbeat_throttle_interval=HEARTBEAT_INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_SCHEDULE_TO_START_TIMEOUT,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,
@@ -140,16 +141,16 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
 
 
 async def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT, then finish what was begun."""
+    """Run until SIGTERM or SIGINT, then finish the activities in progress."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     client = await connect()
     await register_search_attributes(client)
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
-        asyncio.get_running_loop().set_default_executor(executor)  # for the calls of activities that are coroutines
+        asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities
         async with make_worker(client, settings, executor):
-            # What is loaded by now stays for good: the collector need not look at it again and again.
+            # What is loaded now stays in memory: exempt it from garbage collection.
             gc.collect()
             gc.freeze()
             structlog.get_logger().info(
@@ -167,7 +168,7 @@ def main() -> int:
     """Run the worker.
 
     Returns:
-        0 after a clean stop, 1 where it could not start: the reason is on standard error.
+        0 after a clean shutdown, 1 if the worker could not start. The reason is on standard error.
     """
     try:
         settings = Settings()
@@ -186,5 +187,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The SDK's native threads can abort a Python interpreter that is shutting down; there is nothing left to tidy up.
+    # The SDK's native threads can abort a Python interpreter that is shutting down. There is nothing left to clean up.
     os._exit(code)

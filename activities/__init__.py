@@ -1,1 +1,1 @@
-"""Thin AWS adapters, a file per service: each finds, compares, acts, adopts or refuses."""
+"""Thin AWS adapters, one module per service. Each finds, compares, and then creates, adopts or refuses a resource."""

@@ -1,4 +1,4 @@
-"""What an answer of AWS's means: its service, its code, and the row of the one table that decides."""
+"""Classify AWS errors: the service, the error code, and the matching rule in the error table."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -18,10 +18,10 @@ _SERVICE: Final = "byok-service"
 
 
 def record_service_on_responses(client: "BaseClient") -> None:
-    """Add the service's name to every answer that this client gets: botocore's errors do not carry it.
+    """Add the service name to every response that this client receives, because botocore's errors lack it.
 
-    An answer without it went to one of botocore's own clients, which fetch the worker's credentials, from STS among
-    others, before any of our calls.
+    A response without it comes from one of botocore's own clients, such as the STS client that fetches the worker's
+    credentials before a byok call.
     """
 
     def note(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
@@ -31,12 +31,12 @@ def record_service_on_responses(client: "BaseClient") -> None:
 
 
 def decide_error_outcome(error: ClientError) -> ErrorOutcome:
-    """What the table says of an answer: for a step that expects something not to be there, or to be there already."""
+    """Return the table's outcome for an error, for callers that expect a resource to be absent or to exist already."""
     return find_service_and_rule(error)[1].outcome
 
 
 def none_if_absent(read: Callable[[], _T]) -> _T | None:
-    """What a call reads, None where AWS says that it is not there."""
+    """Return the result of a read, or None if AWS reports that the resource does not exist."""
     try:
         return read()
     except ClientError as error:
@@ -46,9 +46,9 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
 
 
 def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
-    """The service that answered, as a problem's code begins with it, and the table's row.
+    """Return the service that raised an error, as problem codes spell it, and the matching rule of the table.
 
-    An error of one of botocore's own clients is about the worker's credentials: the customer can do nothing about it.
+    An error from one of botocore's own clients concerns the worker's credentials, so the customer cannot fix it.
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
@@ -61,10 +61,10 @@ def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tup
 
 
 def get_error_code(error: ClientError) -> str:
-    """The wire code; never boto's class name, which differs from it."""
+    """Return the wire code. boto's exception class names differ from it, so do not use them."""
     return error.response.get("Error", {}).get("Code", "Unknown")
 
 
 def get_error_message(error: ClientError) -> str:
-    """What AWS says, in its own words."""
+    """Return AWS's exact error message."""
     return error.response.get("Error", {}).get("Message", "")

@@ -1,4 +1,4 @@
-"""How a bucket is made, set up and recognised: that nobody else gets in, and what encrypts it."""
+"""How byok creates, secures and recognises a bucket: access settings and default encryption."""
 
 import json
 from collections.abc import Callable
@@ -27,15 +27,15 @@ BUCKET_OWNER_ENFORCED: "OwnershipControlsTypeDef" = {"Rules": [{"ObjectOwnership
 
 
 def build_bucket_arn(name: str, region: str) -> str:
-    """The ARN of a bucket; it names neither Region nor account."""
+    """Build the ARN of a bucket, which contains neither Region nor account."""
     return f"arn:{partition_of_region(region)}:s3:::{name}"
 
 
 def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
-    """Make a bucket with its tags; one that the platform has already is fine.
+    """Create a bucket with its tags, unless the platform already has it.
 
-    The tags come with the bucket, so that there is no moment in which it is nobody's. S3 refuses the name of
-    us-east-1 as a location (S3 API reference, CreateBucket).
+    CreateBucket sets the tags, so the bucket is never without an owner. S3 rejects us-east-1 as a location constraint
+    (S3 API reference, CreateBucket).
     """
     configuration: dict[str, object] = {}
     if region != "us-east-1":
@@ -53,36 +53,36 @@ def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[s
 
 
 def bucket_exists(s3: "S3Client", bucket: str) -> bool:
-    """Whether there is a bucket of this name that the platform may see."""
+    """Return whether a bucket with this name exists and is visible to the platform."""
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
 def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
-    """The tags of a bucket."""
+    """Return the tags of a bucket."""
     return none_if_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
 
 
 @dataclass(frozen=True)
 class BucketSetting:
-    """One setting of a bucket: how it is read, what it has to be, how it is written."""
+    """One bucket setting: how to read it, its required value, and how to write it."""
 
     read: Callable[["S3Client", str], object]
     wanted: object
     write: Callable[["S3Client", str], object]
 
     def is_applied(self, s3: "S3Client", bucket: str) -> bool:
-        """Whether a bucket has it."""
+        """Return whether the bucket has the required value."""
         return none_if_absent(lambda: self.read(s3, bucket)) == self.wanted
 
     def apply(self, s3: "S3Client", bucket: str) -> None:
-        """Give it to a bucket."""
+        """Write the required value to the bucket."""
         self.write(s3, bucket)
 
 
 def required_bucket_settings(name: str, environment: Environment) -> tuple[BucketSetting, ...]:
-    """Every setting of a bucket of an environment, in the order in which they are made.
+    """Return every setting of an environment's bucket, in the order in which byok applies them.
 
-    The doors are shut before anything is inside.
+    Public access is blocked before the bucket contains anything.
     """
     key = environment.s3_key_arn
     encryption: Any = {

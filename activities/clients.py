@@ -1,4 +1,4 @@
-"""The AWS clients of a worker: one for each service and Region, one attempt for each call."""
+"""The worker's AWS clients: one per service and Region, one attempt per call."""
 
 import threading
 from dataclasses import dataclass, field
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
-"""Shown by the customer's CloudTrail. Botocore adds itself to it. Without it, botocore builds a user agent for every
-call, which takes a tenth of the call's CPU."""
+"""Appears in the customer's CloudTrail. Botocore appends its own name. Without this setting, botocore builds a user
+agent for every call, which takes a tenth of the call's CPU."""
 
 _SHORTEST_SESSION: Final = 900
-"""Seconds; STS knows no shorter session (AssumeRole, DurationSeconds)."""
+"""In seconds. STS allows no shorter session (AssumeRole, DurationSeconds)."""
 
 
 @dataclass(frozen=True)
 class AwsClients:
-    """boto3 clients, made once per service and Region: a client may be used by many threads, its making may not.
+    """boto3 clients, created once per service and Region. Using a client is thread-safe; creating one is not.
 
-    Botocore makes one attempt per call. Temporal does all retrying, where it can be seen.
+    Botocore makes one attempt per call. Temporal does all retrying, where you can see it.
     """
 
     session: boto3.Session
@@ -40,12 +40,12 @@ class AwsClients:
 
     @classmethod
     def from_settings(cls, *, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Self:
-        """Clients by the standard chain of boto3: environment, config files, container or instance role.
+        """Build clients from boto3's standard credential chain: environment, config files, container or instance role.
 
         Args:
-            connect_timeout: How long a connection may take.
-            read_timeout: How long AWS may be silent.
-            connections: Calls at once, the number of activity threads.
+            connect_timeout: Time limit for opening a connection.
+            read_timeout: Time limit for AWS to send data.
+            connections: Maximum number of concurrent calls, equal to the number of activity threads.
         """
         config = Config(
             connect_timeout=connect_timeout.total_seconds(),
@@ -57,27 +57,27 @@ class AwsClients:
         return cls(boto3.Session(), config)
 
     def s3(self, region: str) -> "S3Client":
-        """The S3 client of a Region."""
+        """Return the S3 client for a Region."""
         return cast("S3Client", self._client("s3", region))
 
     def rds(self, region: str) -> "RDSClient":
-        """The RDS client of a Region."""
+        """Return the RDS client for a Region."""
         return cast("RDSClient", self._client("rds", region))
 
     def sts(self, region: str | None = None) -> "STSClient":
-        """The STS client of a Region, or of the session's own."""
+        """Return the STS client for a Region, by default the session's Region."""
         return cast("STSClient", self._client("sts", region or self.session.region_name))
 
     def kms_assuming_role(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
-        """A KMS client in the customer's account, for one step: its credentials are new, and end with it.
+        """Return a KMS client in the customer's account. Its credentials are new and serve one activity only.
 
         Args:
-            role: The role there, and its external id.
-            region: Where the keys are.
-            session_name: What the customer's CloudTrail shows.
+            role: The role in the customer's account, with its external id.
+            region: The Region of the keys.
+            session_name: The session name, which appears in the customer's CloudTrail.
 
         Raises:
-            ClientError: STS does not give the role.
+            ClientError: STS does not allow the worker to assume the role.
         """
         taken = self.sts(region).assume_role(
             RoleArn=role.role_arn,
@@ -102,7 +102,7 @@ class AwsClients:
             return self._made[service, region]
 
     def _make(self, service: str, region: str | None, **credentials: str) -> Any:
-        """Make a client; the caller holds the lock, because making one is not safe among threads."""
+        """Create a client. The caller must hold the lock, because creating a client is not thread-safe."""
         made = self.session.client(
             service,  # type: ignore[call-overload]
             region_name=region,

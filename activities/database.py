@@ -1,4 +1,4 @@
-"""The Aurora cluster and its writer: found or made, awaited, read back, removed."""
+"""The Aurora cluster and its writer: create or adopt, wait, verify, delete."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -42,11 +42,11 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True)
 class DatabaseActivities:
-    """Everything that is done with RDS.
+    """All RDS activities.
 
     Attributes:
-        poll: How often the status of a database is polled.
-        describer: Describes the databases that are waited for.
+        poll: The interval between two status polls of a database.
+        describer: Describes the databases that activities wait for.
     """
 
     clients: AwsClients
@@ -56,11 +56,11 @@ class DatabaseActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_cluster(self, task: DatabaseTask) -> ClusterResource:
-        """Adopt the environment's cluster, or make it: the call that proves the Aurora key (contract 91-93).
+        """Adopt or create the environment's cluster. CreateDBCluster proves the Aurora key (contract 91-93).
 
         Raises:
-            ApplicationError: `rds.KMSKeyNotAccessibleFault` after the grace, `byok.KeyInUse`, `byok.NameTaken` or
-                `byok.OtherKey` at once: stops. Everything else is tried again.
+            ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
+                `byok.KeyInUse`, `byok.NameTaken` or `byok.OtherKey`. Temporal retries everything else.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
@@ -79,7 +79,7 @@ class DatabaseActivities:
         try:
             return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
-            with step.translate_aws_errors():  # what the environment will not use is free for another one
+            with step.translate_aws_errors():  # another environment may use the keys that this one does not
                 if refusal.type == "byok.NameTaken":
                     claims.release_both()
                 else:
@@ -88,12 +88,12 @@ class DatabaseActivities:
 
     @activity.defn
     async def ensure_writer(self, task: DatabaseTask) -> WriterResource:
-        """Adopt the cluster's writer, or make it, once the cluster is available.
+        """Adopt or create the cluster's writer once the cluster is available.
 
         Raises:
-            ApplicationError: `rds.NotReady` until the cluster is available, tried again after `poll`; any status that
-                does not lead to available by itself stops at once, a lost key as the customer's problem;
-                `byok.NameTaken` stops; what RDS refuses, as the table says.
+            ApplicationError: `rds.NotReady` until the cluster is available, retried after `poll`. Stops at once on a
+                status that does not lead to available on its own (a lost key is the customer's problem) and on
+                `byok.NameTaken`. The error table decides about RDS errors.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._find_available_cluster(step, task)
@@ -101,10 +101,10 @@ class DatabaseActivities:
 
     @activity.defn
     async def await_writer(self, task: DatabaseTask) -> WriterResource:
-        """Look once whether the writer is available; Temporal asks again.
+        """Check once whether the writer is available. Temporal retries until it is.
 
         Raises:
-            ApplicationError: As `ensure_writer` while it waits for the cluster.
+            ApplicationError: The same errors that `ensure_writer` raises while it waits for the cluster.
         """
         step, name = self._step(task, Phase.AWAITING_DATABASE), task.cluster.writer_identifier
         found = await self._find_available(
@@ -117,11 +117,11 @@ class DatabaseActivities:
         return rds_resources.build_writer_resource(found)
 
     def read_and_verify_database(self, task: DatabaseTask) -> DatabaseEvidence:
-        """Read cluster and writer back and compare them with what was asked for (contract 98).
+        """Read the cluster and the writer back and compare them with the request (contract 98).
 
         Raises:
-            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is; as
-                `ensure_writer` where one of the two is not available any more.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, the expected value and the
+                actual one. Raises like `ensure_writer` if the cluster or the writer is no longer available.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
         with step.translate_aws_errors():
@@ -129,9 +129,9 @@ class DatabaseActivities:
             writer = rds_resources.find_instance(rds, task.cluster.writer_identifier)
         if cluster is None or writer is None:
             missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
-            message = f"{missing} does not exist any more."
+            message = f"{missing} no longer exists."
             raise step.non_retryable_error("byok.VerificationFailed", message, Remedy.UNPROVED)
-        # Available counts when it is seen twice: what was waited for may have been the answer of a reader behind.
+        # Check the status again: eventual consistency may have caused a premature "available" earlier.
         self._require_available(step, task.cluster.identifier, cluster.get("Status", ""), rds_statuses.CLUSTER_PENDING)
         instance = writer.get("DBInstanceStatus", "")
         self._require_available(step, task.cluster.writer_identifier, instance, rds_statuses.INSTANCE_PENDING)
@@ -141,10 +141,10 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_writer(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the writer if it is to be removed, and wait until it is gone.
+        """Delete the writer if it may be removed, and wait until it is gone.
 
         Raises:
-            ApplicationError: `rds.NotReady` while it is being deleted; what RDS refuses, as the table says.
+            ApplicationError: `rds.NotReady` during the deletion. The error table decides about RDS errors.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -153,12 +153,13 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_cluster(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the cluster if it is to be removed, wait until it is gone, and give the keys back.
+        """Delete the cluster if it may be removed, wait until it is gone, and release the claims on the keys.
 
-        What is rolled back gets no final snapshot: it was never handed over.
+        A rollback takes no final snapshot: the cluster was never handed over.
 
         Raises:
-            ApplicationError: As `remove_writer`; a stop where the key is lost that the final snapshot would need.
+            ApplicationError: The same errors as `remove_writer`. Stops if the cluster has lost the key that a final
+                snapshot needs.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -167,11 +168,11 @@ class DatabaseActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_databases(self, task: DatabaseRemovalTask) -> OwnedResources:
-        """Every cluster and instance that bears the environment's tag, and the final snapshot.
+        """List every cluster and instance that has the environment's tag, and the final snapshot.
 
         Raises:
-            ApplicationError: What RDS refuses, as the table says; a stop, before anything is removed, where a cluster
-                has lost the key that the final snapshot would need.
+            ApplicationError: Stops, before anything is removed, if a cluster has lost the key that the final snapshot
+                needs. The error table decides about RDS errors.
         """
         step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
         with step.translate_aws_errors():
@@ -201,7 +202,7 @@ class DatabaseActivities:
                 return self._rds(task).create_db_cluster(**rds_resources.create_cluster_params(task))["DBCluster"]
         except ApplicationError as refusal:
             if refusal.non_retryable:
-                # Nothing is encrypted with the keys: they are free for another try under another name.
+                # Nothing is encrypted with the keys, so another attempt may use them under another name.
                 with step.translate_aws_errors():
                     claims.release_both()
             raise
@@ -232,7 +233,7 @@ class DatabaseActivities:
             or found.get("DBClusterIdentifier") != task.cluster.identifier
         ):
             raise step.non_retryable_error(
-                "byok.NameTaken", f"The instance {name} is not this environment's.", Remedy.NAME_TAKEN
+                "byok.NameTaken", f"The instance {name} does not belong to this environment.", Remedy.NAME_TAKEN
             )
         return rds_resources.build_writer_resource(found)
 
@@ -288,7 +289,7 @@ class DatabaseActivities:
         status_of: Callable[[_Found], str],
         pending: frozenset[str],
     ) -> _Found:
-        """A database that is available, or the failure to wait or to stop with."""
+        """Return the database if it is available; otherwise raise the error that retries or stops."""
         with step.translate_aws_errors():
             database = await found
         if database is None:
@@ -302,49 +303,49 @@ class DatabaseActivities:
             raise self._not_ready_error(step, f"{name} is {status}.")
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        """A deletion that was begun before comes to its end first: what it takes is not adopted, but made anew."""
-        return self._not_ready_error(step, f"{name} is still being deleted; it is made anew after that.")
+        """Wait for an earlier deletion to finish. A resource that is being deleted is created again, never adopted."""
+        return self._not_ready_error(step, f"{name} is still being deleted; byok creates it again after that.")
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
         return step.retry_later_error("rds.NotReady", message, self.poll)
 
     def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        # A reader behind may not know yet what was made a moment ago.
+        # Eventual consistency: a read may lag behind a write.
         if activity.info().attempt <= _READERS_BEHIND:
-            return step.retry_later_error("rds.NotReady", f"{name} cannot be seen yet.", _SOON)
-        return step.non_retryable_error("byok.Vanished", f"{name} does not exist any more.", Remedy.UNPROVED)
+            return step.retry_later_error("rds.NotReady", f"{name} is not visible yet.", _SOON)
+        return step.non_retryable_error("byok.Vanished", f"{name} no longer exists.", Remedy.UNPROVED)
 
 
 def _require_pending(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
-    """Refuse a status that is neither available nor leads there by itself."""
+    """Stop on a status that is not available and does not become available on its own."""
     if status == rds_statuses.AVAILABLE or status in pending:
         return
     if status in rds_statuses.KEY_LOST:
-        message = f"{name} is {status}: the cluster cannot use its key any more."
+        message = f"{name} is {status}: the cluster can no longer use its key."
         raise step.non_retryable_error(f"rds.{status}", message, Remedy.CLUSTER_LOST_KEY, customer_key=True)
-    message = f"{name} is {status}, and a database in that status does not become available without help."
+    message = f"{name} is {status}. A database with this status does not become available on its own."
     raise step.non_retryable_error(f"rds.{status}", message, Remedy.PLATFORM_OPERATOR)
 
 
 def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef", final_snapshot: str | None) -> None:
     if final_snapshot is not None and found.get("Status", "") in rds_statuses.KEY_LOST:
-        message = f"{found['DBClusterIdentifier']} is {found['Status']}: no final snapshot can be taken of it."
+        message = f"{found['DBClusterIdentifier']} is {found['Status']}: RDS cannot take a final snapshot of it."
         raise step.non_retryable_error(f"rds.{found['Status']}", message, Remedy.NO_FINAL_SNAPSHOT, customer_key=True)
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """The cluster, if it is this environment's and on its key; by tag and key, and never by name alone.
+    """Return the cluster if it belongs to this environment and uses its key. Tag and key decide, never the name alone.
 
-    Since February 2026 a cluster without a key of its own is encrypted with one of AWS's, and says StorageEncrypted
+    Since February 2026, AWS encrypts a cluster that has no KMS key with a key of its own, and reports StorageEncrypted
     false and `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     name, environment = task.cluster.identifier, task.environment
     if not rds_resources.is_tagged_for(found, environment):
         raise step.non_retryable_error(
-            "byok.NameTaken", f"The cluster {name} is not this environment's.", Remedy.NAME_TAKEN
+            "byok.NameTaken", f"The cluster {name} does not belong to this environment.", Remedy.NAME_TAKEN
         )
     on = (found.get("StorageEncrypted"), found.get("StorageEncryptionType"), found.get("KmsKeyId"))
     if on != (True, "sse-kms", environment.rds_key_arn):
-        message = f"The cluster {name} is encrypted with {found.get('KmsKeyId') or 'no key of the customer'}."
+        message = f"The cluster {name} is encrypted with {found.get('KmsKeyId') or 'no customer key'}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     return found

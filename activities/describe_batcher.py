@@ -1,8 +1,8 @@
-"""Describes the databases that activities wait for, with few calls however many environments wait.
+"""Describes the databases that activities wait for. The number of calls does not depend on how many environments wait.
 
-RDS limits how often an account may call it in a Region, and all the vendor's tools there share that limit. A worker
-therefore describes up to a hundred clusters or instances in one call, and a token bucket limits its calls: the first
-ones are made at once, and from there on each call takes along everything that was asked for meanwhile.
+RDS limits the call rate per account and Region, and all of the vendor's tools share that limit. A worker therefore
+describes up to a hundred clusters or instances per call, and a token bucket limits its calls: the first calls are
+immediate, and each later call covers everything that was requested in the meantime.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 MAX_CALLS_PER_PERIOD: Final = 50
 RATE_LIMIT_PERIOD: Final = timedelta(seconds=30)
-"""A worker makes at most `CALLS` calls of one operation in one Region at once, and as many in each `PERIOD`."""
+"""The size of the token bucket: a worker makes at most this many calls of one operation in one Region per period."""
 
 _MAX_RECORDS: Final = 100
-"""Of one call: more would come in pages (RDS API reference, DescribeDBClusters, MaxRecords)."""
+"""Per call. RDS would split a longer answer into pages (RDS API reference, DescribeDBClusters, MaxRecords)."""
 
 Found = TypeVar("Found")
 _Describe = Callable[[Sequence[str]], Mapping[str, Found]]
@@ -36,16 +36,16 @@ _NewLimiter = Callable[[], AbstractAsyncContextManager[None]]
 
 
 def new_rate_limiter() -> AsyncLimiter:
-    """The token bucket of one operation in one Region."""
+    """Create the token bucket for one operation in one Region."""
     return AsyncLimiter(MAX_CALLS_PER_PERIOD, RATE_LIMIT_PERIOD.total_seconds())
 
 
 @dataclass
 class _Batches(Generic[Found]):
-    """The calls of one operation in one Region.
+    """The batched calls of one operation in one Region.
 
     Attributes:
-        describe: Calls RDS for some names, and returns those that exist.
+        describe: Calls RDS for some names and returns the databases that exist.
         limiter: Entered before each call.
     """
 
@@ -55,10 +55,10 @@ class _Batches(Generic[Found]):
     _caller: asyncio.Task[None] | None = None
 
     async def find(self, name: str) -> Found | None:
-        """One database, None if it does not exist.
+        """Return one database, or None if it does not exist.
 
         Raises:
-            ClientError: RDS refused the call; everything that was requested with it gets the same error.
+            ClientError: RDS returned an error. Every request in the same call gets it.
         """
         if name not in self._requested:
             self._requested[name] = asyncio.get_running_loop().create_future()
@@ -66,7 +66,7 @@ class _Batches(Generic[Found]):
         answer = self._requested[name]
         if self._caller is None:
             self._caller = asyncio.create_task(self._call())
-        return await asyncio.shield(answer)  # a caller that is cancelled does not take the answer from another
+        return await asyncio.shield(answer)  # cancelling one caller must not cancel the answer for the others
 
     async def _call(self) -> None:
         try:
@@ -87,18 +87,18 @@ class _Batches(Generic[Found]):
 
 
 def _retrieve_exception(answer: "asyncio.Future[Found | None]") -> None:
-    """Keep asyncio from reporting the error of an answer whose callers have all been cancelled."""
+    """Stop asyncio from reporting the error of an answer whose callers were all cancelled."""
     if not answer.cancelled():
         answer.exception()
 
 
 @dataclass(frozen=True)
 class DescribeBatcher:
-    """Describes clusters and instances for every activity of this worker.
+    """Describes clusters and instances for all activities of this worker.
 
     Attributes:
         clients: The worker's clients.
-        new_limiter: Makes the limiter of an operation in a Region.
+        new_limiter: Creates the rate limiter for an operation in a Region.
     """
 
     clients: AwsClients
@@ -107,10 +107,10 @@ class DescribeBatcher:
     _instances: "dict[str, _Batches[DBInstanceTypeDef]]" = field(default_factory=dict, repr=False)
 
     async def describe_cluster(self, region: str, identifier: str) -> "DBClusterTypeDef | None":
-        """A cluster by its name, None if it does not exist.
+        """Return a cluster by name, or None if it does not exist.
 
         Raises:
-            ClientError: RDS refused the call.
+            ClientError: RDS returned an error.
         """
         if region not in self._clusters:
             rds = self.clients.rds(region)
@@ -118,10 +118,10 @@ class DescribeBatcher:
         return await self._clusters[region].find(identifier)
 
     async def describe_instance(self, region: str, identifier: str) -> "DBInstanceTypeDef | None":
-        """An instance by its name, None if it does not exist.
+        """Return an instance by name, or None if it does not exist.
 
         Raises:
-            ClientError: RDS refused the call.
+            ClientError: RDS returned an error.
         """
         if region not in self._instances:
             rds = self.clients.rds(region)

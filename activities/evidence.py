@@ -1,4 +1,4 @@
-"""The proof that an environment is on the customer's keys: all of it read back from AWS in one step."""
+"""Collect the evidence that an environment uses the customer's keys: one activity reads all of it back from AWS."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ from byok.domain.models import DatabaseTask, EnvironmentPlan, Evidence
 
 @dataclass(frozen=True)
 class EvidenceActivities:
-    """Reads back what the others have made."""
+    """Reads back what the other activities created."""
 
     database: DatabaseActivities
     storage: StorageActivities
 
     @activity.defn
     async def collect_evidence(self, plan: EnvironmentPlan) -> Evidence:
-        """Read cluster, writer, buckets and objects back and compare them with what was asked for (contract 98, 119).
+        """Read cluster, writer, buckets and objects back and compare them with the request (contract 98, 119).
 
         Raises:
-            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, the expected value and the
+                actual one.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
         database = asyncio.create_task(asyncio.to_thread(self.database.read_and_verify_database, task))
@@ -31,7 +32,7 @@ class EvidenceActivities:
             asyncio.create_task(asyncio.to_thread(self.storage.read_and_verify_bucket, plan.environment, bucket))
             for bucket in plan.buckets
         ]
-        # All are waited for: where one fails, the others do not go on behind the next attempt.
+        # Wait for all reads: if one fails, the others must not still run during the next attempt.
         await asyncio.gather(database, *buckets, return_exceptions=True)
         return Evidence(
             database=database.result(),

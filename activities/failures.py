@@ -1,4 +1,4 @@
-"""Turns what AWS answers into the failure that Temporal sees: the one place that does."""
+"""Translate AWS errors into the failures that Temporal records. No other module does this."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,9 +34,9 @@ from byok.domain.vendor import VendorProfile
 
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
-"""Between two tries of an ambiguous refusal; the last one goes on. A policy is mostly there after a second or two."""
+"""Pauses between retries of an ambiguous access-denied error; the last repeats. Most policies propagate in 1 to 2 s."""
 
-_ASKED_AGAIN: Final = "Nothing yet: a change of the key may be on its way. AWS is asked again for {left} s more."
+_ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
 
 _NO_CREDENTIALS: Final = (
     CredentialRetrievalError,
@@ -50,11 +50,11 @@ _BENIGN: Final = ApplicationErrorCategory.BENIGN
 
 @dataclass(frozen=True)
 class ActivityContext:
-    """What an activity is doing, for whom: all that a problem has to tell besides AWS's answer.
+    """What an activity does and for which environment: everything a problem needs besides AWS's error.
 
     Attributes:
-        key: The customer's key that the step's calls use.
-        request_kind: What is asked for again once a problem is solved.
+        key: The customer's key that the activity's calls use.
+        request_kind: The kind of request to repeat once a problem is solved.
     """
 
     environment: Environment
@@ -65,7 +65,7 @@ class ActivityContext:
 
     @property
     def remedy_context(self) -> RemedyContext:
-        """Whom and what an advice about this step's key is for."""
+        """Return the values that fill the remedies for this activity's key."""
         return RemedyContext(
             self.environment.region,
             self.environment.platform_role_arn,
@@ -77,10 +77,10 @@ class ActivityContext:
 
     @contextmanager
     def translate_aws_errors(self) -> Iterator[None]:
-        """Turn whatever botocore raises into the failure that Temporal is to see.
+        """Translate every botocore exception into the failure that Temporal records.
 
         Raises:
-            ApplicationError: Of type `service.WireCode`, with a `Problem`; non-retryable where the workflow is to stop.
+            ApplicationError: Has the type `service.WireCode` and a `Problem`. Non-retryable if the workflow must stop.
         """
         try:
             yield
@@ -99,28 +99,28 @@ class ActivityContext:
     def non_retryable_error(
         self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False
     ) -> ApplicationError:
-        """A stop that is ours to declare: a conflict, a lost key, a proof that fails."""
+        """Build a stop that byok declares itself: a conflict, a lost key, a failed verification."""
         return _failure(self.build_problem(code, message, remedy, customer_key=customer_key))
 
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
-        """Not there yet: the same again after a delay, without a failure being counted."""
+        """Build a benign error for something not ready yet: Temporal retries after a delay and counts no failure."""
         why = self.build_problem(code, message, Remedy.WAIT)
         return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
 
     def require_match(self, name: str, found: BaseModel, expected: dict[str, object]) -> None:
-        """Compare what AWS reports with what was asked for (contract 98).
+        """Compare what AWS reports with the request (contract 98).
 
         Args:
             name: The resource.
             found: What AWS reports.
-            expected: What its fields have to say.
+            expected: The required values of its fields.
 
         Raises:
-            ApplicationError: `byok.VerificationFailed`, a stop that names every field that differs.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names every field that differs.
         """
         reported = found.model_dump()
         wrong = [
-            f"{field} is {reported[field]!r} and not {value!r}"
+            f"{field} is {reported[field]!r}, expected {value!r}"
             for field, value in expected.items()
             if reported[field] != value
         ]
@@ -137,7 +137,7 @@ class ActivityContext:
         operation: str | None = None,
         request_id: str | None = None,
     ) -> Problem:
-        """The problem of this step, with the customer's key only where that is at fault."""
+        """Build this activity's problem. It names the customer's key only if the key is at fault."""
         return build_problem(
             code,
             message,
@@ -152,7 +152,7 @@ class ActivityContext:
     def _failure_of_answer(self, error: ClientError) -> ApplicationError:
         service, row = find_service_and_rule(error, self.environment.key_arn(self.key))
         code = get_error_code(error)
-        message = get_error_message(error) or f"{service} answered {code} and gave no reason."
+        message = get_error_message(error) or f"{service} returned {code} without a message."
         why = self.build_problem(
             f"{service}.{code}",
             message,
@@ -168,10 +168,10 @@ class ActivityContext:
         return _failure(why, retry=True)
 
     def _retry_within_grace(self, why: Problem) -> ApplicationError:
-        """A refusal that a policy on its way would explain: tried again until the grace is over (D14).
+        """Retry an access-denied error that a propagating policy would explain, until the grace period ends (D14).
 
-        The grace begins with the first such refusal and not with the activity: a worker that comes late, or a throttle
-        in between, uses none of it up.
+        The grace period starts with the first such error, not with the activity. A worker that starts late, or a
+        throttling error in between, does not use it up.
         """
         first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:
@@ -181,13 +181,13 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The advice comes with the stop. It would be premature here, and too long for what Temporal keeps of a retry.
+        # The stop carries the remedy. Here it would be premature, and longer than Temporal's limit for a retry's error.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 
 
 def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
-    """The same failure, with what was made before it: what is kept is told (D9)."""
+    """Return the same failure, plus the resource that was created before it: byok reports what it keeps (D9)."""
     return ApplicationError(
         refusal.message,
         *refusal.details,

@@ -1,9 +1,9 @@
-"""Heartbeats beside a call, and what an attempt leaves to the next one.
+"""Heartbeats during a call, and state that one attempt saves for the next.
 
-boto blocks its thread, so an activity cannot beat by itself: a task on the worker's event loop beats for it. (A thread
-for each would be woken twice, and take the interpreter from those that work.) A worker that was killed is then noticed
-after the heartbeat timeout, and not only after the longest time that a step may take. What an attempt notes travels
-with the heartbeats and is there for the next attempt, on whichever worker.
+boto blocks its thread, so an activity cannot send heartbeats itself: a task on the worker's event loop sends them.
+(One thread per activity would need two wake-ups and take the interpreter away from the threads that work.) Temporal
+therefore notices a killed worker after the heartbeat timeout, not after the activity's start-to-close timeout. State
+that an attempt saves travels with the heartbeats and is available to the next attempt on any worker.
 """
 
 import asyncio
@@ -28,23 +28,23 @@ _T = TypeVar("_T")
 
 _NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
 _LOOP: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("loop", default=None)
-"""Of an activity that is a coroutine: the SDK takes its heartbeats nowhere else."""
+"""The loop of an async activity. The SDK accepts its heartbeats only there."""
 
 
 def load_from_previous_attempt(name: str) -> str | None:
-    """What an earlier attempt of this activity noted under a name, None where none did."""
+    """Return what an earlier attempt of this activity saved under a name, or None."""
     return _notes().get(name)
 
 
 def save_for_retry(name: str, value: str) -> None:
-    """Leave something to the attempts that follow this one."""
+    """Save a value for later attempts of this activity."""
     notes = _notes()
     notes[name] = value
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
-        # At once: an attempt that fails now ends before anything else that waits for the loop.
+        # Immediately: an attempt that fails now ends before anything else on the loop runs.
         activity.heartbeat(dict(notes))
-    else:  # from a thread of the coroutine's; what ends the attempt comes to the loop after it
+    else:  # called in a thread of an async activity; the call reaches the loop before the attempt can end
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
 
 
@@ -65,7 +65,7 @@ def _notes() -> dict[str, str]:
 
 
 async def run_to_completion(write: Callable[[], _T]) -> _T:
-    """What a blocking write does, in a thread: one that has begun is finished, also where the activity is to end."""
+    """Run a blocking write in a thread. Once begun, it runs to completion, even if the activity is cancelled."""
     done = asyncio.ensure_future(asyncio.to_thread(write))
     try:
         return await asyncio.shield(done)
@@ -74,10 +74,10 @@ async def run_to_completion(write: Callable[[], _T]) -> _T:
 
 
 class HeartbeatInterceptor(Interceptor):
-    """Beats for every activity.
+    """Sends heartbeats for every activity.
 
     Args:
-        interval: Between two beats; well under the heartbeat timeout.
+        interval: Time between two heartbeats; well under the heartbeat timeout.
     """
 
     def __init__(self, interval: timedelta = HEARTBEAT_INTERVAL) -> None:
@@ -99,10 +99,10 @@ class _Beating(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local:
-            return await super().execute_activity(input)  # the workflow task that it is done in has its own timeout
+            return await super().execute_activity(input)  # the timeout of its workflow task covers it
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
-        beats = asyncio.create_task(self._beat(_notes()))  # shared with the activity, in whichever thread that is
+        beats = asyncio.create_task(self._beat(_notes()))  # shared with the activity, whichever thread it runs in
         try:
             return await super().execute_activity(input)
         finally:
@@ -111,5 +111,5 @@ class _Beating(ActivityInboundInterceptor):
     async def _beat(self, notes: dict[str, str]) -> None:
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            # Not `activity.heartbeat`: for an activity in a thread, that waits for this loop.
+            # Not `activity.heartbeat`: for an activity in a thread, it waits for this loop.
             self._outbound.heartbeat(dict(notes))

@@ -1,4 +1,4 @@
-"""Keeps two environments from sharing a key."""
+"""Prevent two environments from sharing a key."""
 
 import json
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ _CLAIMS: Final = "claims/"
 
 @dataclass(frozen=True)
 class KeyClaims:
-    """Which environment a key belongs to (contract 123): one object per key in the platform's probe bucket.
+    """Records which environment uses a key (contract 123): one object per key in the platform's probe bucket.
 
-    S3 writes it only if it is not there yet, so that of two environments started at one moment one gets the key.
+    S3 writes the object only if it does not exist yet. If two environments start at the same moment, one gets the key.
     """
 
     s3: "S3Client"
     step: ActivityContext
 
     def acquire_both(self) -> None:
-        """Claim both keys for the environment; what it holds already it keeps.
+        """Claim both keys for the environment. Claims that it already holds remain.
 
         Raises:
-            ApplicationError: `byok.KeyInUse`, a stop: another environment holds one of them.
+            ApplicationError: Stops with `byok.KeyInUse` if another environment holds one of them.
         """
         for which in KeyPurpose:
             owner = self._claim(which)
@@ -47,12 +47,12 @@ class KeyClaims:
                 raise step.non_retryable_error("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release_both(self) -> None:
-        """Give both keys back; only those that are this environment's."""
+        """Release both keys, if this environment holds them."""
         for which in KeyPurpose:
             self.release_key(self._environment.key_arn(which))
 
     def release_key(self, key_arn: str) -> None:
-        """Give a key back that the environment has had, if it is still this environment's."""
+        """Release a key that the environment used before, if this environment still holds it."""
         name = _claim_on(key_arn)
         if self._owner(name) == self._environment.environment_id:
             self.s3.delete_object(Bucket=self._environment.probe_bucket, Key=name)
@@ -75,7 +75,7 @@ class KeyClaims:
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
-            # None: it was given back between the two calls, and is there for the asking.
+            # None means that the claim was released between the two calls, so the key is free again.
             return self._owner(name) or self._claim(which)
         return self._environment.environment_id
 
@@ -93,6 +93,6 @@ def _claim_on(key_arn: str) -> str:
 
 
 def _describe_owner(owner: str, environment_id: str) -> str:
-    """Name an environment by its id, unless it is another organisation's: its id stays hidden."""
+    """Return the environment's id, or a general description if another organisation owns it: its id stays hidden."""
     same = organisation_of_environment(owner) == organisation_of_environment(environment_id)
     return f"environment {owner}" if same else "another environment"

@@ -1,8 +1,8 @@
 """Proves the S3 key by using it.
 
-The platform role may use a customer's key through S3 and RDS alone: a direct call to KMS is denied on a perfect key,
-and would prove nothing (D2). The proof is therefore an object: written, read back and removed in a bucket of the
-platform's.
+The platform role may use a customer's key only through S3 and RDS. AWS denies a direct KMS call even if the key is set
+up correctly, so such a call would prove nothing (D2). The proof is therefore an object that byok writes, reads back and
+deletes in one of the platform's buckets.
 """
 
 import json
@@ -48,14 +48,15 @@ class KeyActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def probe_s3_key(self, environment: Environment) -> KeyProbeResult:
-        """Write an object with the S3 key, read it back and remove it.
+        """Write an object with the S3 key, read it back and delete it.
 
         Raises:
-            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's words; stops at once or after the grace.
+            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message. Stops at once or after the grace
+                period.
         """
         step = ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
         s3, bucket = self.clients.s3(environment.region), environment.probe_bucket
-        # A fresh object for every attempt, and no bucket key: what S3 remembers could hide a revocation (D13).
+        # A new object per attempt and no bucket key: what S3 caches could hide a revocation (D13).
         key, content = f"{_PROBES}{environment.environment_id}/{uuid.uuid4()}", uuid.uuid4().bytes
         with step.translate_aws_errors():
             used = _put_probe(s3, environment, key, content)
@@ -65,16 +66,16 @@ class KeyActivities:
             finally:
                 s3.delete_object(Bucket=bucket, Key=key)
         if not intact or used != environment.s3_key_arn:
-            message = f"The probe was written with {environment.s3_key_arn}, and S3 reports {used} and other content."
+            message = f"The probe was written with {environment.s3_key_arn}; S3 reports {used} or different content."
             raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return KeyProbeResult(key=KeyPurpose.S3, key_arn=environment.s3_key_arn, at=datetime.now(UTC))
 
 
 def _put_probe(s3: "S3Client", environment: Environment, key: str, content: bytes) -> str:
-    """Write the probe; make its bucket where this is the first one in the Region.
+    """Write the probe. If it is the first one in the Region, create its bucket.
 
     Returns:
-        The key that S3 says it used.
+        The key that S3 reports as used.
     """
 
     def put() -> str:
@@ -94,7 +95,7 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.ABSENT:
                 raise
-        # The next attempt finishes what this one may not: a bucket that is there does not tell that it is protected.
+        # The next attempt must finish the setup if this one cannot: an existing bucket may still be unprotected.
         save_for_retry(_UNFINISHED, environment.probe_bucket)
     create_bucket_if_absent(s3, environment.probe_bucket, environment.region, {})
     _protect(s3, environment.probe_bucket, environment.region)

@@ -1,4 +1,4 @@
-"""Whose a resource is: its tags say so, and never its name alone."""
+"""Which environment owns a resource. Tags decide, never the name alone."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,23 +8,23 @@ from byok.domain.phases import Phase
 
 
 def has_environment_tag(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:
-    """Whether the environment's tag is among these, which are as S3 and RDS both give them."""
+    """Return whether the tags, in the format that S3 and RDS share, include the environment's tag."""
     return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
 
 
 def reason_to_keep(tags: Iterable[Mapping[str, Any]], environment: Environment, phase: Phase) -> str | None:
-    """Why a resource is not to be removed, None where it is.
+    """Return why a resource must be kept, or None if it may be removed.
 
-    A rollback undoes its own run alone: what an earlier one made may have been handed over since.
+    A rollback undoes only its own run: the vendor may already have handed over what an earlier run created.
 
     Args:
-        tags: Its own.
-        environment: Whose it has to be.
-        phase: Of a rollback or a deletion.
+        tags: The resource's tags.
+        environment: The environment that must own it.
+        phase: The phase of the rollback or the deletion.
     """
     tags = list(tags)
     if not has_environment_tag(tags, environment):
-        return "it does not bear this environment's tag"
+        return "it does not have this environment's tag"
     if phase is Phase.ROLLING_BACK and {"Key": environment.run_tag, "Value": environment.run_id} not in tags:
-        return "an earlier run of this environment made it, and it may be in use; `byok delete` removes it"
+        return "an earlier run of this environment created it, and it may be in use; `byok delete` removes it"
     return None

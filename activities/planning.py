@@ -1,4 +1,4 @@
-"""Hands the workflows what they must not know by themselves: the platform's role, names and blueprint."""
+"""Give the workflows what they cannot know themselves: the platform's role, names and blueprint."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,26 +19,26 @@ from byok.domain.planning import Platform, plan_deletion, plan_environment, plan
 
 @dataclass(frozen=True)
 class PlanActivities:
-    """Plans, and asks nobody."""
+    """Plans without calling any service."""
 
     platform: Platform
 
     @activity.defn
     def plan_key_check(self, request: CheckKeysRequest) -> KeyCheckPlan:
-        """What is known of two keys before AWS is asked."""
+        """Plan the check of two keys and report the findings that need no call to AWS."""
         return plan_key_check(request, self.platform, datetime.now(UTC))
 
     @activity.defn
     async def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
-        """Everything that is decided about an environment before AWS is asked; run within the workflow's task."""
+        """Plan an environment completely before the first call to AWS. Runs as a local activity."""
         return plan_environment(request, self.platform, datetime.now(UTC), activity.info().workflow_run_id or "")
 
     @activity.defn
     def plan_deletion(self, request: DeleteRequest) -> EnvironmentPlan:
-        """What everything of an environment is called."""
+        """Return the names of an environment's resources."""
         return plan_deletion(request, self.platform)
 
     @activity.defn
     def plan_tenant(self, request: ReconcileTenantRequest) -> TenantCheckPlan:
-        """What a tenant's name means for two keys, before AWS is asked."""
+        """Plan the labels that a tenant name requires on two keys, before the first call to AWS."""
         return plan_tenant(request, self.platform, datetime.now(UTC))

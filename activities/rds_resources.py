@@ -1,4 +1,4 @@
-"""The shapes of RDS: how a cluster and its writer are found, what is asked for, and how answers are read."""
+"""RDS requests and responses: how to find a cluster and its writer, request them, and read the answers."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,17 +22,17 @@ _ENGINE: Final = "aurora-postgresql"
 
 
 def find_cluster(rds: "RDSClient", identifier: str) -> "DBClusterTypeDef | None":
-    """A cluster by its name, None where there is none."""
+    """Return a cluster by name, or None if it does not exist."""
     return none_if_absent(lambda: rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"][0])
 
 
 def find_instance(rds: "RDSClient", identifier: str) -> "DBInstanceTypeDef | None":
-    """An instance by its name, None where there is none."""
+    """Return an instance by name, or None if it does not exist."""
     return none_if_absent(lambda: rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0])
 
 
 def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None:
-    """A snapshot of a cluster by its name, None where there is none."""
+    """Return a cluster snapshot by name, or None if it does not exist."""
     found = none_if_absent(
         lambda: rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"][0]
     )
@@ -47,12 +47,12 @@ def find_cluster_snapshot(rds: "RDSClient", name: str) -> ClusterSnapshot | None
 
 
 def is_tagged_for(found: "DBClusterTypeDef | DBInstanceTypeDef", environment: Environment) -> bool:
-    """Whether it bears the environment's tag."""
+    """Return whether a cluster or instance has the environment's tag."""
     return has_environment_tag(found.get("TagList", []), environment)
 
 
 def create_cluster_params(task: DatabaseTask) -> dict[str, Any]:
-    """What CreateDBCluster is asked for."""
+    """Return the parameters of CreateDBCluster."""
     settings, environment = task.cluster.settings, task.environment
     chosen: dict[str, Any] = {
         "DBClusterIdentifier": task.cluster.identifier,
@@ -85,7 +85,7 @@ def create_cluster_params(task: DatabaseTask) -> dict[str, Any]:
 
 
 def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
-    """Neither way touches the customer's key, which the policies do not open for secrets (D15)."""
+    """Neither way to sign in uses the customer's key: the key policies do not allow it for secrets (D15)."""
     if settings.authentication is MasterAuthentication.IAM:
         return {"MasterUserAuthenticationType": "iam-db-auth"}
     if settings.master_secret_key_arn is None:
@@ -94,7 +94,7 @@ def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
 
 
 def create_writer_params(task: DatabaseTask) -> dict[str, Any]:
-    """What CreateDBInstance is asked for."""
+    """Return the parameters of CreateDBInstance."""
     return {
         "DBInstanceIdentifier": task.cluster.writer_identifier,
         "DBClusterIdentifier": task.cluster.identifier,
@@ -103,7 +103,7 @@ def create_writer_params(task: DatabaseTask) -> dict[str, Any]:
         "PubliclyAccessible": False,
         "AutoMinorVersionUpgrade": True,
         "CopyTagsToSnapshot": True,
-        # Its data would be encrypted with a key of the platform's, outside what the customer owns (D15).
+        # AWS would encrypt its data with one of the platform's keys, outside the customer's control (D15).
         "EnablePerformanceInsights": False,
         "Tags": _tags(task.environment),
     }
@@ -114,14 +114,14 @@ def _tags(environment: Environment) -> list[dict[str, str]]:
 
 
 def final_snapshot_params(final_snapshot: str | None) -> dict[str, Any]:
-    """The parameters of DeleteDBCluster that take a final snapshot, or skip it."""
+    """Return the parameters of DeleteDBCluster that take or skip a final snapshot."""
     if final_snapshot is None:
         return {"SkipFinalSnapshot": True}
     return {"SkipFinalSnapshot": False, "FinalDBSnapshotIdentifier": final_snapshot}
 
 
 def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:
-    """What is remembered of a cluster."""
+    """Return what byok records about a cluster."""
     return ClusterResource(
         identifier=found["DBClusterIdentifier"],
         arn=found["DBClusterArn"],
@@ -132,7 +132,7 @@ def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) 
 
 
 def build_writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> WriterResource:
-    """What is remembered of a writer."""
+    """Return what byok records about a writer."""
     return WriterResource(
         identifier=found["DBInstanceIdentifier"],
         arn=found["DBInstanceArn"],
@@ -142,7 +142,7 @@ def build_writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) 
 
 
 def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> DatabaseEvidence:
-    """What RDS says of cluster and writer."""
+    """Return what RDS reports about the cluster and the writer."""
     return DatabaseEvidence(
         cluster_arn=cluster["DBClusterArn"],
         key_arn=cluster.get("KmsKeyId", ""),
@@ -162,7 +162,7 @@ def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceType
 
 
 def expected_evidence_fields(task: DatabaseTask) -> dict[str, object]:
-    """What the evidence has to say."""
+    """Return the values that the evidence must have."""
     settings = task.cluster.settings
     return {
         "key_arn": task.environment.rds_key_arn,

@@ -1,4 +1,4 @@
-"""The buckets and their initial objects: found or made, filled, read back, removed."""
+"""The buckets and their initial objects: create or adopt, fill, verify, delete."""
 
 import base64
 import hashlib
@@ -47,27 +47,27 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""Objects that are named where a bucket is kept for them: one is reason enough, and there may be millions."""
+"""How many objects to name as the reason for keeping a bucket: one is reason enough, and there may be millions."""
 
 
 @dataclass(frozen=True)
 class StorageActivities:
-    """Everything that is done with the environment's buckets."""
+    """All activities for the environment's buckets."""
 
     clients: AwsClients
     platform: Platform
 
     @activity.defn(no_thread_cancel_exception=True)
     def ensure_bucket(self, task: BucketTask) -> BucketResource:
-        """Adopt a bucket of the environment, or make it, give it every setting it lacks, and write what is to be in it.
+        """Adopt or create one of the environment's buckets, apply missing settings, and write its initial objects.
 
-        The objects are the first use of the key by the environment itself; the writes name no key, so that they prove
-        the bucket's default (contract 95-97).
+        The objects are the environment's own first use of the key. The writes name no key, so they prove the bucket's
+        default encryption (contract 95-97).
 
         Raises:
-            ApplicationError: `byok.NameTaken` or `byok.OtherKey`, stops; `s3.KMS.…` or `s3.AccessDenied` with AWS's
-                words, stops at once or after the grace; what S3 refuses else, as the table says. Where the bucket is
-                there by then, it is among the details.
+            ApplicationError: Stops at once with `byok.NameTaken` or `byok.OtherKey`, and at once or after the grace
+                period with `s3.KMS.…` or `s3.AccessDenied` and AWS's message. The error table decides about other S3
+                errors. If the bucket exists by then, the details include it.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.translate_aws_errors():
@@ -90,10 +90,11 @@ class StorageActivities:
         return _resource(task, created=made, objects=written)
 
     def read_and_verify_bucket(self, environment: Environment, bucket: BucketPlan) -> BucketEvidence:
-        """Read one bucket's default encryption and its objects' keys back (contract 98, 119).
+        """Read back one bucket's default encryption and the keys of its objects (contract 98, 119).
 
         Raises:
-            ApplicationError: `byok.VerificationFailed`, a stop that names the field, what was asked and what is.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, the expected value and the
+                actual one.
         """
         step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
         with step.translate_aws_errors():
@@ -105,10 +106,10 @@ class StorageActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_bucket(self, task: BucketRemovalTask) -> RemovalResult:
-        """Remove what was written and then the bucket, if it is the environment's and holds nothing else.
+        """Delete what byok wrote and then the bucket, if it belongs to the environment and holds nothing else.
 
         Raises:
-            ApplicationError: What S3 refuses, as the table says.
+            ApplicationError: An S3 error; the error table decides.
         """
         step, s3 = self._step(task.environment, task.phase), self._s3(task.environment)
         name = task.bucket.name
@@ -129,10 +130,10 @@ class StorageActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_buckets(self, environment: Environment) -> OwnedResources:
-        """Every bucket that bears the environment's tag, whatever the blueprint says today.
+        """List every bucket that has the environment's tag, regardless of the current blueprint.
 
         Raises:
-            ApplicationError: What S3 refuses, as the table says.
+            ApplicationError: An S3 error; the error table decides.
         """
         step, s3 = self._step(environment, Phase.DELETING), self._s3(environment)
         prefix = f"{self.platform.vendor.resource_prefix}-{environment.environment_id}-"
@@ -153,10 +154,10 @@ class StorageActivities:
 
 
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
-    """What S3 says of an object, None where there is none.
+    """Return what S3 reports about an object, or None if it does not exist.
 
-    The answer to a HEAD has no body, and so no reason why it is refused (S3 API reference, HeadObject): a GET of the
-    same object has one.
+    The response to a HEAD request has no body and so gives no reason for an error (S3 API reference, HeadObject). A GET
+    request for the same object does.
     """
     try:
         return none_if_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
@@ -166,10 +167,10 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
 
 
 def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, str]], list[str]]:
-    """What provisioning wrote, and the first few objects that it did not.
+    """Return what provisioning wrote, and the first few objects that it did not write.
 
-    What was written bears the environment's tag, version by version: a key that cannot be used any more does not hide
-    that, as it would hide an object's metadata (S3 API reference, GetObjectTagging).
+    Every version that byok wrote has the environment's tag. Unlike an object's metadata, tags remain readable after the
+    key becomes unusable (S3 API reference, GetObjectTagging).
     """
     name, written, foreign = task.bucket.name, list[tuple[str, str]](), dict[str, None]()
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
@@ -188,11 +189,11 @@ def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, 
 
 
 def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> None:
-    """A bucket is adopted by tag and key. One on another key is, as long as it is empty, only half made."""
+    """Stop unless tag and key allow adoption. An empty bucket on another key counts as incomplete and is adopted."""
     name, key = task.bucket.name, task.environment.s3_key_arn
     if not has_environment_tag(read_bucket_tags(s3, name), task.environment):
         raise step.non_retryable_error(
-            "byok.NameTaken", f"The bucket {name} is not this environment's.", Remedy.NAME_TAKEN
+            "byok.NameTaken", f"The bucket {name} does not belong to this environment.", Remedy.NAME_TAKEN
         )
     algorithm, current, _ = read_default_encryption(s3, name)
     if current in {None, key}:
@@ -201,7 +202,7 @@ def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> Non
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
-        # It was asked for with another key before: that one is free again.
+        # An earlier request used another key; release that one.
         KeyClaims(s3, step).release_key(current)
 
 
@@ -215,14 +216,14 @@ def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
 
 
 def _checksum(item: InitialObject) -> str:
-    """Of the content: an ETag is none where KMS encrypts (S3 API reference, "Object")."""
+    """Return the content's checksum. With KMS encryption, an ETag is not one (S3 API reference, "Object")."""
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 
 
 def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, empty: bool = False) -> None:
-    """Write an object where it is not there yet, and read it.
+    """Write an object if it is missing, and read it back.
 
-    Reading takes another permission than writing: without it the services could not start.
+    Reading needs a different permission than writing, and the services could not start without it.
     """
     if empty or not _is_written(s3, task, item):
         _write(s3, task, item)

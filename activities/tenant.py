@@ -1,7 +1,7 @@
-"""Gives a key its tenant's name, as an alias and tags, through a role in the customer's account.
+"""Puts a tenant name on a key, as an alias and tags, through a role in the customer's account.
 
-KMS lets nobody but the key's own account do that, whatever the key policy says (D11). What is there is compared with
-what has to be, and only the difference is written, so that a step can be repeated at any time.
+KMS allows this only to the key's own account, whatever the key policy says (D11). The activity compares the current
+labels with the required ones and writes only the difference, so it is idempotent.
 """
 
 import shlex
@@ -42,23 +42,23 @@ class TenantActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def probe_environment(self, environment: Environment) -> EnvironmentProbeResult:
-        """See that an environment is there, and that these two keys are the ones it was made with (contract 12, 123).
+        """Check that an environment exists and that it was created with these two keys (contract 12, 123).
 
-        What bears its tag decides, and which key that is encrypted with. A bucket that the blueprint has and the
-        environment has not may have come into the blueprint later.
+        What counts is which resources have the environment's tag, and which key encrypts them. A bucket that is in the
+        blueprint but not in the environment may have been added to the blueprint later.
 
         Returns:
-            `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`, of both keys, as findings.
+            Findings `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`, covering both keys.
 
         Raises:
-            ApplicationError: What RDS or S3 refuses, as the table says.
+            ApplicationError: An RDS or S3 error; the error table decides.
         """
         step = self._step(environment, KeyPurpose.RDS, RequestKind.TENANT)
         with step.translate_aws_errors():
             plan = plan_cluster(environment.environment_id, self.platform)
             cluster = find_cluster(self.clients.rds(environment.region), plan.identifier)
             if cluster is None or not is_tagged_for(cluster, environment):
-                return _missing_findings(step, f"no cluster {plan.identifier} in {environment.region} bears its tag")
+                return _missing_findings(step, f"no cluster {plan.identifier} in {environment.region} has its tag")
             on = {plan.identifier: cluster.get("KmsKeyId")}
         findings = _other_key_findings(step, on)
         step = self._step(environment, KeyPurpose.S3, RequestKind.TENANT)
@@ -68,20 +68,21 @@ class TenantActivities:
             names = [one.name for one in buckets if has_environment_tag(read_bucket_tags(s3, one.name), environment)]
             if not names:
                 return _missing_findings(
-                    step, f"no bucket bears its tag, neither {' nor '.join(one.name for one in buckets)}"
+                    step, f"none of its buckets has its tag: {', '.join(one.name for one in buckets)}"
                 )
             on = {name: read_default_encryption(s3, name)[1] for name in names}
         return EnvironmentProbeResult(findings=(*_other_key_findings(step, on), *findings))
 
     @activity.defn(no_thread_cancel_exception=True)
     def reconcile_key(self, task: ReconcileKeyTask) -> ReconciledKey:
-        """See that one key bears its tenant's alias and tags.
+        """Put the tenant's alias and tags on one key.
 
-        An alias of that name that points at another key is left alone, unless the task says to repoint it: it is the
-        customer's, and something may be found by it. Then nothing else is written either: the key would bear two names.
+        If the alias exists and points at another key, this activity leaves it alone unless the task says to repoint it:
+        the alias is the customer's, and something may depend on it. In that case it writes no tags either, because the
+        key would have two names.
 
         Raises:
-            ApplicationError: `sts.AccessDenied` where the role cannot be taken on, `kms.…` with AWS's words.
+            ApplicationError: `sts.AccessDenied` if the worker cannot assume the role; `kms.…` with AWS's message.
         """
         marks = task.marks
         step = self._step(task.environment, marks.key, task.request_kind)
@@ -114,16 +115,16 @@ class TenantActivities:
 
 
 def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult:
-    message = f"There is no environment {step.environment.environment_id} to give a name to: {why}."
+    message = f"There is no environment {step.environment.environment_id} to put a tenant name on: {why}."
     return EnvironmentProbeResult(
         findings=(step.build_problem("byok.EnvironmentNotThere", message, Remedy.ENVIRONMENT_NOT_THERE),)
     )
 
 
 def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
-    """A finding where something of the environment is encrypted with another key than the one that was named."""
+    """Return a finding if any of the environment's resources uses a key other than the given one."""
     key = step.environment.key_arn(step.key)
-    others = [f"{name} is encrypted with {used or 'no key of a customer'}" for name, used in on.items() if used != key]
+    others = [f"{name} is encrypted with {used or 'no customer key'}" for name, used in on.items() if used != key]
     if not others:
         return ()
     message = f"{key} is not the key of environment {step.environment.environment_id}: {', '.join(others)}."
@@ -148,7 +149,7 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
 def _reconcile_alias(
     kms: "KMSClient", step: ActivityContext, task: ReconcileKeyTask, present: list[str]
 ) -> tuple[AliasState, str | None]:
-    """What became of the alias, and where it points, or pointed before, if that is not this key."""
+    """Return the alias's state and, if it points (or pointed) at another key, that key's id."""
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
         return AliasState.IN_PLACE, None
@@ -162,9 +163,9 @@ def _reconcile_alias(
     points_at = _alias_target(kms, marks.alias)
     if points_at is None:
         raise step.retry_later_error(
-            "kms.AliasInMotion", f"{marks.alias} exists, and no key is told for it yet.", _LOOK_AGAIN
+            "kms.AliasInMotion", f"{marks.alias} exists, but KMS does not list its key yet.", _LOOK_AGAIN
         )
-    # In place: an earlier attempt whose answer was lost has made it, and the key's own list did not show it yet.
+    # IN_PLACE here means: an earlier attempt created the alias and lost the response; the key's list lagged behind.
     state = decide_alias_state(points_at, key_id, _key_ids(task.environment), repoint=task.repoint)
     if state is AliasState.REPOINTED:
         kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
@@ -172,9 +173,9 @@ def _reconcile_alias(
 
 
 def _alias_target(kms: "KMSClient", alias: str) -> str | None:
-    """The key id that an alias points at.
+    """Return the id of the key that an alias points at.
 
-    None where it is gone again, or where the list is behind. AWS's own aliases may have no key (KMS, AliasListEntry).
+    None if the alias is gone again or the list lags behind. AWS's own aliases may have no key (KMS, AliasListEntry).
     """
     for page in kms.get_paginator("list_aliases").paginate():
         for found in page["Aliases"]:
@@ -184,7 +185,7 @@ def _alias_target(kms: "KMSClient", alias: str) -> str | None:
 
 
 def _write_tags(kms: "KMSClient", marks: KeyLabels) -> TagDifference:
-    """Write the tags that differ, and give what that was."""
+    """Write the tags that differ, and return the difference."""
     pages = kms.get_paginator("list_resource_tags").paginate(KeyId=marks.key_arn)
     present = {tag["TagKey"]: tag["TagValue"] for page in pages for tag in page.get("Tags", [])}
     difference = TagDifference.between(present, marks.tags)

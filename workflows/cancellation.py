@@ -1,4 +1,4 @@
-"""Ends writes in good order: what one did is always known, also when the workflow is told to end meanwhile."""
+"""Cancel writes safely: the workflow always learns their result, even if it is cancelled in the meantime."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,26 +11,26 @@ _T = TypeVar("_T")
 
 
 async def shield_until_done(write: ActivityHandle[_T]) -> _T:
-    """Wait until a write has ended, and give what it did.
+    """Wait until a write has ended, and return its result.
 
-    Told to end, it asks the activity to stop: one that is waiting for its next try ends at once, one that is at work
-    finishes. The SDK alone would drop the result of a write that finishes in the same moment as the workflow is told
-    to end, and nobody would know of a cluster that is there. The wish to end stays: `raise_if_cancelled` finds it.
+    On cancellation, it asks the activity to cancel: an activity that waits for its next retry ends at once, a running
+    one finishes. The SDK alone would drop the result of a write that finishes at the moment of the cancellation, and a
+    new cluster would go unnoticed. The task stays cancelled: `raise_if_cancelled` detects that later.
     """
     try:
         return await asyncio.shield(write)
     except asyncio.CancelledError:
-        await asyncio.sleep(0)  # a result that has come with the wish reaches the handle
+        await asyncio.sleep(0)  # lets a result that arrived together with the cancellation reach the handle
         if not write.done():
             write.cancel()
         return await write
 
 
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
-    """Tell branches to end, and wait until each has: it begins nothing more, and what it has begun is settled.
+    """Cancel branches and wait until each has ended. They start nothing new, and the writes in progress finish.
 
-    It belongs behind `except asyncio.CancelledError`, never into `finally`: a worker that drops a workflow from its
-    memory closes its coroutines, and there is nothing to be settled then.
+    Call it after `except asyncio.CancelledError`, never in `finally`: when a worker evicts a workflow from its cache,
+    it closes the coroutines, and there is nothing to wait for.
     """
     for branch in branches:
         branch.cancel()
@@ -38,16 +38,16 @@ async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
 
 
 def is_cancelling() -> bool:
-    """Whether this task was told to end, whatever it has heard of that so far."""
+    """Return whether this task was cancelled, even if it has not seen the CancelledError yet."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def raise_if_cancelled() -> None:
-    """Raise where this task was told to end while a write was being settled.
+    """Raise if this task was cancelled while it waited for a write.
 
     Raises:
-        asyncio.CancelledError: It was.
+        asyncio.CancelledError: The task was cancelled.
     """
     if is_cancelling():
         raise asyncio.CancelledError

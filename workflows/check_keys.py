@@ -1,4 +1,4 @@
-"""The preflight alone: what can be known of two keys before anything is made."""
+"""The key check: everything that can be known about two keys before anything is created."""
 
 from temporalio import workflow
 
@@ -12,9 +12,9 @@ from workflows.key_validation import validate_keys
 
 @workflow.defn(name=CHECK_KEYS_WORKFLOW)
 class CheckKeys:
-    """Checks two keys and makes nothing but a probe object, which it removes again.
+    """Checks two keys. It creates only a probe object and deletes it again.
 
-    It completes with the findings: a refused key is its answer, not its failure.
+    The workflow completes with the findings: a key that fails the check is a result, not a failure.
     """
 
     @workflow.run

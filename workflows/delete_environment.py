@@ -1,4 +1,4 @@
-"""Deletes one environment, and proves that nothing of it is left."""
+"""Deletes one environment and proves that nothing of it remains."""
 
 import asyncio
 
@@ -33,17 +33,18 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=DELETE_ENVIRONMENT_WORKFLOW)
 class DeleteEnvironment:
-    """Removes everything that bears an environment's tag; its workflow id is `environment/<environment id>`.
+    """Removes everything that has an environment's tag; its workflow id is `environment/<environment id>`.
 
-    DELETING -> DELETED, or STOPPED with what is left and why. It has the id of the provisioning, so that the two never
-    run at the same time. The keys are never touched; they are given back, and may be another environment's.
+    DELETING -> DELETED, or STOPPED with the list of what remains and why. Provisioning uses the same id, so the two
+    never run at the same time. byok never changes the keys; it releases their claims, so that another environment may
+    use them.
 
-    A bucket with objects that provisioning did not write is kept, and told: they are somebody's data.
+    A bucket with objects that provisioning did not write is kept and reported: they are the customer's data.
     """
 
     @workflow.run
     async def run(self, request: DeleteRequest) -> DeletionResult:
-        """List, remove in order, list again; the result is the proof."""
+        """List, remove in order, and list again. The result is the proof."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
@@ -91,10 +92,10 @@ class DeleteEnvironment:
         return databases.model_copy(update={"buckets": storage.buckets})
 
     def _require_gone(self, left: tuple[Leftover, ...], after: OwnedResources) -> None:
-        """See that nothing is left (contract 98, of the end).
+        """Check that nothing remains (contract 98, for deletions).
 
         Raises:
-            PhaseStoppedError: Something is: what AWS refused, or a list of it.
+            PhaseStoppedError: Something remains. Its problems are AWS's errors or a list of the remaining resources.
         """
         told = {item.name for item in left}
         untold = (f"{name}: AWS still lists it" for name in after.names if name not in told)
@@ -105,7 +106,7 @@ class DeleteEnvironment:
 
     def _leftover_problem(self) -> Problem:
         subject = RemedyContext(self._request.region, None, VendorProfile(), request_kind=RequestKind.DELETION)
-        message = f"{len(self._left_behind)} of it is left: {'; '.join(self._left_behind)}."
+        message = f"{len(self._left_behind)} left behind: {'; '.join(self._left_behind)}."
         return build_problem(
             "byok.LeftBehind", message, Remedy.LEFT_BEHIND, subject, phase=Phase.DELETING, at=workflow.now()
         )
@@ -113,7 +114,7 @@ class DeleteEnvironment:
     async def _stop(
         self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError, plan: EnvironmentPlan | None
     ) -> BaseException:
-        """Say truthfully what is left, and give the failure to end with."""
+        """Publish what remains, and return the exception to end with."""
         problems = extract_problems(error, self._request, Phase.DELETING, workflow.now())
         left = self._left_behind if isinstance(error, PhaseStoppedError) else ()
         if is_cancellation(error):
@@ -124,7 +125,7 @@ class DeleteEnvironment:
 
 
 def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
-    """What a status shows of the environment."""
+    """Return the environment's request as far as a status shows it."""
     return ProvisionRequest(
         environment_id=request.environment_id,
         region=request.region,
@@ -135,11 +136,11 @@ def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
 
 
 def _snapshot_name(request: DeleteRequest) -> str:
-    """A name that an earlier deletion of an environment of this name has not taken."""
+    """Return a name that earlier deletions of an environment with the same id have not used."""
     return f"{request.environment_id}-final-{workflow.info().start_time:%Y%m%d%H%M%S}"
 
 
 def _bucket(plan: EnvironmentPlan, name: str) -> BucketPlan:
-    """The plan of a bucket; one that the blueprint knows no more has none, and is removed all the same."""
+    """Return the plan of a bucket. A bucket that is no longer in the blueprint gets an empty one and is removed too."""
     known = {bucket.name: bucket for bucket in plan.buckets}
     return known.get(name) or BucketPlan(purpose="former", name=name, objects=())

@@ -1,4 +1,4 @@
-"""Reads the `Problem` out of a failed activity, and ends a workflow with it."""
+"""Extract the `Problem` from a failed activity, and fail a workflow with it."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _REQUEST_KINDS: Final = {ReconcileTenantRequest: RequestKind.TENANT, DeleteReque
 
 
 class PhaseStoppedError(Exception):
-    """A phase ended with problems; they are reported together."""
+    """A phase ended with problems, which are reported together."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(item.message for item in problems))
@@ -32,15 +32,15 @@ class PhaseStoppedError(Exception):
 
 
 def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    """The problem an activity ended with, or the cancellation of the workflow as one.
+    """Return the problem that an activity ended with, or a problem that stands for the workflow's cancellation.
 
-    An activity that ran out of time has the last thing AWS said as cause: that is the problem, and not the timeout.
+    If an activity timed out, its cause is AWS's last error. That error is the problem, not the timeout.
 
     Args:
-        error: What the activity or the workflow ended with.
-        request: Whom it was for.
-        phase: Where the workflow was; used only where the activity left no problem of its own.
-        at: The workflow's time; likewise.
+        error: The exception that ended the activity or the workflow.
+        request: The request that it served.
+        phase: The workflow's phase, used only if the activity's failure contains no problem.
+        at: The workflow's time, used likewise.
     """
     if is_cancellation(error):
         return _own_problem("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
@@ -57,15 +57,15 @@ def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phas
 def extract_problems(
     error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime
 ) -> tuple[Problem, ...]:
-    """Every problem that something ended with; see `extract_problem`."""
+    """Return every problem that something ended with. See `extract_problem`."""
     return error.problems if isinstance(error, PhaseStoppedError) else (extract_problem(error, request, phase, at),)
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Whether something ended because somebody asked for it.
+    """Return whether an error is the result of a cancellation request.
 
-    An attempt that fails after the wish has come is not tried again, and the server reports its failure instead of a
-    cancellation: without the wish it would have gone on.
+    An attempt that fails after the request is not retried, and the server reports its failure instead of a
+    cancellation. Without the request, the activity would have been retried.
     """
     return is_cancelled_exception(error) or (
         is_cancelling() and isinstance(error, ActivityError) and not is_non_retryable(error)
@@ -73,17 +73,17 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def is_non_retryable(error: BaseException) -> bool:
-    """Whether an activity would not have been tried again."""
+    """Return whether Temporal would not have retried an activity."""
     return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
 
 
 def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
-    """What a failed activity had made by then, None where it does not say."""
+    """Return what a failed activity had created by then, or None if its failure does not contain it."""
     return _detail_of(error.__cause__, kind)
 
 
 def _detail_of(error: BaseException | None, kind: type[_Made]) -> _Made | None:
-    """What a failure has among its details."""
+    """Return the first detail of a failure that has this type, or None."""
     for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
             return kind.model_validate(detail)
@@ -99,21 +99,21 @@ def _own_problem(
 
 
 def _timeout_message(error: BaseException) -> str:
-    what = error.activity_type if isinstance(error, ActivityError) else "The step"
+    what = error.activity_type if isinstance(error, ActivityError) else "The activity"
     why = error.__cause__
     kind = why.type.name.lower().replace("_", " ") if isinstance(why, TimeoutError) and why.type else "timeout"
-    return f"{what} was not finished in time ({kind}), and AWS had not said why."
+    return f"{what} did not finish in time ({kind}), and AWS reported no reason."
 
 
 def to_workflow_failure(error: BaseException, what: str, problems: Sequence[Problem]) -> BaseException:
-    """What a workflow that stopped is to raise: its cancellation, or a failure.
+    """Return the exception that a stopped workflow must raise: its cancellation, or a failure.
 
-    The failure has a headline for Temporal's UI, and every problem in its details.
+    The failure has a headline for Temporal's UI and all problems in its details.
 
     Args:
-        error: What stopped it.
+        error: The error that stopped the workflow.
         what: What stopped, for the headline.
-        problems: What was published of it.
+        problems: The published problems.
     """
     if is_cancellation(error):
         return asyncio.CancelledError("cancelled on request")

@@ -1,4 +1,4 @@
-"""The validation of two keys, the same for a check and for a provisioning: pure rules, then a probe through S3."""
+"""Validates two keys, for a key check and for provisioning: pure rules first, then a probe through S3."""
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -16,10 +16,10 @@ from workflows.failures import extract_problem, is_cancellation
 async def validate_keys(
     request: CheckKeysRequest, plan: KeyCheckPlan
 ) -> tuple[tuple[Problem, ...], tuple[KeyProbeResult, ...]]:
-    """What is wrong with the two keys and what is proved of them; all findings of both, not the first one.
+    """Return the findings on both keys, all of them and not only the first, and the proofs.
 
-    Only the S3 key can be proved without making anything: the platform may use a key through S3 and RDS alone, and
-    RDS uses one only for a cluster (D2).
+    Only the S3 key can be proved without creating anything: the platform may use a key only through S3 and RDS, and RDS
+    uses one only for a cluster (D2).
     """
     findings = list(plan.findings)
     proofs: list[KeyProbeResult] = []

@@ -1,6 +1,7 @@
-"""The records of where an environment is and of where a tenant's name is: phases, what exists, what went wrong.
+"""The published progress of an environment or a tenant name: phases, resources, problems.
 
-They live in the workflow's memo and search attributes, so that a status needs no worker, and as text in Temporal's UI.
+It is stored in the workflow's memo and search attributes, so that reading a status needs no worker, and shown in
+Temporal's UI as text.
 """
 
 import shlex
@@ -33,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ProgressPublisher:
-    """Holds the progress and publishes it at every change of phase."""
+    """Holds an environment's progress and publishes it whenever the phase changes."""
 
     def __init__(self, request: ProvisionRequest) -> None:
         self.request = request
@@ -45,11 +46,11 @@ class ProgressPublisher:
 
     @property
     def phase(self) -> Phase:
-        """The phase entered last."""
+        """The current phase."""
         return self._progress.phase
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
-        """Keep what became of the tenant's name; it is published with the next phase."""
+        """Record the outcome for the tenant name. The next phase publishes it."""
         self._tenant = outcome
 
     def enter_phase(
@@ -61,17 +62,17 @@ class ProgressPublisher:
         left_behind: Sequence[str] = (),
         deletion: DeletionResult | None = None,
     ) -> None:
-        """Enter a phase and publish it. The only writer of memo, search attributes and details.
+        """Enter a phase and publish it. Nothing else writes memo, search attributes and details.
 
         Args:
-            phase: The phase that begins now.
-            problems: What stopped the environment; they stay once they are known.
-            evidence: The proof, from when it is there.
+            phase: The new phase.
+            problems: What stopped the environment. Later phases keep them.
+            evidence: The evidence, once it exists.
             left_behind: What a rollback or a deletion could not remove.
-            deletion: The proof, with DELETED.
+            deletion: The proof of the deletion, given with DELETED.
         """
         earlier = self._progress
-        if phase is earlier.phase and earlier.timeline:  # whoever started the workflow has published it with the start
+        if phase is earlier.phase and earlier.timeline:  # published with the workflow's start
             workflow.set_current_details(_as_markdown(earlier))
             return
         self._progress = earlier.model_copy(
@@ -97,7 +98,7 @@ class ProgressPublisher:
 
 
 class TenantProgressPublisher:
-    """Holds how far a tenant's name has come and publishes it at every change."""
+    """Holds the progress of a tenant name and publishes every change."""
 
     def __init__(self, request: ReconcileTenantRequest) -> None:
         self._progress = TenantProgress(request=request)
@@ -105,12 +106,12 @@ class TenantProgressPublisher:
         self._publish()
 
     def publish_outcome(self, outcome: TenantOutcome) -> None:
-        """Publish what became of the name so far."""
+        """Publish the outcome so far."""
         self._progress = self._progress.model_copy(update={"outcome": outcome})
         self._publish()
 
     def publish_problems(self, problems: Sequence[Problem]) -> None:
-        """Publish what stopped it, beside what was done before."""
+        """Publish the problems, along with the outcome so far."""
         self._progress = self._progress.model_copy(update={"problems": tuple(problems)})
         workflow.upsert_search_attributes([PROBLEM_CODE_ATTRIBUTE.value_set(problems[0].code)])
         self._publish()
@@ -126,10 +127,10 @@ class TenantProgressPublisher:
 
 
 def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None:
-    """What was published with the start of the workflow; None where it was started by hand."""
+    """Return the progress published with the workflow's start, or None if the workflow was started by hand."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
-    except ApplicationError:  # written by somebody else under our name
+    except ApplicationError:  # another program used the same memo key
         return None
     return begun if begun is not None and begun.request == request else None
 
@@ -163,7 +164,7 @@ def _tenant(outcome: TenantOutcome | None) -> list[str]:
         if key.remediation:
             lines += ["", "```", key.remediation, "```", ""]
     if outcome.commands:
-        lines.append(f"For the owner of the keys, to give them the name {outcome.tenant}:")
+        lines.append(f"For the key administrator, to put the tenant name {outcome.tenant} on the keys:")
         lines += [line for command in outcome.commands for line in ("", "```", command, "```")]
     return lines
 

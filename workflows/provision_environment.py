@@ -1,4 +1,4 @@
-"""Provisions one environment on two keys of the customer's."""
+"""Provisions one environment on two of the customer's keys."""
 
 import asyncio
 import contextlib
@@ -52,14 +52,14 @@ from workflows.workflow_id import require_workflow_id
 class ProvisionEnvironment:
     """The state machine of an environment; its workflow id is `environment/<environment id>`.
 
-    VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE beside AWAITING_DATABASE -> VERIFYING -> RECONCILING_TENANT
-    (where a tenant is given) -> READY, and from any of them, on a problem, STOPPED: the workflow fails with the
-    problem, and what was made is kept, or removed first (ROLLING_BACK) where the request says so. What is proved to be
-    complete is never removed, as the tenant's name adds nothing that the environment needs; nor is what an earlier run
-    made.
+    VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE in parallel with AWAITING_DATABASE -> VERIFYING ->
+    RECONCILING_TENANT (if a tenant is given) -> READY. A problem in any phase leads to STOPPED: the workflow fails with
+    the problem, and keeps what it created, or removes it first (ROLLING_BACK) if the request says so. It never removes
+    a verified environment, because the tenant name adds nothing that the environment needs. Nor does it remove what an
+    earlier run created.
 
-    The cluster comes first because it alone proves the Aurora key, in seconds and with nothing there yet to undo.
-    Writes that a key can refuse run one after another, so that a reset to a failed one repeats none of the others.
+    The cluster comes first because only it proves the Aurora key, in seconds and with nothing to undo yet. Writes that
+    a key can deny run one after another, so that a reset to a failed one repeats none of the others.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class ProvisionEnvironment:
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
-        """All phases in their order; the result is the evidence, read back from AWS."""
+        """Run all phases in order. The result is the evidence, read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._record = ProgressPublisher(request)
@@ -169,10 +169,10 @@ class ProvisionEnvironment:
         await reconcile_keys(self._record.request, plan.environment, plan.tenant, self._record.record_tenant_outcome)
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
-        """Settle the environment and give the failure to end with."""
+        """Roll back if requested, publish the final state, and return the exception to end with."""
         problems = extract_problems(error, self._record.request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
-        # A plan is known once the keys are valid: before that nothing was made, and there is nothing to remove.
+        # The plan is set once the keys are valid. Before that, nothing was created, so there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
             self._record.enter_phase(Phase.ROLLING_BACK, problems=problems)
@@ -183,7 +183,7 @@ class ProvisionEnvironment:
         return to_workflow_failure(error, f"Environment {self._record.request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
-        """Remove everything; a wish to end that comes meanwhile is one that is being fulfilled."""
+        """Remove everything. A second cancellation request during the rollback is ignored."""
         removal = asyncio.create_task(remove_resources(plan, self._record.request, phase=Phase.ROLLING_BACK))
         while not removal.done():
             with contextlib.suppress(asyncio.CancelledError):
@@ -194,7 +194,7 @@ class ProvisionEnvironment:
         return extract_problem(error, self._record.request, self._record.phase, workflow.now())
 
     def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
-        """What branches failed with; of one that was cut short only what would have stopped it by itself."""
+        """Return the problems that branches failed with. If a branch was cut short, only non-retryable ones count."""
         failures = [error for branch in branches if (error := _failure(branch)) is not None]
         return [self._problem_of(error) for error in failures if not cut_short or is_non_retryable(error)]
 
@@ -204,7 +204,7 @@ class ProvisionEnvironment:
 
 
 def _failure(branch: asyncio.Task[None]) -> BaseException | None:
-    """What a branch failed with by itself, None where it was done or was told to end."""
+    """Return a branch's own failure, or None if it completed or was cancelled."""
     if branch.cancelled():
         return None
     error = branch.exception()

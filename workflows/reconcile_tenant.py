@@ -1,4 +1,4 @@
-"""A tenant's name on the two keys of an environment, as often as somebody asks for it."""
+"""Puts a tenant name on both keys of an environment, as often as you request it."""
 
 import asyncio
 
@@ -20,16 +20,16 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=RECONCILE_TENANT_WORKFLOW)
 class ReconcileTenant:
-    """Compares what both keys bear with what they have to, and writes the difference.
+    """Compares the labels of both keys with the required ones and writes the difference.
 
-    Its workflow id is `tenant/<environment id>`. It can be started at any time after the environment is there, from
-    Temporal's UI as well, and as often as wanted: the second time there is nothing to write. Before it writes, it sees
-    that the environment is there and on these keys. Without a role it changes nothing and verifies nothing, and its
-    result has the commands (D11).
+    Its workflow id is `tenant/<environment id>`. You can start it at any time once the environment exists, also from
+    Temporal's UI, and as often as you like: the second run finds nothing to write. Before it writes, it checks that the
+    environment exists and uses these keys. Without a role it changes and verifies nothing, and its result contains the
+    commands to run (D11).
 
-    Two of them cannot run at once for one environment: they would have one id. Through the service it begins only after
-    the provisioning has ended, too. Started by hand beside a provisioning that names the same keys, nothing holds the
-    two apart: where they give different names, the tags are those of the later one, and both aliases are there.
+    Only one can run at a time per environment, because the id is the same. The service also starts it only after
+    provisioning has ended. If you start it by hand while a provisioning uses the same keys, nothing coordinates the
+    two: if their tenant names differ, the later one's tags win, and both aliases exist.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class ReconcileTenant:
 
     @workflow.run
     async def run(self, request: ReconcileTenantRequest) -> TenantOutcome:
-        """Plan, see whose keys they are, reconcile; what becomes of it is published as it comes."""
+        """Plan, check the keys' environment, reconcile, and publish every result as it arrives."""
         expected = tenant_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id for the tenant of environment {request.environment_id}")
         self._record = TenantProgressPublisher(request)
@@ -70,7 +70,7 @@ class ReconcileTenant:
     def _stop(
         self, request: ReconcileTenantRequest, error: PhaseStoppedError | ActivityError | asyncio.CancelledError
     ) -> BaseException:
-        """Publish why, and give the failure to end with."""
+        """Publish the reason, and return the exception to end with."""
         problems = extract_problems(error, request, Phase.RECONCILING_TENANT, workflow.now())
         self._record.publish_problems(problems)
         return to_workflow_failure(error, f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

@@ -1,4 +1,4 @@
-"""Removes what an environment made, and nothing else: the same for a rollback and for a deletion."""
+"""Removes what an environment created, and nothing else. Rollback and deletion share this module."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -25,12 +25,12 @@ from workflows.failures import extract_problem, is_cancellation
 
 
 class Leftover(NamedTuple):
-    """Something that could not be removed.
+    """A resource that could not be removed.
 
     Attributes:
-        name: As AWS knows it.
-        why: For people.
-        problem: What AWS said, where it was AWS that refused.
+        name: Its name in AWS.
+        why: The reason, for people.
+        problem: AWS's error, if AWS rejected the removal.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Leftover(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Both, as people are told."""
+        """Both, as users see it."""
         return f"{self.name}: {self.why}"
 
 
@@ -53,21 +53,21 @@ async def remove_resources(
 ) -> tuple[Leftover, ...]:
     """Remove the writer, the cluster and the buckets of an environment, in this order.
 
-    Each activity removes only what bears the environment's own tag, and a rollback only what its own run made: what an
-    earlier run made may have been handed over since. A failing step does not stop the rest.
+    Each activity removes only what has the environment's own tag. A rollback removes only what its own run created: the
+    vendor may have handed over what an earlier run created. A failed activity does not stop the others.
 
     Args:
         plan: The names.
-        request: Whom a problem is about.
-        phase: Of a rollback or a deletion.
-        buckets: Those to be removed; all of the plan where nothing is said.
-        final_snapshot: Name of the snapshot that is taken of the cluster first; None for none.
+        request: The request that problems refer to.
+        phase: The phase of the rollback or the deletion.
+        buckets: The buckets to remove; all buckets of the plan if None.
+        final_snapshot: The name of the cluster's final snapshot; None to skip it.
 
     Returns:
-        What was left; empty where nothing is.
+        What remains; empty if everything is gone.
 
     Raises:
-        ActivityError: The workflow was cancelled; what was begun has been settled.
+        ActivityError: The workflow was cancelled. The removals in progress have finished.
     """
     cluster = plan.cluster
     database = DatabaseRemovalTask(

@@ -1,4 +1,4 @@
-"""Gives both keys their tenant's name, the same for a provisioning's last phase and for a workflow of its own."""
+"""Puts the tenant name on both keys. Provisioning's last phase and the tenant workflow share this module."""
 
 from collections.abc import Callable
 
@@ -25,20 +25,20 @@ from workflows.failures import PhaseStoppedError, extract_problem, is_cancellati
 async def reconcile_keys(
     request: CheckKeysRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
-    """Reconcile both keys, or hand over the commands where there is no role to do it with (D11).
+    """Reconcile both keys, or return the commands if no role is given (D11).
 
-    A key that cannot be named does not keep the other one from it, and the problems of both are told. Where it is not
-    the key's fault but the role's, say, the other one would be refused alike, after a grace of its own: that is told
-    once.
+    A failure on one key does not prevent the other from getting its name, and the problems of both are reported. If the
+    role is at fault rather than the key, the other key would fail in the same way, after a grace period of its own.
+    That problem is reported once.
 
     Args:
-        request: What was asked for.
-        environment: Whose keys they are.
-        plan: What they are to bear.
-        on_progress: Is given what became of the name so far, whenever there is more of it, and before a stop too.
+        request: The request.
+        environment: The environment that uses the keys.
+        plan: The required labels.
+        on_progress: Called with the outcome so far whenever it grows, and before a stop too.
 
     Raises:
-        PhaseStoppedError: One or both could not be named.
+        PhaseStoppedError: One or both keys could not get the tenant name.
     """
     if plan.role is None:
         on_progress(TenantOutcome(tenant=plan.tenant, commands=plan.commands))

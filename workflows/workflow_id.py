@@ -1,4 +1,4 @@
-"""One thing, one workflow id: what is started under another one could be done twice at once."""
+"""One workflow id per environment: under a second id, the same work could run twice at once."""
 
 from temporalio import workflow
 
@@ -7,17 +7,17 @@ with workflow.unsafe.imports_passed_through():
 
 
 def require_workflow_id(expected: str, what: str) -> None:
-    """See that this workflow has the id that its input asks for.
+    """Check that this workflow has the id that its input requires.
 
     Args:
-        expected: The id.
-        what: Which one that is, "the workflow id of environment acme".
+        expected: The required id.
+        what: A description of the id, such as "the workflow id of environment acme".
 
     Raises:
-        ApplicationError: `InvalidInput`; it ends the workflow.
+        ApplicationError: `InvalidInput`, which fails the workflow.
     """
     actual = workflow.info().workflow_id
     if actual != expected:
         raise invalid_input_error(
-            f"environment_id: {what} has to be {expected}, and this workflow was started as {actual}."
+            f"environment_id: {what} must be {expected}, but this workflow was started as {actual}."
         )

@@ -237,8 +237,8 @@ def test_failed_verification_names_the_differences(harness: ActivityHarness) -> 
     both = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert storage.code == both.code == "byok.VerificationFailed"  # contract 98
-    assert "algorithm is 'AES256' and not 'aws:kms'" in storage.message
-    assert "deletion_protection is False and not True" in both.message, "the order of the differences is stable"
+    assert "algorithm is 'AES256', expected 'aws:kms'" in storage.message
+    assert "deletion_protection is False, expected True" in both.message, "the order of the differences is stable"
 
 
 def test_disabled_key_is_reported_although_head_hides_the_reason(harness: ActivityHarness) -> None:

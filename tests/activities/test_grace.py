@@ -133,7 +133,7 @@ def test_throttling_does_not_use_up_the_grace_period(harness: ActivityHarness) -
 
     assert throttled.value.type == "s3.SlowDown"
     assert not refused.value.non_retryable
-    assert "300 s more" in Problem.model_validate(refused.value.details[0]).remediation
+    assert "another 300 s" in Problem.model_validate(refused.value.details[0]).remediation
 
 
 async def test_retryable_failure_fits_into_temporals_size_limit(harness: ActivityHarness) -> None:

@@ -85,7 +85,7 @@ def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) ->
 
     assert [item.removed for item in (writer, cluster, *buckets)] == [False, False, False, True]
     assert {item.why_kept for item in (writer, cluster, buckets[0])} == {
-        "an earlier run of this environment made it, and it may be in use; `byok delete` removes it"
+        "an earlier run of this environment created it, and it may be in use; `byok delete` removes it"
     }
     assert len(STATE.clusters) == len(STATE.instances) == 1
     assert s3.list_object_versions(Bucket=harness.plan.buckets[0].name)["Versions"]

@@ -107,7 +107,7 @@ async def test_environment_under_another_workflow_id_is_refused(harness: Workflo
 
     assert isinstance(caught.value.cause, ApplicationError)
     assert (
-        "environment_id: the workflow id of environment acme has to be environment/acme" in caught.value.cause.message
+        "environment_id: the workflow id of environment acme must be environment/acme" in caught.value.cause.message
     )
 
 
