@@ -1,4 +1,4 @@
-"""Every way in which a key can be wrong, as data: how it is broken, and what AWS then says."""
+"""Every way in which a key can be broken, as data: how to break it, and what AWS reports."""
 
 import uuid
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class KeyFault:
 
     Attributes:
         name: What is wrong.
-        make: Makes such a key for one of the two purposes, and gives the ARN that the customer pastes.
-        s3_code: The problem's code where it is the S3 key.
-        rds_code: The problem's code where it is the Aurora key.
-        words: What the problem's message has to contain.
-        definite: Whether AWS's answer leaves no doubt, so that S3 is asked once and there is no grace.
+        make: Creates such a key for one of the two purposes, and returns the ARN that the customer pastes.
+        s3_code: The problem's code if it is the S3 key.
+        rds_code: The problem's code if it is the Aurora key.
+        words: A text that the problem's message must contain.
+        definite: Whether AWS's error is unambiguous, so that S3 is called once and there is no grace period.
     """
 
     name: str
@@ -36,23 +36,23 @@ class KeyFault:
     definite: bool = False
 
     def code_for(self, which: KeyPurpose) -> str:
-        """The problem's code."""
+        """Return the problem's code."""
         return self.s3_code if which is KeyPurpose.S3 else self.rds_code
 
     @property
     def is_found_by_rule(self) -> bool:
-        """Whether a pure rule finds it."""
+        """Whether the ARN rules find it."""
         return self.s3_code.startswith("arn.")
 
 
 def build_key_statements(which: KeyPurpose, role: str = PLATFORM_ROLE_ARN, region: str = REGION) -> list[Statement]:
-    """The statements that belong on a key."""
+    """Build the key policy statements of a key."""
     render = build_s3_key_statements if which is KeyPurpose.S3 else build_rds_key_statements
     return render(role, region, VENDOR)
 
 
 def create_valid_key(aws: AwsHarness, which: KeyPurpose) -> str:
-    """A perfect key."""
+    """Create a valid key."""
     return aws.create_key(*build_key_statements(which))
 
 
@@ -106,7 +106,7 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
-    # A role of an account that nobody models: the key policy may name it, and it is not the platform's.
+    # A role of an account that local AWS does not model: the key policy may name it, but it is not the platform role.
     return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Somebody"))
 
 
@@ -115,7 +115,7 @@ def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:
 
 
 def _without_last_statement(aws: AwsHarness, which: KeyPurpose) -> str:
-    """Of the Aurora key that is the one on grants for AWS resources; the S3 key has only the one."""
+    """For the Aurora key it is the one on grants for AWS resources; the S3 key has only one."""
     return aws.create_key(*build_key_statements(which)[:-1])
 
 

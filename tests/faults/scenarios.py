@@ -1,7 +1,7 @@
-"""The courses that faults are put into: an environment is made, rolled back, or deleted.
+"""The scenarios that faults are injected into: an environment is provisioned, rolled back, or deleted.
 
-Which calls a course makes is not written down here but seen: each runs once undisturbed, and its calls are the places
-where something can go wrong.
+The calls of a scenario are not listed here but observed: each scenario runs once undisturbed, and its calls are the
+places where faults are injected.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tests.localaws.server import REGION
 
 _READS: Final = ("Describe", "Get", "Head", "List", "Assume")
 _LAST_WRITE: Final = ("s3", "PutObject", "{env}-quality-", 1)
-"""After it a bucket with an object and a cluster are there: a rollback that begins there has all kinds of work."""
+"""After it a cluster and a bucket with an object exist, so a rollback that begins here has all kinds of work."""
 
 
 class Scenario(StrEnum):
@@ -35,11 +35,11 @@ class Scenario(StrEnum):
 
 @dataclass(frozen=True)
 class CallSite:
-    """A call in a course.
+    """A call in a scenario.
 
     Attributes:
-        about: A part of the name of what it is about, with `{env}`, `{s3}` or `{rds}` for what differs.
-        number: How many calls of the same kind about the same come before it.
+        about: A part of the resource's name, with `{env}`, `{s3}` or `{rds}` for the parts that differ.
+        number: The number of earlier calls of the same operation about the same resource.
     """
 
     service: str
@@ -48,7 +48,7 @@ class CallSite:
     number: int
 
     def build_fault(self, run: "ScenarioRun", kind: str, **more: Any) -> dict[str, Any]:
-        """A fault of the local AWS for this call of one run."""
+        """Build a local AWS fault for this call of one run."""
         return {
             "service": self.service,
             "operation": self.operation,
@@ -64,10 +64,10 @@ class CallSite:
 
 @dataclass
 class ScenarioRun:
-    """One environment on its course.
+    """One environment in a scenario.
 
     Attributes:
-        since: The number of the last call that was made before the course began.
+        since: The number of the last call before the scenario began.
     """
 
     machine: StackHarness
@@ -77,7 +77,7 @@ class ScenarioRun:
 
     @classmethod
     async def prepare(cls, machine: StackHarness, course: Scenario) -> "ScenarioRun":
-        """Keys of its own, and what has to be there before the course begins."""
+        """Create its own keys, and everything that must exist before the scenario begins."""
         name, customer = f"f-{uuid.uuid4().hex[:10]}", machine.stack.customer
         pair = await asyncio.to_thread(customer.ensure_key_pair, name)
         values: dict[str, Any] = {
@@ -100,7 +100,7 @@ class ScenarioRun:
         return run
 
     async def start(self) -> None:
-        """Ask for it."""
+        """Start the scenario."""
         service = self.machine.service
         if self.course is Scenario.DELETE:
             await service.delete(await service.build_delete_request(self.request.environment_id))
@@ -111,11 +111,11 @@ class ScenarioRun:
         await service.create(self.request)
 
     async def wait_until_ended(self, seconds: float = 300) -> EnvironmentStatus:
-        """The status that it ends with."""
+        """Wait until it ends, and return its last status."""
         return await self.machine.wait_until_ended(self.request.environment_id, seconds)
 
     async def check_outcome(self, status: EnvironmentStatus) -> Verdict:
-        """What is wrong at its end."""
+        """Check the final state."""
         if self.course is Scenario.PROVISION:
             return await checker.check_ready(self.machine, self.request, status)
         if self.course is Scenario.DELETE:
@@ -123,27 +123,27 @@ class ScenarioRun:
         return await checker.check_removed(self.machine, self.request, status, Phase.STOPPED, snapshots=0)
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
-        """A request to the local AWS's control endpoint."""
+        """Send a request to local AWS's control endpoint."""
         return self.machine.aws.call_control(method, name, **body)
 
     def fill_placeholders(self, about: str) -> str:
-        """A part of a name with what is this run's."""
+        """Fill a name pattern with this run's values."""
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """What a name has in it that is this run's, as a placeholder; None where nothing is."""
+        """Return the placeholder for this run's part of a name; None if there is none."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:
         return parse_key_arn(self.request.s3_key_arn if which == "s3" else self.request.rds_key_arn).key_id
 
     def list_call_sites(self, *, reads: bool = False) -> list[CallSite]:
-        """Its calls so far, in their order; those that only read where they are asked for."""
+        """List its calls so far in order; read-only calls are included on request."""
         found, counts = [], Counter[tuple[str, str, str]]()
         for call in self.call_control("GET", "calls")["calls"]:
             ours = "/AtaccamaPlatform/" in call["caller"] or call["caller"].endswith(self.request.environment_id)
             if not ours or call["number"] <= self.since:
-                continue  # the test's own, or of an earlier course
+                continue  # made by the test itself, or by an earlier scenario
             names = (self.find_placeholder(value) for value in call["params"].values())
             about = next((name for name in names if name is not None), None)
             if about is None or call["outcome"] != "ok" or (not reads and call["operation"].startswith(_READS)):

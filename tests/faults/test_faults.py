@@ -1,6 +1,6 @@
-"""Everything that can go wrong, tried: afterwards the environment is there once, whole and on the right keys, or gone.
+"""All faults: afterwards the environment exists once, complete and on the right keys, or is deleted.
 
-`make faults` tries all of it; otherwise it is a sample, spread over all courses, calls and kinds.
+`make faults` runs all cases; otherwise a sample of the scenarios, calls and kinds of fault.
 """
 
 from tests.faults.conftest import assert_survived, sample_cases
@@ -8,12 +8,12 @@ from tests.faults.harness import DisruptionKind, FaultCase, FaultHarness
 from tests.faults.scenarios import Scenario
 
 
-async def test_fault_at_any_write_leaves_nothing_lost_and_nothing_doubled(harness: FaultHarness) -> None:
+async def test_fault_at_any_write_loses_and_duplicates_nothing(harness: FaultHarness) -> None:
     before, cases = len(harness.results), list[FaultCase]()
     for course, sample in {Scenario.PROVISION: 1, Scenario.ROLL_BACK: 1, Scenario.DELETE: 1}.items():
         places = await harness.list_call_sites(course)
         for number, kind in enumerate(DisruptionKind):
-            turned = [*places[number:], *places[:number]]  # so that the samples of two kinds are not the same
+            turned = [*places[number:], *places[:number]]  # so that the samples of two kinds differ
             cases += [FaultCase(course, place, kind) for place in sample_cases(turned, sample)]
 
     await harness.run_cases(cases)

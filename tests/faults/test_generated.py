@@ -1,7 +1,7 @@
-"""Whatever is done with environments in whatever order, nothing is lost, nothing doubled, and all that is told is true.
+"""Any operations on environments in any order lose nothing, duplicate nothing, and report the truth.
 
-hypothesis chooses what happens to two environments, key by key and call by call, on real processes. An example of a
-number has the same steps in every run; what they meet depends on how far the environments have come by then.
+hypothesis chooses the actions on two environments, their keys and their calls, on real processes. An example number has
+the same steps in every run, but their effect depends on how far the environments have progressed by then.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from tests.faults.model import EnvironmentModel, KeyBreakage
 from tests.faults.report import list_failures
 
 EXAMPLES, STEPS = (range(25), 15) if RUN_ALL_CASES else (range(2), 8)
-"""The numbers of the examples, and how many steps each has: all of them by `make faults`, else a sample."""
+"""The example numbers, and the steps of each example: all of them in `make faults`, otherwise a sample."""
 
 STEP_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
-"""What the harness has begun with."""
+"""The harness's initial setting."""
 
 CASE_NAME: Final = "generated: anything done with two environments, in any order"
 
@@ -38,21 +38,21 @@ LOSABLE_CALLS: Final = (
 )
 
 ON_FAILURE_VALUES: Final = ("keep", "rollback")
-"""The first environment is kept where it stops, and has most of what happens; the second is rolled back."""
+"""The first environment is kept when it stops, and gets most actions; the second is rolled back."""
 
 ACTIONS: Final = (
     *("create", "replay", "cancel", "delete", "delete_then_cancel", "toggle_worker", "lose_answer"),
     *("break_key", "break_key", "repair_keys", "wait_for_calls", "wait_until_at_rest", "repair_and_finish"),
 )
-"""What may happen in a step. They are one rule and not many: hypothesis switches rules off for whole examples."""
+"""The possible actions of a step. They share one rule, because hypothesis disables rules for whole examples."""
 
 
 @dataclass(frozen=True)
 class ActionChoice:
-    """What a step is about, as far as it needs that.
+    """The parameters of a step, as far as its action uses them.
 
     Attributes:
-        calls: For how many calls of the platform's the environment then goes on before the next step.
+        calls: The number of the platform's calls for the environment to wait for before the next step.
     """
 
     environment: int
@@ -75,11 +75,11 @@ choices = st.builds(
 
 
 class Interleaving(RuleBasedStateMachine):
-    """Two environments, a worker, and anything that may be done with them.
+    """Two environments, a worker, and all actions on them.
 
-    The steps run in a thread, what they do in the event loop of the harness. Which steps may come depends on those
-    before and never on how far an environment is, which is not the same in every run. What is found wrong ends an
-    example without an exception: hypothesis would try the same steps again, and they would meet something else.
+    The steps run in a thread, their actions in the harness's event loop. The possible steps depend on earlier steps and
+    never on an environment's progress, which differs between runs. A fault that is found ends an example without an
+    exception: hypothesis would repeat the same steps, and their effect would differ.
     """
 
     harness: ClassVar[FaultHarness]
@@ -92,7 +92,7 @@ class Interleaving(RuleBasedStateMachine):
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
     def create_environments(self, anything: int, database_seconds: float, chosen: ActionChoice) -> None:
-        # hypothesis tries the simplest of all examples first: in that one nothing happens at all.
+        # hypothesis starts with the simplest example, in which nothing happens.
         if anything == 0:
             return
         machine = self.harness.machine
@@ -143,7 +143,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def wait_for_calls(self, chosen: ActionChoice) -> None:
         if self._worker and chosen.calls:
-            what = f"{chosen.environment} goes on for {chosen.calls} calls"
+            what = f"{chosen.environment} continues for {chosen.calls} calls"
             self._do(what, chosen, partial(EnvironmentModel.wait_for_calls, calls=chosen.calls))
 
     def toggle_worker(self, _: ActionChoice) -> None:
@@ -159,7 +159,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def repair_and_finish(self, chosen: ActionChoice) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} is put right", chosen, EnvironmentModel.repair_and_finish)
+        self._do(f"{chosen.environment} is repaired", chosen, EnvironmentModel.repair_and_finish)
 
     @invariant()
     def check_environments_now(self) -> None:
@@ -167,10 +167,10 @@ class Interleaving(RuleBasedStateMachine):
             self._try(life.check_now)
 
     def teardown(self) -> None:
-        """Put everything right, and note what became of it."""
+        """Repair everything, and record the outcome."""
         self._worker = True
         for number, life in enumerate(self._lives):
-            self._step(f"{number} is put right", life.repair_and_finish)
+            self._step(f"{number} is repaired", life.repair_and_finish)
         self._in_loop(self._worker_runs())
         self.harness.machine.aws.call_control("DELETE", "faults")
         self.harness.machine.aws.call_control("POST", "settings", database_seconds=DATABASE_SECONDS)
@@ -183,17 +183,17 @@ class Interleaving(RuleBasedStateMachine):
             self._step(what, partial(do, self._lives[chosen.environment]))
 
     def _step(self, what: str, do: Callable[[], Awaitable[object]]) -> None:
-        """Do something, unless something was wrong before."""
+        """Run a step, unless a fault was found before."""
         if not self._lives or not self._verdict.survived:
             return
         self._steps.append(what)
         self._try(partial(self._with_the_worker, do))
 
     def _try(self, do: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Do something, and note it where that fails."""
+        """Run an action, and record its failure."""
         try:
             self._in_loop(do())
-        except Exception as error:  # it is told with the steps that led to it
+        except Exception as error:  # reported with the steps that led to it
             self._verdict.lost.append(f"{type(error).__name__}: {error}")
 
     async def _with_the_worker(self, do: Callable[[], Awaitable[object]]) -> None:
@@ -220,7 +220,7 @@ def test_every_action_is_a_method_of_the_state_machine(action: str) -> None:
 
 
 @pytest.mark.parametrize("number", EXAMPLES)
-async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_told_wrongly(
+async def test_any_operations_in_any_order_lose_and_duplicate_nothing_and_report_the_truth(
     harness: FaultHarness, number: int
 ) -> None:
     class Example(Interleaving):
@@ -232,7 +232,7 @@ async def test_whatever_is_done_in_whatever_order_nothing_is_lost_doubled_or_tol
     chosen = settings(
         derandomize=True,
         database=None,
-        max_examples=2,  # the one in which nothing happens, and the one of this number
+        max_examples=2,  # the empty example, and the one with this number
         stateful_step_count=STEPS,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),

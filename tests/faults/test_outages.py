@@ -1,4 +1,4 @@
-"""What happens to everything at once, and keys that change between two steps."""
+"""Outages that affect all environments at once, and keys that change between two activities."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ KEY_CODES = {
 }
 
 
-async def test_temporal_is_killed_and_starts_again(harness: FaultHarness) -> None:
+async def test_environments_survive_a_temporal_crash(harness: FaultHarness) -> None:
     before, places = len(harness.results), sample_cases(await harness.list_call_sites(Scenario.PROVISION), 2)
 
     async def kill() -> None:
@@ -45,7 +45,7 @@ async def test_temporal_is_killed_and_starts_again(harness: FaultHarness) -> Non
     assert_survived(harness, before)
 
 
-async def test_aws_is_out_of_reach_for_a_while(harness: FaultHarness) -> None:
+async def test_environments_survive_an_aws_outage(harness: FaultHarness) -> None:
     before, places = len(harness.results), sample_cases(await harness.list_call_sites(Scenario.PROVISION), 2)
     seconds = 60 if RUN_ALL_CASES else 3
 
@@ -60,7 +60,7 @@ async def test_aws_is_out_of_reach_for_a_while(harness: FaultHarness) -> None:
     assert_survived(harness, before)
 
 
-async def test_of_two_workers_one_is_killed(harness: FaultHarness) -> None:
+async def test_environments_survive_the_crash_of_one_of_two_workers(harness: FaultHarness) -> None:
     before, places = len(harness.results), sample_cases(await harness.list_call_sites(Scenario.PROVISION), 2)
     await harness.machine.stack.start_worker("worker-2")
 
@@ -73,8 +73,8 @@ async def test_of_two_workers_one_is_killed(harness: FaultHarness) -> None:
     assert_survived(harness, before)
 
 
-async def test_worker_of_the_previous_version_beside_the_new_one(harness: FaultHarness, fleet: WorkerFleet) -> None:
-    """It is killed in the middle of its work, and what it has begun goes on with it, and not with the new one."""
+async def test_previous_version_survives_a_crash_next_to_the_new_one(harness: FaultHarness, fleet: WorkerFleet) -> None:
+    """The worker of the previous version is killed, and its workflows continue on it, not on the new version."""
     before, machine = len(harness.results), fleet.machine
     places = sample_cases(await harness.list_call_sites(Scenario.PROVISION), 1)[:MAX_CONCURRENT_CASES]
     await fleet.start_worker("1")
@@ -102,7 +102,9 @@ async def test_worker_of_the_previous_version_beside_the_new_one(harness: FaultH
     assert_survived(harness, before)
 
 
-async def test_asked_for_at_two_doors_at_once_it_is_made_once(harness: FaultHarness, tmp_path: Path) -> None:
+async def test_concurrent_requests_through_cli_and_temporal_create_one_environment(
+    harness: FaultHarness, tmp_path: Path
+) -> None:
     before = len(harness.results)
     await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
     runs = [await ScenarioRun.prepare(harness.machine, Scenario.PROVISION) for _ in range(10 if RUN_ALL_CASES else 2)]
@@ -137,7 +139,7 @@ async def test_asked_for_at_two_doors_at_once_it_is_made_once(harness: FaultHarn
 
 @dataclass(frozen=True)
 class Change:
-    """A key that changes at a call of a provisioning, and is put right after the stop."""
+    """A key that is disabled at a call of a provisioning, and repaired after the stop."""
 
     place: CallSite
     key: KeyPurpose
@@ -146,7 +148,7 @@ class Change:
         return f"{self.key.display_name} disabled before {self.place}"
 
 
-async def test_key_disabled_between_any_two_steps_stops_it_and_a_replay_finishes_it(harness: FaultHarness) -> None:
+async def test_key_disabled_between_any_two_calls_stops_and_a_replay_finishes(harness: FaultHarness) -> None:
     before, places = len(harness.results), await harness.list_call_sites(Scenario.PROVISION)
     changes = sample_cases([Change(place, key) for key in KeyPurpose for place in places], 4)
     for first in range(0, len(changes), MAX_CONCURRENT_CASES):
@@ -160,7 +162,7 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
     await harness.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
     runs = await asyncio.gather(*(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in changes))
     for change, run in zip(changes, runs, strict=True):
-        run.call_control("POST", "faults", **change.place.fault(run, kind="hold_call"))
+        run.call_control("POST", "faults", **change.place.build_fault(run, kind="hold_call"))
     await asyncio.gather(*(run.start() for run in runs))
     await harness.wait_until(lambda: len(harness.list_held_calls()) == len(runs))
     for change, run in zip(changes, runs, strict=True):
@@ -170,10 +172,10 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
     stops = await asyncio.gather(*(run.wait_until_ended() for run in runs))
     for change, run, status in zip(changes, runs, stops, strict=True):
         kms.enable_key(KeyId=_arn(run, change.key))
-        if status.phase is not Phase.STOPPED:  # the key was not needed any more
+        if status.phase is not Phase.STOPPED:  # the key was no longer needed
             continue
         verdict = await checker.check_stopped(machine, run.request, status, *KEY_CODES[change.key], key=change.key)
-        harness.results.append((f"{change.key.key_name} disabled between two steps: told", str(change), verdict))
+        harness.results.append((f"{change.key.display_name} disabled between two steps: told", str(change), verdict))
         await _recover(run, change.key)
         await machine.service.replay(run.request.environment_id)
     named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
@@ -181,7 +183,7 @@ async def _change(harness: FaultHarness, changes: Any) -> None:
 
 
 async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
-    """A cluster that had lost its key is started again, as the remedy says."""
+    """Start a cluster that has lost its key, as the remedy says."""
     rds, name = run.machine.aws.operator_client("rds"), f"byok-{run.request.environment_id}"
 
     def status() -> str | None:
@@ -196,7 +198,7 @@ def _arn(run: ScenarioRun, key: KeyPurpose) -> str:
     return run.request.s3_key_arn if key is KeyPurpose.S3 else run.request.rds_key_arn
 
 
-async def test_policy_removed_while_aurora_is_being_made(harness: FaultHarness) -> None:
+async def test_policy_removed_while_aurora_is_being_created(harness: FaultHarness) -> None:
     before, machine = len(harness.results), harness.machine
     await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
     machine.aws.call_control("POST", "settings", database_seconds=4)

@@ -1,7 +1,7 @@
-"""Two accounts to ask the same questions of: the local AWS and, with `--aws real`, AWS itself.
+"""Two accounts for the same requests: in local AWS and, with `--aws real`, in AWS itself.
 
-On AWS the profiles `platform` (a session of the role) and `byok` (a key administrator in another account) are
-used. Keys are scheduled for deletion afterwards, and buckets are removed.
+AWS itself uses the profiles `platform` (a session of the role) and `byok` (a key administrator in another account).
+Keys are scheduled for deletion afterwards, and buckets are removed.
 """
 
 import json
@@ -25,10 +25,10 @@ Clients = Callable[..., Any]
 
 @dataclass
 class TwoAccounts:
-    """Clients of both accounts, and what to clean up.
+    """Clients of both accounts, and the resources to clean up.
 
     Attributes:
-        platform: Makes a client of the platform's role for a service (and Region).
+        platform: Builds a client of the platform role for a service (and Region).
         customer: The same for the customer's key administrator.
         real: Whether this is AWS itself, where a database takes minutes.
     """
@@ -45,7 +45,7 @@ class TwoAccounts:
     def create_key(
         self, *statements: Statement, region: str = REGION, policy: dict[str, Any] | None = None, **params: Any
     ) -> str:
-        """A key of the customer's with these statements, or with this policy."""
+        """Create a customer key with these statements, or with this policy."""
         if policy is None:
             policy = build_default_policy(self.customer_account, region)
             policy["Statement"] += statements
@@ -55,22 +55,22 @@ class TwoAccounts:
         return arn
 
     def create_bucket(self, s3: Any) -> str:
-        """A new bucket of whose client this is."""
+        """Create a bucket with the given client."""
         name = f"byok-parity-{uuid.uuid4().hex[:16]}"
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": self.region})
         self.buckets.append((s3, name))
         return name
 
     def build_s3_statements(self) -> list[Statement]:
-        """The statement that an S3 key needs."""
+        """Build the statement that an S3 key needs."""
         return build_s3_key_statements(self.role_arn, self.region, VENDOR)
 
     def build_rds_statements(self) -> list[Statement]:
-        """The two statements that an Aurora key needs."""
+        """Build the two statements that an Aurora key needs."""
         return build_rds_key_statements(self.role_arn, self.region, VENDOR)
 
     def clean_up(self) -> None:
-        """Remove what was made."""
+        """Remove the created resources."""
         for s3, bucket in self.buckets:
             for item in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
                 s3.delete_object(Bucket=bucket, Key=item["Key"])
@@ -83,10 +83,10 @@ class TwoAccounts:
 
 @pytest.fixture
 def accounts(request: pytest.FixtureRequest) -> Iterator[TwoAccounts]:
-    """The local AWS, or AWS itself."""
+    """Local AWS, or AWS itself."""
     if request.config.getoption("--aws") == "local":
         aws: AwsHarness = request.getfixturevalue("aws")
-        # The least-privileged role may not delete a bucket's objects at will; nothing has to be cleaned up here.
+        # The least-privileged role may not delete arbitrary objects, and local AWS needs no clean-up.
         yield TwoAccounts(aws.platform_client, aws.customer_client, PLATFORM_ROLE_ARN, CUSTOMER_ACCOUNT, real=False)
         return
     platform, customer = boto3.Session(profile_name="platform"), boto3.Session(profile_name="byok")

@@ -1,4 +1,4 @@
-"""A local AWS in this process, and clients of both accounts."""
+"""Local AWS in this process, and clients of both accounts."""
 
 import json
 import threading
@@ -28,24 +28,24 @@ EXTERNAL_ID = "the-vendors-word"
 
 @dataclass(frozen=True)
 class AwsHarness:
-    """The local AWS as its users see it."""
+    """Local AWS with the clients of its users."""
 
     endpoint: str
 
     def platform_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """A client with the platform's role."""
+        """Return a client with the platform role."""
         return self._client(service, region, PLATFORM_CREDENTIALS, config)
 
     def operator_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """A client of the platform account's administrator."""
+        """Return a client of the platform account's administrator."""
         return self._client(service, region, OPERATOR_CREDENTIALS, config)
 
     def customer_client(self, service: str, region: str = REGION, **config: Any) -> Any:
-        """A client of the customer's key administrator."""
+        """Return a client of the customer's key administrator."""
         return self._client(service, region, CUSTOMER_CREDENTIALS, config)
 
     def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
-        """A request to the control endpoint."""
+        """Send a request to the control endpoint."""
         request = urllib.request.Request(
             f"{self.endpoint}/_localaws/{name}", json.dumps(body).encode() if body else None, method=method
         )
@@ -54,7 +54,7 @@ class AwsHarness:
             return content
 
     def list_calls(self, service: str | None = None) -> list[str]:
-        """The operations that were called, in their order."""
+        """List the called operations in order."""
         return [
             call["operation"]
             for call in self.call_control("GET", "calls")["calls"]
@@ -62,7 +62,7 @@ class AwsHarness:
         ]
 
     def create_key(self, *statements: Statement, region: str = REGION, **params: Any) -> str:
-        """A key of the customer's with AWS's default statement and these; its ARN."""
+        """Create a customer key with AWS's default statement and these, and return its ARN."""
         policy = build_default_policy(CUSTOMER_ACCOUNT, region)
         policy["Statement"] += statements
         made = self.customer_client("kms", region).create_key(Policy=json.dumps(policy), **params)
@@ -70,15 +70,15 @@ class AwsHarness:
         return arn
 
     def create_s3_key(self, region: str = REGION, **params: Any) -> str:
-        """A perfect key for S3."""
+        """Create a valid key for S3."""
         return self.create_key(*build_s3_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
     def create_rds_key(self, region: str = REGION, **params: Any) -> str:
-        """A perfect key for Aurora."""
+        """Create a valid key for Aurora."""
         return self.create_key(*build_rds_key_statements(PLATFORM_ROLE_ARN, region, VENDOR), region=region, **params)
 
     def create_customer_role(self, *statements: dict[str, Any], external_id: str = EXTERNAL_ID) -> str:
-        """A role of the customer's that the platform may take on, and what it may do; its ARN."""
+        """Create a customer role that the platform may assume, with these permissions, and return its ARN."""
         iam, name = self.customer_client("iam"), "Reconciler"
         trust = {
             "Effect": "Allow",
@@ -96,7 +96,7 @@ class AwsHarness:
     def assumed_role_client(
         self, service: str, role_arn: str, external_id: str = EXTERNAL_ID, region: str = REGION, session: str = "worker"
     ) -> Any:
-        """A client with a role that the platform has taken on."""
+        """Return a client with a role that the platform has assumed."""
         taken = self.platform_client("sts").assume_role(
             RoleArn=role_arn, RoleSessionName=session, ExternalId=external_id
         )["Credentials"]
@@ -111,7 +111,7 @@ class AwsHarness:
 def _client(
     endpoint: str, service: str, region: str, credentials: Credentials, config: tuple[tuple[str, Any], ...]
 ) -> Any:
-    """A client, made once: making one costs more than a hundred calls."""
+    """Build a client once: building one takes longer than a hundred calls."""
     key_id, secret, token = (*credentials, None)[:3]
     return _session().client(
         service,  # type: ignore[call-overload]
@@ -126,7 +126,7 @@ def _client(
 
 @cache
 def _session() -> boto3.Session:
-    """One for all accounts: each session would read AWS's models again."""
+    """One session for all accounts: each session would load AWS's models again."""
     return boto3.Session()
 
 
@@ -144,7 +144,7 @@ def aws_server() -> Iterator[AwsHarness]:
 
 @pytest.fixture
 def aws(aws_server: AwsHarness) -> AwsHarness:
-    """The server as on a fresh start, with databases that are there almost at once."""
+    """The server after a reset, with databases that become available almost at once."""
     aws_server.call_control("POST", "reset")
     aws_server.call_control("POST", "settings", database_seconds=0.05, propagation_seconds=0)
     return aws_server

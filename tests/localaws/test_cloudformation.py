@@ -1,4 +1,4 @@
-"""Stacks of two keys as a customer deploys them, by hand and as `aws cloudformation deploy` does."""
+"""Stacks of two keys as a customer deploys them: with API calls, and with `aws cloudformation deploy`."""
 
 import json
 import os
@@ -18,13 +18,13 @@ STACK_NAME: Final = "byok-keys"
 
 
 def build_parameters(**more: str) -> list[dict[str, str]]:
-    """The parameters of the fixture's template."""
+    """Build the parameters of the fixture's template."""
     values = {"AtaccamaPlatformRoleArn": PLATFORM_ROLE_ARN, "PlatformRegion": REGION, **more}
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
 
 
 def get_payload(cloudformation: Any) -> dict[str, str]:
-    """The stack's output, parsed."""
+    """Return the stack's payload output, parsed."""
     outputs = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]["Outputs"]
     text = next(one["OutputValue"] for one in outputs if one["OutputKey"] == "AtaccamaOnboardingPayload")
     parsed: dict[str, str] = json.loads(text)
@@ -32,17 +32,17 @@ def get_payload(cloudformation: Any) -> dict[str, str]:
 
 
 def describe_stack(cloudformation: Any) -> dict[str, Any]:
-    """The stack as it is described."""
+    """Return the stack's description."""
     found: dict[str, Any] = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     return found
 
 
 def deploy(cloudformation: Any, name: str, **more: str) -> str:
-    """What `aws cloudformation deploy` does; the status of the stack in the end."""
+    """Do what `aws cloudformation deploy` does, and return the stack's final status."""
     try:
         exists = describe_stack(cloudformation)["StackStatus"] != "REVIEW_IN_PROGRESS"
     except ClientError as error:
-        # The CLI looks for these words, and gives up on any other.
+        # The CLI requires exactly this message.
         if error.response["Error"]["Message"] != f"Stack with id {STACK_NAME} does not exist":
             raise
         exists = False
@@ -62,7 +62,7 @@ def deploy(cloudformation: Any, name: str, **more: str) -> str:
 
 
 # contract 32, 37, 44-48
-def test_stack_makes_both_keys_and_the_payload(aws: AwsHarness) -> None:
+def test_stack_creates_both_keys_and_the_payload(aws: AwsHarness) -> None:
     cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     cloudformation.create_stack(StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters())
     assert describe_stack(cloudformation)["StackStatus"] == "CREATE_COMPLETE"
@@ -77,11 +77,11 @@ def test_stack_makes_both_keys_and_the_payload(aws: AwsHarness) -> None:
         "kms:ViaService": f"s3.{REGION}.amazonaws.com",
         "aws:PrincipalAccount": PLATFORM_ROLE_ARN.split(":")[4],
     }
-    assert policy["Version"] == "2012-10-17", "a date in YAML is text to CloudFormation"
+    assert policy["Version"] == "2012-10-17", "CloudFormation reads a date in YAML as text"
 
 
 # contract 74, 80
-def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: AwsHarness) -> None:
+def test_stack_keys_obey_their_policies_in_rds_and_s3(aws: AwsHarness) -> None:
     aws.customer_client("cloudformation").create_stack(
         StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters()
     )
@@ -101,7 +101,7 @@ def test_keys_of_a_stack_obey_their_policies_in_rds_and_s3(aws: AwsHarness) -> N
 
 
 # contract 36, 101-104, 106, 108-110
-def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws: AwsHarness) -> None:
+def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_keeps_the_keys(aws: AwsHarness) -> None:
     cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     assert deploy(cloudformation, "first") == "CREATE_COMPLETE"
     before = get_payload(cloudformation)
@@ -118,7 +118,7 @@ def test_redeploying_with_a_tenant_adds_aliases_and_tags_and_replaces_no_key(aws
         assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}
 
 
-def test_change_set_tells_what_it_would_do(aws: AwsHarness) -> None:
+def test_change_set_lists_its_changes(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     cloudformation.create_change_set(
@@ -140,7 +140,7 @@ def test_change_set_tells_what_it_would_do(aws: AwsHarness) -> None:
     assert aws.customer_client("kms").list_aliases()["Aliases"] == []
 
 
-def test_deploying_the_same_again_is_told_to_change_nothing(aws: AwsHarness) -> None:
+def test_deploying_the_same_template_again_changes_nothing(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     made = cloudformation.create_change_set(
@@ -156,7 +156,7 @@ def test_deploying_the_same_again_is_told_to_change_nothing(aws: AwsHarness) -> 
     )
 
 
-def test_previous_values_are_used_where_the_call_says_so(aws: AwsHarness) -> None:
+def test_previous_values_are_used_on_request(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     deploy(cloudformation, "first")
     kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in ("AtaccamaPlatformRoleArn", "PlatformRegion")]
@@ -169,7 +169,7 @@ def test_previous_values_are_used_where_the_call_says_so(aws: AwsHarness) -> Non
 
 
 def build_key_template(**properties: Any) -> str:
-    """A template of one key with these properties, and its ARN as output."""
+    """Build a template of one key with these properties, and its ARN as output."""
     key = {"Type": "AWS::KMS::Key", "Properties": {"Description": "One key.", **properties}}
     return json.dumps({"Resources": {"S3Key": key}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["S3Key", "Arn"]}}}})
 
@@ -206,7 +206,7 @@ def test_refused_key_policy_rolls_the_stack_back_and_says_why(
     assert aws.customer_client("kms").list_keys()["Keys"] == []
 
 
-def test_refused_update_takes_everything_back(aws: AwsHarness) -> None:
+def test_refused_update_is_rolled_back(aws: AwsHarness) -> None:
     cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     cloudformation.create_stack(
         StackName=STACK_NAME, TemplateBody=build_key_template(Tags=[{"Key": "a", "Value": "1"}])
@@ -221,7 +221,7 @@ def test_refused_update_takes_everything_back(aws: AwsHarness) -> None:
     assert kms.list_resource_tags(KeyId=arn)["Tags"] == [{"TagKey": "a", "TagValue": "1"}]
 
 
-def test_kind_of_key_is_as_the_template_says_and_cannot_be_changed(aws: AwsHarness) -> None:
+def test_key_kind_comes_from_the_template_and_cannot_be_changed(aws: AwsHarness) -> None:
     cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     kind = {"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY", "MultiRegion": True, "Enabled": False}
     cloudformation.create_stack(StackName=STACK_NAME, TemplateBody=build_key_template(**kind))
@@ -250,7 +250,7 @@ def test_deleting_the_stack_keeps_retained_keys_and_schedules_the_others(aws: Aw
     assert kms.list_aliases()["Aliases"] == []
 
 
-def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: AwsHarness) -> None:
+def test_existing_alias_fails_the_update_and_keeps_the_stack(aws: AwsHarness) -> None:
     cloudformation, kms = aws.customer_client("cloudformation"), aws.customer_client("kms")
     deploy(cloudformation, "first")
     kms.create_alias(AliasName="alias/ataccama-database-byok-db-key-alias-acme", TargetKeyId=aws.create_key())
@@ -275,7 +275,7 @@ def test_taken_alias_fails_the_update_and_keeps_the_stack(aws: AwsHarness) -> No
         (build_parameters(AtaccamaPlatformRoleArn="role"), "Parameter 'AtaccamaPlatformRoleArn' must match pattern"),
     ],
 )
-def test_parameters_have_to_fit(aws: AwsHarness, given: list[dict[str, str]], message: str) -> None:
+def test_invalid_parameters_are_refused(aws: AwsHarness, given: list[dict[str, str]], message: str) -> None:
     create = aws.customer_client("cloudformation").create_stack
     code, told = catch_error(create, StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=given)
     assert (code, told.startswith(message)) == ("ValidationError", True), told
@@ -298,14 +298,14 @@ def test_parameters_have_to_fit(aws: AwsHarness, given: list[dict[str, str]], me
         ),
     ],
 )
-def test_template_that_cannot_be_is_refused_at_once(aws: AwsHarness, template: str, words: str) -> None:
+def test_invalid_template_is_refused_at_once(aws: AwsHarness, template: str, words: str) -> None:
     cloudformation = aws.customer_client("cloudformation")
     assert words in catch_error(cloudformation.create_stack, StackName=STACK_NAME, TemplateBody=template)[1]
     assert words in catch_error(cloudformation.validate_template, TemplateBody=template)[1]
     assert cloudformation.describe_stacks()["Stacks"] == []
 
 
-def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: AwsHarness) -> None:
+def test_summary_and_validation_list_the_parameters_and_no_capability(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")  # contract 34-36, 43
     summary = cloudformation.get_template_summary(TemplateBody=TEMPLATE)
     names = ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]
@@ -316,7 +316,7 @@ def test_summary_and_validation_name_the_parameters_and_need_no_capability(aws: 
     assert validated.get("Capabilities", []) == []
 
 
-def test_stacks_of_other_accounts_are_not_seen(aws: AwsHarness) -> None:
+def test_stacks_of_other_accounts_are_hidden(aws: AwsHarness) -> None:
     deploy(aws.customer_client("cloudformation"), "first")
     assert aws.operator_client("cloudformation").describe_stacks()["Stacks"] == []
     assert (

@@ -1,4 +1,4 @@
-"""Stacks with IAM roles: the one that names a customer's keys, and what CloudFormation asks before it makes any."""
+"""Stacks with IAM roles: the tenant role, and the capabilities that CloudFormation requires for a role."""
 
 import json
 import re
@@ -28,13 +28,13 @@ def build_policy(action: str = "kms:ListAliases") -> dict[str, Any]:
 
 
 def build_role_template(**properties: Any) -> str:
-    """A template of one role with these properties, and its ARN as output."""
+    """Build a template of one role with these properties, and its ARN as output."""
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST_POLICY, **properties}}
     return json.dumps({"Resources": {"Role": role}, "Outputs": {"Arn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}}})
 
 
 def deploy_stack(aws: AwsHarness, template: str, **more: Any) -> dict[str, Any]:
-    """Create the stack, or update it, and describe it."""
+    """Create or update the stack, and return its description."""
     cloudformation = aws.customer_client("cloudformation")
     there = [one["StackName"] for one in cloudformation.describe_stacks()["Stacks"]]
     act = cloudformation.update_stack if STACK_NAME in there else cloudformation.create_stack
@@ -52,7 +52,7 @@ def parse_outputs(stack: dict[str, Any]) -> dict[str, str]:
 
 
 def list_failure_reasons(aws: AwsHarness) -> list[str]:
-    """Why resources failed, the latest first."""
+    """List why resources failed, the latest first."""
     events = aws.customer_client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
     failed = [one for one in events if one["ResourceStatus"].endswith("FAILED")]
     return [one["ResourceStatusReason"] for one in failed if one["ResourceType"] == "AWS::IAM::Role"]
@@ -73,7 +73,7 @@ def list_role_names(aws: AwsHarness) -> list[str]:
     return [role["RoleName"] for role in aws.customer_client("iam").list_roles()["Roles"]]
 
 
-def test_role_of_a_stack_is_taken_on_with_the_external_id_and_names_two_keys(aws: AwsHarness) -> None:
+def test_stack_role_is_assumed_with_the_external_id_and_marks_two_keys(aws: AwsHarness) -> None:
     s3, rds, third = aws.create_s3_key(), aws.create_rds_key(), aws.create_key()
     made = parse_outputs(deploy_stack(aws, TEMPLATE, Parameters=build_parameters(s3, rds)))
     role, sts = made["TenantRoleArn"], aws.platform_client("sts")
@@ -96,7 +96,7 @@ def test_role_of_a_stack_is_taken_on_with_the_external_id_and_names_two_keys(aws
     assert catch_error_with_status(kms.encrypt, KeyId=s3, Plaintext=b"x")[0] == "AccessDeniedException"
 
 
-def test_role_is_called_as_the_stack_and_the_resource_unless_it_has_a_name(aws: AwsHarness) -> None:
+def test_generated_role_name_contains_stack_and_resource(aws: AwsHarness) -> None:
     made = parse_outputs(
         deploy_stack(aws, TEMPLATE, Parameters=build_parameters(aws.create_s3_key(), aws.create_rds_key()))
     )
@@ -125,7 +125,7 @@ def test_trust_policies_and_description_are_updated_in_place(aws: AwsHarness) ->
     assert catch_error_with_status(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
 
 
-def test_another_path_or_name_makes_another_role(aws: AwsHarness) -> None:
+def test_new_path_or_name_replaces_the_role(aws: AwsHarness) -> None:
     first = parse_outputs(deploy_stack(aws, build_role_template()))["Arn"]
     second = parse_outputs(deploy_stack(aws, build_role_template(Path="/saas/")))["Arn"]
     third = parse_outputs(deploy_stack(aws, build_role_template(RoleName="Reconciler")))["Arn"]
@@ -133,10 +133,10 @@ def test_another_path_or_name_makes_another_role(aws: AwsHarness) -> None:
     assert second.startswith("arn:aws:iam::444455556666:role/saas/byok-role-Role-")
     assert first != second
     assert third == "arn:aws:iam::444455556666:role/Reconciler"
-    assert list_role_names(aws) == ["Reconciler"], "the roles before it are gone"
+    assert list_role_names(aws) == ["Reconciler"], "the earlier roles are deleted"
 
 
-def test_role_with_a_name_of_its_own_is_not_replaced(aws: AwsHarness) -> None:
+def test_custom_named_role_is_not_replaced(aws: AwsHarness) -> None:
     deploy_stack(aws, build_role_template(RoleName="Reconciler"))
 
     assert (
@@ -151,7 +151,7 @@ def test_role_with_a_name_of_its_own_is_not_replaced(aws: AwsHarness) -> None:
     assert list_role_names(aws) == ["Reconciler"]
 
 
-def test_refused_update_gives_the_role_back_as_it_was(aws: AwsHarness) -> None:
+def test_refused_update_restores_the_role(aws: AwsHarness) -> None:
     iam = aws.customer_client("iam")
     before = build_role_template(
         RoleName="Reconciler", Policies=[{"PolicyName": "list", "PolicyDocument": build_policy()}]
@@ -178,7 +178,7 @@ def test_refused_creation_leaves_no_role_behind(aws: AwsHarness) -> None:
     assert list_role_names(aws) == []
 
 
-def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: AwsHarness) -> None:
+def test_existing_name_fails_the_stack_and_keeps_the_other_role(aws: AwsHarness) -> None:
     aws.customer_client("iam").create_role(RoleName="Reconciler", AssumeRolePolicyDocument=json.dumps(TRUST_POLICY))
 
     assert deploy_stack(aws, build_role_template(RoleName="Reconciler"))["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -188,7 +188,7 @@ def test_taken_name_fails_the_stack_and_leaves_the_other_role(aws: AwsHarness) -
     assert list_role_names(aws) == ["Reconciler"]
 
 
-def test_deleting_the_stack_takes_the_permission_back(aws: AwsHarness) -> None:
+def test_deleting_the_stack_revokes_the_permission(aws: AwsHarness) -> None:
     template = build_role_template(Policies=[{"PolicyName": "list", "PolicyDocument": build_policy()}])
     arn = parse_outputs(deploy_stack(aws, template))["Arn"]
     kms = aws.assumed_role_client("kms", arn)
@@ -204,7 +204,7 @@ def test_deleting_the_stack_takes_the_permission_back(aws: AwsHarness) -> None:
     )
 
 
-def test_role_that_was_given_more_by_hand_is_not_deleted(aws: AwsHarness) -> None:
+def test_role_with_added_policies_is_not_deleted(aws: AwsHarness) -> None:
     deploy_stack(aws, build_role_template(RoleName="Reconciler"))
     aws.customer_client("iam").put_role_policy(
         RoleName="Reconciler", PolicyName="by-hand", PolicyDocument=json.dumps(build_policy("kms:*"))
@@ -227,7 +227,7 @@ def test_role_that_was_given_more_by_hand_is_not_deleted(aws: AwsHarness) -> Non
         (build_role_template(RoleName="Reconciler"), IAM_CAPABILITIES, "CAPABILITY_NAMED_IAM"),
     ],
 )
-def test_role_has_to_be_acknowledged(aws: AwsHarness, template: str, given: list[str], wanted: str) -> None:
+def test_role_requires_a_capability(aws: AwsHarness, template: str, given: list[str], wanted: str) -> None:
     cloudformation = aws.customer_client("cloudformation")
     asked = {"StackName": STACK_NAME, "TemplateBody": template, "Capabilities": given}
     told = ("InsufficientCapabilitiesException", f"Requires capabilities : [{wanted}]")
@@ -240,7 +240,7 @@ def test_role_has_to_be_acknowledged(aws: AwsHarness, template: str, given: list
     assert catch_error(cloudformation.update_stack, **again) == told
 
 
-def test_either_capability_covers_a_role_without_a_name(aws: AwsHarness) -> None:
+def test_either_capability_covers_an_unnamed_role(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     for name, given in (("one", IAM_CAPABILITIES), ("two", NAMED_IAM_CAPABILITIES)):
         cloudformation.create_stack(StackName=name, TemplateBody=build_role_template(), Capabilities=given)
@@ -248,7 +248,7 @@ def test_either_capability_covers_a_role_without_a_name(aws: AwsHarness) -> None
         assert (stack["StackStatus"], stack["Capabilities"]) == ("CREATE_COMPLETE", given)
 
 
-def test_needed_capability_and_its_reason_are_told_beforehand(aws: AwsHarness) -> None:
+def test_required_capability_and_reason_are_reported_in_advance(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     for ask in (cloudformation.validate_template, cloudformation.get_template_summary):
         unnamed, named, keys = (
@@ -260,7 +260,7 @@ def test_needed_capability_and_its_reason_are_told_beforehand(aws: AwsHarness) -
         assert (keys.get("Capabilities", []), "CapabilitiesReason" in keys) == ([], False)  # contract 43
 
 
-def test_change_set_tells_of_a_replacement(aws: AwsHarness) -> None:
+def test_change_set_reports_a_replacement(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     deploy_stack(aws, build_role_template(Path="/saas/"))
     cloudformation.create_change_set(
@@ -273,7 +273,7 @@ def test_change_set_tells_of_a_replacement(aws: AwsHarness) -> None:
 
 
 @pytest.mark.parametrize("name", ["ManagedPolicyArns", "PermissionsBoundary"])
-def test_property_that_is_not_modelled_is_refused_by_name(aws: AwsHarness, name: str) -> None:
+def test_unmodelled_property_is_refused_by_name(aws: AwsHarness, name: str) -> None:
     create = aws.customer_client("cloudformation").create_stack
     code, message = catch_error(
         create,
@@ -284,7 +284,7 @@ def test_property_that_is_not_modelled_is_refused_by_name(aws: AwsHarness, name:
     assert (code, f"does not model {name} of AWS::IAM::Role" in message) == ("NotImplemented", True)
 
 
-def test_who_may_make_no_role_makes_none_through_a_stack(aws: AwsHarness) -> None:
+def test_caller_without_create_role_permission_creates_none_through_a_stack(aws: AwsHarness) -> None:
     statement = {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}
     cloudformation = aws.assumed_role_client("cloudformation", aws.create_customer_role(statement))
     cloudformation.create_stack(

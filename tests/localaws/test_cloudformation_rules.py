@@ -1,4 +1,4 @@
-"""Rules of templates: what has to hold of the parameters, and that nothing is made or changed where it does not."""
+"""Template rules: assertions on the parameters, and that nothing is created or changed if they fail."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ STACK = "ruled"
 
 
 def build_template_with_rule(**rule: Any) -> str:
-    """A template of one key with one rule."""
+    """Build a template of one key with one rule."""
     return json.dumps(
         {
             "Parameters": {
@@ -40,7 +40,7 @@ def to_parameter_list(**values: str) -> list[dict[str, str]]:
 
 
 # contract 54
-def test_keys_are_not_made_in_another_region_than_the_environments(aws: AwsHarness) -> None:
+def test_keys_are_not_created_outside_the_environments_region(aws: AwsHarness) -> None:
     there = aws.customer_client("cloudformation", ELSEWHERE)
     wanted = {"StackName": STACK, "TemplateBody": render_keys_template(VENDOR), "Parameters": build_parameters()}
 
@@ -56,7 +56,7 @@ def test_keys_are_not_made_in_another_region_than_the_environments(aws: AwsHarne
 _NEW = {"ChangeSetName": "first", "ChangeSetType": "CREATE"}
 
 
-def test_keys_in_the_environments_region_are_not_moved_out_of_it(aws: AwsHarness) -> None:
+def test_keys_are_not_moved_out_of_the_environments_region(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     wanted = {"StackName": STACK, "TemplateBody": render_keys_template(VENDOR)}
     cloudformation.create_stack(**wanted, Parameters=build_parameters())
@@ -73,7 +73,7 @@ def test_keys_in_the_environments_region_are_not_moved_out_of_it(aws: AwsHarness
     assert {one["ParameterKey"]: one["ParameterValue"] for one in stack["Parameters"]}["PlatformRegion"] == REGION
 
 
-def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: AwsHarness) -> None:
+def test_tenant_role_names_the_keys_from_any_region(aws: AwsHarness) -> None:
     s3, rds = aws.create_s3_key(), aws.create_rds_key()
     there = aws.customer_client("cloudformation", ELSEWHERE)
     there.create_stack(
@@ -109,7 +109,7 @@ def test_tenant_role_names_the_keys_from_whatever_region_its_stack_is_in(aws: Aw
         ({"Fn::EachMemberEquals": [{"Ref": "Sizes"}, "a"]}, False),
     ],
 )
-def test_assertion_is_evaluated_before_anything_is_made(aws: AwsHarness, test: Any, holds: bool) -> None:
+def test_assertion_is_evaluated_before_anything_is_created(aws: AwsHarness, test: Any, holds: bool) -> None:
     cloudformation = aws.customer_client("cloudformation")
     wanted = {"StackName": STACK, "TemplateBody": build_template_with_assertion(test)}
     if holds:
@@ -120,7 +120,7 @@ def test_assertion_is_evaluated_before_anything_is_made(aws: AwsHarness, test: A
     assert len(aws.customer_client("kms").list_keys()["Keys"]) == holds
 
 
-def test_rule_whose_condition_is_false_asks_for_nothing(aws: AwsHarness) -> None:
+def test_rule_with_a_false_condition_is_skipped(aws: AwsHarness) -> None:
     cloudformation = aws.customer_client("cloudformation")
     never = {"Fn::Equals": [{"Ref": "Stage"}, "never"]}
     template = build_template_with_assertion(never, RuleCondition={"Fn::Equals": [{"Ref": "Stage"}, "prod"]})
@@ -151,7 +151,7 @@ def test_rule_whose_condition_is_false_asks_for_nothing(aws: AwsHarness) -> None
         ),
     ],
 )
-def test_rule_that_is_none_or_is_not_modelled_is_refused(aws: AwsHarness, rule: Any, code: str, words: str) -> None:
+def test_invalid_or_unmodelled_rule_is_refused(aws: AwsHarness, rule: Any, code: str, words: str) -> None:
     cloudformation = aws.customer_client("cloudformation")
     for operation in (cloudformation.validate_template, cloudformation.create_stack):
         more = {} if operation == cloudformation.validate_template else {"StackName": STACK}

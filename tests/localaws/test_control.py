@@ -1,4 +1,4 @@
-"""The control endpoint: faults, delays, recorded calls, and clear words where something is wrong."""
+"""The control endpoint: faults, delays, recorded calls, and clear error messages."""
 
 import urllib.error
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ def error_code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return code
 
 
-def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for(aws: AwsHarness) -> None:
+def test_fault_affects_only_its_session_and_call(aws: AwsHarness) -> None:
     role = aws.create_customer_role({"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*"})
     aws.call_control("POST", "faults", service="sts", operation="*", kind="error500", session="struck")
     aws.call_control("POST", "faults", service="kms", operation="*", kind="error500", session="struck", after_calls=1)
@@ -31,7 +31,7 @@ def test_fault_of_a_session_strikes_that_session_alone_and_where_it_is_asked_for
         kms.list_aliases()
 
 
-def test_call_that_is_held_up_goes_on_when_faults_are_forgotten(aws: AwsHarness) -> None:
+def test_delayed_call_continues_when_faults_are_deleted(aws: AwsHarness) -> None:
     aws.call_control("POST", "faults", service="kms", operation="ListAliases", kind="delay", seconds=300)
     with ThreadPoolExecutor(1) as executor:
         held = executor.submit(aws.customer_client("kms").list_aliases)
@@ -53,7 +53,7 @@ def test_call_that_is_held_up_goes_on_when_faults_are_forgotten(aws: AwsHarness)
         ("kms", "ListKeys", "error500", "KMSInternalException", 500),
     ],
 )
-def test_services_throttle_and_fail_each_in_its_own_words(
+def test_services_throttle_and_fail_with_their_own_errors(
     aws: AwsHarness, service: str, operation: str, kind: str, code: str, status: int
 ) -> None:
     aws.call_control("POST", "faults", service=service, operation=operation, kind=kind, times=2)
@@ -67,10 +67,10 @@ def test_services_throttle_and_fail_each_in_its_own_words(
             call()
         assert error_code(caught) == code
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    call()  # the fault has happened as often as it was to
+    call()  # the fault has occurred the requested number of times
 
 
-def test_lost_answer_means_carried_out(aws: AwsHarness) -> None:
+def test_lost_answer_means_the_call_was_carried_out(aws: AwsHarness) -> None:
     s3 = aws.operator_client("s3")
     aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="lose_answer")
     place = {"LocationConstraint": "eu-central-1"}
@@ -81,7 +81,7 @@ def test_lost_answer_means_carried_out(aws: AwsHarness) -> None:
     assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["made"]
 
 
-def test_answer_that_is_lost_is_that_of_a_call_that_was_carried_out(aws: AwsHarness) -> None:
+def test_only_the_answer_of_a_successful_call_is_lost(aws: AwsHarness) -> None:
     rds = aws.operator_client("rds")
     aws.call_control("POST", "faults", service="rds", operation="DeleteDBCluster", kind="lose_answer")
 
@@ -92,7 +92,7 @@ def test_answer_that_is_lost_is_that_of_a_call_that_was_carried_out(aws: AwsHarn
     assert len(aws.call_control("GET", "faults")["faults"]) == 1
 
 
-def test_timeout_means_not_carried_out(aws: AwsHarness) -> None:
+def test_timeout_means_the_call_was_not_carried_out(aws: AwsHarness) -> None:
     s3 = aws.operator_client("s3", read_timeout=0.2)
     aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="timeout", seconds=1)
 
@@ -117,7 +117,7 @@ def test_fault_waits_for_its_turn(aws: AwsHarness) -> None:
     assert outcomes == ["ok", "ok", "failed", "ok"]
 
 
-def test_fault_is_for_what_it_is_about(aws: AwsHarness) -> None:
+def test_fault_applies_only_to_matching_resources(aws: AwsHarness) -> None:
     aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind="error500", about="-acme-")
     s3, place = aws.operator_client("s3"), {"LocationConstraint": "eu-central-1"}
 
@@ -126,7 +126,7 @@ def test_fault_is_for_what_it_is_about(aws: AwsHarness) -> None:
         s3.create_bucket(Bucket="byok-acme-files", CreateBucketConfiguration=place)
 
 
-def test_call_is_refused_in_the_words_that_were_given(aws: AwsHarness) -> None:
+def test_call_is_refused_with_the_given_error(aws: AwsHarness) -> None:
     words = {"code": "KMS.DisabledException", "message": "… is disabled."}
     aws.call_control("POST", "faults", service="s3", operation="ListBuckets", kind="refuse", **words)
 
@@ -137,7 +137,7 @@ def test_call_is_refused_in_the_words_that_were_given(aws: AwsHarness) -> None:
 
 
 @pytest.mark.parametrize(("kind", "carried_out"), [("hold_call", False), ("hold_answer", True)])
-def test_held_call_is_under_way_until_it_is_let_go(aws: AwsHarness, kind: str, carried_out: bool) -> None:
+def test_held_call_waits_until_it_is_released(aws: AwsHarness, kind: str, carried_out: bool) -> None:
     aws.call_control("POST", "faults", service="s3", operation="CreateBucket", kind=kind)
     place = {"LocationConstraint": "eu-central-1"}
     with ThreadPoolExecutor(1) as executor:
@@ -160,16 +160,16 @@ def test_held_call_is_under_way_until_it_is_let_go(aws: AwsHarness, kind: str, c
     assert len(aws.operator_client("s3").list_buckets()["Buckets"]) == int(carried_out)
 
 
-def test_change_of_a_key_takes_its_time_to_be_seen_by_services(aws: AwsHarness) -> None:
+def test_key_change_takes_time_to_reach_the_services(aws: AwsHarness) -> None:
     key, s3 = aws.create_s3_key(), aws.platform_client("s3")
-    STATE.keys[key].revisions[0].at -= 3600  # made an hour ago
+    STATE.keys[key].revisions[0].at -= 3600  # created an hour ago
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     write = {"Bucket": "bucket", "Key": "x", "Body": b"x", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
     s3.put_object(**write)
     aws.call_control("POST", "settings", propagation_seconds=60)
     aws.customer_client("kms").disable_key(KeyId=key)
 
-    s3.put_object(**write)  # S3 does not know yet
+    s3.put_object(**write)  # the change has not reached S3 yet
     aws.call_control("POST", "settings", propagation_seconds=0)
 
     with pytest.raises(ClientError) as caught:
@@ -202,7 +202,7 @@ def test_calls_are_recorded_with_their_outcome(aws: AwsHarness) -> None:
         ("settings", {"database_seconds": -1}, "database_seconds"),
     ],
 )
-def test_malformed_request_is_answered_with_the_field(
+def test_malformed_request_is_refused_with_the_field(
     aws: AwsHarness, name: str, body: dict[str, object], field: str
 ) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -213,7 +213,7 @@ def test_malformed_request_is_answered_with_the_field(
     caught.value.close()
 
 
-def test_reset_forgets_everything(aws: AwsHarness) -> None:
+def test_reset_removes_everything(aws: AwsHarness) -> None:
     key = aws.create_s3_key()
     aws.operator_client("s3").create_bucket(
         Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -227,7 +227,7 @@ def test_reset_forgets_everything(aws: AwsHarness) -> None:
     assert error_code(caught) == "NotFoundException"
 
 
-def test_what_is_not_modelled_is_refused_by_name(aws: AwsHarness) -> None:
+def test_unmodelled_operation_is_refused_by_name(aws: AwsHarness) -> None:
     with pytest.raises(ClientError) as kms:
         aws.customer_client("kms").create_custom_key_store(CustomKeyStoreName="x")
     with pytest.raises(ClientError) as s3:

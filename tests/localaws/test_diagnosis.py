@@ -1,4 +1,4 @@
-"""The diagnosis of keys as KMS describes them: every broken key that stops a provisioning is named, and first."""
+"""The diagnosis of keys as KMS describes them: every broken key that stops a provisioning is reported first."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ FIRST = {
 
 
 def collect_key(aws: AwsHarness, arn: str) -> dict[str, Any]:
-    """What the owner's script collects of a key."""
+    """Return what the collection script collects about a key."""
     kms = aws.customer_client("kms")
 
     def ask(call: Callable[..., Any], **more: str) -> dict[str, Any]:
@@ -66,13 +66,13 @@ def diagnose_keys(aws: AwsHarness, **arns: str) -> tuple[Finding, ...]:
     return diagnose_collected_keys(CollectedKeys.model_validate(found), VENDOR)
 
 
-def test_nothing_stands_in_the_way_of_two_right_keys(aws: AwsHarness) -> None:
+def test_valid_keys_have_no_blocking_findings(aws: AwsHarness) -> None:
     assert {finding.severity for finding in diagnose_keys(aws)} <= {Severity.NOTE}
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("breakage", KEY_FAULTS, ids=lambda breakage: breakage.name)
-def test_broken_key_is_named_first(aws: AwsHarness, breakage: KeyFault, which: KeyPurpose) -> None:
+def test_broken_key_is_reported_first(aws: AwsHarness, breakage: KeyFault, which: KeyPurpose) -> None:
     first = diagnose_keys(aws, **{which.value: breakage.make(aws, which)})[0]
 
     assert (first.code, first.key, first.severity) == (FIRST[breakage.name], which, Severity.STOPS)

@@ -1,4 +1,4 @@
-"""Roles: what IAM takes, what it refuses, and in which words."""
+"""Roles: what IAM accepts, what it refuses, and its error messages."""
 
 import json
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 
 
 def build_policy(**changed: Any) -> str:
-    """A policy of one statement; a member that is None is left out."""
+    """Build a policy of one statement; a member that is None is left out."""
     statement = {"Effect": "Allow", "Action": "kms:ListAliases", "Resource": "*", **changed}
     kept = {name: value for name, value in statement.items() if value is not None}
     return json.dumps({"Version": "2012-10-17", "Statement": kept})
@@ -43,7 +43,7 @@ def build_trust_policy(**changed: Any) -> str:
         ),
     ],
 )
-def test_trust_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
+def test_invalid_trust_policy_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
     iam = aws.customer_client("iam")
     malformed = ("MalformedPolicyDocument", 400, message)
     assert catch_error_with_status(iam.create_role, RoleName="R", AssumeRolePolicyDocument=policy) == malformed
@@ -61,14 +61,14 @@ def test_trust_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, me
         (build_policy(Who="*"), "Syntax errors in policy."),
     ],
 )
-def test_inline_policy_that_cannot_be_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
+def test_invalid_inline_policy_is_refused(aws: AwsHarness, policy: str, message: str) -> None:
     aws.create_customer_role()
     put = aws.customer_client("iam").put_role_policy
     told = catch_error_with_status(put, RoleName="Reconciler", PolicyName="p", PolicyDocument=policy)
     assert told == ("MalformedPolicyDocument", 400, message)
 
 
-def test_name_of_a_role_is_taken_whatever_the_path(aws: AwsHarness) -> None:
+def test_role_name_is_unique_across_paths(aws: AwsHarness) -> None:
     iam = aws.customer_client("iam")
     iam.create_role(RoleName="R", Path="/saas/", AssumeRolePolicyDocument=build_trust_policy())
 
@@ -83,7 +83,7 @@ def test_name_of_a_role_is_taken_whatever_the_path(aws: AwsHarness) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"RoleName": "a b"}, {"RoleName": "R", "Path": "saas"}, {"RoleName": "R", "MaxSessionDuration": 43201}]
 )
-def test_role_that_cannot_be_is_refused(aws: AwsHarness, wrong: dict[str, Any]) -> None:
+def test_invalid_role_is_refused(aws: AwsHarness, wrong: dict[str, Any]) -> None:
     create = aws.customer_client("iam").create_role
     assert catch_error_with_status(create, AssumeRolePolicyDocument=build_trust_policy(), **wrong)[:2] == (
         "ValidationError",
@@ -91,7 +91,7 @@ def test_role_that_cannot_be_is_refused(aws: AwsHarness, wrong: dict[str, Any]) 
     )
 
 
-def test_role_that_is_not_there_is_named(aws: AwsHarness) -> None:
+def test_missing_role_is_named(aws: AwsHarness) -> None:
     iam, told = aws.customer_client("iam"), ("NoSuchEntity", 404, "The role with name R cannot be found.")
     assert catch_error_with_status(iam.get_role, RoleName="R") == told
     assert catch_error_with_status(iam.delete_role, RoleName="R") == told
@@ -109,7 +109,7 @@ def test_role_is_deleted_after_its_policies(aws: AwsHarness) -> None:
     assert iam.list_roles()["Roles"] == []
 
 
-def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: AwsHarness) -> None:
+def test_role_tag_keys_are_case_insensitive(aws: AwsHarness) -> None:
     aws.create_customer_role()
     iam = aws.customer_client("iam")
     iam.tag_role(RoleName="Reconciler", Tags=[{"Key": "team", "Value": "a"}, {"Key": "cost", "Value": "b"}])
@@ -120,7 +120,7 @@ def test_tags_of_a_role_are_told_apart_without_regard_to_case(aws: AwsHarness) -
     assert catch_error_with_status(iam.tag_role, RoleName="Reconciler", Tags=twice)[0] == "InvalidInput"
 
 
-def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aws: AwsHarness) -> None:
+def test_session_duration_is_limited_by_the_role_and_by_role_chaining(aws: AwsHarness) -> None:
     arn = aws.create_customer_role()
     aws.customer_client("iam").update_role(RoleName="Reconciler", MaxSessionDuration=7200)
     asked = {"RoleArn": arn, "RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
@@ -143,9 +143,7 @@ def test_session_lasts_no_longer_than_the_role_says_and_a_chained_one_an_hour(aw
         ("sts", "get_caller_identity", "ExpiredToken", 403),
     ],
 )
-def test_session_whose_time_is_over_is_refused(
-    aws: AwsHarness, service: str, call: str, code: str, status: int
-) -> None:
+def test_expired_session_is_refused(aws: AwsHarness, service: str, call: str, code: str, status: int) -> None:
     client = aws.assumed_role_client(service, aws.create_customer_role())
     for session in STATE.sessions.values():
         session.expires = datetime.now(UTC)
@@ -153,7 +151,7 @@ def test_session_whose_time_is_over_is_refused(
     assert catch_error_with_status(getattr(client, call))[:2] == (code, status)
 
 
-def test_roles_are_made_and_changed_by_who_may(aws: AwsHarness) -> None:
+def test_only_permitted_callers_create_and_change_roles(aws: AwsHarness) -> None:
     iam = aws.platform_client("iam")
 
     changed = catch_error_with_status(
@@ -167,7 +165,7 @@ def test_roles_are_made_and_changed_by_who_may(aws: AwsHarness) -> None:
     assert (changed[:2], made[:2]) == (("AccessDenied", 403), ("AccessDenied", 403))
 
 
-def test_account_that_is_trusted_leaves_it_to_the_callers_own_policy(aws: AwsHarness) -> None:
+def test_trusted_account_delegates_to_the_callers_policy(aws: AwsHarness) -> None:
     account = {"AWS": "arn:aws:iam::444455556666:root"}
     arn = aws.customer_client("iam").create_role(
         RoleName="Own", AssumeRolePolicyDocument=build_trust_policy(Principal=account)

@@ -1,4 +1,4 @@
-"""Who may call: two accounts, roles that are taken on, and what their own policies allow."""
+"""Who may call: two accounts, assumed roles, and what their own policies allow."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.localaws.test_s3_recorded import catch_error_with_status
 PLATFORM_SESSION = "arn:aws:sts::111122223333:assumed-role/AtaccamaPlatform/worker"
 
 
-def test_everybody_knows_who_he_is(aws: AwsHarness) -> None:
+def test_callers_get_their_identity(aws: AwsHarness) -> None:
     platform = aws.platform_client("sts").get_caller_identity()
     customer = aws.customer_client("sts").get_caller_identity()
 
@@ -43,7 +43,7 @@ def test_unknown_credentials_are_refused(aws: AwsHarness, service: str, call: st
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(aws: AwsHarness) -> None:
+def test_cross_account_role_requires_the_external_id(aws: AwsHarness) -> None:
     arn, sts = aws.create_customer_role(), aws.platform_client("sts")
     request = {"RoleArn": arn, "RoleSessionName": "worker"}
 
@@ -58,7 +58,7 @@ def test_role_of_the_other_account_is_taken_on_with_the_right_external_id_alone(
     assert (who["Account"], who["Arn"]) == ("444455556666", taken["AssumedRoleUser"]["Arn"])
 
 
-def test_role_of_the_other_account_needs_the_callers_own_permission_too(aws: AwsHarness) -> None:
+def test_cross_account_role_also_requires_the_callers_permission(aws: AwsHarness) -> None:
     arn = aws.create_customer_role()
     aws.operator_client("iam").delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
@@ -67,7 +67,7 @@ def test_role_of_the_other_account_needs_the_callers_own_permission_too(aws: Aws
     assert catch_error_with_status(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
 
 
-def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: AwsHarness) -> None:
+def test_untrusting_role_looks_like_a_missing_one(aws: AwsHarness) -> None:
     arn = aws.create_customer_role()
     request = {"RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
 
@@ -81,7 +81,7 @@ def test_role_that_does_not_trust_the_caller_is_as_one_that_is_not_there(aws: Aw
     )
 
 
-def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: AwsHarness) -> None:
+def test_platform_role_may_do_only_what_the_activities_do(aws: AwsHarness) -> None:
     s3 = aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
 
@@ -92,7 +92,7 @@ def test_platform_role_may_do_what_the_activities_do_and_no_more(aws: AwsHarness
     assert "s3:DeleteBucketPolicy" in str(caught.value)
 
 
-def test_without_its_own_permission_a_perfect_key_is_no_use(aws: AwsHarness) -> None:
+def test_valid_key_is_unusable_without_the_callers_permission(aws: AwsHarness) -> None:
     key, s3 = aws.create_s3_key(), aws.platform_client("s3")
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     only_s3 = {"Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}

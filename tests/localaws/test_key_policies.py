@@ -1,6 +1,6 @@
-"""The local KMS takes and refuses the key policies that the offline check takes and refuses: there is one rule.
+"""The local KMS and the offline check accept and refuse the same key policies, because they share one rule.
 
-What condition operators there are is KMS's business alone: the check says of one that it does not know.
+Only KMS knows all condition operators: the check reports an unknown one.
 """
 
 import json
@@ -28,22 +28,22 @@ def build_policy_without(*elements: str, **more: Any) -> str:
 
 
 MALFORMED_DOCUMENTS = {
-    "no JSON": "{",
+    "invalid JSON": "{",
     "an array": json.dumps([OWNER_STATEMENT]),
-    "a text": json.dumps("policy"),
+    "a string": json.dumps("policy"),
     "no statements": "{}",
     "an empty array": json.dumps({"Statement": []}),
     "another spelling of Statement": json.dumps({"statement": [OWNER_STATEMENT]}),
-    "a name twice": '{"Statement": [], "Statement": ' + json.dumps([OWNER_STATEMENT]) + "}",
-    "the whole answer of get-key-policy": json.dumps({"Policy": json.dumps({"Statement": [OWNER_STATEMENT]})}),
-    "a statement that is a text": build_policy_with("Allow"),
+    "a duplicate name": '{"Statement": [], "Statement": ' + json.dumps([OWNER_STATEMENT]) + "}",
+    "the whole response of get-key-policy": json.dumps({"Policy": json.dumps({"Statement": [OWNER_STATEMENT]})}),
+    "a statement that is a string": build_policy_with("Allow"),
     "an unknown element": build_policy_without(Actions="kms:*"),
     "a Sid that is a number": build_policy_without(Sid=1),
     "no Effect": build_policy_without("Effect"),
-    "an Effect in small letters": build_policy_without(Effect="allow"),
+    "a lower-case Effect": build_policy_without(Effect="allow"),
     "no Principal": build_policy_without("Principal"),
     "Principal and NotPrincipal": build_policy_without(NotPrincipal="*"),
-    "a Principal that is a text": build_policy_without(Principal="arn:aws:iam::111122223333:root"),
+    "a Principal that is a string": build_policy_without(Principal="arn:aws:iam::111122223333:root"),
     "an empty Principal": build_policy_without(Principal={}),
     "an empty list of principals": build_policy_without(Principal={"AWS": []}),
     "a principal that is a number": build_policy_without(Principal={"AWS": 111122223333}),
@@ -57,8 +57,8 @@ MALFORMED_DOCUMENTS = {
     "an operator without keys": build_policy_without(Condition={"StringEquals": "kms:ViaService"}),
     "a value that is an object": build_policy_without(Condition={"StringEquals": {"kms:ViaService": {}}}),
     "another version": json.dumps({"Version": "2012-10-18", "Statement": [OWNER_STATEMENT]}),
-    "an element beside Statement": json.dumps({"Statement": [OWNER_STATEMENT], "Comment": "ours"}),
-    "a kind of principal that there is not": build_policy_without(Principal={"aws": "111122223333"}),
+    "an element next to Statement": json.dumps({"Statement": [OWNER_STATEMENT], "Comment": "ours"}),
+    "an unknown kind of principal": build_policy_without(Principal={"aws": "111122223333"}),
     "an action without its service": build_policy_without(Action="Decrypt"),
 }
 UNKNOWN_OPERATORS = ("StringIs", "ForSomeValue:StringEquals", "BoolNot", "NotStringEquals", "StringEqualsNot")
@@ -108,11 +108,11 @@ def test_malformed_document_is_refused_by_both(aws: AwsHarness, name: str) -> No
 
 
 @pytest.mark.parametrize("operator", UNKNOWN_OPERATORS)
-def test_operator_that_there_is_not_is_refused_by_kms(aws: AwsHarness, operator: str) -> None:
+def test_unknown_operator_is_refused_by_kms(aws: AwsHarness, operator: str) -> None:
     assert not kms_accepts(aws, build_policy_without(Condition={operator: {"kms:ViaService": "s3"}}))
 
 
 @pytest.mark.parametrize("name", TAKEN_DOCUMENTS)
-def test_well_formed_document_is_taken_by_both(aws: AwsHarness, name: str) -> None:
+def test_well_formed_document_is_accepted_by_both(aws: AwsHarness, name: str) -> None:
     text = TAKEN_DOCUMENTS[name]
     assert (check_accepts(text), kms_accepts(aws, text)) == (True, True)

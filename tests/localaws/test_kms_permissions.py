@@ -1,4 +1,4 @@
-"""What a role in the customer's account may do to aliases and tags when its policy names two keys and no other."""
+"""What a role in the customer's account may do to aliases and tags if its policy names only two keys."""
 
 import json
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def allow_statement(actions: list[str] | str, resources: list[str] | str, **cond
 
 
 def access_denied_error(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
-    """A refusal as KMS words it."""
+    """Return an access-denied error as KMS words it."""
     because = f"because no {kind} policy allows the kms:{action} action"
     message = f"User: {SESSION} is not authorized to perform: kms:{action} on resource: {resource} {because}"
     return ("AccessDeniedException", 400, message)
@@ -40,7 +40,7 @@ def access_denied_error(action: str, resource: str, kind: str = "identity-based"
 
 @pytest.fixture
 def keys(aws: AwsHarness) -> TwoKeys:
-    """The role may do everything with the aliases of a tenant, and with two of three keys."""
+    """Keys and a role that may manage a tenant's aliases and two of three keys."""
     s3, rds, third = aws.create_s3_key(), aws.create_rds_key(), aws.create_key()
     arn = aws.create_customer_role(
         allow_statement(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]),
@@ -64,7 +64,7 @@ def test_role_marks_the_keys_its_policy_names(keys: TwoKeys) -> None:
     assert keys.role.list_resource_tags(KeyId=keys.rds)["Tags"] == [TAG]
 
 
-def test_alias_is_made_with_permission_on_the_alias_and_on_the_key(keys: TwoKeys) -> None:
+def test_creating_an_alias_requires_permission_on_alias_and_key(keys: TwoKeys) -> None:
     foreign, own = "alias/production", "alias/byok-acme"
 
     refused_for_alias = catch_error_with_status(keys.role.create_alias, AliasName=foreign, TargetKeyId=keys.s3)
@@ -75,7 +75,7 @@ def test_alias_is_made_with_permission_on_the_alias_and_on_the_key(keys: TwoKeys
     assert list_alias_targets(keys.owner) == {}
 
 
-def test_alias_that_points_at_a_third_key_is_not_taken_away_from_it(keys: TwoKeys) -> None:
+def test_alias_of_a_third_key_cannot_be_taken_away(keys: TwoKeys) -> None:
     keys.owner.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.third)
 
     update = catch_error_with_status(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.s3)
@@ -86,7 +86,7 @@ def test_alias_that_points_at_a_third_key_is_not_taken_away_from_it(keys: TwoKey
     assert list_alias_targets(keys.owner) == {"alias/byok-acme": keys.third.rpartition("/")[2]}
 
 
-def test_alias_is_not_pointed_at_a_third_key(keys: TwoKeys) -> None:
+def test_alias_cannot_be_pointed_at_a_third_key(keys: TwoKeys) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
 
     assert catch_error_with_status(
@@ -97,7 +97,7 @@ def test_alias_is_not_pointed_at_a_third_key(keys: TwoKeys) -> None:
     ) == access_denied_error("UpdateAlias", f"{ALIASES}/other")
 
 
-def test_role_tags_no_third_key(keys: TwoKeys) -> None:
+def test_role_cannot_tag_a_third_key(keys: TwoKeys) -> None:
     assert catch_error_with_status(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == access_denied_error(
         "TagResource", keys.third
     )
@@ -106,7 +106,7 @@ def test_role_tags_no_third_key(keys: TwoKeys) -> None:
     )
 
 
-def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: AwsHarness) -> None:
+def test_key_policy_without_iam_delegation_excludes_the_role(aws: AwsHarness) -> None:
     administrator = {
         "Sid": "OneAdministrator",
         "Effect": "Allow",
@@ -125,7 +125,7 @@ def test_key_policy_that_leaves_nothing_to_iam_keeps_the_role_out(aws: AwsHarnes
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=key)
 
 
-def test_explicit_deny_of_the_role_is_named(aws: AwsHarness) -> None:
+def test_explicit_deny_is_named(aws: AwsHarness) -> None:
     key = aws.create_key()
     deny = {"Effect": "Deny", "Action": "kms:TagResource", "Resource": key}
     role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement("kms:*", "*"), deny))
@@ -136,7 +136,7 @@ def test_explicit_deny_of_the_role_is_named(aws: AwsHarness) -> None:
     assert message.endswith(f"on resource: {key} with an explicit deny in an identity-based policy")
 
 
-def test_tags_of_a_request_are_condition_keys(aws: AwsHarness) -> None:
+def test_request_tags_are_condition_keys(aws: AwsHarness) -> None:
     key = aws.create_key()
     only = allow_statement(
         ["kms:TagResource", "kms:UntagResource"], key, **{"ForAllValues:StringEquals": {"aws:TagKeys": ["aatn"]}}
@@ -170,7 +170,7 @@ def test_aliases_and_tags_of_a_key_are_condition_keys(aws: AwsHarness) -> None:
     )
 
 
-def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws: AwsHarness) -> None:
+def test_operations_without_a_key_require_the_callers_permission(aws: AwsHarness) -> None:
     role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement("kms:CreateKey", "*")))
 
     assert catch_error_with_status(role.list_aliases) == access_denied_error("ListAliases", "*")
@@ -180,17 +180,17 @@ def test_operations_on_no_key_in_particular_need_the_callers_own_permission(aws:
     assert catch_error_with_status(aws.platform_client("kms").create_key)[0] == "AccessDeniedException"
 
 
-def test_platform_takes_no_key_of_its_own_account_for_the_customers_alias(aws: AwsHarness, keys: TwoKeys) -> None:
+def test_customers_alias_cannot_point_at_a_platform_key(aws: AwsHarness, keys: TwoKeys) -> None:
     own = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
 
-    # Under the most generous policies an alias and its key are still of one account; AWS's words are recorded nowhere.
+    # Even under the most generous policies, an alias and its key must share an account; AWS's error is not recorded.
     assert catch_error_with_status(keys.owner.create_alias, AliasName="alias/byok-acme", TargetKeyId=own)[0] == (
         "AccessDeniedException"
     )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-def test_lists_come_in_pages(aws: AwsHarness, size: int) -> None:
+def test_lists_are_paged(aws: AwsHarness, size: int) -> None:
     kms = aws.customer_client("kms")
     tags = [{"TagKey": f"t{number}", "TagValue": "x"} for number in range(5)]
     key = aws.create_key(Tags=tags)
@@ -209,7 +209,7 @@ def test_lists_come_in_pages(aws: AwsHarness, size: int) -> None:
     assert len(of_aliases) == -(-5 // size)
 
 
-def test_list_is_cut_at_its_usual_length_without_being_asked(aws: AwsHarness) -> None:
+def test_list_is_cut_at_its_default_length(aws: AwsHarness) -> None:
     kms, key = aws.customer_client("kms"), aws.create_key()
     for number in range(51):
         kms.create_alias(AliasName=f"alias/byok-{number}", TargetKeyId=key)
@@ -221,7 +221,7 @@ def test_list_is_cut_at_its_usual_length_without_being_asked(aws: AwsHarness) ->
     assert (len(rest["Aliases"]), rest["Truncated"], "NextMarker" in rest) == (1, False, False)
 
 
-def test_page_that_cannot_be_is_refused(aws: AwsHarness) -> None:
+def test_invalid_page_is_refused(aws: AwsHarness) -> None:
     kms, key = aws.customer_client("kms"), aws.create_key()
 
     assert catch_error_with_status(kms.list_aliases, Marker="made-up")[0] == "InvalidMarkerException"

@@ -1,4 +1,4 @@
-"""What KMS answers directly: states, accounts, aliases and tags, asked of the local AWS or of AWS itself."""
+"""Direct responses of KMS on states, accounts, aliases and tags, from local AWS or AWS itself."""
 
 import json
 import uuid
@@ -9,7 +9,7 @@ from tests.localaws.parity import OTHER_REGION, TwoAccounts
 from tests.localaws.test_s3_recorded import HIDDEN, catch_error_with_status
 
 
-def test_states_forbid_what_they_forbid(accounts: TwoAccounts) -> None:
+def test_key_states_forbid_their_operations(accounts: TwoAccounts) -> None:
     kms = accounts.customer_client("kms")
     disabled, deleted, imported = accounts.create_key(), accounts.create_key(), accounts.create_key(Origin="EXTERNAL")
     kms.disable_key(KeyId=disabled)
@@ -28,7 +28,7 @@ def test_states_forbid_what_they_forbid(accounts: TwoAccounts) -> None:
     assert catch_error_with_status(kms.tag_resource, KeyId=deleted, Tags=[tag])[0] == "KMSInvalidStateException"
 
 
-def test_deletion_can_be_cancelled_and_leaves_the_key_disabled(accounts: TwoAccounts) -> None:
+def test_cancelled_deletion_leaves_the_key_disabled(accounts: TwoAccounts) -> None:
     kms, key = accounts.customer_client("kms"), accounts.create_key()
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)  # contract 112
 
@@ -49,7 +49,7 @@ def test_hmac_key_does_not_encrypt(accounts: TwoAccounts) -> None:
     assert (code, status) == ("InvalidKeyUsageException", 400)  # contract 52
 
 
-def test_what_does_not_exist_is_named_to_its_owner_alone(accounts: TwoAccounts) -> None:
+def test_missing_key_is_reported_only_to_its_owner(accounts: TwoAccounts) -> None:
     arn = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
     elsewhere = f"arn:aws:kms:{OTHER_REGION}:{accounts.customer_account}:key/{uuid.uuid4()}"
 
@@ -63,7 +63,7 @@ def test_what_does_not_exist_is_named_to_its_owner_alone(accounts: TwoAccounts) 
     assert wrong == ("NotFoundException", 400, f"Invalid arn {OTHER_REGION}")
 
 
-def test_platform_role_may_call_nothing_directly_on_perfect_keys(accounts: TwoAccounts) -> None:
+def test_platform_role_may_call_nothing_directly_on_valid_keys(accounts: TwoAccounts) -> None:
     kms = accounts.platform_client("kms")
     for key in (
         accounts.create_key(*accounts.build_s3_statements()),
@@ -87,14 +87,14 @@ def test_aliases_and_tags_cannot_be_written_across_accounts(accounts: TwoAccount
     }
     key, kms = accounts.create_key(everything), accounts.platform_client("kms")
 
-    # D11: whatever the key policy says. The code of the refusal was found recorded nowhere.
+    # D11: whatever the key policy says. No recording of this error's code was found.
     with pytest.raises(kms.exceptions.ClientError):
         kms.create_alias(AliasName=f"alias/byok-parity-{uuid.uuid4()}", TargetKeyId=key)
     with pytest.raises(kms.exceptions.ClientError):
         kms.tag_resource(KeyId=key, Tags=[{"TagKey": "a", "TagValue": "b"}])
 
 
-def test_aliases_are_unique_and_have_their_prefix(accounts: TwoAccounts) -> None:
+def test_aliases_are_unique_and_need_their_prefix(accounts: TwoAccounts) -> None:
     kms, key = accounts.customer_client("kms"), accounts.create_key()
     name = f"alias/byok-parity-{uuid.uuid4()}"
     kms.create_alias(AliasName=name, TargetKeyId=key)
@@ -105,7 +105,7 @@ def test_aliases_are_unique_and_have_their_prefix(accounts: TwoAccounts) -> None
     kms.delete_alias(AliasName=name)
 
 
-def test_tags_keep_their_rules(accounts: TwoAccounts) -> None:
+def test_invalid_tags_are_refused(accounts: TwoAccounts) -> None:
     kms, key = accounts.customer_client("kms"), accounts.create_key()
     twice = [{"TagKey": "a", "TagValue": "1"}, {"TagKey": "a", "TagValue": "2"}]
     reserved = [{"TagKey": "aws:a", "TagValue": "1"}]
@@ -121,7 +121,7 @@ def test_tags_keep_their_rules(accounts: TwoAccounts) -> None:
     assert (code, message) == ("TagException", "Tags beginning with aws: are reserved")
 
 
-def test_replicas_are_keys_of_their_own(accounts: TwoAccounts) -> None:
+def test_replica_is_a_separate_key(accounts: TwoAccounts) -> None:
     primary = accounts.create_key(*accounts.build_s3_statements(), MultiRegion=True)
     made = accounts.customer_client("kms").replicate_key(KeyId=primary, ReplicaRegion=OTHER_REGION)
     replica = made["ReplicaKeyMetadata"]["Arn"]
@@ -132,7 +132,7 @@ def test_replicas_are_keys_of_their_own(accounts: TwoAccounts) -> None:
     assert "AllowAtaccamaPlatformS3Access" not in statements
 
 
-def test_owner_cannot_lock_himself_out(accounts: TwoAccounts) -> None:
+def test_owner_cannot_lock_themselves_out(accounts: TwoAccounts) -> None:
     kms, key = accounts.customer_client("kms"), accounts.create_key()
     policy = json.dumps({"Version": "2012-10-17", "Statement": accounts.build_s3_statements()})
 

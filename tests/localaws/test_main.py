@@ -1,4 +1,4 @@
-"""The local AWS as a process: what it says, where it listens, how it ends."""
+"""Local AWS as a process: its output, its address, its exit."""
 
 import signal
 import socket
@@ -17,7 +17,7 @@ from tests.localaws.server import AwsHarness
 from tests.localaws.test_persistence import LocalAwsProcess
 
 
-def test_starts_quickly_says_where_and_writes_profiles(tmp_path: Path) -> None:
+def test_starts_quickly_and_writes_profiles(tmp_path: Path) -> None:
     begun = time.monotonic()
     run = LocalAwsProcess("--config-dir", str(tmp_path / "aws"), "--region", "eu-west-1")
     try:
@@ -37,7 +37,7 @@ def test_starts_quickly_says_where_and_writes_profiles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_ends_cleanly_in_the_middle_of_traffic(tmp_path: Path, how: signal.Signals) -> None:
+def test_exits_cleanly_under_load(tmp_path: Path, how: signal.Signals) -> None:
     run, over, busy = LocalAwsProcess("--config-dir", str(tmp_path)), threading.Event(), threading.Barrier(9)
     callers = [threading.Thread(target=_call_until, args=(over, run.aws, busy)) for _ in range(busy.parties - 1)]
     for caller in callers:
@@ -57,7 +57,7 @@ def _call_until(over: threading.Event, aws: AwsHarness, busy: threading.Barrier)
     s3.list_buckets()
     busy.wait(20)
     while not over.is_set():
-        with suppress(ClientError, BotoCoreError):  # it goes away in the middle of a call: that is the point
+        with suppress(ClientError, BotoCoreError):  # the server exits during a call, on purpose
             s3.list_buckets()
 
 
@@ -70,7 +70,7 @@ def test_database_time_is_set_at_start(tmp_path: Path) -> None:
         run.close()
 
 
-def test_taken_port_is_said_and_leaves_the_data_folder_alone(tmp_path: Path) -> None:
+def test_occupied_port_is_reported_and_the_data_folder_left_unchanged(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ran = subprocess.run(
@@ -87,7 +87,7 @@ def test_taken_port_is_said_and_leaves_the_data_folder_alone(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("arguments", [["--database-seconds", "-1"], ["--port", "x"], ["--nonsense"]])
-def test_wrong_option_is_a_usage_error(arguments: list[str]) -> None:
+def test_invalid_option_is_a_usage_error(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "localaws", *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (ran.returncode, "usage: python -m localaws" in ran.stderr) == (2, True)

@@ -1,6 +1,6 @@
-"""What is kept across restarts, and when it is not taken up.
+"""What survives a restart, and when saved state is not restored.
 
-Each run is a process of its own: the world and moto's backends are global, and a restart is what is to be proved.
+Each run is a separate process: the state and moto's backends are global, and these tests are about restarts.
 """
 
 import json
@@ -23,7 +23,7 @@ Start = Callable[..., "LocalAwsProcess"]
 
 
 class LocalAwsProcess:
-    """A local AWS as a process."""
+    """Local AWS as a process."""
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
@@ -38,30 +38,30 @@ class LocalAwsProcess:
 
     @property
     def health(self) -> dict[str, Any]:
-        """What it says of itself."""
+        """Its response to a health request."""
         return self.aws.call_control("GET", "health")
 
     @property
     def errors(self) -> str:
-        """What it wrote on standard error until it ended."""
+        """Its standard error, read until it exits."""
         assert self.process.stderr is not None
         return self.process.stderr.read()
 
     def close(self) -> None:
-        """Make sure that it is gone."""
+        """Make sure that it has exited."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate(timeout=20)
 
     def stop(self, how: int = signal.SIGTERM) -> int:
-        """Stop it; its exit code."""
+        """Stop it, and return its exit code."""
         self.process.send_signal(how)
         return self.process.wait(20)
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts runs on one data folder; whatever still runs afterwards is killed."""
+    """Starts runs on one data folder; those still running afterwards are killed."""
     runs: list[LocalAwsProcess] = []
 
     def begin(*more: str) -> LocalAwsProcess:
@@ -79,7 +79,7 @@ def _without_request(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _everything(aws: AwsHarness, keys: list[str]) -> dict[str, Any]:
-    """All that callers can see: keys with all that belongs to them, stacks, databases, buckets and roles."""
+    """Return all that callers can see: keys with everything that belongs to them, stacks, databases, buckets, roles."""
     kms, rds, s3 = aws.customer_client("kms"), aws.operator_client("rds"), aws.operator_client("s3")
     cloudformation, iam = aws.customer_client("cloudformation"), aws.operator_client("iam")
     seen: dict[str, Any] = {}
@@ -110,7 +110,7 @@ def _everything(aws: AwsHarness, keys: list[str]) -> dict[str, Any]:
 
 
 def _fill(aws: AwsHarness) -> list[str]:
-    """One of everything; the keys that were made, in every state."""
+    """Create one of everything, and return the created keys, in every state."""
     kms, rds, s3 = aws.customer_client("kms"), aws.platform_client("rds"), aws.platform_client("s3")
     aws.customer_client("cloudformation").create_stack(
         StackName=STACK_NAME, TemplateBody=TEMPLATE, Parameters=build_parameters(TenantName="acme")
@@ -148,7 +148,7 @@ def _fill(aws: AwsHarness) -> list[str]:
     return [*made.values(), disabled, pending, imported, signing]
 
 
-def test_everything_is_as_it_was_after_a_clean_restart(start: Start) -> None:
+def test_everything_survives_a_clean_restart(start: Start) -> None:
     first = start("--database-seconds", "3600")
     assert (first.health["fresh"], first.health["reason"]) == (True, "nothing was kept here yet")
     keys = _fill(first.aws)
@@ -163,7 +163,7 @@ def test_everything_is_as_it_was_after_a_clean_restart(start: Start) -> None:
     assert second.stop(signal.SIGINT) == 0
 
 
-def test_restored_state_goes_on_living(start: Start) -> None:
+def test_restored_state_keeps_evolving(start: Start) -> None:
     first = start("--database-seconds", "0.5")
     made = first.aws.create_rds_key()
     first.aws.platform_client("rds").create_db_cluster(**build_cluster_params(made))
@@ -215,7 +215,7 @@ def _no_header(folder: Path, start: Start) -> None:
         (_of_other_version, "the kept state is of moto 4.0"),
     ],
 )
-def test_state_that_may_be_stale_is_not_taken_up_and_that_is_said(
+def test_stale_state_is_not_restored_and_the_reason_is_reported(
     start: Start, tmp_path: Path, happens: Callable[[Path, Start], None], reason: str
 ) -> None:
     run = start()
@@ -230,7 +230,7 @@ def test_state_that_may_be_stale_is_not_taken_up_and_that_is_said(
     assert fresh.aws.platform_client("rds").describe_db_clusters()["DBClusters"] == []
     assert fresh.aws.customer_client("kms").list_keys()["Keys"] == []
     assert fresh.stop() == 0
-    assert start().health["fresh"] is False, "an empty world that ended cleanly is as good as any"
+    assert start().health["fresh"] is False, "empty state after a clean exit is restored as well"
 
 
 def test_folder_serves_one_process_at_a_time(start: Start) -> None:
@@ -242,7 +242,7 @@ def test_folder_serves_one_process_at_a_time(start: Start) -> None:
     assert first.stop() == 0
 
 
-def test_cluster_kept_while_creating_is_the_same_cluster(start: Start) -> None:
+def test_cluster_survives_a_restart_while_it_is_being_created(start: Start) -> None:
     first = start("--database-seconds", "3600")
     first.aws.platform_client("rds").create_db_cluster(**build_cluster_params(first.aws.create_rds_key()))
     found = first.aws.platform_client("rds").describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]

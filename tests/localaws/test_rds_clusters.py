@@ -1,4 +1,4 @@
-"""Clusters from creation to deletion, and what they do without their key."""
+"""Clusters from creation to deletion, and their behaviour without their key."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ LOST = "inaccessible-encryption-credentials-recoverable"
 
 
 def build_cluster_params(key_arn: str | None, **changed: Any) -> dict[str, Any]:
-    """What a cluster is asked for."""
+    """Build the parameters of a cluster."""
     asked: dict[str, Any] = {
         "DBClusterIdentifier": NAME,
         "Engine": "aurora-postgresql",
@@ -30,13 +30,13 @@ def build_cluster_params(key_arn: str | None, **changed: Any) -> dict[str, Any]:
 
 
 def get_status(rds: Any) -> str:
-    """The cluster's status now."""
+    """Return the cluster's current status."""
     found: str = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["Status"]
     return found
 
 
 def catch_error(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
-    """Code and message of a refusal."""
+    """Return the code and message of an error."""
     with pytest.raises(ClientError) as error:
         call(**params)
     return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
@@ -44,12 +44,12 @@ def catch_error(call: Callable[..., Any], **params: Any) -> tuple[str, str]:
 
 @pytest.fixture
 def instant(aws: AwsHarness) -> AwsHarness:
-    """Databases are done with everything at once."""
+    """Databases that change state at once."""
     aws.call_control("POST", "settings", database_seconds=0)
     return aws
 
 
-def test_cluster_takes_the_time_that_is_set(aws: AwsHarness) -> None:
+def test_cluster_takes_the_configured_time(aws: AwsHarness) -> None:
     rds, key = aws.platform_client("rds"), aws.create_rds_key()
     aws.call_control("POST", "settings", database_seconds=3600)
     assert rds.create_db_cluster(**build_cluster_params(key))["DBCluster"]["Status"] == "creating"
@@ -59,7 +59,7 @@ def test_cluster_takes_the_time_that_is_set(aws: AwsHarness) -> None:
     assert rds.describe_db_clusters(DBClusterIdentifier="other")["DBClusters"][0]["Status"] == "available"
 
 
-def test_cluster_comes_back_as_it_was_asked_for(instant: AwsHarness) -> None:
+def test_cluster_is_described_as_requested(instant: AwsHarness) -> None:
     rds, key = instant.platform_client("rds"), instant.create_rds_key()
     asked = build_cluster_params(
         key,
@@ -89,7 +89,7 @@ def test_cluster_comes_back_as_it_was_asked_for(instant: AwsHarness) -> None:
     assert found["ServerlessV2ScalingConfiguration"]["MaxCapacity"] == 2
 
 
-def test_cluster_without_key_is_on_a_key_of_awss_and_says_so(instant: AwsHarness) -> None:
+def test_cluster_without_a_key_reports_an_aws_key(instant: AwsHarness) -> None:
     rds = instant.platform_client("rds")
     rds.create_db_cluster(**build_cluster_params(None))
     found = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]
@@ -132,7 +132,7 @@ def test_grant_lives_as_long_as_the_cluster(instant: AwsHarness) -> None:
 
 
 # contract 89, 111
-def test_disabled_key_makes_the_cluster_inaccessible_until_it_is_started_again(instant: AwsHarness) -> None:
+def test_cluster_with_a_disabled_key_is_inaccessible_until_it_is_started(instant: AwsHarness) -> None:
     rds, kms, key = instant.platform_client("rds"), instant.customer_client("kms"), instant.create_rds_key()
     admin = instant.operator_client("rds")
     rds.create_db_cluster(**build_cluster_params(key))
@@ -141,7 +141,7 @@ def test_disabled_key_makes_the_cluster_inaccessible_until_it_is_started_again(i
     assert get_status(rds) == LOST
     assert catch_error(admin.start_db_cluster, DBClusterIdentifier=NAME)[0] == "KMSKeyNotAccessibleFault"
     kms.enable_key(KeyId=key)
-    assert get_status(rds) == LOST, "enabling the key alone brings nothing back"
+    assert get_status(rds) == LOST, "enabling the key alone does not recover the cluster"
     admin.start_db_cluster(DBClusterIdentifier=NAME)
     assert get_status(rds) == "available"
 
@@ -186,7 +186,7 @@ def test_protected_cluster_is_not_deleted(instant: AwsHarness) -> None:
 @pytest.mark.parametrize(
     "how", [{}, {"SkipFinalSnapshot": True, "FinalDBSnapshotIdentifier": "last"}], ids=["neither", "both"]
 )
-def test_deletion_says_once_what_becomes_of_the_data(instant: AwsHarness, how: dict[str, Any]) -> None:
+def test_deletion_requires_exactly_one_snapshot_option(instant: AwsHarness, how: dict[str, Any]) -> None:
     rds = instant.platform_client("rds")
     rds.create_db_cluster(**build_cluster_params(instant.create_rds_key()))
     assert catch_error(rds.delete_db_cluster, DBClusterIdentifier=NAME, **how)[0] == "InvalidParameterCombination"
@@ -194,7 +194,7 @@ def test_deletion_says_once_what_becomes_of_the_data(instant: AwsHarness, how: d
 
 
 # contract 122
-def test_final_snapshot_is_on_the_same_key(instant: AwsHarness) -> None:
+def test_final_snapshot_uses_the_clusters_key(instant: AwsHarness) -> None:
     rds, key = instant.operator_client("rds"), instant.create_rds_key()
     instant.platform_client("rds").create_db_cluster(**build_cluster_params(key))
     rds.delete_db_cluster(DBClusterIdentifier=NAME, FinalDBSnapshotIdentifier="last")
@@ -202,7 +202,7 @@ def test_final_snapshot_is_on_the_same_key(instant: AwsHarness) -> None:
     assert (found["KmsKeyId"], found["StorageEncrypted"], found["Status"]) == (key, True, "available")
 
 
-def test_stopped_cluster_does_not_miss_its_key(instant: AwsHarness) -> None:
+def test_stopped_cluster_does_not_lose_its_key(instant: AwsHarness) -> None:
     rds, key = instant.operator_client("rds"), instant.create_rds_key()
     instant.platform_client("rds").create_db_cluster(**build_cluster_params(key))
     rds.stop_db_cluster(DBClusterIdentifier=NAME)
@@ -234,13 +234,13 @@ def test_stopped_cluster_does_not_miss_its_key(instant: AwsHarness) -> None:
         ({"GlobalClusterIdentifier": "g"}, "NotImplemented"),
     ],
 )
-def test_bad_input_is_refused_and_leaves_nothing(instant: AwsHarness, changed: dict[str, Any], code: str) -> None:
+def test_invalid_input_is_refused_and_leaves_nothing(instant: AwsHarness, changed: dict[str, Any], code: str) -> None:
     rds = instant.platform_client("rds")
     assert catch_error(rds.create_db_cluster, **build_cluster_params(instant.create_rds_key(), **changed))[0] == code
     assert rds.describe_db_clusters()["DBClusters"] == []
 
 
-def test_identifier_is_kept_in_lower_case(instant: AwsHarness) -> None:
+def test_identifier_is_lower_cased(instant: AwsHarness) -> None:
     rds = instant.platform_client("rds")
     made = rds.create_db_cluster(**build_cluster_params(instant.create_rds_key(), DBClusterIdentifier="Env-ACME"))[
         "DBCluster"
@@ -265,7 +265,7 @@ def test_customers_key_cannot_encrypt_secret_or_insights(instant: AwsHarness) ->
     assert rds.describe_db_clusters()["DBClusters"] == []
 
 
-def test_managed_secret_is_told_with_its_key(instant: AwsHarness) -> None:
+def test_managed_secret_is_reported_with_its_key(instant: AwsHarness) -> None:
     rds = instant.platform_client("rds")
     asked = build_cluster_params(
         instant.create_rds_key(), MasterUserAuthenticationType=None, ManageMasterUserPassword=True
@@ -276,7 +276,7 @@ def test_managed_secret_is_told_with_its_key(instant: AwsHarness) -> None:
     assert secret["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
 
 
-def test_secret_and_insights_go_on_a_key_of_the_platforms(instant: AwsHarness) -> None:
+def test_secret_and_insights_use_a_platform_key(instant: AwsHarness) -> None:
     own = instant.operator_client("kms").create_key()["KeyMetadata"]["Arn"]  # D15
     asked = build_cluster_params(
         instant.create_rds_key(),
@@ -295,7 +295,7 @@ def test_secret_and_insights_go_on_a_key_of_the_platforms(instant: AwsHarness) -
     assert (code, f"[{own}]" in message) == ("KMSKeyNotAccessibleFault", True)
 
 
-def test_default_key_that_the_caller_may_not_see_is_null_in_the_bracket(instant: AwsHarness) -> None:
+def test_inaccessible_default_key_is_reported_as_null(instant: AwsHarness) -> None:
     document = json.loads(json.dumps(build_platform_role_policy()))
     document["Statement"] = [one for one in document["Statement"] if one["Sid"] == "Operations"]
     instant.operator_client("iam").put_role_policy(
@@ -316,7 +316,7 @@ def test_encryption_without_a_key_uses_the_accounts_default_key(instant: AwsHarn
     assert made["KmsKeyId"].startswith("arn:aws:kms:eu-central-1:111122223333:key/")
 
 
-def test_describe_filters_and_keeps_accounts_apart(instant: AwsHarness) -> None:
+def test_describe_filters_and_separates_accounts(instant: AwsHarness) -> None:
     rds, key = instant.platform_client("rds"), instant.create_rds_key()
     for name in ("a", "b"):
         rds.create_db_cluster(**build_cluster_params(key, DBClusterIdentifier=name))
@@ -327,7 +327,7 @@ def test_describe_filters_and_keeps_accounts_apart(instant: AwsHarness) -> None:
     assert catch_error(rds.describe_db_clusters, Filters=[{"Name": "x", "Values": ["y"]}])[0] == "InvalidParameterValue"
 
 
-def test_role_does_only_what_its_policy_allows(instant: AwsHarness) -> None:
+def test_role_is_limited_to_its_policy(instant: AwsHarness) -> None:
     rds = instant.platform_client("rds")
     rds.create_db_cluster(**build_cluster_params(instant.create_rds_key()))
     code, message = catch_error(rds.stop_db_cluster, DBClusterIdentifier=NAME)
@@ -335,6 +335,6 @@ def test_role_does_only_what_its_policy_allows(instant: AwsHarness) -> None:
     assert "is not authorized to perform: rds:StopDBCluster on resource: arn:aws:rds:" in message
 
 
-def test_operation_that_is_not_modelled_is_refused_by_name(instant: AwsHarness) -> None:
+def test_unmodelled_operation_is_refused_by_name(instant: AwsHarness) -> None:
     code, message = catch_error(instant.operator_client("rds").failover_db_cluster, DBClusterIdentifier=NAME)
     assert (code, "rds:FailoverDBCluster" in message) == ("NotImplemented", True)

@@ -18,7 +18,7 @@ WRITER_PARAMS: dict[str, Any] = {
 
 @pytest.fixture
 def made(aws: AwsHarness) -> AwsHarness:
-    """A server whose databases take no time, with a cluster."""
+    """A server with instant databases and one cluster."""
     aws.call_control("POST", "settings", database_seconds=0)
     aws.platform_client("rds").create_db_cluster(**build_cluster_params(aws.create_rds_key()))
     return aws
@@ -42,7 +42,7 @@ def test_instance_inherits_the_clusters_encryption(made: AwsHarness) -> None:
     assert found["Endpoint"]["Port"] == 5432
 
 
-def test_instance_takes_its_time(made: AwsHarness) -> None:
+def test_instance_takes_time_to_create(made: AwsHarness) -> None:
     made.call_control("POST", "settings", database_seconds=3600)
     rds = made.platform_client("rds")
     assert rds.create_db_instance(**WRITER_PARAMS)["DBInstance"]["DBInstanceStatus"] == "creating"
@@ -51,7 +51,7 @@ def test_instance_takes_its_time(made: AwsHarness) -> None:
     assert catch_error(rds.delete_db_instance, DBInstanceIdentifier="writer")[0] == "InvalidDBInstanceState"
 
 
-def test_taken_instance_name_changes_nothing(made: AwsHarness) -> None:
+def test_existing_instance_name_changes_nothing(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
     first = rds.create_db_instance(**WRITER_PARAMS)["DBInstance"]["DbiResourceId"]
     assert catch_error(rds.create_db_instance, **WRITER_PARAMS)[0] == "DBInstanceAlreadyExists"
@@ -66,7 +66,7 @@ def test_serverless_instance_needs_a_scaling_configuration(aws: AwsHarness) -> N
     assert message.startswith("Set the Serverless v2 scaling configuration on the parent DB cluster before creating a ")
 
 
-def test_encryption_is_not_chosen_by_an_instance(made: AwsHarness) -> None:
+def test_instance_cannot_choose_its_encryption(made: AwsHarness) -> None:
     code, message = catch_error(
         made.platform_client("rds").create_db_instance, **WRITER_PARAMS, KmsKeyId=made.create_rds_key()
     )
@@ -74,7 +74,7 @@ def test_encryption_is_not_chosen_by_an_instance(made: AwsHarness) -> None:
     assert message.endswith("and its storage encryption key should not be set directly.")
 
 
-def test_cluster_without_its_key_takes_no_instance_but_gives_them_up(made: AwsHarness) -> None:
+def test_cluster_without_its_key_refuses_new_instances_but_deletes_existing_ones(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
     rds.create_db_instance(**WRITER_PARAMS)
     key = _writer(rds)["KmsKeyId"]
@@ -86,7 +86,7 @@ def test_cluster_without_its_key_takes_no_instance_but_gives_them_up(made: AwsHa
     assert catch_error(rds.describe_db_instances, DBInstanceIdentifier="writer")[0] == "DBInstanceNotFound"
 
 
-def test_inhabited_cluster_is_not_deleted(made: AwsHarness) -> None:
+def test_cluster_with_instances_is_not_deleted(made: AwsHarness) -> None:
     rds = made.platform_client("rds")
     rds.create_db_instance(**WRITER_PARAMS)
     assert catch_error(rds.delete_db_cluster, DBClusterIdentifier=NAME, SkipFinalSnapshot=True) == (
@@ -117,7 +117,7 @@ def test_tags_are_added_changed_and_removed(made: AwsHarness) -> None:
 
 
 # contract 122
-def test_snapshot_is_on_the_clusters_key(made: AwsHarness) -> None:
+def test_snapshot_uses_the_clusters_key(made: AwsHarness) -> None:
     rds = made.operator_client("rds")
     key = rds.describe_db_clusters(DBClusterIdentifier=NAME)["DBClusters"][0]["KmsKeyId"]
     rds.create_db_cluster_snapshot(DBClusterSnapshotIdentifier="s", DBClusterIdentifier=NAME)
@@ -128,7 +128,7 @@ def test_snapshot_is_on_the_clusters_key(made: AwsHarness) -> None:
     assert rds.describe_db_cluster_snapshots()["DBClusterSnapshots"] == []
 
 
-def test_cluster_goes_into_a_subnet_group_that_is_there(aws: AwsHarness) -> None:
+def test_cluster_accepts_an_existing_subnet_group(aws: AwsHarness) -> None:
     rds = aws.operator_client("rds")
     group = {"DBSubnetGroupName": "private", "DBSubnetGroupDescription": "d"}
     assert (

@@ -1,11 +1,11 @@
-"""How statuses follow the clock, without any server."""
+"""How statuses follow the clock, without a server."""
 
 from datetime import timedelta
 
 from localaws.rds.lifecycle import DatabaseStatus, Lifecycle
 
 
-def test_order_is_done_when_its_time_is_over() -> None:
+def test_operation_finishes_after_its_time() -> None:
     life = Lifecycle(DatabaseStatus.CREATING, until=10.0)
     assert (life.status(9.9), life.status(10.0)) == (DatabaseStatus.CREATING, DatabaseStatus.AVAILABLE)
     life.transition_to(DatabaseStatus.STOPPING, 20.0, 5.0)
@@ -22,21 +22,21 @@ def test_lost_key_is_recoverable_for_seven_days() -> None:
     assert life.status(100.0 + week) is DatabaseStatus.KEY_LOST_FOR_GOOD
 
 
-def test_week_counts_from_when_the_key_was_first_lost() -> None:
+def test_week_counts_from_the_first_loss_of_the_key() -> None:
     life = Lifecycle(DatabaseStatus.CREATING, until=0.0)
     life.mark_key_lost(100.0)
     life.mark_key_lost(5000.0)
     assert life.key_lost_at == 100.0
 
 
-def test_recovered_cluster_starts_and_is_available() -> None:
+def test_recovered_cluster_starts_and_becomes_available() -> None:
     life = Lifecycle(DatabaseStatus.CREATING, until=0.0)
     life.mark_key_lost(1.0)
     life.start_recovery(2.0, 3.0)
     assert (life.status(4.9), life.status(5.0)) == (DatabaseStatus.STARTING, DatabaseStatus.AVAILABLE)
 
 
-def test_stopped_or_deleting_cluster_loses_no_key() -> None:
+def test_stopped_or_deleting_cluster_does_not_lose_its_key() -> None:
     for order in (DatabaseStatus.STOPPING, DatabaseStatus.DELETING):
         life = Lifecycle(order, until=5.0)
         life.mark_key_lost(6.0 if order is DatabaseStatus.STOPPING else 4.0)
