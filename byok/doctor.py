@@ -1,4 +1,4 @@
-"""What `byok doctor` looks at: is everything there that an environment needs, and if not, what to do about it."""
+"""The checks of `byok doctor`: whether everything that byok needs is reachable, and what to do if not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -28,13 +28,13 @@ _AWS: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_atte
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One thing that was looked at, and what was found.
+    """The result of one check.
 
     Attributes:
-        name: What it is.
-        ok: Whether it is as it has to be.
+        name: What was checked.
+        ok: Whether the check passed.
         detail: What was found.
-        fix: What to do, None where nothing is wrong.
+        fix: What to do about a failed check, otherwise None.
     """
 
     name: str
@@ -44,7 +44,7 @@ class CheckResult:
 
 
 async def run_checks(settings: Settings) -> list[CheckResult]:
-    """Look at everything; what cannot be looked at is not as it has to be."""
+    """Run all checks; a check that cannot run counts as failed."""
     temporal, aws = await asyncio.gather(_temporal(), asyncio.to_thread(lambda: list(_aws(settings))))
     return [CheckResult("byok", ok=True, detail=f"version {__version__}"), *temporal, *aws, _blueprint(settings)]
 
@@ -58,7 +58,7 @@ async def _temporal() -> list[CheckResult]:
                 "Temporal",
                 ok=False,
                 detail=str(error),
-                fix="Start it, or correct TEMPORAL_ADDRESS; everything on this machine: byok up",
+                fix="Start it, or correct TEMPORAL_ADDRESS. To run everything on this machine: byok up",
             )
         ]
     looks: tuple[Callable[[EnvironmentService], Awaitable[CheckResult]], ...] = (_server, _search_attributes, _workers)
@@ -69,7 +69,9 @@ async def _temporal() -> list[CheckResult]:
         except (RPCError, ServiceError) as error:
             what = look.__name__.strip("_").replace("_", " ").replace("server", "Temporal")
             checks.append(
-                CheckResult(what, ok=False, detail=str(error), fix="See that the namespace exists and lets us in.")
+                CheckResult(
+                    what, ok=False, detail=str(error), fix="Check that the namespace exists and that you have access."
+                )
             )
     return checks
 
@@ -100,12 +102,16 @@ async def _search_attributes(service: EnvironmentService) -> CheckResult:
 async def _workers(service: EnvironmentService) -> CheckResult:
     workers, routing = await service.list_workers(), await service.read_routing()
     if not workers:
-        return CheckResult("workers", ok=False, detail="none polls the task queue", fix="Start one: python worker.py")
+        return CheckResult(
+            "workers", ok=False, detail="no worker is polling the task queue", fix="Start one: python worker.py"
+        )
     detail = ", ".join(_with_build(worker) for worker in workers)
     if any(routing.accepts_version(worker.version) for worker in workers):
         return CheckResult("workers", ok=True, detail=detail)
     current = (
-        f"build {routing.current.build_id} is the current one" if routing.current else "no build is the current one"
+        f"build {routing.current.build_id} is the current version"
+        if routing.current
+        else "no build is the current version"
     )
     return CheckResult(
         "workers", ok=False, detail=f"{detail}; new work waits: {current}", fix=set_current_version_command(workers)
@@ -128,7 +134,7 @@ def _aws(settings: Settings) -> Iterator[CheckResult]:
             "AWS",
             ok=False,
             detail=str(error),
-            fix="See AWS_ENDPOINT_URL, AWS_PROFILE and the credentials; `aws sts get-caller-identity` has to answer.",
+            fix="Check AWS_ENDPOINT_URL, AWS_PROFILE and the credentials: `aws sts get-caller-identity` must succeed.",
         )
         return
     where = sts.meta.endpoint_url
@@ -143,23 +149,23 @@ def _platform_role(settings: Settings, caller: str) -> CheckResult:
         return CheckResult(
             "platform role",
             ok=False,
-            detail=f"{caller} is no session of a role, and BYOK_PLATFORM_ROLE_ARN is not set",
+            detail=f"{caller} is not a role session, and BYOK_PLATFORM_ROLE_ARN is not set",
             fix="Set BYOK_PLATFORM_ROLE_ARN to the role that the customers' key policies name, and assume it.",
         )
     if wanted is None:
-        return CheckResult("platform role", ok=True, detail=f"{own}, the one of these credentials")
+        return CheckResult("platform role", ok=True, detail=f"{own}, the role of these credentials")
     if own is None or not _same_role(wanted, own):
         return CheckResult(
             "platform role",
             ok=False,
-            detail=f"key policies name {wanted}, and these credentials are {caller}",
-            fix=f"Run workers with credentials of {wanted}: every key would refuse these.",
+            detail=f"key policies name {wanted}, but these credentials belong to {caller}",
+            fix=f"Run workers with credentials of {wanted}: every key denies these.",
         )
     return CheckResult("platform role", ok=True, detail=wanted)
 
 
 def _same_role(wanted: str, own: str) -> bool:
-    """STS leaves a role's path out, so only account and name can be compared."""
+    """Compare account and name only: STS omits a role's path."""
     return account_id_of_role(wanted) == account_id_of_role(own) and wanted.rpartition("/")[2] == own.rpartition("/")[2]
 
 

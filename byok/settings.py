@@ -1,6 +1,7 @@
-"""Our own settings, read once in entry points and passed down as values.
+"""byok's own settings, read once in entry points and passed down as values.
 
-Temporal is found by its own environment configuration (`TEMPORAL_ADDRESS`, profiles), AWS by boto3's standard chain.
+Temporal connections use Temporal's environment configuration (`TEMPORAL_ADDRESS`, profiles), AWS clients use boto3's
+standard chain.
 """
 
 import json
@@ -29,11 +30,11 @@ _JSON: Final = {
     "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
     "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
 }
-"""What is written as JSON, and how that looks."""
+"""Settings whose value is JSON, each with an example."""
 
 
 class LogFormat(StrEnum):
-    """How log lines look."""
+    """Format of log lines."""
 
     JSON = "json"
     CONSOLE = "console"
@@ -47,24 +48,24 @@ def _role_arn(value: str) -> str:
 def _fits(pattern: str, words: str) -> AfterValidator:
     def fits(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise ValueError(f"has to be {words}")
+            raise ValueError(f"must be {words}")
         return value
 
     return AfterValidator(fits)
 
 
-# Less than Temporal takes: it joins the two with a dot or a colon, and both are typed into commands.
+# Stricter than Temporal, which joins the two with a dot or a colon; operators also type both into commands.
 _Deployment = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, at most 63")]
 _BuildId = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "letters, digits and . _ + -, at most 127")]
 
 
 class AccessToken(BaseModel):
-    """A bearer token of the API, of which only the hash is known.
+    """A bearer token for the API; the settings hold only its hash.
 
     Attributes:
-        sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` makes a token that is worth it.
-        organisation: Whose environments its holder may see; `*` for all.
-        scopes: What the holder may do with them.
+        sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` generates a strong token.
+        organisation: The organisation whose environments the token grants access to; `*` for all.
+        scopes: The operations that the token allows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -75,19 +76,19 @@ class AccessToken(BaseModel):
 
 
 class ApiSettings(BaseModel):
-    """Who may use the API, and how much of it (`BYOK_API__…`).
+    """Authentication and limits of the API (`BYOK_API__…`).
 
     Attributes:
-        issuer: OIDC issuer whose tokens are taken; audience and jwks_url belong to it.
-        audience: For whom they have to be issued.
-        jwks_url: Where the issuer's public keys are.
-        organisation_claim: Which claim names the caller's organisation.
-        tokens: Bearer tokens for small set-ups, as hashes (JSON).
-        session_secret: What the wizard's cookies and the ends of pages are signed with: the same for all processes
-            behind one address. Without it each process makes one up, and visits end with it.
-        requests_per_minute: How many one address may make.
-        max_body_bytes: The most that a request may carry.
-        max_streams: How many streams of events one organisation may have open, in each process.
+        issuer: OIDC issuer whose tokens the API accepts; requires audience and jwks_url.
+        audience: Audience that the tokens must be issued for.
+        jwks_url: URL of the issuer's public keys.
+        organisation_claim: Claim that names the caller's organisation.
+        tokens: Bearer tokens for small deployments, as hashes (JSON).
+        session_secret: Signs the wizard's cookies and the page tokens; must be the same for all processes behind one
+            address. Without it, each process generates one, and sessions end when the process does.
+        requests_per_minute: Maximum number of requests per client address and minute.
+        max_body_bytes: Maximum size of a request body.
+        max_streams: Maximum number of open event streams per organisation, in each process.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -104,7 +105,7 @@ class ApiSettings(BaseModel):
 
     @model_validator(mode="after")
     def _issuer_is_whole(self) -> Self:
-        """Without an audience, a token that was issued for somebody else would do."""
+        """Require all three: without an audience, the API would accept tokens issued for another application."""
         given = {"ISSUER": self.issuer, "AUDIENCE": self.audience, "JWKS_URL": self.jwks_url}
         missing = [f"BYOK_API__{name}" for name, value in given.items() if not value]
         if 0 < len(missing) < len(given):
@@ -113,29 +114,29 @@ class ApiSettings(BaseModel):
 
     @property
     def allows_anonymous(self) -> bool:
-        """Whether nobody is asked who they are."""
+        """Whether the API accepts requests without authentication."""
         return self.issuer is None and not self.tokens
 
 
 class Settings(BaseSettings):
-    """Everything of ours that can be set, as `BYOK_…` in the environment; nested names are joined by two underscores.
+    """All settings, read from `BYOK_…` environment variables; nested names are joined by two underscores.
 
     Attributes:
-        platform_role_arn: The role that the customers' key policies name; without it the worker takes the role of its
-            own AWS credentials.
+        platform_role_arn: The role that the customers' key policies name; by default, the role of the worker's AWS
+            credentials.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
-        blueprint: File that says what an environment is made of; without it the one that comes with the product.
-        database_poll_seconds: How often it is looked whether an environment's cluster or writer is there.
-        aws_connect_timeout_seconds: How long a connection to AWS may take.
-        aws_read_timeout_seconds: How long AWS may be silent within a call.
-        activity_threads: AWS calls that one worker makes at once.
-        max_cached_workflows: Environments in flight that one worker keeps in memory, an eighth of a MiB each. Others it
-            reads again when they go on, which takes a third more of the processor.
-        worker_deployment: Name of the worker deployment, with which the worker is versioned; it takes new work once its
-            build is made the current one.
-        worker_build_id: Which build of it this worker is; one without the other is refused.
-        api: Who may use the API, and how much of it.
-        log_level: Least severity that is logged.
+        blueprint: File that defines an environment's contents; by default, the blueprint that byok ships.
+        database_poll_seconds: Interval at which the status of an environment's cluster and writer is polled.
+        aws_connect_timeout_seconds: Timeout for connecting to AWS.
+        aws_read_timeout_seconds: How long AWS may send no data during a call.
+        activity_threads: Maximum number of concurrent AWS calls per worker.
+        max_cached_workflows: Environments in flight that one worker caches in memory, an eighth of a MiB each. It
+            replays the histories of all others whenever they resume, which takes a third more CPU.
+        worker_deployment: Name of the worker deployment, which turns on worker versioning; the worker gets new work
+            once its build is the current version.
+        worker_build_id: This worker's build id in that deployment; set both or neither.
+        api: Authentication and limits of the API.
+        log_level: Minimum severity that is logged.
         log_format: JSON for machines, console for people.
     """
 
@@ -160,7 +161,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
-        """A misspelt name would otherwise be silently without effect."""
+        """Reject unknown variables: a misspelt name would otherwise have no effect, silently."""
         known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name
@@ -175,24 +176,24 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _version_is_whole(self) -> Self:
-        """A name or a build alone would leave the worker without a version, and nobody would notice."""
+        """Require both or neither: with only one of them, the worker would silently run unversioned."""
         if (self.worker_deployment is None) is not (self.worker_build_id is None):
             missing = "BYOK_WORKER_BUILD_ID" if self.worker_build_id is None else "BYOK_WORKER_DEPLOYMENT"
             raise ValueError(
-                f"{missing}: is missing; a versioned worker needs BYOK_WORKER_DEPLOYMENT and BYOK_WORKER_BUILD_ID"
+                f"{missing}: missing; a versioned worker needs BYOK_WORKER_DEPLOYMENT and BYOK_WORKER_BUILD_ID"
             )
         return self
 
 
 def format_settings_error(error: ValidationError | SettingsError) -> str:
-    """What is wrong with the settings, each fault with its variable, for whoever has set it.
+    """Describe every error in the settings, each with the name of its environment variable.
 
-    What is wrong only because something else is (a name that follows from another) is left out.
+    Errors that only follow from another error, such as a name derived from an invalid one, are omitted.
     """
     if isinstance(error, SettingsError):
         given = {name.upper(): value for name, value in os.environ.items()}
         unread = [name for name in _JSON if given.get(name) and not _is_json(given[name])]
-        return "; ".join(f"{name}: has to be {_JSON[name]}" for name in unread) or str(error)
+        return "; ".join(f"{name}: must be {_JSON[name]}" for name in unread) or str(error)
     found = [one for one in error.errors(include_input=False) if one["type"] != "default_factory_not_called"]
     inner = {one["loc"][:length] for one in found for length in range(len(one["loc"]))}
     own = [one for one in found if one["loc"] not in inner or not one["loc"]]
@@ -205,9 +206,9 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
         return message.removeprefix("Value error, ")
     variable = ENV_PREFIX + "__".join(named).upper()
     if variable in _JSON and kind.endswith("_type"):
-        return f"{variable}: has to be {_JSON[variable]}"
+        return f"{variable}: must be {_JSON[variable]}"
     if kind == "extra_forbidden":
-        return f"{variable}: there is no such setting"
+        return f"{variable}: no such setting"
     return f"{variable}: {message.removeprefix('Value error, ')}"
 
 

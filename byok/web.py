@@ -1,6 +1,6 @@
-"""`python -m byok.web`: the server that portals and browsers speak to: the HTTP API and the wizard.
+"""`python -m byok.web`: the server of the HTTP API and the wizard.
 
-Ends with exit code 0 on SIGTERM and SIGINT, 2 where its settings are wrong or it would be open to others.
+Exits with code 0 on SIGTERM and SIGINT, and with 2 if its settings are invalid or would let anyone in.
 """
 
 import argparse
@@ -34,11 +34,11 @@ from byok.wizard.app import make_wizard_app
 _USAGE: Final = 2
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
 _GRACE_SECONDS: Final = 5
-"""How long open streams may take to end; whoever listens comes back by itself."""
+"""How long open event streams get to end at shutdown; clients reconnect on their own."""
 
 
 class _Server(uvicorn.Server):
-    """Ends when told to, with exit code 0: uvicorn's own would be killed by the signal that it has just obeyed."""
+    """Exits with code 0 on a signal; uvicorn's own server re-raises the signal after its shutdown."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -54,14 +54,14 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     commands = parser.add_subparsers(dest="command", title="commands")
-    token = commands.add_parser("token", help="make a bearer token, and the setting that makes it known")
-    token.add_argument("organisation", help="whose environments its holder may see; * for all")
-    token.add_argument("--read-only", action="store_true", help="it may see, and change nothing")
+    token = commands.add_parser("token", help="generate a bearer token and its entry for the settings")
+    token.add_argument("organisation", help="organisation whose environments the token grants access to; * for all")
+    token.add_argument("--read-only", action="store_true", help="generate a token that cannot change anything")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until told to stop.
+    """Run until a signal arrives.
 
     Returns:
         The exit code.
@@ -73,17 +73,17 @@ def main(arguments: list[str] | None = None) -> int:
             return _token(chosen.organisation, read_only=chosen.read_only)
         return _serve(settings, chosen.host, chosen.port)
     except (ValidationError, SettingsError) as error:
-        return _refuse(f"The settings are wrong: {format_settings_error(error)}.")
+        return _refuse(f"Invalid settings: {format_settings_error(error)}.")
 
 
 def _serve(settings: Settings, host: str, port: int) -> int:
     if settings.api.allows_anonymous and not is_loopback_host(host):
         return _refuse(
-            f"Everybody who reaches {host} could create and delete environments: nobody is asked who they are. Set "
+            f"No authentication is configured: anyone who can reach {host} could create and delete environments. Set "
             "BYOK_API__ISSUER, BYOK_API__AUDIENCE and BYOK_API__JWKS_URL, or BYOK_API__TOKENS; or listen on 127.0.0.1."
         )
     if settings.platform_role_arn is None:
-        return _refuse("BYOK_PLATFORM_ROLE_ARN is not set: the role that the customers' key policies name.")
+        return _refuse("BYOK_PLATFORM_ROLE_ARN is not set. Set it to the role that the customers' key policies name.")
     configure_logging(settings)
     secret = settings.api.session_secret
     state = ApiState(
@@ -104,17 +104,17 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     try:
-        # What is loaded by now stays for good: the collector, which all requests wait for, need not look at it again.
+        # Objects loaded by now live for good. Freezing them shortens garbage collection, during which requests wait.
         gc.collect()
         gc.freeze()
         _Server(config).run()
-    except SystemExit as end:  # it cannot listen there; uvicorn has said why
+    except SystemExit as end:  # uvicorn cannot bind to the address, and has logged why
         return end.code if isinstance(end.code, int) else 1
     return 0
 
 
 def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
-    """The API and the wizard as one application."""
+    """Combine the API and the wizard into one application."""
     api, wizard = make_api_app(state), make_wizard_app(state)
 
     async def both(scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,13 +123,13 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
     server = wrap_with_security_middleware(both, settings)
     if settings.allows_anonymous:
-        # A name of another site that leads here would make its pages ours (DNS rebinding).
+        # Prevents DNS rebinding: another site's host name must not resolve to this server.
         return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
     return server
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether only this machine reaches an address or name."""
+    """Return whether a host name or address is reachable from this machine only."""
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
     except OSError:
@@ -141,7 +141,7 @@ def _token(organisation: str, *, read_only: bool) -> int:
     token = secrets.token_urlsafe(32)
     scopes = [organisations.Scope.READ] if read_only else list(organisations.Scope)
     entry = {"sha256": hashlib.sha256(token.encode()).hexdigest(), "organisation": organisation, "scopes": scopes}
-    sys.stderr.write("The token, which is shown once and kept nowhere, and the entry for BYOK_API__TOKENS:\n")
+    sys.stderr.write("The token (shown once, stored nowhere) and its entry for BYOK_API__TOKENS:\n")
     sys.stdout.write(f"{token}\n{json.dumps(entry)}\n")
     return 0
 

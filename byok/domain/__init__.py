@@ -1,1 +1,1 @@
-"""What the product knows without asking anyone: pure Python and pydantic, no I/O."""
+"""The rules of byok: pure Python and pydantic, no I/O."""

@@ -1,7 +1,7 @@
-"""ARNs of keys and roles: what they are made of and which of them an environment may use.
+"""ARNs of keys and roles: how to parse them and which ones an environment may use.
 
-Pure rules only (contract 81-84, 115-117, 123-124, D6-D8): nothing here asks AWS. What only AWS can know (does the key
-exist, is it enabled, may we use it) is left to the probe and to CreateDBCluster.
+These are pure rules (contract 81-84, 115-117, 123-124, D6-D8); nothing here calls AWS. Facts that only AWS knows (does
+the key exist, is it enabled, may the platform role use it) are established by the probe and by CreateDBCluster.
 """
 
 import re
@@ -19,43 +19,43 @@ class KeyPurpose(StrEnum):
 
     @property
     def field_label(self) -> str:
-        """The name of the field a person pastes this key's ARN into (contract 28)."""
+        """Label of the input field for this key's ARN (contract 28)."""
         return "S3 key ARN" if self is KeyPurpose.S3 else "RDS key ARN"
 
     @property
     def display_name(self) -> str:
-        """What people call the key itself."""
+        """Name of the key in prose."""
         return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
     def encrypted_data(self) -> str:
-        """What the key is for, as the description of a new key says it."""
+        """The data that the key encrypts, as worded in the description of a new key."""
         return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"
 
     @property
     def other(self) -> "KeyPurpose":
-        """The other one of the two."""
+        """The purpose of the other key in the pair."""
         return KeyPurpose.RDS if self is KeyPurpose.S3 else KeyPurpose.S3
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """The ARNs of an environment's two keys, as they were given."""
+    """The ARNs of an environment's two keys, as entered."""
 
     s3_key_arn: str
     rds_key_arn: str
 
     @property
     def arns(self) -> tuple[str, str]:
-        """Both, the S3 key first."""
+        """Both ARNs, the S3 key's first."""
         return self.s3_key_arn, self.rds_key_arn
 
     def items(self) -> tuple[tuple[KeyPurpose, str], ...]:
-        """Both, each with its purpose, the S3 key first."""
+        """Return both ARNs with their purposes, the S3 key's first."""
         return (KeyPurpose.S3, self.s3_key_arn), (KeyPurpose.RDS, self.rds_key_arn)
 
 
-# Regions carry their partition in their first letters (botocore's partitions.json, `regionRegex`).
+# A Region's prefix determines its partition (botocore's partitions.json, `regionRegex`).
 _PARTITION_BY_REGION_PREFIX: Final = (
     ("cn-", "aws-cn"),
     ("us-gov-", "aws-us-gov"),
@@ -67,10 +67,10 @@ _PARTITION_BY_REGION_PREFIX: Final = (
 )
 
 KEY_ARN_MAX_LENGTH: Final = 2048
-"""KMS takes no longer identifier of a key (its model: KeyIdType)."""
+"""Maximum length of a key identifier in KMS (KeyIdType in its model)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
-"""Every Region there is; bounded, so that a bucket name with a Region in it stays within S3's 63 characters."""
+"""Matches every AWS Region; bounded, so that a bucket name that contains a Region fits S3's limit of 63 characters."""
 
 _ARN: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"
@@ -90,11 +90,11 @@ _ROLE: Final = re.compile(
 ROLE_ARN_PATTERN: Final = (
     r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@/-]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"
 )
-"""The same for fields of requests."""
+"""The same pattern, for the fields of requests."""
 
 
 class KeyArnErrorCode(StrEnum):
-    """What can be wrong with a key ARN before AWS is asked. The value is the problem's code."""
+    """Errors in a key ARN that byok detects without calling AWS. The value is the problem's code."""
 
     MALFORMED = "arn.Malformed"
     NOT_AN_ARN = "arn.NotAnArn"
@@ -109,7 +109,7 @@ class KeyArnErrorCode(StrEnum):
 
 
 class InvalidKeyArnError(ValueError):
-    """A text that is not a usable key ARN; `fault` says in which way."""
+    """Raised for text that is not a valid key ARN; `fault` is the error code."""
 
     def __init__(self, fault: KeyArnErrorCode, message: str) -> None:
         super().__init__(message)
@@ -118,7 +118,7 @@ class InvalidKeyArnError(ValueError):
 
 @dataclass(frozen=True)
 class KeyArn:
-    """A full KMS key ARN, taken apart."""
+    """The parts of a full KMS key ARN."""
 
     partition: str
     region: str
@@ -127,7 +127,7 @@ class KeyArn:
 
     @property
     def is_multi_region(self) -> bool:
-        """Whether it is a primary or replica of a multi-Region key."""
+        """Whether the key is a primary or replica of a multi-Region key."""
         return self.key_id.startswith("mrk-")
 
     def __str__(self) -> str:
@@ -136,7 +136,7 @@ class KeyArn:
 
 @dataclass(frozen=True)
 class KeyArnFinding:
-    """One broken rule: which field, in which way, in words for the person who pasted it."""
+    """One violated rule: the field, the error code, and a message for the person who entered the ARN."""
 
     which: KeyPurpose
     arn: str
@@ -145,15 +145,15 @@ class KeyArnFinding:
 
 
 def partition_of_region(region: str) -> str:
-    """The AWS partition a Region belongs to."""
+    """Return the AWS partition that a Region belongs to."""
     return next((partition for prefix, partition in _PARTITION_BY_REGION_PREFIX if region.startswith(prefix)), "aws")
 
 
 def account_id_of_role(role_arn: str) -> str:
-    """The 12-digit account of an IAM role ARN (contract 37, D3).
+    """Return the 12-digit account id in an IAM role ARN (contract 37, D3).
 
     Raises:
-        ValueError: It is not the ARN of an IAM role.
+        ValueError: The text is not the ARN of an IAM role.
     """
     match = _ROLE.fullmatch(role_arn)
     if match is None:
@@ -162,20 +162,19 @@ def account_id_of_role(role_arn: str) -> str:
 
 
 def role_arn_of_session(caller_arn: str) -> str | None:
-    """The role ARN behind an assumed-role session as STS's GetCallerIdentity reports it; None for any other caller.
+    """Return the role ARN of an assumed-role session, as GetCallerIdentity reports it; None for any other caller.
 
-    STS leaves the role's path out: a role with a path cannot be told from its session (IAM user guide, "IAM
-    identifiers").
+    STS omits the role's path, so the session does not reveal the path (IAM user guide, "IAM identifiers").
     """
     match = _SESSION.fullmatch(caller_arn)
     return f"arn:{match['partition']}:iam::{match['account']}:role/{match['role']}" if match else None
 
 
 def parse_key_arn(text: str) -> KeyArn:
-    """Take a full key ARN apart (contract 81-84).
+    """Parse a full key ARN (contract 81-84).
 
     Raises:
-        ArnError: It is an alias, a bare id, another kind of ARN, or malformed.
+        InvalidKeyArnError: The text is an alias, a bare key id, another kind of ARN, or malformed.
     """
     match = _ARN.fullmatch(text)
     if match is None:
@@ -183,20 +182,20 @@ def parse_key_arn(text: str) -> KeyArn:
     resource = match["resource"]
     if match["service"] != "kms":
         raise InvalidKeyArnError(
-            KeyArnErrorCode.NOT_A_KEY, f"{text} is an ARN of {match['service']}, not of a KMS key."
+            KeyArnErrorCode.NOT_A_KEY, f"{text} is not a KMS key ARN: its service is {match['service']}."
         )
     if resource.startswith("alias/"):
-        raise InvalidKeyArnError(KeyArnErrorCode.ALIAS, f"{text} is the ARN of an alias. {_WHY_NO_ALIAS}")
+        raise InvalidKeyArnError(KeyArnErrorCode.ALIAS, f"{text} is an alias ARN. {_WHY_NO_ALIAS}")
     kind, _, key_id = resource.partition("/")
     if kind != "key" or not _KEY_ID.fullmatch(key_id) or not _ACCOUNT.fullmatch(match["account"]):
         raise InvalidKeyArnError(KeyArnErrorCode.MALFORMED, f"{text} is not a full key ARN. {_SHAPE}")
     if not re.fullmatch(REGION_PATTERN, match["region"]):
-        raise InvalidKeyArnError(KeyArnErrorCode.MALFORMED, f"{text} does not name a Region. {_SHAPE}")
+        raise InvalidKeyArnError(KeyArnErrorCode.MALFORMED, f"{text} does not contain a valid Region. {_SHAPE}")
     return KeyArn(match["partition"], match["region"], match["account"], key_id)
 
 
 def is_key_arn(text: str | None) -> bool:
-    """Whether a text is a full key ARN."""
+    """Return whether a text is a full key ARN."""
     try:
         return text is not None and str(parse_key_arn(text)) == text
     except InvalidKeyArnError:
@@ -204,12 +203,12 @@ def is_key_arn(text: str | None) -> bool:
 
 
 def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[KeyArnFinding]:
-    """Every pure rule, on both keys: all findings, in the order of the fields.
+    """Apply every rule to both ARNs and return all findings, in field order.
 
     Args:
-        given: What was given as the two ARNs.
+        given: The two ARNs, as entered.
         region: The environment's Region.
-        platform_account: The vendor's account, whose keys are refused; None where the caller does not know it.
+        platform_account: The vendor's account, whose keys are rejected; None if it is unknown.
     """
     findings: list[KeyArnFinding] = []
     keys: dict[KeyPurpose, KeyArn] = {}
@@ -231,11 +230,11 @@ def _explain_malformed(text: str) -> tuple[KeyArnErrorCode, str]:
     if not text.strip():
         return KeyArnErrorCode.NOT_AN_ARN, f"The key ARN is empty. {_SHAPE}"
     if _ALIAS_NAME.fullmatch(text):
-        return KeyArnErrorCode.ALIAS, f"{shown} is the name of an alias. {_WHY_NO_ALIAS}"
+        return KeyArnErrorCode.ALIAS, f"{shown} is an alias name. {_WHY_NO_ALIAS}"
     if _KEY_ID.fullmatch(text):
-        return KeyArnErrorCode.NOT_AN_ARN, f"{shown} is a key id. {_SHAPE}"
+        return KeyArnErrorCode.NOT_AN_ARN, f"{shown} is a key id, not an ARN. {_SHAPE}"
     if text.strip() != text and _ARN.fullmatch(text.strip()):
-        return KeyArnErrorCode.MALFORMED, "The key ARN has white space around it: paste it without."
+        return KeyArnErrorCode.MALFORMED, "The key ARN is surrounded by white space. Remove the white space."
     return KeyArnErrorCode.MALFORMED, f"{shown!r} is not an ARN. {_SHAPE}"
 
 
@@ -243,25 +242,25 @@ def _location_faults(key: KeyArn, region: str, platform_account: str | None) -> 
     if key.partition != partition_of_region(region):
         yield (
             KeyArnErrorCode.OTHER_PARTITION,
-            f"{key} is in partition {key.partition}; the environment's Region {region} is in "
+            f"{key} is in partition {key.partition}, but the environment's Region {region} is in partition "
             f"{partition_of_region(region)}.",
         )
     elif key.region != region and key.is_multi_region:
         yield (
             KeyArnErrorCode.OTHER_REGION_REPLICA,
-            f"{key} is a multi-Region key's copy in {key.region}; the environment is in {region}, "
-            f"and S3 and Aurora use only a key of their own Region.",
+            f"{key} is a multi-Region key's copy in {key.region}, but the environment is in {region}. "
+            f"S3 and Aurora can only use keys in their own Region.",
         )
     elif key.region != region:
         yield (
             KeyArnErrorCode.OTHER_REGION,
-            f"{key} is a key of {key.region}; the environment is in {region}, "
-            f"and S3 and Aurora use only a key of their own Region.",
+            f"{key} is in {key.region}, but the environment is in {region}. "
+            f"S3 and Aurora can only use keys in their own Region.",
         )
     if key.account == platform_account:
         yield (
             KeyArnErrorCode.PLATFORM_ACCOUNT,
-            f"{key} is in the platform's account {platform_account}; both keys have to be the customer's own.",
+            f"{key} is in the platform's account {platform_account}. Both keys must be in the customer's own account.",
         )
 
 
@@ -269,21 +268,22 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if len(keys) < len(KeyPurpose):
         return
     s3, rds = keys[KeyPurpose.S3], keys[KeyPurpose.RDS]
-    # Replicas of a multi-Region key share id and key material: in whatever Regions they are, they are one key.
+    # Replicas of a multi-Region key share id and key material, so they count as one key in every Region.
     one_replicated = s3.is_multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
     if s3 == rds or one_replicated:
-        message = f"{rds} is given for S3 and for Aurora; the two need a key each."
+        message = f"{rds} is used for both S3 and Aurora. Each needs its own key."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # A key in the platform's account is found already, and moving it settles this as well.
+    # A key in the platform's account already has a finding, and moving that key fixes this as well.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
-            f"The S3 key is in account {s3.account} and the Aurora key in {rds.account}; both belong in one account."
+            f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "
+            f"Both must be in the same account."
         )
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.OTHER_ACCOUNT, message)
 
 
 _SHAPE: Final = "A key ARN looks like arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab."
 _WHY_NO_ALIAS: Final = (
-    "An alias can be pointed at another key, which would silently change what encrypts the data: "
-    "give the key's own ARN."
+    "An alias can be repointed to another key, which would silently change the key that encrypts the data. "
+    "Use the key's own ARN."
 )

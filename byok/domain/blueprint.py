@@ -1,6 +1,6 @@
-"""What an environment is made of: the database's settings, the buckets, and the objects a service needs to start.
+"""An environment's contents: the database settings, the buckets, and the initial objects that services need to start.
 
-A blueprint is written by the vendor's platform engineers as YAML; reading the file is left to `byok.blueprints`.
+The vendor's platform engineers write a blueprint as YAML; `byok.blueprints` loads the file.
 """
 
 from enum import StrEnum
@@ -17,7 +17,7 @@ class _Part(BaseModel):
 
 
 class MasterAuthentication(StrEnum):
-    """How the database's master user signs in; the customer's key can serve neither (D15)."""
+    """How the database's master user authenticates; neither method can use the customer's key (D15)."""
 
     IAM = "iam"
     MANAGED_SECRET = "managed-secret"  # noqa: S105 - the name of a way to sign in, not a secret
@@ -28,7 +28,7 @@ def _full_key_arn(value: str) -> str:
 
 
 def _not_reserved(value: str) -> str:
-    # PostgreSQL keeps `pg_…` for its own roles and comes with the template databases; RDS keeps `rds…` and `admin`.
+    # PostgreSQL reserves `pg_…` for its own roles and ships the template databases; RDS reserves `rds…` and `admin`.
     if value in ("admin", "template0", "template1") or value.startswith(("pg_", "rds")):
         raise ValueError(f"{value} is a reserved name")
     return value
@@ -38,17 +38,17 @@ class DatabaseBlueprint(_Part):
     """The Aurora PostgreSQL cluster and its Serverless v2 writer.
 
     Attributes:
-        engine_version: Aurora PostgreSQL version; None takes the one AWS offers by default.
+        engine_version: Aurora PostgreSQL version; None for AWS's default version.
         database_name: Name of the first database.
-        master_username: The master user; names that PostgreSQL or RDS reserve are refused.
-        authentication: IAM database authentication, or a secret that RDS manages on a key of the platform.
-        master_secret_key_arn: The platform's key for that secret; None takes the account's `aws/secretsmanager`.
-        min_capacity: Smallest capacity, in Aurora capacity units of 2 GiB.
-        max_capacity: Largest capacity, in Aurora capacity units.
-        backup_retention_days: Days that automated backups are kept.
-        deletion_protection: Whether RDS refuses to delete the cluster until this is switched off.
-        subnet_group: DB subnet group; None takes the default VPC's.
-        security_group_ids: VPC security groups; none given takes the VPC's default one.
+        master_username: The master user; names that PostgreSQL or RDS reserve are rejected.
+        authentication: IAM database authentication, or a secret that RDS manages and encrypts with a platform key.
+        master_secret_key_arn: The platform's key for that secret; None for the account's `aws/secretsmanager`.
+        min_capacity: Minimum capacity, in Aurora capacity units of 2 GiB.
+        max_capacity: Maximum capacity, in Aurora capacity units.
+        backup_retention_days: How many days RDS keeps automated backups.
+        deletion_protection: Whether RDS refuses to delete the cluster until this is turned off.
+        subnet_group: DB subnet group; None for the default VPC's.
+        security_group_ids: VPC security groups; empty for the VPC's default one.
     """
 
     engine_version: str | None = Field(default=None, pattern=r"^[0-9]{2}\.[0-9]{1,2}$")
@@ -72,14 +72,14 @@ class DatabaseBlueprint(_Part):
         if self.min_capacity > self.max_capacity:
             raise ValueError("min_capacity is larger than max_capacity")
         if self.master_secret_key_arn and self.authentication is not MasterAuthentication.MANAGED_SECRET:
-            raise ValueError("master_secret_key_arn goes with authentication: managed-secret")
+            raise ValueError("master_secret_key_arn requires authentication: managed-secret")
         return self
 
 
 class InitialObject(_Part):
-    """An object that a service expects to find in its bucket.
+    """An object that a service needs in its bucket to start.
 
-    It travels through workflow histories: no secret belongs in it.
+    Its content is visible in workflow histories, so it must not contain secrets.
 
     Attributes:
         key: The object's key.
@@ -96,8 +96,8 @@ class BucketBlueprint(_Part):
     """One bucket.
 
     Attributes:
-        purpose: What it is for, in one word: part of its name.
-        objects: What is written into it before the environment is ready (contract 95).
+        purpose: What the bucket is for, in one word that becomes part of its name.
+        objects: Initial objects, written before the environment is ready (contract 95).
     """
 
     purpose: str = Field(pattern=BUCKET_PURPOSE_PATTERN)
@@ -107,12 +107,12 @@ class BucketBlueprint(_Part):
     def _unique_keys(self) -> Self:
         keys = [item.key for item in self.objects]
         if len(keys) != len(set(keys)):
-            raise ValueError(f"bucket {self.purpose} has two objects with one key")
+            raise ValueError(f"bucket {self.purpose} has two objects with the same key")
         return self
 
 
 class Blueprint(_Part):
-    """Everything an environment is made of."""
+    """The complete contents of an environment."""
 
     version: int = Field(default=1, ge=1, le=1)
     database: DatabaseBlueprint = DatabaseBlueprint()
@@ -122,8 +122,8 @@ class Blueprint(_Part):
     def _provable(self) -> Self:
         purposes = [bucket.purpose for bucket in self.buckets]
         if len(purposes) != len(set(purposes)):
-            raise ValueError("two buckets have one purpose")
-        # S3 tries the key only when an object is written: with no object at all nothing would prove it (contract 96).
+            raise ValueError("two buckets have the same purpose")
+        # S3 uses the key only when it writes an object: without an object, nothing would prove the key (contract 96).
         if not any(bucket.objects for bucket in self.buckets):
             raise ValueError("no bucket has an initial object")
         return self

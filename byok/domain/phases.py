@@ -1,10 +1,10 @@
-"""The phases of an environment, and the words that go with them."""
+"""The phases of an environment, and the enums related to them."""
 
 from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where an environment is. The value is what users see."""
+    """The stage that an environment is in. Users see the value."""
 
     VALIDATING_KEYS = "VALIDATING_KEYS"
     CREATING_CLUSTER = "CREATING_CLUSTER"
@@ -20,19 +20,19 @@ class Phase(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows without somebody's doing."""
+        """Whether the environment stays in this phase until a user acts."""
         return self in (Phase.READY, Phase.DELETED, Phase.STOPPED)
 
 
 class OnFailure(StrEnum):
-    """What becomes of the resources when an environment stops (D9)."""
+    """What to do with the resources when provisioning stops (D9)."""
 
     KEEP = "keep"
     ROLLBACK = "rollback"
 
 
 class RequestKind(StrEnum):
-    """What somebody asked for, and asks for again once a problem is solved. The value stands in sentences."""
+    """What a user requests, and requests again once a problem is fixed. The values are used in sentences."""
 
     ENVIRONMENT = "the environment"
     TENANT = "the tenant's name"
@@ -40,12 +40,12 @@ class RequestKind(StrEnum):
 
 
 def request_kind_for_phase(phase: Phase) -> RequestKind:
-    """What is being done with an environment's own resources in a phase."""
+    """Return whether a phase belongs to the deletion or the provisioning of an environment."""
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
 
 class AliasState(StrEnum):
-    """What became of a tenant's alias on a key."""
+    """The state of a key's tenant alias after reconciliation."""
 
     IN_PLACE = "in place"
     CREATED = "created"

@@ -1,4 +1,4 @@
-"""Decides everything about an environment before AWS is asked for the first time: names, tags, buckets, findings."""
+"""Plans an environment before the first AWS call: names, tags, buckets and findings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,12 +31,12 @@ from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
 KEY_CHECK_ENVIRONMENT_ID: Final = "key-check"
-"""Stands where the environment's id would: a check of keys belongs to no environment."""
+"""Used in place of an environment id: a key check belongs to no environment."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """The vendor's side: the role that the key policies name, the names, and what environments are made of."""
+    """The vendor's configuration: the role that the key policies name, the vendor profile and the blueprint."""
 
     role_arn: str
     vendor: VendorProfile
@@ -49,12 +49,12 @@ class Platform:
 
 
 def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
-    """The plan of a check of two keys alone, which makes nothing but a probe.
+    """Plan a check of two keys without an environment; it creates nothing but probes.
 
     Args:
         request: The two keys.
-        platform: The vendor's side.
-        at: The time that findings carry.
+        platform: The vendor's configuration.
+        at: The time recorded in findings.
     """
     return KeyCheckPlan(
         environment=_environment(request, KEY_CHECK_ENVIRONMENT_ID, platform), findings=_findings(request, platform, at)
@@ -62,13 +62,13 @@ def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) 
 
 
 def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime, run_id: str) -> EnvironmentPlan:
-    """The plan of an environment; the same request on the same platform always gives the same names.
+    """Plan an environment; the same request on the same platform always yields the same names.
 
     Args:
-        request: What was asked for.
-        platform: The vendor's side.
-        at: The time that findings carry.
-        run_id: The run of the workflow that will make it.
+        request: The environment's request.
+        platform: The vendor's configuration.
+        at: The time recorded in findings.
+        run_id: The workflow run that will create the environment.
     """
     findings = _findings(request, platform, at)
     tenant: TenantPlan | None = None
@@ -80,7 +80,7 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
 
 
 def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
-    """The names of everything that an environment can consist of; nothing of it need be there."""
+    """Plan a deletion: the names of all resources that an environment can have, whether or not they exist."""
     return _plan(request, request.environment_id, platform)
 
 
@@ -93,7 +93,7 @@ def _plan(request: CheckKeysRequest, environment_id: str, platform: Platform, ru
 
 
 def plan_cluster(environment_id: str, platform: Platform) -> ClusterPlan:
-    """The cluster and writer of an environment."""
+    """Plan an environment's cluster and writer."""
     return ClusterPlan(
         identifier=naming.cluster_identifier(platform.vendor, environment_id),
         writer_identifier=naming.writer_identifier(platform.vendor, environment_id),
@@ -102,7 +102,7 @@ def plan_cluster(environment_id: str, platform: Platform) -> ClusterPlan:
 
 
 def plan_buckets(environment_id: str, region: str, platform: Platform) -> tuple[BucketPlan, ...]:
-    """The buckets of an environment."""
+    """Plan an environment's buckets."""
     return tuple(
         BucketPlan(
             purpose=bucket.purpose,
@@ -114,12 +114,12 @@ def plan_buckets(environment_id: str, region: str, platform: Platform) -> tuple[
 
 
 def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetime) -> TenantCheckPlan:
-    """The plan of a tenant's name on two keys.
+    """Plan how to put a tenant name on two keys.
 
     Args:
-        request: What was asked for.
-        platform: The vendor's side.
-        at: The time that findings carry.
+        request: The tenant name and the keys.
+        platform: The vendor's configuration.
+        at: The time recorded in findings.
     """
     asked = RequestKind.TENANT
     role = None if request.commands_only else request.tenant_role

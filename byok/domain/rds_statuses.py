@@ -26,10 +26,10 @@ CLUSTER_PENDING: Final = frozenset(
         "upgrading",
     }
 )
-"""Statuses of a cluster that lead to `available` by themselves; any other one is an error at once.
+"""Cluster statuses that lead to `available` without intervention; any other status is an immediate error.
 
-Sources: Aurora user guide, "DB cluster status"; `rebooting` from what Terraform's AWS provider waits for; the
-`configuring-…` ones are documented for instances, and would lead on for a cluster just as well.
+Sources: Aurora user guide, "DB cluster status"; `rebooting` from the statuses that Terraform's AWS provider waits for.
+The `configuring-…` statuses are documented for instances and are expected to be transient for a cluster as well.
 """
 
 INSTANCE_PENDING: Final = CLUSTER_PENDING | {
@@ -38,7 +38,7 @@ INSTANCE_PENDING: Final = CLUSTER_PENDING | {
     "storage-config-upgrade",
     "storage-initialization",
 }
-"""The same for an instance. Source: Aurora user guide, "DB instance status"."""
+"""The same for instances. Source: Aurora user guide, "DB instance status"."""
 
 KEY_LOST: Final = frozenset({"inaccessible-encryption-credentials", "inaccessible-encryption-credentials-recoverable"})
-"""Statuses that say: the key cannot be used any more. Source: "Encrypting Amazon Aurora resources"."""
+"""Statuses of a cluster that has lost access to its key. Source: "Encrypting Amazon Aurora resources"."""

@@ -1,17 +1,17 @@
-"""Whose environments there are, and what somebody may do with them."""
+"""Organisations that own environments, and the scopes of API callers."""
 
 from enum import StrEnum
 from typing import Final
 
 ORGANISATION_PATTERN: Final = r"^[a-z][a-z0-9]{0,15}$"
-"""No hyphen: the first one of an environment's id ends the organisation's name, and no two share an id."""
+"""No hyphens: the first hyphen in an environment id ends the organisation's name, so two never share an id."""
 
 EVERY_ORGANISATION: Final = "*"
-"""Stands for the vendor's own people, who see all."""
+"""Wildcard for the vendor's own staff, who can access all environments."""
 
 
 class Scope(StrEnum):
-    """What a caller may do."""
+    """A permission of an API caller."""
 
     READ = "environments:read"
     WRITE = "environments:write"
@@ -19,5 +19,5 @@ class Scope(StrEnum):
 
 
 def organisation_of_environment(environment_id: str) -> str:
-    """Whose an environment is, seen from its id alone."""
+    """Return the organisation that owns an environment; its id starts with the organisation's name."""
     return environment_id.partition("-")[0]

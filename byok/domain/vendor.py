@@ -1,7 +1,7 @@
-"""The vendor's own names: everything a customer sees that another vendor would spell differently.
+"""The vendor's own names: everything that customers see and that another vendor would spell differently.
 
-The defaults are the reference vendor's and must come out exactly so (contract, section 3 to 5 and 8).
-Another vendor makes its own profile, and nothing else in the code changes.
+The defaults are the reference vendor's names and must match them exactly (contract, sections 3 to 5 and 8).
+Another vendor defines its own profile; nothing else in the code changes.
 """
 
 import re
@@ -12,10 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from byok.domain.arns import KeyPurpose
 
 TENANT_PLACEHOLDER: Final = "{tenant}"
-"""Where the tenant's name stands in an alias pattern."""
+"""Placeholder for the tenant name in an alias pattern."""
 
 _ALIAS_MAX: Final = 256
-"""Characters of an alias name, `alias/` included (KMS, CreateAlias)."""
+"""Maximum length of an alias name, including `alias/` (KMS, CreateAlias)."""
 
 _ALIAS_PATTERN: Final = re.compile(r"alias/[A-Za-z0-9/_-]*\{tenant\}[A-Za-z0-9/_-]*")
 _TAG_KEY: Final = re.compile(r"[\w .:/=+@-]{1,128}")
@@ -29,44 +29,46 @@ _TAG_PREFIX: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 def _an_identifier(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            "has to be letters without accents and digits, beginning with a capital, without spaces, at most 32"
+            "must be at most 32 letters without accents and digits, without spaces, starting with a capital letter"
         )
     return name
 
 
 def _free_for_buckets(prefix: str) -> str:
     if not _RESOURCE_PREFIX.fullmatch(prefix):
-        raise ValueError("has to be 2 to 8 small letters and digits, beginning with a letter")
-    # S3 keeps names that begin with `sthree-` and `amzn-s3-demo-` to itself (S3 user guide, "Bucket naming rules").
+        raise ValueError("must be 2 to 8 lower-case letters and digits, starting with a letter")
+    # S3 reserves names that start with `sthree-` and `amzn-s3-demo-` (S3 user guide, "Bucket naming rules").
     if prefix in ("sthree", "amzn"):
-        raise ValueError(f"S3 reserves bucket names that begin with {prefix}-")
+        raise ValueError(f"S3 reserves bucket names that start with {prefix}-")
     return prefix
 
 
 def _free_for_tags(prefix: str) -> str:
     if not _TAG_PREFIX.fullmatch(prefix):
-        raise ValueError("has to be at most 31 small letters, digits and hyphens, beginning with a letter")
+        raise ValueError("must be at most 31 lower-case letters, digits and hyphens, starting with a letter")
     if prefix == "aws":
-        raise ValueError("AWS reserves tags that begin with aws:")
+        raise ValueError("AWS reserves tag keys that start with aws:")
     return prefix
 
 
 def _an_alias_pattern(pattern: str) -> str:
     if not _ALIAS_PATTERN.fullmatch(pattern):
-        raise ValueError(f"an alias is alias/, then letters, digits, / _ and -, with {TENANT_PLACEHOLDER} in it once")
+        raise ValueError(
+            f"must be alias/ followed by letters, digits, / _ and -, and contain {TENANT_PLACEHOLDER} exactly once"
+        )
     if pattern.startswith("alias/aws/"):
-        raise ValueError("AWS reserves aliases that begin with alias/aws/")
+        raise ValueError("AWS reserves aliases that start with alias/aws/")
     return pattern
 
 
 def _tag_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     for key in keys:
         if key.lower().startswith("aws:"):
-            raise ValueError(f"AWS reserves tags that begin with aws:, such as {key}")
+            raise ValueError(f"AWS reserves tag keys that start with aws:, such as {key}")
         if not _TAG_KEY.fullmatch(key):
-            raise ValueError(f"{key!r} cannot be the key of a tag")
+            raise ValueError(f"{key!r} is not a valid tag key")
     if len(set(keys)) != len(keys):
-        raise ValueError("every tag needs a key of its own")
+        raise ValueError("tag keys must be unique")
     return keys
 
 
@@ -75,25 +77,25 @@ def _slug(validated: dict[str, Any]) -> str:
 
 
 class VendorProfile(BaseModel):
-    """The names a vendor puts on policies, templates, tags, aliases and resources.
+    """The names a vendor uses in policies, templates, tags, aliases and resources.
 
     Attributes:
-        name: The vendor's name as it stands inside identifiers, in PascalCase. The names below follow it where they are
-            not given.
+        name: The vendor's name as used in identifiers, in PascalCase. The defaults of the aliases and tenant tags
+            derive from it.
         resource_prefix: First part of every cluster and bucket name.
-        tag_prefix: First part of every tag this product sets on what it creates.
-        s3_alias: The S3 key's alias, with `{tenant}` for the tenant's name.
-        rds_alias: The Aurora key's alias, likewise.
-        tenant_tags: Keys of the tags that carry the tenant's name on both keys.
+        tag_prefix: First part of the key of every tag that byok sets on the resources it creates.
+        s3_alias: The S3 key's alias, with `{tenant}` as the placeholder for the tenant name.
+        rds_alias: The Aurora key's alias, with the same placeholder.
+        tenant_tags: Keys of the tags that carry the tenant name on both keys.
     """
 
-    # What follows from the name is examined as well: a name such as Aws makes tags that AWS reserves.
+    # Validates the derived names too: a name such as Aws would yield tags that AWS reserves.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     name: Annotated[str, AfterValidator(_an_identifier)] = "Ataccama"
     resource_prefix: Annotated[str, AfterValidator(_free_for_buckets)] = "byok"
     tag_prefix: Annotated[str, AfterValidator(_free_for_tags)] = "byok"
-    # The two are not alike in the reference vendor's documents: only one of them says "for" (contract 103, 104).
+    # The two patterns differ in the reference vendor's documents: only one of them contains "for" (contract 103, 104).
     s3_alias: Annotated[str, AfterValidator(_an_alias_pattern)] = Field(
         default_factory=lambda values: (
             f"alias/{_slug(values)}-objectstorage-byok-encryption-key-alias-for-{TENANT_PLACEHOLDER}"
@@ -111,14 +113,14 @@ class VendorProfile(BaseModel):
     @model_validator(mode="after")
     def _an_alias_for_each_key(self) -> Self:
         if self.s3_alias == self.rds_alias:
-            raise ValueError("the aliases of the two keys have to differ: an alias points at one key")
+            raise ValueError("the aliases of the two keys must differ, because an alias points at only one key")
         if self.tenant_name_max_length < 1:
-            raise ValueError("the alias patterns leave no room for a tenant's name")
+            raise ValueError("the alias patterns leave no room for a tenant name")
         return self
 
     @property
     def s3_access_sid(self) -> str:
-        """Sid of the S3 key's one statement (contract 61)."""
+        """Sid of the S3 key's only statement (contract 61)."""
         return f"Allow{self.name}PlatformS3Access"
 
     @property
@@ -133,7 +135,7 @@ class VendorProfile(BaseModel):
 
     @property
     def role_parameter_name(self) -> str:
-        """The template's parameter for the platform's role (contract 34)."""
+        """The template's parameter for the platform role (contract 34)."""
         return f"{self.name}PlatformRoleArn"
 
     @property
@@ -143,13 +145,13 @@ class VendorProfile(BaseModel):
 
     @property
     def tenant_name_max_length(self) -> int:
-        """The most characters of a tenant's name: the longer alias has to hold it (contract 105)."""
+        """Maximum length of a tenant name: it must fit into the longer alias (contract 105)."""
         return _ALIAS_MAX - max(len(pattern) - len(TENANT_PLACEHOLDER) for pattern in (self.s3_alias, self.rds_alias))
 
     def alias_pattern(self, which: KeyPurpose) -> str:
-        """The alias pattern of one of the two keys (contract 103, 104)."""
+        """Return the alias pattern of one of the two keys (contract 103, 104)."""
         return self.s3_alias if which is KeyPurpose.S3 else self.rds_alias
 
     def alias_for_tenant(self, which: KeyPurpose, tenant: str) -> str:
-        """The alias of one of the two keys for a tenant."""
+        """Return a tenant's alias for one of the two keys."""
         return self.alias_pattern(which).replace(TENANT_PLACEHOLDER, tenant)

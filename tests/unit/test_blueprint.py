@@ -31,8 +31,8 @@ def test_without_a_word_on_the_database_it_is_a_safe_one() -> None:
     [
         ([], "at least 1"),
         ([{"purpose": "catalog"}], "no bucket has an initial object"),  # contract 96: nothing would prove the key
-        ([{"purpose": "a", "objects": [OBJECT]}, {"purpose": "a"}], "two buckets have one purpose"),
-        ([{"purpose": "a", "objects": [OBJECT, OBJECT]}], "two objects with one key"),
+        ([{"purpose": "a", "objects": [OBJECT]}, {"purpose": "a"}], "two buckets have the same purpose"),
+        ([{"purpose": "a", "objects": [OBJECT, OBJECT]}], "two objects with the same key"),
         ([{"purpose": "Upper", "objects": [OBJECT]}], "purpose"),
         ([{"purpose": "with-hyphen", "objects": [OBJECT]}], "purpose"),
         ([{"purpose": "morethantwelve", "objects": [OBJECT]}], "purpose"),

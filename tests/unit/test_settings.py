@@ -89,29 +89,29 @@ def test_settings_cannot_be_changed() -> None:
             (
                 "BYOK_VENDOR__NAME",
                 name,
-                "BYOK_VENDOR__NAME: has to be letters without accents and digits, beginning with a capital, without "
-                "spaces, at most 32",
+                "BYOK_VENDOR__NAME: must be at most 32 letters without accents and digits, without spaces, starting "
+                "with a capital letter",
             )
             for name in ("Globex Corp", "globex", "Müller", "3M", "G" * 33)
         ),
         (
             "BYOK_VENDOR__NAME",
             "Aws",
-            "BYOK_VENDOR__TENANT_TAGS: AWS reserves tags that begin with aws:, such as aws:auto",
+            "BYOK_VENDOR__TENANT_TAGS: AWS reserves tag keys that start with aws:, such as aws:auto",
         ),
         *(
-            ("BYOK_VENDOR__TENANT_TAGS", text, "BYOK_VENDOR__TENANT_TAGS: has to be a JSON list, such as [")
+            ("BYOK_VENDOR__TENANT_TAGS", text, "BYOK_VENDOR__TENANT_TAGS: must be a JSON list, such as [")
             for text in ("bla", '"a"', "[1]", "{}")
         ),
-        ("BYOK_VENDOR", "x", "BYOK_VENDOR: has to be a JSON object"),
-        ("BYOK_VENDOR__NAMME", "Acme", "BYOK_VENDOR__NAMME: there is no such setting"),
-        ("BYOK_VENDOR__RESOURCE_PREFIX", "Globex", "BYOK_VENDOR__RESOURCE_PREFIX: has to be 2 to 8 small letters"),
-        ("BYOK_VENDOR__TAG_PREFIX", "a:b", "BYOK_VENDOR__TAG_PREFIX: has to be at most 31 small letters"),
+        ("BYOK_VENDOR", "x", "BYOK_VENDOR: must be a JSON object"),
+        ("BYOK_VENDOR__NAMME", "Acme", "BYOK_VENDOR__NAMME: no such setting"),
+        ("BYOK_VENDOR__RESOURCE_PREFIX", "Globex", "BYOK_VENDOR__RESOURCE_PREFIX: must be 2 to 8 lower-case letters"),
+        ("BYOK_VENDOR__TAG_PREFIX", "a:b", "BYOK_VENDOR__TAG_PREFIX: must be at most 31 lower-case letters"),
         ("BYOK_NONSENSE", "1", "unknown: BYOK_NONSENSE"),
-        ("BYOK_WORKER_DEPLOYMENT", "byok", "BYOK_WORKER_BUILD_ID: is missing; a versioned worker needs BYOK_WORKER_D"),
-        ("BYOK_WORKER_BUILD_ID", "1.0", "BYOK_WORKER_DEPLOYMENT: is missing; a versioned worker needs BYOK_WORKER_D"),
-        ("BYOK_WORKER_DEPLOYMENT", "by.ok", "BYOK_WORKER_DEPLOYMENT: has to be letters, digits, _ and -"),
-        ("BYOK_WORKER_BUILD_ID", "1:0", "BYOK_WORKER_BUILD_ID: has to be letters, digits and . _ + -"),
+        ("BYOK_WORKER_DEPLOYMENT", "byok", "BYOK_WORKER_BUILD_ID: missing; a versioned worker needs BYOK_WORKER_D"),
+        ("BYOK_WORKER_BUILD_ID", "1.0", "BYOK_WORKER_DEPLOYMENT: missing; a versioned worker needs BYOK_WORKER_D"),
+        ("BYOK_WORKER_DEPLOYMENT", "by.ok", "BYOK_WORKER_DEPLOYMENT: must be letters, digits, _ and -"),
+        ("BYOK_WORKER_BUILD_ID", "1:0", "BYOK_WORKER_BUILD_ID: must be letters, digits and . _ + -"),
     ],
 )
 def test_fault_is_told_once_with_its_variable_and_in_words(
