@@ -1,8 +1,8 @@
-"""Draw names for a reading: `python -m tests.random_sample [COUNT]`.
+"""Draw names or sentences for a reading: `python -m tests.random_sample names|sentences [COUNT]`.
 
-A reader who has not seen the code says what each name does, and looks it up only then. The id of the commit that is
-checked out seeds the draw: it cannot be repeated until the names look good, and two readers of a commit get the same
-names.
+A reader who has not seen the code says what each name does, or whether a sentence reads as a native speaker would write
+it. The id of the commit that is checked out seeds the draw: it cannot be repeated until the result looks good, and all
+readers of a commit get the same sample.
 """
 
 import ast
@@ -10,12 +10,12 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-SOURCE_PATHS: Final = ("byok", "activities", "workflows", "localaws", "worker.py", "bench", "tests")
-DEFAULT_COUNT: Final = 40
+from tests.sentences import ROOT, list_sentences, list_text_files
+
+PACKAGES: Final = ("byok/", "activities/", "workflows/", "localaws/", "worker.py", "bench/", "tests/")
+DEFAULT_COUNTS: Final = {"names": 40, "sentences": 100}
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -29,33 +29,35 @@ def list_names(source: str, module: str) -> Iterator[str]:
     while nodes:
         path, node = nodes.pop()
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, _DEFINITIONS):
-                if child.name.startswith(("_", "test_")):
-                    continue
+            if isinstance(child, _DEFINITIONS) and not child.name.startswith(("_", "test_")):
                 yield f"{path}.{child.name}"
                 if isinstance(child, ast.ClassDef):
                     nodes.append((f"{path}.{child.name}", child))
-            elif isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name) and child.target.id.isupper():
-                if child.target.id.startswith("_"):
-                    continue
-                yield f"{path}.{child.target.id}"
+            elif isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
+                constant = child.target.id
+                if constant.isupper() and not constant.startswith("_"):
+                    yield f"{path}.{constant}"
 
 
 def main() -> None:
-    """Print the names in the order in which they were drawn."""
-    files = subprocess.run(
-        ["git", "ls-files", *SOURCE_PATHS], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    """Print the sample in the order in which it was drawn."""
+    kind = sys.argv[1]
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else DEFAULT_COUNTS[kind]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    found = [
-        name
-        for file in files.split()
-        if file.endswith(".py")
-        for name in list_names((ROOT / file).read_text(encoding="utf-8"), file.removesuffix(".py").replace("/", "."))
-    ]
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_COUNT
+    files = list_text_files()
+    if kind == "names":
+        found = [
+            name
+            for file in files
+            if file.startswith(PACKAGES) and file.endswith(".py")
+            for name in list_names(
+                (ROOT / file).read_text(encoding="utf-8"), file.removesuffix(".py").replace("/", ".")
+            )
+        ]
+    else:
+        found = [f"{file}: {sentence}" for file in files for sentence in list_sentences(file)]
     drawn = random.Random(commit.strip()).sample(sorted(found), count)
-    sys.stdout.write("\n".join([f"{count} of {len(found)} names at {commit.strip()}", *drawn, ""]))
+    sys.stdout.write("\n".join([f"{count} of {len(found)} {kind} at {commit.strip()}", *drawn, ""]))
 
 
 if __name__ == "__main__":

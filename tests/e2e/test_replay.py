@@ -21,7 +21,7 @@ from byok.service.status import EnvironmentStatus
 from tests.e2e.conftest import BIN, StackHarness
 from tests.key_faults import create_valid_key
 
-README = (PROGRAMS_ROOT / "README.md").read_text()
+LIFECYCLE = (PROGRAMS_ROOT / "docs" / "lifecycle.md").read_text()
 READS = ("Describe", "Get", "Head", "List")
 WRITTEN_FOR_NOTHING = 20.0
 """Seconds that a replay may take in addition to its remaining work; a grace period or a poll would take 30."""
@@ -223,8 +223,8 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
     with pytest.raises(KeyCannotChangeError, match=f"The bucket byok-{name}-catalog-"):  # contract 8
         await machine.service.replay(name, s3_key_arn=create_valid_key(machine.aws, KeyPurpose.S3))
 
-    # README, "Stop, fix, replay": the two queries and the reset, with this environment's values.
-    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", README, re.MULTILINE)
+    # docs/lifecycle.md, "Replay by hand": the two queries and the reset, with this environment's values.
+    failed, scheduled, reset = re.findall(r"^\$ (temporal workflow .*globex.*)$", LIFECYCLE, re.MULTILINE)
     step = parse_last_number(await run_shell(machine, failed.replace("globex", name)))
     task = parse_last_number(
         await run_shell(machine, re.sub(r"\[\d+\]", f"[{step}]", scheduled).replace("globex", name))
@@ -238,7 +238,7 @@ async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(mach
 
 
 async def run_shell(machine: StackHarness, command: str) -> str:
-    """Run a command from README that must succeed, and return its output."""
+    """Run a command from docs/lifecycle.md that must succeed, and return its output."""
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", command),
         env={**os.environ, **machine.stack.environment, "PATH": f"{BIN}:{os.environ['PATH']}"},

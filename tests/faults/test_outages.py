@@ -2,9 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from byok.contracts import PROVISION_ENVIRONMENT_WORKFLOW, TASK_QUEUE, environment_workflow_id
 from byok.domain.arns import KeyPurpose
@@ -157,7 +157,7 @@ async def test_key_disabled_between_any_two_calls_stops_and_a_replay_finishes(ha
     assert_survived(harness, before)
 
 
-async def _change(harness: FaultHarness, changes: Any) -> None:
+async def _change(harness: FaultHarness, changes: Sequence[Change]) -> None:
     machine, kms = harness.machine, harness.machine.aws.customer_client("kms")
     await harness.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
     runs = await asyncio.gather(*(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in changes))
