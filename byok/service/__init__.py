@@ -1,4 +1,5 @@
-"""The one door to Temporal for everything that is not a worker: it starts, watches and changes environments.
+"""The only Temporal client code outside the worker: it starts, watches and changes environments.
 
-`environments` is the door, `connection` opens it. Import from the modules: `errors` alone loads no Temporal client.
+`environments` holds the service, and `connection` connects it. Import from the modules: importing `errors` alone does
+not load the Temporal client.
 """

@@ -1,4 +1,4 @@
-"""Opens the door: finds Temporal as its own environment configuration says."""
+"""Connects to Temporal, using Temporal's own environment configuration."""
 
 from temporalio.envconfig import ClientConfig
 
@@ -9,20 +9,20 @@ from byok.temporal import DEFAULT_ADDRESS, connect
 
 
 async def connect_service() -> EnvironmentService:
-    """The door, opened as Temporal's own environment configuration says.
+    """Return a service that is connected as Temporal's environment configuration says.
 
     Raises:
-        TemporalUnreachableError: Nothing answers.
-        TemporalRefusedError: The configuration cannot be used: it names a profile that does not exist.
+        TemporalUnreachableError: The server cannot be reached.
+        TemporalRefusedError: The configuration is invalid: it names a profile that does not exist.
     """
     try:
         address = ClientConfig.load_client_connect_config().get("target_host", DEFAULT_ADDRESS)
     except RuntimeError as error:
-        raise TemporalRefusedError(f"Temporal's configuration cannot be used: {error}") from error
+        raise TemporalRefusedError(f"The Temporal client configuration is invalid: {error}") from error
     try:
         return EnvironmentService(await connect())
     except RuntimeError as error:
         raise TemporalUnreachableError(
-            f"Temporal does not answer at {address}. Start everything on this machine with `byok up`, or name another "
-            f"address in TEMPORAL_ADDRESS. ({extract_reason(error)})"
+            f"Cannot reach the Temporal server at {address}. Start a local stack with `byok up`, or set "
+            f"TEMPORAL_ADDRESS to another address. ({extract_reason(error)})"
         ) from error

@@ -1,6 +1,6 @@
-"""What can be seen: the status of an environment, all of them, every change, and who takes the work.
+"""Reads and watches environments and their workers.
 
-What a status is made of is left to `byok.service.status`.
+`byok.service.status` defines the contents of a status.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task
 Result = TypeVar("Result")
 
 POLL_INTERVAL: Final = timedelta(milliseconds=500)
-"""How often a watched environment is looked at; a describe costs the server 3 ms and adds no history."""
+"""How often a watched environment is polled. A describe costs the server 3 ms and adds no history."""
 
 MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
-"""Changes come in quick succession: the next poll comes sooner, and each one without a change waits twice as long."""
+"""The interval after a change, because changes come in quick succession. It doubles with each poll without a change."""
 
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
-"""How long a task may lie before a caller that waits is told that it waits for nothing."""
+"""How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
 
 _ENVIRONMENTS: Final = (
     f"WorkflowType IN ('{contracts.PROVISION_ENVIRONMENT_WORKFLOW}', '{contracts.DELETE_ENVIRONMENT_WORKFLOW}')"
@@ -39,11 +39,11 @@ _ENVIRONMENTS: Final = (
 
 
 class EnvironmentReader:
-    """Observes environments.
+    """Reads and watches environments.
 
     Args:
-        client: A client that carries `byok.temporal.make_plugin()`.
-        task_queue: Where the workers are.
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        task_queue: The task queue that the workers poll.
     """
 
     def __init__(self, client: Client, task_queue: str = contracts.TASK_QUEUE) -> None:
@@ -51,10 +51,10 @@ class EnvironmentReader:
         self._task_queue = task_queue
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
-        """Where an environment is.
+        """Return the status of an environment.
 
         Raises:
-            EnvironmentNotFoundError: There is none of this id.
+            EnvironmentNotFoundError: No environment has this id.
         """
         handle = self.client.get_workflow_handle(contracts.environment_workflow_id(environment_id))
         with translate_temporal_errors():
@@ -63,9 +63,9 @@ class EnvironmentReader:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND or is_namespace_not_found(error):
                     raise
-                raise EnvironmentNotFoundError(f"There is no environment {environment_id}.") from error
+                raise EnvironmentNotFoundError(f"Environment {environment_id} not found.") from error
             status = await EnvironmentStatus.from_description(described, self._fetch(described))
-            # A name is put on keys by another workflow only once this one has ended.
+            # The tenant workflow names the keys only after this workflow has ended.
             return (
                 status.with_tenant_runs(await list_tenant_runs(self.client, environment_id))
                 if status.phase.is_final
@@ -73,7 +73,7 @@ class EnvironmentReader:
             )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Environments, those that run first, then the last ended; of one started several times the latest run."""
+        """Return environments, running ones first, then by latest end; each with its latest run only."""
         found: dict[str, EnvironmentSummary] = {}
         with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
@@ -87,21 +87,20 @@ class EnvironmentReader:
     async def list_environments_page(
         self, *, prefix: str = "", phase: Phase | None = None, size: int = 50, after: bytes | None = None
     ) -> tuple[list[EnvironmentSummary], bytes | None]:
-        """A page of environments, in the order of `list_environments`.
+        """Return a page of environments, in the order of `list_environments`.
 
         Args:
-            prefix: What their ids begin with.
-            phase: Those in this phase alone.
-            size: How many at most; there may be fewer, as of an environment that was started several times only the
-                latest run counts.
-            after: Where the page before ended.
+            prefix: Only ids that begin with this.
+            phase: Only environments in this phase.
+            size: The maximum number. A page may hold fewer, because only the latest run of each environment counts.
+            after: The page token that the previous page returned.
 
         Returns:
-            The page, and where the next one begins; None where this was the last.
+            The page, and the token for the next one; None after the last page.
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:
-            # One that had stopped at its tenant's name is ready once it has one, and visibility says still STOPPED.
+            # An environment that stopped at its tenant name is ready once it has one; visibility still says STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
@@ -118,7 +117,7 @@ class EnvironmentReader:
         return [one for one in named if phase in (None, one.phase)], pages.next_page_token or None
 
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
-        """The run that counts, of each workflow."""
+        """Return the latest run id of each workflow."""
         latest: dict[str, WorkflowExecution] = {}
         for some in split_query_batches(sorted(workflow_ids)):
             ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
@@ -129,10 +128,11 @@ class EnvironmentReader:
         return {workflow_id: execution.run_id for workflow_id, execution in latest.items()}
 
     async def watch_status(self, environment_id: str) -> AsyncIterator[EnvironmentStatus]:
-        """Every change of an environment's status, up to the one in which it is ready or stopped.
+        """Yield an environment's status after every change, until a final phase.
 
         Raises:
-            NoWorkerError: Something has been waiting for a worker for a while, and none has been seen.
+            EnvironmentNotFoundError: No environment has this id.
+            NoWorkerError: A task has waited `NO_WORKER_TIMEOUT` for a worker, and no worker can claim it.
         """
         began, wait = datetime.now(UTC), POLL_INTERVAL
         last: EnvironmentStatus | None = None
@@ -142,39 +142,44 @@ class EnvironmentReader:
                 yield status
             wait = min(2 * wait, POLL_INTERVAL) if status == last else MIN_POLL_INTERVAL
             last = status
-            await self._require_worker(status, began, f"Environment {environment_id} is accepted")
+            await self._require_worker(status, began, f"The request for environment {environment_id} was accepted")
             if not status.phase.is_final:
                 await asyncio.sleep(wait.total_seconds())
 
     async def list_workers(self) -> list[PollingWorker]:
-        """The workers that take both workflows and activities of the task queue, as far as the server has seen them."""
+        """Return the workers that recently polled the task queue for both workflows and activities."""
         with translate_temporal_errors():
             return await list_polling_workers(self.client, self._task_queue)
 
     async def read_routing(self) -> TaskQueueRouting:
-        """Where the task queue sends new work."""
+        """Return the worker versions that get new work from the task queue."""
         with translate_temporal_errors():
             return await read_task_queue_routing(self.client, self._task_queue)
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Counted from when somebody began to wait: the worker may have been started for that.
+        # Count from when the caller began to wait: the worker may have been started just then.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
         why = explain_no_worker(described, await self.read_routing(), await self.list_workers())
         if why is not None:
             where = f"task queue {self._task_queue!r} of namespace {self.client.namespace!r}"
-            raise NoWorkerError(f"{what}, and no worker takes it: {why.format(where=where)}")
+            raise NoWorkerError(f"{what}, but no worker is processing it: {why.format(where=where)}")
 
     async def wait_for_result(
         self, handle: WorkflowHandle[Any, Result], what: str, on_pending: Callable[[PendingStep], None] | None = None
     ) -> Result:
-        """The result of a short workflow.
+        """Wait for the result of a short workflow.
+
+        Args:
+            handle: The workflow.
+            what: The beginning of the message if no worker is available.
+            on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:
-            NoWorkerError: Nobody takes the work.
-            WorkflowFailureError: It failed.
+            NoWorkerError: No worker is available.
+            WorkflowFailureError: The workflow failed.
         """
         began = datetime.now(UTC)
         result: asyncio.Task[Result] = asyncio.create_task(handle.result())

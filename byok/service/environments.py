@@ -1,6 +1,6 @@
-"""What can be asked for: an environment, a check of keys, a tenant's name, a replay, an end, a deletion.
+"""Creates, replays, cancels and deletes environments, checks keys, and names them for a tenant.
 
-What can be seen of environments is left to `byok.service.environment_reader`.
+`byok.service.environment_reader` reads and watches environments.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from byok.service.errors import (
     NamingStoppedError,
     NotReplayableError,
 )
-from byok.service.histories import diff_requests, extract_problems, read_workflow_request
+from byok.service.histories import diff_requests, extract_problems, label_field, read_workflow_request
 from byok.service.lifecycle import ReplayResult
 from byok.service.provisioning import start_provisioning
 from byok.service.replay import (
@@ -51,10 +51,10 @@ from byok.service.tenant_names import start_tenant_workflow
 
 @dataclass(frozen=True)
 class CreateResult:
-    """What became of a request for an environment.
+    """The result of a request for an environment.
 
     Attributes:
-        started: Whether this request started it; False where the same request had been made before.
+        started: Whether this request started it; False if an identical earlier request did.
     """
 
     environment_id: str
@@ -64,23 +64,23 @@ class CreateResult:
 
 
 class EnvironmentService(EnvironmentReader):
-    """Starts and changes environments, and observes them."""
+    """Starts, changes, reads and watches environments."""
 
     async def create(self, request: ProvisionRequest, *, key: str | None = None) -> CreateResult:
-        """Start an environment, or find the one that the same request started before.
+        """Start an environment, or return the one that an identical earlier request started.
 
-        A stopped environment is started again, with any values; it adopts what is rightly its own. One that had stopped
-        at its tenant's name alone, and has got one since, is ready.
+        A stopped environment is started again, with any values, and adopts its existing resources. An environment that
+        stopped only at its tenant name, and has been given one since, is ready.
 
         Args:
-            request: What is asked for.
-            key: Names this request; as long as nothing else was done with the environment, one that comes again with
-                the same name starts nothing a second time, also where the first has stopped.
+            request: The environment to create.
+            key: The idempotency key. A request that repeats it starts nothing, even if the environment has stopped
+                since, unless another operation on the environment came in between.
 
         Raises:
-            EnvironmentConflictError: It is running or ready, and was asked for with other values.
-            EnvironmentBusyError: It is being deleted.
-            IdempotencyError: The key stood for a request with other values.
+            EnvironmentConflictError: The environment is running or ready, and was requested with different values.
+            EnvironmentBusyError: The environment is being deleted.
+            IdempotencyKeyReusedError: The key was used for a request with different values.
         """
         with translate_temporal_errors():
             try:
@@ -91,16 +91,16 @@ class EnvironmentService(EnvironmentReader):
             if policy is not None and not await self._has_request_key(found, key):
                 try:
                     return await self._start(request, policy, key)
-                except WorkflowAlreadyStartedError:  # another request was quicker, or the same one came twice
+                except WorkflowAlreadyStartedError:  # another request, or a repeat of this one, was faster
                     found = await self.read_status(request.environment_id)
             return await self._existing(request, found, key)
 
     async def check_keys(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Check two keys and make nothing.
+        """Validate two keys without creating anything.
 
         Raises:
-            NoWorkerError: Nobody takes the work.
-            CheckFailedError: The check itself went wrong.
+            NoWorkerError: No worker is available.
+            KeyCheckFailedError: The key check itself failed.
         """
         with translate_temporal_errors():
             handle = await self.client.start_workflow(
@@ -112,9 +112,9 @@ class EnvironmentService(EnvironmentReader):
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             )
             try:
-                return await self.wait_for_result(handle, "The check is accepted")
+                return await self.wait_for_result(handle, "The key check was accepted")
             except WorkflowFailureError as error:
-                raise KeyCheckFailedError(f"The check could not be made: {error.cause}") from error
+                raise KeyCheckFailedError(f"The key check failed: {error.cause}") from error
 
     async def build_reconcile_tenant_request(
         self,
@@ -126,26 +126,27 @@ class EnvironmentService(EnvironmentReader):
         commands_only: bool = False,
         key_grace_seconds: int | None = None,
     ) -> ReconcileTenantRequest:
-        """The request that gives an environment's keys a tenant's name.
+        """Build the request that gives an environment's keys a tenant name.
 
         Args:
-            environment_id: Which environment; its keys and Region are as it was made with.
-            tenant: The name.
-            role: Through which role; without one the last that keys were named through, or else the one that the
-                environment was asked for with, if any.
-            repoint: Whether aliases that point at the other of the two keys are pointed at these.
-            commands_only: Whether the commands are wanted, although there is a role.
-            key_grace_seconds: How long a refusal may turn out to be a change on its way; None is the usual time.
+            environment_id: The environment; the request uses its keys and Region.
+            tenant: The tenant name.
+            role: The role to name the keys through. The default is the role that last named them, or else the one that
+                the environment was requested with, if any.
+            repoint: Whether to move an alias that points at the other of the two keys.
+            commands_only: Whether to return the commands even if there is a role.
+            key_grace_seconds: How long to retry access-denied errors while a policy change propagates; None means the
+                default.
 
         Raises:
-            EnvironmentNotFoundError: There is no such environment.
-            EnvironmentNotReadyError: It is not there yet: its keys get a name when it is (contract 12).
+            EnvironmentNotFoundError: No environment has this id.
+            EnvironmentNotReadyError: Keys get a name only once their environment is ready (contract 12).
         """
         status = await self.read_status(environment_id)
         if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
             raise EnvironmentNotReadyError(
-                f"Environment {environment_id} is in {status.phase}: its keys can get the tenant's name once it is "
-                f"{Phase.READY}. See `byok status {environment_id}`."
+                f"Environment {environment_id} is {status.phase}. Its keys can be given the tenant name once it is "
+                f"{Phase.READY}; follow it with `byok status {environment_id}`."
             )
         return ReconcileTenantRequest(
             environment_id=environment_id,
@@ -162,24 +163,24 @@ class EnvironmentService(EnvironmentReader):
     async def reconcile_tenant(
         self, request: ReconcileTenantRequest, on_pending: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
-        """Give both keys the tenant's name, or the commands to do so where there is no role to do it with.
+        """Give both keys the tenant name, or return the commands for it if there is no role.
 
         Args:
-            request: What is asked for; the same that is being done at this moment is waited for and not begun again.
-            on_pending: Is told what is being waited for, again and again while it takes long.
+            request: The naming request; if an identical one is in progress, wait for that.
+            on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:
-            NoWorkerError: Nobody takes the work.
-            TenantConflictError: Something else is being done with the names of these keys at this moment.
-            TenantStoppedError: A key could not be named.
+            NoWorkerError: No worker is available.
+            NamingConflictError: A different request to name these keys is in progress.
+            NamingStoppedError: A key could not be named.
         """
         with translate_temporal_errors():
             handle = await start_tenant_workflow(self.client, self._task_queue, request)
             try:
-                return await self.wait_for_result(handle, "The tenant's name is accepted", on_pending)
+                return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
             except WorkflowFailureError as error:
                 problems = tuple(extract_problems(error.cause))
-                if not problems:  # somebody ended it in Temporal
+                if not problems:  # an operator ended the workflow in Temporal
                     run = await TenantRun.from_execution(await handle.describe())
                     problems = run.problems if run is not None else ()
                 raise NamingStoppedError(str(error.cause), problems) from error
@@ -187,15 +188,16 @@ class EnvironmentService(EnvironmentReader):
     async def replay(
         self, environment_id: str, *, s3_key_arn: str | None = None, rds_key_arn: str | None = None
     ) -> ReplayResult:
-        """Continue a stopped environment from the failed step; with other keys, or where that is not possible, anew.
+        """Continue a stopped environment from the failed activity.
 
-        Finished steps are not done again; what starts anew takes over what is rightly its own.
+        Completed activities are not repeated. With other keys, or if the run cannot resume, the environment starts over
+        and adopts its existing resources.
 
         Raises:
-            EnvironmentNotFoundError: There is none of this id.
-            NotReplayableError: It has not stopped, or a replay would not help; the text says what would.
-            KeyCannotChangeError: One of the keys encrypts something already.
-            InvalidRequestError: One of the keys is none.
+            EnvironmentNotFoundError: No environment has this id.
+            NotReplayableError: The environment has not stopped, or a replay would not help; the text says what would.
+            KeyCannotChangeError: A key to be replaced already encrypts something.
+            InvalidRequestError: An ARN is not valid.
         """
         status = await self.read_status(environment_id)
         changes = {"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
@@ -205,7 +207,9 @@ class EnvironmentService(EnvironmentReader):
         with translate_temporal_errors():
             request = await read_workflow_request(self.client, handle, ProvisionRequest)
             if request is None:
-                raise NotReplayableError(f"What {environment_id} was asked for with cannot be read: see its history.")
+                raise NotReplayableError(
+                    f"Cannot replay {environment_id}: its original input cannot be decoded. See the workflow's history."
+                )
             if not changes and can_resume(status):
                 point = await find_reset_point(handle.fetch_history_events())
                 if point is not None:
@@ -213,18 +217,20 @@ class EnvironmentService(EnvironmentReader):
         try:
             request = ProvisionRequest.model_validate(request.model_dump() | changes)
         except ValidationError as error:
-            words = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'keys'}: {one['msg']}" for one in error.errors())
+            words = "; ".join(
+                f"{label_field('.'.join(map(str, one['loc'])) or 'keys')}: {one['msg']}" for one in error.errors()
+            )
             raise InvalidRequestError(f"These keys cannot be used: {words}") from error
         require_keys_in_use_unchanged(status, request)
         creation = await self.create(request)
         return ReplayResult(environment_id, creation.workflow_id, creation.run_id)
 
     async def cancel(self, environment_id: str) -> None:
-        """Ask for the end of what is being done with an environment; its status says what becomes of it.
+        """Request cancellation of an environment's workflow; the status shows the outcome.
 
         Raises:
-            EnvironmentNotFoundError: There is none of this id.
-            NotRunningError: Nothing is being done with it.
+            EnvironmentNotFoundError: No environment has this id.
+            NotRunningError: The workflow has ended.
         """
         status = await self.read_status(environment_id)
         with translate_temporal_errors():
@@ -239,41 +245,41 @@ class EnvironmentService(EnvironmentReader):
         s3_key_arn: str | None = None,
         rds_key_arn: str | None = None,
     ) -> DeleteRequest:
-        """The request that deletes an environment; it is the caller who has had it confirmed.
+        """Build the request that deletes an environment; the caller must have obtained the confirmation.
 
         Args:
-            environment_id: Which environment.
-            final_snapshot: Whether a snapshot of the cluster is taken first.
-            region: Its Region; needed where Temporal knows of it no more, as the two keys are.
-            s3_key_arn: Likewise.
-            rds_key_arn: Likewise.
+            environment_id: The environment.
+            final_snapshot: Whether to take a snapshot of the cluster first.
+            region: Its Region; required, like both keys, if Temporal no longer has the workflow.
+            s3_key_arn: Its S3 key.
+            rds_key_arn: Its Aurora key.
 
         Raises:
-            EnvironmentNotFoundError: Temporal knows of none, and not everything is given.
-            EnvironmentNotReadyError: It was deleted already, or what is known of it is not enough.
+            EnvironmentNotFoundError: Temporal has no such workflow, and Region or a key is missing.
+            EnvironmentNotReadyError: It is already deleted, or its Region or a key is unknown.
         """
         known: dict[str, str | None] = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         if not all(known.values()):
             status = await self.read_status(environment_id)
             if status.phase is Phase.DELETED:
-                raise EnvironmentNotReadyError(f"{environment_id} was deleted already.")
+                raise EnvironmentNotReadyError(f"{environment_id} is already deleted.")
             known = {name: given or getattr(status, name) for name, given in known.items()}
         if not all(known.values()):
             raise EnvironmentNotReadyError(
-                f"What {environment_id} is made of is not known: give its Region and its two keys."
+                f"The Region and keys of {environment_id} are unknown: pass its Region and both key ARNs."
             )
         return DeleteRequest.model_validate(
             {"environment_id": environment_id, "confirm": environment_id, "final_snapshot": final_snapshot, **known}
         )
 
     async def delete(self, request: DeleteRequest) -> bool:
-        """Delete an environment, but for its keys and its final snapshot.
+        """Delete an environment, except for its keys and its final snapshot.
 
         Returns:
-            Whether this began it; False where it is being deleted already.
+            Whether this call started the deletion; False if it is already being deleted.
 
         Raises:
-            EnvironmentBusyError: It is just being made.
+            EnvironmentBusyError: The environment is being provisioned.
         """
         with translate_temporal_errors():
             return await lifecycle.start_deletion(self.client, self._task_queue, request)
@@ -285,25 +291,25 @@ class EnvironmentService(EnvironmentReader):
         return CreateResult(request.environment_id, handle.id, handle.result_run_id or "", started=True)
 
     async def _has_request_key(self, found: EnvironmentStatus, key: str | None) -> bool:
-        """Whether a request with this key started the run."""
+        """Return whether a request with this idempotency key started the run."""
         if key is None:
             return False
         described = await self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id).describe()
         return bool(await described.memo_value(contracts.IDEMPOTENCY_KEY_MEMO, None) == key)
 
     async def _existing(self, request: ProvisionRequest, found: EnvironmentStatus, key: str | None) -> CreateResult:
-        """The environment that has the id, if it was requested with the same values."""
+        """Return the existing environment, if it was requested with the same values."""
         handle = self.client.get_workflow_handle(found.workflow_id, run_id=found.run_id)
         if (await handle.describe()).workflow_type == contracts.DELETE_ENVIRONMENT_WORKFLOW:
             raise EnvironmentBusyError(
-                f"{request.environment_id} is being deleted: ask again when `byok status {request.environment_id}` "
-                f"says {Phase.DELETED}."
+                f"{request.environment_id} is being deleted. Try again once `byok status {request.environment_id}` "
+                f"shows {Phase.DELETED}."
             )
         differing = diff_requests(await read_workflow_request(self.client, handle, ProvisionRequest), request)
         if differing and await self._has_request_key(found, key):
             raise IdempotencyKeyReusedError(
-                f"The same idempotency key came before with other values: {', '.join(differing.values())}. Another "
-                "request needs another key."
+                f"This idempotency key was already used with different values: {', '.join(differing.values())}. Use a "
+                "new key for a different request."
             )
         if differing:
             raise EnvironmentConflictError(_conflict(request.environment_id, differing))
@@ -314,11 +320,11 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases in which an environment may be started again, each with the policy that lets no other run be replaced."""
+"""The phases in which an environment may be started again, with the strictest reuse policy that allows it."""
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:
-    what = f"Environment {environment_id} exists and was asked for with other values: {', '.join(differing.values())}."
+    what = f"Environment {environment_id} already exists with different values: {', '.join(differing.values())}."
     if differing.keys() <= {"tenant", "tenant_role"}:
-        return f"{what} Its keys get another tenant's name with `byok tenant {environment_id} <name>`."
-    return f"{what} Ask for the same, or take another name."
+        return f"{what} To give its keys another tenant name, run `byok tenant {environment_id} <name>`."
+    return f"{what} Use the same values, or choose another name."

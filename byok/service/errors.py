@@ -1,22 +1,22 @@
-"""What `byok.service` says instead of an answer: a code for programs, a sentence for people."""
+"""The errors that `byok.service` raises, each with a code for programs and a message for people."""
 
 from byok.domain.models import Problem
 
 
 class ServiceError(Exception):
-    """What the door has to say instead of an answer; `code` is for programs, the text for people."""
+    """Base class of the service's errors. `code` is for programs, the text for people."""
 
     code = "byok.Error"
 
 
 class TemporalUnreachableError(ServiceError):
-    """Nothing answers where Temporal should be."""
+    """The Temporal server cannot be reached."""
 
     code = "byok.TemporalUnreachable"
 
 
 class TemporalRefusedError(ServiceError):
-    """Temporal answers, and does not do what it is asked: wrong namespace, no permission."""
+    """The Temporal server rejects the request: wrong namespace, no permission, invalid client configuration."""
 
     code = "byok.TemporalRefused"
 
@@ -28,61 +28,61 @@ class EnvironmentNotFoundError(ServiceError):
 
 
 class EnvironmentConflictError(ServiceError):
-    """The id belongs to an environment that was asked for with other values, and is running or ready."""
+    """The id belongs to a running or ready environment that was requested with different values."""
 
     code = "byok.EnvironmentConflict"
 
 
 class EnvironmentBusyError(ServiceError):
-    """Something else is being done with the environment at this moment."""
+    """Another operation on the environment is in progress."""
 
     code = "byok.EnvironmentBusy"
 
 
 class IdempotencyKeyReusedError(ServiceError):
-    """A key that stood for one request comes with another one."""
+    """The idempotency key was already used for a different request."""
 
     code = "byok.IdempotencyKeyReused"
 
 
 class InvalidRequestError(ServiceError):
-    """What was asked for cannot be a request."""
+    """The request is invalid."""
 
     code = "byok.InvalidInput"
 
 
 class NotReplayableError(ServiceError):
-    """A replay would not help: it has not stopped, or something else has to be done first."""
+    """The environment cannot be replayed: it has not stopped, or something else must be done first."""
 
     code = "byok.NotReplayable"
 
 
 class KeyCannotChangeError(ServiceError):
-    """A key was to be exchanged that encrypts something already."""
+    """The request changes a key that already encrypts something."""
 
     code = "byok.KeyCannotChange"
 
 
 class NotRunningError(ServiceError):
-    """There is nothing to cancel."""
+    """Nothing is running that could be cancelled."""
 
     code = "byok.NotRunning"
 
 
 class EnvironmentNotReadyError(ServiceError):
-    """It has to be there before what was asked for can be done."""
+    """The operation requires a ready environment."""
 
     code = "byok.EnvironmentNotReady"
 
 
 class NamingConflictError(ServiceError):
-    """Another name is being put on the same keys at this moment."""
+    """A different request to name the same keys is in progress."""
 
     code = "byok.TenantConflict"
 
 
 class NamingStoppedError(ServiceError):
-    """A tenant's name could not be put on the keys; the problems say why."""
+    """The keys could not be given the tenant name; the problems say why."""
 
     code = "byok.TenantStopped"
 
@@ -92,12 +92,12 @@ class NamingStoppedError(ServiceError):
 
 
 class NoWorkerError(ServiceError):
-    """Nobody takes the work."""
+    """No worker is polling for the work."""
 
     code = "byok.NoWorker"
 
 
 class KeyCheckFailedError(ServiceError):
-    """The check itself went wrong, which says nothing of the keys."""
+    """The key check itself failed, which says nothing about the keys."""
 
     code = "byok.CheckFailed"

@@ -1,4 +1,4 @@
-"""What a workflow's history tells: what it was asked for, in what that differs from a request, and what went wrong."""
+"""Reads workflow histories: the input, how it differs from a request, and the failure."""
 
 import contextlib
 from typing import Final, TypeVar
@@ -12,10 +12,11 @@ from temporalio.client import Client, WorkflowHandle, WorkflowHistoryEventFilter
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, FailureError, TerminatedError
 
+from byok.domain.arns import KeyPurpose
 from byok.domain.models import CheckKeysRequest, Problem, TenantRole
 
 _LAST_EVENTS: Final = 20
-"""More than one workflow task can leave between a failure and the end of a history."""
+"""More events than workflow tasks can add between a failure and the end of a history."""
 
 Request = TypeVar("Request", bound=CheckKeysRequest)
 
@@ -23,7 +24,7 @@ Request = TypeVar("Request", bound=CheckKeysRequest)
 async def read_workflow_request(
     client: Client, handle: WorkflowHandle[object, object], kind: type[Request]
 ) -> Request | None:
-    """What a workflow was started with; None where nobody can read it, and it is about to end by itself."""
+    """Return a workflow's input; None if it cannot be decoded, in which case the workflow is about to fail."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads
     try:
@@ -34,9 +35,9 @@ async def read_workflow_request(
 
 
 async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: str) -> str | None:
-    """Why the last workflow task of a run failed; None where none did.
+    """Return why the last workflow task of a run failed; None if none failed.
 
-    Only the first of several failures in a row is in a history: the others are attempts of the same task.
+    Of several failures in a row, a history contains only the first: the others are attempts of the same task.
     """
     answer = await client.workflow_service.get_workflow_execution_history_reverse(
         GetWorkflowExecutionHistoryReverseRequest(
@@ -49,14 +50,14 @@ async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: s
         if event.HasField("workflow_task_failed_event_attributes"):
             return _with_causes(event.workflow_task_failed_event_attributes.failure) or None
         if event.HasField("workflow_task_timed_out_event_attributes"):
-            return "the worker took a workflow task and did not answer in time"
+            return "the worker started a workflow task and did not complete it in time"
     return None
 
 
 async def read_workflow_failure(
     handle: WorkflowHandle[object, object], converter: DataConverter
 ) -> FailureError | None:
-    """What an ended workflow failed with, or by whom it was ended; None where neither is told."""
+    """Return a closed workflow's failure or termination; None if it ended in any other way."""
     close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
     async for event in handle.fetch_history_events(event_filter_type=close_event):
         return await _failure_in(event, converter)
@@ -64,15 +65,21 @@ async def read_workflow_failure(
 
 
 def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
-    """The fields in which two requests differ, each with how, in words."""
+    """Return the fields in which two requests differ, each with a description of the difference."""
     if found is None:
         return {"": "its input cannot be read"}
     pairs = {name: (getattr(found, name), getattr(asked, name)) for name in type(asked).model_fields}
     return {
-        name: f"{name} is {_describe_values(theirs)}, not {_describe_values(ours)}"
+        name: f"{label_field(name)} is {_describe_values(theirs)}, not {_describe_values(ours)}"
         for name, (theirs, ours) in pairs.items()
         if theirs != ours
     }
+
+
+def label_field(name: str) -> str:
+    """Return a request field's name as people read it: `S3 key ARN`, not `s3_key_arn`."""
+    labels = {f"{key.value}_key_arn": key.field_label for key in KeyPurpose}
+    return labels.get(name, name.replace("_", " "))
 
 
 def _describe_values(value: object) -> str:
@@ -84,7 +91,7 @@ def _describe_values(value: object) -> str:
 
 
 def _with_causes(failure: Failure) -> str:
-    """The messages of a failure and of what caused it, the first line of each."""
+    """Return the first line of each message in a failure's chain of causes."""
     words = []
     while True:
         words.append(failure.message.partition("\n")[0])
@@ -103,7 +110,7 @@ async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureE
 
 
 def extract_problems(failure: BaseException | None) -> list[Problem]:
-    """The problems that a failure of ours carries; none where it is nobody's of ours."""
+    """Return the problems in a failure's details; empty if byok did not raise it."""
     found: list[Problem] = []
     for detail in failure.details if isinstance(failure, ApplicationError) else ():
         with contextlib.suppress(ValidationError):

@@ -1,6 +1,6 @@
-"""What is done with an environment after it was asked for: it is continued, ended, or deleted.
+"""Continues, cancels and deletes environments, each with one call to Temporal.
 
-What speaks for and against it is decided in `byok.service.replay` and here; asking for it is one call to Temporal each.
+`byok.service.replay` decides whether an environment can be replayed.
 """
 
 import uuid
@@ -23,11 +23,11 @@ from byok.service.versions import plan_post_reset_operations
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """How a stopped environment goes on.
+    """How a stopped environment continues.
 
     Attributes:
-        run_id: The run that goes on.
-        step: The step it goes on from; None where it starts anew.
+        run_id: The run that continues it.
+        step: The activity that the run resumes at; None if the environment starts over.
     """
 
     environment_id: str
@@ -37,9 +37,9 @@ class ReplayResult:
 
 
 async def reset_workflow(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
-    """Take a run up again just before a step; what was done before it stays done.
+    """Reset a run to just before an activity; completed activities are not repeated.
 
-    Where its build gets no new work any more, it goes on with the current one.
+    If the run's build no longer gets new work, the run moves to the current build.
     """
     described = await client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
     answer = await client.workflow_service.reset_workflow_execution(
@@ -57,30 +57,32 @@ async def reset_workflow(client: Client, status: EnvironmentStatus, point: Reset
 
 
 async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
-    """Ask for the end of what is being done with an environment.
+    """Request cancellation of an environment's workflow.
 
     Raises:
-        NotRunningError: Nothing is.
+        NotRunningError: The workflow has ended.
     """
     if status.phase.is_final:
-        raise NotRunningError(f"{status.environment_id} is {status.phase}: there is nothing to cancel.")
+        raise NotRunningError(f"Nothing to cancel: {status.environment_id} is {status.phase}.")
     handle = client.get_workflow_handle(status.workflow_id, run_id=status.run_id)
     try:
         await handle.cancel()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        raise NotRunningError(f"{status.environment_id} has just ended: see `byok status`.") from error
+        raise NotRunningError(
+            f"Nothing to cancel: the workflow of {status.environment_id} has just ended. See `byok status`."
+        ) from error
 
 
 async def start_deletion(client: Client, task_queue: str, request: DeleteRequest) -> bool:
-    """Start the deletion of an environment, or find that it is going on.
+    """Start the deletion of an environment, unless it is already being deleted.
 
     Returns:
-        Whether it was started now.
+        Whether this call started the deletion.
 
     Raises:
-        EnvironmentBusyError: It is just being made.
+        EnvironmentBusyError: The environment is being provisioned.
     """
     workflow_id = environment_workflow_id(request.environment_id)
     try:
@@ -97,8 +99,8 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
         running = client.get_workflow_handle(workflow_id, run_id=error.run_id)
         if (await running.describe()).workflow_type != DELETE_ENVIRONMENT_WORKFLOW:
             raise EnvironmentBusyError(
-                f"{request.environment_id} is just being made: wait until that has ended, or end it with "
-                f"`byok cancel {request.environment_id}`; then it can be deleted."
+                f"{request.environment_id} is being provisioned. Wait until that has ended, or cancel it with "
+                f"`byok cancel {request.environment_id}`; then delete the environment."
             ) from error
         return False
     return True

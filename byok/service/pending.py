@@ -1,4 +1,4 @@
-"""What an environment waits for, in the words that the terminal and the browser share."""
+"""Describes pending steps in words that the terminal and the browser share."""
 
 from datetime import UTC, datetime
 
@@ -6,14 +6,14 @@ from byok.service.status import PendingStep
 
 
 def describe_pending_step(item: PendingStep) -> str:
-    """What is being waited for, in one line."""
+    """Describe a pending step in one line."""
     if item.activity is None and item.last_failure:
         return f"the worker cannot make progress, attempt {item.attempt}: {item.last_failure}"
     what = item.activity.replace("_", " ") if item.activity else "the workflow"
     if item.unclaimed:
-        return f"{what}: no worker has taken it for {int((datetime.now(UTC) - item.since).total_seconds())} s"
+        return f"{what}: no worker has claimed it for {int((datetime.now(UTC) - item.since).total_seconds())} s"
     problem = item.last_problem
     if problem is not None and problem.operation is not None:
-        return f"{what}, attempt {item.attempt}: {problem.operation} was answered {problem.code}: {problem.message}"
-    # Waiting for a database is no failure, and the count of looks is nobody's concern.
+        return f"{what}, attempt {item.attempt}: {problem.operation} failed with {problem.code}: {problem.message}"
+    # Waiting for a database is not a failure, and the number of polls is of no interest.
     return f"{what}: {item.last_failure}" if item.last_failure else what

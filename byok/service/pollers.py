@@ -1,4 +1,4 @@
-"""Who takes the work: the workers that poll a task queue."""
+"""Lists the workers that poll a task queue."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
-"""A worker's poll lasts up to a minute; the server goes on listing a worker that is gone for five."""
+"""A worker's poll lasts up to a minute; the server lists a worker for five minutes after its last poll."""
 
 
 @dataclass(frozen=True)
 class PollingWorker:
-    """A worker that asked for work not long ago.
+    """A worker that polled recently.
 
     Attributes:
-        version: Which build it is; None where it is not versioned.
+        version: Its Worker Deployment Version; None if it is not versioned.
     """
 
     identity: str
@@ -29,10 +29,10 @@ class PollingWorker:
 
 
 async def list_polling_workers(client: Client, task_queue: str) -> list[PollingWorker]:
-    """The workers that take both workflows and activities of a task queue, as far as the server has seen them.
+    """Return the workers that recently polled a task queue for both workflows and activities.
 
     Raises:
-        RPCError: Temporal does not answer.
+        RPCError: The call to Temporal failed.
     """
     kinds = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
     workflows, activities = await asyncio.gather(*(_pollers(client, task_queue, kind) for kind in kinds))

@@ -1,4 +1,4 @@
-"""Starts the workflow of an environment, with its first phase: a status is there before a worker is."""
+"""Starts an environment's workflow with its first phase in the memo, so it has a status before any worker runs it."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,20 +24,20 @@ _FIRST: Final = Phase.VALIDATING_KEYS
 async def start_provisioning(
     client: Client, task_queue: str, request: ProvisionRequest, policy: WorkflowIDReusePolicy, key: str | None
 ) -> WorkflowHandle[Any, Evidence]:
-    """Start it.
+    """Start provisioning.
 
-    What is published with the start costs the workflow two events and an action less. A namespace whose search
-    attributes no worker has registered yet refuses them: then the workflow publishes its first phase by itself.
+    Setting memo and search attributes at the start saves the workflow two events and one action. A namespace rejects
+    search attributes that no worker has registered yet; in that case the workflow publishes its first phase on its own.
 
     Args:
-        client: A client that carries `byok.temporal.make_plugin()`.
-        task_queue: Where the workers are.
-        request: What is asked for.
-        policy: Whether an earlier run of the environment may be followed by another.
-        key: Names this request.
+        client: A client with the plugin from `byok.temporal.make_plugin()`.
+        task_queue: The task queue that the workers poll.
+        request: The environment to create.
+        policy: Whether a new run may follow an earlier run of the environment.
+        key: The idempotency key of this request, if any.
 
     Raises:
-        WorkflowAlreadyStartedError: There is an environment of this id, and the policy lets no other follow it.
+        WorkflowAlreadyStartedError: The environment exists, and the policy does not allow another run.
     """
     named = {} if key is None else {IDEMPOTENCY_KEY_MEMO: key}
     entry = TimelineEntry(phase=_FIRST, entered_at=datetime.now(UTC))

@@ -1,6 +1,6 @@
-"""How a stopped environment goes on: from the failed step, or anew; and when that is refused.
+"""Decides whether a stopped environment can be replayed, and whether it resumes or starts over.
 
-Asking Temporal is left to `byok.service`.
+It makes no calls to Temporal; `byok.service.lifecycle` does.
 """
 
 from collections.abc import AsyncIterable
@@ -16,17 +16,17 @@ from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
 DRIFT_PROBLEM_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
-"""Codes of a stop because something is missing, on its way out or changed: what looks at it again finds the same, and
-it is the earlier steps that put it right."""
+"""Codes of stops at a missing, changed or disappearing resource. Repeating the failed activity would find the same:
+only the earlier activities can repair it."""
 
 
 @dataclass(frozen=True)
 class ResetPoint:
-    """Where a run of a workflow can be taken up again.
+    """The point in a history that a run can be reset to.
 
     Attributes:
-        event_id: The completed workflow task that scheduled the failed step.
-        step: The step's name.
+        event_id: The completed workflow task that scheduled the failed activity.
+        step: The activity's name.
     """
 
     event_id: int
@@ -34,10 +34,10 @@ class ResetPoint:
 
 
 async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
-    """Just before the step that failed first; None where none did.
+    """Return the point just before the first activity that failed; None if none failed.
 
-    What failed after it failed because of it: the other side of what runs side by side is cut short. Resetting to the
-    last workflow task would replay the failure, and ask AWS nothing.
+    Later failures are consequences of the first: activities that run in parallel with it are cancelled. Resetting to
+    the last workflow task would only replay the failure, without calling AWS.
     """
     scheduled: dict[int, ResetPoint] = {}
     async for event in events:
@@ -53,49 +53,47 @@ async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | 
 
 
 def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
-    """See that an environment has stopped, and in a way that a replay can help.
+    """Require that an environment has stopped in a way that a replay can continue.
 
     Args:
-        status: Where it is.
-        other_keys: Whether it is to go on with corrected ARNs.
+        status: The environment's status.
+        other_keys: Whether the replay has corrected ARNs.
 
     Raises:
-        NotReplayableError: It has not, or not in such a way.
+        NotReplayableError: It has not stopped, or a replay would not help.
     """
     name, problem = status.environment_id, status.problem
     if status.phase is Phase.READY:
-        raise NotReplayableError(f"{name} is ready: there is nothing to replay.")
+        raise NotReplayableError(f"Nothing to replay: {name} is ready.")
     if status.phase is Phase.DELETED:
-        raise NotReplayableError(f"{name} was deleted: make it anew with `byok create`.")
+        raise NotReplayableError(f"{name} is deleted. Create it again with `byok create`.")
     if status.phase is not Phase.STOPPED:
         raise NotReplayableError(
-            f"{name} is in {status.phase} and goes on by itself: `byok status {name}` says where it is."
+            f"Nothing to replay: {name} is running (phase {status.phase}). Follow it with `byok status {name}`."
         )
     if any(entry.phase is Phase.DELETING for entry in status.timeline):
-        raise NotReplayableError(
-            f"It is the deletion of {name} that stopped: ask for it again with `byok delete {name}`."
-        )
+        raise NotReplayableError(f"The deletion of {name} stopped. Continue it with `byok delete {name}`.")
     if problem is not None and problem.code == "byok.InvalidInput":
         raise NotReplayableError(
-            f"{name} never began, because its input could not be used: {problem.message} Correct it, and make the "
+            f"{name} never started, because its input is invalid: {problem.message} Correct the input, and create the "
             "environment with `byok create`."
         )
     if problem is not None and problem.code == "tenant.IllegalName":
-        raise NotReplayableError(f"{problem.message} Make the environment with another name, with `byok create`.")
+        raise NotReplayableError(f"{problem.message} Create the environment with another name, with `byok create`.")
     if problem is not None and problem.code.startswith("arn.") and not other_keys:
         raise NotReplayableError(
-            f"The same ARN would be refused again ({problem.code}: {problem.message}) Give the right one, with "
-            "--s3-key-arn or --rds-key-arn."
+            f"The same ARN would be rejected again ({problem.code}: {problem.message}) Replay with the correct S3 key "
+            "ARN or RDS key ARN."
         )
 
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """With what a stopped environment can be replayed.
+    """The keys that a stopped environment can be replayed with.
 
     Attributes:
-        same_keys: Whether it can be with the keys that it has.
-        other_keys: Keys that it stopped at and that encrypt nothing yet: others may take their place.
+        same_keys: Whether it can be replayed with its current keys.
+        other_keys: The keys that it stopped at and that encrypt nothing yet: these can be replaced.
     """
 
     same_keys: bool
@@ -103,7 +101,7 @@ class ReplayOptions:
 
 
 def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
-    """How an environment can be replayed; None where a replay would be refused."""
+    """Return how an environment can be replayed; None if it cannot."""
     if not _replayable(status, other_keys=True):
         return None
     at_fault = {problem.key for problem in status.problems} - _in_use(status).keys()
@@ -113,25 +111,25 @@ def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
 
 
 def can_resume(status: EnvironmentStatus) -> bool:
-    """Whether the steps before the failed one are still done: what was rolled back or changed has to be done anew."""
+    """Return whether a run can resume: after a rollback or drift, earlier activities must run again."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:
-    """See that no resource would have to change its key, which none can (contract 8).
+    """Require that no existing resource would need another key, since a resource's key cannot change (contract 8).
 
     Raises:
-        KeyCannotChangeError: One would; it is named.
+        KeyCannotChangeError: A resource is encrypted with another key; the message names it.
     """
     asked = {KeyPurpose.RDS: request.rds_key_arn, KeyPurpose.S3: request.s3_key_arn}
     for which, uses in _in_use(status).items():
         for resource, key_arn in uses:
             if key_arn != asked[which]:
                 raise KeyCannotChangeError(
-                    f"{resource} is encrypted with {key_arn}, and the key of what exists cannot be changed: replay "
-                    f"with that {which.field_label}, or delete the environment first "
-                    f"(`byok delete {status.environment_id}`) and make it anew."
+                    f"{resource} is encrypted with {key_arn}, and the key of an existing resource cannot change. "
+                    f"Replay with that {which.field_label}, or delete the environment "
+                    f"(`byok delete {status.environment_id}`) and create it again."
                 )
 
 
@@ -144,7 +142,7 @@ def _replayable(status: EnvironmentStatus, *, other_keys: bool) -> bool:
 
 
 def _in_use(status: EnvironmentStatus) -> dict[KeyPurpose, list[tuple[str, str]]]:
-    """What is encrypted with which key, for each key that encrypts anything: a bucket without objects holds nothing."""
+    """Return the resources that each key encrypts, for keys that encrypt any; buckets without objects do not count."""
     cluster, buckets = status.resources.cluster, [one for one in status.resources.buckets if one.objects]
     found = {
         KeyPurpose.RDS: [(f"The cluster {cluster.identifier}", cluster.key_arn)] if cluster else [],

@@ -1,7 +1,7 @@
-"""The status of an environment, read from what Temporal describes of its workflow: no worker and no query is needed.
+"""Builds an environment's status from Temporal's description of its workflow, without a worker or a query.
 
-It owns the shape that `--json` prints and the rule by which a workflow that ended without a word of its own is told
-apart from one that reported. Asking Temporal is left to `byok.service`.
+It owns the shape that `--json` prints, and the rule that distinguishes a workflow that reported its end from one that
+did not. It makes no calls to Temporal; the other modules of `byok.service` do.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,18 +39,18 @@ from byok.domain.phases import Phase
 from byok.service.histories import extract_problems
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
-"""A worker that is there takes a task in milliseconds: what lies longer lies because none is there, or all are busy."""
+"""An available worker claims a task in milliseconds. After this time, no worker is running or all are busy."""
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
 
 
 @dataclass(frozen=True)
 class FailureLoader:
-    """Gets from a workflow's history what its description lacks, where that is needed.
+    """Loads failures, which a description lacks, from a workflow's history.
 
     Attributes:
-        failure: What it ended with.
-        task_failure: Why its last workflow task failed.
+        failure: Loads the failure that the workflow ended with.
+        task_failure: Loads the reason why its last workflow task failed.
     """
 
     failure: Callable[[], Awaitable[FailureError | None]]
@@ -58,17 +58,17 @@ class FailureLoader:
 
 
 class PendingStep(RecordModel):
-    """One thing that a running environment waits for.
+    """An activity or workflow task that a running environment waits for.
 
     Attributes:
-        activity: The step; None where it is the workflow itself: it waits for a worker, or its worker cannot make
-            progress, for the reason in `last_failure`.
-        attempt: Which attempt it is, counted from 1.
-        since: When the step was scheduled, or its last attempt began.
-        next_attempt_at: When it is tried again, None while it is being tried.
-        last_failure: What the attempt before said.
-        last_problem: The same as a problem, where it was one.
-        unclaimed: Whether no worker has taken it, although it could have been.
+        activity: The activity's name; None for a workflow task that waits for a worker, or whose worker cannot make
+            progress for the reason in `last_failure`.
+        attempt: The number of the attempt, starting at 1.
+        since: When the activity was scheduled, or its last attempt began.
+        next_attempt_at: When the next attempt is due; None while an attempt runs.
+        last_failure: The message of the previous attempt's failure.
+        last_problem: That failure's problem, if it carries one.
+        unclaimed: Whether it is due and no worker has claimed it.
     """
 
     activity: str | None
@@ -81,7 +81,7 @@ class PendingStep(RecordModel):
 
 
 class EnvironmentSummary(RecordModel):
-    """A line of the list of environments."""
+    """An entry in the list of environments."""
 
     environment_id: str
     phase: Phase
@@ -90,11 +90,11 @@ class EnvironmentSummary(RecordModel):
     started_at: datetime
     closed_at: datetime | None = None
     awaits_name: bool = Field(default=False, exclude=True, repr=False)
-    """Whether it stopped at its tenant's name alone, and everything else is there."""
+    """Whether it stopped only at its tenant name and is otherwise complete."""
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self:
-        """The summary of what visibility lists."""
+        """Build the summary from a workflow that visibility lists."""
         progress = await _progress(execution)
         phase = _phase(execution, progress)
         problem = progress.first_problem if progress else None
@@ -109,7 +109,7 @@ class EnvironmentSummary(RecordModel):
         )
 
     def with_keys_named_at(self, at: datetime | None) -> Self:
-        """The summary after its keys got a name at a time, as far as that changes anything."""
+        """Return the summary as READY if it awaited a tenant name and its keys got one at this time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
@@ -117,11 +117,11 @@ class EnvironmentSummary(RecordModel):
 
 @dataclass(frozen=True)
 class TenantRun:
-    """A run of the tenant's workflow.
+    """A run of the tenant workflow.
 
     Attributes:
-        closed_at: None while it runs.
-        problems: What stopped it.
+        closed_at: When it ended; None while it runs.
+        problems: The problems that stopped it.
     """
 
     progress: TenantProgress
@@ -131,37 +131,37 @@ class TenantRun:
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self | None:
-        """The run that Temporal describes or lists; None where it ended before it reported anything."""
+        """Build the run from Temporal's description or listing; None if it has not reported anything."""
         progress = await _memo(execution, TENANT_MEMO, TenantProgress)
         if progress is None:
             return None
         problems = progress.problems
         all_well = execution.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED)
         if not problems and not all_well:
-            again = "Ask for the tenant's name again with the same values: what is there is not written twice."
+            again = "Request the tenant name again with the same values: existing aliases and tags are not rewritten."
             problems = (_problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
         completed = execution.status is WorkflowExecutionStatus.COMPLETED
         return cls(progress, completed, execution.close_time, problems)
 
     def ended_after(self, moment: datetime | None) -> bool:
-        """Whether it ended after something else had."""
+        """Return whether it ended after a moment, or is still running."""
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
 
 class EnvironmentStatus(RecordModel):
-    """Everything there is to say of an environment.
+    """The complete status of an environment.
 
     Attributes:
-        phase: Where it is. READY, DELETED and STOPPED are final.
-        problem: The first of `problems`, None where there is none.
-        resources: What exists of it, as the workflow knows it.
-        evidence: The proof of its encryption, from when that is there.
-        left_behind: What a rollback or a deletion could not remove.
-        tenant: What the keys bear, or the commands for it: what was last done about a tenant's name.
-        tenant_problems: What stopped the last attempt to give them another one; nothing that the environment needs.
-        deletion: The proof that nothing is left, with DELETED.
-        tenant_role: Through which role the keys were last named, or else are to be.
-        pending: What it is waiting for now; empty once it has ended.
+        phase: Its current phase. READY, DELETED and STOPPED are final.
+        problem: The first of `problems`; None if there are none.
+        resources: The environment's existing resources, as its workflow recorded them.
+        evidence: The proof of its encryption, once collected.
+        left_behind: Resources that a rollback or a deletion could not remove.
+        tenant: The result of the last tenant naming: the names on the keys, or the commands for them.
+        tenant_problems: The problems that stopped the last later naming; the environment works without it.
+        deletion: The proof that nothing is left, once DELETED.
+        tenant_role: The role that last named the keys, or else the one that will.
+        pending: What the environment currently waits for; empty once its workflow has ended.
     """
 
     environment_id: str
@@ -187,16 +187,16 @@ class EnvironmentStatus(RecordModel):
 
     @property
     def unclaimed_since(self) -> datetime | None:
-        """Since when something waits for a worker that is not there."""
+        """When the oldest unclaimed task began to wait for a worker; None if there is none."""
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     @classmethod
     async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoader) -> Self:
-        """The status of a described workflow.
+        """Build the status from a workflow's description.
 
         Args:
-            described: What Temporal says of it.
-            fetch: Gets what that leaves out; asked only where the workflow did not report why it ended, or where the
+            described: Temporal's description of the workflow.
+            fetch: Loads failures from the history; called only if the workflow did not report why it ended, or if its
                 worker cannot make progress.
         """
         progress = await _progress(described)
@@ -227,10 +227,10 @@ class EnvironmentStatus(RecordModel):
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
-        """The status with what was done about the tenant's name by workflows of its own: the later outcome wins.
+        """Merge the results of separate tenant workflow runs into the status: the later outcome wins.
 
         Args:
-            runs: What is known of them, the latest first.
+            runs: The known runs, the latest first.
         """
         later = [run.progress for run in runs if run.ended_after(self.closed_at)]
         earlier = [run.progress for run in runs if not run.ended_after(self.closed_at)]
@@ -252,7 +252,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Whether an environment stopped at its tenant's name alone: it is proved to be complete without."""
+    """Return whether an environment stopped only at its tenant name: the evidence proves that the rest is complete."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 
@@ -268,7 +268,7 @@ async def _progress(execution: WorkflowExecution) -> EnvironmentProgress | None:
 async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _Memo | None:
     try:
         found: _Memo | None = await execution.memo_value(name, None, type_hint=kind)
-    except (ApplicationError, ValidationError):  # written by somebody else under our name
+    except (ApplicationError, ValidationError):  # another program wrote a memo of this name
         return None
     return found
 
@@ -282,15 +282,15 @@ def _phase(execution: WorkflowExecution, progress: EnvironmentProgress | None) -
 def _problem_of_unreported_end(
     described: WorkflowExecution, progress: EnvironmentProgress | None, failure: FailureError | None
 ) -> Problem:
-    """The problem of a workflow that ended without reporting one: malformed input, or somebody ended it."""
+    """Build the problem for a workflow that ended without reporting one: invalid input, or ended from outside."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
     if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT_ERROR_TYPE:
         code, message = "byok.InvalidInput", failure.message
-        remedy = "Correct the input and start again. Nothing was made."
+        remedy = "Correct the input and start again. Nothing was created."
     elif isinstance(failure, ApplicationError):
         code, message = "byok.WorkflowFailed", failure.message
-        remedy = "The platform's operator has to see to it: the workflow's history in Temporal says more."
+        remedy = "The platform's operator must fix this: see the workflow's history in Temporal."
     elif phase is Phase.DELETING:
         again = "Retry the deletion: what is already deleted is skipped."
         return _problem_of_end(described, failure, phase, region, again)
@@ -304,12 +304,12 @@ def _problem_of_unreported_end(
 def _problem_of_end(
     execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
 ) -> Problem:
-    """The problem of a workflow that somebody ended."""
+    """Build the problem for a workflow that was ended from outside."""
     how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
     why = f" ({failure.message})" if failure and failure.message else ""
     return Problem(
         code="byok.Ended",
-        message=f"The workflow was {how} in Temporal before it had finished{why}.",
+        message=f"The workflow was {how} in Temporal before it finished{why}.",
         phase=phase,
         region=region,
         at=execution.close_time or datetime.now(UTC),
@@ -325,7 +325,7 @@ async def _pending(described: WorkflowExecutionDescription, fetch: FailureLoader
         since = task.original_scheduled_time.ToDatetime(tzinfo=UTC)
         scheduled = task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED
         if task.attempt > 1:
-            cause = await fetch.task_failure() or "no reason was given"
+            cause = await fetch.task_failure() or "no reason was recorded"
             waiting.append(PendingStep(activity=None, attempt=task.attempt, since=since, last_failure=cause))
         elif scheduled and now - since > UNCLAIMED_AFTER:
             waiting.append(PendingStep(activity=None, since=since, unclaimed=True))

@@ -1,4 +1,4 @@
-"""Asks Temporal to put a tenant's name on keys, and what became of it wherever that was asked for."""
+"""Starts the workflow that gives keys a tenant name, and finds the results of its runs."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
@@ -16,16 +16,16 @@ from byok.service.status import EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import is_namespace_not_found
 
 _ASKED_FOR_AT_ONCE: Final = 50
-"""Workflow ids in one question to the visibility store."""
+"""Workflow ids per visibility query."""
 
 
 async def start_tenant_workflow(
     client: Client, task_queue: str, request: ReconcileTenantRequest
 ) -> WorkflowHandle[Any, TenantOutcome]:
-    """The workflow that does what is asked for: started, or found where the same is being done at this moment.
+    """Start the tenant workflow, or return the running one if its request is the same.
 
     Raises:
-        TenantConflictError: Something else is being done with the names of these keys.
+        NamingConflictError: A different request to name these keys is in progress.
     """
     workflow_id = tenant_workflow_id(request.environment_id)
     try:
@@ -42,14 +42,14 @@ async def start_tenant_workflow(
         differing = diff_requests(await read_workflow_request(client, handle, ReconcileTenantRequest), request)
         if differing:
             raise NamingConflictError(
-                f"The keys of {request.environment_id} are just being named, and that was asked for with other "
-                f"values: {', '.join(differing.values())}. Ask again in a moment, if yours are the right ones."
+                f"The keys of {request.environment_id} are being named with different values: "
+                f"{', '.join(differing.values())}. If yours are the right ones, try again in a moment."
             ) from error
         return handle
 
 
 async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRun]:
-    """The latest run of an environment's tenant workflow, and where that did not complete the latest one that did."""
+    """Return the latest run of an environment's tenant workflow and, unless it completed, the latest completed run."""
     workflow_id = tenant_workflow_id(environment_id)
     try:
         described = await client.get_workflow_handle(workflow_id).describe()
@@ -64,9 +64,9 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 
 
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
-    """The same, with those ready that had stopped at their tenant's name alone and have got one since.
+    """Return the summaries, with READY for environments that stopped only at their tenant name and have one now.
 
-    One question for fifty of them, and none where there is none: most lists cost no more than they did.
+    This takes one query per fifty such environments, and no query if there are none, which is the usual case.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]
@@ -78,7 +78,7 @@ async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSum
 
 
 def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    """As many as one question takes, again and again."""
+    """Split workflow ids into batches that fit one visibility query."""
     for first in range(0, len(workflow_ids), _ASKED_FOR_AT_ONCE):
         yield workflow_ids[first : first + _ASKED_FOR_AT_ONCE]
 
@@ -86,6 +86,6 @@ def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:
 def _list_completed(
     client: Client, workflow_ids: Sequence[str], limit: int | None = None
 ) -> AsyncIterator[WorkflowExecution]:
-    """Completed runs, the latest first."""
+    """List completed runs, the latest first."""
     ids = ", ".join(f"'{workflow_id}'" for workflow_id in workflow_ids)
     return client.list_workflows(f"WorkflowId IN ({ids}) AND ExecutionStatus = 'Completed'", limit=limit)

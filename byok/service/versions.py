@@ -1,7 +1,7 @@
-"""Builds of the worker side by side: which build a run is with, where its next step goes, and how a replay is moved.
+"""Handles worker builds that run in parallel: a run's build, the routing of new work, and the build after a reset.
 
-With Worker Deployment Versioning each run stays with the build that it began on (`worker.deployment`), and new ones go
-to the build that somebody made the current one. Who polls is left to `byok.service.pollers`.
+With Worker Deployment Versioning, each run stays on the build that it started on (`worker.deployment`), and new runs go
+to the build that an operator made the current one. `byok.service.pollers` lists the workers.
 """
 
 from collections.abc import Sequence
@@ -21,26 +21,26 @@ from byok.service.pollers import PollingWorker
 
 @dataclass(frozen=True)
 class TaskQueueRouting:
-    """Where a task queue sends what is bound to no build.
+    """The versions that a task queue sends unpinned work to.
 
     Attributes:
-        current: The current version; None where that is whatever worker is not versioned.
-        ramping: The one that gets a part of it, None where there is none.
+        current: The current version; None means unversioned workers.
+        ramping: The version that gets a share of new work; None if no version is ramping.
     """
 
     current: WorkerDeploymentVersion | None = None
     ramping: WorkerDeploymentVersion | None = None
 
     def accepts_version(self, version: WorkerDeploymentVersion | None) -> bool:
-        """Whether workers of a version, or those without one, are sent new work."""
+        """Return whether workers of a version (None: unversioned workers) get new work."""
         return version == self.current or (version is not None and version == self.ramping)
 
 
 async def read_task_queue_routing(client: Client, task_queue: str) -> TaskQueueRouting:
-    """Where a task queue sends new work.
+    """Return the worker versions that get new work from a task queue.
 
     Raises:
-        RPCError: Temporal does not answer.
+        RPCError: The call to Temporal failed.
     """
     answer = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
@@ -56,12 +56,12 @@ async def read_task_queue_routing(client: Client, task_queue: str) -> TaskQueueR
 
 
 def parse_version(raw: RawVersion) -> WorkerDeploymentVersion | None:
-    """A version as Temporal's API writes it; None where nothing is written."""
+    """Parse a version from Temporal's API; None if it is empty."""
     return WorkerDeploymentVersion(raw.deployment_name, raw.build_id) if raw.build_id else None
 
 
 def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
-    """The build that a run can be taken up by alone; None where its next step goes where new work goes."""
+    """Return the build that a run is pinned to; None if it follows the routing of new work."""
     info = described.raw_description.workflow_execution_info.versioning_info
     if info.versioning_override.HasField("pinned"):
         return parse_version(info.versioning_override.pinned.version)
@@ -73,31 +73,31 @@ def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploy
 def explain_no_worker(
     described: WorkflowExecutionDescription, routing: TaskQueueRouting, workers: Sequence[PollingWorker]
 ) -> str | None:
-    """Why a run waits, and what to do; None where a worker is there that it is sent to.
+    """Explain why no worker can claim a run, and what to do; None if a worker can.
 
     Args:
         described: The run.
-        routing: Where its task queue sends new work.
-        workers: Who polls that; in the text it is called `{where}`.
+        routing: The versions that get new work from its task queue.
+        workers: The workers that poll the task queue; the text refers to the queue as `{where}`.
     """
     pinned = find_pinned_version(described)
     if pinned is not None:
         if any(worker.version == pinned for worker in workers):
             return None
         return (
-            f"it began on build {pinned.build_id} of {pinned.deployment_name}, and no worker of that build polls "
-            "{where}. Start one, or move it to the current build: temporal workflow update-options "
+            f"it is pinned to build {pinned.build_id} of {pinned.deployment_name}, and no worker of that build polls "
+            "{where}. Start one, or move the workflow to the current build: temporal workflow update-options "
             f"--workflow-id {described.id} --versioning-override-behavior auto_upgrade"
         )
     if any(routing.accepts_version(worker.version) for worker in workers):
         return None
     if workers:
-        return f"none of those that poll {{where}} gets new work. {set_current_version_command(workers)}"
-    return "none polls {where}. It goes on as soon as one does; `byok doctor` says what is missing."
+        return f"no worker that polls {{where}} gets new work. {set_current_version_command(workers)}"
+    return "no worker is polling {where}. It continues once a worker does; `byok doctor` shows what is missing."
 
 
 def set_current_version_command(workers: Sequence[PollingWorker]) -> str:
-    """The command that sends new work to the workers that are there."""
+    """Return the command that routes new work to the worker that polled last."""
     version = max(workers, key=lambda worker: worker.last_seen).version
     command = "Make one the current version: temporal worker deployment set-current-version"
     if version is None:
@@ -108,10 +108,10 @@ def set_current_version_command(workers: Sequence[PollingWorker]) -> str:
 async def plan_post_reset_operations(
     client: Client, described: WorkflowExecutionDescription
 ) -> list[PostResetOperation]:
-    """What a reset has to do besides, so that the run does not wait for a build that is out of use.
+    """Return the operations that keep a reset run from waiting for a retired build.
 
-    A reset leaves a run with its build, and workers of that may be gone since: it would wait for ever. One that is with
-    a build that gets new work stays there.
+    A reset leaves a run on its build. If no worker of that build is left, the run would wait forever. A run stays on a
+    build that still gets new work.
     """
     info = described.raw_description.workflow_execution_info.versioning_info
     build = parse_version(info.deployment_version)

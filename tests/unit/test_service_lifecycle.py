@@ -178,7 +178,7 @@ async def test_what_cannot_be_replayed_says_why(
     hold = threading.Event()
     harness.activities.script["ensure_cluster"] = [lambda: hold.wait(20)]
     await service.create(build_provision_request(environment_id))
-    with pytest.raises(NotReplayableError, match="goes on by itself"):
+    with pytest.raises(NotReplayableError, match="is running"):
         await service.replay(environment_id)
     hold.set()
     await wait_until_ended(service, environment_id)
@@ -189,7 +189,7 @@ async def test_what_cannot_be_replayed_says_why(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"rds_key_arn": "alias/db"}, r"refused again \(arn\..*--rds-key-arn"),
+        ({"rds_key_arn": "alias/db"}, r"rejected again \(arn\..*RDS key ARN"),
         ({"tenant": "a b"}, "with `byok create`"),
     ],
 )
@@ -233,7 +233,7 @@ async def test_cancel_ends_in_a_stated_state(
     assert ("remove_cluster" in harness.activities.calls) is removed
     assert (status.resources.cluster is None) is removed
     assert status.left_behind == ()
-    with pytest.raises(NotRunningError, match="nothing to cancel"):
+    with pytest.raises(NotRunningError, match="Nothing to cancel"):
         await service.cancel(environment_id)
     harness.activities.script.clear()
     await service.replay(environment_id)
@@ -254,7 +254,7 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     assert deleted.deletion is not None
     assert deleted.deletion.removed == (f"byok-{environment_id}",)
     assert (deleted.s3_key_arn, deleted.region) == (S3_KEY, asked.region)
-    with pytest.raises(NotReplayableError, match="was deleted"):
+    with pytest.raises(NotReplayableError, match="is deleted"):
         await service.replay(environment_id)
     with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
         await service.build_delete_request(environment_id)

@@ -134,7 +134,7 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
     # What is ready is not started again.
     again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
-    with pytest.raises(EnvironmentConflictError, match="on_failure"):
+    with pytest.raises(EnvironmentConflictError, match="on failure"):
         await service.create(
             build_provision_request(environment_id, tenant="acme", tenant_role=ROLE, on_failure="rollback")
         )
@@ -211,8 +211,8 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
     [
         ({"tenant": "globex"}, "tenant is acme, not globex"),
         ({"repoint": True}, "repoint is off, not on"),
-        ({"tenant_role": None}, f"tenant_role is {ROLE['role_arn']} with external id acme-1, not unset"),
-        ({"key_grace_seconds": 7}, "key_grace_seconds is 30, not 7"),
+        ({"tenant_role": None}, f"tenant role is {ROLE['role_arn']} with external id acme-1, not unset"),
+        ({"key_grace_seconds": 7}, "key grace seconds is 30, not 7"),
     ],
 )
 async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this_one(
@@ -274,5 +274,5 @@ async def test_environment_found_with_another_role_says_which_in_words(
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     with pytest.raises(EnvironmentConflictError) as caught:
         await service.create(build_provision_request(environment_id, tenant="acme"))
-    assert f"tenant_role is {ROLE['role_arn']} with external id acme-1, not unset." in str(caught.value)
+    assert f"tenant role is {ROLE['role_arn']} with external id acme-1, not unset." in str(caught.value)
     assert "{" not in str(caught.value)

@@ -162,7 +162,7 @@ async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
 
     (problem,) = parse_problems(failure)
     assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a mistake of ours")
-    assert problem.remediation.endswith("what is there is not written twice.")
+    assert problem.remediation.endswith("is not written again.")
     assert (await harness.read_tenant_progress(environment_id)).problems == (problem,)
 
 

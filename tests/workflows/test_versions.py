@@ -276,5 +276,5 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     await builds.start_worker("2")
     await builds.stop_worker("1")
     monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
-    with pytest.raises(NoWorkerError, match=r"began on build 1 .*environment/versions-waits --versioning-override"):
+    with pytest.raises(NoWorkerError, match=r"is pinned to build 1 .*environment/versions-waits --versioning-override"):
         await builds.ends_ready("versions-waits")
