@@ -212,7 +212,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
     await expect(page.locator("#tab-statements")).to_have_attribute(
         "tabindex", "-1"
-    )  # the script handles the arrow keys
+    )  # keys are handled
     await tab_to("tab-template")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#panel-statements")).to_be_visible()
