@@ -1,1 +1,1 @@
-"""The command line: arguments, output and exit codes; the work is done through `byok.service`."""
+"""The command line: arguments, output and exit codes. `byok.service` does the work."""

@@ -1,4 +1,4 @@
-"""The program `byok`: its commands, and how it ends."""
+"""The `byok` program: registers its commands and sets the exit code."""
 
 import io
 import os
@@ -23,7 +23,7 @@ from byok.cli.output import print_text
 app = typer.Typer(
     name="byok",
     no_args_is_help=True,
-    rich_markup_mode=None,  # plain help appears in half the time
+    rich_markup_mode=None,  # plain help renders in half the time
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Provision environments whose Aurora cluster and S3 buckets are encrypted with keys that the customer owns.",
@@ -42,7 +42,7 @@ def accept_global_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Accept what belongs to no command."""
+    """Accept the options that belong to no command."""
 
 
 app.command()(create)
@@ -78,10 +78,10 @@ def run() -> int:
 
 
 def main() -> None:
-    """Run the command line and end the process."""
+    """Run the command line and exit the process."""
     code = 1
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that has no ✓ gets a ?, and not a crash
+        if isinstance(stream, io.TextIOWrapper):  # print ? if the terminal cannot encode ✓, instead of crashing
             stream.reconfigure(errors="replace")
     try:
         code = run()
@@ -90,15 +90,15 @@ def main() -> None:
     except BrokenPipeError:
         code = 0
     except Exception as error:
-        sys.stderr.write(f"byok has a mistake: {type(error).__name__}: {error}\n")
+        sys.stderr.write(f"Internal error: {type(error).__name__}: {error}\n")
         if os.environ.get("BYOK_LOG_LEVEL") != "DEBUG":
-            sys.stderr.write("The same with BYOK_LOG_LEVEL=DEBUG shows where; please report it.\n")
+            sys.stderr.write("Please report it, with the traceback that BYOK_LOG_LEVEL=DEBUG prints.\n")
         else:
             import traceback
 
             traceback.print_exc()
     finally:
-        # Not sys.exit(): threads of Temporal's native core may still be running, and now and then one of them calls
-        # into an interpreter that is being torn down, which aborts the process with code 134 (temporalio/sdk-python
-        # issue 300). Everything is flushed and there is nothing left to tidy up.
+        # Not sys.exit(): threads of Temporal's native core may still be running. Occasionally one of them calls into an
+        # interpreter that is shutting down, which aborts the process with code 134 (temporalio/sdk-python issue 300).
+        # All output is flushed, and nothing is left to clean up.
         os._exit(code)

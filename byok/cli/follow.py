@@ -1,4 +1,4 @@
-"""Follows an environment until it has ended: a live view on a terminal, a line per change elsewhere."""
+"""Follow an environment until it reaches a final phase: a live view on a terminal, one line per change elsewhere."""
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -14,16 +14,16 @@ from byok.service.status import EnvironmentStatus
 async def follow(
     service: EnvironmentService, environment_id: str, *, quiet: bool = False, proof: bool = True
 ) -> EnvironmentStatus:
-    """Show every change, and how it ended.
+    """Show every change and the outcome.
 
     Args:
-        service: The door to Temporal.
-        environment_id: Which environment.
-        quiet: Show nothing but that no worker takes the work.
-        proof: Whether the evidence is shown where it is ready.
+        service: Access to Temporal.
+        environment_id: The environment to follow.
+        quiet: Show nothing, except that no worker has picked up the work yet.
+        proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:
-        The status it ended in.
+        The final status.
     """
     if quiet:
         return await _quietly(service, environment_id)
@@ -39,7 +39,7 @@ async def _live(service: EnvironmentService, environment_id: str) -> Environment
     def frame() -> RenderableType:
         return views.render_progress(seen[-1]) if seen else ""
 
-    # Drawn by a clock and not by changes alone: the time of the phase that runs goes on.
+    # Redraw on a timer, not only on changes: the elapsed time of the current phase keeps counting.
     with Live(get_renderable=frame, console=make_console(), refresh_per_second=8):
         async for status in service.watch_status(environment_id):
             seen[:] = [status]
@@ -55,7 +55,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
         shown_phases = len(status.timeline)
         for item in status.pending:
-            # What AWS said, once; not the count of every poll.
+            # Print each AWS message once, without the number of polls.
             key = f"{item.activity}{item.last_failure}{item.unclaimed}"
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
@@ -69,15 +69,15 @@ async def _quietly(service: EnvironmentService, environment_id: str) -> Environm
     async for status in service.watch_status(environment_id):
         if status.unclaimed_since and not told:
             told = True
-            print_message("No worker has taken the work yet; waiting for one.")
+            print_message("No worker has picked up the work yet; waiting for one.")
     return _last(status)
 
 
 def exit_code_for_status(status: EnvironmentStatus) -> int:
-    """The exit code of an environment.
+    """Return the exit code for an environment's status.
 
-    0 unless it is stopped, or is ready and an alias of its tenant's points at another key: that is 3, as `byok tenant`
-    has it. Stopped it is 3 where a customer's key is at fault, else 1.
+    A stopped environment gives 3 if a customer's key is at fault, otherwise 1. A ready environment gives 3 if a tenant
+    alias points at another key, as in `byok tenant`. Everything else gives 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys
@@ -86,6 +86,6 @@ def exit_code_for_status(status: EnvironmentStatus) -> int:
 
 
 def _last(status: EnvironmentStatus | None) -> EnvironmentStatus:
-    if status is None:  # watch() ends with a final status and not before
-        raise AssertionError("an environment was watched and never seen")
+    if status is None:  # watch_status() yields until the status is final
+        raise AssertionError("watching an environment yielded no status")
     return status

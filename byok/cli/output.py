@@ -1,6 +1,6 @@
-"""How results and messages look. Results go to standard output, everything else to standard error.
+"""Print results and messages. Results go to standard output, everything else to standard error.
 
-Rich respects `NO_COLOR` and leaves colours out where the output is no terminal.
+Rich respects `NO_COLOR`, and omits colours if the output is not a terminal.
 """
 
 import json
@@ -22,35 +22,35 @@ EXIT_INTERRUPTED: Final = 130
 
 
 class UsageError(Exception):
-    """What was typed cannot be used; nothing was started. The text names the field."""
+    """The input is invalid, and nothing was started. The text names the field."""
 
     code = "byok.InvalidInput"
 
 
 def make_console(*, stderr: bool = False) -> "Console":
-    """A console on standard output or standard error."""
+    """Return a console for standard output or standard error."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def print_message(message: str) -> None:
-    """A message for the person at the terminal; never a part of the result."""
+    """Print a message for the user on standard error; it is never part of the result."""
     make_console(stderr=True).print(message, markup=False)
 
 
 def print_json(content: Any) -> None:
-    """A result for programs."""
+    """Print a result for programs."""
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
 def print_text(text: str) -> None:
-    """A result that is text already, such as a file or a command: not a character of it is touched."""
+    """Print a result that is already text, such as a file or a command, unchanged."""
     sys.stdout.write(text)
 
 
 def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
-    """End with a message, and with the same as JSON where that was asked for."""
+    """Print an error message, also as JSON if `as_json` is set, and exit."""
     if as_json:
         print_json({"error": {"code": code, "message": message}})
     print_message(message)
@@ -59,7 +59,7 @@ def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -
 
 @contextmanager
 def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
-    """Turn whatever a command may meet into a message and an exit code: nobody is shown a traceback for it."""
+    """Turn every expected error of a command into a message and an exit code, without a traceback."""
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
@@ -76,12 +76,12 @@ def exit_on_error(*, as_json: bool = False) -> Iterator[None]:
         if error.title != "Settings":
             raise
         exit_with_error(
-            f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
+            f"Invalid settings: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
         )
     except SettingsError as error:
         exit_with_error(
-            f"The settings are wrong: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
+            f"Invalid settings: {format_settings_error(error)}.", "byok.Settings", EXIT_USAGE, as_json=as_json
         )
     except KeyboardInterrupt:
-        print_message("Interrupted. An environment that was accepted goes on: see `byok status`.")
+        print_message("Interrupted. Accepted work continues: see `byok status`.")
         raise typer.Exit(EXIT_INTERRUPTED) from None

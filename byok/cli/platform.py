@@ -1,4 +1,4 @@
-"""For whom and where the commands on keys speak: the platform's role and the Region, as options or settings say."""
+"""The platform role and the Region that commands on keys need, from options or settings."""
 
 import re
 from typing import TYPE_CHECKING, Annotated
@@ -15,32 +15,34 @@ Region = Annotated[str, typer.Option(help="The environment's AWS Region.")]
 KeyName = Annotated[str, typer.Argument(metavar="{s3|aurora}", help="Which of the two keys.")]
 PlatformRole = Annotated[
     str | None,
-    typer.Option("--platform-role-arn", help="The role that the key policies name. [default: BYOK_PLATFORM_ROLE_ARN]"),
+    typer.Option(
+        "--platform-role-arn", help="The platform role that the key policies name. [default: BYOK_PLATFORM_ROLE_ARN]"
+    ),
 ]
 
 
 def require_region(region: str) -> str:
-    """The Region, if it can be one.
+    """Return the Region if its name is well-formed.
 
     Raises:
-        UsageError: It is no name of a Region.
+        UsageError: It is not a Region name.
     """
     if not re.fullmatch(REGION_PATTERN, region):
-        raise UsageError(f"--region: {region!r} is not the name of an AWS Region, such as eu-central-1.")
+        raise UsageError(f"--region: {region!r} is not an AWS Region name, such as eu-central-1.")
     return region
 
 
 def require_platform_role_arn(option: str | None, settings: "Settings", region: str) -> str:
-    """The role's ARN.
+    """Return the platform role's ARN.
 
     Raises:
-        UsageError: It is not known, is none, or is of another partition than the Region.
+        UsageError: It is not set, is not a role ARN, or is in another partition than the Region.
     """
     role = option or settings.platform_role_arn
     if role is None:
         raise UsageError(
-            "The platform's role is not known: set BYOK_PLATFORM_ROLE_ARN, or give --platform-role-arn. It is the role "
-            "that the workers' AWS credentials belong to."
+            "The platform role is not set: set BYOK_PLATFORM_ROLE_ARN or pass --platform-role-arn. It is the role that "
+            "the workers' AWS credentials belong to."
         )
     try:
         account_id_of_role(role)
@@ -48,19 +50,19 @@ def require_platform_role_arn(option: str | None, settings: "Settings", region: 
         raise UsageError(f"--platform-role-arn: {error}") from error
     if role.split(":")[1] != partition_of_region(region):
         raise UsageError(
-            f"{region} is in partition {partition_of_region(region)}, and the platform's role is {role}: a role cannot "
-            "use keys of another partition."
+            f"{region} is in partition {partition_of_region(region)}, but the platform role is {role}: a role cannot "
+            "use keys in another partition."
         )
     return role
 
 
 def parse_key_purpose(name: str) -> KeyPurpose:
-    """The key that a person means; `rds` is understood as well.
+    """Parse the name of one of the two keys; `rds` is accepted for the Aurora key.
 
     Raises:
-        UsageError: Neither of the two.
+        UsageError: The name is neither of the two.
     """
     names = {"s3": KeyPurpose.S3, "aurora": KeyPurpose.RDS, "rds": KeyPurpose.RDS}
     if name.lower() not in names:
-        raise UsageError(f"{name!r} is neither of the two keys: give s3 or aurora.")
+        raise UsageError(f"{name!r} does not name a key: pass s3 or aurora.")
     return names[name.lower()]

@@ -1,4 +1,4 @@
-"""Makes a request out of what was typed or out of a file, and refuses what can be refused before anything starts."""
+"""Build requests from options or a file, and reject invalid ones before anything starts."""
 
 import sys
 from datetime import UTC, datetime
@@ -30,10 +30,10 @@ OPTION_BY_FIELD: Final = {
 
 
 def request_from_options(model: type[Request], values: dict[str, object]) -> Request:
-    """A request from options; those that were not given are left to the model.
+    """Build a request from options; the model supplies the defaults of missing ones.
 
     Raises:
-        UsageError: One is missing or does not fit.
+        UsageError: A required option is missing, or a value is invalid.
     """
     given = expand_payload({name: value for name, value in values.items() if value is not None})
     missing = [
@@ -48,10 +48,10 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
 
 
 def expand_payload(given: dict[str, object]) -> dict[str, object]:
-    """The options with the onboarding payload taken apart, wherever it was given.
+    """Return the options with the onboarding payload split into both ARNs, whichever option holds it.
 
     Raises:
-        UsageError: It is none, or names other keys than the options do.
+        UsageError: The payload is invalid, or names other keys than the options.
     """
     try:
         payload = given.pop("payload", None)
@@ -59,22 +59,22 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
         given = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
         differing = [OPTION_BY_FIELD[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
         if differing:
-            raise UsageError(f"--payload names another key than {' and '.join(differing)}: give one or the other.")
+            raise UsageError(f"--payload names another key than {' and '.join(differing)}: pass one or the other.")
         return expand_payload_fields({**given, **named})
     except PayloadError as error:
         raise UsageError(str(error)) from error
 
 
 def request_from_file(model: type[Request], path: Path) -> Request:
-    """A request from a JSON file that is the workflow's own input; `-` reads standard input.
+    """Build a request from a JSON file that holds the workflow's input; `-` reads standard input.
 
     Raises:
-        UsageError: It cannot be read, is no JSON, or does not fit.
+        UsageError: The file cannot be read, is not JSON, or is invalid.
     """
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
+        raise UsageError(f"Cannot read {path}: {error}") from error
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -82,9 +82,9 @@ def request_from_file(model: type[Request], path: Path) -> Request:
 
 
 def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
-    """What the pure rules find wrong with the two ARNs: the same problems that a worker would report.
+    """Check the ARNs and the tenant against the pure rules; return the problems that a worker would report.
 
-    Where the platform's role is not set here, what depends on it is left to the worker.
+    If the platform role is not set here, the checks that depend on it are left to the worker.
     """
     context, at = RemedyContext(request.region, settings.platform_role_arn, settings.vendor), datetime.now(UTC)
     found = find_arn_problems(request.key_pair, context, at)
@@ -95,7 +95,7 @@ def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tupl
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """A refusal as JSON, with the fields of a status: nothing was started."""
+    """Return a rejection in the JSON form of a status; nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],
@@ -108,16 +108,16 @@ def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dic
 
 
 def as_json_dict(model: BaseModel) -> dict[str, object]:
-    """A model as JSON."""
+    """Return a model as a JSON-compatible dict."""
     return model.model_dump(mode="json")
 
 
 _OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
 _SHAPES: Final = {
-    "environment_id": "lower-case letters, digits and single hyphens, at most 32, beginning with a letter",
-    "region": "the name of an AWS Region, as eu-central-1",
+    "environment_id": "at most 32 lower-case letters, digits and single hyphens, starting with a letter",
+    "region": "an AWS Region name, such as eu-central-1",
 }
-"""What a pattern means, for people."""
+"""What each pattern requires, in words."""
 
 
 def _format_validation_error(error: ValidationError, names: dict[str, str]) -> str:
@@ -125,6 +125,6 @@ def _format_validation_error(error: ValidationError, names: dict[str, str]) -> s
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         field = ".".join(map(str, fault["loc"]))
         wanted = _SHAPES.get(field) if fault["type"] in _OF_SHAPE else None
-        what = f"has to be {wanted}" if wanted else fault["msg"]
+        what = f"must be {wanted}" if wanted else fault["msg"]
         faults.append(f"{names.get(field, field)}: {what}" if field else what)
     return f"{'; '.join(faults)}."

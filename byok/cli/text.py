@@ -1,4 +1,4 @@
-"""Text on a terminal: lines put together, and prose folded where the screen ends."""
+"""Text for a terminal: join lines, and wrap prose at the screen width."""
 
 import textwrap
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from byok.cli.output import make_console
 
 
 def wrap_prose(text: str, indent: int) -> str:
-    """Prose folded between words where the screen ends; commands, policy statements and files get no line breaks."""
+    """Wrap prose between words at the screen width; commands, policy statements and files get no line breaks."""
     out = make_console()
     if not out.is_terminal or not text[:1].isalnum():
         return text
@@ -18,5 +18,5 @@ def wrap_prose(text: str, indent: int) -> str:
 
 
 def join_lines(parts: Iterable[Text]) -> Text:
-    """One below the other."""
+    """Join texts with line breaks."""
     return Text("\n").join(parts)

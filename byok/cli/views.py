@@ -1,7 +1,7 @@
-"""What people see of environments, keys and policies.
+"""Render environments, keys and policies for people.
 
-Everything is lines of text and no boxes: ARNs, commands and policy statements are copied from here, so nothing may
-break or crop them but the terminal itself. Only `render_progress`, which is redrawn, keeps within the screen.
+All output is plain lines without boxes: users copy ARNs, commands and policy statements from it, so only the terminal
+itself may wrap or crop them. Only `render_progress`, which is redrawn, fits its lines to the screen.
 """
 
 import json
@@ -39,7 +39,7 @@ _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold ye
 
 
 def render_environment(status: EnvironmentStatus) -> Text:
-    """An environment as it is at this moment, with how it ended."""
+    """Render an environment's current status, with its outcome if the phase is final."""
     parts = [render_progress(status)]
     if status.phase.is_final:
         parts += [Text(), render_outcome(status)]
@@ -47,7 +47,7 @@ def render_environment(status: EnvironmentStatus) -> Text:
 
 
 def render_progress(status: EnvironmentStatus) -> Text:
-    """The phases so far, each with how long it took, and what is being waited for."""
+    """Render the phases so far with their durations, and the pending activities."""
     title = Text.assemble((status.environment_id, "bold"), (f"  {status.region or ''}", "dim"))
     moments = [entry.entered_at for entry in status.timeline]
     ends = [following for _, following in pairwise(moments)] + [status.closed_at or datetime.now(UTC)]
@@ -71,11 +71,11 @@ def render_progress(status: EnvironmentStatus) -> Text:
 
 
 def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
-    """How it ended.
+    """Render an environment's outcome.
 
     Args:
         status: A status with a final phase.
-        proof: Whether the evidence is shown, too.
+        proof: Whether to include the evidence.
     """
     if status.phase is Phase.READY:
         ready = Text(f"{status.environment_id} is ready.", "bold green")
@@ -85,7 +85,7 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
         if status.tenant:
             parts += [Text(), render_tenant_outcome(status.tenant)]
         if status.tenant_problems:
-            parts += [Text(), Text("The last attempt to name the keys was stopped:", "bold yellow")]
+            parts += [Text(), Text("The last attempt to put the tenant name on the keys stopped:", "bold yellow")]
             parts.append(render_problems(status.tenant_problems))
         return join_lines(parts)
     if status.phase is Phase.DELETED:
@@ -99,33 +99,33 @@ def render_outcome(status: EnvironmentStatus, *, proof: bool = True) -> Text:
 
 
 def render_deletion(done: DeletionResult) -> Text:
-    """What was removed, and what was kept of the database."""
-    removed = [Text(f"  removed   {name}") for name in done.removed] or [Text("  Nothing of it was there.", "dim")]
+    """Render the removed resources and the database snapshot that was kept."""
+    removed = [Text(f"  removed   {name}") for name in done.removed] or [Text("  Nothing was left to remove.", "dim")]
     snapshot = done.final_snapshot
     kept = (
         [Text(f"  kept      final snapshot {snapshot.arn}"), Text(f"            encrypted with {snapshot.key_arn}")]
         if snapshot
-        else [Text("  No snapshot of the database was taken this time.", "dim")]
+        else [Text("  This run took no snapshot of the database.", "dim")]
     )
-    return join_lines([*removed, *kept, Text("  The customer's keys are as they were.", "dim")])
+    return join_lines([*removed, *kept, Text("  The customer's keys were not changed.", "dim")])
 
 
 def render_tenant_outcome(found: TenantOutcome) -> Text:
-    """What both keys bear, or the commands that make them bear it."""
+    """Render the aliases and tags of both keys, or the commands that set them."""
     if found.commands:
-        told = Text(f"To give both keys the name {found.tenant}, their owner runs one of these:", "bold")
+        told = Text(f"To put {found.tenant} on both keys, the key administrator runs one of these:", "bold")
         return join_lines([told, *(Text(f"\n{command}") for command in found.commands)])
     rows = []
     for key in found.keys:
         name = key.key.display_name
         if key.alias_state is AliasState.CONFLICT:
-            rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}, and is left so.", "red"))
-            rows.append(Text("  tags left as they are"))
+            rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}; not changed.", "red"))
+            rows.append(Text("  tags not changed"))
             rows += [Text(f"  {line}") for line in (key.remediation or "").splitlines()]
         else:
             rows.append(Text(f"✓ {name}: {key.alias} ({key.alias_state})"))
             rows.append(Text(f"  tags {_tags(key)}"))
-        rows += [Text(f"  also there, for another tenant: {alias}", "dim") for alias in key.other_aliases]
+        rows += [Text(f"  also has an alias for another tenant: {alias}", "dim") for alias in key.other_aliases]
     return join_lines(rows)
 
 
@@ -134,12 +134,12 @@ def _tags(key: ReconciledKey) -> str:
         return "in place"
     before = key.tags_replaced
     return "written: " + ", ".join(
-        f"{name} (it said {before[name]})" if name in before else name for name in key.tags_written
+        f"{name} (was {before[name]})" if name in before else name for name in key.tags_written
     )
 
 
 def render_problems(found: Iterable[Problem]) -> Text:
-    """Problems, each with AWS's own words and what to do."""
+    """Render problems, each with AWS's exact error message and the remedy."""
     blocks: list[Text] = []
     for item in found:
         facts = (
@@ -159,7 +159,7 @@ def render_problems(found: Iterable[Problem]) -> Text:
 
 
 def render_evidence(proof: Evidence) -> Text:
-    """What is encrypted with which key, as AWS reported it when it was read back."""
+    """Render what is encrypted with which key, as AWS reported it at the end of provisioning."""
     database = proof.database
     by_key: dict[str, list[str]] = {}
     by_key.setdefault(database.key_arn, []).append(_row("cluster", _name(database.cluster_arn), database.engine))
@@ -175,20 +175,18 @@ def render_evidence(proof: Evidence) -> Text:
 
 
 def render_key_check(check: KeyCheckResult) -> Text:
-    """What a check of two keys found."""
+    """Render the result of a key check."""
     lines = [
         Text(f"✓ {proof.key.display_name}: S3 wrote and read an object with {proof.key_arn}") for proof in check.proofs
     ]
     if check.findings:
         return join_lines([*lines, Text("These keys cannot be used.", "bold red"), render_problems(check.findings)])
-    lines.append(
-        Text("✓ Aurora key: nothing is wrong with its ARN. That RDS can use the key shows when a cluster is made.")
-    )
+    lines.append(Text("✓ Aurora key: its ARN is valid. Only creating a cluster proves that RDS can use it."))
     return join_lines([*lines, Text("These keys can be used.", "bold green")])
 
 
 def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
-    """The list of environments."""
+    """Render the list of environments as a table."""
     rows = [("ENVIRONMENT", "PHASE", "REGION", "STARTED", "PROBLEM")] + [
         (
             item.environment_id,
@@ -208,29 +206,29 @@ def render_environment_list(found: Sequence[EnvironmentSummary]) -> Text:
 
 
 def render_policy_report(report: PolicyReport) -> Text:
-    """A row per permission, then what is wrong."""
+    """Render one row per permission, then the findings."""
     name = report.which.display_name
     rows = [_permission(report, index) for index in range(len(report.rows))]
     end = {
         True: Text(f"The policy lets the platform use the {name}.", "bold green"),
         False: Text(f"The platform cannot use the {name}.", "bold red"),
-        None: Text(f"Whether the platform can use the {name} hangs on what only AWS sees.", "bold yellow"),
+        None: Text(f"Whether the platform can use the {name} depends on facts that only AWS sees.", "bold yellow"),
     }[report.is_usable]
     return join_lines([*rows, *([Text()] if rows else []), end, *(render_finding(one) for one in report.findings)])
 
 
 def render_diagnosis(found: Sequence[Finding]) -> Text:
-    """Whether two keys can be used, as far as it shows, and every finding with the key that it is about."""
+    """Render whether two keys can be used, as far as the data shows, and every finding with the key it concerns."""
     head = {
-        True: Text("Nothing that can be seen stands in the way of these keys.", "bold green"),
-        False: Text("These keys cannot be used as they are.", "bold red"),
-        None: Text("Whether these keys can be used cannot be said: not everything could be seen.", "bold yellow"),
+        True: Text("The collected data shows no problem with these keys.", "bold green"),
+        False: Text("These keys cannot be used in their current state.", "bold red"),
+        None: Text("Cannot tell whether these keys can be used: some of the data is missing.", "bold yellow"),
     }[are_keys_usable(found)]
     return join_lines([head, *(render_finding(one, named=True) for one in found)])
 
 
 def render_finding(one: Finding, *, named: bool = False) -> Text:
-    """What is wrong, what to do, and what to paste."""
+    """Render a finding: what is wrong, the remedy, and the statements to paste."""
     whose = f"{one.key.display_name if one.key else 'Both keys'}: " if named else ""
     parts = [
         Text(),
@@ -239,7 +237,7 @@ def render_finding(one: Finding, *, named: bool = False) -> Text:
     ]
     if one.permissions:
         missing = ", ".join(one.permissions)
-        parts.append(Text(f"  {wrap_prose(f'Missing for it: {missing}.', 2)}"))
+        parts.append(Text(f"  {wrap_prose(f'Missing permissions: {missing}.', 2)}"))
     parts += [Text(f"  {wrap_prose(line, 2)}") for line in one.remedy.splitlines()]
     if one.paste:
         parts.append(Text(",\n".join(json.dumps(statement, indent=2) for statement in one.paste)))
@@ -258,7 +256,7 @@ def _permission(report: PolicyReport, index: int) -> Text:
 
 
 def _deleting(status: EnvironmentStatus) -> bool:
-    """Whether it is its deletion that stopped."""
+    """Return whether the environment stopped during its deletion."""
     return any(entry.phase is Phase.DELETING for entry in status.timeline)
 
 
@@ -266,23 +264,23 @@ def _leftovers(status: EnvironmentStatus) -> Text:
     if status.left_behind:
         return join_lines([Text("  Left behind:"), *(Text(f"    {item}") for item in status.left_behind)])
     if _deleting(status):
-        return Text("  What is left of it was not looked at.", "dim")
+        return Text("  byok did not check which resources are left.", "dim")
     found = status.resources
     kept = [f"cluster {found.cluster.identifier}"] if found.cluster else []
     kept += [f"writer {found.writer.identifier}"] if found.writer else []
     kept += [f"bucket {bucket.name}" for bucket in found.buckets]
     if not kept:
         rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-        # An earlier run may have made something: a run that starts anew knows of it once it has looked.
-        return Text(f"  {'What was made is removed.' if rolled_back else 'This run made nothing.'}", "dim")
+        # An earlier run may have created resources: a run that starts over finds them only when it gets to them.
+        return Text(f"  {'All created resources were removed.' if rolled_back else 'This run created nothing.'}", "dim")
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 
 
 def _next_command(status: EnvironmentStatus) -> list[Text]:
-    """The command for whoever has done what the remedy says; nothing where none would help."""
+    """Return the commands to run once the remedy is applied; none if no command would help."""
     name = status.environment_id
     if _deleting(status):
-        return [Text(), Text("  To go on", "bold"), Text(f"    byok delete {name}")]
+        return [Text(), Text("  Next", "bold"), Text(f"    byok delete {name}")]
     how = find_replay_options(status)
     if how is None:
         return []
@@ -290,7 +288,7 @@ def _next_command(status: EnvironmentStatus) -> list[Text]:
     commands = [Text(f"    byok replay {name}")] if how.same_keys else []
     if others:
         commands.append(Text.assemble(f"    byok replay {name} {others}", ("  with another key", "dim")))
-    return [Text(), Text("  To go on", "bold"), *commands]
+    return [Text(), Text("  Next", "bold"), *commands]
 
 
 def _row(kind: str, name: str, note: str) -> str:

@@ -44,14 +44,14 @@ def test_list_filters_by_phase(run: Run, service: FakeService, phase: str, names
 
 
 def test_empty_list_names_the_phase(run: Run, service: FakeService) -> None:
-    assert run("list", "--phase", "DELETING").err == "There is no environment in DELETING.\n"
+    assert run("list", "--phase", "DELETING").err == "No environment is in DELETING.\n"
 
 
 def test_check_without_findings_says_what_is_verified_and_what_is_not(run: Run, service: FakeService) -> None:  # D2
     ended = run(*CHECK)
     assert ended.code == 0
     assert f"S3 wrote and read an object with {S3_KEY}" in ended.out
-    assert "shows when a cluster is made" in ended.out
+    assert "Only creating a cluster proves" in ended.out
 
 
 @pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])

@@ -32,7 +32,7 @@ def test_options_become_the_workflow_input(run: Run, service: FakeService) -> No
         )
     ]
     assert ended.out == ""
-    assert "Accepted. `byok status acme` says where it is." in ended.err
+    assert "Accepted. Follow it with: byok status acme" in ended.err
 
 
 def test_file_is_the_workflow_input(run: Run, service: FakeService) -> None:
@@ -151,7 +151,7 @@ def test_key_in_the_platforms_account_is_refused_if_the_role_is_known(  # contra
         ('{"region": "eu-central-1"}', "environment_id: Field required"),
         ('{"zz": 1}', "zz: Extra inputs are not permitted"),
         ('{"s3_key_arn": 5}', "s3_key_arn: Input should be a valid string"),
-        ('{"environment_id": "UPPER"}', "environment_id: has to be lower-case letters"),
+        ('{"environment_id": "UPPER"}', "environment_id: must be at most 32 lower-case letters"),
         ('{"key_grace_seconds": 301}', "key_grace_seconds: Input should be less than or equal to 300"),
     ],
 )
@@ -172,10 +172,10 @@ def test_invalid_file_is_refused_with_file_and_field(
     ("arguments", "said"),
     [
         (("--name", "acme"), "Missing: --region, --s3-key-arn, --rds-key-arn."),
-        ((*OPTIONS[2:], "--name", "Not Good"), "--name: has to be lower-case letters"),
-        ((*OPTIONS, "--region", "Mars"), "--region: has to be the name of an AWS Region"),
+        ((*OPTIONS[2:], "--name", "Not Good"), "--name: must be at most 32 lower-case letters"),
+        ((*OPTIONS, "--region", "Mars"), "--region: must be an AWS Region name"),
         ((*OPTIONS, "-f", str(EXAMPLE)), "leave out --name, --region, --s3-key-arn, --rds-key-arn"),
-        (("-f", "nowhere.json"), "nowhere.json cannot be read"),
+        (("-f", "nowhere.json"), "Cannot read nowhere.json"),
         ((*OPTIONS, "--key-grace-seconds", "301"), "'--key-grace-seconds'"),
         ((*OPTIONS, "--on-failure", "explode"), "'explode' is not one of"),
         (("--nme", "acme"), "No such option: --nme"),
@@ -211,18 +211,18 @@ def test_repeated_request_is_reported_as_known(run: Run, service: FakeService) -
     service.started = False
     ended = run("create", *OPTIONS)
     assert ended.code == 0
-    assert "has been asked for before" in ended.err
+    assert "was already requested" in ended.err
 
 
 def test_request_without_a_worker_is_accepted_with_a_warning(run: Run, service: FakeService) -> None:
     service.polling = False
     ended = run("create", *OPTIONS)
     assert ended.code == 0
-    assert "No worker is there at the moment" in ended.err
+    assert "No worker is polling the task queue" in ended.err
 
 
 def test_invalid_settings_are_named(run: Run, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_NONSENSE", "1")
     ended = run("create", *OPTIONS)
     assert ended.code == 2
-    assert "The settings are wrong: unknown: BYOK_NONSENSE" in ended.err
+    assert "Invalid settings: unknown: BYOK_NONSENSE" in ended.err

@@ -68,7 +68,7 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
         ended = run("onboarding", *WHERE, *keys)
         assert "byok template" not in ended.out
         assert "byok onboarding" not in ended.out
-        assert "Save the file byok-kms-keys.yaml that came with this" in ended.out
+        assert "Save the file byok-kms-keys.yaml that came with these instructions" in ended.out
         assert "byok template --out byok-kms-keys.yaml" in ended.err
         assert "TenantName" in ended.out  # contract 10
 
@@ -85,7 +85,7 @@ def test_onboarding_text_for_a_customer_names_no_byok_commands(run: Run) -> None
         ((*WHERE, "--external-id", "a b"), "external id"),
         ((*WHERE, "--external-id", "x"), "2 to 1224"),
         ((*WHERE, "--s3-key-arn", KEYS[0]), "belong together"),
-        ((*WHERE, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "a key each"),
+        ((*WHERE, "--s3-key-arn", KEYS[0], "--rds-key-arn", KEYS[0]), "Each needs its own key"),
         ((*WHERE, "--payload", "{}"), "lacks S3KmsKeyArn"),
     ],
 )
@@ -121,7 +121,7 @@ def test_unrenderable_or_unwritable_template_is_refused(run: Run, tmp_path: Path
     assert run("template", "terraform").code == 2
     ended = run("template", "--out", str(tmp_path / "no" / "where.yaml"))
     assert ended.code == 2
-    assert "cannot be written" in ended.err
+    assert "Cannot write" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_missing_file_is_named(run: Run) -> None:
     for command in (("policy", "check", "s3", "/none.json", *WHERE), ("diagnose", "/none.json")):
         ended = run(*command)
         assert ended.code == 2
-        assert "/none.json cannot be read" in ended.err
+        assert "Cannot read /none.json" in ended.err
 
 
 def test_customer_script_contains_its_values(run: Run) -> None:
@@ -258,7 +258,7 @@ def test_diagnosis_of_a_blocking_key_exits_3(run: Run, tmp_path: Path) -> None:
 def test_diagnosis_of_valid_keys_exits_0(run: Run) -> None:
     ended = run("diagnose", "-", stdin=build_collection().model_dump_json())
     assert ended.code == 0
-    assert "Nothing that can be seen stands in the way" in ended.out
+    assert "The collected data shows no problem" in ended.out
     assert run("diagnose", "-", "--json", stdin=build_collection().model_dump_json()).json == {
         "ok": True,
         "findings": [],
@@ -274,8 +274,8 @@ def test_diagnosis_without_data_exits_3_and_confirms_nothing(run: Run, unseen: d
     ended = run("diagnose", "-", stdin=sent)
 
     assert ended.code == 3
-    assert "Nothing that can be seen" not in ended.out
-    assert "cannot be said: not everything could be seen" in ended.out
+    assert "shows no problem" not in ended.out
+    assert "Cannot tell whether these keys can be used" in ended.out
     assert run("diagnose", "-", "--json", stdin=sent).json["ok"] is None
 
 

@@ -58,19 +58,19 @@ def make_problem_with_code(code: str, key: KeyPurpose | None = None) -> Problem:
 
 def parse_next_commands(text: str) -> list[str]:
     """Return the commands under the headline that says what to do next."""
-    return [line.strip() for line in text.partition("  To go on\n")[2].splitlines()]
+    return [line.strip() for line in text.partition("  Next\n")[2].splitlines()]
 
 
 def test_replay_names_the_step_it_resumes_at(run: Run, service: FakeService) -> None:
     ended = run("replay", "acme")
     assert (ended.code, ended.out, service.replayed) == (0, "", [{}])
-    assert "acme goes on from ensure bucket; what was done before it stays done." in ended.err
-    assert "`byok status acme`" in ended.err
+    assert 'Resuming acme at "ensure bucket"; completed steps are not repeated.' in ended.err
+    assert "Follow it with: byok status acme" in ended.err
 
 
 def test_replay_that_starts_over_says_so(run: Run, service: FakeService) -> None:
     service.step = None
-    assert "acme starts anew, and takes over what is rightly its own." in run("replay", "acme").err
+    assert "Starting over; existing resources are adopted." in run("replay", "acme").err
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_cancel_exits_0_with_and_without_waiting(run: Run, service: FakeService)
     service.statuses = [make_stopped_status(make_problem_with_code("byok.Cancelled"))]
     ended = run("cancel", "acme")
     assert (ended.code, ended.out) == (0, "")
-    assert "Asked for the end" in ended.err
+    assert "Cancellation of acme requested." in ended.err
     ended = run("cancel", "acme", "--wait")
     assert ended.code == 0
     assert "acme stopped in" in ended.out
@@ -163,7 +163,7 @@ def test_confirmed_delete_takes_a_final_snapshot(run: Run, service: FakeService)
 @pytest.mark.parametrize(
     ("confirm", "words"),
     [
-        ((), "everything is deleted; give the environment's id once more, --confirm acme"),
+        ((), "This deletes all resources of acme: confirm with the environment's id, --confirm acme"),
         (("--confirm", "globex"), "'globex' is not 'acme'; nothing was deleted"),
         (("--confirm", "ACME"), "'ACME' is not 'acme'; nothing was deleted"),
     ],
@@ -190,7 +190,7 @@ def test_delete_of_an_environment_unknown_to_temporal_takes_region_and_keys(run:
 def test_repeated_delete_says_that_deletion_is_running(run: Run, service: FakeService) -> None:
     service.started, service.statuses = False, [make_status(Phase.DELETING)]
     ended = run("delete", "acme", "--confirm", "acme")
-    assert (ended.code, "acme is being deleted already." in ended.err) == (0, True)
+    assert (ended.code, "acme is already being deleted." in ended.err) == (0, True)
 
 
 def test_delete_of_a_running_provisioning_is_refused(run: Run, service: FakeService) -> None:
@@ -212,7 +212,7 @@ def test_finished_deletion_shows_removed_resources_and_the_snapshot_with_its_key
         "  removed   byok-acme-catalog",
         f"  kept      final snapshot {SNAPSHOT.arn}",
         f"            encrypted with {RDS_KEY}",
-        "  The customer's keys are as they were.",
+        "  The customer's keys were not changed.",
     ]
     assert run("status", "acme").code == 0
     assert run("delete", "acme", "--confirm", "acme", "--json", "--wait").json["deletion"]["removed"][1] == "byok-acme"
@@ -222,8 +222,8 @@ def test_finished_deletion_of_nothing_says_so(run: Run, service: FakeService) ->
     service.statuses = [make_deleted_status(None, ())]
     shown = run("status", "acme").out
     assert "✓ DELETED" in shown
-    assert "Nothing of it was there." in shown
-    assert "No snapshot of the database was taken this time." in shown
+    assert "Nothing was left to remove." in shown
+    assert "This run took no snapshot of the database." in shown
 
 
 @pytest.mark.parametrize(("key", "code"), [(None, 1), (KeyPurpose.RDS, 3)])
@@ -243,15 +243,15 @@ def test_stopped_deletion_shows_leftovers_and_suggests_no_replay(
 def test_deletion_without_an_inventory_does_not_claim_that_nothing_is_left(run: Run, service: FakeService) -> None:
     service.statuses = [make_stopped_status(make_problem(None), phases=(Phase.DELETING,))]
     shown = run("status", "acme").out
-    assert "What is left of it was not looked at." in shown
-    assert "made nothing" not in shown
+    assert "byok did not check which resources are left." in shown
+    assert "created nothing" not in shown
 
 
 @pytest.mark.parametrize(
     ("phases", "words"),
     [
-        ((Phase.VALIDATING_KEYS,), "This run made nothing."),
-        ((Phase.CREATING_CLUSTER, Phase.ROLLING_BACK), "What was made is removed."),
+        ((Phase.VALIDATING_KEYS,), "This run created nothing."),
+        ((Phase.CREATING_CLUSTER, Phase.ROLLING_BACK), "All created resources were removed."),
     ],
 )
 def test_stop_without_resources_says_why(run: Run, service: FakeService, phases: tuple[Phase, ...], words: str) -> None:

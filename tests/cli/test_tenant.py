@@ -41,7 +41,7 @@ def test_tenant_with_a_role_reports_the_result_for_each_key(run: Run, service: F
     service.tenant = make_outcome(AliasState.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
     assert ended.code == 0
-    for text in (ALIAS, "created", "aatn (it said globex), ataccama:automation:TenantName\n", "alias/older"):
+    for text in (ALIAS, "created", "aatn (was globex), ataccama:automation:TenantName\n", "alias/older"):
         assert text in ended.out
     assert service.named[0].repoint
     assert run("tenant", "acme", "acme", *ROLE, "--json").json["keys"][0]["alias_state"] == "created"
@@ -53,7 +53,7 @@ def test_conflict_exits_3_and_names_the_remedy(run: Run, service: FakeService) -
     assert ended.code == 3
     assert "other-key" in ended.out
     assert "\n    byok tenant acme acme --repoint\n" in ended.out
-    assert "tags left as they are" in ended.out
+    assert "tags not changed" in ended.out
 
 
 @pytest.mark.parametrize(("key", "code"), [(KeyPurpose.S3, 3), (None, 1)])
@@ -75,7 +75,7 @@ def test_failed_key_is_reported_with_its_problem(
         (("acme", "x" * 198), "197"),
         (("acme", "acme", *ROLE[:2]), "belong together"),
         (("acme", "acme", "--tenant-role-arn", "me", "--external-id", "acme-1"), "--tenant-role-arn"),
-        (("acme", "acme", *ROLE[:3], " "), "--external-id has to be 2 to 1224 letters"),
+        (("acme", "acme", *ROLE[:3], " "), "--external-id must be 2 to 1224 letters"),
         (("acme", "acme", "--commands-only", "--repoint"), "--commands-only changes nothing"),
         (("acme", "acme", "--commands-only", *ROLE), "--commands-only changes nothing"),
     ],
@@ -137,7 +137,7 @@ def test_failed_attempt_is_shown_with_the_ready_environment(run: Run, service: F
     service.statuses = [found]
     ended = run("status", "acme")
     assert ended.code == 0
-    for text in (ALIAS, "The last attempt to name the keys was stopped:", make_problem().message):
+    for text in (ALIAS, "The last attempt to put the tenant name on the keys stopped:", make_problem().message):
         assert text in ended.out
     assert run("status", "acme", "--json").json["tenant_problems"][0]["code"] == make_problem().code
 

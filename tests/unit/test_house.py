@@ -201,7 +201,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 @pytest.mark.parametrize("file", DOCUMENTS, ids=relative_path)
 def test_a_document_names_no_step_that_is_not_there(file: Path) -> None:
     text = file.read_text()
-    resumed = {words.replace(" ", "_") for words in re.findall(r"goes on from ([a-z ]+);", text)}
+    resumed = {words.replace(" ", "_") for words in re.findall(r'Resuming \S+ at "([a-z ]+)";', text)}
     verbs = {name.partition("_")[0] for name in list_activity_names()}
     named = set(re.findall(rf"`((?:{'|'.join(verbs)})_(?!x`)[a-z_]+)`", text))
     assert resumed | named <= list_activity_names()

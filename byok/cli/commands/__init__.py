@@ -1,1 +1,1 @@
-"""A module per command: its arguments and its exit codes. Imports are inside, so that `byok --help` stays quick."""
+"""One module per command: its arguments and exit codes. Functions import what they need: `byok --help` stays fast."""

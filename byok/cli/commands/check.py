@@ -1,4 +1,4 @@
-"""`byok check`: tries two keys and makes nothing."""
+"""`byok check`: validates two keys without creating an environment."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 
 def check(
     region: Annotated[str, typer.Option(help="The environment's AWS Region.")],
-    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for S3.")] = None,
-    rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for Aurora.")] = None,
-    payload: Annotated[str | None, typer.Option(help="The onboarding payload, in place of the two ARNs.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's S3 key.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
+    payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     key_grace_seconds: Annotated[
-        int, typer.Option(min=0, max=300, help="How long a refusal may turn out to be a key policy on its way.")
+        int,
+        typer.Option(min=0, max=300, help="How long to retry access-denied errors while a policy change propagates."),
     ] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check two keys without making anything.
+    """Check two keys without creating an environment.
 
-    The S3 key is tried through S3, with an object that is removed again. Only creating a cluster can prove the Aurora
-    key.
+    To prove the S3 key, S3 writes and reads an object with it; the object is then removed. Only creating a cluster can
+    prove the Aurora key.
 
-    Exit codes: 0 nothing was found; 1 the check could not be made; 2 wrong usage or a key ARN that can never work; 3 a
-    key cannot be used.
+    Exit codes: 0 no problem found; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a key
+    cannot be used.
     """
     with exit_on_error(as_json=as_json):
         code = _check(
@@ -87,5 +88,5 @@ async def _run_check(request: "CheckKeysRequest") -> "KeyCheckResult":
 
     service = await connect_service()
     if not await service.list_workers():
-        print_message("No worker is there at the moment; waiting for one.")
+        print_message("No worker is polling the task queue; waiting for one.")
     return await service.check_keys(request)

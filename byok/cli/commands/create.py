@@ -1,4 +1,4 @@
-"""`byok create`: asks for an environment."""
+"""`byok create`: requests an environment."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,35 +16,37 @@ if TYPE_CHECKING:
 def create(
     name: Annotated[str | None, typer.Option(help="The environment's id: lower-case letters, digits, hyphens.")] = None,
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region.")] = None,
-    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for S3.")] = None,
-    rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's key for Aurora.")] = None,
-    payload: Annotated[str | None, typer.Option(help="The onboarding payload, in place of the two ARNs.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's S3 key.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
+    payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     on_failure: Annotated[
-        OnFailure | None, typer.Option(help="Whether a stop keeps what was made or removes it. [default: keep]")
+        OnFailure | None, typer.Option(help="Whether a stop keeps or removes the created resources. [default: keep]")
     ] = None,
     key_grace_seconds: Annotated[
         int | None,
         typer.Option(
-            min=0, max=300, help="How long a refusal may turn out to be a key policy on its way. [default: 30]"
+            min=0,
+            max=300,
+            help="How long to retry access-denied errors while a policy change propagates. [default: 30]",
         ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="The workflow's own input as JSON, in place of the options.")
+        Path | None, typer.Option("--file", "-f", help="The workflow's input as JSON, instead of the options.")
     ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(help="The tenant's name, if it is known: both keys get it at the end.")
-    ] = None,
+    tenant: Annotated[str | None, typer.Option(help="The tenant name, if known: both keys get it at the end.")] = None,
     tenant_role_arn: RoleArn = None,
     external_id: ExternalId = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show how.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show the outcome.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
-    """Provision an environment on two keys of the customer's.
+    """Provision an environment with two keys that the customer owns.
 
-    The same request again gives the same environment; a stopped one continues where it stopped.
+    Repeating a request creates no second environment; a stopped environment resumes where it stopped.
 
     Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 wrong usage or a key ARN that can never work, and
-    nothing was started; 3 stopped by a customer's key, or ready and the tenant's alias points at another key.
+    nothing was started; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
     """
     import asyncio
 
@@ -74,7 +76,7 @@ def _request(file: Path | None, options: dict[str, object]) -> "ProvisionRequest
         return request_from_options(ProvisionRequest, options)
     both = [OPTION_BY_FIELD[option] for option, value in options.items() if value is not None]
     if both:
-        raise UsageError(f"--file holds the whole request: leave out {', '.join(both)}.")
+        raise UsageError(f"--file contains the whole request: leave out {', '.join(both)}.")
     return request_from_file(ProvisionRequest, file)
 
 
@@ -102,14 +104,14 @@ async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> 
     service = await connect_service()
     creation = await service.create(request)
     if not creation.started:
-        print_message(f"Environment {request.environment_id} has been asked for before, with the same values.")
+        print_message(f"Environment {request.environment_id} was already requested with the same values.")
     if wait:
         status = await follow(service, request.environment_id, quiet=as_json)
     else:
         status = await service.read_status(request.environment_id)
-        print_message(f"Accepted. `byok status {request.environment_id}` says where it is.")
+        print_message(f"Accepted. Follow it with: byok status {request.environment_id}")
         if not await service.list_workers():
-            print_message("No worker is there at the moment; it begins as soon as one is.")
+            print_message("No worker is polling the task queue; provisioning begins as soon as one does.")
     if as_json:
         print_json(as_json_dict(status))
     return exit_code_for_status(status)

@@ -1,4 +1,4 @@
-"""`byok demo`: shows on this machine what the product does, and proves it."""
+"""`byok demo`: shows on this machine what byok does, and verifies it."""
 
 import tempfile
 from pathlib import Path
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 _DATABASE_SECONDS: Final = 0.4
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""Long enough to see that a database is being waited for, and no longer."""
+"""Just long enough to see that provisioning waits for the database."""
 
 
 def demo() -> None:
-    """Show a provisioning, a stop on a disabled key, and the fix.
+    """Show provisioning, a stop on a disabled key, and the fix.
 
-    Then the keys of one environment get their tenant's name. It all happens on this machine, on free ports and in a
-    temporary folder, and leaves nothing behind.
+    Afterwards the keys of one environment get its tenant name. Everything runs on this machine, on free ports and in a
+    temporary folder, and nothing is left behind.
 
-    Exit codes: 0 everything came out as it should; 1 something did not.
+    Exit codes: 0 every check passed; 1 a check failed.
     """
     import asyncio
 
@@ -53,14 +53,14 @@ async def _demo(folder: Path) -> int:
         out.print(f"\n{text}\n", style="bold")
 
     async def work(stack: "DevStack") -> "DemoOutcome":
-        out.print(f"They are ready; until the demo ends, Temporal's UI is at {stack.ui_url}.", style="dim")
+        out.print(f"Ready. Until the demo ends, Temporal's UI is at {stack.ui_url}.", style="dim")
         outcome = await run_demo(
             stack,
             lambda service, name: follow(service, name, proof=False),
             lambda named: out.print(views.render_tenant_outcome(named)),
             headline,
         )
-        stack.hurry.set()  # nothing of it is kept: no child needs time to save its state
+        stack.hurry.set()  # nothing is kept: no child process needs time to save its state
         return outcome
 
     stack = DevStack(folder, Ports.pick_free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
@@ -80,10 +80,10 @@ def _summarise(outcome: "DemoOutcome") -> None:
     for sentence in outcome.shown:
         out.print(f"  [green]✓[/green] {sentence}")
     for sentence in outcome.missed:
-        out.print(f"  [red]✗ not so:[/red] {sentence}")
+        out.print(f"  [red]✗ failed:[/red] {sentence}")
     for status in outcome.environments:
         if status.evidence:
-            out.print(f"\n{status.environment_id}, as AWS reports it:")
+            out.print(f"\nWhat AWS reports for {status.environment_id}:")
             out.print(views.render_evidence(status.evidence))
-    out.print(f"\n{outcome.seconds:.0f} s, and every process is ended.")
-    out.print(f"`byok up` (or `make up`) starts them again to stay, with the wizard at http://{HOST}:{Ports().web}.")
+    out.print(f"\nDone in {outcome.seconds:.0f} s. Every process has exited.")
+    out.print(f"To keep the stack running, with the wizard at http://{HOST}:{Ports().web}: byok up (or make up)")

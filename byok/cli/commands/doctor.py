@@ -1,4 +1,4 @@
-"""`byok doctor` and `byok diagnose`: what is there, what is missing, and how to put it right."""
+"""`byok doctor` and `byok diagnose`: find what is missing or wrong, and how to fix it."""
 
 import sys
 from pathlib import Path
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 
 def doctor(
     customer: Annotated[
-        bool, typer.Option("--customer", help="Print the script that the owner of the keys runs, and look at nothing.")
+        bool, typer.Option("--customer", help="Print the script for the key administrator, and check nothing.")
     ] = False,
     region: Annotated[str | None, typer.Option(help="With --customer: the environment's AWS Region.")] = None,
     platform_role_arn: PlatformRole = None,
-    s3_key_arn: Annotated[str | None, typer.Option(help="With --customer: the S3 key, or the payload.")] = None,
-    rds_key_arn: Annotated[str | None, typer.Option(help="With --customer: the Aurora key.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="With --customer: ARN of the S3 key, or the payload.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="With --customer: ARN of the Aurora key.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check that everything byok needs is reachable.
 
     Checks Temporal, workers, AWS, the platform role and the blueprint.
 
-    It speaks for the place it runs in: for a worker's credentials, run it where the worker runs. With --customer it
-    prints a script of plain AWS commands for the owner of the keys; what that prints is read by `byok diagnose`.
+    The results apply to the place where it runs: to check a worker's credentials, run it where the worker runs. With
+    --customer, it prints a script of plain AWS CLI commands for the key administrator; `byok diagnose` reads the
+    script's output.
 
-    Exit codes: 0 nothing is missing; 1 something is; 2 wrong usage.
+    Exit codes: 0 every check passed; 1 a check failed; 2 wrong usage.
     """
     with exit_on_error(as_json=as_json):
         if customer:
@@ -50,18 +51,17 @@ def doctor(
 
 
 def diagnose(
-    file: Annotated[Path, typer.Argument(help="What the script printed; - reads standard input.")],
+    file: Annotated[Path, typer.Argument(help="The script's output; - reads standard input.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Explain what is wrong with two keys, most likely cause first.
 
-    Reads what the script of their owner has printed (`byok doctor --customer`).
+    Reads the output of the key administrator's script (`byok doctor --customer`).
 
-    Nothing is asked of AWS or Temporal. What stands around the script's output is left out, and lines that a terminal
-    has broken are joined.
+    Calls neither AWS nor Temporal. Text before and after the script's output is ignored, and lines that a terminal has
+    broken are joined.
 
-    Exit codes: 0 nothing stands in the way of provisioning; 2 the file cannot be used; 3 something does, or that cannot
-    be said because not everything was seen.
+    Exit codes: 0 no problem found; 2 the file cannot be used; 3 a problem prevents provisioning, or data is missing.
     """
     with exit_on_error(as_json=as_json):
         from byok.cli import views
@@ -81,7 +81,7 @@ def _print_script(region: str | None, role: str | None, s3_key_arn: str | None, 
     from byok.settings import Settings
 
     if region is None:
-        raise UsageError("Missing: --region. The script is made for the Region of the keys.")
+        raise UsageError("Missing: --region. The script is written for the Region of the keys.")
     try:
         keys = expand_payload_fields({"s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn})
     except PayloadError as error:
@@ -100,7 +100,7 @@ def _diagnose_file(file: Path) -> "tuple[Finding, ...]":
         content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         collection = CollectedKeys.parse(decode_text(content))
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
     except (PolicyDocumentError, CollectedKeysError) as error:
         raise UsageError(f"{file}: {error}") from error
     return diagnosed(collection, Settings().vendor)

@@ -1,4 +1,4 @@
-"""`byok replay`, `byok cancel` and `byok delete`: what is done with an environment after it was asked for."""
+"""`byok replay`, `byok cancel` and `byok delete`: act on an existing environment."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -11,24 +11,27 @@ if TYPE_CHECKING:
     from byok.service.status import EnvironmentStatus
 
 Name = Annotated[str, typer.Argument(help="The environment's id.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and show how.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and show the outcome.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
 
 def replay(
     name: Name,
-    s3_key_arn: Annotated[str | None, typer.Option(help="Another key for S3, in place of the refused one.")] = None,
-    rds_key_arn: Annotated[str | None, typer.Option(help="Another key for Aurora.")] = None,
-    payload: Annotated[str | None, typer.Option(help="The onboarding payload, in place of the two ARNs.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, instead of the rejected one.")] = None,
+    rds_key_arn: Annotated[
+        str | None, typer.Option(help="ARN of another Aurora key, instead of the rejected one.")
+    ] = None,
+    payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Resume a stopped environment from the failed step.
+    """Resume a stopped environment at the failed step.
 
-    Fix the key first. Finished steps are not repeated. With other keys it starts over, and adopts what is its own.
+    Fix the key first. Completed steps are not repeated. With other keys, provisioning starts over and adopts the
+    environment's existing resources.
 
-    Exit codes: 0 ready, or going on without --wait; 1 failed, or there is nothing to replay; 2 wrong usage; 3 stopped
-    by a customer's key again.
+    Exit codes: 0 ready, or resumed without --wait; 1 failed, or there is nothing to replay; 2 wrong usage; 3 stopped by
+    a customer's key again.
     """
     import asyncio
 
@@ -39,12 +42,12 @@ def replay(
 
 
 def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
-    """Cancel what is being done with an environment.
+    """Cancel the operation in progress on an environment.
 
-    What has been begun is finished first. Then everything is kept, or removed where the environment was asked for so,
-    and the status says which.
+    The step in progress finishes first. Then all resources are kept, or removed if the environment was created with
+    --on-failure rollback; the status says which.
 
-    Exit codes: 0 asked for, or ended with --wait; 1 there is nothing to cancel; 2 wrong usage.
+    Exit codes: 0 requested, or ended with --wait; 1 there is nothing to cancel; 2 wrong usage.
     """
     import asyncio
 
@@ -55,22 +58,20 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
 def delete(
     name: Name,
     confirm: Annotated[
-        str | None, typer.Option(help="The environment's id once more; without it you are asked for it.")
+        str | None, typer.Option(help="The environment's id again; without it, byok asks for it.")
     ] = None,
     final_snapshot: Annotated[
         bool, typer.Option(help="Take a snapshot of the database first. It is encrypted with the Aurora key.")
     ] = True,
-    region: Annotated[
-        str | None, typer.Option(help="Its Region, where Temporal knows of the environment no more.")
-    ] = None,
-    payload: Annotated[str | None, typer.Option(help="Its onboarding payload, likewise.")] = None,
+    region: Annotated[str | None, typer.Option(help="Its Region, if Temporal no longer knows the environment.")] = None,
+    payload: Annotated[str | None, typer.Option(help="Its onboarding payload, in the same case.")] = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete an environment.
 
-    Removes its database and its buckets with what provisioning wrote, and nothing else. A bucket that holds anything
-    else is kept and reported. The keys are never touched.
+    Removes its database, its buckets and the objects that provisioning wrote, and nothing else. A bucket that contains
+    other objects is kept and reported. The keys are never touched.
 
     Exit codes: 0 deleted, or being deleted without --wait; 1 something is left, or it cannot be deleted now; 2 wrong
     usage, or not confirmed; 3 stopped by a customer's key.
@@ -102,10 +103,10 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
     if confirm is None:
         if not sys.stdin.isatty():
             raise UsageError(
-                f"--confirm: everything is deleted; give the environment's id once more, --confirm {name}."
+                f"This deletes all resources of {name}: confirm with the environment's id, --confirm {name}."
             )
         snapshot = "A final snapshot of the database is kept." if final_snapshot else "No snapshot is kept."
-        print_message(f"Everything of {name} is deleted. {snapshot}")
+        print_message(f"This deletes all resources of {name}. {snapshot}")
         confirm = typer.prompt("Type the environment's id to confirm", err=True)
     if confirm != name:
         raise UsageError(f"--confirm: {confirm!r} is not {name!r}; nothing was deleted.")
@@ -118,9 +119,9 @@ async def _replay(name: str, keys: dict[str, str], *, wait: bool, as_json: bool)
     service = await connect_service()
     replayed = await service.replay(name, **keys)
     if replayed.step is not None:
-        print_message(f"{name} goes on from {replayed.step.replace('_', ' ')}; what was done before it stays done.")
+        print_message(f'Resuming {name} at "{replayed.step.replace("_", " ")}"; completed steps are not repeated.')
     else:
-        print_message(f"{name} starts anew, and takes over what is rightly its own.")
+        print_message("Starting over; existing resources are adopted.")
     return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
 
 
@@ -129,7 +130,7 @@ async def _cancel(name: str, *, wait: bool, as_json: bool) -> None:
 
     service = await connect_service()
     await service.cancel(name)
-    print_message(f"Asked for the end of what is being done with {name}.")
+    print_message(f"Cancellation of {name} requested.")
     await _show(name, wait=wait, as_json=as_json)
 
 
@@ -142,7 +143,7 @@ async def _delete(
     service = await connect_service()
     request = await service.build_delete_request(name, region=region, final_snapshot=final_snapshot, **keys)
     if not await service.delete(request):
-        print_message(f"{name} is being deleted already.")
+        print_message(f"{name} is already being deleted.")
     return exit_code_for_status(await _show(name, wait=wait, as_json=as_json))
 
 
@@ -156,7 +157,7 @@ async def _show(name: str, *, wait: bool, as_json: bool) -> "EnvironmentStatus":
         status = await follow(service, name, quiet=as_json)
     else:
         status = await service.read_status(name)
-        print_message(f"`byok status {name}` says where it is.")
+        print_message(f"Follow it with: byok status {name}")
     if as_json:
         print_json(as_json_dict(status))
     return status

@@ -1,4 +1,4 @@
-"""`byok onboarding` and `byok template`: what a customer gets to make the two keys."""
+"""`byok onboarding` and `byok template`: print what a customer needs to create the two keys."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TemplateKind(StrEnum):
-    """The templates there are."""
+    """The templates that `byok template` prints."""
 
     KEYS = "keys"
     TENANT_ROLE = "tenant-role"
@@ -27,25 +27,25 @@ def onboarding(
     region: Region,
     platform_role_arn: PlatformRole = None,
     profile: Annotated[
-        str | None, typer.Option(help="The customer's AWS CLI profile, in the commands. [default: byok]")
+        str | None, typer.Option(help="The customer's AWS CLI profile for the commands. [default: byok]")
     ] = None,
     stack_name: Annotated[
-        str | None, typer.Option(help="Name of the stack that holds the keys. [default: byok-kms-keys]")
+        str | None, typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys]")
     ] = None,
     payload: Annotated[
-        str | None, typer.Option(help="The onboarding payload, once there is one: for the optional tenant role.")
+        str | None, typer.Option(help="The onboarding payload, once it is known: for the optional tenant role.")
     ] = None,
-    s3_key_arn: Annotated[str | None, typer.Option(help="In place of the payload: the S3 key.")] = None,
-    rds_key_arn: Annotated[str | None, typer.Option(help="In place of the payload: the Aurora key.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="ARN of the S3 key, instead of the payload.")] = None,
+    rds_key_arn: Annotated[str | None, typer.Option(help="ARN of the Aurora key, instead of the payload.")] = None,
     external_id: Annotated[
-        str | None, typer.Option(help="External id of the optional tenant role. [default: made from the two keys]")
+        str | None, typer.Option(help="External id of the optional tenant role. [default: derived from the two keys]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Print what a customer needs to make the two keys.
+    """Print what a customer needs to create the two keys.
 
-    With the keys, it also prints how the platform gets the permission to put the tenant's name on them. Nothing is
-    asked of AWS or Temporal.
+    If the keys are given, it also prints how to let the platform put the tenant name on them. Calls neither AWS nor
+    Temporal.
 
     Exit codes: 0 printed; 2 wrong usage.
     """
@@ -81,7 +81,7 @@ def _keys(payload: str | None, s3_key_arn: str | None, rds_key_arn: str | None) 
     given = {"payload": payload, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
     keys = expand_payload({name: value for name, value in given.items() if value is not None})
     if len(keys) == 1:
-        raise UsageError("--s3-key-arn and --rds-key-arn belong together: give both, or the payload.")
+        raise UsageError("--s3-key-arn and --rds-key-arn belong together: pass both, or the payload.")
     return KeyPair(str(keys["s3_key_arn"]), str(keys["rds_key_arn"])) if keys else None
 
 
@@ -89,17 +89,17 @@ def template(
     kind: Annotated[TemplateKind, typer.Argument(help="Which template.")] = TemplateKind.KEYS,
     out: Annotated[
         Path | None,
-        typer.Option(help="File or folder to write it to; without it, or with -, standard output."),
+        typer.Option(help="File or folder to write to; without it, or with -, standard output."),
     ] = None,
-    region: Annotated[str | None, typer.Option(help="The environment's AWS Region; for Terraform alone.")] = None,
+    region: Annotated[str | None, typer.Option(help="The environment's AWS Region; only for terraform.")] = None,
     platform_role_arn: PlatformRole = None,
 ) -> None:
     """Print the CloudFormation template of the two keys.
 
-    `tenant-role` is the optional role through which the platform puts a tenant's name on the keys; `terraform` makes
-    the same keys as `keys` does, for one Region.
+    `tenant-role` prints the optional role through which the platform puts a tenant name on the keys. `terraform` prints
+    a Terraform file that creates the same keys, for one Region.
 
-    A file that is there is replaced, and that is said.
+    If the output file exists, it is replaced and the message says so.
 
     Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
     """
@@ -113,7 +113,7 @@ def template(
             before = file.read_bytes() if file.exists() else None
             file.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
+            raise UsageError(f"Cannot write {file}: {error.strerror}.") from error
         print_message(f"{'Replaced' if before not in {None, text.encode()} else 'Written'}: {file}")
 
 
@@ -130,7 +130,7 @@ def _template(kind: TemplateKind, region: str | None, role: str | None) -> tuple
     if kind is TemplateKind.TENANT_ROLE:
         return TENANT_ROLE_TEMPLATE_FILE, render_tenant_role_template(settings.vendor)
     if region is None:
-        raise UsageError("Missing: --region. A Terraform file is made for one Region.")
+        raise UsageError("Missing: --region. The Terraform file is written for one Region.")
     place = require_region(region)
     return TERRAFORM_FILE, render_terraform_file(
         require_platform_role_arn(role, settings, place), place, settings.vendor
@@ -164,64 +164,61 @@ def _show(kit: "OnboardingKit") -> None:
         f"Platform account     {kit.platform_account}\n"
         f"AWS Region           {kit.region}"
     )
-    heading("A. With CloudFormation (recommended): one stack makes both keys")
+    heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(
-        f"Save the file {KEYS_TEMPLATE_FILE} that came with this, change --profile {kit.commands.profile} to your own "
-        "AWS CLI profile, and run this in the folder of the file:"
+        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. In the following command, change "
+        f"--profile {kit.commands.profile} to your own AWS CLI profile. Run it in the folder of the file:"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
-    block(f"When the stack is complete, this prints the {kit.vendor.payload_output_name}, which is what you give back:")
+    block(f"When the stack is complete, this command prints the {kit.vendor.payload_output_name}. Send it back to us:")
     print_text(f"\n{kit.commands.print_payload_command()}\n")
     heading("B. By hand: one key for S3 and one for Aurora, both symmetric, Encrypt and decrypt, in this Region")
-    block("Append to the Statement array of each key's policy, and leave what is there as it is.")
+    block("Append these statements to the Statement array of each key's policy. Do not change the existing statements.")
     for which in KeyPurpose:
         block(f"\n{which.display_name}:")
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements_for_key(which)) + "\n")
     print_text("\n")
     prose(
-        "Or make both keys with this command, which prints what you give back. The profile is in its first line; in "
-        "AWS CloudShell, leave --profile and the name after it out:"
+        "Or create both keys with this command, which prints the payload to send back. The profile is in its first "
+        "line; in AWS CloudShell, leave out --profile and the name after it:"
     )
     print_text(f"\n{kit.commands.create_keys_commands()}\n")
-    heading("Afterwards (optional): the tenant's name on both keys")
+    heading("Afterwards (optional): the tenant name on both keys")
     prose(
-        "Once the environment is there, you get its tenant's name and the commands that put it on both keys as aliases "
-        "and tags: for a stack, that is the same deployment with TenantName. The keys stay the same, and the "
-        "environment works without it."
+        "Once the environment is ready, you receive its tenant name and the commands that put it on both keys as "
+        "aliases and tags. If you used the stack, you deploy it again with TenantName. The keys stay the same, and the "
+        "environment works without the name."
     )
-    heading("Optional: let the platform name the keys")
+    heading("Optional: let the platform put the name on the keys")
     _show_tenant_role(kit, prose)
     heading("Keep in mind")
     block("\n".join(f"- {line}" for line in WARNINGS))
-    print_message(
-        f"For whoever sends this: the file that goes with it is made by `byok template --out {KEYS_TEMPLATE_FILE}`."
-    )
+    print_message(f"For the sender: create the file that goes with this: byok template --out {KEYS_TEMPLATE_FILE}")
 
 
 def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> None:
     from byok.domain.onboarding.customer_commands import TENANT_ROLE_TEMPLATE_FILE
 
     prose(
-        "A role in your account lets the platform put that name there itself. It can do nothing else, and only on "
-        "these two keys; without it nothing is missing."
+        "A role in your account lets the platform put the tenant name on the keys itself. The role can do nothing "
+        "else, and only on these two keys. Everything works without it."
     )
     commands = kit.tenant_role_commands()
     if commands is None:
-        prose("The command for it holds the ARNs of both keys: you get it when you have given them back.")
+        prose("Its command contains the ARNs of both keys: you receive it after you have sent the ARNs back.")
         print_message(
-            "For whoever sends this: the command is printed by the same `byok onboarding` with --payload, and by "
-            "`byok tenant`."
+            "For the sender: the same `byok onboarding` with --payload prints the command; so does `byok tenant`."
         )
         return
     deploy, role_arn = commands
     prose(
-        f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_TEMPLATE_FILE} that came with this, and run "
-        "this in its folder; CAPABILITY_IAM says that you know that the stack makes a role:"
+        f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_TEMPLATE_FILE} that came with these "
+        "instructions, and run this command in its folder. CAPABILITY_IAM acknowledges that the stack creates a role:"
     )
     print_text(f"\n{deploy}\n\n")
-    prose("This prints the role's ARN, which you give back:")
+    prose("This command prints the role's ARN. Send it back to us:")
     print_text(f"\n{role_arn}\n")
     print_message(
-        f"For whoever sends this: the file is made by `byok template tenant-role --out {TENANT_ROLE_TEMPLATE_FILE}`, "
-        f"and what comes back goes into `byok tenant` as --tenant-role-arn, with --external-id {kit.external_id}."
+        f"For the sender: create the file with `byok template tenant-role --out {TENANT_ROLE_TEMPLATE_FILE}`. Pass the "
+        f"role's ARN to `byok tenant` as --tenant-role-arn, with --external-id {kit.external_id}."
     )

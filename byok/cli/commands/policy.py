@@ -1,4 +1,4 @@
-"""`byok policy`: the statements of the two keys, and a customer's key policy checked and completed, all offline."""
+"""`byok policy`: render the statements of both keys, and check or complete a customer's key policy, all offline."""
 
 import sys
 from pathlib import Path
@@ -30,16 +30,16 @@ policy = typer.Typer(
     help="Render, check or complete a key policy.",
 )
 File = Annotated[
-    Path, typer.Argument(help="The key policy, or what `aws kms get-key-policy` prints; - reads standard input.")
+    Path, typer.Argument(help="The key policy, or the output of `aws kms get-key-policy`; - reads standard input.")
 ]
 KeyArnOption = Annotated[
-    str | None, typer.Option("--key-arn", help="The key's ARN: then it is known which key and account a policy names.")
+    str | None, typer.Option("--key-arn", help="The key's ARN, to check the keys and accounts that the policy names.")
 ]
 
 
 @policy.command()
 def render(key: KeyName, region: Region, platform_role_arn: PlatformRole = None) -> None:
-    """Print the statements that belong on a key, as JSON.
+    """Print the platform's statements for a key policy, as JSON.
 
     Exit codes: 0 printed; 2 wrong usage.
     """
@@ -66,12 +66,12 @@ def check(
 ) -> None:
     """Check a key policy, permission by permission.
 
-    Says of each one that the platform needs whether the policy gives it, and if not, what to change.
+    For each permission that the platform needs, reports whether the policy grants it, and if not, what to change.
 
-    It needs no credentials, and asks nobody: the policy is evaluated as AWS evaluates it.
+    Needs no credentials and makes no calls: byok evaluates the policy the way AWS does.
 
-    Exit codes: 0 the platform can use the key, as far as its policy goes; 2 wrong usage, or the file is no policy; 3 it
-    cannot, or that hangs on what only AWS sees.
+    Exit codes: 0 the policy lets the platform use the key; 2 wrong usage, or the file is not a policy; 3 it does not,
+    or that depends on facts that only AWS sees.
     """
     with exit_on_error(as_json=as_json):
         from byok.cli import views
@@ -87,7 +87,7 @@ def check(
             side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region))
             report = check_policy_document(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
-            raise UsageError(f"{file} is no key policy. {error}") from error
+            raise UsageError(f"{file} is not a key policy. {error}") from error
         if as_json:
             print_json(report.as_json_dict())
         else:
@@ -102,19 +102,17 @@ def merge(
     region: Region,
     platform_role_arn: PlatformRole = None,
     key_arn: KeyArnOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="File to write the policy to; without it, it goes to standard output.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write the policy to; without it, standard output.")] = None,
 ) -> None:
     """Add the platform's statements to a key policy.
 
-    Everything else stays as it is, to the byte.
+    Everything else stays unchanged, byte for byte.
 
-    A statement of ours that is outdated is replaced, unless something of the owner's would be lost with it. The result
-    is UTF-8. It is not put on the key: that is the owner's to do, with `aws kms put-key-policy`. With --key-arn and
-    --out the whole command is said.
+    An outdated platform statement is replaced, unless that would lose one of the customer's own changes. The result is
+    UTF-8. byok does not put it on the key: the key administrator does, with `aws kms put-key-policy`. With --key-arn
+    and --out, byok prints the full command.
 
-    Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or a policy into which nothing was put.
+    Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or the policy cannot be completed.
     """
     with exit_on_error():
         from byok.domain.iam.check.document import PolicyDocumentError, decode_text
@@ -129,30 +127,30 @@ def merge(
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
         if out is None or str(out) == "-":
-            # As bytes: a policy with letters that the terminal's encoding lacks is to come through as it is.
+            # As bytes: the policy may contain characters that the terminal's encoding lacks.
             sys.stdout.buffer.write((merged.text if merged.text.endswith("\n") else merged.text + "\n").encode())
         else:
             try:
                 out.write_bytes(merged.text.encode())
             except OSError as error:
-                raise UsageError(f"{out} cannot be written: {error.strerror}.") from error
+                raise UsageError(f"Cannot write {out}: {error.strerror}.") from error
         for words, sids in (("Appended", merged.added), ("Replaced", merged.replaced)):
             if sids:
                 print_message(f"{words}: {', '.join(sids)}")
         if not merged.changed:
-            print_message("Nothing to do: the policy has the statements.")
+            print_message("Nothing to do: the policy already has the statements.")
         elif known is not None and out is not None and str(out) != "-":
             from byok.domain.onboarding.customer_commands import CustomerCommands
 
             put = CustomerCommands(role, region, settings.vendor).put_policy_command(known, str(out))
-            print_message(f"The owner of the key puts it there: {put}")
+            print_message(f"The key administrator puts it on the key with: {put}")
 
 
 def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
-    """The key, if it can be the one.
+    """Return the key's ARN, if the key is in this Region.
 
     Raises:
-        UsageError: It is no ARN of a key, or one of another Region.
+        UsageError: It is not a key ARN, or the key is in another Region.
     """
     from byok.domain.arns import InvalidKeyArnError, parse_key_arn
 
@@ -163,7 +161,7 @@ def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
     except InvalidKeyArnError as error:
         raise UsageError(f"--key-arn: {error}") from error
     if key.region != region:
-        raise UsageError(f"--key-arn: {key} is a key in {key.region}, and the environment is in {region}.")
+        raise UsageError(f"--key-arn: {key} is in {key.region}, but the environment is in {region}.")
     return str(key)
 
 
@@ -171,4 +169,4 @@ def _content(file: Path) -> bytes:
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"Cannot read {file}: {error.strerror}.") from error

@@ -1,4 +1,4 @@
-"""`byok status` and `byok list`: where environments are."""
+"""`byok status` and `byok list`: show the state of environments."""
 
 from typing import Annotated
 
@@ -10,14 +10,16 @@ from byok.domain.phases import Phase
 
 def status(
     name: Annotated[str, typer.Argument(help="The environment's id.")],
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show how.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show the outcome.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
-    """Say where an environment is, and why it stopped.
+    """Show an environment's phase, and why it stopped.
 
-    It asks Temporal alone: no worker is needed.
+    Asks only Temporal: no worker is needed.
 
-    Exit codes: 0 under way or ready; 3 stopped by a customer's key, or ready and the tenant's alias points at another
+    Exit codes: 0 in progress or ready; 3 stopped by a customer's key, or ready but the tenant alias points at another
     key; 1 stopped by anything else, or there is no such environment.
     """
     import asyncio
@@ -28,11 +30,11 @@ def status(
 
 
 def list_environments(
-    phase: Annotated[Phase | None, typer.Option(help="Only those in this phase.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most environments that are listed.")] = 100,
+    phase: Annotated[Phase | None, typer.Option(help="List only environments in this phase.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of environments to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List environments: those under way first, then the last ended."""
+    """List environments: in progress first, then the last to end."""
     import asyncio
 
     with exit_on_error(as_json=as_json):
@@ -69,4 +71,4 @@ async def _list(phase: Phase | None, limit: int, *, as_json: bool) -> None:
     elif found:
         make_console().print(views.render_environment_list(found))
     else:
-        print_message("There is no environment." if phase is None else f"There is no environment in {phase}.")
+        print_message("No environments yet." if phase is None else f"No environment is in {phase}.")

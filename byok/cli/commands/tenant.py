@@ -1,4 +1,4 @@
-"""`byok tenant`: puts a tenant's name on the two keys of an environment, or says how their owner does it."""
+"""`byok tenant`: puts the tenant name on both keys, or prints the commands for the key administrator."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,37 +22,42 @@ if TYPE_CHECKING:
 
 RoleArn = Annotated[
     str | None,
-    typer.Option("--tenant-role-arn", help="The role in the customer's account that may name the keys."),
+    typer.Option("--tenant-role-arn", help="The role in the customer's account that may put the name on the keys."),
 ]
-ExternalId = Annotated[str | None, typer.Option("--external-id", help="What that role's trust policy asks for.")]
+ExternalId = Annotated[
+    str | None, typer.Option("--external-id", help="The external id that the role's trust policy requires.")
+]
 
 
 def tenant(
     environment: Annotated[str, typer.Argument(help="The environment's id.")],
-    name: Annotated[str, typer.Argument(help="The tenant's name.")],
+    name: Annotated[str, typer.Argument(help="The tenant name.")],
     role_arn: RoleArn = None,
     external_id: ExternalId = None,
     repoint: Annotated[
         bool,
-        typer.Option("--repoint", help="Point an alias that is on the other of the two keys at the right one."),
+        typer.Option("--repoint", help="If an alias points at the other of the two keys, point it at the right one."),
     ] = False,
     commands_only: Annotated[
-        bool, typer.Option("--commands-only", help="Print the commands for the owner, although there is a role.")
+        bool,
+        typer.Option("--commands-only", help="Print the commands for the key administrator, even if there is a role."),
     ] = False,
     key_grace_seconds: Annotated[
         int | None,
-        typer.Option(min=0, max=300, help="How long a refusal may turn out to be a change on its way. [default: 30]"),
+        typer.Option(
+            min=0, max=300, help="How long to retry access-denied errors while a change propagates. [default: 30]"
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what became of it as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
-    """Put the tenant's name on both keys, as an alias and tags.
+    """Put the tenant name on both keys, as an alias and tags.
 
-    Only what differs is written, through a role in the customer's account; `byok template tenant-role` makes it.
-    Without --tenant-role-arn it is the role that the keys were last named through, or that the environment was created
-    with. Without any nothing is changed, and the commands for the owner of the keys are printed.
+    byok writes only what differs, through a role in the customer's account; `byok template tenant-role` prints the
+    role's template. Without --tenant-role-arn, byok uses the role of the last naming, or the role that the environment
+    was created with. If there is none, byok changes nothing and prints the commands for the key administrator.
 
-    Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or a
-    key cannot be named.
+    Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or the
+    name cannot be put on a key.
     """
     import asyncio
 
@@ -70,10 +75,10 @@ def tenant(
 
 
 def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "TenantRole | None":
-    """The role that two options name; None where they name none.
+    """Return the role that the two options name, or None if neither is given.
 
     Raises:
-        UsageError: One of them is missing, or does not fit.
+        UsageError: Only one of them is given, or a value is invalid.
     """
     from pydantic import ValidationError
 
@@ -83,13 +88,13 @@ def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "
     if role_arn is None and external_id is None:
         return None
     if role_arn is None or external_id is None:
-        raise UsageError("--tenant-role-arn and --external-id belong together: give both.")
+        raise UsageError("--tenant-role-arn and --external-id belong together: pass both.")
     try:
         return TenantRole(role_arn=role_arn, external_id=external_id)
     except ValidationError as error:
         shapes = {
-            "role_arn": "--tenant-role-arn has to be the full ARN of an IAM role, as the role's stack prints it",
-            "external_id": f"--external-id has to be {EXTERNAL_ID_IN_WORDS}",
+            "role_arn": "--tenant-role-arn must be the full ARN of an IAM role, as the role's stack prints it",
+            "external_id": f"--external-id must be {EXTERNAL_ID_IN_WORDS}",
         }
         raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
 
@@ -111,7 +116,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
     service = await connect_service()
     request = await service.build_reconcile_tenant_request(environment, name, **options)
     if not await service.list_workers():
-        print_message("No worker is there at the moment; waiting for one.")
+        print_message("No worker is polling the task queue; waiting for one.")
     try:
         outcome = await service.reconcile_tenant(request, _report_once())
     except NamingStoppedError as error:
@@ -123,7 +128,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
                 }
             )
         else:
-            make_console().print("The keys could not be named.", style="bold red")
+            make_console().print("Could not put the tenant name on the keys.", style="bold red")
             make_console().print(views.render_problems(error.problems))
             make_console().print(f"\n  Next\n    byok tenant {environment} {shlex.quote(name)}")
         return EXIT_CUSTOMER_KEY if any(problem.key for problem in error.problems) else EXIT_FAILED
@@ -135,7 +140,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
-    """Tells what is being waited for: what AWS said, once, and not the count of every try."""
+    """Return a callback that prints what byok waits for: each AWS message once, without the number of attempts."""
     from byok.service.pending import describe_pending_step
 
     told: set[str] = set()

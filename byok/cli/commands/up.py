@@ -1,4 +1,4 @@
-"""`byok up`: everything on this machine, until Ctrl-C."""
+"""`byok up`: runs the whole stack on this machine, until Ctrl-C."""
 
 import shutil
 import sys
@@ -21,20 +21,20 @@ def up(
     aws_port: Annotated[int, typer.Option(min=1, max=65535, help="The local AWS's port.")] = 4566,
     web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the wizard and the HTTP API.")] = 8000,
     env_file: Annotated[
-        Path | None, typer.Option(help="File that gets the shell exports once everything answers. [default: DATA/env]")
+        Path | None, typer.Option(help="File for the shell exports, written once everything runs. [default: DATA/env]")
     ] = None,
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether a worker runs, too.")] = True,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether to run a worker.")] = True,
     database_seconds: Annotated[
-        float, typer.Option(min=0, max=3600, help="How long the local AWS takes for a cluster or an instance.")
+        float, typer.Option(min=0, max=3600, help="How long the local AWS takes to create a cluster or an instance.")
     ] = 3.0,
 ) -> None:
     """Run everything on this machine, until Ctrl-C.
 
-    That is Temporal, a local AWS, a worker, the wizard and the HTTP API.
+    Starts Temporal, a local AWS, a worker, the wizard and the HTTP API.
 
-    Everything listens on 127.0.0.1 alone. A second Ctrl-C does not wait for anything.
+    Everything listens on 127.0.0.1 only. A second Ctrl-C stops everything at once.
 
-    Exit codes: 0 ended on request; 1 something could not start or has ended.
+    Exit codes: 0 stopped on request; 1 a process could not start or has exited.
     """
     import asyncio
 
@@ -72,7 +72,7 @@ async def _up(make_stack: "Callable[[], DevStack]", env_file: Path) -> int:
     from byok.local.runner import run_on_stack
 
     await run_on_stack(make_stack(), lambda stack: _stay(stack, env_file))
-    print_message("Ended. The data stays.")
+    print_message("Stopped. The data is kept.")
     return EXIT_OK
 
 
@@ -80,7 +80,7 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
     import asyncio
 
     out, facts = make_console(), stack.environment
-    out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, its UI at {stack.ui_url}")
+    out.print(f"Temporal    {facts['TEMPORAL_ADDRESS']}, with its UI at {stack.ui_url}")
     out.print(f"Local AWS   {stack.aws_url}, with the profiles platform and byok (the customer)")
     out.print(f"Worker      {'running' if 'worker' in stack.children else 'none: start one with python worker.py'}")
     out.print(f"Wizard      {stack.web_url}, with the HTTP API at {stack.web_url}/v1")
@@ -93,11 +93,11 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
         f"  {_program()} create --name acme --region {facts['AWS_REGION']} "
         '--s3-key-arn "$S3_KEY_ARN" --rds-key-arn "$RDS_KEY_ARN" --wait'
     )
-    out.print("\nCtrl-C ends everything; the data stays.")
+    out.print("\nCtrl-C stops everything; the data is kept.")
     out.file.flush()
     await asyncio.Event().wait()
 
 
 def _program() -> str:
-    """How this program is called in the shell it was started from."""
+    """Return the command for this program in the shell that started it."""
     return "byok" if shutil.which("byok") else str(Path(sys.argv[0]))
