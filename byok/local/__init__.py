@@ -1,4 +1,4 @@
-"""Everything on one machine: a Temporal dev server, a local AWS and a worker, as child processes.
+"""Run the whole stack on one machine: a Temporal dev server, a local AWS and a worker, as child processes.
 
-It meets the local AWS as a command and an endpoint, never as code.
+This package starts the local AWS as a command and calls it at its endpoint; it never imports it.
 """

@@ -1,4 +1,4 @@
-"""The customer's side of the local stack: key pairs in the customer's account, made as the guide says to make them."""
+"""The customer's side of the local stack: key pairs in the customer's account, created as the guide describes."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Customer:
-    """Owns keys, and lets the platform use them through S3 and RDS.
+    """The customer: owns keys, and lets the platform use them through S3 and RDS.
 
     Attributes:
-        kms: A client with the customer's credentials.
-        cloudformation: Another one.
-        platform_role_arn: Whom the key policies name.
-        region: Where the keys are.
+        kms: A KMS client with the customer's credentials.
+        cloudformation: A CloudFormation client with the customer's credentials.
+        platform_role_arn: The platform role that the key policies name.
+        region: The Region of the keys.
+        vendor: The vendor's names.
     """
 
     kms: "KMSClient"
@@ -37,13 +38,13 @@ class Customer:
     vendor: VendorProfile
 
     def ensure_key_pair(self, name: str) -> KeyPair:
-        """The pair of the stack `byok-<name>`, which the real template makes; asked again, it is the same."""
+        """Return the key pair of the stack `byok-<name>`, created once from the real template."""
         given = {self.vendor.role_parameter_name: self.platform_role_arn, "PlatformRegion": self.region}
         outputs = self._ensure_stack(f"byok-{name}", render_keys_template(self.vendor), given)
         return KeyPair(**parse_payload(outputs[self.vendor.payload_output_name]))
 
     def ensure_tenant_role(self, name: str, pair: KeyPair, external_id: str) -> TenantRole:
-        """The optional role that may name a pair, made by the real template as well."""
+        """Return the optional role that may name the pair, also created from its real template."""
         given = {
             self.vendor.role_parameter_name: self.platform_role_arn,
             S3_KEY_FIELD: pair.s3_key_arn,
@@ -54,21 +55,21 @@ class Customer:
         return TenantRole(role_arn=outputs[TENANT_ROLE_ARN_OUTPUT], external_id=external_id)
 
     def read_aliases_and_tags(self, key_arn: str) -> tuple[list[str], dict[str, str]]:
-        """The aliases and tags that a key bears."""
+        """Return a key's aliases and tags."""
         aliases = self.kms.list_aliases(KeyId=key_arn)["Aliases"]
         tags = self.kms.list_resource_tags(KeyId=key_arn)["Tags"]
         return [alias["AliasName"] for alias in aliases], {tag["TagKey"]: tag["TagValue"] for tag in tags}
 
     def disable_key(self, key_arn: str) -> None:
-        """Switch a key off, as a customer may at any time."""
+        """Disable a key, as a customer may at any time."""
         self.kms.disable_key(KeyId=key_arn)
 
     def enable_key(self, key_arn: str) -> None:
-        """Switch it on again."""
+        """Enable a key again."""
         self.kms.enable_key(KeyId=key_arn)
 
     def _ensure_stack(self, name: str, template: str, given: dict[str, str]) -> dict[str, str]:
-        """The outputs of a stack, which is made if it is not there yet."""
+        """Return a stack's outputs; create the stack if it does not exist."""
         outputs = self._outputs(name)
         if outputs is None:
             self.cloudformation.create_stack(

@@ -1,7 +1,7 @@
-"""The demonstration: an environment is provisioned, another one stops on a disabled key and is finished after the fix.
+"""The demo: one environment is provisioned; another stops on a disabled key, and is completed after the fix.
 
-It says what it does and what it expects, and believes nothing that it has not read back. How an environment is shown
-is left to the command line.
+The demo announces each step and verifies its outcome by reading it back. The command line decides how an environment is
+shown.
 """
 
 import asyncio
@@ -23,12 +23,13 @@ Say = Callable[[str], None]
 
 @dataclass
 class DemoOutcome:
-    """What the demonstration has shown.
+    """The outcome of the demo.
 
     Attributes:
-        shown: One sentence per thing that came out as it should.
-        missed: One per thing that did not.
-        environments: The environments in their last state.
+        shown: One sentence for each expectation that was met.
+        missed: One sentence for each expectation that was not met.
+        environments: The environments in their final state.
+        seconds: How long the demo took.
     """
 
     shown: list[str] = field(default_factory=list)
@@ -37,51 +38,53 @@ class DemoOutcome:
     seconds: float = 0
 
     def record_expectation(self, held: bool, sentence: str) -> None:
-        """Note whether something came out as it should."""
+        """Record whether an expectation was met."""
         (self.shown if held else self.missed).append(sentence)
 
 
 async def run_demo(stack: DevStack, follow: Follow, show: Show, headline: Say) -> DemoOutcome:
-    """Show the whole story on a running stack.
+    """Run the demo on a running stack.
 
     Args:
-        stack: Everything on this machine.
-        follow: Shows an environment until it has ended.
-        show: Shows what became of a tenant's name.
-        headline: Says what comes next.
+        stack: The running stack.
+        follow: Shows an environment until its phase is final.
+        show: Shows the outcome of putting a tenant name on the keys.
+        headline: Announces the next step.
     """
     began, outcome, service = time.monotonic(), DemoOutcome(), await stack.connect_service()
     first, second = await asyncio.to_thread(
         lambda: [stack.customer.ensure_key_pair(name) for name in ("acme", "globex")]
     )
 
-    headline("1. acme gives its two keys, and gets an environment")
+    headline("1. acme provides two KMS keys, and byok provisions an Aurora cluster and S3 buckets encrypted with them")
     acme = await _provision(service, "acme", first, follow)
     outcome.record_expectation(acme.phase is Phase.READY, "acme is READY")
     for sentence, held in _check_evidence(acme, first):
         outcome.record_expectation(held, sentence)
 
-    headline("2. globex does the same, but its S3 key is disabled")
+    headline(
+        "2. globex requests the same, but its S3 key is disabled: provisioning stops, with AWS's error and the fix"
+    )
     await asyncio.to_thread(stack.customer.disable_key, second.s3_key_arn)
     stopped = await _provision(service, "globex", second, follow)
     problem = stopped.problem
     outcome.record_expectation(
         stopped.phase is Phase.STOPPED and problem is not None and problem.code == "s3.KMS.DisabledException",
-        "globex stopped with AWS's own error, and the remedy names the key",
+        "globex stopped with AWS's exact error, and the remedy names the key",
     )
     outcome.record_expectation(
         stopped.resources.cluster is None and not stopped.resources.buckets,
-        "nothing had been made for it",
+        "at that point, no cluster and no bucket of globex existed",
     )
 
-    headline("3. globex enables its key and asks again, with the same values")
+    headline("3. globex enables its key and repeats the request: provisioning resumes where it stopped")
     await asyncio.to_thread(stack.customer.enable_key, second.s3_key_arn)
     globex = await _provision(service, "globex", second, follow)
     outcome.record_expectation(globex.phase is Phase.READY, "globex is READY after the fix")
     for sentence, held in _check_evidence(globex, second):
         outcome.record_expectation(held, sentence)
 
-    headline("4. acme lets the platform put the tenant's name on its two keys")
+    headline("4. acme creates a role that lets the platform put the tenant name on both keys, as an alias and tags")
     for sentence, held in await _name_keys(stack, service, "acme", first, show):
         outcome.record_expectation(held, sentence)
 
@@ -101,7 +104,7 @@ async def _provision(service: EnvironmentService, name: str, keys: KeyPair, foll
 async def _name_keys(
     stack: DevStack, service: EnvironmentService, name: str, keys: KeyPair, show: Show
 ) -> list[tuple[str, bool]]:
-    """What the keys bear afterwards, and what is written when it is asked for again."""
+    """Put the tenant name on the keys twice; check the aliases and tags, and that the second time writes nothing."""
     role = await asyncio.to_thread(stack.customer.ensure_tenant_role, name, keys, f"demo-{name}")
     request = await service.build_reconcile_tenant_request(name, name, role)
     show(await service.reconcile_tenant(request))
@@ -112,21 +115,21 @@ async def _name_keys(
     vendor = stack.customer.vendor
     return [
         (
-            f"both keys of {name} bear its alias and tags, and are still the same keys",
+            f"both keys of {name} have its alias and tags, and are still the same keys",
             all(
                 vendor.alias_for_tenant(which, name) in aliases and set(tags.values()) >= {name}
                 for which, (aliases, tags) in marks.items()
             ),
         ),
         (
-            "the second time there was nothing to write",
+            "putting the name on the keys a second time wrote nothing",
             all(key.alias_state is AliasState.IN_PLACE and not key.tags_written for key in again.keys),
         ),
     ]
 
 
 def _check_evidence(status: EnvironmentStatus, keys: KeyPair) -> Iterator[tuple[str, bool]]:
-    """What the evidence has to say: it was read back from AWS and not remembered."""
+    """Check the evidence, which was read back from AWS at the end of provisioning."""
     proof, name = status.evidence, status.environment_id
     database = proof.database if proof else None
     yield (

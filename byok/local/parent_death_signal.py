@@ -1,8 +1,8 @@
-"""Becomes a command that does not outlive the process that started it: `parent_death_signal.py PARENT SIGNAL COMMAND…`.
+"""Run a command that does not outlive its parent process: `parent_death_signal.py PARENT SIGNAL COMMAND…`.
 
-On Linux the kernel sends the signal when the parent dies, even where it was killed and could tidy nothing up. Elsewhere
-the command just runs. It is a program of its own because code between fork and exec is not safe in a process with
-threads, and a parent that speaks to Temporal has many.
+On Linux, the kernel sends the signal when the parent dies, even if the parent was killed and could not clean up. On
+other systems the command simply runs. This is a separate program because code between fork and exec is not safe in a
+process with threads, and a parent with a Temporal client has many.
 """
 
 import ctypes
@@ -15,12 +15,12 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 def main(parent: int, signal: int, command: list[str]) -> None:
-    """Tie this process to its parent and become the command."""
+    """Request the signal, then replace this process with the command."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died before prctl
             sys.exit(1)
-    os.execv(command[0], command)  # noqa: S606 - there is no shell in it
+    os.execv(command[0], command)  # noqa: S606 - no shell is involved
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ HOST: Final = "127.0.0.1"
 
 _CHOOSABLE: Final = range(20_000, 32_000)
 """Below the ephemeral ports of Linux (from 32768) and macOS (from 49152), which the system assigns to outgoing
-connections and to sockets bound to port 0: another process could get such a port before our server starts."""
+connections and to sockets bound to port 0: another process could take such a port before the server starts."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where things listen."""
+    """The ports that the stack's servers listen on."""
 
     temporal: int = 7233
     ui: int = 8233
@@ -26,29 +26,29 @@ class Ports:
 
     @classmethod
     def pick_free(cls) -> Self:
-        """Choose ports on which nothing listens."""
+        """Choose free ports."""
         with contextlib.ExitStack() as held:
             return cls(*(_bind_to_any(held.enter_context(socket.socket())) for _ in fields(cls)))
 
     def require_free(self) -> None:
-        """Refuse to start beside somebody else.
+        """Check that all ports are different and free.
 
         Raises:
-            DevStackError: Two are the same, or one is taken; the text names the option that chooses another.
+            DevStackError: Two ports are the same, or one is in use; the text names the option that sets another port.
         """
         named = {f"--{one.name}-port": getattr(self, one.name) for one in fields(self)}
         if len(set(named.values())) < len(named):
-            raise DevStackError(f"The ports have to differ: {', '.join(f'{n} {p}' for n, p in named.items())}.")
+            raise DevStackError(f"The ports must be different: {', '.join(f'{n} {p}' for n, p in named.items())}.")
         for option, port in named.items():
             with socket.socket() as probe:
-                # What a server does, too: connections of an earlier run that are still fading are no obstacle.
+                # As servers do: connections of an earlier run in TIME_WAIT must not block the port.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
                     probe.bind((HOST, port))
                 except OSError as error:
                     raise DevStackError(
-                        f"Port {port} is taken, perhaps by another `byok up`. Stop that, or choose another one with "
-                        f"{option}."
+                        f"Port {port} is in use, perhaps by another `byok up`. Stop that one, or choose another port "
+                        f"with {option}."
                     ) from error
 
 

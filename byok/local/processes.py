@@ -1,4 +1,4 @@
-"""One child process: ends with its parent, is waited for until it answers, and is stopped by its own id."""
+"""One child process: it ends with its parent, is polled until it answers, and is stopped by its own process id."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ _LAST_LINES: Final = 12
 
 
 class DevStackError(Exception):
-    """Something of the local stack cannot be started or has ended; the text says what and what to do."""
+    """A part of the local stack could not start or has exited; the text says which, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class ChildProcess:
     """A running child process.
 
     Attributes:
-        name: What people call it.
-        log: Where its output goes.
-        begins_at: Where its own output begins in the log, in bytes: an earlier process may have written there.
+        name: Its name in messages.
+        log: The file that receives its output.
+        begins_at: Offset in bytes of its output in the log: an earlier process may have written there.
     """
 
     name: str
@@ -47,14 +47,14 @@ class ChildProcess:
         *,
         when_orphaned: signal.Signals = signal.SIGKILL,
     ) -> Self:
-        """Start a command in a process group of its own: a Ctrl-C in the terminal reaches only us.
+        """Start a command in its own session: a Ctrl-C in the terminal does not reach it.
 
         Args:
-            name: What people call it.
+            name: Its name in messages.
             command: The program's full path and its arguments.
-            log: File that gets its output; an earlier one is continued.
-            environment: Its whole environment.
-            when_orphaned: What it gets should this process be killed (Linux).
+            log: The file that receives its output; output is appended to an existing file.
+            environment: Its complete environment.
+            when_orphaned: The signal it receives if this process is killed (Linux).
         """
         wrapped = [
             sys.executable,
@@ -79,30 +79,30 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id; the wrapper becomes the command and keeps the id."""
+        """Return its process id, which the wrapper keeps when it becomes the command."""
         return self.process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it is still running."""
         return self.process.returncode is None
 
     def has_printed(self, words: str) -> bool:
-        """Whether some words are in its output so far."""
+        """Return whether its output so far contains some text."""
         with self.log.open("rb") as output:
             output.seek(self.begins_at)
             return words.encode() in output.read()
 
     async def wait_until_ready(self, fact: Callable[[], Awaitable[bool]], seconds: float) -> None:
-        """Wait until a fact holds that shows that the child answers.
+        """Poll a check until it shows that the child answers.
 
         Args:
-            fact: Looks once. While nothing answers it may raise `OSError`, `RuntimeError`, or what Temporal and the
-                service raise.
+            fact: Checks once. While nothing answers, it may raise `OSError`, `RuntimeError`, `RPCError` or
+                `ServiceError`.
             seconds: How long to wait.
 
         Raises:
-            DevStackError: The child has ended, or the fact does not come.
+            DevStackError: The child has exited, or does not answer in time.
         """
         deadline = asyncio.get_running_loop().time() + seconds
         while True:
@@ -112,19 +112,19 @@ class ChildProcess:
                 if await fact():
                     return
             except (OSError, RuntimeError, RPCError, ServiceError):
-                pass  # not there yet
+                pass  # not ready yet
             if asyncio.get_running_loop().time() > deadline:
-                raise DevStackError(f"{self.name} does not answer within {seconds:g} s.{self._last_lines()}")
+                raise DevStackError(f"{self.name} did not answer within {seconds:g} s.{self._last_lines()}")
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     def exited_error(self) -> DevStackError:
-        """The error that says that it has ended, with its own last words."""
+        """Return an error that reports the exit, with the last lines of output."""
         code = self.process.returncode or 0
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"has ended with code {code}"
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         return DevStackError(f"{self.name} {how}.{self._last_lines()}")
 
     async def stop(self, grace_seconds: float, hurry: asyncio.Event) -> None:
-        """End it: SIGTERM, and SIGKILL after the grace or as soon as somebody hurries."""
+        """Stop it: SIGTERM, then SIGKILL after the grace time or as soon as `hurry` is set."""
         if not self.is_running:
             return
         self.process.terminate()
@@ -138,12 +138,12 @@ class ChildProcess:
             hurried.cancel()
 
     async def kill(self) -> None:
-        """End it without giving it a chance to tidy up."""
+        """Kill it without giving it a chance to clean up."""
         if self.is_running:
             self.process.kill()
         await self.process.wait()
 
     def _last_lines(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-_LAST_LINES:] if self.log.exists() else []
-        said = "".join(f"\n    {line}" for line in lines) or "\n    nothing"
-        return f" It said last ({self.log}):{said}"
+        said = "".join(f"\n    {line}" for line in lines) or "\n    (none)"
+        return f" Its last output ({self.log}):{said}"

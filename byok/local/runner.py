@@ -1,4 +1,4 @@
-"""Runs something on a local stack until it is done or somebody presses Ctrl-C, and ends the children either way."""
+"""Run work on a local stack until it is done or interrupted with Ctrl-C; stop the child processes either way."""
 
 import asyncio
 import contextlib
@@ -12,19 +12,19 @@ Result = TypeVar("Result")
 
 
 async def run_on_stack(stack: DevStack, work: Callable[[DevStack], Awaitable[Result]]) -> Result | None:
-    """Start the stack, do the work, end the stack.
+    """Start the stack, do the work, stop the stack.
 
-    The first SIGINT or SIGTERM ends the work and lets the children tidy up, the second one kills them.
+    The first SIGINT or SIGTERM cancels the work and lets the child processes clean up; the second one kills them.
 
     Args:
-        stack: Not started yet.
-        work: What to do with it.
+        stack: The stack, not started yet.
+        work: The work to do on the stack.
 
     Returns:
-        What the work gave; None where it was interrupted.
+        The work's result, or None if it was interrupted.
 
     Raises:
-        DevStackError: Something could not start, or has ended while the work went on.
+        DevStackError: A child process could not start, or exited during the work.
     """
     loop, task = asyncio.get_running_loop(), asyncio.create_task(_run(stack, work))
     interrupted = False

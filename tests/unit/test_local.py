@@ -1,4 +1,4 @@
-"""The local stack's parts: ports, children that end with their parent, and the environment they get."""
+"""The parts of the local stack: ports, child processes that end with their parent, and their environment."""
 
 import asyncio
 import os
@@ -26,16 +26,16 @@ async def start_child(tmp_path: Path, program: str) -> ChildProcess:
     return await ChildProcess.start("the child", [sys.executable, "-c", program], tmp_path / "child.log", os.environ)
 
 
-def test_a_taken_port_is_named_with_the_option_that_chooses_another() -> None:
+def test_occupied_port_is_named_with_its_option() -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(DevStackError, match=rf"Port {port} is taken.*--ui-port"):
+        with pytest.raises(DevStackError, match=rf"Port {port} is in use.*--ui-port"):
             replace(Ports.pick_free(), ui=port).require_free()
 
 
-def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
+def test_chosen_ports_are_outside_the_ephemeral_range() -> None:
     with socket.socket() as any_port:
         any_port.bind((HOST, 0))
         given_away = any_port.getsockname()[1]
@@ -44,18 +44,18 @@ def test_chosen_ports_are_none_that_the_system_gives_away() -> None:
     assert max(astuple(ports)) < 32_768 <= given_away
 
 
-def test_two_equal_ports_are_refused() -> None:
-    with pytest.raises(DevStackError, match="have to differ: --temporal-port 7000, --ui-port 7000"):
+def test_equal_ports_are_refused() -> None:
+    with pytest.raises(DevStackError, match="must be different: --temporal-port 7000, --ui-port 7000"):
         Ports(7000, 7000, 7001, 7002).require_free()
 
 
-async def test_a_child_that_ends_is_reported_with_its_last_words(tmp_path: Path) -> None:
+async def test_child_that_exits_is_reported_with_its_last_output(tmp_path: Path) -> None:
     child = await start_child(tmp_path, "import sys; print('the disk is full'); sys.exit(3)")
-    with pytest.raises(DevStackError, match=r"(?s)the child has ended with code 3.*the disk is full"):
+    with pytest.raises(DevStackError, match=r"(?s)the child exited with code 3.*the disk is full"):
         await child.wait_until_ready(never_ready, 20)
 
 
-async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_path: Path) -> None:
+async def test_output_of_an_earlier_child_is_ignored(tmp_path: Path) -> None:
     first = await start_child(tmp_path, "print('ready')")
     await first.process.wait()
     second = await start_child(tmp_path, "print('not yet')")
@@ -67,14 +67,14 @@ async def test_what_a_child_said_is_told_apart_from_what_an_earlier_one_did(tmp_
     ]
 
 
-async def test_a_child_that_does_not_answer_is_given_up_on(tmp_path: Path) -> None:
+async def test_child_that_does_not_answer_times_out(tmp_path: Path) -> None:
     child = await start_child(tmp_path, "import time; time.sleep(60)")
-    with pytest.raises(DevStackError, match=r"does not answer within 0\.1 s"):
+    with pytest.raises(DevStackError, match=r"did not answer within 0\.1 s"):
         await child.wait_until_ready(never_ready, 0.1)
     await child.kill()
 
 
-async def test_who_is_in_a_hurry_does_not_wait_for_a_child_that_will_not_end(tmp_path: Path) -> None:
+async def test_hurried_stop_kills_an_unresponsive_child(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     child = await start_child(
         tmp_path,
@@ -94,7 +94,7 @@ async def test_who_is_in_a_hurry_does_not_wait_for_a_child_that_will_not_end(tmp
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tell a child that its parent was killed")
-def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
+def test_child_does_not_outlive_a_killed_parent() -> None:
     program = (
         "import os, subprocess, sys\n"
         "command = [sys.executable, '-I', '-S', sys.argv[1], str(os.getpid()), '9', '/bin/sleep', '60']\n"
@@ -102,7 +102,7 @@ def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
-    # The child holds the other end of this pipe: it is closed when the child has ended.
+    # The child holds the other end of this pipe, which is closed when the child exits.
     read, write = os.pipe()
     with subprocess.Popen(
         [
@@ -124,7 +124,7 @@ def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
     os.close(read)
 
 
-def test_children_are_led_to_the_local_stack_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_children_are_configured_only_for_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAREAL")
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("TEMPORAL_API_KEY", "real")

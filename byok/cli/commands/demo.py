@@ -47,7 +47,7 @@ async def _demo(folder: Path) -> int:
     from byok.local.stack import DevStack
 
     out = make_console()
-    out.print("Starting Temporal, a local AWS and a worker on this machine.", style="dim")
+    out.print("Starting Temporal, a local AWS and a worker on this machine; no AWS account is touched.", style="dim")
 
     def headline(text: str) -> None:
         out.print(f"\n{text}\n", style="bold")
@@ -83,7 +83,9 @@ def _summarise(outcome: "DemoOutcome") -> None:
         out.print(f"  [red]✗ failed:[/red] {sentence}")
     for status in outcome.environments:
         if status.evidence:
-            out.print(f"\nWhat AWS reports for {status.environment_id}:")
+            out.print(f"\nWhat AWS reports for {status.environment_id}, by key:")
             out.print(views.render_evidence(status.evidence))
     out.print(f"\nDone in {outcome.seconds:.0f} s. Every process has exited.")
-    out.print(f"To keep the stack running, with the wizard at http://{HOST}:{Ports().web}: byok up (or make up)")
+    out.print(
+        f"To start the stack and keep it running, with the wizard at http://{HOST}:{Ports().web}: byok up (or make up)"
+    )
