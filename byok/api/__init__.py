@@ -1,1 +1,1 @@
-"""The HTTP API: what a portal asks for, over the one door to Temporal that everybody uses."""
+"""The HTTP API for a portal; like the CLI and the wizard, it uses `byok.service`."""

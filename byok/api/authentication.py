@@ -1,7 +1,7 @@
-"""Who calls, what they may do, and whose environments are theirs.
+"""Authenticates callers, and determines their scopes and their organisation's environments.
 
-An organisation's environments begin with its name and a hyphen, as their resources in AWS do. So it is seen from the id
-alone whose one is, before anybody is asked whether it exists.
+The ids of an organisation's environments, like the names of their AWS resources, begin with its name and a hyphen. The
+id alone shows which organisation owns an environment, before any lookup.
 """
 
 import hashlib
@@ -16,21 +16,21 @@ from byok.settings import AccessToken
 
 
 class UnauthenticatedError(Exception):
-    """It is not known who calls."""
+    """The caller could not be authenticated."""
 
 
 class IdentityProviderUnavailableError(Exception):
-    """Who vouches for callers does not answer."""
+    """The identity provider cannot be reached."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls.
+    """An authenticated caller.
 
     Attributes:
-        organisation: Whose environments are meant; None for the vendor's own people, who see all.
-        scopes: What they may do.
-        until: Until when, in seconds since 1970; None where their token does not say.
+        organisation: The organisation whose environments they may use; None for the vendor's staff, who may use all.
+        scopes: The scopes granted to them.
+        until: When their token expires, in seconds since 1970; None if it does not expire.
     """
 
     organisation: str | None
@@ -39,11 +39,11 @@ class Caller:
 
     @property
     def environment_id_prefix(self) -> str:
-        """What the ids of their environments begin with; empty where all are theirs."""
+        """The prefix of their environments' ids; empty for a caller who may use all."""
         return "" if self.organisation is None else f"{self.organisation}-"
 
     def owns_environment_id(self, environment_id: str) -> bool:
-        """Whether an environment of this id is theirs, if there is one."""
+        """Return whether an environment with this id would be theirs, whether or not it exists."""
         return environment_id.startswith(self.environment_id_prefix)
 
 
@@ -51,29 +51,29 @@ ANONYMOUS_CALLER: Final = Caller(None, frozenset(Scope))
 
 
 class Authenticator(Protocol):
-    """Finds out who calls."""
+    """Authenticates callers."""
 
     async def authenticate(self, token: str | None) -> Caller:
-        """Who holds a bearer token.
+        """Return the holder of a bearer token.
 
         Raises:
-            UnauthenticatedError: Nobody that is known; the text says what is wrong with the token, and nothing of it.
-            IdentityUnreachableError: It cannot be found out now.
+            UnauthenticatedError: The token is missing or invalid. The text says why and contains nothing of the token.
+            IdentityProviderUnavailableError: The identity provider cannot be reached.
         """
         ...
 
 
 class AllowAllAuth:
-    """Everybody may do everything: for a server that only this machine reaches."""
+    """Accepts every caller with every scope, for a server that only this machine can reach."""
 
-    async def authenticate(self, token: str | None) -> Caller:  # noqa: ARG002 - there is none to look at
+    async def authenticate(self, token: str | None) -> Caller:  # noqa: ARG002 - tokens are ignored
         """See `Authenticator`."""
         return ANONYMOUS_CALLER
 
 
 @dataclass(frozen=True)
 class StaticTokenAuth:
-    """Tokens from the settings, which hold their hashes alone."""
+    """Authenticates tokens whose hashes are in the settings."""
 
     tokens: Sequence[AccessToken]
 
@@ -81,23 +81,23 @@ class StaticTokenAuth:
         """See `Authenticator`."""
         digest = hashlib.sha256((token or "").encode(errors="surrogatepass")).hexdigest()
         found = None
-        for known in self.tokens:  # all of them: how long it takes says nothing
+        for known in self.tokens:  # compare with all, so that timing reveals nothing
             if hmac.compare_digest(known.sha256, digest):
                 found = known
         if found is None or token is None:
-            raise UnauthenticatedError("The token is not known.")
+            raise UnauthenticatedError("Invalid token.")
         return build_caller(found.organisation, found.scopes)
 
 
 @dataclass(frozen=True)
 class ChainedAuth:
-    """Several authenticators: the first that knows the caller decides."""
+    """Tries several authenticators; the first that accepts the token decides."""
 
     authenticators: Sequence[Authenticator]
 
     async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
-        refusal = UnauthenticatedError("The token is not known.")
+        refusal = UnauthenticatedError("Invalid token.")
         for one in self.authenticators:
             try:
                 return await one.authenticate(token)
@@ -107,14 +107,16 @@ class ChainedAuth:
 
 
 def build_caller(organisation: str, scopes: Sequence[str], until: float | None = None) -> Caller:
-    """A caller as a token describes them; `*` stands for the vendor's own people.
+    """Build a caller from a token's organisation and scopes; the organisation `*` means the vendor's staff.
 
     Raises:
-        UnauthenticatedError: The name cannot be an organisation's.
+        UnauthenticatedError: The organisation's name is invalid.
     """
     known = frozenset(scope for scope in Scope if scope.value in scopes)
     if organisation == EVERY_ORGANISATION:
         return Caller(None, known, until)
     if not re.match(ORGANISATION_PATTERN, organisation):
-        raise UnauthenticatedError("The token's organisation is none: it has up to 16 lower-case letters and digits.")
+        raise UnauthenticatedError(
+            "The token's organisation is invalid: it must be up to 16 lower-case letters and digits."
+        )
     return Caller(organisation, known, until)

@@ -1,6 +1,6 @@
-"""Who may call a route: the scope that each route requires, and the environments that a caller may see.
+"""Authorizes callers: the scope that a route requires, and the environments that a caller may use.
 
-All of them are coroutines: FastAPI hands a plain function to a thread, which costs more than anything it does here.
+All dependencies are coroutines: FastAPI runs plain functions in a thread, which would cost more than they do.
 """
 
 from http import HTTPStatus
@@ -15,11 +15,11 @@ from byok.api.problems import ProblemError, invalid_field_error
 from byok.domain.naming import ENVIRONMENT_ID_MAX_LENGTH, ENVIRONMENT_ID_PATTERN
 from byok.domain.scopes import Scope
 
-_bearer = HTTPBearer(auto_error=False, description="A token of the OIDC issuer, or one from the settings.")
+_bearer = HTTPBearer(auto_error=False, description="A token from the OIDC issuer or from the settings.")
 
 
 class RequireScope:
-    """Lets a caller pass who may do something."""
+    """Requires a caller with a scope."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -27,11 +27,12 @@ class RequireScope:
     async def __call__(
         self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> Caller:
-        """Who calls.
+        """Return the caller.
 
         Raises:
-            UnauthenticatedError: It is not known.
-            ProblemError: It is, and may not.
+            UnauthenticatedError: The caller could not be authenticated.
+            IdentityProviderUnavailableError: The identity provider cannot be reached.
+            ProblemError: The caller lacks the scope.
         """
         caller = await api_state(request).access.authenticate(credentials.credentials if credentials else None)
         if self._scope not in caller.scopes:
@@ -61,15 +62,15 @@ EnvironmentId = Annotated[
 
 
 def require_own_environment(caller: Caller, environment_id: str) -> str:
-    """The id, if such an environment would be the caller's: nobody learns whether another organisation has one.
+    """Return the id if such an environment would be the caller's.
+
+    The check does not reveal whether another organisation has this environment.
 
     Raises:
-        ProblemError: It would not.
+        ProblemError: It would not be the caller's.
     """
     if not caller.owns_environment_id(environment_id):
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"There is no environment {environment_id}."
-        )
+        raise ProblemError(HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"Environment {environment_id} not found.")
     return environment_id
 
 
@@ -91,13 +92,11 @@ DeletableId = Annotated[str, Depends(_deletable)]
 
 
 def require_own_prefix(caller: Caller, environment_id: str) -> None:
-    """See that a new environment is called as its organisation's are.
+    """Require that a new environment's id begins with the caller's organisation.
 
     Raises:
-        ProblemError: It is not. Whether there is one of that name is not looked at.
+        ProblemError: It does not. Whether such an environment exists is not checked.
     """
     if not caller.owns_environment_id(environment_id):
-        words = (
-            f"has to begin with {caller.environment_id_prefix}, as the ids of all environments of this organisation do"
-        )
+        words = f"must begin with {caller.environment_id_prefix}, like all ids of this organisation"
         raise invalid_field_error("environment_id", words)

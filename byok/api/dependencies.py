@@ -1,6 +1,6 @@
-"""What routes ask for by name: the application's state, the service and the broadcaster of statuses.
+"""Route dependencies: the application's state, the service and the status broadcaster.
 
-All of them are coroutines: FastAPI hands a plain function to a thread, which costs more than anything it does here.
+All of them are coroutines: FastAPI runs plain functions in a thread, which would cost more than they do.
 """
 
 from typing import Annotated
@@ -14,7 +14,7 @@ from byok.service.environments import EnvironmentService
 
 
 def api_state(request: Request) -> ApiState:
-    """What the application holds."""
+    """Return the application's state."""
     found: ApiState = request.app.state.byok
     return found
 

@@ -1,4 +1,4 @@
-"""What no caller may exceed: the size of a request, and how many of them come in a minute."""
+"""Limits the size of a request and the number of requests per minute."""
 
 import math
 import time
@@ -15,7 +15,7 @@ from byok.api.problems import build_problem_response
 
 @dataclass(frozen=True)
 class BodySizeLimitMiddleware:
-    """Reads a request's body before anybody else does, and refuses one that is too long without reading its rest."""
+    """Buffers a request's body, and rejects one that is too long without reading the rest of it."""
 
     app: ASGIApp
     most_bytes: int
@@ -33,7 +33,7 @@ class BodySizeLimitMiddleware:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self.most_bytes:
-                detail = f"A request has at most {self.most_bytes} bytes."
+                detail = f"Request body too large: the limit is {self.most_bytes} bytes."
                 refusal = build_problem_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "byok.TooLarge", detail)
                 await refusal(scope, receive, send)
                 return
@@ -42,7 +42,7 @@ class BodySizeLimitMiddleware:
         async def receive_body() -> Message:
             nonlocal handed_over
             if handed_over:
-                return await receive()  # tells when the caller goes away
+                return await receive()  # reports when the caller disconnects
             handed_over = True
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
@@ -51,9 +51,10 @@ class BodySizeLimitMiddleware:
 
 @dataclass
 class RateLimitMiddleware:
-    """Lets each address make so many requests a minute; each process counts for itself.
+    """Limits requests per minute and address; each process counts on its own.
 
-    A sliding window of two counters: what keeps the time of each request looks through all addresses at every hit.
+    It uses a sliding window of two counters: a limiter that stores the time of each request would scan all addresses at
+    every hit.
     """
 
     app: ASGIApp
@@ -76,7 +77,7 @@ class RateLimitMiddleware:
             return
         window = await self._limiter.get_window_stats(self._item, address)
         seconds = max(1, math.ceil(window.reset_time - time.time()))
-        detail = f"An address may make {self.per_minute} requests a minute: try again in {seconds} s."
+        detail = f"Rate limit of {self.per_minute} requests per minute exceeded: try again in {seconds} s."
         refusal = build_problem_response(
             HTTPStatus.TOO_MANY_REQUESTS, "byok.TooManyRequests", detail, headers={"Retry-After": str(seconds)}
         )

@@ -1,4 +1,4 @@
-"""Verifies tokens that an OIDC provider has signed (RFC 9068, RFC 7519)."""
+"""Verifies tokens that an OIDC provider signed (RFC 9068, RFC 7519)."""
 
 import asyncio
 import time
@@ -21,23 +21,23 @@ ALLOWED_SIGNING_ALGORITHMS: Final = (
     "ES512",
     "EdDSA",
 )
-"""Those with a public key. One with a shared secret would take the provider's public key for that secret."""
+"""Public-key algorithms only: with a shared-secret algorithm, the provider's public key would serve as the secret."""
 
 _LEEWAY_SECONDS: Final = 30
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""How often a token with an unknown key may send us to the provider: forged ones would do so with each request."""
+"""The minimum time between two key refreshes for unknown key ids: forged tokens would cause one with each request."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
 
 
 @dataclass
 class OidcAuth:
-    """Bearer tokens as JWTs.
+    """Authenticates bearer tokens that are JWTs.
 
     Attributes:
-        issuer: Who has to have issued a token (`iss`).
-        audience: For whom it has to be (`aud`).
-        jwks_url: Where the issuer's public keys are.
-        organisation_claim: Which claim names the build_caller's organisation; `*` there means the vendor's own people.
+        issuer: The required issuer (`iss`).
+        audience: The required audience (`aud`).
+        jwks_url: The URL of the issuer's public keys.
+        organisation_claim: The claim that names the caller's organisation; its value `*` means the vendor's staff.
     """
 
     issuer: str
@@ -55,15 +55,15 @@ class OidcAuth:
     async def authenticate(self, token: str | None) -> Caller:
         """See `Authenticator`."""
         if token is None:
-            raise UnauthenticatedError("A bearer token is needed.")
+            raise UnauthenticatedError("A bearer token is required.")
         claims = self._verify(token, await self._key_of(token))
         organisation, scopes = claims.get(self.organisation_claim), claims.get("scope", claims.get("scp", ""))
         if not isinstance(organisation, str):
-            raise UnauthenticatedError(f"The token has no claim {self.organisation_claim} that names an organisation.")
+            raise UnauthenticatedError(f"The token's claim {self.organisation_claim} must name an organisation.")
         if isinstance(scopes, str):
             scopes = scopes.split()
         if not isinstance(scopes, list):
-            raise UnauthenticatedError("The token's scopes are none.")
+            raise UnauthenticatedError("The token's scopes must be a string or a list.")
         return build_caller(organisation, [str(one) for one in scopes], float(claims["exp"]))
 
     def _verify(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
@@ -80,19 +80,19 @@ class OidcAuth:
         except jwt.ExpiredSignatureError as error:
             raise UnauthenticatedError("The token has expired.") from error
         except jwt.InvalidTokenError as error:
-            raise UnauthenticatedError("The token is not valid here.") from error
+            raise UnauthenticatedError("The token is not valid for this server.") from error
         return claims
 
     async def _key_of(self, token: str) -> jwt.PyJWK:
         try:
             name = jwt.get_unverified_header(token).get("kid")
         except jwt.InvalidTokenError as error:
-            raise UnauthenticatedError("The token is none: a signed JWT is expected.") from error
+            raise UnauthenticatedError("Invalid token: it must be a signed JWT.") from error
         for refresh in (False, True):
             for key in await self._signing_keys(refresh=refresh):
                 if key.key_id == name:
                     return key
-        raise UnauthenticatedError("The token is signed with a key that its issuer does not have.")
+        raise UnauthenticatedError("The token is signed with a key that its issuer does not publish.")
 
     async def _signing_keys(self, *, refresh: bool) -> list[jwt.PyJWK]:
         async with self._asking:
@@ -101,10 +101,10 @@ class OidcAuth:
             if refresh:
                 self._asked_at = time.monotonic()
             if time.monotonic() < self._not_before:
-                raise IdentityProviderUnavailableError("The issuer's keys cannot be read now.")
+                raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.")
             try:
                 return await asyncio.to_thread(self._keys.get_signing_keys, refresh=refresh)
-            except (jwt.PyJWTError, ValueError, OSError) as error:  # no answer, or one that is none
-                # Those who wait behind this one are told at once, and not one after the other.
+            except (jwt.PyJWTError, ValueError, OSError) as error:  # no response, or an invalid one
+                # Requests that wait for this lock fail at once, instead of each waiting for its own timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
-                raise IdentityProviderUnavailableError("The issuer's keys cannot be read now.") from error
+                raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error

@@ -1,4 +1,4 @@
-"""Keeps the pages of other sites from acting through a visitor's browser."""
+"""Protects against cross-site requests from a user's browser."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,9 +15,10 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True)
 class SameOriginMiddleware:
-    """Refuses what changes something and was sent by a page of another site (RFC 6454; Fetch, "Origin header").
+    """Rejects requests that change something and come from another site's page (RFC 6454; Fetch, "Origin header").
 
-    Programs send no such header, and are let through: they have no cookie and no open server to be led to.
+    Programs do not send this header and are accepted: they hold no session cookie that another site could abuse, and
+    cannot be lured to a server without authentication.
     """
 
     app: ASGIApp
@@ -29,7 +30,7 @@ class SameOriginMiddleware:
             origin = headers.get("origin")
             if origin is not None and _host(origin) != headers.get("host"):
                 refusal = build_problem_response(
-                    HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "A page of another site sent this."
+                    HTTPStatus.FORBIDDEN, "byok.ForeignOrigin", "Cross-site requests are not allowed."
                 )
                 await refusal(scope, receive, send)
                 return
@@ -37,7 +38,7 @@ class SameOriginMiddleware:
 
 
 def _host(origin: str) -> str | None:
-    """Where a page came from; None for what is no address."""
+    """Return the host of an origin; None if it is not a valid URL."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

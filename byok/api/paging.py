@@ -1,7 +1,7 @@
-"""Where a page of environments ended, as the caller is given it and brings it back.
+"""Signs and verifies the page tokens of the list of environments.
 
-Temporal takes what is no end of a page for a failure of its own, and the client tries again and again: what did not
-come from here is not to reach it. So it is signed.
+Temporal treats an invalid page token as an internal failure, and its client retries the call again and again. The
+signature ensures that only tokens from this server reach Temporal.
 """
 
 import base64
@@ -13,28 +13,28 @@ from byok.api.problems import invalid_field_error
 
 
 class PageTokenSigner:
-    """Signs the ends of pages.
+    """Signs page tokens.
 
     Args:
-        secret: What they are signed with; all processes behind one address need the same.
+        secret: The signing secret; all processes behind one address must share it.
     """
 
     def __init__(self, secret: str) -> None:
         self._signer = Signer(secret, salt="byok.page")
 
     def sign(self, end: bytes | None) -> str | None:
-        """The end of a page for the caller; None where it was the last."""
+        """Return the signed page token for the caller; None after the last page."""
         return self._signer.sign(base64.urlsafe_b64encode(end)).decode() if end else None
 
     def verify(self, sign: str | None) -> bytes | None:
-        """What the caller was given.
+        """Return the page token that the caller sent back; None if there is none.
 
         Raises:
-            ProblemError: It did not come from here.
+            ProblemError: This server did not sign it.
         """
         if not sign:
             return None
         try:
             return base64.urlsafe_b64decode(self._signer.unsign(sign))
         except (BadSignature, binascii.Error, UnicodeError) as error:
-            raise invalid_field_error("after", "has to be what the page before gave as next") from error
+            raise invalid_field_error("after", "must be the `next` of the previous page") from error

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: the same shape for everything, and a workflow's own `Problem` unchanged in it."""
+"""Renders every error as RFC 9457 problem details, which contain a workflow's `Problem`s unchanged."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from byok.domain.models import Problem
 from byok.service import errors
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
-INTERNAL_ERROR_DETAIL: Final = "The server has a mistake, which is in its log. What was accepted goes on."
+INTERNAL_ERROR_DETAIL: Final = "Internal error: the server's log has the details. Accepted requests continue."
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
@@ -37,27 +37,27 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.TemporalRefusedError: HTTPStatus.BAD_GATEWAY,
     errors.KeyCheckFailedError: HTTPStatus.BAD_GATEWAY,
 }
-"""How each thing that the door says instead of an answer is said over HTTP."""
+"""The HTTP status of each service error."""
 
 
 class FieldError(BaseModel):
-    """What is wrong with one field; its value is never repeated."""
+    """An invalid field and the reason; its value is never included."""
 
     field: str
     message: str
 
 
 class ProblemDetails(BaseModel):
-    """A problem (RFC 9457).
+    """An error as problem details (RFC 9457).
 
     Attributes:
         type: `urn:byok:problem:` and the code.
-        title: The status in words.
+        title: The name of the HTTP status.
         status: The HTTP status.
         detail: What happened and what to do, for people.
         code: The same code as on the command line.
-        errors: The fields at fault, where it is the request.
-        problems: What stopped a workflow, as it is told everywhere.
+        errors: The invalid fields, if the request is invalid.
+        problems: The problems that stopped a workflow, in the same format as in its status.
     """
 
     type: str
@@ -70,7 +70,7 @@ class ProblemDetails(BaseModel):
 
 
 class ProblemError(Exception):
-    """What a route has to say instead of an answer."""
+    """Raised by a route to respond with problem details."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """What is said of a request whose field is wrong in a way that its model does not see."""
+    """Build the error for a field that is invalid in a way that the request's model cannot detect."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
 
 
 class StreamFinishedError(Exception):
-    """There is nothing to send, and nothing will come: whoever listens need not come back."""
+    """The stream has nothing more to send, now or later: the client should not reconnect."""
 
 
 def build_problem_response(
@@ -105,7 +105,7 @@ def build_problem_response(
     faults: list[FieldError] | None = None,
     problems: tuple[Problem, ...] = (),
 ) -> JSONResponse:
-    """The response that tells a problem."""
+    """Build a problem details response."""
     details = ProblemDetails(
         type=f"urn:byok:problem:{code}",
         title=HTTPStatus(status).phrase,
@@ -119,13 +119,13 @@ def build_problem_response(
 
 
 def openapi_problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The problems that a route may answer with, for the OpenAPI document."""
+    """Describe the problem responses of a route for the OpenAPI document."""
     content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": _REFERENCE.format(model=ProblemDetails.__name__)}}}
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """See that every error of an application is told in this way, and that its OpenAPI document knows it."""
+    """Render all errors of an application as problem details, and add their schema to its OpenAPI document."""
     generated = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -188,5 +188,5 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """A field as its sender knows it: without where it was, unless that is all there is."""
+    """Return the field's name as its sender knows it: without the part of the request, unless that is all."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -1,4 +1,4 @@
-"""The answers of the API, as far as they are not the models that everybody shares."""
+"""The API's response models, except for those that it shares with the rest of byok."""
 
 from typing import Any, Literal
 
@@ -13,14 +13,14 @@ from byok.service.status import EnvironmentSummary
 
 
 class OnboardingCommands(BaseModel):
-    """The commands that the customer runs, with their values filled in.
+    """The commands that the customer runs, with all values filled in.
 
     Attributes:
-        deploy: Makes both keys by CloudFormation.
-        payload: Prints what the customer gives back.
-        create_keys: Makes both keys by hand.
-        deploy_tenant_role: Makes the optional role; None as long as the keys are not known.
-        tenant_role_arn: Prints its ARN.
+        deploy: Creates both keys with CloudFormation.
+        payload: Prints the onboarding payload.
+        create_keys: Creates both keys without CloudFormation.
+        deploy_tenant_role: Creates the optional role; None until the keys are known.
+        tenant_role_arn: Prints the role's ARN.
     """
 
     deploy: str
@@ -31,7 +31,7 @@ class OnboardingCommands(BaseModel):
 
 
 class OnboardingValues(BaseModel):
-    """Everything that a customer is given before making the keys."""
+    """Everything that a customer needs before creating the keys."""
 
     platform_role_arn: str
     platform_account: str
@@ -47,7 +47,7 @@ class OnboardingValues(BaseModel):
 
 
 class PermissionCheckResponse(BaseModel):
-    """One permission that the platform needs on a key, and what a policy says to it."""
+    """A permission that the platform needs on a key, and whether a policy grants it."""
 
     permission: str
     action: str
@@ -60,7 +60,7 @@ class PermissionCheckResponse(BaseModel):
 
 
 class PolicyFinding(BaseModel):
-    """What is wrong with a key policy, and what to do and to paste."""
+    """A defect of a key policy, with the remedy and the statements to paste."""
 
     code: str
     key: KeyPurpose | None
@@ -73,10 +73,10 @@ class PolicyFinding(BaseModel):
 
 
 class PolicyCheckResponse(BaseModel):
-    """What a key policy means for the platform.
+    """The result of a policy check.
 
     Attributes:
-        usable: Whether provisioning could use the key, as far as its policy goes; None where only AWS can say that.
+        usable: Whether the policy lets provisioning use the key; None if only AWS can tell.
     """
 
     key: KeyPurpose
@@ -86,11 +86,11 @@ class PolicyCheckResponse(BaseModel):
 
 
 class AcceptedResponse(BaseModel):
-    """What was asked for is being done, or was already.
+    """An accepted request.
 
     Attributes:
-        started: Whether this request began it.
-        step: The step that a replay goes on from; None where it starts anew, and for everything else.
+        started: Whether this request started the work; False if it was already started.
+        step: The activity that a replay resumes at; None if it starts over, and for all other requests.
     """
 
     environment_id: str
@@ -101,10 +101,10 @@ class AcceptedResponse(BaseModel):
 
 
 class EnvironmentPage(BaseModel):
-    """Some of the environments.
+    """A page of the list of environments.
 
     Attributes:
-        next: What the next page is asked for with; None where this is the last.
+        next: The value of `after` for the next page; None on the last page.
     """
 
     environments: list[EnvironmentSummary]
@@ -112,15 +112,15 @@ class EnvironmentPage(BaseModel):
 
 
 class Health(BaseModel):
-    """How the server is."""
+    """The server's health."""
 
     status: Literal["ok"] = "ok"
     version: str = __version__
-    workers: int | None = Field(default=None, description="How many workers take work; told by /ready alone.")
+    workers: int | None = Field(default=None, description="The number of polling workers; only in /ready.")
 
 
 class StreamProblem(BaseModel):
-    """What a stream ends with where it cannot go on."""
+    """The last event of a stream that cannot continue."""
 
     code: str
     detail: str

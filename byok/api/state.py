@@ -1,4 +1,4 @@
-"""What an application holds while it runs: the door to Temporal as soon as there is one, and who watches what."""
+"""Holds a running application's state: the service, once it is connected to Temporal, and the status broadcaster."""
 
 import asyncio
 import contextlib
@@ -22,16 +22,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass
 class ApiState:
-    """What routes work with.
+    """The state that routes use.
 
     Attributes:
-        access: Finds out who calls.
+        access: Authenticates callers.
         platform_role_arn: The role that the customers' key policies name.
-        vendor: The vendor's names.
-        connect: Opens the door to Temporal.
-        secret: What is handed out and has to come back unchanged is signed with.
+        vendor: The vendor profile.
+        connect: Connects to Temporal and returns the service.
+        secret: Signs page tokens and session cookies.
         max_streams: How many streams one organisation may have open.
-        opened: Set as soon as it is open.
+        opened: Set once the service is connected.
     """
 
     access: Authenticator
@@ -46,21 +46,23 @@ class ApiState:
 
     @property
     def service(self) -> EnvironmentService:
-        """The door.
+        """The connected service.
 
         Raises:
-            TemporalUnreachableError: It has not been opened yet: it is tried again and again.
+            TemporalUnreachableError: It is not connected yet; connecting is retried in the background.
         """
         if self._service is None:
-            raise TemporalUnreachableError("Temporal does not answer yet; it is tried again every few seconds.")
+            raise TemporalUnreachableError(
+                "Cannot reach the Temporal server; connecting is retried every few seconds. Try again in a moment."
+            )
         return self._service
 
     @property
     def broadcaster(self) -> StatusBroadcaster:
-        """Those who watch environments.
+        """The status broadcaster.
 
         Raises:
-            TemporalUnreachableError: As `service`.
+            TemporalUnreachableError: The service is not connected yet.
         """
         if self._followers is None:
             self._followers = StatusBroadcaster(self.service, self.max_streams)
@@ -68,12 +70,15 @@ class ApiState:
 
     @property
     def page_token_signer(self) -> PageTokenSigner:
-        """Signs the ends of pages."""
+        """Signs page tokens."""
         return PageTokenSigner(self.secret)
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Open the door, and keep trying where nothing answers: the pages that need nobody are there at once."""
+        """Connect to Temporal in the background and retry until it succeeds.
+
+        Pages that do not need Temporal are served at once.
+        """
         connecting = asyncio.create_task(self._keep_connecting())
         try:
             yield

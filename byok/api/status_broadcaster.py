@@ -1,4 +1,4 @@
-"""One look at an environment for everybody who watches it, however many they are."""
+"""Polls each watched environment once, however many clients watch it."""
 
 import asyncio
 import time
@@ -15,29 +15,29 @@ from byok.service.status import EnvironmentStatus
 
 
 class StatusReader(Protocol):
-    """Whoever knows where an environment is."""
+    """Reads the status of an environment."""
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
-        """Where it is."""
+        """Return its status."""
         ...
 
 
 ERROR_RETRY_DELAY: Final = timedelta(seconds=5)
-"""How long a look that failed is not repeated: Temporal comes back when it comes back."""
+"""How long to wait after a failed poll, so that an unreachable Temporal is not polled at full rate."""
 
 
 class TooManyStreamsError(Exception):
-    """An organisation has as many streams open as it may have."""
+    """The organisation has reached its limit of open streams."""
 
 
 @dataclass
 class _WatchedEnvironment:
-    """An environment that somebody watches.
+    """A watched environment.
 
     Attributes:
-        number: Counts the changes; whoever has seen an earlier one has something to see.
-        watchers: How many there are.
-        changed: Set by the next change, which puts another one in its place.
+        number: The number of changes so far; a watcher that has seen a lower number has something to read.
+        watchers: The number of watchers.
+        changed: Set by the next change, which also replaces it with a new event.
     """
 
     status: EnvironmentStatus | None = None
@@ -48,7 +48,7 @@ class _WatchedEnvironment:
     poller: asyncio.Task[None] | None = None
 
     def publish(self, *, status: EnvironmentStatus | None = None, error: Exception | None = None) -> None:
-        """Let all watchers know."""
+        """Notify all watchers."""
         self.status, self.error, self.number = status, error, self.number + 1
         self.changed.set()
         self.changed = asyncio.Event()
@@ -56,11 +56,12 @@ class _WatchedEnvironment:
 
 @dataclass(frozen=True)
 class StatusBroadcaster:
-    """Those who watch environments.
+    """Publishes the statuses of environments to their watchers.
 
     Attributes:
-        most: How many streams one organisation may have open.
-        poll: How often an environment is looked at.
+        reader: Reads a status.
+        max_streams: How many streams one organisation may have open.
+        poll: How often a watched environment is polled.
     """
 
     reader: StatusReader
@@ -70,25 +71,24 @@ class StatusBroadcaster:
     _open: Counter[str | None] = field(default_factory=Counter, repr=False)
 
     def require_free_stream(self, caller: Caller) -> None:
-        """See that one more stream may be opened, before it is.
+        """Require that the caller's organisation may open one more stream.
 
         Raises:
-            TooManyStreamsError: It may not.
+            TooManyStreamsError: The organisation has reached its limit.
         """
         if self._open[caller.organisation] >= self.max_streams:
             raise TooManyStreamsError(
-                f"{self.max_streams} streams of events are open, which is as many as may be: end one, or ask for the "
-                "status."
+                f"The limit of {self.max_streams} open event streams is reached: close one, or poll the status instead."
             )
 
     async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:
-        """Every change of an environment's status, from the one that it has now to a final one.
+        """Yield an environment's status now and after every change, until a final phase.
 
-        Who is slow misses changes in between, and never the last one; a status has its whole timeline in it. It ends
-        with the caller's token: who has a new one comes back, and goes on with what was missed.
+        A slow watcher may miss changes in between, but never the last one; every status contains the whole timeline.
+        The stream ends when the caller's token expires. A client with a new token can reconnect and continue.
 
         Raises:
-            ServiceError: What the first look met. What a later one meets is looked over, and it is looked again.
+            ServiceError: The first poll failed. Later failures are ignored, and polling continues.
         """
         watched = self._watched.setdefault(environment_id, _WatchedEnvironment())
         watched.watchers += 1
@@ -114,12 +114,12 @@ class StatusBroadcaster:
                 self._forget(environment_id, watched)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         for name, watched in list(self._watched.items()):
             self._forget(name, watched)
 
     def _forget(self, environment_id: str, watched: _WatchedEnvironment) -> None:
-        # Whoever comes later begins a look of their own: it may have been replayed by then.
+        # A later watcher starts a new poller: the environment may have been replayed by then.
         if self._watched.get(environment_id) is watched:
             del self._watched[environment_id]
         if watched.poller is not None:
@@ -139,14 +139,14 @@ class StatusBroadcaster:
                     if status != watched.status:
                         watched.publish(status=status)
                 await asyncio.sleep(wait.total_seconds())
-        except Exception as error:  # nobody is left waiting for what does not come
+        except Exception as error:  # so that no watcher waits forever
             watched.publish(error=error)
         finally:
             self._forget(environment_id, watched)
 
 
 async def _wait_for_change(watched: _WatchedEnvironment, until: float | None) -> bool:
-    """Wait for the next change; False where the time was up before it came (seconds since 1970)."""
+    """Wait for the next change; return False if `until` (seconds since 1970) passes first."""
     try:
         async with asyncio.timeout(None if until is None else until - time.time()):
             await watched.changed.wait()

@@ -199,7 +199,7 @@ async def test_new_environment_needs_its_organisations_prefix(serve: Serve, issu
     assert refused.json()["errors"] == [
         {
             "field": "environment_id",
-            "message": "has to begin with acme-, as the ids of all environments of this organisation do",
+            "message": "must begin with acme-, like all ids of this organisation",
         }
     ]
 

@@ -52,7 +52,7 @@ async def test_different_request_for_the_same_id_is_a_conflict(portal: ApiClient
     assert other.headers["content-type"] == "application/problem+json"
     problem = other.json()
     assert (problem["code"], problem["status"]) == ("byok.EnvironmentConflict", 409)
-    assert "on_failure is keep, not rollback" in problem["detail"]
+    assert "on failure is keep, not rollback" in problem["detail"]
 
 
 async def test_payload_replaces_the_two_arns(portal: ApiClient, environment_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Replay, cancel and delete through the door, on a real Temporal server with activities by script."""
+"""Replay, cancel and delete through the service, on a real Temporal server with scripted activities."""
 
 import asyncio
 import threading
@@ -41,7 +41,7 @@ async def provision(service: EnvironmentService, environment_id: str, **changes:
 
 
 async def list_activity_names(service: EnvironmentService, environment_id: str) -> list[str]:
-    """The steps in the history of the latest run, those that were taken over with it, too."""
+    """List the activities in the latest run's history, including those copied by a reset."""
     handle = service.client.get_workflow_handle(environment_workflow_id(environment_id))
     return [
         event.activity_task_scheduled_event_attributes.activity_type.name
@@ -66,14 +66,14 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
 
     assert (replayed.step, ready.phase, ready.run_id) == (failed, Phase.READY, replayed.run_id)
     again = harness.activities.calls[before:]
-    assert again[0] == failed or failed in again[:2]  # what runs side by side may be looked at once more
+    assert again[0] == failed or failed in again[:2]  # parallel activities may run again
     sequential = ("probe_s3_key", "ensure_cluster")
     done = sequential[: sequential.index(failed)] if failed in sequential else sequential
     assert not set(done) & set(again)
-    assert (await list_activity_names(service, environment_id)).count("probe_s3_key") == 1  # the history was taken over
+    assert (await list_activity_names(service, environment_id)).count("probe_s3_key") == 1  # a reset keeps the history
 
 
-async def test_replay_of_a_late_bucket_makes_no_earlier_one_again(
+async def test_replay_of_a_late_bucket_repeats_no_earlier_one(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
@@ -100,7 +100,7 @@ async def test_replay_that_stops_again_can_be_replayed_again(
     assert harness.activities.calls.count("probe_s3_key") == 1
 
 
-async def test_what_was_rolled_back_starts_anew(
+async def test_rolled_back_environment_starts_over(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
@@ -114,7 +114,7 @@ async def test_what_was_rolled_back_starts_anew(
 
 
 @pytest.mark.parametrize("code", ["byok.VerificationFailed", "byok.Vanished", "rds.deleting"])
-async def test_what_is_not_as_asked_for_starts_anew(
+async def test_environment_with_wrong_resources_starts_over(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, code: str
 ) -> None:
     problem = build_aws_failure("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
@@ -127,7 +127,7 @@ async def test_what_is_not_as_asked_for_starts_anew(
     assert harness.activities.calls.count("ensure_bucket") == 6
 
 
-async def test_replay_with_another_key_starts_anew_with_it(
+async def test_replay_with_another_key_starts_over(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
@@ -140,7 +140,7 @@ async def test_replay_with_another_key_starts_anew_with_it(
     assert (ready.phase, ready.s3_key_arn, ready.rds_key_arn) == (Phase.READY, OTHER_KEY, RDS_KEY)
 
 
-async def test_the_same_keys_named_once_more_are_no_other_keys(
+async def test_replay_with_the_same_keys_resumes(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_cluster"] = [DISABLED]
@@ -157,7 +157,7 @@ async def test_the_same_keys_named_once_more_are_no_other_keys(
         ("collect_evidence", {"s3_key_arn": OTHER_KEY}, r"The bucket byok-\S+-catalog-\S+ is encrypted"),
     ],
 )
-async def test_key_that_encrypts_something_is_not_changed(
+async def test_key_in_use_cannot_be_changed(
     service: EnvironmentService,
     harness: WorkflowHarness,
     environment_id: str,
@@ -172,7 +172,7 @@ async def test_key_that_encrypts_something_is_not_changed(
         await service.replay(environment_id, **keys)
 
 
-async def test_what_cannot_be_replayed_says_why(
+async def test_refused_replay_says_why(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
@@ -193,7 +193,7 @@ async def test_what_cannot_be_replayed_says_why(
         ({"tenant": "a b"}, "with `byok create`"),
     ],
 )
-async def test_what_would_be_refused_again_is_not_replayed(
+async def test_request_that_would_be_refused_again_is_not_replayed(
     service: EnvironmentService, environment_id: str, changes: dict[str, str], words: str
 ) -> None:
     await provision(service, environment_id, **changes)
@@ -202,7 +202,7 @@ async def test_what_would_be_refused_again_is_not_replayed(
         await service.replay(environment_id)
 
 
-async def test_corrected_arn_goes_on(service: EnvironmentService, environment_id: str) -> None:
+async def test_corrected_arn_leads_to_ready(service: EnvironmentService, environment_id: str) -> None:
     await provision(service, environment_id, rds_key_arn="alias/db")
 
     await service.replay(environment_id, rds_key_arn=RDS_KEY)
@@ -218,7 +218,7 @@ def never_ready_step() -> Step:
 
 
 @pytest.mark.parametrize(("on_failure", "removed"), [("keep", False), ("rollback", True)])
-async def test_cancel_ends_in_a_stated_state(
+async def test_cancelled_environment_reports_its_resources(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, on_failure: str, removed: bool
 ) -> None:
     harness.activities.script["ensure_writer"] = [never_ready_step()] * 99
@@ -240,7 +240,7 @@ async def test_cancel_ends_in_a_stated_state(
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_deleted_environment_is_gone_and_can_be_made_again(
+async def test_deleted_environment_can_be_created_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
@@ -256,13 +256,13 @@ async def test_deleted_environment_is_gone_and_can_be_made_again(
     assert (deleted.s3_key_arn, deleted.region) == (S3_KEY, asked.region)
     with pytest.raises(NotReplayableError, match="is deleted"):
         await service.replay(environment_id)
-    with pytest.raises(EnvironmentNotReadyError, match="deleted already"):
+    with pytest.raises(EnvironmentNotReadyError, match="already deleted"):
         await service.build_delete_request(environment_id)
     assert (await service.create(build_provision_request(environment_id))).started
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_nothing_else_is_done_while_it_is_being_deleted(
+async def test_running_deletion_excludes_other_operations(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
@@ -279,13 +279,15 @@ async def test_nothing_else_is_done_while_it_is_being_deleted(
     assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
-async def test_a_deletion_that_nobody_has_taken_yet_is_one(temporal: WorkflowEnvironment, environment_id: str) -> None:
+async def test_deletion_without_a_worker_is_reported_as_deleting(
+    temporal: WorkflowEnvironment, environment_id: str
+) -> None:
     service = EnvironmentService(temporal.client, f"nobody-{environment_id}")
     await service.delete(build_delete_request(environment_id))
     assert (await service.read_status(environment_id)).phase is Phase.DELETING
 
 
-async def test_what_is_being_made_is_not_deleted(
+async def test_running_provisioning_cannot_be_deleted(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
@@ -299,7 +301,7 @@ async def test_what_is_being_made_is_not_deleted(
     await wait_until_ended(service, environment_id)
 
 
-async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
+async def test_stopped_deletion_is_continued_by_delete_and_not_by_replay(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
@@ -314,7 +316,7 @@ async def test_deletion_that_stopped_is_asked_for_again_and_not_replayed(
     assert (await wait_until_ended(service, environment_id)).phase is Phase.DELETED
 
 
-async def test_deleted_environments_are_listed_as_such(
+async def test_deleted_environments_are_listed_as_deleted(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await provision(service, environment_id)
@@ -326,16 +328,16 @@ async def test_deleted_environments_are_listed_as_such(
         return found.get(environment_id)
 
     async def seen() -> None:
-        while await listed() is not Phase.DELETED:  # noqa: ASYNC110 - the server tells nobody
+        while await listed() is not Phase.DELETED:  # noqa: ASYNC110 - the server sends no signal
             await asyncio.sleep(0.05)
 
     await asyncio.wait_for(seen(), 20)
 
 
-async def test_worker_that_cannot_make_progress_is_told_with_the_cause(
+async def test_worker_that_cannot_make_progress_is_reported_with_the_cause(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    # A result that does not decode is a mistake of ours: the workflow waits for a mended worker.
+    # A result that does not decode is an internal error: the workflow waits for a fixed worker.
     harness.activities.garbled = True
     await service.create(build_provision_request(environment_id))
 

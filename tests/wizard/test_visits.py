@@ -1,4 +1,4 @@
-"""Who gets into the wizard, and that nothing that is sent to it does any harm."""
+"""Access to the wizard, and its resistance to hostile input."""
 
 import re
 import time
@@ -40,14 +40,14 @@ async def sign_in(visit: Open, organisation: str = "acme", *scopes: str) -> Brow
     return browser
 
 
-async def test_nobody_sees_a_page_before_signing_in(visit: Open) -> None:
+async def test_no_page_is_visible_before_sign_in(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     for path in ("/new", "/new/encryption", "/new/review", "/environments", "/environments/acme-prod", "/new/template"):
         await browser.open_page(path)
         assert (browser.page.url.path, "Access token" in browser.text) == ("/sign-in", True), path
 
 
-async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
+async def test_sign_in_returns_to_the_requested_page(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     await browser.open_page("/new/encryption", name="prod", region="eu-central-1")
     await browser.submit_form("/sign-in", {"token": TOKEN, "next": browser.page.url.params["next"]})
@@ -58,22 +58,22 @@ async def test_after_signing_in_one_is_where_one_was(visit: Open) -> None:
 @pytest.mark.parametrize(
     "to", ["https://evil.example.com", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)"]
 )
-async def test_signing_in_leads_nowhere_else(visit: Open, to: str) -> None:
+async def test_sign_in_never_redirects_to_another_site(visit: Open, to: str) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": to})
     assert answer.headers["location"] == "/environments"
 
 
-async def test_wrong_token_is_told_and_not_repeated(visit: Open) -> None:
+async def test_wrong_token_is_reported_and_not_repeated(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     await browser.open_page("/sign-in")
     await browser.submit_form("/sign-in", {"token": "wrong-token", "next": "/"})
     assert browser.page.status_code == 401
-    assert "The token is not known." in browser.text
+    assert "Invalid token." in browser.text
     assert "wrong-token" not in browser.page.text
 
 
-async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -> None:
+async def test_cookie_is_restricted_and_contains_no_token(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     answer = await browser.http.post("/sign-in", data={"token": TOKEN, "next": "/"})
     cookie = answer.headers["set-cookie"]
@@ -84,7 +84,7 @@ async def test_cookie_is_for_this_server_alone_and_holds_no_token(visit: Open) -
     assert "Secure" in secure.headers["set-cookie"]
 
 
-async def test_forged_or_ended_cookies_are_none(visit: Open) -> None:
+async def test_forged_or_invalid_cookies_are_rejected(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
     stranger = SessionCookies("another-secret-of-thirty-two-characters", everybody=False)
     theirs = Session(Caller(None, frozenset(Scope)), "x")
@@ -114,14 +114,14 @@ def test_session_ends_with_its_token() -> None:
         assert (sessions.load(Request) == session) is good  # type: ignore[arg-type]
 
 
-def test_session_ends_after_a_working_day_however_much_it_is_used() -> None:
+def test_session_ends_after_a_working_day_regardless_of_use() -> None:
     sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", everybody=False)
     session = sessions.start_session(Caller("acme", frozenset(Scope)))
     assert session.caller.until is not None
     assert session.caller.until <= time.time() + LIFETIME_SECONDS
 
 
-async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
+async def test_caller_without_write_scope_cannot_start_the_wizard(visit: Open) -> None:
     browser = await sign_in(visit, "acme", "environments:read")  # contract 4
     for path in ("/new", "/new/encryption", "/new/review"):
         await browser.open_page(path)
@@ -129,7 +129,7 @@ async def test_who_may_not_create_cannot_start_the_wizard(visit: Open) -> None:
         assert "environments:write" in browser.text
 
 
-async def test_forms_of_other_sites_do_nothing(visit: Open, service: EnvironmentService) -> None:
+async def test_cross_site_forms_are_refused(visit: Open, service: EnvironmentService) -> None:
     for browser in (await sign_in(visit), await visit(AllowAllAuth())):
         for path in ("/new/review", "/new/encryption", "/environments/acme-x/retry", "/sign-out"):
             await browser.open_page("/environments")
@@ -143,12 +143,12 @@ async def test_forms_of_other_sites_do_nothing(visit: Open, service: Environment
         assert blind.status_code == 403
 
 
-async def test_open_server_answers_to_its_own_names_alone(browser: Browser) -> None:
+async def test_open_server_answers_only_to_its_own_host_names(browser: Browser) -> None:
     answer = await browser.http.get("/environments", headers={"Host": "evil.example.com"})
     assert answer.status_code == 400
 
 
-async def test_another_organisations_environment_looks_as_if_there_were_none(
+async def test_environment_of_another_organisation_looks_nonexistent(
     visit: Open, service: EnvironmentService, environment_id: str
 ) -> None:
     theirs = f"globex-{environment_id[-8:]}"
@@ -163,7 +163,7 @@ async def test_another_organisations_environment_looks_as_if_there_were_none(
     assert theirs not in (await browser.open_page("/environments")).text
 
 
-async def test_new_environment_is_called_as_its_organisations_are(visit: Open, service: EnvironmentService) -> None:
+async def test_new_environment_gets_its_organisations_prefix(visit: Open, service: EnvironmentService) -> None:
     browser = await sign_in(visit)
     name = f"x{time.monotonic_ns()}"[:12]
     await browser.open_page("/new/review", **DRAFT | {"name": name})
@@ -186,7 +186,7 @@ async def test_hostile_input_is_shown_as_text_or_not_at_all(browser: Browser, te
         assert "<script>alert" not in browser.page.text
 
 
-async def test_what_is_too_much_is_refused(browser: Browser) -> None:
+async def test_oversized_requests_are_refused(browser: Browser) -> None:
     await browser.open_page("/new/encryption", **DRAFT)
     large = await browser.http.post("/new/encryption", data={"policy": "x" * 10_000_000})
     many = await browser.http.post("/new/encryption", data={f"f{number}": "x" for number in range(1000)})
@@ -194,7 +194,7 @@ async def test_what_is_too_much_is_refused(browser: Browser) -> None:
     assert many.status_code == 400
 
 
-async def test_browser_is_told_to_load_nothing_from_anywhere_else(browser: Browser) -> None:
+async def test_content_security_policy_allows_no_other_origins(browser: Browser) -> None:
     answer = await browser.open_page("/new")
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
@@ -207,13 +207,13 @@ async def test_browser_is_told_to_load_nothing_from_anywhere_else(browser: Brows
 @pytest.mark.parametrize(
     "path", ["/static/../app.py", "/static/..%2fapp.py", "/nowhere", "/environments/Bad_Id", "/static/"]
 )
-async def test_what_is_not_there_is_a_page_that_says_so(browser: Browser, path: str) -> None:
+async def test_unknown_path_shows_a_not_found_page(browser: Browser, path: str) -> None:
     answer = await browser.open_page(path)
     assert answer.status_code == 404
     assert "There is no such page" in browser.text
 
 
-async def test_the_list_has_as_many_pages_as_it_needs(
+async def test_list_is_paged(
     browser: Browser, service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environments, "_PAGE", 1)
@@ -226,7 +226,7 @@ async def test_the_list_has_as_many_pages_as_it_needs(
         seen.append(browser.text)
         await browser.open_page(unescape(re.search(r'href="([^"]+)">Next page', browser.page.text)[1]))  # type: ignore[index]
     pages = [text for text in [*seen, browser.text] if environment_id in text]
-    assert len(pages) == 2, "one environment on each page"
+    assert len(pages) == 2, "each page must show one environment"
     assert "First page" in browser.text
 
     await browser.open_page("/environments?after=made-up")

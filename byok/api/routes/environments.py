@@ -1,4 +1,4 @@
-"""Environments: asked for, seen, listed, continued, named, ended, deleted."""
+"""Routes that create, read, list, replay, name, cancel and delete environments."""
 
 import hashlib
 from http import HTTPStatus
@@ -31,14 +31,14 @@ NOT_FOUND_OR_CONFLICT_RESPONSES = openapi_problem_responses(HTTPStatus.NOT_FOUND
 
 
 class ReplayRequest(RequestModel):
-    """With what a stopped environment goes on; the keys stay the same where nothing is said."""
+    """A replay of a stopped environment; a key that is not given stays the same."""
 
     s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
 
 
 class NameKeysRequest(RequestModel):
-    """The tenant's name, and how it is to be put on both keys."""
+    """The tenant name, and how to put it on both keys."""
 
     tenant: str = Field(max_length=1024)
     tenant_role: TenantRole | None = None
@@ -50,7 +50,7 @@ class NameKeysRequest(RequestModel):
     "",
     status_code=HTTPStatus.ACCEPTED,
     responses={
-        200: {"model": AcceptedResponse, "description": "The same was asked for before."},
+        200: {"model": AcceptedResponse, "description": "An identical earlier request already started it."},
         **openapi_problem_responses(HTTPStatus.CONFLICT),
     },
 )
@@ -61,13 +61,15 @@ async def create(
     response: Response,
     idempotency_key: Annotated[
         str | None,
-        Header(pattern=r"^[\x21-\x7e]{1,255}$", description="Names this request, so that it may be sent again."),
+        Header(
+            pattern=r"^[\x21-\x7e]{1,255}$", description="Identifies this request, so that it can be repeated safely."
+        ),
     ] = None,
 ) -> AcceptedResponse:
-    """Ask for an environment.
+    """Create an environment.
 
-    The same request again finds the same environment, another one under the same id is a conflict. With an
-    `Idempotency-Key` a repeated request does not start again what has stopped since.
+    Repeating the same request returns the same environment; a different request for the same id is a conflict. With an
+    `Idempotency-Key`, a repeated request does not restart an environment that has stopped since.
     """
     require_own_prefix(caller, request.environment_id)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
@@ -88,19 +90,21 @@ async def list_environments(
     caller: ReadCaller,
     service: Service,
     state: State,
-    phase: Annotated[Phase | None, Query(description="Those in this phase alone.")] = None,
+    phase: Annotated[Phase | None, Query(description="Only environments in this phase.")] = None,
     prefix: Annotated[
         str,
-        Query(pattern=r"^[a-z0-9-]*$", max_length=ENVIRONMENT_ID_MAX_LENGTH, description="What the ids begin with."),
+        Query(
+            pattern=r"^[a-z0-9-]*$", max_length=ENVIRONMENT_ID_MAX_LENGTH, description="Only ids that begin with this."
+        ),
     ] = "",
-    size: Annotated[int, Query(ge=1, le=200, description="How many at most.")] = 50,
-    after: Annotated[str | None, Query(max_length=4096, description="`next` of the page before.")] = None,
+    size: Annotated[int, Query(ge=1, le=200, description="The maximum number of environments.")] = 50,
+    after: Annotated[str | None, Query(max_length=4096, description="The `next` of the previous page.")] = None,
 ) -> EnvironmentPage:
-    """The caller's environments: those that run first, then the last ended. A page may be shorter than asked for."""
+    """List the caller's environments, running ones first, then by latest end. A page may be shorter than `size`."""
     start = caller.environment_id_prefix
     if prefix.startswith(start):
         start = prefix
-    elif not start.startswith(prefix):  # nothing of theirs begins so
+    elif not start.startswith(prefix):  # none of the caller's ids can begin with this
         return EnvironmentPage(environments=[])
     found, end = await service.list_environments_page(
         prefix=start, phase=phase, size=size, after=state.page_token_signer.verify(after)
@@ -110,13 +114,13 @@ async def list_environments(
 
 @router.get("/{environment_id}", responses=NOT_FOUND_RESPONSES)
 async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus:
-    """Where an environment is, what stopped it, what exists of it, and the proof of its encryption."""
+    """Return an environment's phase, problems, resources and evidence."""
     return await service.read_status(environment_id)
 
 
 @router.post("/{environment_id}/replays", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def replay(environment_id: WritableId, service: Service, request: ReplayRequest) -> AcceptedResponse:
-    """Continue a stopped environment from the failed step; with other keys anew, adopting what is its own."""
+    """Continue a stopped environment from the failed activity; with other keys, start over and adopt its resources."""
     done = await service.replay(environment_id, s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
     return AcceptedResponse(
         environment_id=environment_id, workflow_id=done.workflow_id, run_id=done.run_id, step=done.step
@@ -125,7 +129,7 @@ async def replay(environment_id: WritableId, service: Service, request: ReplayRe
 
 @router.put("/{environment_id}/tenant", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def name_keys(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
-    """Give both keys the tenant's name, or the commands for it where there is no role to do it with."""
+    """Give both keys the tenant name, or return the commands for it if there is no role."""
     asked = await service.build_reconcile_tenant_request(
         environment_id,
         request.tenant,
@@ -140,7 +144,7 @@ async def name_keys(environment_id: WritableId, service: Service, request: NameK
     "/{environment_id}/cancellation", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES
 )
 async def cancel(environment_id: WritableId, service: Service) -> AcceptedResponse:
-    """Ask for the end of what is being done; the status says what becomes of it."""
+    """Request cancellation of the running workflow; the status shows the outcome."""
     await service.cancel(environment_id)
     return AcceptedResponse(environment_id=environment_id, workflow_id=environment_workflow_id(environment_id))
 
@@ -150,13 +154,14 @@ async def delete(
     environment_id: DeletableId,
     service: Service,
     confirm: Annotated[
-        str, Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The id once more: everything of it is deleted.")
+        str,
+        Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The id again, to confirm that everything is deleted."),
     ],
-    final_snapshot: Annotated[bool, Query(description="Whether a snapshot of the database is taken first.")] = True,
+    final_snapshot: Annotated[bool, Query(description="Whether to take a snapshot of the database first.")] = True,
 ) -> AcceptedResponse:
-    """Delete an environment, but for its keys and its final snapshot."""
+    """Delete an environment, except for its keys and its final snapshot."""
     if confirm != environment_id:
-        raise invalid_field_error("confirm", "has to be the environment's id once more, as everything of it is deleted")
+        raise invalid_field_error("confirm", "must repeat the environment's id, because everything in it is deleted")
     request = await service.build_delete_request(environment_id, final_snapshot=final_snapshot)
     started = await service.delete(request)
     return AcceptedResponse(

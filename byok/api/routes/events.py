@@ -1,8 +1,8 @@
-"""What happens to an environment, as it happens: Server-Sent Events (WHATWG HTML, "Server-sent events").
+"""Streams an environment's changes as Server-Sent Events (WHATWG HTML, "Server-sent events").
 
-Two kinds of events: `phase` for each phase that was entered, `status` for the whole status, whenever anything of it has
-changed. An event's id says what was seen up to it: `<run>:<phases>:<digest of the status>`. Whoever comes back with the
-last one gets the phases since, and the status if it is another one by now.
+There are two kinds of events: `phase` for each phase that the environment enters, and `status` with the whole status
+after every change. An event's id is a cursor: `<run>:<phases>:<digest of the status>`. A client that reconnects with
+the last id gets the phases since then, and the status if it has changed.
 """
 
 import hashlib
@@ -30,12 +30,12 @@ router = APIRouter(prefix="/environments", tags=["environments"])
 
 @dataclass(frozen=True)
 class EventCursor:
-    """What a listener has seen.
+    """The position of a client in the event stream.
 
     Attributes:
-        run_id: Of which run; empty where nothing was seen.
-        phases: How many phases of it.
-        digest: And which status after them; empty where none.
+        run_id: The run that the client has seen; empty if none.
+        phases: The number of that run's phases that it has seen.
+        digest: The digest of the last status that it has seen; empty if none.
     """
 
     run_id: str = ""
@@ -44,14 +44,14 @@ class EventCursor:
 
     @classmethod
     def from_status(cls, status: EnvironmentStatus) -> "EventCursor":
-        """After a status was seen."""
+        """Return the cursor after a status."""
         return cls(
             status.run_id, len(status.timeline), hashlib.sha256(status.model_dump_json().encode()).hexdigest()[:16]
         )
 
     @classmethod
     def from_event_id(cls, text: str | None) -> "EventCursor":
-        """What an event's id says; what is none of ours says that nothing was seen."""
+        """Parse an event id; an unknown format means that the client has seen nothing."""
         run_id, _, rest = (text or "").partition(":")
         phases, _, digest = rest.partition(":")
         return cls(run_id, int(phases), digest) if re.fullmatch(r"[0-9]{1,6}", phases) else cls()
@@ -67,12 +67,12 @@ async def resolve_event_cursor(
     service: EnvironmentService,
     followers: StatusBroadcaster,
 ) -> EventCursor:
-    """Where to begin, told before a stream does: an environment that is not there is an error and no stream.
+    """Return where a stream begins, before it does, so that a missing environment is an error, not a stream.
 
     Raises:
-        NothingMore: All was seen, and nothing will come.
-        EnvironmentNotFoundError: There is none.
-        TooManyStreamsError: As many are open as may be.
+        StreamFinishedError: The client has seen everything, and nothing more will come.
+        EnvironmentNotFoundError: No environment has this id.
+        TooManyStreamsError: The organisation has reached its limit of open streams.
     """
     seen, status = EventCursor.from_event_id(last_event_id), await service.read_status(environment_id)
     if status.phase.is_final and EventCursor.from_status(status) == seen:
@@ -86,7 +86,9 @@ async def _cursor(
     caller: ReadCaller,
     service: Service,
     followers: Broadcaster,
-    last_event_id: Annotated[str | None, Header(max_length=256, description="The last event that was seen.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(max_length=256, description="The id of the last event received.")
+    ] = None,
 ) -> EventCursor:
     return await resolve_event_cursor(last_event_id, environment_id, caller, service, followers)
 
@@ -95,7 +97,7 @@ async def _cursor(
     "/{environment_id}/events",
     response_class=EventSourceResponse,
     responses={
-        204: {"description": "All was seen, and nothing more will come."},
+        204: {"description": "The client has seen everything; no more events will come."},
         **openapi_problem_responses(
             HTTPStatus.UNAUTHORIZED,
             HTTPStatus.FORBIDDEN,
@@ -111,7 +113,7 @@ async def events(
     followers: Broadcaster,
     seen: Annotated[EventCursor, Depends(_cursor)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Phases and status of an environment until it is ready, stopped or deleted, or the token ends."""
+    """Stream phases and status of an environment until it is ready, stopped or deleted, or the token expires."""
     try:
         async for status in followers.follow(environment_id, caller):
             for event in events_since(status, seen):
@@ -122,7 +124,7 @@ async def events(
 
 
 def events_since(status: EnvironmentStatus, seen: EventCursor) -> list[ServerSentEvent]:
-    """The events of a status that a listener has not seen."""
+    """Return the events of a status that a client has not seen."""
     now = EventCursor.from_status(status)
     known = seen.phases if seen.run_id == now.run_id else 0
     found = [

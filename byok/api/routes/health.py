@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it can do anything."""
+"""Liveness and readiness checks."""
 
 from http import HTTPStatus
 
@@ -14,14 +14,14 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health")
 async def health() -> Health:
-    """The process answers. Nobody else is asked."""
+    """Report that the process responds, without calling other services."""
     return Health()
 
 
 @router.get("/ready", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def ready(service: Service) -> Health:
-    """Temporal answers, and a worker takes work."""
+    """Check that Temporal is reachable and a worker is polling."""
     workers = await service.list_workers()
     if not workers:
-        raise NoWorkerError("No worker takes work: start one.")
+        raise NoWorkerError("No worker is polling the task queue: start one.")
     return Health(workers=len(workers))

@@ -1,4 +1,4 @@
-"""Whether keys can be used: a check that uses them, and one of a policy that asks nobody."""
+"""Routes that check keys: a key check that uses them, and a policy check that makes no AWS calls."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -22,11 +22,11 @@ router = APIRouter(
 
 
 class PolicyCheckRequest(BaseModel):
-    """A key policy to be examined.
+    """A key policy to check.
 
     Attributes:
-        policy: The document, or what `aws kms get-key-policy` prints, as text: so nothing of it is lost on its way.
-        key_arn: The key's ARN; then it is known which key and account a policy names.
+        policy: The document, or the output of `aws kms get-key-policy`, as text, so that it arrives unchanged.
+        key_arn: The key's ARN, which tells the check the key and its account.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -39,13 +39,13 @@ class PolicyCheckRequest(BaseModel):
 
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def check_keys(_: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
-    """Validate two keys by using the S3 key once, and make nothing; all findings on both come together."""
+    """Validate two keys by using the S3 key once, without creating anything; return all findings on both."""
     return await service.check_keys(request)
 
 
 @router.post("/policy-checks")
 async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyCheckResponse:
-    """Say of every permission that the platform needs whether a key policy gives it, and if not, what to change."""
+    """Check for each permission that the platform needs whether a key policy grants it, and if not, what to change."""
     arn = _key_of(request)
     try:
         side = PlatformPrincipal(state.platform_role_arn, request.region, arn)
@@ -63,5 +63,5 @@ def _key_of(request: PolicyCheckRequest) -> str | None:
     except InvalidKeyArnError as error:
         raise invalid_field_error("key_arn", str(error)) from error
     if key.region != request.region:
-        raise invalid_field_error("key_arn", f"it is a key in {key.region}, and the environment is in {request.region}")
+        raise invalid_field_error("key_arn", f"the key is in {key.region}, but the environment is in {request.region}")
     return str(key)

@@ -1,4 +1,4 @@
-"""What a customer is given before making the keys: values, template, statements. Nothing of it is secret."""
+"""Routes for what a customer needs to create the keys: values, template, statements. None of it is secret."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -26,10 +26,10 @@ YAML_MEDIA_TYPE = "application/yaml"
 def build_kit(
     state: State, region: str, profile: str = DEFAULT_PROFILE, stack_name: str = DEFAULT_STACK_NAME
 ) -> OnboardingKit:
-    """The kit for a Region.
+    """Build the onboarding kit for a Region.
 
     Raises:
-        ProblemError: The platform's role is of another partition.
+        ProblemError: The platform role is in another partition.
     """
     try:
         return OnboardingKit.for_region(
@@ -40,7 +40,7 @@ def build_kit(
 
 
 def build_template_response(state: State) -> Response:
-    """The template as a file to be kept, under the name that the commands use (contract 24)."""
+    """Return the template as a download, under the file name that the commands use (contract 24)."""
     headers = {"Content-Disposition": f'attachment; filename="{KEYS_TEMPLATE_FILE}"'}
     return Response(render_keys_template(state.vendor), media_type=YAML_MEDIA_TYPE, headers=headers)
 
@@ -55,21 +55,23 @@ async def values(
     ] = DEFAULT_PROFILE,
     stack_name: Annotated[
         str,
-        Query(pattern=r"^[a-zA-Z][-a-zA-Z0-9]*$", max_length=128, description="Name of the stack that makes the keys."),
+        Query(
+            pattern=r"^[a-zA-Z][-a-zA-Z0-9]*$", max_length=128, description="Name of the stack that creates the keys."
+        ),
     ] = DEFAULT_STACK_NAME,
 ) -> OnboardingValues:
-    """Role, account, statements and commands for a Region, with everything filled in."""
+    """Return role, account, statements and commands for a Region, with all values filled in."""
     return OnboardingValues.model_validate(build_kit(state, region, profile, stack_name).as_json_dict())
 
 
 @router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML_MEDIA_TYPE: {}}}})
 async def template(_: ReadCaller, state: State, region: Region) -> Response:
-    """The CloudFormation template that makes both keys; the same for all Regions."""
+    """Return the CloudFormation template that creates both keys; it is the same for all Regions."""
     build_kit(state, region)
     return build_template_response(state)
 
 
 @router.get("/{region}/statements/{key}")
 async def statements(_: ReadCaller, state: State, region: Region, key: KeyPurpose) -> list[Statement]:
-    """The statements to append to one key's policy."""
+    """Return the statements to append to one key's policy."""
     return build_kit(state, region).statements_for_key(key)
