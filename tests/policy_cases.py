@@ -1,7 +1,7 @@
-"""Every way in which a key policy can be wrong, as data: what was changed, and what a check has to say of it first.
+"""Every way in which a key policy can be wrong, as data: the change, and the first finding that a check must report.
 
-The policies are written for a Region and a role. Whether a policy stops provisioning is stated here by hand, and the
-check, the local AWS and a whole provisioning have to agree with it.
+The policies are written for a Region and a role. Each case states by hand whether it stops provisioning; the check,
+local AWS and a whole provisioning must agree.
 """
 
 import copy
@@ -24,11 +24,11 @@ class Case:
 
     Attributes:
         name: What is wrong.
-        which: What the key is for.
-        change: Makes the platform's statements wrong.
-        first: Code of the first finding.
-        stops: Whether provisioning stops; None where that hangs on what only AWS sees.
-        saved: Whether KMS saves such a policy today.
+        which: The purpose of the key.
+        change: Breaks the platform's statements.
+        first: The code of the first finding.
+        stops: Whether provisioning stops; None if only AWS can know.
+        saved: Whether KMS accepts such a policy today.
     """
 
     name: str
@@ -39,13 +39,13 @@ class Case:
     saved: bool = True
 
     def build_policy(self, place: PolicyContext) -> dict[str, Any]:
-        """The document, with the owner's statement first."""
+        """Build the document, with the owner's statement first."""
         ours = self.change(copy.deepcopy(place.build_statements(self.which)), place)
         return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [place.owner_statement, *ours]}
 
 
 def _set(index: int, path: str, value: Any) -> Change:
-    """Another value at a path of one statement; `{customer}`, `{platform}` and `{region}` are filled in."""
+    """Set a value at a path of one statement; `{customer}`, `{platform}` and `{region}` are filled in."""
 
     def change(ours: Statements, place: PolicyContext) -> Statements:
         part: Any = ours[index]
@@ -128,11 +128,11 @@ _OUTSIDERS = {"StringNotEquals": {"aws:PrincipalAccount": "{customer}"}}
 _WITHOUT_STARS = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
 
 POLICY_CASES: Final = (
-    # Nothing is wrong: the check must not cry wolf.
-    Case("S3: right", S3, _only(0), None, stops=False),
-    Case("Aurora: right", RDS, _only(0, 1), None, stops=False),
-    Case("Aurora: in the other order", RDS, _only(1, 0), None, stops=False),
-    Case("S3: one action as text", S3, _set(0, "Action", "kms:*"), None, stops=False),
+    # Nothing is wrong: the check must not raise false alarms.
+    Case("S3: valid", S3, _only(0), None, stops=False),
+    Case("Aurora: valid", RDS, _only(0, 1), None, stops=False),
+    Case("Aurora: statements in reverse order", RDS, _only(1, 0), None, stops=False),
+    Case("S3: one action as a string", S3, _set(0, "Action", "kms:*"), None, stops=False),
     Case("S3: both keys' statements", S3, lambda ours, place: ours + place.build_statements(RDS), "policy.TooWide",
          stops=False),
     Case("Aurora: both keys' statements", RDS, lambda ours, place: ours + place.build_statements(S3), "policy.TooWide",
@@ -140,27 +140,27 @@ POLICY_CASES: Final = (
     Case("S3: another Sid", S3, _set(0, "Sid", "Platform"), None, stops=False),
     Case("S3: role in a list", S3, _set(0, _ROLE, ["{role}"]), None, stops=False),
     Case("S3: values in lists", S3, _set(0, _VIA, ["s3.{region}.amazonaws.com"]), None, stops=False),
-    Case("S3: names of keys in lower case", S3, _set(0, "Condition", {"StringEquals": {
+    Case("S3: condition keys in lower case", S3, _set(0, "Condition", {"StringEquals": {
         "KMS:viaservice": "s3.{region}.amazonaws.com", "AWS:principalaccount": "{platform}"}}), None, stops=False),
     Case("Aurora: Bool as a JSON boolean", RDS, _set(1, "Condition/Bool", {"kms:GrantIsForAWSResource": True}), None,
          stops=False),
     Case("S3: a Deny for others", S3, _with(_deny("kms:*", Condition={
         "StringNotEquals": {"aws:PrincipalAccount": ["{customer}", "{platform}"]}})), None, stops=False),
     Case("S3: a Deny of deletion", S3, _with(_deny("kms:ScheduleKeyDeletion")), None, stops=False),
-    # Statements that are not there.
+    # Missing statements.
     Case("S3: no statement", S3, lambda *_: [], "policy.StatementMissing"),
     Case("Aurora: no statement", RDS, lambda *_: [], "policy.StatementMissing"),
     Case("Aurora: no grants statement", RDS, _only(0), "policy.StatementMissing"),
     Case("Aurora: no DescribeKey statement", RDS, _only(1), "policy.StatementMissing"),
     Case("S3: statement of the Aurora key", S3, _of_the_other_key, "policy.StatementOfTheOtherKey"),
     Case("Aurora: statement of the S3 key", RDS, _of_the_other_key, "policy.StatementOfTheOtherKey"),
-    # Who.
+    # The principal.
     Case("S3: role of another account", S3, _set(0, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"),
          "policy.RoleOfAnotherAccount"),
     Case("Aurora: role of another account", RDS, _both(
         _set(0, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"),
         _set(1, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform")), "policy.RoleOfAnotherAccount"),
-    Case("Aurora: role of another account, grants alone", RDS,
+    Case("Aurora: role of another account, grants only", RDS,
          _set(1, _ROLE, "arn:aws:iam::999988887777:role/AtaccamaPlatform"), "policy.RoleOfAnotherAccount"),
     Case("S3: the customer's own account", S3, _set(0, _ROLE, "arn:aws:iam::{customer}:root"),
          "policy.RoleOfAnotherAccount"),
@@ -184,17 +184,17 @@ POLICY_CASES: Final = (
     Case("Aurora: a service as principal", RDS, _both(
         _set(0, "Principal", {"Service": "rds.amazonaws.com"}), _set(1, "Principal", {"Service": "rds.amazonaws.com"})),
         "policy.PrincipalIsAService"),
-    Case("S3: NotPrincipal that lets the role in", S3, _both(
+    Case("S3: NotPrincipal that allows the role", S3, _both(
         _without(0, "Principal"), _set(0, "NotPrincipal", {"AWS": "arn:aws:iam::{customer}:root"})),
         "policy.TooWide", stops=False),
-    Case("S3: everybody, narrowed to the platform's account", S3, _set(0, "Principal", "*"),
+    Case("S3: any principal, limited to the platform's account", S3, _set(0, "Principal", "*"),
          "policy.TooWide", stops=False),
     Case("S3: the platform's whole account", S3, _set(0, _ROLE, "arn:aws:iam::{platform}:root"),
          "policy.TooWide", stops=False),
-    # Through which service.
+    # The service in kms:ViaService.
     Case("S3: wrong Region", S3, _of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
     Case("Aurora: wrong Region", RDS, _of_region(OTHER_REGION), "policy.WrongRegionInViaService"),
-    Case("Aurora: wrong Region, grants alone", RDS, _set(1, _VIA, f"rds.{OTHER_REGION}.amazonaws.com"),
+    Case("Aurora: wrong Region, grants only", RDS, _set(1, _VIA, f"rds.{OTHER_REGION}.amazonaws.com"),
          "policy.WrongRegionInViaService"),
     Case("S3: no Region", S3, _set(0, _VIA, "s3.amazonaws.com"), "policy.WrongRegionInViaService"),
     Case("S3: through RDS", S3, _set(0, _VIA, "rds.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
@@ -202,11 +202,11 @@ POLICY_CASES: Final = (
         _set(0, _VIA, "s3.{region}.amazonaws.com"), _set(1, _VIA, "s3.{region}.amazonaws.com")),
         "policy.WrongServiceInViaService"),
     Case("Aurora: through EC2", RDS, _set(1, _VIA, "ec2.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
-    Case("S3: China's ending", S3, _set(0, _VIA, "s3.{region}.amazonaws.com.cn"), "policy.WrongServiceInViaService"),
+    Case("S3: China's suffix", S3, _set(0, _VIA, "s3.{region}.amazonaws.com.cn"), "policy.WrongServiceInViaService"),
     Case("S3: wildcard with StringEquals", S3, _set(0, _VIA, "s3.*.amazonaws.com"), "policy.WrongRegionInViaService"),
     Case("S3: upper case", S3, _set(0, _VIA, "S3.{region}.amazonaws.com"), "policy.WrongServiceInViaService"),
     Case("S3: placeholder left", S3, _set(0, _VIA, "s3.${platformRegion}.amazonaws.com"), "policy.PlaceholderLeft"),
-    Case("S3: placeholder of another kind left", S3, _set(0, _VIA, "s3.<region>.amazonaws.com"),
+    Case("S3: placeholder in angle brackets left", S3, _set(0, _VIA, "s3.<region>.amazonaws.com"),
          "policy.PlaceholderLeft"),
     Case("S3: StringNotEquals", S3, _set(0, "Condition", {
         "StringNotEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}), "policy.ConditionNotMet"),
@@ -215,35 +215,35 @@ POLICY_CASES: Final = (
     Case("S3: every Region", S3, _set(0, "Condition", {"StringLike": {
         "kms:ViaService": "s3.*.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
         "policy.TooWide", stops=False),
-    # Which account.
+    # The account.
     Case("S3: the customer's account in the condition", S3, _set(0, _ACCOUNT, "{customer}"), "policy.WrongAccount"),
     Case("Aurora: the customer's account in the condition", RDS, _both(
         _set(0, _ACCOUNT, "{customer}"), _set(1, _ACCOUNT, "{customer}")), "policy.WrongAccount"),
     Case("S3: account with hyphens", S3, _set(0, _ACCOUNT, "1111-2222-3333"), "policy.WrongAccount"),
     Case("S3: account's placeholder left", S3, _set(0, _ACCOUNT, "${platformAccountId}"), "policy.PlaceholderLeft"),
-    # What.
+    # The actions.
     Case("S3: stars missing", S3, _set(0, "Action", _WITHOUT_STARS), "policy.StarMissing", stops=False),
     Case("S3: no GenerateDataKey", S3, _set(0, "Action", ["kms:Encrypt", "kms:Decrypt", "kms:DescribeKey"]),
          "policy.ActionMissing"),
     Case("S3: no Decrypt", S3, _set(0, "Action", ["kms:Encrypt", "kms:GenerateDataKey*"]), "policy.ActionMissing"),
-    Case("S3: what is needed later alone missing", S3, _set(0, "Action", ["kms:GenerateDataKey*", "kms:Decrypt"]),
+    Case("S3: only actions needed later missing", S3, _set(0, "Action", ["kms:GenerateDataKey*", "kms:Decrypt"]),
          "policy.ActionMissing", stops=False),
     Case("Aurora: no CreateGrant", RDS, _set(1, "Action", ["kms:ListGrants", "kms:RevokeGrant"]),
          "policy.ActionMissing"),
     Case("Aurora: no RevokeGrant", RDS, _set(1, "Action", ["kms:CreateGrant", "kms:ListGrants"]),
          "policy.ActionMissing", stops=False),
-    Case("Aurora: DescribeKey statement of other actions", RDS, _set(0, "Action", ["kms:ListGrants"]),
+    Case("Aurora: DescribeKey statement with other actions", RDS, _set(0, "Action", ["kms:ListGrants"]),
          "policy.ActionMissing"),
     Case("S3: actions of another service", S3, _set(0, "Action", ["s3:*"]), "policy.ActionMissing"),
     Case("S3: NotAction", S3, _both(_without(0, "Action"), _set(0, "NotAction", ["kms:GenerateDataKey*"])),
          "policy.NotAction"),
-    # On what.
+    # The resource.
     Case("S3: an alias as resource", S3, _set(0, "Resource", "arn:aws:kms:{region}:{customer}:alias/byok"),
          "policy.ResourceNotStar"),
     Case("S3: a bucket as resource", S3, _set(0, "Resource", "arn:aws:s3:::bucket/*"), "policy.ResourceNotStar"),
     Case("Aurora: a cluster as resource", RDS, _set(1, "Resource", "arn:aws:rds:{region}:{platform}:cluster:*"),
          "policy.ResourceNotStar"),
-    # What only older keys have: it has no effect (KMS API reference, PutKeyPolicy).
+    # Statements that only older keys have: they have no effect (KMS API reference, PutKeyPolicy).
     Case("S3: no Resource", S3, _without(0, "Resource"), "policy.ResourceNotStar", saved=False),
     Case("Aurora: no Resource on grants", RDS, _without(1, "Resource"), "policy.ResourceNotStar", saved=False),
     Case("S3: no Action", S3, _without(0, "Action"), "policy.ActionMissing", saved=False),
@@ -263,31 +263,31 @@ POLICY_CASES: Final = (
     Case("S3: another role in aws:PrincipalArn", S3,
          _set(0, "Condition/ArnEquals", {"aws:PrincipalArn": "arn:aws:iam::{platform}:role/AnotherRole"}),
            "policy.ConditionNotMet"),
-    Case("S3: an organisation, which cannot be seen from here", S3,
+    Case("S3: an organisation, which the check cannot see", S3,
          _set(0, "Condition/StringEquals/aws:PrincipalOrgID", "o-example1234"), "policy.CannotBeSaid", stops=None),
-    Case("Aurora: grant operations, which RDS alone chooses", RDS,
+    Case("Aurora: grant operations, which only RDS chooses", RDS,
          _set(1, "Condition/ForAllValues:StringEquals", {"kms:GrantOperations": ["Decrypt"]}),
            "policy.CannotBeSaid", stops=None),
-    Case("S3: not of an organisation, which cannot be seen from here", S3,
+    Case("S3: not of an organisation, which the check cannot see", S3,
          _set(0, "Condition/StringNotEquals", {"aws:PrincipalOrgID": "o-example1234"}),
            "policy.CannotBeSaid", stops=None),
-    Case("S3: a network, if there is one", S3,
+    Case("S3: a VPC endpoint, if present", S3,
          _set(0, "Condition/StringEqualsIfExists", {"aws:SourceVpce": "vpce-1"}), "policy.CannotBeSaid", stops=None),
     Case("S3: no encryption context, which S3 chooses", S3,
          _set(0, "Condition/Null", {"kms:EncryptionContext:aws:s3:arn": "true"}), "policy.CannotBeSaid", stops=None),
-    Case("S3: an operator that nobody knows", S3,
+    Case("S3: an unknown operator", S3,
          _set(0, "Condition/StringIs", {"aws:PrincipalAccount": "{platform}"}), "policy.CannotBeSaid", stops=None),
     Case("S3: nothing but an organisation's own statement", S3, lambda _, place: [
         _for_everybody(place, {"StringEquals": {"aws:PrincipalOrgID": "o-example1234"}})], "policy.CannotBeSaid",
         stops=None),
-    # The customer's own statements, for their own people: they are no broken ones of ours.
+    # The customer's own statements, for their own people: these are not broken statements for the platform.
     Case("S3: nothing but a statement for the owner's account", S3, lambda _, place: [
         _for_everybody(place, {"StringEquals": {"kms:CallerAccount": "{customer}"}})], "policy.StatementMissing"),
     Case("S3: nothing but the owner's use through S3", S3, lambda _, place: [
         _for_everybody(place, {"StringEquals": {
             "kms:CallerAccount": "{customer}", "kms:ViaService": "s3.{region}.amazonaws.com"}})],
         "policy.StatementMissing"),
-    Case("S3: nothing but a role of the owner's through S3", S3, lambda _, place: [
+    Case("S3: nothing but the owner's account through S3", S3, lambda _, place: [
         {**_for_everybody(place, {"StringEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}),
          "Principal": {"AWS": f"arn:aws:iam::{place.customer}:root"}}], "policy.StatementMissing"),
     # Deny.
@@ -300,32 +300,32 @@ POLICY_CASES: Final = (
     Case("S3: Deny by NotAction", S3, _with({
         "Sid": "Guard", "Effect": "Deny", "Principal": {"AWS": "{role}"}, "NotAction": "kms:DescribeKey",
         "Resource": "*"}), "policy.ExplicitDeny"),
-    Case("S3: Deny of what is used through a service", S3, _with(_deny(
+    Case("S3: Deny of any use through a service", S3, _with(_deny(
         ["kms:GenerateDataKey*", "kms:Decrypt"], Condition={"Null": {"kms:ViaService": "false"}})),
         "policy.ExplicitDeny"),
-    Case("S3: Deny outside of an organisation, which cannot be seen from here", S3, _with(_deny("kms:*", Condition={
+    Case("S3: Deny outside an organisation, which the check cannot see", S3, _with(_deny("kms:*", Condition={
         "StringNotEquals": {"aws:PrincipalOrgID": "o-example1234", "aws:PrincipalAccount": "{customer}"}})),
         "policy.DenyCannotBeSaid", stops=None),
-    Case("S3: a Deny for certain beside one in doubt", S3, _both(
+    Case("S3: a certain Deny next to an uncertain one", S3, _both(
         _with({**_deny("kms:*", Condition={"Bool": {"aws:SecureTransport": "false"}}), "Sid": "TLS"}),
         _with(_deny("kms:*", Condition=_OUTSIDERS))), "policy.ExplicitDeny"),
-    Case("S3: a Deny in doubt and nothing that allows", S3, lambda _, __: [
+    Case("S3: an uncertain Deny and no Allow", S3, lambda _, __: [
         _deny("kms:*", Condition={"Bool": {"aws:SecureTransport": "false"}})], "policy.StatementMissing"),
-    Case("S3: a Deny that excepts the role and not its account", S3, _with({
+    Case("S3: a Deny that exempts the role but not its account", S3, _with({
         "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {"AWS": ["{role}", "arn:aws:iam::{customer}:root"]},
         "Action": "kms:*", "Resource": "*"}), "policy.DenyCannotBeSaid", stops=None),
-    Case("S3: a Deny that excepts the role with its account", S3, _with({
+    Case("S3: a Deny that exempts the role and its account", S3, _with({
         "Sid": "Guard", "Effect": "Deny", "NotPrincipal": {
             "AWS": ["{role}", "arn:aws:iam::{platform}:root", "arn:aws:iam::{customer}:root"]},
         "Action": "kms:*", "Resource": "*"}), None, stops=False),
-    # Too much.
+    # Too wide.
     Case("S3: any service of the Region", S3, _set(0, "Condition", {"StringLike": {
         "kms:ViaService": "*.{region}.amazonaws.com"}, "StringEquals": {"aws:PrincipalAccount": "{platform}"}}),
         "policy.TooWide", stops=False),
     Case("S3: the role administers the key", S3, _with({
         "Sid": "Admin", "Effect": "Allow", "Principal": {"AWS": "{role}"},
         "Action": ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"], "Resource": "*"}), "policy.TooWide", stops=False),
-    Case("Aurora: the role decrypts by itself", RDS, _with({
+    Case("Aurora: the role decrypts directly", RDS, _with({
         "Sid": "Decrypt", "Effect": "Allow", "Principal": {"AWS": "{role}"}, "Action": "kms:Decrypt",
         "Resource": "*"}), "policy.TooWide", stops=False),
 )  # fmt: skip

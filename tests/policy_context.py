@@ -1,4 +1,4 @@
-"""For whom and where the key policies of the tests are written."""
+"""The role, Region and accounts that the tests' key policies are written for."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -13,19 +13,19 @@ Statements = list[Statement]
 
 @dataclass(frozen=True)
 class PolicyContext:
-    """For whom and where a policy is written."""
+    """The role, Region and customer account of a policy."""
 
     role: str
     region: str
     customer: str
 
     def build_statements(self, which: KeyPurpose, *, role: str | None = None, region: str | None = None) -> Statements:
-        """The right statements of a key, or those for another role or Region."""
+        """Build the valid statements of a key, or those for another role or Region."""
         return build_key_statements(
             which, StatementParameters.for_platform_role(role or self.role, region or self.region), VENDOR
         )
 
     @property
     def owner_statement(self) -> Statement:
-        """AWS's own statement."""
+        """AWS's own statement for the account."""
         return build_owner_statement(f"arn:aws:iam::{self.customer}:root")

@@ -1,8 +1,8 @@
 """Programs that some tests start, and where they come from.
 
-`make test` installs what a package index has into `.tools`, beside the virtual environment and not in it: what such a
-program pins is not ours to follow. A program that is not there skips its tests with the reason, except in CI, where
-everything that can be installed has to be there. Terraform is in no package index, so that it is skipped in CI, too.
+`make test` installs the programs that a package index has into `.tools`, outside the virtual environment, because byok
+need not follow their pins. Tests of a missing program are skipped with a reason; in CI, every installable program must
+be present. Terraform is in no package index, so its tests are skipped in CI, too.
 """
 
 import os
@@ -19,14 +19,14 @@ TOOLS_DIR: Final = ROOT / ".tools"
 
 
 def skip_or_fail(reason: str) -> NoReturn:
-    """Skip what needs a program that is not there; in CI that is a failure, since nobody would read of the skip."""
+    """Skip a test whose program is missing; in CI this is a failure, because skips go unnoticed there."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def can_run(program: Path, *arguments: str) -> bool:
-    """Whether a program is there and answers: a version manager's stand-in on PATH is there, and fails."""
+    """Return whether a program runs: a version manager's shim on PATH exists, but may fail."""
     try:
         ended = subprocess.run([program, *arguments], capture_output=True, timeout=60, check=False)
     except OSError:
@@ -36,7 +36,7 @@ def can_run(program: Path, *arguments: str) -> bool:
 
 @pytest.fixture(scope="session")
 def aws_cli() -> Path:
-    """The AWS CLI: the locked one that `make test` installs, else any version on PATH."""
+    """The AWS CLI: the locked version that `make test` installs, or any version on PATH."""
     on_path = shutil.which("aws")
     for program in (TOOLS_DIR / "awscli" / "bin" / "aws", *([Path(on_path)] if on_path else [])):
         if can_run(program, "--version"):
@@ -46,7 +46,7 @@ def aws_cli() -> Path:
 
 @pytest.fixture(scope="session")
 def node() -> Path:
-    """Node.js, which the policy oracle runs on."""
+    """Node.js, which runs the policy oracle."""
     on_path = shutil.which("node")
     if on_path and can_run(Path(on_path), "--version"):
         return Path(on_path)
@@ -55,22 +55,22 @@ def node() -> Path:
 
 @dataclass(frozen=True)
 class Terraform:
-    """Terraform or OpenTofu, and a folder that holds the AWS provider.
+    """Terraform or OpenTofu, and a folder with the AWS provider.
 
     Attributes:
         program: Its path.
-        plugins: The filesystem mirror that it installs the provider from, instead of a download.
+        plugins: The filesystem mirror to install the provider from instead of a download.
     """
 
     program: Path
     plugins: Path
 
     def init_arguments(self, folder: Path) -> tuple[str, ...]:
-        """The arguments that prepare a folder."""
+        """Return the arguments that initialise a folder."""
         return (f"-chdir={folder}", "init", "-input=false", f"-plugin-dir={self.plugins}")
 
 
-# Where people keep mirrors of providers: Terraform's own implied ones, and folders of /opt.
+# Common places for provider mirrors: Terraform's own implied ones, and folders in /opt.
 _MIRRORS: Final = (
     Path.home() / ".terraform.d" / "plugins",
     Path("/usr/share/terraform/plugins"),
@@ -82,7 +82,7 @@ _NEEDS_AWS: Final = 'terraform {\n  required_providers {\n    aws = {\n      sou
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
-    """Terraform or OpenTofu on PATH, where a mirror on this machine has the AWS provider for it."""
+    """Terraform or OpenTofu on PATH, if a mirror on this machine has the AWS provider for it."""
     folder = tmp_path_factory.mktemp("terraform")
     (folder / "main.tf").write_text(_NEEDS_AWS)
     for program in filter(None, map(shutil.which, ("terraform", "tofu"))):
@@ -90,4 +90,4 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Terraform:
             found = Terraform(Path(program), plugins)
             if can_run(found.program, *found.init_arguments(folder)):
                 return found
-    pytest.skip("there is no terraform or tofu on PATH with a filesystem mirror of its AWS provider")
+    pytest.skip("no terraform or tofu on PATH with a filesystem mirror of its AWS provider")

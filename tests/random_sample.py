@@ -22,7 +22,7 @@ _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 def list_names(source: str, module: str) -> Iterator[str]:
     """Yield every public class, function, method and constant of a module, as a dotted path.
 
-    Three kinds are left out: special methods, tests (their names are sentences) and private names, which a reader meets
+    Three kinds are left out: special methods, tests (their names are sentences) and private names, which a reader sees
     only with the module open.
     """
     nodes: list[tuple[str, ast.AST]] = [(module, ast.parse(source))]

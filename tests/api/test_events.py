@@ -82,7 +82,7 @@ class StatusCountingService(EnvironmentService):
 
     looks: Counter[str]
 
-    async def status(self, environment_id: str) -> EnvironmentStatus:
+    async def read_status(self, environment_id: str) -> EnvironmentStatus:
         self.looks[environment_id] += 1
         return await super().read_status(environment_id)
 

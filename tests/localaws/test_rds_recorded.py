@@ -1,7 +1,7 @@
-"""What RDS answers to a key it cannot use: the same assertions on the local AWS and, with `--aws real`, on AWS.
+"""How RDS responds to a key it cannot use: the same assertions on local AWS and, with `--aws real`, on AWS itself.
 
-On AWS the profiles `platform` (the platform's role) and `byok` (a key administrator in another account) are used, keys
-are made that cost nothing when scheduled for deletion, and clusters that were accepted are deleted again.
+AWS itself uses the profiles `platform` (the platform role) and `byok` (a key administrator in another account). The
+tests create keys that cost nothing when scheduled for deletion, and delete the clusters that AWS accepts.
 """
 
 import uuid
@@ -19,7 +19,7 @@ SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or i
 
 
 def create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
-    """Ask for a cluster on a key; its name, and the cluster or the refusal."""
+    """Request a cluster on a key; return its name, and the cluster or the error."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
         made = both.platform_client("rds").create_db_cluster(
@@ -132,7 +132,7 @@ def test_unusable_key_is_one_fault_naming_the_key_and_leaves_nothing(
 
 
 # contract 92, 121
-def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAccounts) -> None:
+def test_usable_key_is_granted_to_rds_and_reported_with_its_encryption_type(accounts: TwoAccounts) -> None:
     arn = accounts.create_key(*accounts.build_rds_statements())
     name, cluster = create_cluster(accounts, arn)
     assert not isinstance(cluster, ClientError), cluster
@@ -147,7 +147,7 @@ def test_usable_key_is_granted_to_rds_and_told_by_arn_and_type(accounts: TwoAcco
         accounts.platform_client("rds").delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)
 
 
-def test_taken_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> None:
+def test_existing_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> None:
     arn = accounts.create_key(*accounts.build_rds_statements())
     name, first = create_cluster(accounts, arn)
     with pytest.raises(accounts.platform_client("rds").exceptions.DBClusterAlreadyExistsFault) as refusal:

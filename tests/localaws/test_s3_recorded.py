@@ -1,4 +1,4 @@
-"""What S3 answers to a key it cannot use: recorded answers of AWS, asked of the local AWS or of AWS itself."""
+"""How S3 responds to a key it cannot use: AWS's recorded errors, from local AWS or AWS itself."""
 
 import json
 import uuid
@@ -14,7 +14,7 @@ HIDDEN = (
     "on this resource because the resource does not exist in this Region, no resource-based policies allow access, "
     "or a resource-based policy explicitly denies access"
 )
-# The owner may manage the key and not use it: what a statement for the account alone would delegate to IAM.
+# The owner may manage the key but not use it: a statement for the account alone would delegate its use to IAM.
 MANAGED_ONLY = ["kms:Describe*", "kms:Put*", "kms:Get*", "kms:Schedule*", "kms:Enable*", "kms:Disable*"]
 
 
@@ -25,7 +25,7 @@ def build_management_only_policy(accounts: TwoAccounts) -> dict[str, Any]:
 
 
 def catch_error_with_status(call: Any, **arguments: Any) -> tuple[str, int, str]:
-    """Code, HTTP status and message of a refused call."""
+    """Return the code, HTTP status and message of a refused call."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
     answer = caught.value.response
@@ -42,7 +42,7 @@ def put_encrypted_object(s3: Any, bucket: str, key: str) -> None:
     s3.put_object(Bucket=bucket, Key="x", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
 
 
-def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
+def test_unusable_keys_in_the_callers_account_get_distinct_errors(accounts: TwoAccounts) -> None:
     s3, kms = accounts.customer_client("s3"), accounts.customer_client("kms")
     bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
@@ -73,7 +73,7 @@ def test_keys_of_ones_own_account(accounts: TwoAccounts) -> None:
     )
 
 
-def test_what_was_written_cannot_be_read_once_the_key_is_disabled(accounts: TwoAccounts) -> None:
+def test_object_is_unreadable_after_its_key_is_disabled(accounts: TwoAccounts) -> None:
     s3, key = accounts.customer_client("s3"), accounts.create_key()
     bucket = accounts.create_bucket(s3)
     put_encrypted_object(s3, bucket, key)
@@ -93,7 +93,7 @@ def test_head_hides_the_reason(accounts: TwoAccounts) -> None:
     assert catch_error_with_status(s3.head_object, Bucket=bucket, Key="x") == ("400", 400, "Bad Request")
 
 
-def test_policy_of_ones_own_account_that_does_not_allow_is_named(accounts: TwoAccounts) -> None:
+def test_missing_permission_in_the_callers_account_names_the_policy(accounts: TwoAccounts) -> None:
     s3, key = accounts.customer_client("s3"), accounts.create_key()
     bucket = accounts.create_bucket(s3)
     put_encrypted_object(s3, bucket, key)
@@ -122,7 +122,7 @@ def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
     assert answers[0][2].endswith(f"is not authorized to perform: kms:GenerateDataKey {HIDDEN}")
 
 
-def test_key_of_another_region_is_found_out_before_anything_else(accounts: TwoAccounts) -> None:
+def test_key_of_another_region_is_reported_before_anything_else(accounts: TwoAccounts) -> None:
     s3 = accounts.platform_client("s3")
     elsewhere = accounts.create_key(region=OTHER_REGION)
 
@@ -182,7 +182,7 @@ def test_alias_is_resolved_to_its_key(accounts: TwoAccounts) -> None:
     accounts.customer_client("kms").delete_alias(AliasName=name)
 
 
-def test_bucket_policy_of_the_product_means_what_it_says(accounts: TwoAccounts) -> None:
+def test_product_bucket_policy_has_its_intended_effect(accounts: TwoAccounts) -> None:
     s3, key, other = accounts.customer_client("s3"), accounts.create_key(), accounts.create_key()
     bucket = accounts.create_bucket(s3)
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
@@ -190,7 +190,7 @@ def test_bucket_policy_of_the_product_means_what_it_says(accounts: TwoAccounts) 
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rules)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(build_bucket_policy(f"arn:aws:s3:::{bucket}", key)))
 
-    s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # says nothing: gets the bucket's key
+    s3.put_object(Bucket=bucket, Key="x", Body=b"x")  # names no key, so it gets the bucket's key
     put_encrypted_object(s3, bucket, key)
 
     assert s3.head_object(Bucket=bucket, Key="x")["SSEKMSKeyId"] == key

@@ -1,4 +1,4 @@
-"""Terraform itself applies the file that customers get, as a customer does, and finds what it made."""
+"""Terraform applies the customer's file as a customer would, and local AWS contains the results."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tests.programs import Terraform
 
 @dataclass(frozen=True)
 class TerraformCustomer:
-    """A customer's folder with the file, and Terraform in it."""
+    """A customer's folder with the file, and Terraform to run in it."""
 
     terraform: Terraform
     folder: Path
@@ -28,18 +28,18 @@ class TerraformCustomer:
 
     @property
     def file(self) -> Path:
-        """The file as it was handed out."""
+        """The file as the customer gets it."""
         return self.folder / TERRAFORM_FILE
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of Terraform's."""
+        """Run a Terraform command."""
         command: list[str | Path] = [self.terraform.program, *arguments]
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
     def apply_changes(self, command: str, **variables: str) -> set[tuple[str, str]]:
-        """Apply or destroy; what was done with which resource."""
+        """Apply or destroy, and return each changed resource with its action."""
         given = [f"-var={name}={value}" for name, value in variables.items()]
         ended = self.run(command, "-auto-approve", "-input=false", "-json", *given)
         events = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -48,14 +48,14 @@ class TerraformCustomer:
         return {(hook["action"], hook["resource"]["addr"]) for hook in done if hook["action"] != "read"}
 
     def read_payload(self) -> dict[str, str]:
-        """What the customer pastes."""
+        """Return the payload that the customer pastes."""
         parsed: dict[str, str] = json.loads(self.run("output", "-raw", "ataccama_onboarding_payload").stdout)
         return parsed
 
 
 @pytest.fixture
 def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> TerraformCustomer:
-    """A customer with a profile of theirs: what leads to the local AWS is in it, and nothing in the file."""
+    """A customer whose profile points to local AWS; the file itself does not mention it."""
     config, credentials = write_aws_config(tmp_path / "aws", aws.endpoint, REGION)
     nothing, folder = tmp_path / "terraformrc", tmp_path / "customer"
     nothing.touch()
@@ -67,7 +67,7 @@ def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> Terraform
         "AWS_EC2_METADATA_DISABLED": "true",
         "TF_CLI_CONFIG_FILE": str(nothing),
         "CHECKPOINT_DISABLE": "true",
-        "GOGC": "400",  # each command loads the provider's schemas: collected less often, that takes a third less CPU
+        "GOGC": "400",  # commands load the provider's schemas: less garbage collection saves a third of the CPU
     }
     customer = TerraformCustomer(terraform, folder, environment)
     customer.file.write_text(render_terraform_file(PLATFORM_ROLE_ARN, REGION, VENDOR))
@@ -77,12 +77,12 @@ def customer(aws: AwsHarness, terraform: Terraform, tmp_path: Path) -> Terraform
 
 
 def list_key_states(kms: Any, keys: Mapping[str, str]) -> set[str]:
-    """The states that the keys are in."""
+    """Return the states of the keys."""
     return {kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"] for arn in keys.values()}
 
 
 # contract 36, 44-48, 74, 101-104, 106, 111
-def test_the_file_makes_keys_names_them_and_keeps_them_until_their_owner_unlocks_them(
+def test_file_creates_names_and_protects_keys_until_their_owner_unlocks_them(
     aws: AwsHarness, customer: TerraformCustomer
 ) -> None:
     formatted = customer.run("fmt", "-check", "-diff")

@@ -1,6 +1,6 @@
-"""Policies and calls for hypothesis to choose from: all that a key policy may say about the calls the platform makes.
+"""Policies and calls for hypothesis: everything that a key policy may state about the platform's calls.
 
-The values are few and near to those that the calls carry, so that statements apply as often as they do not.
+The values are few and close to those of the calls, so that about half of the statements apply.
 """
 
 from typing import Any, Final
@@ -19,7 +19,7 @@ S3, RDS = via_service_value("s3", REGION), via_service_value("rds", REGION)
 
 
 def role_session(account: str, role: str) -> CallingPrincipal:
-    """A session of a role."""
+    """Return a session of a role."""
     return CallingPrincipal(
         f"arn:aws:sts::{account}:assumed-role/{role}/worker", account, f"arn:aws:iam::{account}:role/{role}"
     )
@@ -37,7 +37,7 @@ _IN_RDS: Final = (("aws:rds:dbc-id", "cluster-ACME"),)
 
 
 def _uses(caller: CallingPrincipal) -> list[KeyUse]:
-    """What the platform does with the keys, through S3, through RDS and by itself."""
+    """Return the platform's uses of the keys: through S3, through RDS, and directly."""
     through_s3 = [
         KeyUse(caller, f"kms:{action}", REGION, via=S3, context=_IN_S3) for action in ("GenerateDataKey", "Decrypt")
     ]
@@ -64,11 +64,11 @@ ACCESS_REQUESTS: Final = [_access(use) for caller in CALLERS for use in _uses(ca
 
 
 def one_or_many(items: st.SearchStrategy[str], most: int = 3) -> st.SearchStrategy[str | list[str]]:
-    """One of the items by itself, or a list of them."""
+    """Return one of the items, or a list of them."""
     return items | st.lists(items, min_size=1, max_size=most, unique=True)
 
 
-# The elements that say for whom a statement is.
+# The elements that name the principals of a statement.
 _PRINCIPALS: Final = st.sampled_from(
     [
         f"arn:aws:iam::{PLATFORM}:root",
@@ -86,7 +86,7 @@ _FOR: Final = st.one_of(
     st.builds(lambda who: {"NotPrincipal": {"AWS": who}}, one_or_many(_PRINCIPALS)),
 )
 
-# The elements that say for what.
+# The elements that name its actions and resources.
 _ACTIONS: Final = st.sampled_from(
     [
         *("kms:*", "KMS:*", "kms:Decrypt", "kms:decrypt", "kms:GenerateDataKey*", "kms:GenerateDataKe?", "kms:De*"),
@@ -96,8 +96,8 @@ _ACTIONS: Final = st.sampled_from(
 )
 _ANY_ACTION: Final = one_or_many(_ACTIONS) | st.just("*")
 _ABOUT: Final = st.builds(lambda name, value: {name: value}, st.sampled_from(["Action", "NotAction"]), _ANY_ACTION)
-# Whole ARNs: where a `*` ends a part, AWS lets it "expand to match beyond the colon boundaries" (IAM user guide, "Using
-# wildcards in resource ARNs"), and the oracle keeps it within; nor does it know wildcards before the slash.
+# Only whole ARNs: a `*` at the end of a part may "expand to match beyond the colon boundaries" in AWS (IAM user guide,
+# "Using wildcards in resource ARNs"), but not in the oracle, which also knows no wildcards before the slash.
 _RESOURCES: Final = st.sampled_from(
     [
         *(KEY_ARN, KEY_ARN.replace(REGION, "eu-west-1"), KEY_ARN.replace("1111-4", "2222-4"), BUCKET_ARN),
@@ -107,19 +107,19 @@ _RESOURCES: Final = st.sampled_from(
         "arn:aws:kms:*:*:key/${*}",
     ]
 )
-# A variable that no request of ours has a value for.
+# A variable that has no value in any of these requests.
 _NO_VALUE: Final = "${aws:username}"
 _ON: Final = st.one_of(
     *[st.just({"Resource": "*"})] * 2,
     st.builds(lambda resources: {"Resource": resources}, one_or_many(_RESOURCES)),
-    # The oracle lets a statement be about nothing that excepts a variable without a value. AWS: such a resource
-    # "will not match any resource", so that nothing is excepted (IAM user guide, "Policy variables with no value").
+    # In the oracle, a NotResource with a variable without a value excludes everything. In AWS such a resource
+    # "will not match any resource", so nothing is excluded (IAM user guide, "Policy variables with no value").
     st.builds(
         lambda resources: {"NotResource": resources}, one_or_many(_RESOURCES.filter(lambda one: _NO_VALUE not in one))
     ),
 )
 
-# What a statement may ask of the request. The keys are spelt as AWS documents them, and not.
+# The conditions on a request. Some keys are spelt as AWS documents them, others differently.
 _VALUES: Final[dict[str, list[str]]] = {
     "kms:ViaService": [S3, RDS, via_service_value("s3", "eu-west-1"), "s3.*.amazonaws.com", "*.amazonaws.com", "RDS.*"],
     "KMS:viaservice": [S3, RDS.upper(), "???.*"],
@@ -146,7 +146,7 @@ _QUANTIFIERS: Final = ("ForAnyValue:", "ForAllValues:")
 
 @st.composite
 def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
-    """An operator, a key and the values wanted."""
+    """Draw an operator, a key and the expected values."""
     kind = draw(st.sampled_from(["text", "text", "text", "arn", "bool", "null", "many"]))
     if_exists = draw(st.sampled_from(["", "", "IfExists"]))
     if kind == "bool":
@@ -164,27 +164,27 @@ def _tests(draw: st.DrawFn) -> tuple[str, str, Any]:
             draw(one_or_many(names)),
         )
     operator = draw(_OF_ARNS if kind == "arn" else _OF_TEXT)
-    # An operator of ARNs is held against what is none as well; what its negation makes of that is documented nowhere.
+    # An ARN operator also runs on values that are not ARNs; the result of its negation is not documented.
     of_arns = ["aws:PrincipalArn"] if "Not" in operator else ["aws:PrincipalArn", "kms:ViaService"]
     key = draw(st.sampled_from(of_arns if kind == "arn" else list(_VALUES)))
     quantifier = draw(st.sampled_from(("", "", "", *_QUANTIFIERS)))
     if quantifier == "ForAnyValue:":
-        # The oracle takes ...IfExists for nothing here. AWS: "If the key is not present, evaluate the condition element
-        # as true", of every operator but Null (IAM user guide, "...IfExists condition operators").
+        # The oracle ignores ...IfExists here. AWS: "If the key is not present, evaluate the condition element as true",
+        # for every operator except Null (IAM user guide, "...IfExists condition operators").
         if_exists = ""
     return f"{quantifier}{operator}{if_exists}", key, draw(one_or_many(st.sampled_from(_choices(operator, key))))
 
 
 def _choices(operator: str, key: str) -> list[str]:
-    """The values to choose from, without those that the oracle misunderstands."""
+    """Return the values to choose from, without those that the oracle misunderstands."""
     values = _VALUES[key]
     if operator.startswith("Arn"):
-        # It parts a pattern at the colon of a variable's name. AWS: "You can use a policy variable with the ARN
-        # condition operator" (IAM user guide, "ARN condition operators").
+        # The oracle splits a pattern at the colon of a variable's name. AWS: "You can use a policy variable with the
+        # ARN condition operator" (IAM user guide, "ARN condition operators").
         values = [value for value in values if "${" not in value]
     if "Not" in operator:
-        # It takes them for not satisfied. AWS: "Inverted condition operators like StringNotEquals or StringNotLike do
-        # match against a null value" (IAM user guide, "Policy variables with no value").
+        # The oracle treats them as not satisfied. AWS: "Inverted condition operators like StringNotEquals or
+        # StringNotLike do match against a null value" (IAM user guide, "Policy variables with no value").
         values = [value for value in values if _NO_VALUE not in value]
     return values
 
@@ -200,7 +200,7 @@ def _conditions(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
     return {
-        # An explicit deny settles everything, so that it is to be rarer.
+        # An explicit deny decides everything, so make it rarer.
         "Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"])),
         **(draw(_FOR) if with_principals else {}),
         **draw(_ABOUT),
@@ -210,10 +210,11 @@ def _statements(draw: st.DrawFn, *, with_principals: bool) -> dict[str, Any]:
 
 
 def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """Policies of a key, whose statements name principals, or of an identity.
+    """Generate key policies, whose statements name principals, or identity policies.
 
-    The oracle fills in variables in every `Version`. AWS: without a version that has them "variables … are treated as
-    literal strings" (IAM user guide, "IAM JSON policy elements: Version"), so that all are of that version.
+    The oracle fills in variables in every `Version`. In AWS, without a version that supports variables, they "are
+    treated as literal strings" (IAM user guide, "IAM JSON policy elements: Version"), so all policies
+    have that version.
     """
     statements = st.lists(_statements(with_principals=with_principals), min_size=1, max_size=3)
     return st.builds(lambda found: {"Version": "2012-10-17", "Statement": found}, statements)
@@ -221,7 +222,7 @@ def policy_strategy(*, with_principals: bool) -> st.SearchStrategy[dict[str, Any
 
 ALLOW_ALL_POLICY: Final = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 KEY_POLICY_STRATEGY: Final = policy_strategy(with_principals=True)
-# That everything is allowed is as likely as all the rest: across accounts nothing is, where this does not allow it.
+# Half of the identity policies allow everything: across accounts, nothing is allowed without their permission.
 IDENTITY_POLICIES_STRATEGY: Final = st.lists(
     st.just(ALLOW_ALL_POLICY) | policy_strategy(with_principals=False), max_size=2
 )

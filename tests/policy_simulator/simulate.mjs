@@ -1,7 +1,7 @@
-// Answers each line of standard input, a key policy with calls, with a line: what IAM Simulate says of every call.
+// Reads lines from standard input, each a key policy with calls, and prints IAM Simulate's decision on every call.
 //
-// IAM Simulate is under the AGPL. This program is a test's and is never delivered; it runs in a process of its own, and
-// nothing of ours imports it. Its packages are in the working directory, where `make test` installs them.
+// IAM Simulate is licensed under the AGPL. This program is used only in tests and never delivered; it runs in its own
+// process, and no byok code imports it. `make test` installs its packages in the working directory.
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 
@@ -9,8 +9,8 @@ const installed = createRequire(`${process.cwd()}/`)
 const { createValidatedPolicy, validateIdentityPolicy, validateResourcePolicy } = installed('@cloud-copilot/iam-policy')
 const { runUnsafeSimulation } = installed('@cloud-copilot/iam-simulate')
 
-// The simulation that checks its input drops context keys which its own lists do not have, such as
-// kms:EncryptionContext with a name; so the policies are checked here, and the simulation is the one without checks.
+// The validating simulation drops context keys that are not in its own lists, such as kms:EncryptionContext with a name.
+// So the policies are validated here, and the unchecked simulation runs them.
 function effect(keyPolicy, identityPolicies, owner, { principal, action, resource, context }) {
   return runUnsafeSimulation({
     request: { principal, action, resource: { resource, accountId: owner }, contextVariables: context },

@@ -1,4 +1,4 @@
-"""IAM Simulate, another evaluator of IAM policies, as a process that answers for as long as the tests run."""
+"""IAM Simulate, another evaluator of IAM policies, as a process that runs as long as the tests."""
 
 import json
 import subprocess
@@ -23,14 +23,14 @@ EFFECTS_BY_DECISION: Final = {
 
 @dataclass(frozen=True)
 class PolicySimulator:
-    """The simulator, asked line by line."""
+    """The simulator, with one request per line."""
 
     process: subprocess.Popen[str]
 
     def evaluate(
         self, key_policy: Policy, owner: str, identity_policies: list[Policy], calls: list[AccessRequest]
     ) -> list[Effect]:
-        """What the policies mean for each of the calls."""
+        """Return the effect of the policies on each of the calls."""
         asked = {
             "keyPolicy": key_policy,
             "owner": owner,
@@ -50,7 +50,7 @@ class PolicySimulator:
         self.process.stdin.write(f"{json.dumps(asked)}\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        assert answer["faults"] == [], "AWS would not take such a policy"
+        assert answer["faults"] == [], "AWS would refuse such a policy"
         return [EFFECTS_BY_DECISION[effect] for effect in answer["effects"]]
 
 
@@ -58,7 +58,7 @@ class PolicySimulator:
 def simulator(node: Path) -> Iterator[PolicySimulator]:
     """The simulator, if it is installed."""
     if not (INSTALL_DIR / "node_modules").is_dir():
-        skip_or_fail("the policy oracle is not in .tools: `make test` installs it where npm is at hand")
+        skip_or_fail("the policy oracle is not in .tools: `make test` installs it if npm is available")
     pipe = subprocess.PIPE
     with subprocess.Popen([node, PROGRAM_PATH], cwd=INSTALL_DIR, stdin=pipe, stdout=pipe, text=True) as process:
         yield PolicySimulator(process)

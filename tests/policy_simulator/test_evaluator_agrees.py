@@ -1,4 +1,4 @@
-"""Our evaluator and one that was written by others agree on what policies mean, over thousands of generated ones."""
+"""byok's evaluator and an independent one agree on the meaning of thousands of generated policies."""
 
 import json
 import os
@@ -11,11 +11,11 @@ from byok.domain.iam.evaluator import Effect, Policy, decide_access
 from tests.policy_simulator.generated import ACCESS_REQUESTS, CUSTOMER, IDENTITY_POLICIES_STRATEGY, KEY_POLICY_STRATEGY
 from tests.policy_simulator.simulator import PolicySimulator
 
-# The same policies in every run, so that none fails for what it did not change; more of them search longer.
+# The policies are the same in every run, so no run fails because of new examples; a higher count searches longer.
 EXAMPLE_COUNT: Final = int(os.environ.get("BYOK_TEST_ORACLE_EXAMPLES", "200"))
 
 
-def test_every_decision_is_the_oracles(simulator: PolicySimulator) -> None:
+def test_every_decision_matches_the_oracle(simulator: PolicySimulator) -> None:
     decided: Counter[Effect] = Counter()
 
     @settings(max_examples=EXAMPLE_COUNT, derandomize=True, database=None)
@@ -26,7 +26,7 @@ def test_every_decision_is_the_oracles(simulator: PolicySimulator) -> None:
             our = decide_access(key_policy, CUSTOMER, identity_policies, call).effect
             decided[our] += 1
             policies = json.dumps([key_policy, *identity_policies], indent=1)
-            assert our is their, f"we say {our}, the oracle {their}\n{call}\n{policies}"
+            assert our is their, f"byok decides {our}, the oracle {their}\n{call}\n{policies}"
 
     agrees()
     assert min(decided[effect] for effect in Effect) > sum(decided.values()) / 50, f"one-sided examples: {decided}"

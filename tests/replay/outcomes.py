@@ -1,4 +1,4 @@
-"""Every way an environment can end, each as a script for the activities; recorded once, replayed for ever."""
+"""Every outcome of an environment, each as a script for the activities; recorded once, replayed in every test run."""
 
 import asyncio
 import contextlib
@@ -39,46 +39,46 @@ _EVERYTHING: Final = OwnedResources(
 
 
 async def ready(harness: WorkflowHarness) -> Handle:
-    """Everything goes well; started through our door, which publishes the first phase with the start."""
+    """Everything succeeds; started through the service, which publishes the first phase with the start."""
     created = await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request("ready"))
     return harness.client.get_workflow_handle(created.workflow_id, run_id=created.run_id)
 
 
 async def stopped_by_the_s3_key(harness: WorkflowHarness) -> Handle:
-    """The probe is refused."""
+    """S3 refuses the probe."""
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*_DISABLED, Phase.VALIDATING_KEYS)]
     return await harness.start_provision(build_provision_request("stopped-by-s3-key"))
 
 
 async def stopped_by_an_arn(harness: WorkflowHarness) -> Handle:
-    """A pure rule refuses both ARNs."""
+    """The ARN rules refuse both ARNs."""
     return await harness.start_provision(
         build_provision_request("stopped-by-arn", s3_key_arn="nonsense", rds_key_arn="alias/db")
     )
 
 
 async def stopped_by_the_aurora_key(harness: WorkflowHarness) -> Handle:
-    """CreateDBCluster is refused."""
+    """RDS refuses CreateDBCluster."""
     harness.activities.script["ensure_cluster"] = [build_aws_failure(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
     return await harness.start_provision(build_provision_request("stopped-by-aurora-key"))
 
 
 async def stopped_while_writing(harness: WorkflowHarness) -> Handle:
-    """A write is refused while the database is being awaited."""
+    """A write is refused while the workflow awaits the database."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     return await harness.start_provision(build_provision_request("stopped-while-writing"))
 
 
 async def rolled_back(harness: WorkflowHarness) -> Handle:
-    """The same, and everything is removed."""
+    """A write is refused while the workflow awaits the database, and everything is removed."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     return await harness.start_provision(build_provision_request("rolled-back", on_failure="rollback"))
 
 
 async def cancelled(harness: WorkflowHarness) -> Handle:
-    """Cancelled while the database is being awaited."""
+    """Cancelled while the workflow awaits the database."""
     begun = _keep_waiting(harness)
     handle = await harness.start_provision(build_provision_request("cancelled"))
     await asyncio.to_thread(begun.wait, 10)
@@ -87,26 +87,26 @@ async def cancelled(harness: WorkflowHarness) -> Handle:
 
 
 async def malformed_input(harness: WorkflowHarness) -> Handle:
-    """An input that nobody can use."""
+    """The input is invalid."""
     return await harness.client.start_workflow(
         "ProvisionEnvironment", {"region": 7}, id="environment/malformed-input", task_queue=harness.task_queue
     )
 
 
 async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
-    """Both keys get the tenant's name at the end."""
+    """Both keys get the tenant name at the end."""
     return await harness.start_provision(
         build_provision_request("ready-with-a-tenant", tenant="acme", tenant_role=ROLE)
     )
 
 
 async def ready_with_commands_for_the_tenant(harness: WorkflowHarness) -> Handle:
-    """There is no role: the commands are handed over."""
+    """There is no role, so the workflow returns the commands."""
     return await harness.start_provision(build_provision_request("ready-with-commands", tenant="acme"))
 
 
 async def stopped_while_naming_the_keys(harness: WorkflowHarness) -> Handle:
-    """Everything is there, and a key cannot be named."""
+    """Everything is ready, but a key cannot be named."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_provision(
         build_provision_request("stopped-while-naming", tenant="acme", tenant_role=ROLE, on_failure="rollback")
@@ -114,12 +114,12 @@ async def stopped_while_naming_the_keys(harness: WorkflowHarness) -> Handle:
 
 
 async def tenant_named(harness: WorkflowHarness) -> Handle:
-    """A tenant's name by itself."""
+    """A tenant name without provisioning."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-named"))
 
 
 async def tenant_stopped(harness: WorkflowHarness) -> Handle:
-    """The same, where the role may not."""
+    """A tenant name without provisioning; the role is refused."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-stopped"))
 
@@ -131,12 +131,12 @@ async def tenant_named_in_part(harness: WorkflowHarness) -> Handle:
 
 
 async def tenant_commands(harness: WorkflowHarness) -> Handle:
-    """There is no role: the commands are handed over."""
+    """There is no role, so the workflow returns the commands."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role=None))
 
 
 async def replayed(harness: WorkflowHarness) -> Handle:
-    """Stopped at a late step, and continued from there: the history of the reset run."""
+    """Stopped at a late activity, and continued from there: the history of the reset run."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
     stopped = await harness.start_provision(build_provision_request("replayed"))
@@ -148,14 +148,14 @@ async def replayed(harness: WorkflowHarness) -> Handle:
 
 
 async def stopped_by_a_timeout(harness: WorkflowHarness) -> Handle:
-    """AWS refuses in a way that may pass until the time for the step has run out."""
+    """AWS returns a retryable error until the activity times out."""
     again = build_aws_failure(*_NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
     return await harness.start_provision(build_provision_request("stopped-by-a-timeout"))
 
 
 async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
-    """Cancelled while the database is being awaited, and everything is removed."""
+    """Cancelled while the workflow awaits the database, and everything is removed."""
     begun = _keep_waiting(harness)
     handle = await harness.start_provision(build_provision_request("cancelled-and-rolled-back", on_failure="rollback"))
     await asyncio.to_thread(begun.wait, 10)
@@ -164,13 +164,13 @@ async def cancelled_and_rolled_back(harness: WorkflowHarness) -> Handle:
 
 
 async def deleted(harness: WorkflowHarness) -> Handle:
-    """Everything is removed; one of the buckets is known to the blueprint no more."""
+    """Everything is removed, including a bucket that is no longer in the blueprint."""
     harness.activities.listed = [_EVERYTHING]
     return await harness.start_delete(build_delete_request("deleted"))
 
 
 async def deletion_stopped(harness: WorkflowHarness) -> Handle:
-    """A bucket with somebody's data is kept."""
+    """A bucket with foreign data is kept."""
     harness.activities.listed = [_EVERYTHING, OwnedResources(buckets=_EVERYTHING.buckets)]
     kept = RemovalResult(resource=_EVERYTHING.buckets[0], removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept

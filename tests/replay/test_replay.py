@@ -1,7 +1,7 @@
-"""Saved histories replay on today's workflows: an environment in flight survives an upgrade of the worker.
+"""Saved histories replay on today's workflows: a running environment survives an upgrade of the worker.
 
-`BYOK_TEST_RECORD=1 pytest tests/replay` records every outcome again, or with `-k` some. Until 0.1.0 is tagged, a commit
-that changes a workflow does so. From then on a saved history stays as it is: changed steps go behind
+`BYOK_TEST_RECORD=1 pytest tests/replay` records all outcomes again, or some of them with `-k`. Until 0.1.0 is tagged, a
+commit that changes a workflow does so. After that, a saved history never changes: changed activities go behind
 `workflow.patched()`.
 """
 
@@ -49,7 +49,7 @@ async def test_saved_history_replays(outcome: Outcome) -> None:
     await build_replayer().replay_workflow(parse_history(load_history(outcome.__name__)))
 
 
-def test_every_saved_history_is_of_an_outcome() -> None:
+def test_every_saved_history_belongs_to_an_outcome() -> None:
     assert {path.stem for path in HISTORIES.iterdir()} == {outcome.__name__ for outcome in OUTCOMES}
 
 
@@ -57,7 +57,7 @@ def test_every_saved_history_is_of_an_outcome() -> None:
     ("outcome", "one", "other"),
     [("ready", "ensure_cluster", "probe_s3_key"), ("deleted", "remove_writer", "remove_cluster")],
 )
-async def test_history_of_other_steps_does_not_replay(outcome: str, one: str, other: str) -> None:
+async def test_history_with_swapped_activities_does_not_replay(outcome: str, one: str, other: str) -> None:
     swapped = load_history(outcome).replace(f'"{one}"', '"-"').replace(f'"{other}"', f'"{one}"')
     swapped = swapped.replace('"-"', f'"{other}"')
 
@@ -75,12 +75,12 @@ async def test_histories_of_a_running_temporal_are_replayed(harness: WorkflowHar
             await asyncio.sleep(0.05)
         return found
 
-    found = await asyncio.wait_for(replay_all(), 20)  # visibility follows a moment later
+    found = await asyncio.wait_for(replay_all(), 20)  # visibility is eventually consistent
     assert found == {f"{stopped.id} {stopped.first_execution_run_id}": None}
 
 
 def without_stack_traces(value: Any) -> Any:
-    """They are of no use to a replay, and name paths of the machine that recorded them."""
+    """Remove stack traces, which a replay does not need and which contain paths of the recording machine."""
     if isinstance(value, dict):
         return {name: without_stack_traces(item) for name, item in value.items() if name != "stackTrace"}
     return [without_stack_traces(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The pure rules on ARNs (contract 81-84, 115-117, 124, D6-D8)."""
+"""The ARN rules (contract 81-84, 115-117, 124, D6-D8)."""
 
 import contextlib
 import re
@@ -38,7 +38,7 @@ S3, RDS = build_arn(UUID_1), build_arn(UUID_2)
 
 
 def list_regions() -> list[tuple[str, str]]:
-    """Every Region botocore knows, with its partition; pseudo Regions such as `aws-global` hold no key."""
+    """List every Region that botocore knows, with its partition; pseudo Regions such as `aws-global` hold no keys."""
     session = botocore.session.get_session()
     return [
         (partition, region)
@@ -51,13 +51,13 @@ def list_regions() -> list[tuple[str, str]]:
 REGIONS = sorted(set(list_regions()))
 
 
-def test_botocore_knows_regions_in_every_partition_we_name() -> None:
+def test_botocore_knows_regions_in_every_supported_partition() -> None:
     assert len(REGIONS) > 30
     assert {"aws", "aws-cn", "aws-us-gov", "aws-eusc"} <= {partition for partition, _ in REGIONS}
 
 
 @pytest.mark.parametrize(("partition", "region"), REGIONS)
-def test_every_region_matches_the_pattern_and_knows_its_partition(partition: str, region: str) -> None:
+def test_every_region_matches_the_pattern_and_has_its_partition(partition: str, region: str) -> None:
     assert re.fullmatch(REGION_PATTERN, region)
     assert partition_of_region(region) == partition  # contract D6
 
@@ -66,7 +66,7 @@ def test_every_region_matches_the_pattern_and_knows_its_partition(partition: str
     "text",
     ["", "EU-central-1", "eu-central", "eu-central-0", "aws-global", "eu central-1", "eu-central-1\n", "../etc-1"],
 )
-def test_what_is_no_region_is_refused(text: str) -> None:
+def test_invalid_region_is_refused(text: str) -> None:
     assert re.fullmatch(REGION_PATTERN, text) is None
 
 
@@ -83,7 +83,7 @@ KEYS = st.builds(
 
 
 @given(KEYS)
-def test_a_printed_key_arn_reads_as_itself(key: KeyArn) -> None:
+def test_key_arn_round_trips_through_text(key: KeyArn) -> None:
     assert parse_key_arn(str(key)) == key  # contract 81, 84
     assert key.is_multi_region == key.key_id.startswith("mrk-")  # contract 116
 
@@ -115,7 +115,7 @@ def test_a_printed_key_arn_reads_as_itself(key: KeyArn) -> None:
         ("arn:aws:kms", KeyArnErrorCode.MALFORMED, "is not an ARN"),
     ],
 )
-def test_what_is_no_key_arn_is_refused_saying_why(text: str, fault: KeyArnErrorCode, said: str) -> None:
+def test_invalid_key_arn_is_refused_with_the_reason(text: str, fault: KeyArnErrorCode, said: str) -> None:
     with pytest.raises(InvalidKeyArnError) as refusal:  # contract 82, 83
         parse_key_arn(text)
     assert refusal.value.fault is fault
@@ -136,14 +136,14 @@ ANYTHING = st.one_of(st.text(), ALMOST)
 
 @given(ANYTHING, ANYTHING, st.sampled_from([place for _, place in REGIONS]))
 @example("{key}", "{}{0}%s${x}", REGION)
-def test_no_text_makes_the_rules_raise(s3: str, rds: str, region: str) -> None:
+def test_arn_rules_never_raise(s3: str, rds: str, region: str) -> None:
     for finding in check_key_arns(KeyPair(s3, rds), region, PLATFORM):
-        assert finding.message.isprintable(), "what a person pasted is shown, and never acts on a terminal"
+        assert finding.message.isprintable(), "pasted text is shown without its control characters"
         assert finding.arn == (s3 if finding.which is KeyPurpose.S3 else rds)
 
 
 @given(ANYTHING)
-def test_a_text_is_a_key_arn_or_refused_as_an_arn_error(text: str) -> None:
+def test_parsing_returns_a_key_arn_or_raises_the_arn_error(text: str) -> None:
     with contextlib.suppress(InvalidKeyArnError):
         assert str(parse_key_arn(text)) == text
 
@@ -157,12 +157,12 @@ def test_two_keys_of_one_customer_in_the_right_region_pass() -> None:
 
 
 @pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-eusc", "eusc-de-east-1")])
-def test_keys_of_another_partition_pass_in_a_region_of_it(partition: str, region: str) -> None:
+def test_keys_of_another_partition_pass_in_its_regions(partition: str, region: str) -> None:
     ours = {"partition": partition, "region": region}
     assert find_arn_errors(build_arn(UUID_1, **ours), build_arn(UUID_2, **ours), region) == []  # contract D6
 
 
-def test_a_multi_region_key_of_the_environments_region_passes() -> None:
+def test_multi_region_key_in_the_environments_region_passes() -> None:
     assert find_arn_errors(build_arn(MRK), RDS) == []  # contract 116
 
 
@@ -180,7 +180,7 @@ def test_a_multi_region_key_of_the_environments_region_passes() -> None:
     ],
 )
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(
+def test_invalid_arn_is_the_only_finding_and_names_its_field(
     bad: str, fault: KeyArnErrorCode, which: KeyPurpose
 ) -> None:
     good = build_arn(UUID_2)
@@ -188,14 +188,14 @@ def test_a_bad_arn_is_found_on_its_own_field_and_nothing_else_is(
     assert found == [(which.value, fault.value)]
 
 
-def test_both_keys_are_judged_together() -> None:
+def test_both_keys_are_checked_together() -> None:
     assert find_arn_errors("nonsense", build_arn(region="eu-west-1")) == [  # contract 7
         ("s3", "arn.Malformed"),
         ("rds", "arn.OtherRegion"),
     ]
 
 
-def test_a_key_that_breaks_two_rules_has_two_findings() -> None:
+def test_key_that_breaks_two_rules_has_two_findings() -> None:
     assert find_arn_errors(build_arn(region="eu-west-1", account=PLATFORM), build_arn(UUID_2, account=PLATFORM)) == [
         ("s3", "arn.OtherRegion"),
         ("s3", "arn.PlatformAccount"),
@@ -203,11 +203,11 @@ def test_a_key_that_breaks_two_rules_has_two_findings() -> None:
     ]
 
 
-def test_one_key_in_both_fields_is_refused() -> None:
+def test_same_key_in_both_fields_is_refused() -> None:
     assert find_arn_errors(S3, S3) == [("rds", "arn.SameKeyTwice")]  # contract D7
 
 
-def test_two_replicas_of_one_key_are_one_key() -> None:
+def test_two_replicas_of_one_key_count_as_one_key() -> None:
     assert find_arn_errors(build_arn(MRK), build_arn(MRK, region="eu-west-1")) == [  # contract D7, 117
         ("rds", "arn.ReplicaOfOtherRegion"),
         ("rds", "arn.SameKeyTwice"),
@@ -220,7 +220,7 @@ def test_keys_of_two_customers_are_refused() -> None:
     ]  # contract D8
 
 
-def test_without_a_known_platform_account_its_keys_cannot_be_told() -> None:
+def test_without_a_platform_account_its_keys_are_not_detected() -> None:
     assert (
         find_arn_errors(build_arn(UUID_1, account=PLATFORM), build_arn(UUID_2, account=PLATFORM), platform=None) == []
     )
@@ -234,7 +234,7 @@ def test_without_a_known_platform_account_its_keys_cannot_be_told() -> None:
         f"arn:aws-eusc:iam::{PLATFORM}:role/{'n' * 64}",
     ],
 )
-def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
+def test_platform_account_comes_from_its_role(role: str) -> None:
     assert account_id_of_role(role) == PLATFORM  # contract 37, D3
 
 
@@ -253,21 +253,21 @@ def test_the_platforms_account_is_read_from_its_role(role: str) -> None:
         "*",
     ],
 )
-def test_what_is_no_role_has_no_account(text: str) -> None:
+def test_invalid_role_arn_has_no_account(text: str) -> None:
     with pytest.raises(ValueError, match="not the ARN of an IAM role"):
         account_id_of_role(text)
 
 
-def test_a_session_tells_its_role() -> None:
+def test_session_arn_yields_its_role() -> None:
     assert role_arn_of_session(f"arn:aws-cn:sts::{PLATFORM}:assumed-role/platform/i-0abc") == (
         f"arn:aws-cn:iam::{PLATFORM}:role/platform"
     )
 
 
 @pytest.mark.parametrize("caller", [f"arn:aws:iam::{PLATFORM}:root", f"arn:aws:iam::{PLATFORM}:user/x", ""])
-def test_any_other_caller_has_no_role(caller: str) -> None:
+def test_other_callers_have_no_role(caller: str) -> None:
     assert role_arn_of_session(caller) is None
 
 
-def test_the_fields_have_the_names_of_the_wizard() -> None:
+def test_field_labels_match_the_guide() -> None:
     assert [which.field_label for which in KeyPurpose] == ["S3 key ARN", "RDS key ARN"]  # contract 28

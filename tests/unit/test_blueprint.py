@@ -1,4 +1,4 @@
-"""A blueprint that could not become an environment is refused when it is read, and not by AWS half-way."""
+"""A blueprint that cannot become an environment is refused when it is loaded, not later by AWS."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ def blueprint(**changes: Any) -> Blueprint:
     return Blueprint.model_validate({"buckets": [{"purpose": "catalog", "objects": [OBJECT]}], **changes})
 
 
-def test_the_least_a_blueprint_says_is_one_bucket_with_one_object() -> None:
+def test_minimal_blueprint_has_one_bucket_with_one_object() -> None:
     assert blueprint().buckets[0].objects[0].content_type == "application/json"
 
 
-def test_without_a_word_on_the_database_it_is_a_safe_one() -> None:
+def test_default_database_settings_are_safe() -> None:
     database = blueprint().database
     assert database.deletion_protection
     assert database.backup_retention_days >= 7
@@ -44,7 +44,7 @@ def test_without_a_word_on_the_database_it_is_a_safe_one() -> None:
         ([{"purpose": f"p{number}", "objects": [OBJECT]} for number in range(21)], "at most 20"),
     ],
 )
-def test_buckets_that_cannot_be_made_are_refused(buckets: list[dict[str, Any]], said: str) -> None:
+def test_invalid_buckets_are_refused(buckets: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         blueprint(buckets=buckets)
 
@@ -68,26 +68,26 @@ def test_buckets_that_cannot_be_made_are_refused(buckets: list[dict[str, Any]], 
         ({"master_secret_key_arn": KEY}, "managed-secret"),
         ({"authentication": "managed-secret", "master_secret_key_arn": "alias/platform"}, "alias"),
         ({"authentication": "password"}, "authentication"),
-        ({"storage_encrypted": False}, "storage_encrypted"),  # contract 85: nobody can choose that
-        ({"kms_key_id": KEY}, "kms_key_id"),  # contract 99: nor another key
+        ({"storage_encrypted": False}, "storage_encrypted"),  # contract 85: not configurable
+        ({"kms_key_id": KEY}, "kms_key_id"),  # contract 99: no other key either
     ],
 )
-def test_a_database_that_cannot_be_made_is_refused(database: dict[str, Any], said: str) -> None:
+def test_invalid_database_is_refused(database: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         blueprint(database=database)
 
 
-def test_a_managed_secret_takes_a_key_of_the_platform() -> None:
+def test_managed_secret_accepts_a_platform_key() -> None:
     database = DatabaseBlueprint(authentication=MasterAuthentication.MANAGED_SECRET, master_secret_key_arn=KEY)
     assert database.master_secret_key_arn == KEY  # contract D15
 
 
-def test_an_unknown_version_is_refused() -> None:
+def test_unknown_version_is_refused() -> None:
     with pytest.raises(ValidationError, match="version"):
         blueprint(version=2)
 
 
-def test_a_refusal_repeats_no_value() -> None:
+def test_error_repeats_no_value() -> None:
     with pytest.raises(ValidationError) as refusal:
         blueprint(database={"master_username": "Hunter2!"})
     assert "Hunter2" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""The diagnosis names what is wrong with two keys, most likely cause first, and says what it was not shown."""
+"""The diagnosis reports the faults of two keys, most likely cause first, and the facts that are missing."""
 
 import json
 from collections.abc import Callable
@@ -29,12 +29,12 @@ BROKEN_KEYS = {
     "replica pending deletion": (change_metadata(KeyState="PendingReplicaDeletion"), "key.PendingDeletion"),
     "pending import": (change_metadata(KeyState="PendingImport"), "key.PendingImport"),
     "unavailable": (change_metadata(KeyState="Unavailable"), "key.NotEnabled"),
-    "being made": (change_metadata(KeyState="Creating"), "key.NotEnabled"),
+    "creating": (change_metadata(KeyState="Creating"), "key.NotEnabled"),
     "RSA": (change_metadata(KeySpec="RSA_2048"), "key.WrongKind"),
     "for signing": (change_metadata(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY"), "key.WrongKind"),
     "HMAC": (change_metadata(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "key.WrongKind"),
-    "AWS's own": (change_metadata(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
-    "not there": (
+    "AWS managed": (change_metadata(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
+    "nonexistent": (
         replace_response(
             "describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"
         ),
@@ -64,13 +64,13 @@ BROKEN_KEYS = {
 }
 
 
-def test_nothing_is_said_of_two_right_keys() -> None:
+def test_valid_keys_have_no_findings() -> None:
     assert diagnose_collected_keys(build_collection(), VENDOR) == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 @pytest.mark.parametrize("name", BROKEN_KEYS)
-def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
+def test_broken_key_is_the_first_finding(name: str, which: KeyPurpose) -> None:
     change, code = BROKEN_KEYS[name]
 
     first = diagnose_collected_keys(build_collection(**{which.value: change(valid_key_facts(which))}), VENDOR)[0]
@@ -81,7 +81,7 @@ def test_broken_key_is_named_first(name: str, which: KeyPurpose) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.first], ids=lambda case: case.name)
-def test_broken_policy_is_named_as_by_the_check(case: Case) -> None:
+def test_broken_policy_has_the_same_first_finding_as_the_check(case: Case) -> None:
     facts = valid_key_facts(case.which) | {"key_policy": {"Policy": json.dumps(case.build_policy(PLACE))}}
 
     first = diagnose_collected_keys(build_collection(**{case.which.value: facts}), VENDOR)[0]
@@ -104,7 +104,7 @@ def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
     assert apart[0].code == "arn.KeysOfTwoAccounts"  # D8
 
 
-def test_exchanged_arns_are_told_as_what_they_are() -> None:
+def test_swapped_arns_are_detected() -> None:
     exchanged = {
         which.value: valid_key_facts(other)
         for which, other in ((KeyPurpose.S3, KeyPurpose.RDS), (KeyPurpose.RDS, KeyPurpose.S3))
@@ -116,7 +116,7 @@ def test_exchanged_arns_are_told_as_what_they_are() -> None:
     assert KEYS[KeyPurpose.S3] in found[0].remedy
 
 
-def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
+def test_disabled_key_with_a_broken_policy_reports_the_key_first() -> None:
     facts = change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }
@@ -129,7 +129,7 @@ def test_disabled_key_with_a_broken_policy_gives_both_the_key_first() -> None:
 DENIED = {"error": "An error occurred (AccessDeniedException) when calling the operation"}
 
 
-def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
+def test_unreadable_facts_are_reported_without_conclusions() -> None:
     facts = valid_key_facts(KeyPurpose.S3) | {"describe_key": DENIED, "key_policy": DENIED}
 
     (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
@@ -147,7 +147,7 @@ def test_what_could_not_be_read_is_said_and_nothing_concluded() -> None:
 @pytest.mark.parametrize(
     ("answer_to", "code"), [("describe_key", "key.NotReadable"), ("key_policy", "key.PolicyNotReadable")]
 )
-def test_keys_of_which_something_was_not_seen_are_not_called_right(absent: Any, answer_to: str, code: str) -> None:
+def test_keys_with_missing_facts_are_not_called_usable(absent: Any, answer_to: str, code: str) -> None:
     for facts in (valid_key_facts(KeyPurpose.S3) | {answer_to: absent}, facts_without(answer_to)):
         (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
 
@@ -160,7 +160,7 @@ def facts_without(answer_to: str) -> Facts:
     return {name: value for name, value in valid_key_facts(KeyPurpose.S3).items() if name != answer_to}
 
 
-def test_two_right_keys_are_called_right_and_a_broken_one_is_not() -> None:
+def test_valid_keys_are_called_usable_and_a_broken_one_is_not() -> None:
     assert are_keys_usable(diagnose_collected_keys(build_collection(), VENDOR)) is True
     assert (
         are_keys_usable(
@@ -178,7 +178,7 @@ def unreadable_key_facts(which: KeyPurpose, words: str = "denied") -> Facts:
     }
 
 
-def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts() -> None:
+def test_script_run_in_another_account_is_reported_once_with_both_accounts() -> None:
     caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
 
     found = diagnose_collected_keys(
@@ -192,7 +192,7 @@ def test_script_that_was_run_in_another_account_is_told_once_with_both_accounts(
     assert "Sign in to account 444455556666" in found[0].remedy
 
 
-def test_what_another_account_may_see_is_examined_all_the_same() -> None:
+def test_facts_visible_to_another_account_are_still_checked() -> None:
     facts = change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {"key_policy": DENIED}
 
     found = diagnose_collected_keys(build_collection({"Account": "777788889999"}, s3=facts), VENDOR)
@@ -208,7 +208,7 @@ def test_what_another_account_may_see_is_examined_all_the_same() -> None:
     "words",
     ["bash: line 31: aws: command not found", "Unable to locate credentials.", "The config profile (x) could not"],
 )
-def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> None:
+def test_missing_cli_or_credentials_are_reported(words: str) -> None:
     found = diagnose_collected_keys(
         build_collection(
             {"error": words},
@@ -236,7 +236,7 @@ def test_missing_command_line_or_credentials_are_told_as_such(words: str) -> Non
         replace_arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
     ],
 )
-def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[[Facts], Facts]) -> None:
+def test_key_that_must_be_replaced_has_no_other_findings(change: Callable[[Facts], Facts]) -> None:
     facts = change(valid_key_facts(KeyPurpose.RDS)) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})},
         "rotation": {"KeyRotationEnabled": False},
@@ -244,12 +244,12 @@ def test_of_a_key_that_has_to_be_replaced_nothing_else_is_said(change: Callable[
     assert len(diagnose_collected_keys(build_collection(rds=facts), VENDOR)) == 1
 
 
-def test_one_key_for_both_is_told_without_a_word_on_its_policy() -> None:
+def test_same_key_twice_is_reported_without_policy_findings() -> None:
     twice = diagnose_collected_keys(build_collection(rds=valid_key_facts(KeyPurpose.S3)), VENDOR)
     assert [one.code for one in twice] == ["arn.SameKeyTwice"]
 
 
-def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
+def test_aws_managed_key_is_not_reported_as_the_wrong_kind() -> None:
     (found,) = diagnose_collected_keys(
         build_collection(s3=change_metadata(KeyManager="AWS")(valid_key_facts(KeyPurpose.S3))), VENDOR
     )
@@ -257,7 +257,7 @@ def test_key_of_aws_is_not_said_to_be_of_the_wrong_kind() -> None:
     assert "is not a symmetric key" not in found.remedy
 
 
-def test_answer_about_another_key_is_noticed() -> None:
+def test_response_about_another_key_is_reported() -> None:
     (found,) = diagnose_collected_keys(
         build_collection(s3=change_metadata(Arn=KEYS[KeyPurpose.RDS])(valid_key_facts(KeyPurpose.S3))), VENDOR
     )
@@ -266,7 +266,7 @@ def test_answer_about_another_key_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("moment", [1796172279.92, "2026-12-02T01:24:39.920000+00:00", "2026-12-02 01:24:39+01:00"])
-def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> None:
+def test_dates_are_readable_in_every_cli_format(moment: Any) -> None:
     facts = change_metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(
         valid_key_facts(KeyPurpose.S3)
     )
@@ -277,7 +277,7 @@ def test_moments_are_dates_whatever_the_command_line_printed(moment: Any) -> Non
     assert expires.message.endswith("expires on 2 December 2026.")
 
 
-def test_words_of_aws_are_on_one_line() -> None:
+def test_aws_messages_are_shown_on_one_line() -> None:
     words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
     (found,) = diagnose_collected_keys(
         build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR
@@ -285,7 +285,7 @@ def test_words_of_aws_are_on_one_line() -> None:
     assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
 
 
-def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
+def test_tag_without_its_alias_is_a_note_with_the_expected_alias() -> None:
     facts = valid_key_facts(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
 
     (found,) = diagnose_collected_keys(build_collection(rds=facts), VENDOR)
@@ -295,20 +295,20 @@ def test_tag_without_its_alias_is_a_note_that_says_where_to_look() -> None:
     assert diagnose_collected_keys(build_collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
 
 
-def test_tag_that_is_no_tenants_name_gets_into_no_command() -> None:
+def test_invalid_tenant_name_in_a_tag_reaches_no_command() -> None:
     facts = valid_key_facts(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
     assert diagnose_collected_keys(build_collection(rds=facts), VENDOR) == ()
 
 
 @pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
-def test_policy_that_no_parser_takes_is_a_finding(policy: str) -> None:
+def test_unparsable_policy_is_a_finding(policy: str) -> None:
     (found,) = diagnose_collected_keys(
         build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR
     )
     assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
 
 
-def test_what_does_no_harm_is_a_note() -> None:
+def test_harmless_facts_are_notes() -> None:
     pattern = VENDOR.alias_for_tenant(KeyPurpose.S3, "acme")
     facts = valid_key_facts(KeyPurpose.S3) | {
         "rotation": {"KeyRotationEnabled": False},
@@ -324,9 +324,9 @@ def test_what_does_no_harm_is_a_note() -> None:
     assert "the S3 key acme" in found[2].message
 
 
-def test_names_are_the_vendors() -> None:
+def test_findings_use_the_vendors_names() -> None:
     found = diagnose_collected_keys(build_collection(), VendorProfile(name="Globex"))
-    assert [one for one in found if one.paste] == []  # the right ones, under other Sids
+    assert [one for one in found if one.paste] == []  # the same statements under other Sids
     empty = valid_key_facts(KeyPurpose.S3) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }

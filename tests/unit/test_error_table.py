@@ -1,4 +1,4 @@
-"""The problem table: complete for everything that is called, and right about AWS's recorded answers."""
+"""The error table: complete for every call that byok makes, and correct for AWS's recorded errors."""
 
 import ast
 from pathlib import Path
@@ -27,7 +27,7 @@ def wire_code(shape: Shape) -> str:
 
 
 def modelled_errors() -> list[tuple[str, str]]:
-    """Service and wire code of every error that botocore's models know for what we call."""
+    """List service and wire code of every error that botocore's models define for byok's calls."""
     session = botocore.session.get_session()
     return sorted(
         {
@@ -40,7 +40,7 @@ def modelled_errors() -> list[tuple[str, str]]:
 
 
 def boto3_calls() -> set[tuple[str, str]]:
-    """Service and method of every boto3 call in the activities, read from their source."""
+    """List service and method of every boto3 call in the activities, read from their source."""
     clients = {"kms": "kms", "s3": "s3", "rds": "rds", "sts": "sts"}
     found = set()
     for path in (ROOT / "activities").glob("*.py"):
@@ -60,27 +60,27 @@ def boto3_calls() -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("service", "code"), modelled_errors())
-def test_every_modelled_error_has_a_row(service: str, code: str) -> None:
+def test_every_modelled_error_has_a_rule(service: str, code: str) -> None:
     assert any((row.service, row.code) == (service, code) for row in ERROR_RULES)
 
 
-def test_operations_are_exactly_those_that_the_activities_call() -> None:
+def test_operations_match_the_calls_of_the_activities() -> None:
     assert boto3_calls() == {
         (service, xform_name(name)) for service, names in OPERATIONS_BY_SERVICE.items() for name in names
     }
 
 
 @pytest.mark.parametrize("row", ERROR_RULES, ids=lambda row: f"{row.service}.{row.code}")
-def test_every_row_has_advice(row: object) -> None:
+def test_every_rule_has_a_remedy(row: object) -> None:
     remedy = row.remedy  # type: ignore[attr-defined]
     subject = RemedyContext("eu-central-1", "arn:aws:iam::111122223333:role/P", VendorProfile(), KeyPurpose.S3, KEY)
     assert build_remediation(remedy, subject).strip()
 
 
-def test_general_row_comes_after_the_particular_ones() -> None:
+def test_general_rules_follow_specific_ones() -> None:
     seen: set[tuple[str, str]] = set()
     for row in ERROR_RULES:
-        assert (row.service, row.code) not in seen, f"{row.service}.{row.code} can never be reached"
+        assert (row.service, row.code) not in seen, f"{row.service}.{row.code} is unreachable"
         if row.message is None:
             seen.add((row.service, row.code))
 
@@ -118,7 +118,7 @@ RECORDED = [
 
 
 @pytest.mark.parametrize(("service", "code", "message", "outcome", "customer"), RECORDED)
-def test_recorded_answer_is_understood(
+def test_recorded_error_is_classified(
     service: str, code: str, message: str, outcome: ErrorOutcome, customer: bool
 ) -> None:
     row = classify_error(service, code, message, KEY)
@@ -126,7 +126,7 @@ def test_recorded_answer_is_understood(
     assert (row.outcome, row.customer_key) == (outcome, customer)
 
 
-def test_role_that_may_not_use_kms_at_all_is_the_platforms_fault() -> None:
+def test_role_without_any_kms_permission_is_the_platforms_fault() -> None:
     message = "… not authorized to perform: kms:Decrypt because no identity-based policy allows the kms:Decrypt action"
 
     row = classify_error("s3", "AccessDenied", message, KEY)
@@ -135,7 +135,7 @@ def test_role_that_may_not_use_kms_at_all_is_the_platforms_fault() -> None:
 
 
 @pytest.mark.parametrize("service", ["s3", "rds"])
-def test_unknown_code_is_tried_again_for_the_grace_and_then_stops(service: str) -> None:
+def test_unknown_code_is_retried_for_the_grace_period_and_then_stops(service: str) -> None:
     row = classify_error(service, "NeverHeardOf", "…", KEY)
 
     assert (row.outcome, row.customer_key) == (ErrorOutcome.STOP_AFTER_GRACE, False)
@@ -152,7 +152,7 @@ PASSING = ("500", "502", "503", "504", "InternalFailure", "RequestLimitExceeded"
         *(("sts", code) for code in ("ExpiredToken", "ExpiredTokenException", "IDPCommunicationError")),
     ],
 )
-def test_what_passes_by_itself_is_tried_again_wherever_a_key_is_named(service: str, code: str) -> None:
+def test_transient_error_is_retried_even_if_it_names_a_key(service: str, code: str) -> None:
     row = classify_error(service, code, "…", KEY)
 
     assert (row.outcome, row.customer_key) == (ErrorOutcome.RETRY, False)

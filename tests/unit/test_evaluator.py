@@ -1,4 +1,4 @@
-"""What policies mean: the statements of the contract evaluated in the real contexts, and IAM's rules one by one."""
+"""Policy evaluation: the contract's statements in their real request contexts, and each of IAM's rules."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ S3, RDS = f"s3.{REGION}.amazonaws.com", f"rds.{REGION}.amazonaws.com"
 
 
 @pytest.mark.parametrize("action", ["Encrypt", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"])
-def test_s3_key_is_usable_through_s3_and_in_no_other_way(action: str) -> None:
+def test_s3_key_is_usable_only_through_s3(action: str) -> None:
     assert is_allowed(S3_POLICY, action, S3)
     assert not is_allowed(S3_POLICY, action, None)  # contract 74
     assert not is_allowed(S3_POLICY, action, RDS)
@@ -101,13 +101,13 @@ def test_owner_keeps_everything() -> None:
     assert is_allowed(S3_POLICY, "PutKeyPolicy", None, owner)
 
 
-def test_across_accounts_the_callers_own_policy_has_to_allow_too() -> None:
+def test_cross_account_access_requires_the_callers_own_policy() -> None:
     access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
     assert decide_access(S3_POLICY, CUSTOMER, [ALLOW_ALL_POLICY], access).allowed
     assert decide_access(S3_POLICY, CUSTOMER, [], access).effect is Effect.IMPLICIT_DENY
 
 
-def test_explicit_deny_wins_wherever_it_stands() -> None:
+def test_explicit_deny_wins_in_any_policy() -> None:
     deny = {"Sid": "No", "Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
     access = AccessRequest(SESSION, "kms:Decrypt", KEY, build_condition_keys(S3))
     by_resource = decide_access({"Statement": [deny, *S3_POLICY["Statement"]]}, CUSTOMER, [ALLOW_ALL_POLICY], access)
@@ -126,7 +126,7 @@ def test_named_principal_of_the_owners_account_needs_no_iam_policy() -> None:
     assert decide_access({"Statement": [OWNER_STATEMENT]}, CUSTOMER, [ALLOW_ALL_POLICY], access).allowed
 
 
-def test_orphaned_principal_matches_nobody() -> None:
+def test_orphaned_principal_matches_no_caller() -> None:
     orphan = {"Effect": "Allow", "Principal": {"AWS": "AROAEXAMPLEID"}, "Action": "*", "Resource": "*"}
     assert (
         evaluate_policy({"Statement": [orphan]}, AccessRequest(SESSION, "kms:Decrypt", KEY)).effect
@@ -146,7 +146,7 @@ def test_orphaned_principal_matches_nobody() -> None:
         ("NotAction", "kms:*", False),
     ],
 )
-def test_actions_match_as_iam_matches_them(element: str, value: object, hit: bool) -> None:
+def test_actions_match_as_in_iam(element: str, value: object, hit: bool) -> None:
     statement = {"Effect": "Allow", element: value, "Resource": "*"}
     access = AccessRequest(SESSION, "kms:GenerateDataKey", KEY)
     assert evaluate_identity_policies([{"Statement": statement}], access).allowed is hit
@@ -163,14 +163,14 @@ def test_actions_match_as_iam_matches_them(element: str, value: object, hit: boo
         ("NotResource", "arn:aws:kms:*:*:key/${aws:other}*", True),
     ],
 )
-def test_variables_of_a_resource_are_filled_in(element: str, value: str, hit: bool) -> None:
+def test_resource_variables_are_filled_in(element: str, value: str, hit: bool) -> None:
     statement = {"Effect": "Allow", "Action": "kms:*", element: value}
     access = AccessRequest(SESSION, "kms:Decrypt", KEY, {"aws:UserName": "11111111"})
     assert evaluate_identity_policies([{"Version": "2012-10-17", "Statement": statement}], access).allowed is hit
 
 
 @pytest.mark.parametrize("version", [{}, {"Version": "2008-10-17"}])
-def test_what_looks_like_a_variable_is_text_to_an_earlier_version(version: dict[str, str]) -> None:
+def test_variables_are_literal_text_in_earlier_versions(version: dict[str, str]) -> None:
     condition = {"StringEquals": {"aws:userid": "${aws:username}"}}
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}
     policy = {**version, "Statement": statement}
@@ -229,7 +229,7 @@ def test_what_looks_like_a_variable_is_text_to_an_earlier_version(version: dict[
         ({"StringEquals": {"a": "x"}, "Bool": {"b": "true"}}, {"a": "x"}, False),
     ],
 )
-def test_conditions_hold_as_iam_says(block: dict[str, Any], keys: dict[str, str | list[str]], holds: bool) -> None:
+def test_conditions_follow_iam(block: dict[str, Any], keys: dict[str, str | list[str]], holds: bool) -> None:
     assert condition_block_holds(block, keys) is holds
 
 
@@ -237,7 +237,7 @@ def test_conditions_hold_as_iam_says(block: dict[str, Any], keys: dict[str, str 
     "operator",
     ["StringSounds", "ForSome:StringEquals", "stringequals", "BoolNot", "NotStringEquals", "NumericNotLessThan"],
 )
-def test_unknown_operator_is_said_and_not_guessed(operator: str) -> None:
+def test_unknown_operator_is_reported(operator: str) -> None:
     with pytest.raises(UnknownConditionError, match=operator.rpartition(":")[2]):
         condition_block_holds({operator: {"a": "x"}}, {"a": "x"})
 
@@ -251,18 +251,18 @@ def test_key_policy_statement_without_resource_or_action_has_no_effect() -> None
         assert evaluate_policy({"Statement": [part]}, access).effect is Effect.IMPLICIT_DENY
 
 
-def test_trust_policy_names_no_resource() -> None:
+def test_trust_policy_needs_no_resource() -> None:
     trust = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole"}
     access = AccessRequest(SESSION, "sts:AssumeRole", f"arn:aws:iam::{CUSTOMER}:role/Reconciler")
     assert evaluate_policy({"Statement": [trust]}, access).allowed
 
 
-def test_what_no_arn_is_unlike_is_said_to_be_documented_nowhere() -> None:
+def test_negated_arn_operator_on_a_non_arn_is_undocumented() -> None:
     with pytest.raises(UnknownConditionError, match="no ARN"):
         condition_block_holds({"ArnNotLike": {"a": "s3"}}, {"a": "s3"})
 
 
-def test_pattern_with_many_stars_is_matched_at_once() -> None:
+def test_pattern_with_many_wildcards_is_matched_quickly() -> None:
     statement = {"Effect": "Allow", "Action": "*", "Resource": "*1" * 30 + "x"}
     assert not evaluate_identity_policies(
         [{"Statement": statement}], AccessRequest(SESSION, "kms:Decrypt", KEY)
@@ -284,7 +284,7 @@ def test_pattern_with_many_stars_is_matched_at_once() -> None:
         ("${*}*", "x", False),
     ],
 )
-def test_stars_match_whatever_is_between(pattern: str, text: str, hit: bool) -> None:
+def test_wildcards_match_any_text(pattern: str, text: str, hit: bool) -> None:
     assert (compile_wildcard_pattern(pattern).fullmatch(text) is not None) is hit
 
 

@@ -1,4 +1,4 @@
-"""The commands that make keys and name them by hand, as shells run them, with a stand-in for the AWS CLI."""
+"""The commands that create keys and name them manually, run by real shells with a stand-in for the AWS CLI."""
 
 import json
 import os
@@ -26,7 +26,7 @@ COMMANDS = CustomerCommands(ROLE, REGION, VENDOR, profile="my profile")
 SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
 MADE = ["get-caller-identity", "create-key", "create-key", "enable-key-rotation", "enable-key-rotation"]
 
-# It notes what it is asked, prints what the AWS CLI would with --output text, and fails at the call it is told to.
+# It records its arguments, prints what the AWS CLI would with --output text, and fails at the configured call.
 AWS = """#!/bin/sh
 count=$(($(cat "$CALLS/count" 2>/dev/null || echo 0) + 1))
 echo $count > "$CALLS/count"
@@ -41,13 +41,13 @@ esac
 
 @dataclass(frozen=True)
 class FakeAwsShell:
-    """A shell with that AWS CLI."""
+    """A shell with the stand-in AWS CLI."""
 
     program: str
     folder: Path
 
     def run(self, text: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a text and see what the shell still knows after it."""
+        """Run a script, and print the variables that remain in the shell."""
         (self.folder / "aws").write_text(AWS)
         (self.folder / "aws").chmod(0o755)
         environment = {**os.environ, "CALLS": str(self.folder), "FAILS": str(fails)}
@@ -65,12 +65,12 @@ class FakeAwsShell:
 
     @property
     def aws_calls(self) -> list[list[str]]:
-        """What the AWS CLI was asked."""
+        """The arguments of each AWS CLI call."""
         count = int((self.folder / "count").read_text())
         return [(self.folder / str(number)).read_text().split("\0")[:-1] for number in range(1, count + 1)]
 
     def get_option(self, call: int, name: str) -> str:
-        """The value of an option."""
+        """Return the value of an option."""
         words = self.aws_calls[call]
         return words[words.index(name) + 1]
 
@@ -80,7 +80,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> FakeAwsShell:
     return FakeAwsShell(request.param, tmp_path)
 
 
-def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: FakeAwsShell) -> None:
+def test_keys_are_created_with_their_policies_and_the_payload_is_printed(shell: FakeAwsShell) -> None:
     ended = shell.run(COMMANDS.create_keys_commands())
 
     assert [call[1] for call in shell.aws_calls] == MADE
@@ -98,22 +98,22 @@ def test_keys_are_made_with_their_policies_and_the_payload_is_printed(shell: Fak
 
 
 @pytest.mark.parametrize("fails", range(1, len(MADE) + 1))
-def test_first_failure_ends_it_and_no_payload_is_printed(shell: FakeAwsShell, fails: int) -> None:
+def test_first_failure_ends_the_script_without_a_payload(shell: FakeAwsShell, fails: int) -> None:
     ended = shell.run(COMMANDS.create_keys_commands(), fails)
 
     assert ended.stdout == ""
     assert len(shell.aws_calls) == fails
     assert "ended with 254" in ended.stderr
     made = [f"key/{number}" for number in (2, 3) if number < fails]
-    assert [key for key in ("key/2", "key/3") if key in ended.stderr] == made, "what is there is told"
+    assert [key for key in ("key/2", "key/3") if key in ended.stderr] == made, "the keys created so far are reported"
 
 
-def test_nothing_stays_behind_in_the_owners_shell(shell: FakeAwsShell) -> None:
+def test_script_leaves_nothing_in_the_owners_shell(shell: FakeAwsShell) -> None:
     for fails in (0, 2):
         assert shell.run(COMMANDS.create_keys_commands(), fails).stderr.endswith("; knows0")
 
 
-def test_key_whose_alias_cannot_be_made_gets_no_tags(shell: FakeAwsShell) -> None:
+def test_key_without_its_alias_gets_no_tags(shell: FakeAwsShell) -> None:
     by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
 
     shell.run(by_hand, fails=3)

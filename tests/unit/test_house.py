@@ -1,6 +1,6 @@
-"""The house stands as it was drawn: every room is there, says what it is for, and can be read in one sitting.
+"""The structure of the project: every package exists, states its purpose, and has modules of limited length.
 
-The directions between the packages are import-linter's (pyproject.toml); what it cannot see is here.
+import-linter checks the import directions between packages (pyproject.toml); this module checks the rest.
 """
 
 import ast
@@ -43,7 +43,7 @@ def relative_path(file: Path) -> str:
         "workflows",
     ],
 )
-def test_every_room_is_there(room: str) -> None:
+def test_every_package_exists(room: str) -> None:
     assert (ROOT / room).is_dir()
     assert any((ROOT / room).iterdir())
 
@@ -58,25 +58,25 @@ def test_every_room_is_there(room: str) -> None:
         *("workflows/check_keys.py", "workflows/provision_environment.py"),
     ],
 )
-def test_every_file_that_the_documents_speak_of_is_there(name: str) -> None:
+def test_every_documented_file_exists(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
 @pytest.mark.parametrize("file", PRODUCT, ids=relative_path)
-def test_a_module_says_what_it_is_and_can_be_read_in_one_sitting(file: Path) -> None:
+def test_module_has_a_docstring_and_a_limited_length(file: Path) -> None:
     text = file.read_text()
-    assert ast.get_docstring(ast.parse(text)), "a module says what it owns"
+    assert ast.get_docstring(ast.parse(text)), "a module must state what it owns"
     assert len(text.splitlines()) <= MOST_LINES
 
 
 @pytest.mark.parametrize("file", TESTS, ids=relative_path)
-def test_a_test_module_says_what_it_proves(file: Path) -> None:
+def test_module_has_a_docstring(file: Path) -> None:
     text = file.read_text()
     assert not text.strip() or ast.get_docstring(ast.parse(text))
 
 
 @pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative_path)
-def test_a_file_is_called_by_a_term_of_the_field(file: Path) -> None:
+def test_no_file_has_a_catch_all_name(file: Path) -> None:
     assert not {part.removesuffix(".py") for part in file.relative_to(ROOT).parts} & FORBIDDEN_NAMES
 
 
@@ -90,7 +90,7 @@ def list_imports(file: Path) -> set[str]:
     return found
 
 
-def test_only_the_worker_joins_workflows_activities_and_settings() -> None:
+def test_only_the_worker_imports_workflows_activities_and_settings() -> None:
     def rooms(file: Path) -> set[str]:
         return {name.split(".")[0] for name in list_imports(file)} & {"activities", "workflows"} | (
             list_imports(file) & {"byok.settings"}
@@ -101,7 +101,7 @@ def test_only_the_worker_joins_workflows_activities_and_settings() -> None:
 
 
 @pytest.mark.parametrize("file", PRODUCT[1:], ids=relative_path)
-def test_nobody_imports_the_worker(file: Path) -> None:
+def test_no_module_imports_the_worker(file: Path) -> None:
     assert "worker" not in list_imports(file)
 
 
@@ -117,8 +117,8 @@ def list_byok_packages() -> set[str]:
 
 
 @pytest.mark.parametrize("importer", ["byok.domain", "localaws"])
-def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -> None:
-    """A contract that lists what is forbidden would let through a package that nobody had thought of."""
+def test_every_package_is_named_in_the_import_contracts(importer: str) -> None:
+    """A contract that lists forbidden modules would otherwise allow a new package."""
     (forbidden,) = [
         set(contract["forbidden_modules"])  # type: ignore[call-overload]
         for contract in read_import_contracts()
@@ -127,7 +127,7 @@ def test_a_new_room_is_named_in_the_contract_that_closes_it_off(importer: str) -
     assert list_byok_packages() - {"byok.domain"} <= forbidden
 
 
-def test_the_local_aws_is_closed_to_every_room() -> None:
+def test_no_package_may_import_local_aws() -> None:
     (sources,) = [
         set(contract["source_modules"])  # type: ignore[call-overload]
         for contract in read_import_contracts()
@@ -140,14 +140,14 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 
 @pytest.mark.parametrize("file", DECISIONS, ids=relative_path)
-def test_a_decision_has_its_three_parts_on_a_page(file: Path) -> None:
+def test_decision_has_three_sections_on_one_page(file: Path) -> None:
     lines = file.read_text().splitlines()
     assert lines[0].startswith(f"# {file.name[:4]}: ")
     assert [line for line in lines if line.startswith("## ")] == ["## Context", "## Decision", "## Consequences"]
     assert len(lines) <= 60
 
 
-def test_the_index_names_every_decision_once() -> None:
+def test_index_lists_every_decision_once() -> None:
     index = (ROOT / "docs" / "decisions" / "README.md").read_text()
     assert [file.name for file in DECISIONS] == re.findall(r"\]\(([0-9]{4}-[a-z0-9-]+\.md)\)", index)
     assert [file.name[:4] for file in DECISIONS] == [f"{number:04}" for number in range(1, len(DECISIONS) + 1)]
@@ -157,13 +157,13 @@ RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("[a-z]*.md"))
 
 
 @pytest.mark.parametrize("file", RUNBOOKS, ids=relative_path)
-def test_a_runbook_leads_from_what_is_seen_to_its_end(file: Path) -> None:
+def test_runbook_has_the_required_sections(file: Path) -> None:
     headings = [line for line in file.read_text().splitlines() if line.startswith("## ")]
     assert headings[:3] == ["## Symptoms", "## What to look at", "## Decide"]
     assert headings[-2:] == ["## Done when", "## To rehearse it"]
 
 
-def test_the_index_names_every_runbook_once() -> None:
+def test_index_lists_every_runbook_once() -> None:
     index = (ROOT / "docs" / "runbooks" / "README.md").read_text()
     assert sorted(re.findall(r"\]\(([a-z-]+\.md)\)", index)) == [file.name for file in RUNBOOKS]
 
@@ -172,20 +172,20 @@ CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
 
 
 def find_citations(text: str) -> set[str]:
-    """The statements of docs/requirements.md that a text names: `contract 43, 61-73` or `D9`."""
+    """Return the requirements of docs/requirements.md that a text cites: `contract 43, 61-73` or `D9`."""
     spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
     found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
     return found | set(re.findall(r"\bD\d{1,2}\b", text))
 
 
 @pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative_path)
-def test_a_requirement_that_is_cited_is_stated(file: Path) -> None:
+def test_cited_requirements_exist(file: Path) -> None:
     stated = set(re.findall(r"\*\*(D?\d+)\*\*", (ROOT / "docs" / "requirements.md").read_text()))
     assert find_citations(file.read_text()) <= stated
 
 
 def list_activity_names() -> set[str]:
-    """The activities, which are the steps that status, errors and documents speak of."""
+    """Return the activity names, which statuses, errors and documents use."""
     return {
         node.name
         for file in (ROOT / "activities").glob("*.py")
@@ -199,7 +199,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=relative_path)
-def test_a_document_names_no_step_that_is_not_there(file: Path) -> None:
+def test_documents_name_only_existing_activities(file: Path) -> None:
     text = file.read_text()
     resumed = {words.replace(" ", "_") for words in re.findall(r'Resuming \S+ at "([a-z ]+)";', text)}
     verbs = {name.partition("_")[0] for name in list_activity_names()}
@@ -207,7 +207,7 @@ def test_a_document_names_no_step_that_is_not_there(file: Path) -> None:
     assert resumed | named <= list_activity_names()
 
 
-def test_a_hook_runs_a_tool_of_the_virtual_environment_and_nothing_that_is_fetched() -> None:
+def test_hooks_run_only_tools_of_the_virtual_environment() -> None:
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     assert repository["repo"] == "local"
     for hook in repository["hooks"]:

@@ -1,4 +1,4 @@
-"""What the owner's script printed is read as people send it, and where something is lost that is told in words."""
+"""The collection script's output is parsed as people send it, and incomplete output is reported clearly."""
 
 import json
 import textwrap
@@ -25,7 +25,7 @@ def build_s3_facts(**changes: Any) -> Facts:
 
 
 def wrap(text: str, end: str) -> str:
-    """As a terminal of 80 columns breaks it."""
+    """Break the text as a terminal of 80 columns does."""
     return end.join(
         part for line in text.splitlines() for part in textwrap.wrap(line, 80, drop_whitespace=False) or [""]
     )
@@ -43,24 +43,24 @@ def wrap(text: str, end: str) -> str:
         f"$ {wrap(PRINTED, chr(13) + chr(10))}\r\n$ ",
     ],
 )
-def test_what_stands_around_it_and_broken_lines_do_not_matter(sent: str) -> None:
+def test_surrounding_text_and_wrapped_lines_are_ignored(sent: str) -> None:
     assert CollectedKeys.parse(sent) == WHOLE
 
 
 @given(st.integers(1, len(PRINTED) - 1))
-def test_text_without_its_end_is_told_as_such(length: int) -> None:
+def test_truncated_text_is_reported(length: int) -> None:
     with pytest.raises(CollectedKeysError, match=r"end is missing.*keys.json|not what the script prints"):
         CollectedKeys.parse(PRINTED[:length] + "\n~ $ ")
 
 
-def test_the_way_out_is_the_file() -> None:
+def test_remedy_is_to_send_the_file() -> None:
     for sent in (PRINTED[:-20], PRINTED.replace('"s3":', "s3:"), "~ $ "):
         with pytest.raises(CollectedKeysError, match=r"run `bash byok-keys.sh > keys.json`"):
             CollectedKeys.parse(sent)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", '"x"', "{}", "[" * 100_000, "9" * 5000])
-def test_text_of_another_kind_is_refused(text: str) -> None:
+def test_unrelated_text_is_refused(text: str) -> None:
     with pytest.raises(CollectedKeysError, match=r"not what the script prints: that begins with \{\"format\""):
         CollectedKeys.parse(text)
 
@@ -83,17 +83,17 @@ def test_text_of_another_kind_is_refused(text: str) -> None:
         (build_facts(caller=[]), "caller"),
     ],
 )
-def test_value_that_does_not_fit_is_named(content: Facts, words: str) -> None:
+def test_invalid_value_is_named(content: Facts, words: str) -> None:
     with pytest.raises(CollectedKeysError, match=words):
         CollectedKeys.parse(json.dumps(content))
 
 
 @pytest.mark.parametrize("changes", [{"aliases": {"Aliases": None}}, {"tags": {"Tags": None}}, {"rotation": None}])
-def test_null_is_as_good_as_nothing(changes: Facts) -> None:
+def test_null_is_treated_as_absent(changes: Facts) -> None:
     assert CollectedKeys.parse(json.dumps(build_s3_facts(**changes))).s3.metadata == WHOLE.s3.metadata
 
 
 @pytest.mark.parametrize("strange", ["[" * 100_000 + "]" * 100_000, "9" * 5000])
-def test_what_no_parser_takes_is_refused(strange: str) -> None:
+def test_unparsable_text_is_refused(strange: str) -> None:
     with pytest.raises(CollectedKeysError):
         CollectedKeys.parse(json.dumps(build_s3_facts(strange=0)).replace('"strange": 0', f'"strange": {strange}'))

@@ -1,4 +1,4 @@
-"""Logs are one stream of JSON lines, ours and others', and no secret gets into it."""
+"""Logs are one stream of JSON lines, including other libraries' messages, without secrets."""
 
 import json
 import subprocess
@@ -23,12 +23,12 @@ with structlog.contextvars.bound_contextvars(workflow_id="environment/acme", att
 
 @pytest.fixture(scope="module")
 def lines() -> list[dict[str, Any]]:
-    """What a process of its own logs: logging is global, and the test run has its own."""
+    """The log lines of a separate process: logging is global, and the test run has its own."""
     finished = subprocess.run([sys.executable, "-c", SPEAK], capture_output=True, text=True, timeout=60, check=True)
     return [json.loads(line) for line in finished.stderr.splitlines()]
 
 
-def test_every_line_is_json_whoever_writes_it(lines: list[dict[str, Any]]) -> None:
+def test_every_line_is_json(lines: list[dict[str, Any]]) -> None:
     ours, botos = lines
     assert (ours["event"], ours["bucket"], ours["level"]) == ("bucket_made", "b", "info")
     assert (botos["event"], botos["logger"], botos["level"]) == ("retry 2", "botocore", "warning")
@@ -39,12 +39,12 @@ def test_bound_workflow_is_on_every_line(lines: list[dict[str, Any]]) -> None:
     assert (lines[1]["workflow_id"], lines[1]["attempt"]) == ("environment/acme", 2)
 
 
-def test_secret_does_not_get_out(lines: list[dict[str, Any]]) -> None:
+def test_secret_is_hidden(lines: list[dict[str, Any]]) -> None:
     assert lines[0]["master_password"] == "[hidden]"
 
 
 @pytest.mark.parametrize(
     "name", ["password", "MasterUserPassword", "aws_secret_access_key", "api_key", "Authorization"]
 )
-def test_field_that_sounds_like_a_secret_is_hidden(name: str) -> None:
+def test_field_named_like_a_secret_is_hidden(name: str) -> None:
     assert hide_secrets(None, "info", {name: "x", "bucket": "b"}) == {name: "[hidden]", "bucket": "b"}

@@ -1,4 +1,4 @@
-"""What crosses Temporal: requests are strict, records are patient, and nothing that was made is forgotten."""
+"""Data that crosses Temporal: requests are strict, records are tolerant, and created resources are never forgotten."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -26,13 +26,13 @@ RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab09876
 ASKED = {"environment_id": "acme", "region": "eu-central-1", "s3_key_arn": S3, "rds_key_arn": RDS}
 
 
-def test_a_request_needs_four_fields() -> None:
+def test_request_needs_four_fields() -> None:
     request = ProvisionRequest.model_validate(ASKED)
     assert (request.key_grace_seconds, request.on_failure) == (30, OnFailure.KEEP)  # contract D9, D14
 
 
 @pytest.mark.parametrize("field", ASKED)
-def test_a_missing_field_is_named(field: str) -> None:
+def test_missing_field_is_named(field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         ProvisionRequest.model_validate({name: value for name, value in ASKED.items() if name != field})
 
@@ -40,7 +40,7 @@ def test_a_missing_field_is_named(field: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("s3_key", S3),  # unknown: a misspelt name would otherwise be silently without effect
+        ("s3_key", S3),  # unknown: a misspelt name would otherwise be ignored silently
         ("region", "Frankfurt"),
         ("region", f"eu-{'a' * 60}-1"),
         ("region", 7),
@@ -54,28 +54,28 @@ def test_a_missing_field_is_named(field: str) -> None:
         ("on_failure", "panic"),
     ],
 )
-def test_a_field_that_does_not_fit_is_named_without_its_value(field: str, value: Any) -> None:
+def test_invalid_field_is_named_without_its_value(field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as refusal:
         ProvisionRequest.model_validate({**ASKED, field: value})
     assert [error["loc"] for error in refusal.value.errors()] == [(field,)]
     assert "input_value" not in str(refusal.value)
 
 
-def test_a_bad_arn_is_no_malformed_request() -> None:
-    """It becomes a finding with a remedy instead (contract 82, 83)."""
+def test_invalid_arn_is_a_valid_request() -> None:
+    """It becomes a finding with a remedy (contract 82, 83)."""
     assert ProvisionRequest.model_validate({**ASKED, "s3_key_arn": "alias/payments"}).s3_key_arn == "alias/payments"
 
 
-def test_a_provision_request_is_also_one_for_a_check() -> None:
+def test_provision_request_is_also_a_key_check_request() -> None:
     assert issubclass(ProvisionRequest, CheckKeysRequest)
 
 
-def test_a_record_of_a_newer_worker_can_be_read() -> None:
+def test_record_of_a_newer_worker_can_be_read() -> None:
     proof = KeyProbeResult(key=KeyPurpose.S3, key_arn=S3, at=AT)
     assert KeyProbeResult.model_validate({**proof.model_dump(mode="json"), "of_tomorrow": 1}) == proof
 
 
-def test_nothing_that_crosses_temporal_can_be_changed_in_place() -> None:
+def test_models_are_immutable() -> None:
     request = ProvisionRequest.model_validate(ASKED)
     with pytest.raises(ValidationError, match="frozen"):
         request.region = "eu-west-1"  # type: ignore[misc]
@@ -93,7 +93,7 @@ def bucket(name: str, *, created: bool = False, objects: tuple[str, ...] = ()) -
     return BucketResource(purpose=name, name=name, arn=f"arn:{name}", key_arn=S3, created=created, objects=objects)
 
 
-def test_who_made_a_resource_is_not_forgotten_when_it_is_seen_again() -> None:
+def test_created_flag_survives_a_later_observation() -> None:
     seen = (
         Resources()
         .with_cluster(cluster("creating", created=True))
@@ -108,13 +108,13 @@ def test_who_made_a_resource_is_not_forgotten_when_it_is_seen_again() -> None:
     assert seen.buckets == (bucket("a", created=True, objects=("one",)),)
 
 
-def test_what_was_adopted_is_never_called_created() -> None:
+def test_adopted_resource_is_never_called_created() -> None:
     adopted = Resources().with_cluster(cluster("available")).with_writer(writer("available")).with_bucket(bucket("a"))
     assert [adopted.cluster and adopted.cluster.created, adopted.writer and adopted.writer.created] == [False, False]
     assert not adopted.buckets[0].created
 
 
-def test_buckets_stay_in_the_order_in_which_they_were_made() -> None:
+def test_buckets_keep_their_order_of_creation() -> None:
     seen = Resources().with_bucket(bucket("b")).with_bucket(bucket("a")).with_bucket(bucket("b", objects=("one",)))
     assert [item.name for item in seen.buckets] == ["b", "a"]
 
@@ -125,7 +125,7 @@ def test_resources_are_values() -> None:
     assert empty == Resources()
 
 
-def test_progress_names_its_first_problem_and_survives_json() -> None:
+def test_progress_has_its_first_problem_and_survives_json() -> None:
     problems = tuple(
         Problem(code=code, message="m", phase=Phase.VALIDATING_KEYS, region="eu-central-1", at=AT, remediation="r")
         for code in ("arn.Malformed", "s3.AccessDenied")

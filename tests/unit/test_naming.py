@@ -1,4 +1,4 @@
-"""Names are deterministic, and legal by AWS's rules whatever the environment, vendor and Region."""
+"""Names are deterministic and satisfy AWS's rules for every environment, vendor and Region."""
 
 import re
 
@@ -44,7 +44,7 @@ def test_names_are_legal(vendor: VendorProfile, environment: str, purpose: str, 
     assert_legal_bucket_name(naming.probe_bucket_name(vendor, account, region))
 
 
-def test_the_longest_names_still_fit() -> None:
+def test_longest_names_fit() -> None:
     vendor, environment = VendorProfile(resource_prefix="p" * 8), "e" * naming.ENVIRONMENT_ID_MAX_LENGTH
     longest_region = "abcd-abcdefghij-abcdefghij-99"
     assert re.fullmatch(REGION_PATTERN, longest_region)
@@ -58,14 +58,14 @@ def test_tags_are_legal_and_name_the_environment(vendor: VendorProfile, environm
     tags = naming.environment_tags(vendor, environment, "01989f0c-8d1e-7c21-a3b1-6d2e5f7a9b0c")
     assert tags[naming.environment_tag_key(vendor)] == environment
     for key, value in tags.items():
-        # What S3 and RDS both allow; `aws:` is AWS's own (AWS general reference, "Tag naming limits").
+        # Allowed by both S3 and RDS; `aws:` is reserved (AWS general reference, "Tag naming limits").
         assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{1,128}", key)
         assert not key.startswith("aws:")
         assert re.fullmatch(r"[A-Za-z0-9 _.:/=+@-]{0,256}", value)
 
 
-def test_names_are_those_of_yesterday() -> None:
-    """A changed name would lose every environment that exists."""
+def test_names_are_stable() -> None:
+    """A changed name would lose every existing environment."""
     vendor = VendorProfile()
     assert naming.cluster_identifier(vendor, "acme") == "byok-acme"
     assert naming.writer_identifier(vendor, "acme") == "byok-acme-writer"
@@ -88,7 +88,7 @@ def test_names_are_those_of_yesterday() -> None:
         (("acme-x", "logs", "111122223333", "eu-central-1"), ("acme", "xlogs", "111122223333", "eu-central-1")),
     ],
 )
-def test_another_place_or_environment_has_another_bucket(
+def test_other_regions_accounts_and_environments_have_other_buckets(
     one: tuple[str, str, str, str], other: tuple[str, str, str, str]
 ) -> None:
     assert naming.bucket_name(VendorProfile(), *one) != naming.bucket_name(VendorProfile(), *other)
@@ -97,7 +97,7 @@ def test_another_place_or_environment_has_another_bucket(
 @pytest.mark.parametrize(
     "environment_id", ["", "Acme", "1acme", "acme-", "-acme", "ac--me", "ac_me", "ac.me", "a" * 33, "acme\n", "é"]
 )
-def test_an_environment_id_that_would_make_an_illegal_name_is_refused(environment_id: str) -> None:
+def test_environment_id_with_an_illegal_resource_name_is_refused(environment_id: str) -> None:
     with pytest.raises(ValidationError, match="environment_id"):
         ProvisionRequest(environment_id=environment_id, region="eu-central-1", s3_key_arn="x", rds_key_arn="y")
 
@@ -106,7 +106,7 @@ def test_an_environment_id_that_would_make_an_illegal_name_is_refused(environmen
     "profile",
     [
         {"resource_prefix": "sthree"},  # S3 reserves `sthree-`
-        {"resource_prefix": "amzn"},  # and `amzn-s3-demo-`, which is what environment `s3-demo-…` would make of it
+        {"resource_prefix": "amzn"},  # and `amzn-s3-demo-`, the result for environment `s3-demo-…`
         {"resource_prefix": "a-b"},
         {"resource_prefix": "toolongone"},
         {"tag_prefix": "aws"},  # AWS reserves `aws:`
@@ -115,12 +115,12 @@ def test_an_environment_id_that_would_make_an_illegal_name_is_refused(environmen
         {"nmae": "Acme"},
     ],
 )
-def test_a_vendor_profile_that_would_make_illegal_names_is_refused(profile: dict[str, str]) -> None:
+def test_vendor_profile_with_illegal_names_is_refused(profile: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         VendorProfile.model_validate(profile)
 
 
-def test_the_reference_vendor_has_its_literal_sids() -> None:
+def test_reference_vendor_has_its_literal_sids() -> None:
     vendor = VendorProfile()  # contract 61, 67, 70
     assert (vendor.s3_access_sid, vendor.rds_describe_key_sid, vendor.rds_grants_sid) == (
         "AllowAtaccamaPlatformS3Access",

@@ -1,4 +1,4 @@
-"""Every artefact of the onboarding kit means the same: each is rendered, read back and evaluated, call by call."""
+"""Every onboarding artefact has the same meaning: each is rendered, parsed and evaluated, call by call."""
 
 import json
 import re
@@ -71,7 +71,7 @@ def policies_from_statements(region: str, vendor: VendorProfile) -> Policies:
 
 
 def build_access_requests(region: str) -> list[AccessRequest]:
-    """Every caller with every action in every way, right and wrong."""
+    """Build every combination of caller, action and service, valid and invalid."""
     partition = partition_of_region(region)
     account = "111122223333"
     callers = [
@@ -118,7 +118,7 @@ def test_every_artefact_allows_and_denies_the_same_calls(
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
+def test_rendered_artefacts_contain_no_placeholder(region: str) -> None:
     commands = CustomerCommands(role_arn(region), region, VENDORS[0])
     keys = KeyPair(*(f"arn:{partition_of_region(region)}:kms:{region}:{CUSTOMER}:key/{number}" for number in "12"))
     rendered = [
@@ -140,17 +140,15 @@ def test_nothing_rendered_has_a_placeholder_left(region: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
-def test_templates_pass_the_linter_without_a_finding(
-    template: Callable[[VendorProfile], str], vendor: VendorProfile
-) -> None:
-    from cfnlint.api import ManualArgs, lint  # it takes a second to load, in every process that collects this file
+def test_templates_pass_cfn_lint(template: Callable[[VendorProfile], str], vendor: VendorProfile) -> None:
+    from cfnlint.api import ManualArgs, lint  # takes a second to load in every process that collects this file
 
-    strictly = ManualArgs(include_checks=["I"], regions=["ALL_REGIONS"])  # informational findings, too
+    strictly = ManualArgs(include_checks=["I"], regions=["ALL_REGIONS"])  # including informational findings
 
     assert [str(finding) for finding in lint(template(vendor), config=strictly)] == []
 
 
-def test_template_of_the_keys_has_the_documented_names() -> None:
+def test_keys_template_has_the_documented_names() -> None:
     template = read_template(render_keys_template(VendorProfile()))
     resources = template.section("Resources")
 
@@ -163,7 +161,7 @@ def test_template_of_the_keys_has_the_documented_names() -> None:
 
 
 @pytest.mark.parametrize("template", [render_keys_template, render_tenant_role_template])
-def test_another_vendor_changes_every_name_in_every_artefact(template: Callable[[VendorProfile], str]) -> None:
+def test_vendor_profile_changes_every_name_in_every_artefact(template: Callable[[VendorProfile], str]) -> None:
     region, globex = REGIONS[0], VENDORS[1]
     commands = CustomerCommands(role_arn(region), region, globex)
     artefacts = [
@@ -181,14 +179,14 @@ def test_another_vendor_changes_every_name_in_every_artefact(template: Callable[
 
 
 def split_shell_words(text: str) -> list[str]:
-    """The words that a shell makes of a command."""
+    """Split a command into words as a shell does."""
     listing = subprocess.run(
         ["bash", "-c", f"aws() {{ printf '%s\\n' \"$@\"; }}\n{text}"], capture_output=True, text=True, check=True
     )
     return listing.stdout.splitlines()
 
 
-def test_deploy_command_is_the_documented_one_token_for_token() -> None:
+def test_deploy_command_matches_the_guide_token_for_token() -> None:
     arn = "arn:aws:iam::111122223333:role/AtaccamaPlatform"
     commands = CustomerCommands(arn, "eu-central-1", VendorProfile(), stack_name="my-keys")
 
@@ -199,14 +197,14 @@ def test_deploy_command_is_the_documented_one_token_for_token() -> None:
     assert "TenantName=acme" in split_shell_words(commands.deploy_keys_command("acme"))  # contract 108
 
 
-def test_payload_command_is_the_documented_one_to_the_letter() -> None:
+def test_payload_command_matches_the_guide_exactly() -> None:
     text = CustomerCommands("arn:aws:iam::111122223333:role/R", "eu-central-1", VendorProfile()).print_payload_command()
 
     assert r'"Stacks[0].Outputs[?OutputKey==\`AtaccamaOnboardingPayload\`].OutputValue"' in text  # contract 49
     assert "Stacks[0].Outputs[?OutputKey==`AtaccamaOnboardingPayload`].OutputValue" in split_shell_words(text)
 
 
-def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
+def test_user_input_is_quoted_for_the_shell() -> None:
     commands = CustomerCommands(
         "arn:aws:iam::111122223333:role/R",
         "eu-central-1",
@@ -218,7 +216,7 @@ def test_what_a_person_chose_is_quoted_for_the_shell() -> None:
     assert "$(id)" in split_shell_words(commands.print_payload_command())
 
 
-def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
+def test_comments_contain_no_characters_special_to_zsh() -> None:
     commands = CustomerCommands(role_arn(REGIONS[0]), REGIONS[0], VENDORS[0]).name_keys_commands(
         KeyPair("a", "b"), "acme"
     )
@@ -228,7 +226,7 @@ def test_comments_hold_nothing_that_zsh_would_act_on() -> None:
         assert not set(line) & set("()'\"`$;&|<>*?[]{}!"), line
 
 
-def test_external_id_follows_from_the_keys_alone() -> None:
+def test_external_id_depends_only_on_the_keys() -> None:
     first, again, other = (derive_external_id(KeyPair("a", key)) for key in "bbc")
     assert first == again != other
     assert re.fullmatch(EXTERNAL_ID_PATTERN, first)
@@ -241,6 +239,6 @@ def test_external_id_follows_from_the_keys_alone() -> None:
 
 
 @pytest.mark.parametrize(("name", "output"), [("Ataccama", "ataccama"), ("IBM", "ibm"), ("GlobexCorp", "globex_corp")])
-def test_output_of_terraform_is_called_as_people_write_it(name: str, output: str) -> None:
+def test_terraform_output_name_is_in_snake_case(name: str, output: str) -> None:
     text = render_terraform_file(role_arn(REGIONS[0]), REGIONS[0], VendorProfile(name=name))
     assert f'output "{output}_onboarding_payload"' in text

@@ -1,4 +1,4 @@
-"""The owner's script as shells run it, with something else in the place of the AWS CLI."""
+"""The collection script, run by real shells with a fake AWS CLI."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SHELLS = [shell for shell in ("bash", "dash", "zsh") if shutil.which(shell)]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with all that the script needs but the AWS CLI."""
+    """A folder with all programs that the script needs, except the AWS CLI."""
     for program in ("mktemp", "rm", "sed", "tr", *SHELLS):
         (tmp_path / program).symlink_to(shutil.which(program) or "")
     return tmp_path
@@ -33,7 +33,7 @@ def write_fake_aws(folder: Path, text: str) -> None:
 
 
 def run_script(folder: Path, shell: str, text: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """The text run by a shell, with what a person types at its prompts."""
+    """Run the script in a shell, with input for its prompts."""
     file = folder / "byok-keys.sh"
     file.write_text(text)
     environment = {**os.environ, "PATH": str(folder), "S3_KEY_ARN": "of-this-shell"}
@@ -54,18 +54,18 @@ def run_script(folder: Path, shell: str, text: str, typed: str = "") -> subproce
         f"{S3}\n{PAYLOAD}\n",
     ],
 )
-def test_it_takes_arns_and_the_payload(folder: Path, shell: str, typed: str) -> None:
+def test_script_accepts_arns_and_the_payload(folder: Path, shell: str, typed: str) -> None:
     write_fake_aws(folder, "echo '{}'")
 
     printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region), typed)
 
     collected = CollectedKeys.parse(printed.stdout)
     assert (collected.s3.arn, collected.rds.arn) == (S3, RDS)
-    assert printed.stderr.count("RDS key ARN: ") == (typed.strip()[:3] == "arn"), "the payload answers both questions"
+    assert printed.stderr.count("RDS key ARN: ") == (typed.strip()[:3] == "arn"), "the payload answers both prompts"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_it_asks_for_nothing_that_it_was_given(folder: Path, shell: str) -> None:
+def test_script_does_not_ask_for_given_arns(folder: Path, shell: str) -> None:
     write_fake_aws(folder, "echo '{}'")
     printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS))
     assert printed.stderr == ""
@@ -73,7 +73,7 @@ def test_it_asks_for_nothing_that_it_was_given(folder: Path, shell: str) -> None
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_without_the_aws_cli_the_diagnosis_says_so(folder: Path, shell: str) -> None:
+def test_diagnosis_reports_a_missing_aws_cli(folder: Path, shell: str) -> None:
     printed = run_script(folder, shell, render_collection_script(PLACE.role, PLACE.region, S3, RDS))
 
     (found,) = diagnose_collected_keys(CollectedKeys.parse(printed.stdout), VENDOR)
@@ -83,7 +83,7 @@ def test_without_the_aws_cli_the_diagnosis_says_so(folder: Path, shell: str) -> 
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_it_leaves_nothing_in_the_owners_shell(folder: Path, shell: str) -> None:
+def test_script_leaves_nothing_in_the_owners_shell(folder: Path, shell: str) -> None:
     write_fake_aws(folder, "echo '{}'")
     after = """
 printf "%s" "$S3_KEY_ARN${REGION:-}${errors:-}" >&2

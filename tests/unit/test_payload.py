@@ -1,4 +1,4 @@
-"""The onboarding payload is taken wherever two ARNs are, and nothing else is taken for it."""
+"""The onboarding payload is accepted in place of two ARNs, and no other text is mistaken for it."""
 
 import json
 from typing import Any
@@ -32,13 +32,13 @@ NAMED = {"S3KmsKeyArn": S3, "RdsKmsKeyArn": RDS}
         {"s3_key_arn": f" {S3}", "rds_key_arn": f"{RDS}\n"},
     ],
 )
-def test_request_takes_the_payload_in_every_place(given: dict[str, Any]) -> None:
+def test_request_accepts_the_payload_in_every_field(given: dict[str, Any]) -> None:
     request = CheckKeysRequest.model_validate({"region": "eu-central-1", **given})  # contract 50
 
     assert (request.s3_key_arn, request.rds_key_arn) == (S3, RDS)
 
 
-def test_workflow_input_typed_by_hand_takes_it_too() -> None:
+def test_workflow_input_accepts_the_payload() -> None:
     typed = json.dumps({"environment_id": "acme", "region": "eu-central-1", **NAMED})
 
     assert ProvisionRequest.model_validate_json(typed).rds_key_arn == RDS
@@ -56,11 +56,11 @@ def test_workflow_input_typed_by_hand_takes_it_too() -> None:
         ({"S3KmsKeyArn": S3}, "lacks RdsKmsKeyArn"),
     ],
 )
-def test_what_is_no_payload_is_refused_in_words(given: dict[str, Any], words: str) -> None:
+def test_invalid_payload_is_refused_with_the_reason(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         CheckKeysRequest.model_validate({"region": "eu-central-1", **given})
 
 
-def test_text_alone_is_no_payload() -> None:
+def test_plain_text_is_not_a_payload() -> None:
     with pytest.raises(PayloadError, match="It looks like"):
         parse_payload("arn")

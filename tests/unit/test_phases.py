@@ -1,11 +1,11 @@
-"""Which statuses of RDS lead on, which say that the key is lost, and which are an error at once."""
+"""RDS statuses: which are pending, which mean that the key is lost, and which are an immediate error."""
 
 import pytest
 
 from byok.domain import rds_statuses
 from byok.domain.phases import OnFailure, Phase
 
-# Aurora user guide, "DB cluster status" and "DB instance status": what never becomes available by itself.
+# Aurora user guide, "DB cluster status" and "DB instance status": statuses that never become available on their own.
 TERMINAL = [
     "cloning-failed",
     "deleting",
@@ -29,12 +29,12 @@ TERMINAL = [
 
 
 @pytest.mark.parametrize("status", TERMINAL)
-def test_a_status_that_does_not_lead_on_is_not_waited_for(status: str) -> None:
+def test_terminal_status_is_not_pending(status: str) -> None:
     assert status not in rds_statuses.CLUSTER_PENDING
     assert status not in rds_statuses.INSTANCE_PENDING
 
 
-# The same pages and Terraform's list for a cluster that is being created: what passes by itself.
+# The same pages, and Terraform's list for a cluster that is being created: transient statuses.
 @pytest.mark.parametrize(
     "status",
     [
@@ -55,12 +55,12 @@ def test_a_status_that_does_not_lead_on_is_not_waited_for(status: str) -> None:
         "upgrading",
     ],
 )
-def test_a_status_that_passes_is_waited_for(status: str) -> None:
+def test_transient_status_is_pending(status: str) -> None:
     assert status in rds_statuses.CLUSTER_PENDING
     assert status in rds_statuses.INSTANCE_PENDING
 
 
-def test_available_is_the_end_of_waiting() -> None:
+def test_available_is_not_pending() -> None:
     assert (
         rds_statuses.AVAILABLE
         not in rds_statuses.CLUSTER_PENDING | rds_statuses.INSTANCE_PENDING | rds_statuses.KEY_LOST
@@ -71,13 +71,13 @@ def test_both_statuses_of_a_lost_key_are_known() -> None:
     assert {status for status in TERMINAL if status.startswith("inaccessible-")} == rds_statuses.KEY_LOST
 
 
-def test_users_see_a_phase_by_its_name() -> None:
+def test_phase_values_are_their_names() -> None:
     assert [phase.value for phase in Phase] == [phase.name for phase in Phase]
 
 
-def test_ready_deleted_and_stopped_are_the_ends() -> None:
+def test_ready_deleted_and_stopped_are_final() -> None:
     assert [phase for phase in Phase if phase.is_final] == [Phase.READY, Phase.DELETED, Phase.STOPPED]
 
 
-def test_a_stop_keeps_or_removes() -> None:
+def test_on_failure_is_keep_or_rollback() -> None:
     assert [choice.value for choice in OnFailure] == ["keep", "rollback"]  # contract D9

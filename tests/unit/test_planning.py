@@ -1,4 +1,4 @@
-"""The plan of an environment: the same request gives the same plan, and a bad key is in it as a finding."""
+"""The plan of an environment: the same request gives the same plan, and an invalid key is a finding in it."""
 
 from datetime import UTC, datetime
 
@@ -29,11 +29,11 @@ def request(environment_id: str = "acme", s3: str = S3, rds: str = RDS) -> Provi
     )
 
 
-def test_the_same_request_gives_the_same_plan() -> None:
+def test_same_request_gives_the_same_plan() -> None:
     assert plan_environment(request(), PLATFORM, AT, RUN) == plan_environment(request(), PLATFORM, AT, RUN)
 
 
-def test_every_bucket_of_the_blueprint_is_planned_with_its_objects() -> None:
+def test_plan_has_every_bucket_of_the_blueprint_with_its_objects() -> None:
     plan = plan_environment(request(), PLATFORM, AT, RUN)  # contract 94, 95
     assert [(bucket.purpose, bucket.objects) for bucket in plan.buckets] == [
         (bucket.purpose, bucket.objects) for bucket in BLUEPRINT.buckets
@@ -42,7 +42,7 @@ def test_every_bucket_of_the_blueprint_is_planned_with_its_objects() -> None:
     assert plan.cluster.settings == BLUEPRINT.database
 
 
-def test_two_environments_share_no_name() -> None:
+def test_two_environments_share_no_names() -> None:
     one, other = (plan_environment(request(name), PLATFORM, AT, RUN) for name in ("acme", "bacme"))
 
     def names(plan: EnvironmentPlan) -> set[str]:
@@ -51,7 +51,7 @@ def test_two_environments_share_no_name() -> None:
     assert names(one).isdisjoint(names(other))
 
 
-def test_the_plan_carries_what_the_activities_need_of_the_request() -> None:
+def test_plan_carries_the_request_values_that_activities_need() -> None:
     environment = plan_environment(request(), PLATFORM, AT, RUN).environment
     assert (environment.s3_key_arn, environment.rds_key_arn) == (S3, RDS)  # contract 84
     assert (environment.key_arn(KeyPurpose.S3), environment.key_arn(KeyPurpose.RDS)) == (S3, RDS)
@@ -61,7 +61,7 @@ def test_the_plan_carries_what_the_activities_need_of_the_request() -> None:
     assert environment.platform_role_arn == PLATFORM.role_arn
 
 
-def test_good_keys_leave_no_finding() -> None:
+def test_valid_keys_have_no_findings() -> None:
     assert plan_environment(request(), PLATFORM, AT, RUN).findings == ()
 
 
@@ -74,14 +74,14 @@ def test_good_keys_leave_no_finding() -> None:
         ("alias/x", "alias/y", ["arn.AliasNotAllowed", "arn.AliasNotAllowed"]),  # contract 7, 82
     ],
 )
-def test_bad_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[str]) -> None:
+def test_invalid_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[str]) -> None:
     asked = request(s3=s3, rds=rds)
     for plan in (plan_environment(asked, PLATFORM, AT, RUN), plan_key_check(asked, PLATFORM, AT)):
         assert [finding.code for finding in plan.findings] == codes
         assert {finding.at for finding in plan.findings} == {AT}
 
 
-def test_a_check_of_keys_plans_nothing_but_the_probe() -> None:
+def test_key_check_plans_only_the_probe() -> None:
     asked = CheckKeysRequest(region="eu-central-1", s3_key_arn=S3, rds_key_arn=RDS)
     plan = plan_key_check(asked, PLATFORM, AT)
     assert set(type(plan).model_fields) == {"environment", "findings"}
@@ -89,5 +89,5 @@ def test_a_check_of_keys_plans_nothing_but_the_probe() -> None:
     assert plan.environment.key_grace_seconds == 30  # contract D14: the default
 
 
-def test_the_platforms_account_is_that_of_its_role() -> None:
+def test_platform_account_comes_from_its_role() -> None:
     assert PLATFORM.account == "111122223333"  # contract 37, D3

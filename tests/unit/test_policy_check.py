@@ -1,4 +1,4 @@
-"""The offline check is right on the whole catalogue, says what it cannot know, and gives what puts a policy right."""
+"""The offline check is correct on the whole catalogue, reports what it cannot know, and shows the fix."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ def case_id(case: Case) -> str:
 
 
 @pytest.mark.parametrize("case", POLICY_CASES, ids=case_id)
-def test_first_finding_is_what_is_wrong(case: Case) -> None:
+def test_first_finding_names_the_fault(case: Case) -> None:
     report = run_check(case.build_policy(PLACE), case.which)
 
     assert [finding.code for finding in report.findings][:1] == ([case.first] if case.first else [])
@@ -41,16 +41,16 @@ def test_catalogue_is_large_enough() -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=case_id)
-def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
+def test_pasting_the_suggested_statements_fixes_the_policy(case: Case) -> None:
     policy = case.build_policy(PLACE)
     for _ in range(4):  # a policy may be wrong in several ways
         report = run_check(policy, case.which)
-        if report.is_usable is not False:  # what is left may be in doubt, and is not wrong for certain
+        if report.is_usable is not False:  # the remaining findings may be uncertain, but none is certain
             return
         finding = report.findings[0]
         assert finding.message
         assert finding.remedy
-        if not finding.paste:  # a Deny of the customer's own: the advice is to except the role
+        if not finding.paste:  # the customer's own Deny: the remedy is to exempt the role
             assert finding.code == "policy.ExplicitDeny"
             assert str(finding.sid) in finding.remedy
             guard = next(one for one in policy["Statement"] if one.get("Sid") == finding.sid)
@@ -59,11 +59,11 @@ def test_what_is_to_be_pasted_puts_the_policy_right(case: Case) -> None:
         given = {one["Sid"] for one in finding.paste}
         kept = [one for one in policy["Statement"] if one.get("Sid") not in given]
         policy = {**policy, "Statement": [*kept, *finding.paste]}
-    raise AssertionError("the remedies do not end")
+    raise AssertionError("the policy is still wrong after four remedies")
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it(which: KeyPurpose) -> None:
+def test_valid_policy_has_a_row_per_permission_with_its_statement(which: KeyPurpose) -> None:
     report = run_check(
         {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(which)]}, which
     )
@@ -74,7 +74,7 @@ def test_right_policy_has_a_row_per_permission_with_the_statement_that_allows_it
     assert {row.sid for row in report.rows} == {statement["Sid"] for statement in PLACE.build_statements(which)}
 
 
-def test_both_statements_are_given_where_both_are_missing() -> None:
+def test_both_statements_are_suggested_if_both_are_missing() -> None:
     policy = {"Version": "2012-10-17", "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}
 
     (finding,) = run_check(policy, KeyPurpose.RDS).findings
@@ -83,7 +83,7 @@ def test_both_statements_are_given_where_both_are_missing() -> None:
     assert "these statements" in finding.remedy
 
 
-def test_findings_that_stop_come_before_those_that_do_not() -> None:
+def test_blocking_findings_come_first() -> None:
     policy = copy.deepcopy(POLICY_CASES[1].build_policy(PLACE))
     del policy["Statement"][1]["Condition"]["StringEquals"]["kms:ViaService"]
     policy["Statement"][2]["Condition"]["Bool"]["kms:GrantIsForAWSResource"] = "false"
@@ -94,7 +94,7 @@ def test_findings_that_stop_come_before_those_that_do_not() -> None:
     assert "directly" in found[1].message
 
 
-def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
+def test_key_arn_as_resource_is_judged_if_the_key_is_known() -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"][1]["Resource"] = ARN
 
@@ -103,7 +103,7 @@ def test_key_as_resource_is_judged_where_the_key_is_known() -> None:
     assert known.is_usable is True
 
 
-def test_names_are_the_vendors() -> None:
+def test_suggestions_use_the_vendors_names() -> None:
     globex = VendorProfile(name="Globex")
 
     report = run_check({"Version": "2012-10-17", "Statement": [PLACE.owner_statement]}, KeyPurpose.S3, globex)
@@ -133,7 +133,7 @@ def test_names_are_the_vendors() -> None:
         ('{"Statement": [], "Statement": []}', "policy.NameTwice", "Statement"),
     ],
 )
-def test_text_that_is_no_policy_is_explained(text: str, code: str, words: str) -> None:
+def test_invalid_policy_text_is_explained(text: str, code: str, words: str) -> None:
     with pytest.raises(PolicyDocumentError, match=words) as caught:
         parse_policy(text)
     assert caught.value.code == code
@@ -159,7 +159,7 @@ def test_text_that_is_no_policy_is_explained(text: str, code: str, words: str) -
         ({"Resource": []}, "policy.Malformed", "Resource"),
     ],
 )
-def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], code: str, words: str) -> None:
+def test_statement_that_kms_would_refuse_is_explained(change: dict[str, Any], code: str, words: str) -> None:
     statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **change}
 
     with pytest.raises(PolicyDocumentError, match=words) as caught:
@@ -178,14 +178,14 @@ def test_statement_that_kms_would_not_take_is_explained(change: dict[str, Any], 
         ({"Id": "x" * 32_768}, "policy.TooLarge", "32768"),
     ],
 )
-def test_policy_around_the_statements_is_looked_at(change: dict[str, Any], code: str, words: str) -> None:
+def test_elements_outside_the_statements_are_checked(change: dict[str, Any], code: str, words: str) -> None:
     with pytest.raises(PolicyDocumentError, match=words) as caught:
         parse_policy(json.dumps(POLICY_CASES[0].build_policy(PLACE) | change))
 
     assert caught.value.code == code
 
 
-def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None:
+def test_unknown_conditions_in_foreign_statements_do_not_matter() -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     strange = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}
     for condition in ({"StringIs": {"aws:PrincipalTag/a": "b"}}, {"NumericEquals": {"aws:PrincipalAccount": "many"}}):
@@ -195,7 +195,7 @@ def test_a_foreign_statement_that_cannot_be_understood_does_not_matter() -> None
 
 
 @pytest.mark.parametrize("statement", [{"Effect": "Deny", "Resource": ARN}, {"Effect": "Deny", "NotResource": ARN}])
-def test_which_key_a_deny_names_cannot_be_said_unless_the_key_is_known(statement: dict[str, Any]) -> None:
+def test_deny_on_a_key_arn_is_uncertain_unless_the_key_is_known(statement: dict[str, Any]) -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"].append({"Sid": "Guard", "Principal": "*", "Action": "kms:*", **statement})
 
@@ -204,7 +204,7 @@ def test_which_key_a_deny_names_cannot_be_said_unless_the_key_is_known(statement
     assert known.is_usable is ("NotResource" in statement)
 
 
-def test_doubt_about_what_allows_comes_with_what_to_paste() -> None:
+def test_uncertain_allow_comes_with_statements_to_paste() -> None:
     condition = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
     perhaps = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": condition}
 
@@ -216,13 +216,13 @@ def test_doubt_about_what_allows_comes_with_what_to_paste() -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=case_id)
-def test_statement_of_the_owners_own_is_left_as_it_is(case: Case) -> None:
+def test_customers_own_statements_are_left_unchanged(case: Case) -> None:
     for finding in run_check(case.build_policy(PLACE), case.which).findings:
         assert "leave the others as they are" in finding.remedy
 
 
 @pytest.mark.parametrize("element", ["Principal", "Action", "Resource"])
-def test_statement_that_lacks_an_element_is_not_saved(element: str) -> None:
+def test_policy_with_an_incomplete_statement_is_refused(element: str) -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
@@ -231,7 +231,7 @@ def test_statement_that_lacks_an_element_is_not_saved(element: str) -> None:
 
 
 @pytest.mark.parametrize("element", ["Action", "Resource"])
-def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effect(element: str) -> None:
+def test_incomplete_statement_on_an_older_key_is_reported_without_effect(element: str) -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
@@ -241,7 +241,7 @@ def test_statement_of_an_older_key_that_lacks_an_element_is_told_to_have_no_effe
     assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.build_statements(KeyPurpose.S3))
 
 
-def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
+def test_deny_without_resource_on_an_older_key_has_no_effect() -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     policy["Statement"].append({"Sid": "Old", "Effect": "Deny", "Principal": "*", "Action": "kms:*"})
 
@@ -250,7 +250,7 @@ def test_deny_of_an_older_key_without_resource_has_no_effect() -> None:
     assert (report.is_usable, report.findings) == (True, ())
 
 
-def test_answer_of_get_key_policy_is_taken_whole() -> None:
+def test_get_key_policy_response_is_accepted() -> None:
     document = json.dumps(POLICY_CASES[0].build_policy(PLACE))
 
     assert parse_policy(json.dumps({"Policy": document, "PolicyName": "default"})) == json.loads(document)
@@ -258,5 +258,5 @@ def test_answer_of_get_key_policy_is_taken_whole() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_file_is_read_as_whichever_shell_wrote_it(encoding: str) -> None:
+def test_file_encoding_of_any_shell_is_accepted(encoding: str) -> None:
     assert decode_text('{"Statement": []}'.encode(encoding)) == '{"Statement": []}'

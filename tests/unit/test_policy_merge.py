@@ -1,4 +1,4 @@
-"""Our statements are put into a policy, and not a byte of anything else changes."""
+"""Merging the platform's statements into a policy changes no other byte."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyP
     ours = PLACE.build_statements(which)
     assert json.loads(merged.text)["Statement"] == [PLACE.owner_statement, *ours]  # contract 56-59
     assert list(merged.added) == [one["Sid"] for one in ours]
-    kept = 0  # what was there is still there, in its order and to the byte
+    kept = 0  # the original text is still there, in order and byte for byte
     for char in text:
         kept = merged.text.index(char, kept) + 1
     start = merged.text.index('"Enable IAM User Permissions"')
@@ -60,14 +60,14 @@ def test_statements_are_appended_and_nothing_else_changes(text: str, which: KeyP
     }
 
 
-def test_appended_statement_looks_like_its_neighbours() -> None:
+def test_appended_statement_has_the_surrounding_format() -> None:
     assert merge(json.dumps(OWNER_POLICY, indent=3), KeyPurpose.S3).text == json.dumps(
         {**OWNER_POLICY, "Statement": [PLACE.owner_statement, *PLACE.build_statements(KeyPurpose.S3)]}, indent=3
     )
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
-def test_policy_that_has_them_is_returned_to_the_byte(which: KeyPurpose) -> None:
+def test_complete_policy_is_returned_byte_for_byte(which: KeyPurpose) -> None:
     once = merge(json.dumps(OWNER_POLICY, indent=2), which)
 
     twice = merge(once.text, which)
@@ -77,7 +77,7 @@ def test_policy_that_has_them_is_returned_to_the_byte(which: KeyPurpose) -> None
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if case.stops], ids=lambda case: case.name)
-def test_merged_policy_is_usable_unless_somebody_denies(case: Case) -> None:
+def test_merged_policy_is_usable_unless_a_deny_applies(case: Case) -> None:
     policy = case.build_policy(PLACE)
     guards = [one for one in policy["Statement"] if one["Effect"] == "Deny"]
     text = json.dumps(policy, indent=2)
@@ -95,7 +95,7 @@ def test_merged_policy_is_usable_unless_somebody_denies(case: Case) -> None:
     assert bool(guards) is not report.is_usable
 
 
-def test_outdated_statement_is_replaced_where_it_stands() -> None:
+def test_outdated_statement_is_replaced_in_place() -> None:
     old = json.loads(json.dumps(PLACE.build_statements(KeyPurpose.S3)[0]).replace("eu-central-1", "eu-west-1"))
     last = {"Sid": "Auditors", "Effect": "Allow", "Principal": "*", "Action": "kms:ListGrants", "Resource": "*"}
 
@@ -107,7 +107,7 @@ def test_outdated_statement_is_replaced_where_it_stands() -> None:
     assert (merged.added, merged.replaced) == ((), ("AllowAtaccamaPlatformS3Access",))
 
 
-def test_answer_of_get_key_policy_becomes_the_document() -> None:
+def test_get_key_policy_response_becomes_the_document() -> None:
     answer = json.dumps({"Policy": json.dumps(OWNER_POLICY, indent=2), "PolicyName": "default"})
 
     assert json.loads(merge(answer).text)["Statement"] == [
@@ -119,11 +119,11 @@ def test_answer_of_get_key_policy_becomes_the_document() -> None:
 @pytest.mark.parametrize(
     "statements",
     [
-        PLACE.build_statements(KeyPurpose.S3),  # nobody but the platform
+        PLACE.build_statements(KeyPurpose.S3),  # only the platform
         [{**PLACE.owner_statement, "Action": "kms:Decrypt"}],
         [{**PLACE.owner_statement, "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}],
         [PLACE.owner_statement, {**PLACE.owner_statement, "Sid": "No", "Effect": "Deny"}],
-        [{**PLACE.owner_statement, "Sid": "AllowAtaccamaPlatformS3Access"}],  # it would be replaced by ours
+        [{**PLACE.owner_statement, "Sid": "AllowAtaccamaPlatformS3Access"}],  # the merge would replace it
         [{**PLACE.owner_statement, "Condition": {"StringEquals": {"aws:PrincipalAccount": "999988887777"}}}],
         [{**PLACE.owner_statement, "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}}}],
         [{**PLACE.owner_statement, "Resource": "arn:aws:s3:::bucket"}],
@@ -151,23 +151,23 @@ def test_result_that_locks_the_owner_out_is_refused(statements: list[Any]) -> No
     assert caught.value.code == "policy.LockedOut"
 
 
-def test_control_under_a_condition_is_control() -> None:
+def test_conditional_control_counts_as_control() -> None:
     owner = {**PLACE.owner_statement, "Condition": {"Bool": {"aws:MultiFactorAuthPresent": "true"}}}
 
     assert merge(json.dumps({**OWNER_POLICY, "Statement": [owner]})).changed
 
 
-def test_deny_that_excepts_the_key_leaves_control() -> None:
+def test_deny_that_excludes_the_key_leaves_control() -> None:
     guard = {**PLACE.owner_statement, "Sid": "Guard", "Effect": "Deny", "Principal": "*", "NotResource": KEY}
     del guard["Resource"]
 
     assert merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, guard]})).changed
 
 
-def test_another_accounts_control_is_none_where_the_key_is_known() -> None:
+def test_control_by_another_account_does_not_count_if_the_key_is_known() -> None:
     text = json.dumps({**OWNER_POLICY, "Statement": [{**PLACE.owner_statement, "Principal": {"AWS": "999988887777"}}]})
 
-    assert merge(text, KeyPurpose.S3).changed  # for all that is known, it may be that account's key
+    assert merge(text, KeyPurpose.S3).changed  # without the key's ARN, it may be that account's key
     with pytest.raises(PolicyMergeError, match="nobody in the key's own account"):
         merge_policy(text, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
 
@@ -180,14 +180,14 @@ def test_another_accounts_control_is_none_where_the_key_is_known() -> None:
         ({"Principal": {"AWS": PLACE.role, "Service": "logs.amazonaws.com"}}, "logs.amazonaws.com"),
     ],
 )
-def test_what_is_the_owners_own_under_a_sid_of_ours_is_not_lost(change: dict[str, Any], words: str) -> None:
+def test_owners_changes_under_a_platform_sid_are_not_lost(change: dict[str, Any], words: str) -> None:
     theirs = PLACE.build_statements(KeyPurpose.S3)[0] | change
     with pytest.raises(PolicyMergeError, match=words) as caught:
         merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, theirs]}), KeyPurpose.S3)
     assert caught.value.code == "policy.SidTaken"
 
 
-def test_statement_that_means_the_same_is_left_as_it_is_written() -> None:
+def test_equivalent_statement_is_left_unchanged() -> None:
     describe, grants = PLACE.build_statements(KeyPurpose.RDS)
     same = {
         **grants,
@@ -214,13 +214,13 @@ def test_policy_wrapped_more_than_once_is_refused(text: str) -> None:
         merge(text)
 
 
-def test_sid_of_ours_that_is_there_twice_is_refused() -> None:
+def test_duplicate_platform_sid_is_refused() -> None:
     ours = PLACE.build_statements(KeyPurpose.S3)
     with pytest.raises(PolicyMergeError, match="leave one"):
         merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, *ours, *ours]}), KeyPurpose.S3)
 
 
-def test_policy_that_would_be_too_large_is_refused() -> None:
+def test_oversized_result_is_refused() -> None:
     long = {
         **PLACE.owner_statement,
         "Sid": "Long",
@@ -230,7 +230,7 @@ def test_policy_that_would_be_too_large_is_refused() -> None:
         merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, long]}))
 
 
-def test_what_is_no_policy_is_refused() -> None:
+def test_invalid_policy_is_refused() -> None:
     with pytest.raises(PolicyDocumentError):
         merge("{}")
 
@@ -244,7 +244,7 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_siz
     ascii_only=st.booleans(),
     which=st.sampled_from(KeyPurpose),
 )
-def test_any_policy_keeps_what_it_had(sids: list[str], indent: Any, ascii_only: bool, which: KeyPurpose) -> None:
+def test_merge_preserves_any_policy(sids: list[str], indent: Any, ascii_only: bool, which: KeyPurpose) -> None:
     others = [{**PLACE.owner_statement, "Sid": sid} for sid in sids]
     policy = {"Id": ']}"[{', "Statement": [PLACE.owner_statement, *others], "Version": "2012-10-17"}
     text = json.dumps(policy, indent=indent, ensure_ascii=ascii_only)

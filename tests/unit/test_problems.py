@@ -1,4 +1,4 @@
-"""A problem carries what AWS said and what to do, whichever way it came up."""
+"""A problem has AWS's own message and a remedy, whatever its origin."""
 
 from datetime import UTC, datetime
 
@@ -21,27 +21,27 @@ def find_problems(s3: str, rds: str, role: str | None = ROLE) -> tuple[Problem, 
     return find_arn_problems(KeyPair(s3, rds), RemedyContext("eu-central-1", role, VendorProfile()), AT)
 
 
-def test_two_good_keys_make_no_problem() -> None:
+def test_valid_keys_have_no_problems() -> None:
     assert find_problems(S3, RDS) == ()
 
 
-def test_all_findings_of_both_keys_come_as_problems() -> None:
+def test_findings_of_both_keys_become_problems() -> None:
     first, second = find_problems("alias/payments", RDS.replace("eu-central-1", "eu-west-1"))  # contract 7, 82, 115
     assert (first.code, first.key, first.key_arn) == ("arn.AliasNotAllowed", KeyPurpose.S3, "alias/payments")
     assert (second.code, second.key) == ("arn.OtherRegion", KeyPurpose.RDS)
     assert {item.phase for item in (first, second)} == {Phase.VALIDATING_KEYS}
-    assert {item.operation for item in (first, second)} == {None}, "AWS was not asked"
+    assert {item.operation for item in (first, second)} == {None}, "AWS was not called"
     assert {item.at for item in (first, second)} == {AT}
 
 
-def test_where_the_platform_role_is_not_known_the_rest_is_still_found() -> None:
+def test_unknown_platform_role_still_reports_the_other_problems() -> None:
     (only,) = find_problems("nonsense", RDS, role=None)
     assert only.code == KeyArnErrorCode.MALFORMED
     assert "S3 key ARN" in only.remediation
 
 
 @pytest.mark.parametrize("key", [*KeyPurpose, None])
-def test_what_aws_said_reaches_the_problem_unchanged(key: KeyPurpose | None) -> None:
+def test_awss_message_is_unchanged_in_the_problem(key: KeyPurpose | None) -> None:
     message = "arn:… is disabled. {not} a ${placeholder}"  # contract 30, 89
     subject = RemedyContext("eu-central-1", ROLE, VendorProfile(), key, S3 if key else None)
     one = build_problem(
@@ -68,6 +68,6 @@ def test_what_aws_said_reaches_the_problem_unchanged(key: KeyPurpose | None) -> 
     )
 
 
-def test_a_problem_is_the_same_after_a_journey_through_json() -> None:
+def test_problem_survives_json() -> None:
     (one, *_) = find_problems("nonsense", RDS)
     assert Problem.model_validate_json(one.model_dump_json()) == one

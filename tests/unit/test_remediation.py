@@ -1,4 +1,4 @@
-"""The advice is whole for every remedy, key and partition: commands that run, values filled in, a last step."""
+"""Remedies are complete for every key and partition: runnable commands, filled-in values, and a last step."""
 
 import json
 import re
@@ -48,7 +48,7 @@ CUSTOMERS_KEY = {
     Remedy.TENANT_ROLE,
     Remedy.KEY_LIMIT,
 }
-"""What the customer has to do something about; elsewhere the text says that there is nothing to do."""
+"""Remedies that require action by the customer; all others state that the customer has nothing to do."""
 ASKERS = {
     Remedy.CANCELLED,
     Remedy.MALFORMED_REQUEST,
@@ -56,7 +56,7 @@ ASKERS = {
     Remedy.ENVIRONMENT_NOT_THERE,
     Remedy.NOT_THESE_KEYS,
 }
-"""What whoever asked has to ask for otherwise."""
+"""Remedies that require a different request."""
 
 
 def build_context(
@@ -103,7 +103,7 @@ def test_no_placeholder_is_left(name: str, one: RemedyContext, text: str) -> Non
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_the_last_line_says_what_to_do_next(name: str, one: RemedyContext, text: str) -> None:
+def test_last_line_says_what_to_do_next(name: str, one: RemedyContext, text: str) -> None:
     last = text.splitlines()[-1]
     assert "retry" in last.lower()
     assert last.endswith(".")
@@ -129,9 +129,7 @@ def test_no_remedy_names_the_command_that_retries(name: str, one: RemedyContext,
 
 @pytest.mark.parametrize("within_reach", [True, False])
 @pytest.mark.parametrize(("partition", "region"), PLACES)
-def test_alias_that_points_elsewhere_is_answered_with_who_can_change_it(
-    within_reach: bool, partition: str, region: str
-) -> None:
+def test_remedy_for_an_alias_conflict_names_who_can_change_it(within_reach: bool, partition: str, region: str) -> None:
     one = build_context(KeyPurpose.RDS, partition, region)
     text = build_alias_remediation(one, "alias/a", KEY_ID, "byok tenant acme acme", within_reach=within_reach)
 
@@ -154,7 +152,7 @@ def parse_aws_commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL)
-def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: RemedyContext, text: str) -> None:
+def test_every_command_is_a_valid_aws_command(name: str, one: RemedyContext, text: str) -> None:
     for aws, service, operation, *options in parse_aws_commands(text):
         assert aws == "aws"
         model = BOTOCORE.get_service_model(service)
@@ -171,12 +169,12 @@ def test_every_command_is_one_of_aws_with_options_that_it_has(name: str, one: Re
 
 
 @pytest.mark.parametrize(("name", "one", "text"), ALL + ROLELESS)
-def test_a_text_with_a_command_says_what_the_profile_stands_for(name: str, one: RemedyContext, text: str) -> None:
+def test_text_with_a_command_explains_the_profile(name: str, one: RemedyContext, text: str) -> None:
     assert bool(parse_aws_commands(text)) == ("replace byok with your AWS CLI profile" in text)  # contract 40
 
 
 @pytest.mark.parametrize("remedy", Remedy)
-def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
+def test_remedy_says_who_must_act(remedy: Remedy) -> None:
     text = build_remediation(remedy, build_context(KeyPurpose.S3))
     whoever_asked = remedy in ASKERS
     assert ("The customer has nothing to do" in text) == (remedy not in CUSTOMERS_KEY and not whoever_asked)
@@ -185,9 +183,7 @@ def test_it_is_said_who_has_to_act(remedy: Remedy) -> None:
 @pytest.mark.parametrize("key", KeyPurpose)
 @pytest.mark.parametrize(("partition", "region"), PLACES)
 @pytest.mark.parametrize("remedy", [Remedy.S3_KEY_POLICY, Remedy.RDS_KEY, Remedy.SYMMETRIC_KEY, Remedy.KEY_IN_USE])
-def test_the_statements_shown_are_those_of_that_key(
-    remedy: Remedy, key: KeyPurpose, partition: str, region: str
-) -> None:
+def test_remedy_shows_the_statements_of_its_key(remedy: Remedy, key: KeyPurpose, partition: str, region: str) -> None:
     one = build_context(key, partition, region)
     assert one.platform_role_arn
     render = build_s3_key_statements if key is KeyPurpose.S3 else build_rds_key_statements
@@ -197,12 +193,12 @@ def test_the_statements_shown_are_those_of_that_key(
     assert json.loads(f"[{one.statements_json}]") == statements
 
 
-def test_the_aurora_key_is_never_advised_to_take_the_s3_statement() -> None:
+def test_aurora_key_remedy_never_suggests_the_s3_statement() -> None:
     for remedy in Remedy:
         assert "PlatformS3Access" not in build_remediation(remedy, build_context(KeyPurpose.RDS))  # contract 80
 
 
-def test_a_key_that_is_pending_deletion_is_cancelled_before_it_is_enabled() -> None:
+def test_pending_deletion_is_cancelled_before_the_key_is_enabled() -> None:
     for remedy in (Remedy.CANCEL_DELETION, Remedy.RDS_KEY, Remedy.CLUSTER_LOST_KEY):
         operations = [
             command[2] for command in parse_aws_commands(build_remediation(remedy, build_context(KeyPurpose.RDS)))
@@ -210,7 +206,7 @@ def test_a_key_that_is_pending_deletion_is_cancelled_before_it_is_enabled() -> N
         assert operations.index("cancel-key-deletion") < operations.index("enable-key")  # contract 112
 
 
-def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
+def test_multi_region_key_remedy_names_the_local_replica() -> None:
     mrk = "mrk-1234abcd12ab34cd56ef1234567890ab"
     far = f"arn:aws:kms:us-east-1:444455556666:key/{mrk}"
     near = f"arn:aws:kms:eu-central-1:444455556666:key/{mrk}"
@@ -223,7 +219,7 @@ def test_a_multi_region_key_is_answered_with_the_arn_of_its_replica() -> None:
     assert "AllowAtaccamaPlatformS3Access" in text
 
 
-def test_an_alias_is_answered_with_the_command_that_prints_its_key() -> None:
+def test_alias_remedy_has_the_command_that_prints_the_key_arn() -> None:
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/payments"
     one = RemedyContext("eu-central-1", None, VendorProfile(), KeyPurpose.RDS, alias)
     (command,) = parse_aws_commands(build_arn_remediation(KeyArnErrorCode.ALIAS, one))
@@ -234,9 +230,7 @@ def test_an_alias_is_answered_with_the_command_that_prints_its_key() -> None:
 
 
 @given(st.text(min_size=1), st.sampled_from(KeyArnErrorCode), st.sampled_from(Remedy), st.sampled_from(KeyPurpose))
-def test_what_was_pasted_stays_one_word_of_the_command(
-    pasted: str, fault: KeyArnErrorCode, remedy: Remedy, key: KeyPurpose
-) -> None:
+def test_pasted_text_stays_one_shell_word(pasted: str, fault: KeyArnErrorCode, remedy: Remedy, key: KeyPurpose) -> None:
     one = RemedyContext("eu-central-1", None, VendorProfile(), key, pasted)
     assert shlex.split(one.kms_key_options, posix=True)[-1] == pasted
     for text in (build_remediation(remedy, one), build_arn_remediation(fault, one)):

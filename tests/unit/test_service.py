@@ -1,4 +1,4 @@
-"""The door to Temporal, on a real server with a worker whose activities the test scripts."""
+"""`EnvironmentService` on a real Temporal server, with a worker whose activities the tests script."""
 
 import asyncio
 import threading
@@ -40,7 +40,7 @@ from tests.workflows.watching import wait_until, wait_until_called, wait_until_e
 DISABLED = f"{S3_KEY} is disabled."
 
 
-async def test_a_ready_environment_has_timeline_resources_and_evidence(
+async def test_ready_environment_has_timeline_resources_and_evidence(
     service: EnvironmentService, environment_id: str
 ) -> None:
     creation = await service.create(build_provision_request(environment_id))
@@ -57,7 +57,7 @@ async def test_a_ready_environment_has_timeline_resources_and_evidence(
     assert status.evidence.database.key_arn == RDS_KEY
 
 
-async def test_the_same_request_gives_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
+async def test_same_request_returns_the_same_environment(service: EnvironmentService, environment_id: str) -> None:
     first = await service.create(build_provision_request(environment_id))
     second = await service.create(build_provision_request(environment_id))
     await wait_until_ended(service, environment_id)
@@ -66,14 +66,16 @@ async def test_the_same_request_gives_the_same_environment(service: EnvironmentS
     assert {item.run_id for item in (first, second, third)} == {first.run_id}
 
 
-async def test_of_two_same_requests_at_one_moment_one_starts(service: EnvironmentService, environment_id: str) -> None:
+async def test_concurrent_identical_requests_start_one_environment(
+    service: EnvironmentService, environment_id: str
+) -> None:
     both = await asyncio.gather(*(service.create(build_provision_request(environment_id)) for _ in range(2)))
     assert sorted(item.started for item in both) == [False, True]
     assert len({item.run_id for item in both}) == 1
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_another_request_under_a_ready_id_says_what_differs(
+async def test_different_request_for_a_ready_id_names_the_differences(
     service: EnvironmentService, environment_id: str
 ) -> None:
     await service.create(build_provision_request(environment_id))
@@ -84,7 +86,7 @@ async def test_another_request_under_a_ready_id_says_what_differs(
         await service.create(build_provision_request(environment_id, tenant="acme"))
 
 
-async def test_another_request_under_a_running_id_says_what_differs(
+async def test_different_request_for_a_running_id_names_the_differences(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
@@ -97,7 +99,7 @@ async def test_another_request_under_a_running_id_says_what_differs(
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_a_stopped_environment_says_why_and_starts_again(
+async def test_stopped_environment_reports_why_and_starts_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [
@@ -119,7 +121,7 @@ async def test_a_stopped_environment_says_why_and_starts_again(
     assert (ready.phase, ready.run_id, ready.problem) == (Phase.READY, second.run_id, None)
 
 
-async def test_a_running_environment_says_what_it_waits_for(
+async def test_running_environment_reports_its_pending_activity(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     again, release = timedelta(milliseconds=1), threading.Event()
@@ -137,7 +139,7 @@ async def test_a_running_environment_says_what_it_waits_for(
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the_field(
+async def test_invalid_temporal_input_is_a_problem_that_names_the_field(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     workflow_id = environment_workflow_id(environment_id)
@@ -153,12 +155,12 @@ async def test_input_typed_by_hand_that_does_not_fit_is_a_problem_that_names_the
     assert status.problem.code == "byok.InvalidInput"
     assert "s3_key_arn: Field required" in status.problem.message
     assert status.problem.key is None
-    # The id is free again for a request that fits.
+    # The id is available again for a valid request.
     assert (await service.create(build_provision_request(environment_id))).started
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
 
 
-async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
+async def test_terminated_workflow_is_stopped_with_the_reason(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     release = threading.Event()
@@ -176,7 +178,7 @@ async def test_a_workflow_ended_in_temporal_is_stopped_and_says_how(
     assert "terminated in Temporal before it finished (by the operator)" in status.problem.message
 
 
-async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
+async def test_terminated_deletion_must_be_requested_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     hold = threading.Event()
@@ -194,12 +196,12 @@ async def test_a_deletion_that_was_ended_in_temporal_is_to_be_asked_for_again(
     assert status.problem.remediation == "Retry the deletion: what is already deleted is skipped."
 
 
-async def test_an_environment_that_is_not_there_is_said_to_be_none(service: EnvironmentService) -> None:
+async def test_missing_environment_is_not_found(service: EnvironmentService) -> None:
     with pytest.raises(EnvironmentNotFoundError, match="Environment nobody not found"):
         await service.read_status("nobody")
 
 
-async def test_a_namespace_that_is_not_there_is_not_taken_for_a_missing_environment(
+async def test_missing_namespace_is_not_a_missing_environment(
     temporal: WorkflowEnvironment,
 ) -> None:
     address = temporal.client.service_client.config.target_host
@@ -208,14 +210,14 @@ async def test_a_namespace_that_is_not_there_is_not_taken_for_a_missing_environm
         await EnvironmentService(client).read_status("acme")
 
 
-async def test_a_worker_in_a_namespace_that_is_not_there_says_so(temporal: WorkflowEnvironment) -> None:
+async def test_worker_in_a_missing_namespace_reports_it(temporal: WorkflowEnvironment) -> None:
     address = temporal.client.service_client.config.target_host
     client = await Client.connect(address, namespace="nowhere", plugins=[make_plugin()])
     with pytest.raises(RuntimeError, match="Temporal rejected the request"):
         await register_search_attributes(client)
 
 
-async def test_the_list_has_each_environment_once_with_its_latest_run(
+async def test_list_has_each_environment_once_with_its_latest_run(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [
@@ -230,7 +232,7 @@ async def test_the_list_has_each_environment_once_with_its_latest_run(
 
 
 async def _until_listed(service: EnvironmentService, environment_id: str, phase: Phase, code: str | None) -> None:
-    """Visibility follows a moment later."""
+    """Wait for visibility, which is eventually consistent."""
 
     async def found() -> None:
         while True:
@@ -241,13 +243,13 @@ async def _until_listed(service: EnvironmentService, environment_id: str, phase:
     await asyncio.wait_for(found(), 20)
 
 
-async def test_a_check_gives_findings_and_proofs(service: EnvironmentService, harness: WorkflowHarness) -> None:
+async def test_key_check_returns_findings_and_proofs(service: EnvironmentService, harness: WorkflowHarness) -> None:
     asked = CheckKeysRequest(region=REGION, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)
     found = await service.check_keys(asked)
     assert (found.findings, [proof.key_arn for proof in found.proofs]) == ((), [S3_KEY])
 
 
-async def test_workers_are_those_that_poll_for_both_kinds_of_work(
+async def test_workers_poll_for_workflow_and_activity_tasks(
     service: EnvironmentService, harness: WorkflowHarness
 ) -> None:
     async def found() -> None:
@@ -259,7 +261,7 @@ async def test_workers_are_those_that_poll_for_both_kinds_of_work(
     assert worker.identity == harness.client.identity
 
 
-async def test_who_waits_for_work_that_nobody_takes_is_told(
+async def test_waiting_without_a_worker_is_reported(
     temporal: WorkflowEnvironment, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "NO_WORKER_TIMEOUT", timedelta(0))
@@ -273,10 +275,10 @@ async def test_who_waits_for_work_that_nobody_takes_is_told(
         await asyncio.wait_for(service.check_keys(asked), 30)
     status = await service.read_status(environment_id)
     assert (status.phase, status.pending[0].unclaimed) == (Phase.VALIDATING_KEYS, True)
-    assert (status.region, status.s3_key_arn) == (REGION, S3_KEY), "what was asked for is known before anybody takes it"
+    assert (status.region, status.s3_key_arn) == (REGION, S3_KEY), "the request is known before a worker takes it"
 
 
-async def test_an_environment_starts_where_no_worker_has_registered_search_attributes_yet(
+async def test_environment_starts_before_search_attributes_are_registered(
     service: EnvironmentService, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provisioning, "PHASE_ATTRIBUTE", SearchAttributeKey.for_keyword("NobodyHasRegisteredThis"))
@@ -286,13 +288,13 @@ async def test_an_environment_starts_where_no_worker_has_registered_search_attri
     assert not (await service.create(build_provision_request(environment_id), key="named")).started
 
 
-async def test_a_server_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
     with pytest.raises(TemporalUnreachableError, match=r"Cannot reach .* at 127\.0\.0\.1:1.*Connection refused"):
         await door.connect_service()
 
 
-async def test_a_profile_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_profile_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_PROFILE", "nope")
     with pytest.raises(TemporalRefusedError, match="Profile 'nope' not found"):
         await door.connect_service()

@@ -1,4 +1,4 @@
-"""The door to Temporal and tenant names: what is asked for, what runs already, and what a status then says."""
+"""`EnvironmentService` and tenant names: requests, concurrent requests, and the resulting status."""
 
 import asyncio
 import threading
@@ -22,7 +22,7 @@ DENIED = ("kms", "AccessDeniedException", "User: … is not authorized to perfor
 
 
 class HeldStep:
-    """A step of the script that waits until it is let go."""
+    """A scripted activity that waits until it is released."""
 
     def __init__(self) -> None:
         self.begun, self._go = threading.Event(), threading.Event()
@@ -41,7 +41,7 @@ class HeldStep:
 async def create_and_wait(
     service: EnvironmentService, environment_id: str, **request_changes: Any
 ) -> EnvironmentStatus:
-    """The environment that was asked for, as it ends."""
+    """Create an environment and return its last status."""
     await service.create(build_provision_request(environment_id, **request_changes))
 
     async def last() -> EnvironmentStatus:
@@ -51,7 +51,7 @@ async def create_and_wait(
 
 
 async def wait_until_listed(service: EnvironmentService, environment_id: str, phase: Phase) -> EnvironmentSummary:
-    """The line of the list, once visibility has followed."""
+    """Return the environment's entry in the list as soon as visibility has it."""
 
     async def found() -> EnvironmentSummary:
         while True:
@@ -65,13 +65,13 @@ async def wait_until_listed(service: EnvironmentService, environment_id: str, ph
 async def name_keys(
     service: EnvironmentService, environment_id: str, tenant: str, **more: Any
 ) -> ReconcileTenantRequest:
-    """What was asked for, after it was done."""
+    """Set a tenant name, and return the completed request."""
     asked = await service.build_reconcile_tenant_request(environment_id, tenant, **more)
     await service.reconcile_tenant(asked)
     return asked
 
 
-async def test_name_given_afterwards_is_what_a_status_shows(service: EnvironmentService, environment_id: str) -> None:
+async def test_status_shows_a_later_tenant_name(service: EnvironmentService, environment_id: str) -> None:
     before = await create_and_wait(service, environment_id)
     assert before.tenant is None
     await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
@@ -83,7 +83,7 @@ async def test_name_given_afterwards_is_what_a_status_shows(service: Environment
     assert status.timeline == before.timeline
 
 
-async def test_later_name_wins_over_that_of_the_provisioning(service: EnvironmentService, environment_id: str) -> None:
+async def test_later_name_wins_over_the_provisioned_name(service: EnvironmentService, environment_id: str) -> None:
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     await name_keys(service, environment_id, "globex")
 
@@ -93,7 +93,7 @@ async def test_later_name_wins_over_that_of_the_provisioning(service: Environmen
     assert status.tenant.tenant == "globex"
 
 
-async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
+async def test_failed_attempt_is_reported_next_to_the_current_name(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await create_and_wait(service, environment_id)
@@ -104,7 +104,7 @@ async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
         await name_keys(service, environment_id, "globex", role=other)
 
     async def told() -> EnvironmentStatus:
-        while True:  # the earlier run is found by visibility, which follows a moment later
+        while True:  # visibility, which is eventually consistent, finds the earlier run
             status = await service.read_status(environment_id)
             if status.tenant is not None:
                 return status
@@ -114,10 +114,10 @@ async def test_attempt_that_failed_is_told_beside_the_name_that_is_on(
     assert status.tenant is not None
     assert status.tenant.tenant == "acme"
     assert [problem.code for problem in status.tenant_problems] == ["sts.AccessDenied"]
-    assert status.tenant_role == TenantRole(**ROLE), "a role that was refused is not asked for again"
+    assert status.tenant_role == TenantRole(**ROLE), "a refused role is not used again"
 
 
-async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_one(
+async def test_environment_stopped_only_at_its_name_is_ready_after_it_is_named(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
@@ -131,7 +131,7 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
     assert (status.phase, status.problem, status.problems) == (Phase.READY, None, ())
     assert [entry.phase for entry in status.timeline[-2:]] == [Phase.STOPPED, Phase.READY]
     assert (await wait_until_listed(service, environment_id, Phase.READY)).problem_code is None
-    # What is ready is not started again.
+    # A ready environment is not started again.
     again = await service.create(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
     assert (again.started, again.run_id) == (False, stopped.run_id)
     with pytest.raises(EnvironmentConflictError, match="on failure"):
@@ -141,19 +141,19 @@ async def test_environment_that_stopped_at_its_name_alone_is_ready_once_it_has_o
 
 
 @pytest.mark.parametrize("step", ["probe_s3_key", "collect_evidence"])
-async def test_environment_that_stopped_elsewhere_is_not_ready_by_a_name(
+async def test_environment_stopped_elsewhere_is_not_ready_after_it_is_named(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
     harness.activities.script[step] = [build_aws_failure("s3", "AccessDenied", "no s3:GetObject", Phase.VERIFYING)]
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     await service.reconcile_tenant(
         build_tenant_request(environment_id)
-    )  # typed by hand: the service would not start it
+    )  # started in Temporal: the service would refuse it
 
     assert (await service.read_status(environment_id)).phase is Phase.STOPPED
 
 
-async def test_role_that_named_the_keys_last_is_asked_for_again(
+async def test_last_successful_role_is_used_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
@@ -162,7 +162,7 @@ async def test_role_that_named_the_keys_last_is_asked_for_again(
     await name_keys(service, environment_id, "acme", role=role)
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # The commands alone, although there is a role, and it is kept for the next time.
+    # Only the commands, although there is a role; it is kept for the next time.
     commands = await name_keys(service, environment_id, "acme", commands_only=True)
     assert commands.commands_only
     status = await service.read_status(environment_id)
@@ -170,7 +170,7 @@ async def test_role_that_named_the_keys_last_is_asked_for_again(
     assert status.tenant.commands
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
-    # A key that was refused says that the role was given.
+    # A refused key shows that the role could be assumed.
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(NamingStoppedError):
@@ -178,14 +178,14 @@ async def test_role_that_named_the_keys_last_is_asked_for_again(
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == third
 
 
-async def test_grace_is_that_of_the_request(service: EnvironmentService, environment_id: str) -> None:
+async def test_grace_period_comes_from_the_request(service: EnvironmentService, environment_id: str) -> None:
     await create_and_wait(service, environment_id)
     usual = await service.build_reconcile_tenant_request(environment_id, "acme")
     none = await service.build_reconcile_tenant_request(environment_id, "acme", key_grace_seconds=0)
     assert (usual.key_grace_seconds, none.key_grace_seconds) == (30, 0)
 
 
-async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
+async def test_concurrent_identical_request_waits_for_the_running_one(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold, found = HeldStep(), asyncio.Event()
@@ -215,7 +215,7 @@ async def test_same_request_at_the_same_time_waits_for_the_one_that_runs(
         ({"key_grace_seconds": 7}, "key grace seconds is 30, not 7"),
     ],
 )
-async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this_one(
+async def test_concurrent_different_request_conflicts(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], words: str
 ) -> None:
     hold = HeldStep()
@@ -232,7 +232,7 @@ async def test_another_request_at_the_same_time_is_not_handed_the_answer_of_this
 
 
 @pytest.mark.parametrize(("way", "code"), [("cancel", "byok.Cancelled"), ("terminate", "byok.Ended")])
-async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
+async def test_tenant_workflow_ended_in_temporal_is_stopped_with_a_problem(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, way: str, code: str
 ) -> None:
     await create_and_wait(service, environment_id)
@@ -251,7 +251,7 @@ async def test_name_that_somebody_ends_in_temporal_is_stopped_with_a_problem(
     assert (await service.read_status(environment_id)).tenant_problems == caught.value.problems
 
 
-async def test_what_is_waited_for_is_told_while_it_takes_long(
+async def test_pending_activity_is_reported_while_waiting(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door, "POLL_INTERVAL", door.POLL_INTERVAL / 100)
@@ -268,9 +268,7 @@ async def test_what_is_waited_for_is_told_while_it_takes_long(
     assert told[-1].activity == "reconcile_key"
 
 
-async def test_environment_found_with_another_role_says_which_in_words(
-    service: EnvironmentService, environment_id: str
-) -> None:
+async def test_conflict_with_another_role_names_the_role(service: EnvironmentService, environment_id: str) -> None:
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     with pytest.raises(EnvironmentConflictError) as caught:
         await service.create(build_provision_request(environment_id, tenant="acme"))

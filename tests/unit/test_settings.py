@@ -1,4 +1,4 @@
-"""Settings come from the environment, once, and a misspelt name is refused."""
+"""Settings are read from the environment once, and a misspelt name is refused."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_nothing_has_to_be_set() -> None:
+def test_all_settings_have_defaults() -> None:
     settings = Settings()
     assert settings.platform_role_arn is None
     assert settings.blueprint is None
@@ -25,7 +25,7 @@ def test_nothing_has_to_be_set() -> None:
     assert settings.database_poll_seconds == 60
 
 
-def test_names_carry_the_prefix_and_nested_ones_two_underscores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setting_names_have_the_prefix_and_double_underscores_for_nesting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "arn:aws:iam::111122223333:role/path/Platform")
     monkeypatch.setenv("BYOK_VENDOR__NAME", "Acme")
     monkeypatch.setenv("BYOK_BLUEPRINT", "some/blueprint.yaml")
@@ -35,20 +35,20 @@ def test_names_carry_the_prefix_and_nested_ones_two_underscores(monkeypatch: pyt
     assert settings.blueprint == Path("some/blueprint.yaml")
 
 
-def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_PLATFORM_ROLE_ARN", "")
     monkeypatch.setenv("BYOK_DATABASE_POLL_SECONDS", "")
     assert Settings().platform_role_arn is None
     assert Settings().database_poll_seconds == 60
 
 
-def test_a_misspelt_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_PLATFROM_ROLE_ARN", "arn:aws:iam::111122223333:role/Platform")
     with pytest.raises(ValidationError, match=r"unknown: BYOK_PLATFROM_ROLE_ARN; known are .*BYOK_PLATFORM_ROLE_ARN"):
         Settings()
 
 
-def test_a_misspelt_nested_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_misspelt_nested_name_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BYOK_VENDOR__NAMME", "Acme")
     with pytest.raises(ValidationError) as caught:
         Settings()
@@ -67,9 +67,7 @@ def test_a_misspelt_nested_name_is_refused_and_named(monkeypatch: pytest.MonkeyP
         ("BYOK_VENDOR__NAME", "not pascal case"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_with_its_name(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
-) -> None:
+def test_invalid_value_is_refused_with_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError) as caught:
         Settings()
@@ -77,7 +75,7 @@ def test_a_value_that_does_not_fit_is_refused_with_its_name(
     assert list(caught.value.errors()[0]["loc"]) == field
 
 
-def test_settings_cannot_be_changed() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().activity_threads = 1  # type: ignore[misc]
 
@@ -114,7 +112,7 @@ def test_settings_cannot_be_changed() -> None:
         ("BYOK_WORKER_BUILD_ID", "1:0", "BYOK_WORKER_BUILD_ID: must be letters, digits and . _ + -"),
     ],
 )
-def test_fault_is_told_once_with_its_variable_and_in_words(
+def test_settings_error_names_its_variable_once_in_plain_words(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
     monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""The statements a customer pastes, word for word as the setup guide has them (contract 61-73, D6)."""
+"""The statements that a customer pastes, word for word as in the setup guide (contract 61-73, D6)."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from byok.domain.vendor import VendorProfile
 ROLE = "arn:aws:iam::111122223333:role/ataccama-platform"
 REGION = "eu-central-1"
 
-# The guide's own texts with its three placeholders; only the line breaks inside its lists are ours.
+# The guide's own texts with its three placeholders; only the line breaks inside its lists differ.
 GUIDE_S3 = """
 {
   "Sid": "AllowAtaccamaPlatformS3Access",
@@ -75,10 +75,10 @@ def fill_in(guide: str, role: str, region: str, account: str) -> Any:
         ("arn:aws-eusc:iam::444455556666:role/platform", "eusc-de-east-1", "444455556666"),
     ],
 )
-def test_the_statements_are_the_guides_in_every_partition(role: str, region: str, account: str) -> None:
+def test_statements_match_the_guide_in_every_partition(role: str, region: str, account: str) -> None:
     vendor = VendorProfile()  # contract 61-73, D6
     ours = json.dumps([build_s3_key_statements(role, region, vendor), build_rds_key_statements(role, region, vendor)])
-    # Compared as text: order of fields and actions is part of what a customer compares by eye.
+    # Compared as text, because customers compare the order of fields and actions by eye.
     assert ours == json.dumps([fill_in(GUIDE_S3, role, region, account), fill_in(GUIDE_RDS, role, region, account)])
     assert "${" not in ours  # contract 26
 
@@ -88,26 +88,26 @@ def test_via_service_keeps_its_suffix_in_every_partition(region: str) -> None:
     assert via_service_value("s3", region) == f"s3.{region}.amazonaws.com"  # contract 65, D6
 
 
-def test_the_platform_role_is_the_only_principal() -> None:
+def test_platform_role_is_the_only_principal() -> None:
     statements = build_s3_key_statements(ROLE, REGION, VendorProfile()) + build_rds_key_statements(
         ROLE, REGION, VendorProfile()
     )
     assert [statement["Principal"] for statement in statements] == [{"AWS": ROLE}] * 3  # contract 17, 62
 
 
-def test_another_vendor_changes_the_names_and_nothing_else() -> None:
+def test_vendor_profile_changes_only_the_names() -> None:
     ours = json.dumps(build_rds_key_statements(ROLE, REGION, VendorProfile()))
     theirs = json.dumps(build_rds_key_statements(ROLE, REGION, VendorProfile(name="Acme")))
     assert ours.replace("AllowAtaccamaPlatform", "AllowAcmePlatform") == theirs
 
 
 @pytest.mark.parametrize("render", [build_s3_key_statements, build_rds_key_statements])
-def test_a_statement_is_never_rendered_for_something_that_is_no_role(render: Any) -> None:
+def test_statement_for_an_invalid_role_is_refused(render: Any) -> None:
     with pytest.raises(ValueError, match="not the ARN of an IAM role"):
         render("arn:aws:iam::111122223333:root", REGION, VendorProfile())
 
 
-def test_the_statements_of_one_call_share_nothing_with_the_next() -> None:
+def test_statements_of_separate_calls_share_no_state() -> None:
     first = build_s3_key_statements(ROLE, REGION, VendorProfile())
     first[0]["Action"].append("kms:*")
     assert "kms:*" not in build_s3_key_statements(ROLE, REGION, VendorProfile())[0]["Action"]
@@ -116,11 +116,11 @@ def test_the_statements_of_one_call_share_nothing_with_the_next() -> None:
 KEY = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
-def test_a_bucket_denies_what_is_not_tls_another_key_and_keys_of_the_client() -> None:
+def test_bucket_policy_denies_plain_http_other_keys_and_client_keys() -> None:
     statements = {item["Sid"]: item for item in build_bucket_policy("arn:aws:s3:::b", KEY)["Statement"]}
-    assert {item["Effect"] for item in statements.values()} == {"Deny"}, "a bucket's policy gives nobody anything"
+    assert {item["Effect"] for item in statements.values()} == {"Deny"}, "a bucket policy grants no access"
     assert statements["DenyPlainHttp"]["Resource"] == ["arn:aws:s3:::b", "arn:aws:s3:::b/*"]
-    # Null comes with the negated operator, which alone would deny a write that relies on the bucket's default key.
+    # Null accompanies the negated operator, which alone would deny a write that relies on the bucket's default key.
     assert statements["DenyAnyOtherKey"]["Condition"] == {
         "Null": {"s3:x-amz-server-side-encryption": "false"},
         "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": KEY},
@@ -130,12 +130,12 @@ def test_a_bucket_denies_what_is_not_tls_another_key_and_keys_of_the_client() ->
     }
 
 
-def test_the_probe_bucket_takes_many_keys_and_tls_only() -> None:
+def test_probe_bucket_accepts_any_key_over_tls_only() -> None:
     (statement,) = build_probe_bucket_policy("arn:aws:s3:::probes")["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def test_every_statement_action_and_condition_is_explained_to_the_owner() -> None:
+def test_every_statement_element_is_documented_for_the_key_owner() -> None:
     explained = (Path(__file__).parents[2] / "docs" / "keys.md").read_text()
     for statement in [
         *build_s3_key_statements(ROLE, REGION, VendorProfile()),

@@ -1,4 +1,4 @@
-"""Reads of Temporal outlast a moment without an answer; writes are sent once, and a longer outage is reported."""
+"""Reads from Temporal are retried after transient errors; writes are sent once, and a longer outage is reported."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ from tests.faults.cuttable_proxy import CuttableProxy
 
 
 class ScriptedServiceClient(ServiceClient):
-    """A server that answers with these statuses, one after another, and then as it should."""
+    """A server that returns these statuses in order, and then succeeds."""
 
     worker_service_client: Any = None
 
@@ -35,10 +35,10 @@ class ScriptedServiceClient(ServiceClient):
         self.asked = asyncio.Event()
 
     def update_rpc_metadata(self, metadata: Any) -> None:
-        """Not needed."""
+        """Do nothing."""
 
     def update_api_key(self, api_key: str | None) -> None:
-        """Not needed."""
+        """Do nothing."""
 
     async def _rpc_call(self, rpc: str, req: Any, resp_type: type[Any], **options: Any) -> Any:
         self.calls.append(rpc)
@@ -53,7 +53,7 @@ def build_request() -> DescribeTaskQueueRequest:
 
 
 @pytest.mark.parametrize("status", sorted(TRANSIENT_STATUS_CODES))
-async def test_a_read_is_sent_again_after_a_transient_answer(status: RPCStatusCode) -> None:
+async def test_read_is_retried_after_a_transient_error(status: RPCStatusCode) -> None:
     server = ScriptedServiceClient(status, status)
     answer = await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(build_request())
     assert answer == DescribeTaskQueueResponse()
@@ -61,14 +61,14 @@ async def test_a_read_is_sent_again_after_a_transient_answer(status: RPCStatusCo
 
 
 @pytest.mark.parametrize("status", sorted(set(RPCStatusCode) - TRANSIENT_STATUS_CODES - {RPCStatusCode.OK}))
-async def test_any_other_answer_is_final(status: RPCStatusCode) -> None:
+async def test_other_errors_are_final(status: RPCStatusCode) -> None:
     server = ScriptedServiceClient(status)
     with pytest.raises(RPCError):
         await ReadRetryingServiceClient(server).workflow_service.describe_task_queue(build_request())
     assert server.calls == ["describe_task_queue"]
 
 
-async def test_a_write_is_sent_once() -> None:
+async def test_write_is_sent_once() -> None:
     server = ScriptedServiceClient(RPCStatusCode.CANCELLED)
     with pytest.raises(RPCError):
         await ReadRetryingServiceClient(server).workflow_service.terminate_workflow_execution(
@@ -77,7 +77,7 @@ async def test_a_write_is_sent_once() -> None:
     assert server.calls == ["terminate_workflow_execution"]
 
 
-async def test_a_read_that_we_cancel_ends_at_once() -> None:
+async def test_cancelled_read_ends_at_once() -> None:
     server = ScriptedServiceClient(*[RPCStatusCode.UNAVAILABLE] * 1000)
     reading = asyncio.create_task(
         ReadRetryingServiceClient(server).workflow_service.describe_task_queue(build_request())
@@ -89,7 +89,7 @@ async def test_a_read_that_we_cancel_ends_at_once() -> None:
 
 
 @pytest.mark.parametrize("status", sorted(TRANSIENT_STATUS_CODES))
-async def test_a_read_that_keeps_failing_reports_temporal_as_unreachable(
+async def test_persistent_failure_is_reported_as_unreachable(
     status: RPCStatusCode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporal_reads, "MAX_RETRY_DURATION", temporal_reads._FIRST_WAIT * 4)
@@ -100,13 +100,13 @@ async def test_a_read_that_keeps_failing_reports_temporal_as_unreachable(
     assert len(server.calls) > 2
 
 
-async def test_a_refused_read_is_reported_as_refused() -> None:
+async def test_refused_read_is_reported_as_refused() -> None:
     server = ScriptedServiceClient(*[RPCStatusCode.PERMISSION_DENIED] * 2)
     with pytest.raises(TemporalRefusedError, match="operation was canceled"):
         await EnvironmentService(Client(ReadRetryingServiceClient(server))).list_workers()
 
 
-async def test_a_real_read_outlasts_a_connection_that_is_lost(temporal: WorkflowEnvironment) -> None:
+async def test_read_survives_a_lost_connection(temporal: WorkflowEnvironment) -> None:
     port = int(temporal.client.service_client.config.target_host.rpartition(":")[2])
     async with CuttableProxy(port) as line:
         client = await Client.connect(f"{HOST}:{line.port}", plugins=[make_plugin()])

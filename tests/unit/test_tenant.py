@@ -1,4 +1,4 @@
-"""Tenant names: one rule, its limit computed from the alias patterns, and what a name puts on the keys."""
+"""Tenant names: the rule, its limit computed from the alias patterns, and the labels for the keys."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ VENDOR = VendorProfile()
 GLOBEX = VendorProfile(name="Globex", s3_alias="alias/{tenant}", rds_alias="alias/db-{tenant}")
 
 
-def test_marks_are_exactly_the_reference_vendors() -> None:
+def test_labels_match_the_reference_vendor() -> None:
     s3, rds = (TenantLabels.for_key(which, "acme", VENDOR) for which in KeyPurpose)
 
     assert s3.alias == "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"  # contract 103
@@ -29,7 +29,7 @@ def test_marks_are_exactly_the_reference_vendors() -> None:
     assert s3.tags == rds.tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}  # contract 101, 102
 
 
-def test_limit_follows_from_the_longer_alias() -> None:
+def test_limit_follows_from_the_longer_alias_pattern() -> None:
     assert VENDOR.tenant_name_max_length == 197  # contract 105
     assert GLOBEX.tenant_name_max_length == 256 - len("alias/db-")
     assert len(TenantLabels.for_key(KeyPurpose.S3, "x" * 197, VENDOR).alias) == 256
@@ -47,20 +47,20 @@ def test_limit_follows_from_the_longer_alias() -> None:
         ("acme.eu", r" \.:"),
     ],
 )
-def test_name_that_no_alias_takes_is_refused_in_words(tenant: str, words: str) -> None:
+def test_illegal_name_is_refused_with_the_reason(tenant: str, words: str) -> None:
     with pytest.raises(InvalidTenantNameError, match=words):
         require_valid_tenant_name(tenant, VENDOR)
 
 
 @given(st.from_regex(r"[A-Za-z0-9/_-]{1,197}", fullmatch=True))
-def test_every_legal_name_gives_aliases_that_kms_takes(tenant: str) -> None:
+def test_every_legal_name_gives_valid_kms_aliases(tenant: str) -> None:
     for which in KeyPurpose:
         alias = TenantLabels.for_key(which, tenant, VENDOR).alias
         assert len(alias) <= 256
         assert alias.removeprefix("alias/").replace("/", "").replace("-", "").replace("_", "").isalnum()
 
 
-def test_alias_of_another_tenant_is_known_by_its_pattern() -> None:
+def test_alias_of_another_tenant_is_recognised_by_its_pattern() -> None:
     other = VENDOR.alias_for_tenant(KeyPurpose.RDS, "globex")
     assert is_alias_of_another_tenant(other, KeyPurpose.RDS, "acme", VENDOR)
     assert not is_alias_of_another_tenant(other, KeyPurpose.RDS, "globex", VENDOR)
@@ -72,7 +72,7 @@ TAGS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xyz"))
 
 
 @given(TAGS, TAGS)
-def test_what_differs_is_written_and_nothing_else(present: dict[str, str], wanted: dict[str, str]) -> None:
+def test_only_differences_are_written(present: dict[str, str], wanted: dict[str, str]) -> None:
     difference = TagDifference.between(present, wanted)
 
     after = present | difference.missing
@@ -93,13 +93,13 @@ def test_what_differs_is_written_and_nothing_else(present: dict[str, str], wante
         ("a-third", True, AliasState.CONFLICT),
     ],
 )
-def test_alias_is_taken_away_from_the_other_key_alone_and_on_request(
+def test_alias_is_repointed_only_from_the_other_key_and_on_request(
     points_at: str, repoint: bool, outcome: AliasState
 ) -> None:
     assert decide_alias_state(points_at, "mine", {"mine", "the-other"}, repoint=repoint) is outcome
 
 
-def test_names_of_another_vendor_follow_its_name() -> None:
+def test_vendors_names_follow_from_its_profile() -> None:
     vendor = VendorProfile(name="Globex")
 
     assert vendor.role_parameter_name == "GlobexPlatformRoleArn"
@@ -123,6 +123,6 @@ def test_names_of_another_vendor_follow_its_name() -> None:
         {"tenant_tags": ("a?b",)},
     ],
 )
-def test_profile_that_aws_would_not_take_is_refused(profile: dict[str, object]) -> None:
+def test_vendor_profile_that_aws_would_refuse_is_refused(profile: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         VendorProfile.model_validate(profile)

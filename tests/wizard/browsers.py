@@ -1,7 +1,7 @@
-"""Finds a Chromium or Chrome for the browser tests, and sets one up where there is none.
+"""Finds a Chromium or Chrome for the browser tests, and installs one if there is none.
 
-`python -m tests.wizard.browsers` does that, for `make test`: one that is there, else Debian's package where this user
-may install one, else Playwright's own. The tests themselves only look.
+`make test` runs `python -m tests.wizard.browsers`: it uses an existing browser, installs Debian's package if this user
+may, or installs Playwright's own. The tests themselves install nothing.
 """
 
 import os
@@ -15,28 +15,28 @@ _TRY_SECONDS = 600
 
 
 def find_browser() -> str | None:
-    """The path of a browser; None where there is none."""
+    """Return the path of a browser; None if there is none."""
     named = os.environ.get("BYOK_TEST_BROWSER")
     found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
     return found or _playwrights_own()
 
 
 def find_or_install_browser() -> str | None:
-    """Find one, or install one.
+    """Find a browser, or install one.
 
     Returns:
-        Its path; None where none can be had.
+        The browser's path; None if the installation fails.
     """
     found = find_browser()
     if found:
         return found
     if os.geteuid() == 0 and shutil.which("apt-get"):
-        _say("There is no Chromium: Debian's is installed for the browser tests.")
+        _say("No Chromium found: installing Debian's package for the browser tests.")
         _try("apt-get", "update", "-qq")
         _try("apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium")
         found = find_browser()
     if not found:
-        _say("There is no Chromium, and Debian's cannot be installed: Playwright's own is tried.")
+        _say("No Chromium found, and Debian's package cannot be installed: trying Playwright's own.")
         _try(sys.executable, "-m", "playwright", "install", "chromium")
         found = find_browser()
     return found
@@ -61,4 +61,4 @@ def _say(words: str) -> None:
 
 if __name__ == "__main__":
     if find_or_install_browser() is None:
-        _say("NO BROWSER CAN BE HAD HERE: the tests in a browser are skipped, and fail where CI is set.")
+        _say("NO BROWSER AVAILABLE: the browser tests are skipped, or fail if CI is set.")

@@ -1,4 +1,4 @@
-"""The wizard in this process, on a real Temporal server with activities by script, and somebody who uses it."""
+"""The wizard in this process, on a real Temporal server with scripted activities, and a browser that uses it."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -31,19 +31,19 @@ class Browser:
 
     @property
     def page(self) -> httpx.Response:
-        """The last page."""
+        """The current page."""
         assert self._page is not None, "no page was opened"
         return self._page
 
     async def open_page(self, address: str, **query: Any) -> httpx.Response:
-        """Open a page, and go where it leads."""
+        """Open a page, following redirects."""
         self._page = await self.http.get(address, params=query or None, follow_redirects=True)
         return self.page
 
     async def submit_form(
         self, address: str, fields: dict[str, Any], *, form_token: str | None = None
     ) -> httpx.Response:
-        """Send a form of the last page, and go where it leads."""
+        """Submit a form of the current page, following redirects."""
         token = self.form_token if form_token is None else form_token
         body = {"form_token": token, **fields}
         self._page = await self.http.post(address, data=body, follow_redirects=True)
@@ -51,19 +51,19 @@ class Browser:
 
     @property
     def form_token(self) -> str:
-        """What the forms of the last page carry."""
+        """The form token of the current page."""
         found = re.search(r'name="form_token" value="([^"]+)"', self.page.text)
         return found[1] if found else ""
 
     @property
     def text(self) -> str:
-        """What the last page says."""
+        """The text of the current page."""
         return " ".join(unescape(re.sub(r"<[^>]+>", " ", self.page.text)).split())
 
 
 @pytest_asyncio.fixture
 async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
-    """Opens browsers: on a server that lets these in."""
+    """Open browsers on a server with the given access, settings and service."""
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -79,6 +79,6 @@ async def visit(service: EnvironmentService) -> AsyncIterator[Open]:
 
 @pytest_asyncio.fixture
 async def browser(visit: Open) -> Browser:
-    """One on a server that nobody has to sign in to."""
+    """A browser on a server without sign-in."""
     made: Browser = await visit()
     return made

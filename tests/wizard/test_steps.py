@@ -1,4 +1,4 @@
-"""The way through the wizard without JavaScript, page by page."""
+"""The steps of the wizard without JavaScript, page by page."""
 
 from byok.domain.phases import Phase
 from byok.service.environments import EnvironmentService
@@ -10,7 +10,7 @@ from tests.workflows.watching import wait_until_ended
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
 
 
-async def test_first_page_shows_the_prerequisites_and_asks_for_name_and_region(browser: Browser) -> None:
+async def test_first_page_shows_prerequisites_and_asks_for_name_and_region(browser: Browser) -> None:
     await browser.open_page("/new")
     assert "You need an AWS account of your own" in browser.text  # contract 2, 3
     assert "IAM permission to create KMS keys" in browser.text
@@ -34,19 +34,19 @@ async def test_second_page_has_values_template_statements_and_two_fields(browser
     assert "${" not in statements  # contract 26
 
 
-async def test_template_has_its_name(browser: Browser) -> None:
+async def test_template_downloads_under_its_file_name(browser: Browser) -> None:
     answer = await browser.open_page("/new/template")
     assert answer.headers["content-disposition"] == 'attachment; filename="byok-kms-keys.yaml"'
 
 
-async def test_another_region_changes_everything(browser: Browser) -> None:
+async def test_region_changes_all_values(browser: Browser) -> None:
     await browser.open_page("/new/encryption", name="prod", region="us-west-2")  # contract 19
     told = browser.page.text.replace("such as eu-central-1", "")  # the template's own example
     assert "s3.us-west-2.amazonaws.com" in told
     assert REGION not in told
 
 
-async def test_platform_managed_keys_are_no_way_to_byok(browser: Browser) -> None:
+async def test_platform_managed_keys_cannot_be_selected(browser: Browser) -> None:
     await browser.open_page("/new/encryption", **DRAFT, encryption="platform")
     assert "cannot be switched to your own keys later" in browser.text  # contract 9
     assert "Next: Review" not in browser.text
@@ -64,7 +64,7 @@ async def test_payload_in_either_field_fills_both(browser: Browser) -> None:
         assert RDS_KEY in browser.page.text
 
 
-async def test_payload_that_is_none_is_told_and_stays(browser: Browser) -> None:
+async def test_invalid_payload_is_reported_and_stays_on_the_page(browser: Browser) -> None:
     await browser.open_page("/new/encryption", name="prod", region=REGION)
     for do in ("next", "validate"):
         sent = {"name": "prod", "region": REGION, "rds_key_arn": '{"S3KmsKeyArn":', "do": do}
@@ -73,7 +73,7 @@ async def test_payload_that_is_none_is_told_and_stays(browser: Browser) -> None:
         assert browser.page.status_code == 200
 
 
-async def test_both_bad_arns_are_told_at_once_and_stay_in_their_fields(browser: Browser) -> None:
+async def test_both_invalid_arns_are_reported_and_stay_in_their_fields(browser: Browser) -> None:
     await browser.open_page("/new/encryption", name="prod", region=REGION)
     bad = {"s3_key_arn": "arn:aws:kms:eu-central-1:444455556666:alias/mine", "rds_key_arn": "nonsense"}
     await browser.submit_form("/new/encryption", {"name": "prod", "region": REGION, **bad, "do": "next"})
@@ -83,7 +83,7 @@ async def test_both_bad_arns_are_told_at_once_and_stay_in_their_fields(browser: 
     assert "nonsense" in browser.page.text
 
 
-async def test_validating_shows_what_aws_said_and_what_to_do(browser: Browser, harness: WorkflowHarness) -> None:
+async def test_validation_shows_awss_message_and_the_remedy(browser: Browser, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
@@ -94,7 +94,7 @@ async def test_validating_shows_what_aws_said_and_what_to_do(browser: Browser, h
     assert "Nothing is wrong with these keys" in browser.text
 
 
-async def test_pasted_policy_is_told_with_a_row_per_permission(browser: Browser) -> None:
+async def test_pasted_policy_is_checked_with_a_row_per_permission(browser: Browser) -> None:
     await browser.open_page("/new/encryption", **DRAFT)
     sent = {**DRAFT, "do": "policy", "policy_key": "s3", "policy": '{"Version":"2012-10-17","Statement":[]}'}
     await browser.submit_form("/new/encryption", sent)
@@ -106,7 +106,7 @@ async def test_pasted_policy_is_told_with_a_row_per_permission(browser: Browser)
     assert "<b>not json" not in browser.page.text
 
 
-async def test_nothing_is_created_without_the_confirmation(browser: Browser, environment_id: str) -> None:
+async def test_nothing_is_created_without_confirmation(browser: Browser, environment_id: str) -> None:
     draft = {**DRAFT, "name": environment_id}
     await browser.open_page("/new/review", **draft)  # contract 29
     await browser.submit_form("/new/review", draft)

@@ -1,4 +1,4 @@
-"""Activities that do what a test says: the workflows meet them under the names of the real ones."""
+"""Fake activities with the names of the real ones, which do what a test scripts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,20 +56,20 @@ Step = Callable[[], object]
 
 
 def build_provision_request(environment_id: str, **changes: Any) -> ProvisionRequest:
-    """A request for an environment on two good keys."""
+    """Build a request for an environment on two valid keys."""
     values = {"environment_id": environment_id, "region": REGION, "s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     return ProvisionRequest.model_validate(values | changes)
 
 
 def build_tenant_request(environment_id: str, **changes: Any) -> ReconcileTenantRequest:
-    """A request to put a tenant's name on two good keys, through a role."""
+    """Build a request for a tenant name on two valid keys, through a role."""
     keys = {"s3_key_arn": S3_KEY, "rds_key_arn": RDS_KEY}
     values = {"environment_id": environment_id, "region": REGION, **keys, "tenant": "acme", "tenant_role": ROLE}
     return ReconcileTenantRequest.model_validate(values | changes)
 
 
 def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
-    """A request to delete an environment, confirmed."""
+    """Build a confirmed request to delete an environment."""
     values = build_provision_request(environment_id).model_dump(
         include={"environment_id", "region", "s3_key_arn", "rds_key_arn"}
     )
@@ -79,7 +79,7 @@ def build_delete_request(environment_id: str, **changes: Any) -> DeleteRequest:
 def build_aws_failure(
     service: str, code: str, message: str, phase: Phase, *, retry_after: timedelta | None = None
 ) -> ApplicationError:
-    """The failure the converter makes of an answer of AWS; final, unless it may be tried again after a time."""
+    """Build the failure for an AWS error; non-retryable, unless it has a retry delay."""
     key = {"s3": KeyPurpose.S3, "rds": KeyPurpose.RDS, "kms": KeyPurpose.S3, "sts": KeyPurpose.S3}[service]
     arn = S3_KEY if key is KeyPurpose.S3 else RDS_KEY
     row = classify_error(service, code, message, arn)
@@ -95,17 +95,17 @@ def build_aws_failure(
 
 @dataclass
 class FakeActivities:
-    """Succeeds at everything, but for what the script says.
+    """Activities that succeed, except as scripted.
 
     Attributes:
-        script: For an activity's name, what its next attempts do before they succeed: an exception is raised, anything
+        script: By activity name, what its next attempts do before they succeed: an exception is raised, anything
             else is called.
-        calls: The names of all attempts, in their order.
-        inputs: For an activity's name, the inputs it was called with.
-        removals: For an activity's name, what it answers instead of "removed".
-        findings: What is found out about an environment that gets a tenant's name.
-        garbled: Whether the probe of the S3 key answers what no workflow can decode.
-        listed: What there is of an environment, each time that is asked; nothing after the last one.
+        calls: The names of all attempts, in order.
+        inputs: By activity name, the inputs of its attempts.
+        removals: By activity name, the result to return instead of "removed".
+        findings: The findings on an environment that gets a tenant name.
+        garbled: Whether the probe of the S3 key returns a result that no workflow can decode.
+        listed: The environment's resources, one item for each listing; nothing after the last item.
     """
 
     script: dict[str, list[Exception | Step]] = field(default_factory=dict)
@@ -130,7 +130,7 @@ class FakeActivities:
 
     @property
     def list_activities(self) -> list[Callable[..., Any]]:
-        """What a worker registers."""
+        """The activities to register with a worker."""
         return [getattr(self, name) for name in dir(type(self)) if hasattr(getattr(type(self), name), _DEFINITION)]
 
     @activity.defn
@@ -185,7 +185,7 @@ class FakeActivities:
     def probe_s3_key(self, given: Environment) -> KeyProbeResult:
         self._attempt(given)
         if self.garbled:
-            return "no KeyProbeResult"  # type: ignore[return-value]
+            return "not a KeyProbeResult"  # type: ignore[return-value]
         return KeyProbeResult(key=KeyPurpose.S3, key_arn=given.s3_key_arn, at=datetime.now(UTC))
 
     @activity.defn
@@ -294,5 +294,5 @@ def build_bucket(task: BucketTask, *, created: bool = False) -> BucketResource:
 
 
 def parse_problems(failure: ApplicationError) -> list[Problem]:
-    """The problems a workflow failed with."""
+    """Return the problems that a workflow failed with."""
     return [Problem.model_validate(detail) for detail in failure.details]

@@ -53,9 +53,9 @@ _SERVER = (
 
 @pytest_asyncio.fixture(scope="session")
 async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvironment]:
-    """The server under test: the one that `--temporal` names, or a server of this process with a virtual clock.
+    """The server under test: the one in `--temporal`, or a server of this process with a virtual clock.
 
-    Each test has a task queue of its own.
+    Each test has its own task queue.
     """
     address = request.config.getoption("--temporal")
     if address is not None:
@@ -75,7 +75,7 @@ async def temporal(request: pytest.FixtureRequest) -> AsyncIterator[WorkflowEnvi
 
 @dataclass
 class WorkflowHarness:
-    """A worker on a task queue of its own, and the client to start workflows on it."""
+    """A worker on its own task queue, and the client that starts workflows there."""
 
     client: Client
     task_queue: str
@@ -104,7 +104,7 @@ class WorkflowHarness:
     async def start_reconcile_tenant(
         self, request: ReconcileTenantRequest
     ) -> WorkflowHandle[ReconcileTenant, TenantOutcome]:
-        """Start putting a tenant's name on an environment's keys."""
+        """Start putting a tenant name on an environment's keys."""
         return await self.client.start_workflow(
             RECONCILE_TENANT_WORKFLOW,
             request,
@@ -114,12 +114,12 @@ class WorkflowHarness:
         )
 
     async def read_progress(self, environment_id: str) -> EnvironmentProgress:
-        """What the memo says."""
+        """Return the progress in the memo."""
         described = await self.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return await described.memo_value(PROGRESS_MEMO, type_hint=EnvironmentProgress)
 
     async def read_tenant_progress(self, environment_id: str) -> TenantProgress:
-        """What the memo of the tenant's workflow says."""
+        """Return the progress in the tenant workflow's memo."""
         described = await self.client.get_workflow_handle(tenant_workflow_id(environment_id)).describe()
         return await described.memo_value(TENANT_MEMO, type_hint=TenantProgress)
 
@@ -133,7 +133,7 @@ async def run_harness(
     *,
     sandbox: bool = False,
 ) -> AsyncIterator[WorkflowHarness]:
-    """A worker on a task queue, versioned where a deployment is given; workflows run in the sandbox if asked."""
+    """Run a worker on a task queue, versioned if a deployment is given, and with the workflow sandbox on request."""
     with ThreadPoolExecutor(8) as executor:
         async with Worker(
             temporal.client,
@@ -150,22 +150,22 @@ async def run_harness(
 
 @pytest.fixture
 def environment_id() -> str:
-    """An environment no other test has."""
+    """An environment id that no other test has."""
     return f"env-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def service(harness: WorkflowHarness) -> EnvironmentService:
-    """The door to Temporal."""
+    """The service on this harness's task queue."""
     return EnvironmentService(harness.client, harness.task_queue)
 
 
 @pytest_asyncio.fixture
 async def harness(temporal: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[WorkflowHarness]:
-    """A worker with activities that the test scripts.
+    """A worker with scripted activities.
 
-    The sandbox finds workflow code that is not deterministic, so the tests of workflows run in it. It loads the code
-    again for every run, so all other tests do without it, as workers do in production.
+    The sandbox finds nondeterministic workflow code, so workflow tests run in it. It reloads the code for every run, so
+    all other tests run without it, as workers do in production.
     """
     sandbox = "tests/workflows/" in request.node.nodeid
     queue = f"queue-{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""The preflight alone: findings are its answer and not its failure."""
+"""The key check workflow: findings are its result, not its failure."""
 
 import uuid
 
@@ -21,7 +21,7 @@ async def check(harness: WorkflowHarness, s3_key_arn: str = S3_KEY, rds_key_arn:
     return answer
 
 
-async def test_good_keys_are_proved_through_s3_alone(harness: WorkflowHarness) -> None:
+async def test_valid_keys_are_proved_through_s3_only(harness: WorkflowHarness) -> None:
     answer = await check(harness)
 
     assert answer.findings == ()
@@ -29,7 +29,7 @@ async def test_good_keys_are_proved_through_s3_alone(harness: WorkflowHarness) -
     assert harness.activities.calls == ["plan_key_check", "probe_s3_key"]
 
 
-async def test_refused_key_is_the_answer(harness: WorkflowHarness) -> None:
+async def test_refused_key_is_a_result(harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [
         build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.VALIDATING_KEYS)
     ]
@@ -40,7 +40,7 @@ async def test_refused_key_is_the_answer(harness: WorkflowHarness) -> None:
     assert answer.proofs == ()
 
 
-async def test_one_key_given_twice_is_found(harness: WorkflowHarness) -> None:
+async def test_same_key_twice_is_found(harness: WorkflowHarness) -> None:
     answer = await check(harness, rds_key_arn=S3_KEY)
 
     assert [(finding.key, finding.code) for finding in answer.findings] == [(KeyPurpose.RDS, "arn.SameKeyTwice")]  # D7

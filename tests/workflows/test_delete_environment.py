@@ -1,4 +1,4 @@
-"""The deletion of an environment: in order, confirmed, and with a proof at its end."""
+"""The deletion of an environment: in order, confirmed, and with a proof at the end."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ SNAPSHOT = ClusterSnapshot(
 )
 
 
-async def test_everything_is_removed_in_order_and_the_result_proves_it(
+async def test_resources_are_removed_in_order_and_listed_in_the_result(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(final_snapshot=SNAPSHOT)]
@@ -45,7 +45,7 @@ async def test_everything_is_removed_in_order_and_the_result_proves_it(
     assert progress.deletion == result
 
 
-async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
+async def test_final_snapshot_is_the_default_and_has_a_unique_name(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING]
@@ -58,20 +58,18 @@ async def test_final_snapshot_is_the_default_and_its_name_is_of_this_deletion(
     assert harness.activities.inputs["remove_cluster"][-1].final_snapshot is None
 
 
-async def test_bucket_that_the_blueprint_knows_no_more_is_removed_as_well(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
+async def test_bucket_no_longer_in_the_blueprint_is_removed(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.listed = [EVERYTHING]
     await (await harness.start_delete(build_delete_request(environment_id))).result()
     assert [task.bucket.name for task in harness.activities.inputs["remove_bucket"]] == [BUCKET, FORMER]
 
 
-async def test_what_is_not_there_is_deleted(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_environment_without_resources_is_deleted(harness: WorkflowHarness, environment_id: str) -> None:
     result = await (await harness.start_delete(build_delete_request(environment_id))).result()
     assert (result.removed, result.final_snapshot) == ((), None)
 
 
-async def test_bucket_with_data_of_others_is_kept_and_told(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_bucket_with_foreign_data_is_kept_and_reported(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(buckets=(BUCKET, FORMER))]
     why = "it holds objects that provisioning did not write: theirs"
     harness.activities.removals["remove_bucket"] = RemovalResult(resource=BUCKET, removed=False, why_kept=why)
@@ -87,7 +85,7 @@ async def test_bucket_with_data_of_others_is_kept_and_told(harness: WorkflowHarn
     assert (progress.phase, progress.left_behind) == (Phase.STOPPED, (f"{BUCKET}: {why}", f"{FORMER}: {why}"))
 
 
-async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(
+async def test_failed_removal_does_not_stop_the_others_and_is_reported(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(clusters=(f"byok-{environment_id}",))]
@@ -104,7 +102,7 @@ async def test_failing_step_does_not_stop_the_rest_and_its_problem_is_told(
     assert left.startswith(f"byok-{environment_id}: rds.AccessDenied")
 
 
-async def test_what_aws_still_lists_is_not_called_gone(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_resource_that_aws_still_lists_is_reported(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.listed = [EVERYTHING, OwnedResources(instances=("a-reader",))]
 
     with pytest.raises(WorkflowFailureError) as caught:
@@ -114,7 +112,7 @@ async def test_what_aws_still_lists_is_not_called_gone(harness: WorkflowHarness,
     assert "a-reader: AWS still lists it" in parse_problems(caught.value.cause)[0].message
 
 
-async def test_cancelled_it_says_what_is_still_there(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_deletion_reports_remaining_resources(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
 
     def wait() -> None:
@@ -138,7 +136,7 @@ async def test_cancelled_it_says_what_is_still_there(harness: WorkflowHarness, e
     assert "remove_bucket" not in harness.activities.calls
 
 
-async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
+async def test_deletion_cancelled_at_its_start_reports_remaining_resources(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
@@ -165,9 +163,7 @@ async def test_cancelled_at_its_beginning_it_says_what_is_there_too(
 
 
 @pytest.mark.parametrize("confirm", ["", "acme-2"])
-async def test_deletion_that_is_not_confirmed_is_refused(
-    harness: WorkflowHarness, environment_id: str, confirm: str
-) -> None:
+async def test_unconfirmed_deletion_is_refused(harness: WorkflowHarness, environment_id: str, confirm: str) -> None:
     asked = build_delete_request(environment_id).model_dump() | {"confirm": confirm}
     handle = await harness.client.start_workflow(
         "DeleteEnvironment", asked, id=f"environment/{environment_id}", task_queue=harness.task_queue
@@ -182,7 +178,7 @@ async def test_deletion_that_is_not_confirmed_is_refused(
     assert harness.activities.calls == []
 
 
-async def test_deletion_under_another_id_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_deletion_under_another_workflow_id_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.client.start_workflow(
         "DeleteEnvironment",
         build_delete_request(environment_id),
@@ -194,7 +190,7 @@ async def test_deletion_under_another_id_is_refused(harness: WorkflowHarness, en
     assert harness.activities.calls == []
 
 
-async def test_wish_to_end_does_not_cut_a_rollback_off(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_cancellation_does_not_interrupt_a_rollback(harness: WorkflowHarness, environment_id: str) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slowly() -> None:
@@ -218,17 +214,19 @@ async def test_wish_to_end_does_not_cut_a_rollback_off(harness: WorkflowHarness,
 
 MINUTE = 60
 BOUNDS = {
-    "plan_deletion": (10, 15 * MINUTE, 0),  # it asks nobody, and is over at once
+    "plan_deletion": (10, 15 * MINUTE, 0),  # calls no service and ends at once
     "list_databases": (3 * MINUTE, 15 * MINUTE, 8),
     "list_buckets": (3 * MINUTE, 15 * MINUTE, 8),
     "remove_writer": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_cluster": (3 * MINUTE, 60 * MINUTE, 8),
     "remove_bucket": (3 * MINUTE, 60 * MINUTE, 8),
 }
-"""Of each step in seconds: one attempt, all attempts, and the silence after which its worker counts as gone."""
+"""For each activity in seconds: one attempt, all attempts, and the heartbeat timeout."""
 
 
-async def test_every_step_is_bounded_beats_and_is_tried_again(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_every_activity_is_bounded_heartbeats_and_is_retried(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
     harness.activities.listed = [EVERYTHING]
     handle = await harness.start_delete(build_delete_request(environment_id))
     await handle.result()
@@ -238,7 +236,7 @@ async def test_every_step_is_bounded_beats_and_is_tried_again(harness: WorkflowH
         for event in (await handle.fetch_history()).events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    # What a replay cannot see: changed timeouts and retry policies replay clean.
+    # Replay tests cannot see these: changed timeouts and retry policies replay without errors.
     assert {step.activity_type.name for step in steps} == BOUNDS.keys()
     for step in steps:
         name, retry = step.activity_type.name, step.retry_policy

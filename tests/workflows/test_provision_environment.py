@@ -1,4 +1,4 @@
-"""The state machine, on a real Temporal server, with activities that do what the test says."""
+"""The state machine on a real Temporal server, with scripted activities."""
 
 import threading
 from collections.abc import Callable
@@ -74,7 +74,7 @@ async def test_cluster_is_created_before_any_bucket(harness: WorkflowHarness, en
     assert calls.index("probe_s3_key") < calls.index("ensure_cluster") < calls.index("ensure_bucket")
 
 
-async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_event_count_of_a_successful_environment_is_stable(harness: WorkflowHarness, environment_id: str) -> None:
     await EnvironmentService(harness.client, harness.task_queue).create(build_provision_request(environment_id))
     handle = harness.client.get_workflow_handle(environment_workflow_id(environment_id))
     await handle.result()
@@ -82,9 +82,8 @@ async def test_happy_environment_costs_what_it_always_cost(harness: WorkflowHarn
     assert len(harness.activities.calls) == 6 + BUCKETS
     history = await handle.fetch_history()
     kinds = [event.WhichOneof("attributes") for event in history.events]
-    # Start and completion, one for the plan, three for each other activity, two for each phase but the one that was
-    # published with the start; what is left are workflow tasks, whose number depends on which of two answers comes
-    # first.
+    # Start and completion, one event for the plan, three for each other activity, two for each phase except the one
+    # published with the start. The rest are workflow tasks, whose number depends on which of two results comes first.
     workflow_tasks = [kind for kind in kinds if kind and kind.startswith("workflow_task_")]
     steps, phases = len(harness.activities.calls) - 1, len((await harness.read_progress(environment_id)).timeline) - 1
     assert len(kinds) - len(workflow_tasks) == 2 + 1 + 3 * steps + 2 * phases
@@ -119,7 +118,7 @@ async def test_details_in_temporal_ui_end_with_the_command_that_retries(
     assert shown.current_details.endswith(f"Retry: `byok replay {environment_id}`")
 
 
-async def test_problem_code_can_be_searched(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_problem_code_is_a_search_attribute(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
     handle = await harness.start_provision(build_provision_request(environment_id))
     await wait_for_failure(handle)
@@ -186,7 +185,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
     assert "activity_task_cancel_requested_event_attributes" in kinds
     assert "await_writer" not in harness.activities.calls
     progress = await harness.read_progress(environment_id)
-    assert progress.resources.cluster is not None  # what was kept is shown (D9)
+    assert progress.resources.cluster is not None  # kept resources are shown (D9)
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
 
 
@@ -202,7 +201,7 @@ async def test_lost_key_of_the_cluster_stops_the_buckets(harness: WorkflowHarnes
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_problems_of_both_branches_are_reported(harness: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     harness.activities.script["ensure_writer"] = [
         _after(both, build_aws_failure(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))
@@ -211,12 +210,12 @@ async def test_problems_of_both_sides_are_reported(harness: WorkflowHarness, env
 
     problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
 
-    # A wait is given up at once; a write is settled, so that what it was refused with is always told.
+    # A wait is cancelled at once; a write is completed, so its error is always reported.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 
 
-async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_retry_cancelled_by_the_other_branch_is_no_problem(harness: WorkflowHarness, environment_id: str) -> None:
     both = threading.Barrier(2, timeout=10)
     throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
     harness.activities.script["ensure_writer"] = [
@@ -229,7 +228,7 @@ async def test_retry_cut_short_on_the_other_side_is_no_problem(harness: Workflow
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
 
-async def test_stop_keeps_what_was_made_by_default(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_stop_keeps_resources_by_default(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
 
     await wait_for_failure(await harness.start_provision(build_provision_request(environment_id)))
@@ -237,7 +236,7 @@ async def test_stop_keeps_what_was_made_by_default(harness: WorkflowHarness, env
     assert not [call for call in harness.activities.calls if call.startswith("remove_")]
 
 
-async def test_retryable_refusals_do_not_stop(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_retryable_errors_do_not_stop(harness: WorkflowHarness, environment_id: str) -> None:
     slow_down = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
     harness.activities.script["ensure_bucket"] = [slow_down, slow_down]
 
@@ -247,9 +246,7 @@ async def test_retryable_refusals_do_not_stop(harness: WorkflowHarness, environm
 
 
 @pytest.mark.virtual_time
-async def test_what_aws_said_last_is_the_problem_when_time_runs_out(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
+async def test_last_aws_error_is_the_problem_after_a_timeout(harness: WorkflowHarness, environment_id: str) -> None:
     again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
 
@@ -266,7 +263,7 @@ def _after(fact: threading.Event | threading.Barrier, error: Exception) -> Calla
     return step
 
 
-async def test_every_step_is_bounded_and_beats(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_every_activity_is_bounded_and_heartbeats(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.start_provision(build_provision_request(environment_id))
     await handle.result()
 
@@ -276,7 +273,7 @@ async def test_every_step_is_bounded_and_beats(harness: WorkflowHarness, environ
         for event in history.events
         if event.HasField("activity_task_scheduled_event_attributes")
     ]
-    # What a replay cannot see: changed timeouts and retry policies replay clean.
+    # Replay tests cannot see these: changed timeouts and retry policies replay without errors.
     for step in scheduled:
         name = step.activity_type.name
         assert 10 <= step.start_to_close_timeout.seconds <= 180, name

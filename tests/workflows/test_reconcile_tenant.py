@@ -1,4 +1,4 @@
-"""A tenant's name on both keys: alone, as the last phase of a provisioning, and where it cannot be put there."""
+"""The tenant name on both keys: on its own, as the last phase of a provisioning, and if it fails."""
 
 import asyncio
 import threading
@@ -34,7 +34,7 @@ async def wait_for_failure(handle: Any) -> ApplicationError:
     return caught.value.cause
 
 
-async def test_each_key_is_reconciled_by_an_activity_of_its_own(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_each_key_has_its_own_reconcile_activity(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id, repoint=True))
 
     outcome = await handle.result()
@@ -49,7 +49,7 @@ async def test_each_key_is_reconciled_by_an_activity_of_its_own(harness: Workflo
     assert described.typed_search_attributes[ENVIRONMENT_ID_ATTRIBUTE] == environment_id
 
 
-async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_over(
+async def test_without_a_role_nothing_changes_and_the_commands_are_returned(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     outcome = await (
@@ -64,7 +64,7 @@ async def test_without_a_role_nothing_is_touched_and_the_commands_are_handed_ove
         assert part in by_hand
 
 
-async def test_it_can_be_done_as_often_as_wanted(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_tenant_name_can_be_set_repeatedly(harness: WorkflowHarness, environment_id: str) -> None:
     for tenant in ("acme", "acme", "globex"):
         outcome = await (
             await harness.start_reconcile_tenant(build_tenant_request(environment_id, tenant=tenant))
@@ -83,7 +83,7 @@ async def test_it_can_be_done_as_often_as_wanted(harness: WorkflowHarness, envir
         ({"s3_key_arn": "alias/x"}, "arn.AliasNotAllowed"),
     ],
 )
-async def test_what_can_never_work_stops_it_before_aws_is_asked(
+async def test_invalid_request_stops_before_aws_is_called(
     harness: WorkflowHarness, environment_id: str, changes: dict[str, Any], code: str
 ) -> None:
     failure = await wait_for_failure(
@@ -97,9 +97,7 @@ async def test_what_can_never_work_stops_it_before_aws_is_asked(
     assert "environment" not in last
 
 
-async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
+async def test_refused_key_stops_but_the_other_key_is_named(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]
     handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))
 
@@ -116,7 +114,7 @@ async def test_refused_key_stops_it_and_the_other_key_is_named_all_the_same(
     assert [key.key for key in told.outcome.keys] == [KeyPurpose.RDS]
 
 
-async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(
+async def test_refused_role_is_reported_once_and_skips_the_other_key(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
@@ -129,7 +127,7 @@ async def test_refused_role_is_told_once_and_the_other_key_is_not_asked_for(
     assert harness.activities.calls.count("reconcile_key") == 1
 
 
-async def test_keys_of_another_environment_are_not_touched(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_keys_of_another_environment_are_left_unchanged(harness: WorkflowHarness, environment_id: str) -> None:
     (found,) = parse_problems(build_aws_failure(*DENIED, Phase.RECONCILING_TENANT))
     harness.activities.findings = (found.model_copy(update={"code": "byok.NotThisEnvironmentsKeys"}),)
 
@@ -139,9 +137,7 @@ async def test_keys_of_another_environment_are_not_touched(harness: WorkflowHarn
     assert harness.activities.calls == ["plan_tenant", "probe_environment"]  # contract 123
 
 
-async def test_commands_are_handed_over_on_request_although_there_is_a_role(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
+async def test_commands_are_returned_on_request_despite_a_role(harness: WorkflowHarness, environment_id: str) -> None:
     outcome = await (
         await harness.start_reconcile_tenant(build_tenant_request(environment_id, commands_only=True))
     ).result()
@@ -153,7 +149,7 @@ async def test_commands_are_handed_over_on_request_although_there_is_a_role(
 
 
 @pytest.mark.parametrize("step", ["plan_tenant", "probe_environment", "reconcile_key"])
-async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
+async def test_activity_failure_without_a_problem_gets_one(
     harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
     harness.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
@@ -166,7 +162,7 @@ async def test_step_that_fails_with_no_problem_of_its_own_ends_in_one(
     assert (await harness.read_tenant_progress(environment_id)).problems == (problem,)
 
 
-async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_naming_keeps_and_reports_completed_work(harness: WorkflowHarness, environment_id: str) -> None:
     begun, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -190,9 +186,7 @@ async def test_cancelled_it_keeps_what_was_done_and_says_so(harness: WorkflowHar
     assert [key.key for key in told.outcome.keys] == [KeyPurpose.S3]
 
 
-async def test_what_becomes_of_it_is_published_for_people_and_programs(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
+async def test_outcome_is_published_in_memo_and_current_details(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.start_reconcile_tenant(build_tenant_request(environment_id))
     outcome = await handle.result()
 
@@ -203,7 +197,7 @@ async def test_what_becomes_of_it_is_published_for_people_and_programs(
         assert key.alias in shown.current_details
 
 
-async def test_typed_under_another_workflow_id_it_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_wrong_workflow_id_is_refused(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.client.start_workflow(
         RECONCILE_TENANT_WORKFLOW,
         build_tenant_request(environment_id),
@@ -216,14 +210,14 @@ async def test_typed_under_another_workflow_id_it_is_refused(harness: WorkflowHa
 
 
 @pytest.mark.parametrize("given", [{}, {"environment_id": "a"}, [1], "acme", {"tenant_role": "x"}])
-async def test_typed_wrongly_it_fails_at_once(harness: WorkflowHarness, environment_id: str, given: Any) -> None:
+async def test_malformed_input_fails_at_once(harness: WorkflowHarness, environment_id: str, given: Any) -> None:
     handle = await harness.client.start_workflow(
         RECONCILE_TENANT_WORKFLOW, given, id=f"tenant/{environment_id}", task_queue=harness.task_queue
     )
     assert (await wait_for_failure(handle)).type == "InvalidInput"
 
 
-async def test_provisioning_ends_with_it_where_a_tenant_is_given(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_provisioning_with_a_tenant_names_the_keys_last(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.start_provision(build_provision_request(environment_id, tenant="acme", tenant_role=ROLE))
 
     evidence = await handle.result()
@@ -249,7 +243,7 @@ async def test_provisioning_without_a_role_is_ready_with_the_commands(
     assert "reconcile_key" not in harness.activities.calls
 
 
-async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
+async def test_illegal_name_stops_a_provisioning_before_anything_is_created(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     failure = await wait_for_failure(
@@ -260,9 +254,7 @@ async def test_illegal_name_stops_a_provisioning_before_anything_is_made(
     assert "ensure_cluster" not in harness.activities.calls
 
 
-async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
-    harness: WorkflowHarness, environment_id: str
-) -> None:
+async def test_failed_naming_stops_and_removes_nothing(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["reconcile_key"] = [
         build_aws_failure(*DENIED, Phase.RECONCILING_TENANT) for _ in range(2)
     ]
@@ -281,7 +273,7 @@ async def test_name_that_cannot_be_put_stops_and_never_removes_what_is_complete(
     assert not [call for call in harness.activities.calls if call.startswith("remove")]
 
 
-async def test_partial_stop_of_a_provisioning_keeps_what_became_of_the_other_key(
+async def test_partly_failed_naming_keeps_the_result_of_the_other_key(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)]

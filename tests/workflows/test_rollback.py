@@ -32,7 +32,7 @@ async def test_rollback_removes_writer_cluster_and_buckets_in_order(
     assert progress.left_behind == ()
 
 
-async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
+async def test_rollback_continues_after_a_failed_removal_and_lists_leftovers(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*DISABLED, Phase.CREATING_STORAGE)]
@@ -48,7 +48,7 @@ async def test_rollback_goes_on_after_a_failing_step_and_lists_what_is_left(
     assert harness.activities.calls.count("remove_bucket") == BUCKETS
 
 
-async def test_nothing_is_rolled_back_where_nothing_was_made(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_nothing_is_rolled_back_if_nothing_was_created(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
 
     await wait_for_failure(
@@ -58,7 +58,7 @@ async def test_nothing_is_rolled_back_where_nothing_was_made(harness: WorkflowHa
     assert harness.activities.calls == ["plan_environment", "probe_s3_key"]
 
 
-async def test_cancelled_environment_settles_its_write_and_says_so(
+async def test_cancelled_environment_completes_its_write_and_reports_it(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     begun, finish = threading.Event(), threading.Event()
@@ -86,7 +86,7 @@ async def test_cancelled_environment_settles_its_write_and_says_so(
     assert "ensure_bucket" not in harness.activities.calls
 
 
-async def test_cancelled_environment_is_rolled_back_where_asked(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_cancelled_environment_is_rolled_back_on_request(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
     harness.activities.script["ensure_writer"] = [_then(begun, ApplicationError("creating", type="rds.NotReady"))] * 99
     handle = await harness.start_provision(build_provision_request(environment_id, on_failure="rollback"))
@@ -100,7 +100,7 @@ async def test_cancelled_environment_is_rolled_back_where_asked(harness: Workflo
     assert (await harness.read_progress(environment_id)).resources.cluster is None
 
 
-async def test_bucket_that_had_to_be_kept_is_listed(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_kept_bucket_is_listed(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["collect_evidence"] = [build_aws_failure(*DISABLED, Phase.VERIFYING)]
     kept = RemovalResult(resource="b", removed=False, why_kept="it holds objects that are not ours")
     harness.activities.removals["remove_bucket"] = kept

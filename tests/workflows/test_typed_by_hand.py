@@ -1,4 +1,4 @@
-"""What people type into Temporal's UI or CLI: a malformed input ends the workflow at once and names the field."""
+"""Input typed into Temporal's UI or CLI: malformed input fails the workflow at once and names the field."""
 
 import json
 import uuid
@@ -52,7 +52,7 @@ MALFORMED = [
     pytest.param([raw_json(None)], "Input should be an object", id="null"),
     pytest.param([raw_json([GOOD])], "Input should be an object", id="array"),
     pytest.param([raw_json("acme")], "Input should be an object", id="string"),
-    pytest.param([raw_payload(b"")], "Invalid JSON", id="empty text"),
+    pytest.param([raw_payload(b"")], "Invalid JSON", id="empty string"),
     pytest.param([raw_payload(b"{environment_id: acme}")], "Invalid JSON", id="not JSON"),
     pytest.param([raw_payload(b"acme", b"binary/plain")], "it received bytes", id="not declared as JSON"),
 ]
@@ -78,7 +78,7 @@ async def test_malformed_input_fails_and_names_the_field(
     assert harness.activities.calls == []
 
 
-async def test_no_value_of_a_malformed_input_is_repeated(harness: WorkflowHarness) -> None:
+async def test_error_repeats_no_value_of_a_malformed_input(harness: WorkflowHarness) -> None:
     secret = "a-value-that-was-pasted-by-mistake"
     handle = await harness.client.start_workflow(
         PROVISION_ENVIRONMENT_WORKFLOW,
@@ -106,9 +106,7 @@ async def test_environment_under_another_workflow_id_is_refused(harness: Workflo
         await handle.result()
 
     assert isinstance(caught.value.cause, ApplicationError)
-    assert (
-        "environment_id: the workflow id of environment acme must be environment/acme" in caught.value.cause.message
-    )
+    assert "environment_id: the workflow id of environment acme must be environment/acme" in caught.value.cause.message
 
 
 async def test_malformed_check_fails_and_names_the_field(harness: WorkflowHarness) -> None:

@@ -1,4 +1,4 @@
-"""Workers of several builds side by side: a run ends on the build that it began on, and a replay waits for none."""
+"""Workers of several builds: a run completes on the build that it began on, and a replay can move to another."""
 
 import asyncio
 import threading
@@ -38,7 +38,7 @@ DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabl
 
 @dataclass
 class WorkerBuilds:
-    """A deployment and a task queue of its own, and workers of its builds."""
+    """A deployment and a task queue of its own, and the workers of its builds."""
 
     temporal: WorkflowEnvironment
     name: str = field(default_factory=lambda: f"byok-{uuid.uuid4().hex[:8]}")
@@ -50,7 +50,7 @@ class WorkerBuilds:
         return EnvironmentService(self.temporal.client, self.name)
 
     async def start_worker(self, build: str | None, *, current: bool = True) -> WorkflowHarness:
-        """A worker of a build, or one that is not versioned."""
+        """Start a worker of a build, or an unversioned one."""
         config = (
             build_worker_deployment_config(Settings(worker_deployment=self.name, worker_build_id=build))
             if build
@@ -78,7 +78,7 @@ class WorkerBuilds:
             await self.stop_worker(build)
 
     async def make_current(self, build: str | None) -> None:
-        """As `temporal worker deployment set-current-version` does."""
+        """Do what `temporal worker deployment set-current-version` does."""
         client = self.temporal.client
         asked = SetWorkerDeploymentCurrentVersionRequest(
             namespace=client.namespace, deployment_name=self.name, build_id=build or "", identity="a test"
@@ -88,26 +88,26 @@ class WorkerBuilds:
             while True:
                 try:
                     await client.workflow_service.set_worker_deployment_current_version(asked)
-                except RPCError:  # the server has not seen a poll of it yet
+                except RPCError:  # the server has seen no poll of this build yet
                     await asyncio.sleep(0.05)
                 else:
                     return
 
         async def in_force() -> None:
             version = WorkerDeploymentVersion(self.name, build) if build else None
-            while (await self.service.read_routing()).current != version:  # noqa: ASYNC110 - the server tells nobody
+            while (await self.service.read_routing()).current != version:  # noqa: ASYNC110 - the server sends no signal
                 await asyncio.sleep(0.05)
 
         await asyncio.wait_for(accepted(), 20)
         await asyncio.wait_for(in_force(), 20)
 
     async def get_build_id(self, environment_id: str) -> str:
-        """On which build the latest run has been lately."""
+        """Return the build of the latest run."""
         described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
     async def run_until_stopped(self, environment_id: str, build: str) -> None:
-        """An environment that stops at its first object, on a build."""
+        """Run an environment on a build until it stops at its first object."""
         self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
             await (await self.stages[build].start_provision(build_provision_request(environment_id))).result()
@@ -127,7 +127,7 @@ async def builds(temporal: WorkflowEnvironment) -> AsyncIterator[WorkerBuilds]:
 
 
 def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event, Callable[[], None]]:
-    """Holds a step; gives what is set when it has begun, and what lets it go on."""
+    """Hold an activity; return the event of its start and the function that releases it."""
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -138,7 +138,7 @@ def hold_activity(harness: WorkflowHarness, step: str) -> tuple[threading.Event,
     return begun, go_on.set
 
 
-async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: WorkerBuilds) -> None:
+async def test_run_completes_on_its_build_while_another_build_takes_new_runs(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
     begun, go_on = hold_activity(one, "ensure_cluster")
     first = await one.start_provision(build_provision_request("versions-first"))
@@ -154,7 +154,7 @@ async def test_run_ends_on_its_build_while_another_one_takes_new_ones(builds: Wo
     assert len(one.activities.calls) == len(two.activities.calls)
 
 
-async def test_deletion_ends_on_its_build(builds: WorkerBuilds) -> None:
+async def test_deletion_completes_on_its_build(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
     begun, go_on = hold_activity(one, "list_databases")
     deleting = await one.start_delete(build_delete_request("versions-deleted"))
@@ -168,7 +168,7 @@ async def test_deletion_ends_on_its_build(builds: WorkerBuilds) -> None:
     assert two.activities.calls == []
 
 
-async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(builds: WorkerBuilds) -> None:
+async def test_replay_moves_to_the_current_build_after_the_old_one_is_gone(builds: WorkerBuilds) -> None:
     await builds.start_worker("1")
     await builds.run_until_stopped("versions-moved", "1")
     two = await builds.start_worker("2")
@@ -178,7 +178,7 @@ async def test_replay_goes_on_with_the_current_build_once_the_old_one_is_gone(bu
 
     assert await builds.ends_ready("versions-moved")
     assert (replayed.step, await builds.get_build_id("versions-moved")) == ("ensure_bucket", "2")
-    assert "ensure_cluster" not in two.activities.calls  # finished steps stay done
+    assert "ensure_cluster" not in two.activities.calls  # completed activities are not repeated
 
 
 async def test_moved_replay_that_stops_can_be_moved_again(builds: WorkerBuilds) -> None:
@@ -198,7 +198,7 @@ async def test_moved_replay_that_stops_can_be_moved_again(builds: WorkerBuilds) 
     assert await builds.get_build_id("versions-twice") == "3"
 
 
-async def test_replay_on_the_current_build_stays_with_it(builds: WorkerBuilds) -> None:
+async def test_replay_on_the_current_build_stays_on_it(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
     await builds.run_until_stopped("versions-stays", "1")
     begun, go_on = hold_activity(one, "ensure_bucket")
@@ -212,7 +212,7 @@ async def test_replay_on_the_current_build_stays_with_it(builds: WorkerBuilds) -
     assert (await builds.get_build_id("versions-stays"), two.activities.calls) == ("1", [])
 
 
-async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: WorkerBuilds) -> None:
+async def test_terminated_run_of_a_missing_build_starts_over(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
     begun, go_on = hold_activity(one, "ensure_writer")
     running = await one.start_provision(build_provision_request("versions-ended"))
@@ -228,7 +228,7 @@ async def test_run_that_no_build_can_take_up_is_ended_and_starts_anew(builds: Wo
     assert two.activities.calls[0] == "plan_environment"
 
 
-async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: WorkerBuilds) -> None:
+async def test_versioning_can_be_enabled_with_running_environments(builds: WorkerBuilds) -> None:
     plain = await builds.start_worker(None, current=False)
     begun, go_on = hold_activity(plain, "ensure_cluster")
     running = await plain.start_provision(build_provision_request("versions-turned-on"))
@@ -241,7 +241,7 @@ async def test_versioning_can_be_turned_on_with_environments_in_flight(builds: W
     assert await builds.get_build_id("versions-turned-on") == "1"
 
 
-async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds: WorkerBuilds) -> None:
+async def test_replay_after_versioning_is_disabled_runs_unversioned(builds: WorkerBuilds) -> None:
     await builds.start_worker("1")
     await builds.run_until_stopped("versions-turned-off", "1")
     plain = await builds.start_worker(None)
@@ -253,7 +253,7 @@ async def test_replay_after_versioning_was_turned_off_goes_on_without_it(builds:
     assert plain.activities.calls[-1] == "collect_evidence"
 
 
-async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
+async def test_waiting_for_a_build_names_the_build_and_the_command(
     builds: WorkerBuilds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(environment_reader, "NO_WORKER_TIMEOUT", timedelta(0))
@@ -266,7 +266,7 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
 
     begun = threading.Event()
 
-    def until_the_worker_ends() -> None:  # what its last poll was given would be lost for a while otherwise
+    def until_the_worker_ends() -> None:  # otherwise a task of its last poll would be lost until it times out
         begun.set()
         activity.wait_for_worker_shutdown_sync(20)
 
@@ -275,6 +275,6 @@ async def test_who_waits_for_a_build_is_told_which_and_what_to_do(
     assert await asyncio.to_thread(begun.wait, 20)
     await builds.start_worker("2")
     await builds.stop_worker("1")
-    monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for a minute longer
+    monkeypatch.setattr(pollers, "_WORKER_SEEN_WITHIN", timedelta(0))  # the server lists it for another minute
     with pytest.raises(NoWorkerError, match=r"is pinned to build 1 .*environment/versions-waits --versioning-override"):
         await builds.ends_ready("versions-waits")

@@ -1,4 +1,4 @@
-"""Waits for what becomes of an environment, with a deadline."""
+"""Waits for an environment's status, with a deadline."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _DEADLINE = 30
 
 
 async def wait_until_ended(service: EnvironmentService, environment_id: str) -> EnvironmentStatus:
-    """The status that an environment ends with."""
+    """Return the last status of an environment."""
 
     async def watched() -> EnvironmentStatus:
         return [status async for status in service.watch_status(environment_id)][-1]
@@ -22,23 +22,23 @@ async def wait_until_ended(service: EnvironmentService, environment_id: str) -> 
 async def wait_until(
     service: EnvironmentService, environment_id: str, fact: Callable[[EnvironmentStatus], bool]
 ) -> EnvironmentStatus:
-    """The first status of which a fact holds.
+    """Return the first status for which a condition holds.
 
     Raises:
-        AssertionError: It ended, and the fact never held.
+        AssertionError: The environment ended without it.
     """
 
     async def found() -> EnvironmentStatus:
         async for status in service.watch_status(environment_id):
             if fact(status):
                 return status
-        raise AssertionError("it ended and the fact never held")
+        raise AssertionError("the environment ended without meeting the condition")
 
     return await asyncio.wait_for(found(), _DEADLINE)
 
 
 async def wait_until_called(harness: WorkflowHarness, step: str) -> None:
-    """Wait until a worker has begun a step: that alone changes no status, so `until` would miss it."""
+    """Wait until an activity has begun: this alone changes no status, so `wait_until` would miss it."""
 
     async def called() -> None:
         while step not in harness.activities.calls:  # noqa: ASYNC110 - another thread counts
