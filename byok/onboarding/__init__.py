@@ -1,5 +1,5 @@
-"""The onboarding kit: what a customer gets to make both keys right at the first try.
+"""The onboarding kit: what a customer needs to create both keys correctly the first time.
 
-Every artefact comes from the statements in `byok.domain.iam.statements`: the CloudFormation templates, the Terraform
-file and, with the commands of `byok.domain.onboarding.customer_commands`, the kit that holds all of it for one Region.
+Every artefact is generated from the statements in `byok.domain.iam.statements`: the CloudFormation templates, the
+Terraform file, and the kit for one Region, which adds the commands of `byok.domain.onboarding.customer_commands`.
 """

@@ -1,4 +1,4 @@
-"""YAML as people write CloudFormation templates: short forms of functions, and long texts folded."""
+"""Write CloudFormation templates as people do: YAML with short forms of functions and folded long texts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,15 +35,15 @@ class IntrinsicFunction(list[Any]):
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's signature
-        """CloudFormation takes no YAML aliases in the console's editor; what occurs twice is written twice."""
+        """Write repeated values out: CloudFormation's console editor accepts no YAML aliases."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002 - likewise
-        """Items of a list stand further in than the key they belong to."""
+        """Indent the items of a list under their key."""
         return super().increase_indent(flow, False)
 
     def choose_scalar_style(self) -> str:
-        """`!Ref Name` and not `!Ref 'Name'`: PyYAML quotes whatever has a tag, also where nothing has to be quoted."""
+        """Write `!Ref Name`, not `!Ref 'Name'`: PyYAML quotes every tagged value, even if no quotes are needed."""
         style = str(super().choose_scalar_style())
         facts: Any = self.analysis
         event: Any = self.event
@@ -66,11 +66,11 @@ _Dumper.add_representer(IntrinsicFunction, _function)
 
 
 def dump_template(content: dict[str, Any], heading: str) -> str:
-    """A template's text.
+    """Return a template's text.
 
     Args:
-        content: Its sections, in their order.
-        heading: What stands above it as a comment.
+        content: Its sections, in order.
+        heading: The comment at the top.
     """
     comment = "".join(f"# {line}".rstrip() + "\n" for line in heading.splitlines())
     sections = (

@@ -1,8 +1,8 @@
-"""The script with which the owner of the keys collects what a diagnosis needs: plain AWS CLI, and it only reads.
+"""The read-only AWS CLI script with which the key administrator collects the data for a diagnosis.
 
-It can be run as a file, which is best, since terminals break long lines and forget the beginnings of long outputs; or
-be pasted as a whole, into AWS CloudShell for example. It leaves nothing behind in that shell but its one function. What
-it prints is read by `byok.domain.diagnosis.key_facts`.
+Running it as a file is best, because terminals break long lines and drop the beginning of long outputs. It can also be
+pasted as a whole, for example into AWS CloudShell; then only its one function stays defined in that shell.
+`byok.domain.diagnosis.key_facts` reads its output.
 """
 
 import shlex
@@ -15,7 +15,7 @@ from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, COLLECTION_SCRIPT
 def render_collection_script(
     platform_role_arn: str, region: str, s3_key_arn: str | None = None, rds_key_arn: str | None = None
 ) -> str:
-    """The script's text; without ARNs it asks for them, and takes the onboarding payload in their place."""
+    """Return the script's text; without ARNs, it prompts for them and also accepts the onboarding payload."""
     return _SCRIPT.format(
         file=COLLECTION_SCRIPT_FILE,
         format=COLLECTION_FORMAT,
@@ -28,14 +28,14 @@ def render_collection_script(
     )
 
 
-# The heading is a text and no comment: zsh takes comments at its prompt for commands.
-# Answers go out as they are, errors as JSON text: backslashes and quotes escaped, control characters gone.
+# The heading is a string, not a comment: at its prompt, zsh runs comments as commands.
+# Responses are printed unchanged, errors as JSON strings: backslashes and quotes escaped, control characters removed.
 _SCRIPT: Final = """\
-: 'Collects what can be seen of two KMS keys, as JSON, for a diagnosis. It reads and changes nothing.
-Run it with credentials of the account that owns the keys: in AWS CloudShell, or wherever the AWS CLI is.
-Best save it as {file}, run this, and send the file keys.json back:
+: 'Collects the state of two KMS keys as JSON, for a diagnosis. It only reads, and changes nothing.
+Run it with credentials of the account that owns the keys, in AWS CloudShell or wherever you have the AWS CLI.
+Preferably save it as {file}, run this command, and send back the file keys.json:
   bash {file} > keys.json
-Key policies, aliases and tags are in what it prints, and who ran it; no secret is.'
+The output contains key policies, aliases, tags and the identity that ran the script. It contains no secrets.'
 byok_keys() (
   REGION={region}
   PLATFORM_ROLE_ARN={role}

@@ -1,4 +1,4 @@
-"""Everything that a customer is given before making the keys, for one Region (contract 15-27)."""
+"""Everything that a customer receives before creating the keys, for one Region (contract 15-27)."""
 
 import re
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from byok.domain.tenant import EXTERNAL_ID_IN_WORDS, EXTERNAL_ID_PATTERN, derive
 from byok.domain.vendor import VendorProfile
 
 PREREQUISITES: Final = (
-    "An AWS account of your own, in which the keys are made.",
+    "Your own AWS account, in which you create the keys.",
     "IAM permission to create KMS keys in that account.",
 )
-"""What the customer has to have (contract 2, 3)."""
+"""What the customer must have (contract 2, 3)."""
 
 KEY_LOSS_WARNINGS: Final = (
     "Disabling or deleting a key makes the data inaccessible.",
-    "KMS deletes a key only after a waiting period of 7 to 30 days, in which the deletion can be cancelled.",
+    "KMS deletes a key only after a waiting period of 7 to 30 days, during which you can cancel the deletion.",
 )
-"""What becomes of the data without its key (contract 111, 112)."""
+"""What happens to the data without its key (contract 111, 112)."""
 
 WARNINGS: Final = (
     *KEY_LOSS_WARNINGS,
-    "Never remove or alter the statements that AWS puts into a key's policy: without them you may not be able to "
-    "change the key any more.",
+    "Never remove or change the statements that AWS adds to a key policy: without them, you may no longer be able to "
+    "change the key.",
 )
-"""What the customer has to know (contract 56, 111, 112)."""
+"""What the customer must know (contract 56, 111, 112)."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class OnboardingKit:
     """The values, statements and commands of one onboarding.
 
     Attributes:
-        platform_role_arn: The only principal of the platform's in any statement (contract 16, 17).
+        platform_role_arn: The platform role, the only platform principal in any statement (contract 16, 17).
         platform_account: Its account, derived from the role (D3).
         region: The environment's Region (contract 18).
         vendor: The vendor's names.
         commands: The commands, with the customer's profile and stack name.
-        keys: The ARNs of both keys, as soon as they are known.
-        external_id: What the platform will name when it takes on the optional tenant role. It follows from the keys, so
-            that nobody has to keep it; before they are known there is none, unless one was chosen.
+        keys: The ARNs of both keys, once they are known.
+        external_id: The external id that the platform passes when it assumes the optional tenant role. It is derived
+            from the keys, so it need not be stored; None until the keys are known, unless one was chosen.
     """
 
     platform_role_arn: str
@@ -72,26 +72,26 @@ class OnboardingKit:
         keys: KeyPair | None = None,
         external_id: str | None = None,
     ) -> Self:
-        """The kit for a Region.
+        """Build the kit for a Region.
 
         Raises:
-            ValueError: The role is none, or of another partition than the Region; a key cannot be used there; the name
-                of the stack or the external id is none.
+            ValueError: The role ARN is invalid or in another partition than the Region, a key cannot be used in the
+                Region, or the stack name or the external id is invalid.
         """
         partition = platform_role_arn.split(":")[1] if ":" in platform_role_arn else ""
         account = account_id_of_role(platform_role_arn)
         if partition != partition_of_region(region):
             raise ValueError(
-                f"{region} is in partition {partition_of_region(region)}, and the platform's role {platform_role_arn} "
-                f"in {partition}: a role cannot use keys of another partition."
+                f"{region} is in partition {partition_of_region(region)}, but the platform role {platform_role_arn} "
+                f"is in {partition}: a role cannot use keys in another partition."
             )
         if not re.match(STACK_NAME_PATTERN, stack_name):
             raise ValueError(
-                f"{stack_name!r} cannot be the name of a stack: it has letters, digits and hyphens, begins with a "
-                "letter, and has at most 128 characters."
+                f"{stack_name!r} is not a valid stack name: use letters, digits and hyphens, start with a letter, and "
+                "use at most 128 characters."
             )
         if external_id is not None and not re.match(EXTERNAL_ID_PATTERN, external_id):
-            raise ValueError(f"{external_id!r} cannot be an external id: {EXTERNAL_ID_IN_WORDS}.")
+            raise ValueError(f"{external_id!r} is not a valid external id: use {EXTERNAL_ID_IN_WORDS}.")
         wrong = check_key_arns(keys, region, account) if keys else []
         if wrong:
             raise ValueError(wrong[0].message)
@@ -101,13 +101,13 @@ class OnboardingKit:
         return cls(platform_role_arn, account, region, vendor, commands, keys, external_id)
 
     def statements_for_key(self, which: KeyPurpose) -> list[Statement]:
-        """The statements for one of the two keys, as they are pasted (contract 26, 27)."""
+        """Return the statements for one of the two keys, ready to paste (contract 26, 27)."""
         return build_key_statements(
             which, StatementParameters.for_platform_role(self.platform_role_arn, self.region), self.vendor
         )
 
     def tenant_role_commands(self) -> tuple[str, str] | None:
-        """Make the optional role, and print its ARN; None as long as the keys are not known (D11)."""
+        """Return the commands that create the optional role and print its ARN; None if the keys are unknown (D11)."""
         if self.keys is None or self.external_id is None:
             return None
         return self.commands.deploy_tenant_role_command(
@@ -115,7 +115,7 @@ class OnboardingKit:
         ), self.commands.print_tenant_role_arn_command()
 
     def as_json_dict(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the kit as a JSON-compatible dict."""
         deploy_role, role_arn = self.tenant_role_commands() or (None, None)
         return {
             "platform_role_arn": self.platform_role_arn,

@@ -1,4 +1,4 @@
-"""The CloudFormation template that makes both keys with the right policies (contract 31-50, D12)."""
+"""The CloudFormation template that creates both keys with the right policies (contract 31-50, D12)."""
 
 from typing import Any, Final
 
@@ -22,9 +22,9 @@ _PAYLOAD: Final = {S3_KEY_FIELD: "S3Key", RDS_KEY_FIELD: "RdsKey"}
 
 
 def render_keys_template(vendor: VendorProfile) -> str:
-    """The template's text. It is the same for every customer: what differs are the parameters.
+    """Return the template's text. It is the same for every customer; only the parameters differ.
 
-    The platform's account is no parameter: it is the fifth part of the role's ARN (contract 37).
+    The platform's account is not a parameter: it is the fifth part of the role's ARN (contract 37).
     """
     resources: dict[str, Any] = {}
     for which in KeyPurpose:
@@ -34,8 +34,8 @@ def render_keys_template(vendor: VendorProfile) -> str:
     return dump_template(
         {
             "AWSTemplateFormatVersion": "2010-09-09",
-            "Description": f"Two KMS keys of yours, for your {vendor.name} environment's objects in S3 and its Aurora "
-            "cluster. The keys stay in your account, and are kept when this stack is deleted.",
+            "Description": "Two KMS keys in your own account, for the S3 objects and the Aurora cluster of your "
+            f"{vendor.name} environment. Deleting this stack keeps the keys.",
             "Metadata": _console_labels(vendor),
             "Parameters": _parameters(vendor),
             "Rules": _rules(),
@@ -50,12 +50,12 @@ def render_keys_template(vendor: VendorProfile) -> str:
 
 
 def build_role_parameter(vendor: VendorProfile) -> dict[str, Any]:
-    """The parameter for the platform's role, the same in every template (contract 34)."""
+    """Return the parameter for the platform role, the same in every template (contract 34)."""
     return {
         "Type": "String",
-        "Description": f"ARN of the IAM role of {vendor.name}'s platform that uses the keys through S3 and RDS.",
+        "Description": f"ARN of the IAM role of the {vendor.name} platform, which uses the keys through S3 and RDS.",
         "AllowedPattern": ROLE_ARN_ALLOWED_PATTERN,
-        "ConstraintDescription": "It has to be the full ARN of an IAM role, as the onboarding values show it.",
+        "ConstraintDescription": "Must be the full ARN of an IAM role, as in the onboarding values.",
     }
 
 
@@ -64,14 +64,14 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         vendor.role_parameter_name: build_role_parameter(vendor),
         "PlatformRegion": {
             "Type": "String",
-            "Description": "AWS Region of the environment. The keys, and so this stack, have to be in the same one.",
+            "Description": "AWS Region of the environment. The keys, and so this stack, must be in the same Region.",
             "AllowedPattern": "^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$",
-            "ConstraintDescription": "It has to be the name of a Region, such as eu-central-1.",
+            "ConstraintDescription": "Must be an AWS Region name, such as eu-central-1.",
         },
         "TenantName": {
             "Type": "String",
-            "Description": "Leave it empty at first. The tenant's name, once the environment is there: both keys then "
-            "get aliases and tags with it, and stay the keys they are.",
+            "Description": "Leave empty at first. Once the environment is ready, enter the tenant name: both keys then "
+            "get aliases and tags with it, and stay the same keys.",
             "Default": "",
             "AllowedPattern": f"^[A-Za-z0-9/_-]{{0,{vendor.tenant_name_max_length}}}$",
             "ConstraintDescription": f"At most {vendor.tenant_name_max_length} letters, digits, hyphens, underscores "
@@ -81,15 +81,15 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _rules() -> dict[str, Any]:
-    """Keys of another Region could never be used, and would be kept when their stack is deleted (contract 54)."""
+    """Reject a stack in another Region: its keys could never be used, and would outlive the stack (contract 54)."""
     return {
         "KeysInTheRegionOfTheEnvironment": {
             "Assertions": [
                 {
                     "Assert": IntrinsicFunction("Equals", Ref("AWS::Region"), Ref("PlatformRegion")),
-                    "AssertDescription": "This stack is being made in another Region than the environment's. Nothing "
-                    "was made: choose the Region that PlatformRegion names at the top right of the console, or after "
-                    "--region, and start again.",
+                    "AssertDescription": "This stack is in another Region than the environment, so nothing was "
+                    "created. Choose the Region in PlatformRegion, at the top right of the console or with --region, "
+                    "and start again.",
                 }
             ]
         }
@@ -104,7 +104,7 @@ def _console_labels(vendor: VendorProfile) -> dict[str, Any]:
                     "Label": {"default": "From the onboarding values"},
                     "Parameters": [vendor.role_parameter_name, "PlatformRegion"],
                 },
-                {"Label": {"default": "After the environment is there (optional)"}, "Parameters": ["TenantName"]},
+                {"Label": {"default": "After the environment is ready (optional)"}, "Parameters": ["TenantName"]},
             ]
         }
     }
@@ -150,17 +150,17 @@ def _outputs(vendor: VendorProfile) -> dict[str, Any]:
     payload = ",".join(f'"{name}":"${{{resource}.Arn}}"' for name, resource in _PAYLOAD.items())
     return {
         vendor.payload_output_name: {
-            "Description": "Both key ARNs: paste this where the environment is created, as it is.",
+            "Description": "Both key ARNs. Paste this value unchanged where the environment is created.",
             "Value": Sub(f"{{{payload}}}"),
         },
-        "S3KeyArn": {"Description": "The S3 key by itself.", "Value": GetAtt("S3Key.Arn")},
-        "RdsKeyArn": {"Description": "The Aurora key by itself.", "Value": GetAtt("RdsKey.Arn")},
+        "S3KeyArn": {"Description": "ARN of the S3 key alone.", "Value": GetAtt("S3Key.Arn")},
+        "RdsKeyArn": {"Description": "ARN of the Aurora key alone.", "Value": GetAtt("RdsKey.Arn")},
     }
 
 
 _HEADING: Final = """\
-Bring Your Own Key: the two KMS keys of an environment at {vendor}, in your own AWS account.
+Bring Your Own Key: the two KMS keys of a {vendor} environment, in your own AWS account.
 
-The first statement of each policy is AWS's own and gives your account control of the key: never remove it.
-The others let one role of the platform use the key through S3 or RDS, in one Region, and in no other way.
-Deleting the stack keeps the keys: without them the data could not be read any more."""
+The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
+The others let one platform role use the key, only through S3 or RDS and only in one Region.
+Deleting the stack keeps the keys: without them, the data could no longer be read."""

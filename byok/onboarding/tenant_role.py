@@ -1,7 +1,7 @@
-"""The optional template of the role through which the platform puts a tenant's name on the keys (D11).
+"""The optional CloudFormation template of the role through which the platform puts a tenant name on the keys (D11).
 
-KMS aliases and tags cannot be written from another account under any key policy, so this role is in the customer's own.
-It may do nothing but that, on nothing but these two keys.
+No key policy allows another account to write KMS aliases and tags, so this role is in the customer's account. It may
+only put the name on the keys, and only on these two keys.
 """
 
 from typing import Any, Final
@@ -19,21 +19,21 @@ _KEY_PATTERN: Final = r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9
 
 
 def render_tenant_role_template(vendor: VendorProfile) -> str:
-    """The template's text.
+    """Return the template's text.
 
-    The platform names the external id in every AssumeRole: without it the platform could be talked into using this role
-    for somebody else ("The confused deputy problem", IAM user guide). It is not a secret.
+    The platform passes the external id in every AssumeRole call. Without it, another party could trick the platform
+    into using this role ("The confused deputy problem", IAM user guide). The external id is not a secret.
     """
     return dump_template(
         {
             "AWSTemplateFormatVersion": "2010-09-09",
-            "Description": f"A role that lets {vendor.name}'s platform put your tenant's name on your two KMS keys, as "
+            "Description": f"A role that lets the {vendor.name} platform put your tenant name on your two KMS keys, as "
             "aliases and tags, and do nothing else.",
             "Parameters": _parameters(vendor),
             "Resources": {"TenantRole": _role(vendor)},
             "Outputs": {
                 TENANT_ROLE_ARN_OUTPUT: {
-                    "Description": "The role's ARN: give it back.",
+                    "Description": "ARN of the role: send it back.",
                     "Value": GetAtt("TenantRole.Arn"),
                 }
             },
@@ -46,7 +46,7 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
     key: dict[str, Any] = {
         "Type": "String",
         "AllowedPattern": _KEY_PATTERN,
-        "ConstraintDescription": "It has to be the full ARN of a key, as the onboarding payload has it.",
+        "ConstraintDescription": "Must be the full ARN of a key, as in the onboarding payload.",
     }
     return {
         vendor.role_parameter_name: build_role_parameter(vendor),
@@ -54,7 +54,7 @@ def _parameters(vendor: VendorProfile) -> dict[str, Any]:
         RDS_KEY_FIELD: {**key, "Description": "ARN of the Aurora key."},
         "ExternalId": {
             "Type": "String",
-            "Description": "What the platform names when it takes on this role, as the onboarding values show it.",
+            "Description": "The external id that the platform passes to assume this role, from the onboarding values.",
             "AllowedPattern": EXTERNAL_ID_PATTERN,
             "ConstraintDescription": EXTERNAL_ID_IN_WORDS,
         },
@@ -67,7 +67,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
-            "Description": f"Lets {vendor.name} put the tenant's name on two KMS keys.",
+            "Description": f"Lets {vendor.name} put the tenant name on two KMS keys.",
             "AssumeRolePolicyDocument": {
                 "Version": "2012-10-17",
                 "Statement": [
@@ -98,7 +98,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                                 "Action": "kms:ListResourceTags",
                                 "Resource": keys,
                             },
-                            # Tags can decide who may use a key (KMS developer guide, "ABAC for AWS KMS"): these alone.
+                            # Tags can control access to a key (KMS developer guide, "ABAC for AWS KMS"): only these.
                             {
                                 "Sid": "TagTheKeys",
                                 "Effect": "Allow",
@@ -109,7 +109,7 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
                                     "Null": {"aws:TagKeys": "false"},
                                 },
                             },
-                            # KMS knows no narrower permission for this (service authorization reference, "AWS KMS").
+                            # KMS has no narrower permission for this (service authorization reference, "AWS KMS").
                             {
                                 "Sid": "SeeAliases",
                                 "Effect": "Allow",
@@ -125,14 +125,14 @@ def _role(vendor: VendorProfile) -> dict[str, Any]:
 
 
 def _aliases(which: KeyPurpose, parameter: str, vendor: VendorProfile) -> IntrinsicFunction:
-    """The aliases that a key may get, beside the key: a role is global, and its stack may be made in any Region."""
+    """Return the aliases that a key may get, in the key's own Region: the role's stack may be in any Region."""
     beside = IntrinsicFunction("Select", 0, IntrinsicFunction("Split", ":key/", Ref(parameter)))
     return IntrinsicFunction("Join", "", [beside, f":{vendor.alias_pattern(which).replace(TENANT_PLACEHOLDER, '*')}"])
 
 
 _HEADING: Final = """\
-Optional: lets {vendor}'s platform keep your tenant's name on your two KMS keys.
+Optional: lets the {vendor} platform keep your tenant name on your two KMS keys.
 
-The role can create and point the two aliases, list aliases, read the tags of the two keys and set those of the tenant's
-name. It cannot use the keys, change their policies, disable or delete them. Delete the stack to take the permission
-back."""
+The role can create and update the two aliases, list aliases, read the tags of the two keys and set the tags for the
+tenant name. It cannot use, disable or delete the keys, or change their policies. To revoke the permission, delete the
+stack."""

@@ -1,7 +1,7 @@
-"""The Terraform file that makes the same two keys as the template does.
+"""The Terraform file that creates the same two keys as the CloudFormation template.
 
-It is rendered for one Region and one platform role: the policies in it are the statements themselves, as JSON, which is
-HCL as well. The one variable is the tenant's name.
+It is rendered for one Region and one platform role. Its policies contain the statements as JSON, which is also valid
+HCL. The only variable is the tenant name.
 """
 
 import json
@@ -25,7 +25,7 @@ _ROOT: Final = "the owner of the keys"
 
 
 def render_terraform_file(platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
-    """The file's text.
+    """Return the file's text.
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
@@ -47,9 +47,9 @@ def render_terraform_file(platform_role_arn: str, region: str, vendor: VendorPro
 
 def _key(which: KeyPurpose, platform_role_arn: str, region: str, vendor: VendorProfile) -> str:
     ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
-    # In the form that `terraform fmt` gives it.
+    # Formatted as `terraform fmt` would.
     policy = json.dumps(build_key_policy(build_owner_statement(_ROOT), ours), indent=2, separators=(",", " : "))
-    # The account is known when the file is applied; a function call stands in JSON's place for it.
+    # The account is only known when the file is applied, so a function call replaces the JSON string.
     root = f'format("arn:{partition_of_region(region)}:iam::%s:root", data.aws_caller_identity.owner.account_id)'
     return _KEY.format(
         name=_NAMES[which],
@@ -64,10 +64,10 @@ def _snake(name: str) -> str:
 
 
 _FRAME: Final = """\
-# Bring Your Own Key: the two KMS keys of an environment at {vendor}, in your own AWS account.
+# Bring Your Own Key: the two KMS keys of a {vendor} environment, in your own AWS account.
 #
-# The first statement of each policy is AWS's own and gives your account control of the key: never remove it.
-# The others let one role of the platform use the key through S3 or RDS, in one Region, and in no other way.
+# The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
+# The others let one platform role use the key, only through S3 or RDS and only in one Region.
 
 terraform {{
   required_version = ">= 1.5"
@@ -84,7 +84,7 @@ provider "aws" {{
 }}
 
 variable "tenant_name" {{
-  description = "Leave it empty at first; the tenant's name once the environment is there, for aliases and tags."
+  description = "Leave empty at first. Once the environment is ready: the tenant name, for aliases and tags."
   type        = string
   default     = ""
 
@@ -104,7 +104,7 @@ locals {{
 
 {keys}
 output "{output}" {{
-  description = "Both key ARNs: paste this where the environment is created, as it is."
+  description = "Both key ARNs. Paste this value unchanged where the environment is created."
   value       = format("{{\\"{s3}\\":\\"%s\\",\\"{rds}\\":\\"%s\\"}}", aws_kms_key.s3.arn, aws_kms_key.rds.arn)
 }}
 """
