@@ -1,5 +1,5 @@
-"""A local AWS that takes KMS seriously: moto's server behind a layer with the rules moto lacks.
+"""A local AWS with realistic KMS behaviour: moto's server behind a layer that adds the rules moto lacks.
 
-Two accounts (platform and customer), real key policies, real error codes and texts. Product code never imports this
-package: it only ever meets it as an endpoint URL.
+It has two accounts (platform and customer), real key policies, real error codes and messages. Product code never
+imports this package; it sees it only as an endpoint URL.
 """

@@ -1,7 +1,7 @@
-"""Two accounts, who may call, and what their IAM policies allow.
+"""The two accounts, their callers, and the IAM policies of those callers.
 
-The platform's role has a least-privilege policy, kept here so that it can be changed like any other: across accounts a
-key is usable only when the key policy *and* the role's own policy allow it.
+The platform's role has a least-privilege policy, stored here so that tests can change it like any other: across
+accounts a key is usable only if the key policy *and* the role's own policy allow it.
 """
 
 import json
@@ -24,7 +24,7 @@ from localaws.state import CUSTOMER_ACCOUNT, PLATFORM_ACCOUNT, STATE, Role
 PLATFORM_ROLE_NAME: Final = "AtaccamaPlatform"
 PLATFORM_ROLE_ARN: Final = f"arn:aws:iam::{PLATFORM_ACCOUNT}:role/{PLATFORM_ROLE_NAME}"
 
-# Well-known credentials of three profiles; nothing but this local AWS takes them.
+# Well-known credentials of three profiles; only this local AWS accepts them.
 PLATFORM_CREDENTIALS: Final = ("ASIAPLATFORM00000000", "local-platform-secret")
 CUSTOMER_CREDENTIALS: Final = ("AKIACUSTOMER00000000", "local-customer-secret")
 OPERATOR_CREDENTIALS: Final = ("AKIAOPERATOR00000000", "local-operator-secret")
@@ -37,14 +37,14 @@ _OPERATOR: Final = CallingPrincipal(f"arn:aws:iam::{PLATFORM_ACCOUNT}:user/Opera
 _EVERYTHING: Final[Policy] = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
-# KMS is called as a role of the customer's, and that role is taken on by a statement of its own.
+# For KMS, byok assumes a role in the customer's account, which a statement of its own allows.
 _OTHERWISE_ALLOWED: Final = frozenset({"kms", "sts"})
 
 
 def build_platform_role_policy() -> dict[str, Any]:
-    """What the platform's role may do: the operations the activities call, and keys through S3 and RDS alone.
+    """Return the permissions of the platform role: the operations that the activities call, and keys via S3 and RDS.
 
-    Aliases and tags are put on keys by a role of the customer's, which this one may take on where it is trusted.
+    A role of the customer's puts aliases and tags on keys. The platform role may assume it if it trusts the platform.
     """
     return {
         "Version": "2012-10-17",
@@ -71,7 +71,7 @@ def build_platform_role_policy() -> dict[str, Any]:
                 "Resource": "arn:*:kms:*:*:key/*",
                 "Condition": {
                     "StringLike": {
-                        # Secrets Manager, too: it calls KMS for the master user secret that RDS manages.
+                        # Secrets Manager too: it calls KMS for the master user secret that RDS manages.
                         "kms:ViaService": [
                             "s3.*.amazonaws.com",
                             "rds.*.amazonaws.com",
@@ -80,21 +80,21 @@ def build_platform_role_policy() -> dict[str, Any]:
                     }
                 },
             },
-            # Which roles there are to take on, the customers' trust policies say.
+            # The customers' trust policies decide which roles the platform may assume.
             {
                 "Sid": "RolesOfCustomers",
                 "Effect": "Allow",
                 "Action": "sts:AssumeRole",
                 "Resource": "arn:*:iam::*:role/*",
             },
-            # A direct call is allowed here, so that it is the customer's key policy alone that denies it.
+            # Direct calls are allowed here, so that only the customer's key policy denies them.
             {"Sid": "Diagnosis", "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": "*"},
         ],
     }
 
 
 def create_platform_role() -> None:
-    """Make the platform's role as it is on a fresh start."""
+    """Create the platform's role as it is after a reset."""
     trust = {
         "Version": "2012-10-17",
         "Statement": [
@@ -117,7 +117,7 @@ def create_platform_role() -> None:
 
 
 def find_caller(access_key: str) -> CallingPrincipal | None:
-    """Who holds an access key id, None where nobody does."""
+    """Return the principal that owns an access key id, or None."""
     known = {PLATFORM_CREDENTIALS[0]: _PLATFORM, CUSTOMER_CREDENTIALS[0]: _CUSTOMER, OPERATOR_CREDENTIALS[0]: _OPERATOR}
     if access_key in known:
         return known[access_key]
@@ -131,13 +131,13 @@ def find_caller(access_key: str) -> CallingPrincipal | None:
 
 
 def is_session_expired(access_key: str) -> bool:
-    """Whether an access key id is that of a session whose time is over."""
+    """Return whether an access key id belongs to an expired session."""
     session = STATE.sessions.get(access_key)
     return session is not None and session.expires <= datetime.now(UTC)
 
 
 def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
-    """The policies of the caller's role; a user is the account's administrator."""
+    """Return the policies of the caller's role. A user is the account's administrator."""
     if caller.role_arn is None:
         return [_EVERYTHING]
     role = STATE.roles.get(caller.role_arn)
@@ -145,28 +145,28 @@ def get_identity_policies(caller: CallingPrincipal) -> list[Policy]:
 
 
 def build_principal_condition_keys(caller: CallingPrincipal) -> dict[str, str | list[str]]:
-    """The condition keys that every request carries for its caller (IAM user guide, "Global condition keys")."""
+    """Return the condition keys that every request of a caller has (IAM user guide, "Global condition keys")."""
     return {"aws:PrincipalAccount": caller.account, "aws:PrincipalArn": caller.role_arn or caller.arn}
 
 
 def evaluate_identity_access(
     caller: CallingPrincipal, action: str, resource: str, context: dict[str, Any] | None = None
 ) -> Decision:
-    """What the caller's own policies say."""
+    """Evaluate the caller's own policies."""
     access = AccessRequest(caller, action, resource, build_principal_condition_keys(caller) | (context or {}))
     return evaluate_identity_policies(get_identity_policies(caller), access)
 
 
 def explain_identity_denial(caller: CallingPrincipal, action: str, resource: str, named: str = "") -> str | None:
-    """Why the caller's own policies refuse, in the words of IAM; None where they allow.
+    """Return IAM's message if the caller's own policies deny an action, or None if they allow it.
 
     Args:
-        caller: Who calls.
-        action: What for, `kms:CreateAlias`.
-        resource: ARN of what it is about.
-        named: What the refusal calls it, where that is not its ARN.
+        caller: The principal that makes the call.
+        action: The action, such as `kms:CreateAlias`.
+        resource: ARN of the resource.
+        named: What the message calls the resource, if not by its ARN.
 
-    Sources: IAM user guide, "Access denied error messages"; recorded refusals of KMS and IAM.
+    Sources: IAM user guide, "Access denied error messages"; recorded errors of KMS and IAM.
     """
     decision = evaluate_identity_access(caller, action, resource)
     if decision.allowed:
@@ -192,12 +192,12 @@ def authorize(call: Call, resource: str) -> None:
 
 
 def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Path]:
-    """Write an AWS config with the profiles `byok` (the customer), `platform` and `operator`, all pointing here.
+    """Write an AWS config with the profiles `byok` (the customer), `platform` and `operator`, all using this endpoint.
 
-    `platform` is a session of the role that the key policies name, `operator` administers the platform's account.
+    `platform` is a session of the role that the key policies name; `operator` administers the platform's account.
 
     Returns:
-        The paths of the config and of the credentials file.
+        The paths of the config file and the credentials file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config, credentials = folder / "config", folder / "credentials"
@@ -218,11 +218,11 @@ def write_aws_config(folder: Path, endpoint: str, region: str) -> tuple[Path, Pa
 
 
 def render_policy(policy: Policy) -> str:
-    """A policy as IAM and KMS give it back."""
+    """Render a policy as IAM and KMS return it."""
     return json.dumps(policy, indent=2)
 
 
-# Where the IAM action is not called as the operation is (service authorization reference, "Amazon S3").
+# IAM actions whose name differs from the operation's (service authorization reference, "Amazon S3").
 _ACTION_NAMES: Final = {
     "HeadBucket": "ListBucket",
     "ListObjects": "ListBucket",

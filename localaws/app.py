@@ -1,4 +1,4 @@
-"""The server: every request becomes a `Call`, meets faults and rules, and a handler or moto's S3 carries it out."""
+"""The server: turns every request into a `Call`, applies faults and rules, and runs a handler or moto's S3."""
 
 import io
 import socket
@@ -37,13 +37,13 @@ HANDLERS: Final[dict[str, dict[str, Handler]]] = {
     "iam": iam.HANDLERS,
     "cloudformation": cloudformation.HANDLERS,
 }
-"""Every operation that is modelled, but for S3's, which `localaws.protocol` lists and moto carries out."""
+"""Every modelled operation except S3's, which `localaws.protocol` lists and moto executes."""
 
 StartResponse = Callable[..., object]
 
 
 class LocalAws:
-    """The WSGI application. One call is carried out at a time: what it sees is always consistent."""
+    """The WSGI application. It executes one call at a time, so every call sees a consistent state."""
 
     def __init__(self, health: dict[str, Any] | None = None) -> None:
         self._moto_s3 = create_backend_app("s3")
@@ -54,7 +54,7 @@ class LocalAws:
             create_platform_role()
 
     def reset(self) -> None:
-        """Everything as on a fresh start; the times that were set stay."""
+        """Reset everything to its initial state, except the configured durations."""
         from moto.s3.models import s3_backends
 
         with self._lock:
@@ -66,7 +66,7 @@ class LocalAws:
             recorder.clear_calls()
 
     def drain(self) -> None:
-        """Carry out no more calls, before the process ends; none is under way when this returns."""
+        """Stop executing calls before the process ends. Returns once no call is running."""
         self._lock.acquire()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -162,24 +162,24 @@ class LocalAws:
 
 
 def create_server(app: LocalAws, host: str, port: int) -> BaseWSGIServer:
-    """A server for the application, bound and not yet serving; port 0 takes a free one.
+    """Create a server for the application, bound but not serving yet. Port 0 picks a free one.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is in use.
     """
     return make_server(host, port, app, threaded=True, request_handler=_Handler)
 
 
 class _Handler(WSGIRequestHandler):
-    """Keeps connections open between calls, and writes no access log."""
+    """Keeps connections open between calls and writes no access log."""
 
     protocol_version = "HTTP/1.1"
 
     def log_request(self, *_: object) -> None:
-        """Calls are recorded elsewhere."""
+        """Do nothing: the recorder records calls."""
 
     def make_environ(self) -> dict[str, Any]:
-        """The environment, with what moto's own handler adds: none of our clients sends names with underscores."""
+        """Return the WSGI environment. moto's own handler keeps header names with underscores; no client sends them."""
         environ: dict[str, Any] = super().make_environ()
         environ.setdefault("moto.preserved_header_names", {})
         return environ
@@ -207,7 +207,7 @@ def _read_body(environ: dict[str, Any]) -> bytes:
 
 
 def _bucket_from_host(environ: dict[str, Any]) -> None:
-    """Virtual-host addressing: `http://bucket.localhost:4566/key` means `/bucket/key`."""
+    """Translate virtual-host addressing: `http://bucket.localhost:4566/key` means `/bucket/key`."""
     host = environ.get("HTTP_HOST", "").partition(":")[0]
     if host.endswith(".localhost"):
         bucket = host.removesuffix(".localhost").removesuffix(".s3")
@@ -231,7 +231,7 @@ def _phrase(status: int) -> str:
 
 
 def _cut(environ: dict[str, Any]) -> list[bytes]:
-    """Close the connection without a word."""
+    """Close the connection without a response."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     return []

@@ -1,4 +1,4 @@
-"""One AWS API call as the rules see it, its answer, and how it is refused."""
+"""One AWS API call as the rules see it, its response, and its error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ class Call:
 
     Attributes:
         service: botocore's service name: `s3`, `rds`, `kms`, `sts`, `iam`, `cloudformation`.
-        operation: The API operation, `PutObject`.
-        params: The input in the API's own shape (`params["KmsKeyId"]`); of an S3 call what the rules need of it.
-        caller: Who signed it.
-        region: The Region the call went to.
-        request_id: What the answer carries as request id.
-        environ: The WSGI environment; rules of S3 may rewrite a header before moto reads it.
+        operation: The API operation, such as `PutObject`.
+        params: The input in the API's own shape (`params["KmsKeyId"]`); for S3, only what the rules need of it.
+        caller: The principal that signed the call.
+        region: The Region that received the call.
+        request_id: The request id of the response.
+        environ: The WSGI environment. S3 rules may rewrite a header before moto reads it.
         body: The raw request body.
     """
 
@@ -34,7 +34,7 @@ class Call:
 
 @dataclass
 class HttpResponse:
-    """What goes back over the wire."""
+    """The HTTP response to a call."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class HttpResponse:
 
 
 class AwsError(Exception):
-    """A refusal in AWS's own terms; the layer writes it in the wire format of the call's service."""
+    """An AWS error. The server renders it in the wire format of the call's service."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -52,4 +52,4 @@ class AwsError(Exception):
 
 
 Handler = Callable[[Call], dict[str, Any]]
-"""Carries a call out and gives its output in the API's own shape; raises `AwsError` to refuse it."""
+"""Executes a call and returns its output in the API's own shape; raises `AwsError` to reject the call."""

@@ -1,11 +1,11 @@
-"""The control endpoint under `/_localaws/`: faults, times, recorded calls, a fresh start. It is not part of AWS.
+"""The control endpoint under `/_localaws/`: faults, durations, recorded calls, reset. It is not part of AWS.
 
-GET    /_localaws/health     whether it answers, and whether state was restored
-GET    /_localaws/calls      the recorded calls;  DELETE forgets them
-GET    /_localaws/faults     the faults that wait;  POST adds one;  DELETE forgets them, and ends delays
-GET    /_localaws/held       the calls that are held;  DELETE lets them go
+GET    /_localaws/health     whether the server is up, and whether it restored state
+GET    /_localaws/calls      the recorded calls;  DELETE clears them
+GET    /_localaws/faults     the pending faults;  POST adds one;  DELETE clears them and ends delays
+GET    /_localaws/held       the held calls;  DELETE releases them
 POST   /_localaws/settings   {"database_seconds": 0.2, "propagation_seconds": 5}
-POST   /_localaws/reset      everything as on a fresh start
+POST   /_localaws/reset      resets everything to its initial state
 """
 
 import json
@@ -49,7 +49,7 @@ class ControlEndpoint:
     """Answers control requests.
 
     Attributes:
-        health: What `GET health` says besides that it answers.
+        health: Additional content of `GET health`.
     """
 
     def __init__(self, reset: Callable[[], None], health: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class ControlEndpoint:
         self._reset = reset
 
     def handle_request(self, method: str, path: str, body: bytes) -> HttpResponse:
-        """Carry out a control request; a malformed one is answered with 400 and the name of the field."""
+        """Execute a control request. A malformed one gets a 400 response with the name of the field."""
         name = path.removeprefix(CONTROL_PATH_PREFIX)
         action = getattr(self, f"_{method.lower()}_{name}", None)
         if action is None:
@@ -66,7 +66,7 @@ class ControlEndpoint:
             return _json(200, action(json.loads(body or b"{}")))
         except ValidationError as error:
             fields = {".".join(map(str, fault["loc"])) or "body": fault["msg"] for fault in error.errors()}
-            return _json(400, {"error": "the request does not fit", "fields": fields})
+            return _json(400, {"error": "invalid request", "fields": fields})
         except ValueError as error:
             return _json(400, {"error": f"the body is not JSON: {error}"})
 

@@ -1,7 +1,7 @@
 """Faults on request: what networks and overloaded services do to a caller, by service and operation.
 
-`lose_answer` is the one that tells whether a step is safe to repeat: the call is carried out, and nobody hears of it. A
-call that is held stays under way until it is let go, so that a test can end the caller at that moment for certain.
+`lose_answer` shows whether an activity is safe to retry: the call is executed, but the caller gets no response. A held
+call stays in progress until you release it, so that a test can kill the caller reliably at that moment.
 """
 
 import threading
@@ -29,19 +29,19 @@ class FaultKind(StrEnum):
 
 @dataclass
 class Fault:
-    """A fault that waits for its calls.
+    """A fault that waits for matching calls.
 
     Attributes:
-        service: Of which service.
-        operation: Which operation; `*` for every one.
+        service: The service.
+        operation: The operation; `*` for all.
         kind: What happens.
-        times: To how many calls from now on.
-        seconds: For `timeout` and `delay`: how long, or until all faults are forgotten.
-        after_calls: How many calls pass unharmed before.
-        session: Only to the calls of the role session of this name, and to the one that asks for it.
-        about: Only to calls about something whose name has this text in it: a bucket, a cluster, a key.
-        code: For `refuse`: the wire code of the refusal.
-        message: And AWS's words.
+        times: The number of calls that it affects.
+        seconds: For `timeout` and `delay`: the duration. A delay also ends when all faults are cleared.
+        after_calls: The number of calls that pass unharmed first.
+        session: Affects only calls of the role session with this name, and the call that requests the session.
+        about: Affects only calls about a resource (bucket, cluster, key) whose name contains this text.
+        code: For `refuse`: the wire code of the error.
+        message: For `refuse`: AWS's message.
     """
 
     service: str
@@ -56,7 +56,7 @@ class Fault:
     message: str = "Access Denied"
 
     def matches(self, call: Call) -> bool:
-        """Whether a call is one of those that the fault waits for, or lets pass before."""
+        """Return whether a call matches this fault, including the calls that it lets pass first."""
         if self.service != call.service or self.operation not in {"*", call.operation}:
             return False
         sessions = {call.caller.arn.rpartition("/")[2], call.params.get("RoleSessionName")}
@@ -67,12 +67,12 @@ class Fault:
 
 @dataclass
 class HeldCall:
-    """A call that is under way and does not go on.
+    """A call in progress that a fault holds.
 
     Attributes:
-        number: Counts the held ones since the start.
-        fault: What holds it.
-        carried_out: Whether AWS has done it, and the answer alone is missing.
+        number: Counts held calls since the start.
+        fault: The fault that holds it.
+        carried_out: Whether AWS has executed it, so that only the response is missing.
     """
 
     number: int
@@ -81,11 +81,11 @@ class HeldCall:
     carried_out: bool
 
 
-class ConnectionCut(Exception):  # noqa: N818 - what happens, and no mistake
-    """The connection is to be closed without an answer."""
+class ConnectionCut(Exception):  # noqa: N818 - an event, not an error
+    """The connection must be closed without a response."""
 
 
-# How each service really says "slow down" and "it is my fault" (S3 API reference, "Error responses"; RDS API reference,
+# How each service reports throttling and internal errors (S3 API reference, "Error responses"; RDS API reference,
 # "Common errors"; KMS developer guide, "Throttling").
 _THROTTLES: Final = {
     "s3": AwsError("SlowDown", "Please reduce your request rate.", 503),
@@ -112,27 +112,27 @@ RESOURCE_PARAM_NAMES: Final = (
     "RoleName",
     "StackName",
 )
-"""Those parameters of a call that say what it is about."""
+"""The parameters of a call that name its resource."""
 
 MAX_HOLD_SECONDS: Final = 120.0
-"""Seconds after which a held call goes on, should nobody let it go."""
+"""A held call continues after this many seconds if no test releases it."""
 
 _FAULTS: Final[list[Fault]] = []
 _HELD: Final[dict[int, HeldCall]] = {}
 _COUNT: Final = [0]
 _LOCK: Final = threading.Condition()
 _FORGOTTEN: Final = [threading.Event()]
-"""Set when the faults of this time are forgotten; those that come after have another one."""
+"""Set when the current faults are cleared. Later faults get a new event."""
 
 
 def add(fault: Fault) -> None:
-    """Let a fault wait for its calls."""
+    """Add a fault that waits for its calls."""
     with _LOCK:
         _FAULTS.append(fault)
 
 
 def clear() -> None:
-    """Forget all faults; a call that one of them is holding up goes on."""
+    """Clear all faults. A call that one of them delays continues."""
     with _LOCK:
         _FAULTS.clear()
         _FORGOTTEN[0].set()
@@ -141,33 +141,33 @@ def clear() -> None:
 
 
 def list_pending_faults() -> list[Fault]:
-    """The faults that have not happened as often as they were to."""
+    """Return the faults that have not happened as often as requested."""
     with _LOCK:
         return list(_FAULTS)
 
 
 def list_held_calls() -> list[HeldCall]:
-    """The calls that are held."""
+    """Return the held calls."""
     with _LOCK:
         return list(_HELD.values())
 
 
 def release_held_calls() -> None:
-    """Let all held calls go: one that was not carried out never is, and every answer is sent."""
+    """Release all held calls. A call held before its execution is never executed; every response is sent."""
     with _LOCK:
         _HELD.clear()
         _LOCK.notify_all()
 
 
 def inject_before(call: Call) -> Fault | None:
-    """Let the next fault for this call happen, up to the moment before it is carried out.
+    """Apply the next fault for this call, up to the moment before its execution.
 
     Returns:
-        The fault whose second half comes after that, for `inject_after`; None where there is none.
+        A fault that also applies after the execution, for `inject_after`; None if there is none.
 
     Raises:
-        AwsError: A throttle or an error of the service.
-        ConnectionCut: The time is over and nothing is to be answered.
+        AwsError: A throttling error or an error of the service.
+        ConnectionCut: The time is over and the caller must get no response.
     """
     fault, forgotten = _next(call)
     if fault is None:
@@ -191,10 +191,10 @@ def inject_before(call: Call) -> Fault | None:
 
 @contextmanager
 def inject_around(call: Call) -> Iterator[Fault | None]:
-    """The same around a call that is carried out: what is about its answer waits for one that AWS does not refuse.
+    """Apply a fault around a call's execution. A fault that affects the response waits for a call that AWS accepts.
 
     Raises:
-        AwsError: As `inject_before`, or the call's own refusal.
+        AwsError: As `inject_before`, or the call's own error.
         ConnectionCut: As `inject_before`.
     """
     fault = inject_before(call)
@@ -207,10 +207,10 @@ def inject_around(call: Call) -> Iterator[Fault | None]:
 
 
 def inject_after(fault: Fault | None, call: Call) -> bool:
-    """Let the second half of a fault happen, after the call was carried out.
+    """Apply the second half of a fault after the call's execution.
 
     Returns:
-        Whether the answer is lost.
+        Whether the response is lost.
     """
     if fault is None:
         return False
@@ -229,7 +229,7 @@ def _hold(fault: Fault, call: Call, *, carried_out: bool) -> None:
 
 
 def _next(call: Call) -> tuple[Fault | None, threading.Event]:
-    """The fault for this call, if there is one, and what tells that the faults are forgotten."""
+    """Return the fault for this call, if any, and the event that signals that faults were cleared."""
     with _LOCK:
         for fault in _FAULTS:
             if not fault.matches(call):

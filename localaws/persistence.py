@@ -1,10 +1,11 @@
-"""Keeps the local AWS across restarts, or says that it did not: stale state is worse than none.
+"""Keeps the local AWS across restarts, or reports that it did not: stale state is worse than none.
 
-State is written once, whole, by a clean shutdown, and taken up only if nothing has run since that could have changed
-the world without writing it down. A mark that a run is under way lies in the folder from start to clean shutdown; who
-finds it starts fresh. Kept are the world and S3's contents; faults and recorded calls are not.
+A clean shutdown writes the whole state once. The next start restores it only if nothing has run since that could have
+changed the state without saving it: a marker file stays in the folder from start to clean shutdown, and a process that
+finds it starts fresh. The saved state contains accounts, resources and S3's contents, but no faults or recorded calls.
 
-The state is a pickle: whoever can write to the folder can run code as this process, so it is made for its owner alone.
+The state is a pickle. A user with write access to the folder could run code as this process, so only its owner has
+access.
 """
 
 import fcntl
@@ -24,26 +25,26 @@ from byok import __version__
 from localaws.state import STATE
 
 STATE_FORMAT_VERSION: Final = 2
-"""Counts changes of what is written."""
+"""Incremented whenever the format of the saved state changes."""
 
 _STATE: Final = "state"
 _RUNNING: Final = "running"
 _LOCK: Final = "lock"
-# How long things take is said at each start, not remembered.
+# Durations are set at each start and not saved.
 _NOT_KEPT: Final = frozenset({"database_seconds", "propagation_seconds"})
 
 
 class FolderInUseError(Exception):
-    """Another local AWS runs on the folder."""
+    """Another local AWS uses the folder."""
 
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What became of the state of the last run.
+    """What happened to the state of the last run.
 
     Attributes:
-        fresh: Whether this run began with nothing.
-        reason: Why it did; empty when the state was restored.
+        fresh: Whether this run started without state.
+        reason: Why it did; empty if the state was restored.
     """
 
     fresh: bool
@@ -55,17 +56,17 @@ class StateFolder:
     """A folder that keeps the state of one local AWS at a time.
 
     Attributes:
-        path: The folder; it is made when it is not there.
+        path: The folder, created if it does not exist.
     """
 
     path: Path
     _lock: TextIOWrapper | None = field(default=None, repr=False)
 
     def lock_and_restore(self) -> RestoreResult:
-        """Take the folder, restore what it holds if that is sound, and mark that a run is under way.
+        """Lock the folder, restore its state if it is sound, and mark that a run is in progress.
 
         Raises:
-            FolderInUseError: Another process has it.
+            FolderInUseError: Another process uses it.
         """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._take()
@@ -76,7 +77,7 @@ class StateFolder:
         return restored
 
     def save(self) -> None:
-        """Write the state down: called at a clean shutdown, when no call is being carried out any more."""
+        """Save the state. Called at a clean shutdown, when no call is running any more."""
         buffer = io.BytesIO()
         _Pickler(buffer).dump({"world": _world(), "s3": _s3()})
         content = buffer.getvalue()
@@ -97,30 +98,30 @@ class StateFolder:
 
     def _restore(self) -> RestoreResult:
         if (self.path / _RUNNING).exists():
-            return RestoreResult(fresh=True, reason="the last run did not end cleanly, so what it changed is not known")
+            return RestoreResult(fresh=True, reason="the last run did not end cleanly, so its changes are unknown")
         try:
             header_line, _, content = (self.path / _STATE).read_bytes().partition(b"\n")
             header = json.loads(header_line)
         except FileNotFoundError:
-            return RestoreResult(fresh=True, reason="nothing was kept here yet")
+            return RestoreResult(fresh=True, reason="no saved state yet")
         except ValueError:
-            return RestoreResult(fresh=True, reason="the kept state is damaged")
+            return RestoreResult(fresh=True, reason="the saved state is damaged")
         if not isinstance(header, dict) or header.get("sha256") != hashlib.sha256(content).hexdigest():
-            return RestoreResult(fresh=True, reason="the kept state is damaged")
+            return RestoreResult(fresh=True, reason="the saved state is damaged")
         for name, ours in _identity().items():
             if header.get(name) != ours:
                 return RestoreResult(
-                    fresh=True, reason=f"the kept state is of {name} {header.get(name)}, this is {ours}"
+                    fresh=True, reason=f"the saved state is from {name} {header.get(name)}, this is {ours}"
                 )
-        _load(pickle.loads(content))  # noqa: S301 - our own folder, our own code, unchanged since
+        _load(pickle.loads(content))  # noqa: S301 - own folder, own code, unchanged since
         return RestoreResult(fresh=False)
 
 
 class _Pickler(pickle.Pickler):
-    """Knows what moto's S3 keeps under a name: all versions. Plain pickle would keep the latest alone."""
+    """Saves all versions of the objects in moto's S3. Plain pickle would save only the latest."""
 
-    def reducer_override(self, one: Any) -> Any:  # what the base class calls it
-        """Take a table of versions apart; everything else goes its usual way."""
+    def reducer_override(self, one: Any) -> Any:  # the base class's parameter name
+        """Reduce a table of versions specially, and everything else as usual."""
         from moto.s3.utils import _VersionedKeyStore
 
         if isinstance(one, _VersionedKeyStore):
@@ -129,7 +130,7 @@ class _Pickler(pickle.Pickler):
 
 
 def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
-    """Put a table of versions together again."""
+    """Rebuild a table of versions."""
     from moto.s3.utils import _VersionedKeyStore
 
     table = _VersionedKeyStore()
@@ -139,7 +140,7 @@ def _versions(lists: list[tuple[str, list[Any]]]) -> Any:
 
 
 def _identity() -> dict[str, Any]:
-    """What has to be the same for a pickle to mean the same. A checkout changes without a version: our code, too."""
+    """Return what must match for a pickle to be valid, including byok's code: a checkout changes without a version."""
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     return {
@@ -156,7 +157,7 @@ def _world() -> dict[str, Any]:
 
 
 def _s3() -> dict[str, Any]:
-    """Moto's S3: what is in its backends, not the backends, which hold caches and themselves; and who owns a bucket."""
+    """Return moto's S3 data and the bucket owners, but not the backends, which hold caches and refer to themselves."""
     from moto.s3.models import s3_backends
 
     backends = [
@@ -177,7 +178,7 @@ def _load(kept: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, for its owner alone."""
+    """Write a file atomically, readable only by its owner."""
     draft = path.with_name(f"{path.name}.draft")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)

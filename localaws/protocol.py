@@ -1,7 +1,7 @@
-"""From the wire to a `Call`, and from outputs and refusals back to the wire, in the protocol of each service.
+"""From the wire to a `Call`, and from results and errors back to the wire, in the protocol of each service.
 
-moto's parsers and serialisers do the work by botocore's models: JSON 1.1 for KMS, query and XML for RDS, STS, IAM and
-CloudFormation. Of an S3 call only what the rules need is read; moto reads the rest itself.
+moto's parsers and serialisers do the work, based on botocore's models: JSON 1.1 for KMS, query and XML for RDS, STS,
+IAM and CloudFormation. Of an S3 call, this module reads only what the rules need; moto reads the rest itself.
 """
 
 import json
@@ -24,7 +24,7 @@ SERVICES: Final = ("s3", "kms", "rds", "sts", "iam", "cloudformation")
 _SCOPE: Final = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _PROTOCOL: Final = {"kms": "json", "rds": "query", "sts": "query", "iam": "query", "cloudformation": "query"}
 
-# S3: method, whether the path names a key, and what stands in the query decide the operation (S3 API reference).
+# S3: the method, whether the path contains a key, and the query determine the operation (S3 API reference).
 _S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
     ("GET", "service", ""): "ListBuckets",
     ("PUT", "bucket", ""): "CreateBucket",
@@ -62,7 +62,7 @@ _S3_OPERATIONS: Final[dict[tuple[str, str, str], str]] = {
     ("PUT", "object", "tagging"): "PutObjectTagging",
 }
 _SUBRESOURCES: Final = sorted({query for _, _, query in _S3_OPERATIONS if query})
-# In the query or the headers, but no operation of its own.
+# Appears in the query or the headers, but does not change the operation.
 _PLAIN_QUERY: Final = re.compile(
     r"x-id|prefix|delimiter|max-keys|marker|key-marker|version-id-marker|encoding-type|continuation-token|start-after|"
     r"fetch-owner|versionId|partNumber|response-.*|max-uploads|max-parts|part-number-marker|X-Amz-.*|bucket-region|max-buckets"
@@ -77,7 +77,7 @@ _S3_HEADERS: Final = {
 
 @dataclass(frozen=True)
 class CredentialScope:
-    """What the signature says: whose key, which Region, which service."""
+    """The scope in a signature: access key, Region and service."""
 
     access_key: str
     region: str
@@ -85,21 +85,21 @@ class CredentialScope:
 
 
 def parse_credential_scope(environ: dict[str, Any]) -> CredentialScope | None:
-    """The scope of a signed request, None where it is not signed with Signature Version 4."""
+    """Return the scope of a signed request, or None without a Signature Version 4 signature."""
     match = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return CredentialScope(match["key"], match["region"], match["service"]) if match else None
 
 
 def new_request_id(service: str) -> str:
-    """A request id in the form the service uses."""
+    """Generate a request id in the service's format."""
     return uuid.uuid4().hex[:16].upper() if service == "s3" else str(uuid.uuid4())
 
 
 def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
-    """The API operation of a request.
+    """Return the API operation of a request.
 
     Raises:
-        AwsError: `UnknownOperation`, or what is not modelled here.
+        AwsError: `UnknownOperation`, or `NotImplemented` for an operation that is not modelled.
     """
     if service == "s3":
         return _s3_operation(environ)
@@ -109,10 +109,10 @@ def parse_operation(service: str, environ: dict[str, Any], body: bytes) -> str:
 
 
 def parse_params(service: str, operation: str, environ: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """The input of a call in the API's own shape.
+    """Return the input of a call in the API's own shape.
 
     Raises:
-        AwsError: The body does not fit the operation.
+        AwsError: The body does not match the operation.
     """
     if service == "s3":
         bucket, key = parse_s3_path(environ)
@@ -142,7 +142,7 @@ def parse_params(service: str, operation: str, environ: dict[str, Any], body: by
 
 
 def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
-    """A result as the service writes it."""
+    """Render a result in the service's format."""
     model = get_service_model(call.service).operation_model(call.operation)
     serializer = get_serializer_class(call.service, _PROTOCOL[call.service])
     written = serializer(operation_model=model, context=SerializationContext(request_id=call.request_id)).serialize(
@@ -158,7 +158,7 @@ def serialize_result(call: Call, result: dict[str, Any]) -> HttpResponse:
 
 
 def serialize_error(service: str, error: AwsError, request_id: str, *, head: bool = False) -> HttpResponse:
-    """A refusal as the service writes it; the answer to a HEAD has no body, and so hides the reason."""
+    """Render an error in the service's format. The response to HEAD has no body, and so gives no reason."""
     if service == "s3":
         text = (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{escape(error.code)}</Code>'
@@ -170,7 +170,7 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
         body = {"__type": error.code, "message": error.message}
         headers = [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id)]
         return HttpResponse(error.status, headers, json.dumps(body).encode())
-    kind = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004 - HTTP's border between the two
+    kind = "Sender" if error.status < 500 else "Receiver"  # noqa: PLR2004 - HTTP's client and server errors
     text = (
         f'<?xml version="1.0"?>\n<ErrorResponse><Error><Type>{kind}</Type><Code>{escape(error.code)}</Code>'
         f"<Message>{escape(error.message)}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>"
@@ -179,7 +179,7 @@ def serialize_error(service: str, error: AwsError, request_id: str, *, head: boo
 
 
 def parse_s3_path(environ: dict[str, Any]) -> tuple[str, str]:
-    """Bucket and key of an S3 request; either may be empty."""
+    """Return bucket and key of an S3 request. Either may be empty."""
     bucket, _, key = environ.get("PATH_INFO", "/").lstrip("/").partition("/")
     return bucket, unquote(key) if "%" in key else key
 

@@ -1,4 +1,4 @@
-"""Remembers the calls that came in, so that a test can say which ones were made, and how often."""
+"""Records incoming calls, so that a test can check which ones were made and how often."""
 
 import threading
 from collections import deque
@@ -9,7 +9,7 @@ from localaws.call import Call
 from localaws.faults import RESOURCE_PARAM_NAMES
 
 MAX_RECORDED_CALLS: Final = 20_000
-"""The most calls that are remembered; older ones are dropped and counted."""
+"""The maximum number of recorded calls; older ones are dropped and counted."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class RecordedCall:
 
     Attributes:
         number: Counts all calls since the start.
-        caller: ARN of who signed it, a role's session for a role.
+        caller: ARN of the signer; a role's session for a role.
         account: The caller's account.
-        outcome: `ok`, or the code of the refusal, or what a fault did.
+        outcome: `ok`, the error code, or the effect of a fault.
     """
 
     number: int
@@ -39,7 +39,7 @@ _COUNT = [0]
 
 
 def record_call(call: Call, outcome: str) -> None:
-    """Remember a call and how it ended; of its input only what names things."""
+    """Record a call and its outcome. Of its input, only names are kept."""
     params = {name: call.params[name] for name in RESOURCE_PARAM_NAMES if isinstance(call.params.get(name), str)}
     with _LOCK:
         _COUNT[0] += 1
@@ -58,7 +58,7 @@ def record_call(call: Call, outcome: str) -> None:
 
 
 def calls_as_json() -> dict[str, Any]:
-    """Every call that is remembered, and how many are not any more."""
+    """Return every recorded call, and the number of dropped ones."""
     with _LOCK:
         return {"calls": [asdict(call) for call in _CALLS], "dropped": max(0, _COUNT[0] - len(_CALLS))}
 

@@ -1,8 +1,8 @@
-"""What moto's S3 lacks: keys that can refuse, bucket policies with conditions, IAM, tags that come with a bucket.
+"""What moto's S3 lacks: key authorization, bucket policies with conditions, IAM, tags set by CreateBucket.
 
 S3 calls KMS as the caller, through `s3.<region>.amazonaws.com`: GenerateDataKey for a write, Decrypt for a read. A
-write that names no key uses the bucket's default. PutBucketEncryption validates nothing, so that the first write does.
-S3's own cache of bucket keys, which can hide a revocation for a while, is not modelled.
+write that names no key uses the bucket's default. PutBucketEncryption does not check the key, so the first write fails
+if the key is unusable. S3's own cache of bucket keys, which can hide a revocation for a while, is not modelled.
 """
 
 import json
@@ -27,16 +27,16 @@ _KEY_HEADER: Final = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
 
 
 def authorize_s3_call(call: Call) -> None:
-    """Everything S3 checks before it acts.
+    """Run all of S3's checks before it executes a call.
 
     Raises:
-        AwsError: With the code, status and text of S3.
+        AwsError: With the code, status and message of S3.
     """
     name = call.params["Bucket"]
     bucket = _bucket(name)
     authorize(call, _resource(call))
     if bucket is None:
-        return  # moto answers that there is no such bucket, or makes it
+        return  # moto reports that there is no such bucket, or creates it
     if bucket.account_id != call.caller.account and call.operation != "CreateBucket":
         raise AwsError("AccessDenied", "Access Denied", 403)
     _apply_bucket_policy(call, bucket)
@@ -47,16 +47,16 @@ def authorize_s3_call(call: Call) -> None:
 
 
 def complete_after_moto(call: Call) -> None:
-    """What moto leaves out of what it has just done.
+    """Add what moto left out of the call that it just executed.
 
     Raises:
-        AwsError: The tags are not legal.
+        AwsError: The tags are invalid.
     """
     bucket = _bucket(call.params["Bucket"])
     if bucket is None:
         return
     if call.operation == "CreateBucket" and bucket.encryption is None:
-        bucket.encryption = _AES  # every new bucket has it since January 2023 (S3 user guide, "Default encryption")
+        bucket.encryption = _AES  # the default since January 2023 (S3 user guide, "Default encryption")
         tags = _tags(call.body)
         if tags:
             _backend(bucket).put_bucket_tagging(bucket.name, tags)
@@ -65,7 +65,7 @@ def complete_after_moto(call: Call) -> None:
 
 
 def disable_moto_bucket_policies() -> None:
-    """Keep moto from evaluating bucket policies without their conditions, which would deny every write."""
+    """Stop moto from evaluating bucket policies without their conditions, which would deny every write."""
     from moto.iam.access_control import PermissionResult
 
     FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
@@ -98,8 +98,8 @@ def _resource(call: Call) -> str:
 def _apply_bucket_policy(call: Call, bucket: FakeBucket) -> None:
     if not bucket.policy or call.operation in {"PutBucketPolicy", "GetBucketPolicy", "DeleteBucketPolicy"}:
         return
-    # A client reaches this server over plain HTTP on the loopback interface where it would reach AWS over TLS: the
-    # request counts as secure, unless it says itself that it stands for one that is not.
+    # Clients use plain HTTP on the loopback interface where they would use TLS with AWS. A request therefore counts as
+    # secure unless it declares itself insecure.
     context: dict[str, str | list[str]] = {
         "aws:SecureTransport": "false" if call.environ.get("HTTP_X_FORWARDED_PROTO") == "http" else "true",
         "aws:PrincipalAccount": call.caller.account,
@@ -141,7 +141,7 @@ def _use_key_of_write(call: Call, bucket: FakeBucket) -> None:
     if algorithm not in _KMS or reference is None:
         return  # S3's own key, or the AWS managed key aws/s3: neither is the customer's
     arn = _use_key(call, reference, "kms:GenerateDataKey", bucket)
-    # S3 answers with the key it used, and remembers it: an alias is resolved once.
+    # S3 returns the key it used and stores it: an alias is resolved once.
     if _KEY_HEADER in call.environ:
         call.environ[_KEY_HEADER] = arn
 
@@ -178,14 +178,14 @@ def _use_key(call: Call, reference: str, action: str, bucket: FakeBucket, *, cip
 
 
 def get_default_encryption(bucket: FakeBucket) -> tuple[str | None, str | None]:
-    """The bucket's default algorithm and key."""
+    """Return the bucket's default algorithm and key."""
     rule: Any = (bucket.encryption or _AES)["Rule"]
     default = (rule[0] if isinstance(rule, list) else rule).get("ApplyServerSideEncryptionByDefault", {})
     return default.get("SSEAlgorithm"), default.get("KMSMasterKeyID")
 
 
 def _tags(body: bytes) -> dict[str, str]:
-    """The tags in a CreateBucketConfiguration (botocore's S3 model)."""
+    """Return the tags in a CreateBucketConfiguration (botocore's S3 model)."""
     if not body:
         return {}
     root = ET.fromstring(re.sub(rb'\sxmlns="[^"]+"', b"", body, count=1))  # noqa: S314 - loopback, own clients

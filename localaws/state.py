@@ -1,6 +1,6 @@
-"""Everything the local AWS knows, but for the contents of S3, which moto keeps.
+"""The complete state of the local AWS, except S3's contents, which moto keeps.
 
-Plain data: it can be written down and read again.
+Plain data, so that it can be saved and loaded.
 """
 
 import time
@@ -16,7 +16,7 @@ CUSTOMER_ACCOUNT: Final = "444455556666"
 
 @dataclass
 class KeyRevision:
-    """What of a key takes effect with a delay: its state and its policy."""
+    """The parts of a key that take effect with a delay: its state and its policy."""
 
     at: float
     state: str
@@ -25,7 +25,7 @@ class KeyRevision:
 
 @dataclass
 class Grant:
-    """A grant on a key, as the service that asked for it holds it."""
+    """A grant on a key, held by the service that requested it."""
 
     grant_id: str
     grantee: str
@@ -58,11 +58,11 @@ class Key:
 
     @property
     def latest(self) -> KeyRevision:
-        """What KMS itself says of the key."""
+        """Return the newest revision, which KMS itself sees."""
         return self.revisions[-1]
 
     def add_revision(self, *, state: str | None = None, policy: dict[str, Any] | None = None) -> None:
-        """A new state or policy; services see it after the propagation delay."""
+        """Add a new state or policy. Services see it after the propagation delay."""
         self.revisions.append(KeyRevision(time.time(), state or self.latest.state, policy or self.latest.policy))
 
 
@@ -78,12 +78,12 @@ class Alias:
 
 @dataclass
 class Database:
-    """A cluster, an instance or a snapshot: its API output, and what passes with time.
+    """A cluster, an instance or a snapshot: its API output and its lifecycle.
 
     Attributes:
-        output: The resource as Describe… gives it, without its status.
-        life: What was ordered and when it is done; the status is computed from it.
-        grant_id: The grant RDS holds on a customer's key; None for a key of AWS's, and for all but clusters.
+        output: The resource as Describe… returns it, without its status.
+        life: The last transition and its end, from which the status is computed.
+        grant_id: RDS's grant on a customer's key; None for an AWS key, and for everything except clusters.
     """
 
     output: dict[str, Any]
@@ -100,7 +100,7 @@ class Role:
     Attributes:
         trust: Its trust policy.
         policies: Its inline policies by name.
-        max_session_seconds: The longest session that can be asked for.
+        max_session_seconds: Its maximum session duration.
     """
 
     arn: str
@@ -118,7 +118,7 @@ class Role:
 
 @dataclass
 class Session:
-    """Temporary credentials of a role, and until when they are good."""
+    """Temporary credentials of a role, with their expiry."""
 
     role_arn: str
     name: str
@@ -128,11 +128,11 @@ class Session:
 
 @dataclass
 class AwsState:
-    """All accounts and Regions together.
+    """The state of all accounts and Regions.
 
     Attributes:
-        database_seconds: How long a cluster or an instance takes to be created or deleted.
-        propagation_seconds: How long a changed key policy or state takes until S3 and RDS see it.
+        database_seconds: How long creating or deleting a cluster or an instance takes.
+        propagation_seconds: How long S3 and RDS take to see a changed key policy or state.
     """
 
     keys: dict[str, Key] = field(default_factory=dict)
@@ -149,4 +149,4 @@ class AwsState:
 
 
 STATE: Final = AwsState()
-"""The one world of this process: moto's backends are global, too."""
+"""The only state of this process: moto's backends are global, too."""

@@ -1,4 +1,4 @@
-"""STS: who am I, and taking on a role."""
+"""STS: GetCallerIdentity and AssumeRole."""
 
 import secrets
 import string
@@ -15,15 +15,15 @@ _HOUR: Final = 3600
 
 
 def get_caller_identity(call: Call) -> dict[str, Any]:
-    """GetCallerIdentity: needs no permission."""
+    """GetCallerIdentity. Needs no permission."""
     return {"UserId": f"AIDA{call.caller.account}", "Account": call.caller.account, "Arn": call.caller.arn}
 
 
 def assume_role(call: Call) -> dict[str, Any]:
-    """AssumeRole: the role's trust policy decides.
+    """AssumeRole. The role's trust policy decides.
 
-    From another account, and where the trust policy names the whole account, the caller's own policy has to allow it,
-    too (IAM user guide, "Cross-account policy evaluation logic"). A role that is not there is refused alike.
+    From another account, and if the trust policy names the whole account, the caller's own policy must allow it too
+    (IAM user guide, "Cross-account policy evaluation logic"). A role that does not exist causes the same error.
     """
     arn = call.params["RoleArn"]
     context = build_principal_condition_keys(call.caller)
@@ -55,7 +55,7 @@ def assume_role(call: Call) -> dict[str, Any]:
 
 
 def _check_duration(call: Call, role: Role, seconds: int) -> None:
-    """See that a session is not asked for too long: a role takes on another for an hour at most (botocore, AssumeRole).
+    """Check the requested session duration: a role may assume another for an hour at most (botocore, AssumeRole).
 
     Raises:
         AwsError: `ValidationError`, recorded texts.

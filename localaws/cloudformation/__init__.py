@@ -1,1 +1,1 @@
-"""CloudFormation of KMS keys, aliases and IAM roles: templates, parameters, stacks and change sets."""
+"""CloudFormation for KMS keys, aliases and IAM roles: templates, parameters, stacks and change sets."""

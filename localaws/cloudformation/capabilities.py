@@ -1,4 +1,4 @@
-"""Capabilities: a stack that makes IAM roles has to be acknowledged (botocore, CreateStack, `Capabilities`)."""
+"""Capabilities: a stack that creates IAM roles needs an acknowledgement (botocore, CreateStack, `Capabilities`)."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from localaws.cloudformation.template import Template
 
 
 def required_capability(template: Template) -> str | None:
-    """The capability that a template needs: one for IAM, another where a name is the customer's own.
+    """Return the capability that a template needs: one for IAM, another if the template names an IAM resource.
 
-    A resource counts whether or not its condition holds: ValidateTemplate knows no parameters. What CreateStack does
-    with one whose condition is false was found recorded nowhere.
+    A resource counts whether or not its condition holds, because ValidateTemplate gets no parameters. No record was
+    found of what CreateStack does with a resource whose condition is false.
     """
     iam = [one for one in template.section("Resources").values() if _is_of_iam(one)]
     named = any(RESOURCE_TYPES[one["Type"]].name in one.get("Properties", {}) for one in iam)
@@ -19,7 +19,7 @@ def required_capability(template: Template) -> str | None:
 
 
 def describe_capabilities(template: Template) -> dict[str, Any]:
-    """What GetTemplateSummary and ValidateTemplate say of it, recorded text."""
+    """Return what GetTemplateSummary and ValidateTemplate report about it (recorded text)."""
     capability = required_capability(template)
     if capability is None:
         return {"Capabilities": []}
@@ -29,7 +29,7 @@ def describe_capabilities(template: Template) -> dict[str, Any]:
 
 
 def require_capabilities(call: Call, template: Template) -> None:
-    """See that the call acknowledges what the template needs; CAPABILITY_NAMED_IAM covers the other.
+    """Check that the call acknowledges what the template needs. CAPABILITY_NAMED_IAM covers both capabilities.
 
     Raises:
         AwsError: `InsufficientCapabilitiesException`, recorded text.

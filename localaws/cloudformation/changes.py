@@ -1,4 +1,4 @@
-"""Change sets: what `aws cloudformation deploy` makes, looks at and executes; and what a call wants of a stack."""
+"""Change sets as `aws cloudformation deploy` creates, describes and executes them; the state that a call requests."""
 
 import re
 import uuid
@@ -46,7 +46,7 @@ def check_stack_name(name: str) -> None:
 
 
 def find_stack(call: Call, name: str) -> Stack:
-    """The caller's stack by name, or by id even when it is deleted.
+    """Return the caller's stack by name, or by id even after its deletion.
 
     Raises:
         AwsError: `ValidationError`, recorded text.
@@ -59,12 +59,12 @@ def find_stack(call: Call, name: str) -> Stack:
 
 
 def build_desired_state(call: Call, stack: Stack | None, *, template_alone: bool = False) -> DesiredState:
-    """What the call wants the stack to be.
+    """Return the state that the call requests for the stack.
 
     Args:
-        call: With a template, parameters and tags.
-        stack: The stack as it is, whose template and values may be used again.
-        template_alone: Leave parameters and tags aside.
+        call: A call with a template, parameters and tags.
+        stack: The current stack, whose template and values the call may reuse.
+        template_alone: Ignore parameters and tags.
 
     Raises:
         AwsError: `ValidationError`; `InsufficientCapabilitiesException`; `NotImplemented` for options that are not
@@ -103,7 +103,7 @@ def _template(call: Call, stack: Stack | None) -> Template:
 
 
 def create_change_set(call: Call) -> dict[str, Any]:
-    """CreateChangeSet, for a new stack or for one that is there."""
+    """CreateChangeSet, for a new or an existing stack."""
     name, kind = call.params["StackName"], call.params.get("ChangeSetType", "UPDATE")
     authorize(call, f"arn:aws:cloudformation:{call.region}:{call.caller.account}:stack/{name}/*")
     stack = _stack_for(call, name, kind)
@@ -145,7 +145,7 @@ def describe_change_set(call: Call) -> dict[str, Any]:
 
 
 def execute_change_set(call: Call) -> dict[str, Any]:
-    """ExecuteChangeSet; every other change set of the stack goes, as in AWS."""
+    """ExecuteChangeSet. As in AWS, this deletes every other change set of the stack."""
     stack, change_set = _find(call)
     authorize(call, stack.stack_id)
     if change_set["ExecutionStatus"] != "AVAILABLE":

@@ -1,7 +1,8 @@
-"""CloudFormation's operations: stacks and change sets, as console and `aws cloudformation deploy` use them.
+"""CloudFormation's operations on stacks and change sets, as the console and `aws cloudformation deploy` use them.
 
-moto's engine is not used: it answers 500 to tags on a key, keeps key policies as objects that nobody evaluates, and
-ignores KeySpec, KeyUsage, MultiRegion and the waiting period. Three resource types are little enough to do properly.
+This package does not use moto's engine: moto answers 500 to tags on a key, stores key policies as objects that it never
+evaluates, and ignores KeySpec, KeyUsage, MultiRegion and the waiting period. With only three resource types, a correct
+implementation is small.
 """
 
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ def create_stack(call: Call) -> dict[str, Any]:
 
 
 def update_stack(call: Call) -> dict[str, Any]:
-    """UpdateStack; refused when there is nothing to change."""
+    """UpdateStack. Rejected if nothing changes."""
     stack = find_stack(call, call.params["StackName"])
     _authorize(call, stack.name)
     if stack.status in _BUSY_OR_BROKEN:
@@ -50,7 +51,7 @@ def update_stack(call: Call) -> dict[str, Any]:
 
 
 def delete_stack(call: Call) -> dict[str, Any]:
-    """DeleteStack; a stack that is not there is deleted already."""
+    """DeleteStack. Succeeds if the stack does not exist."""
     if call.params.get("RetainResources"):
         raise AwsError("NotImplemented", "The local AWS does not model RetainResources of DeleteStack.", 501)
     try:
@@ -71,7 +72,7 @@ def describe_stacks(call: Call) -> dict[str, Any]:
 
 
 def list_stacks(call: Call) -> dict[str, Any]:
-    """ListStacks, deleted ones included."""
+    """ListStacks, including deleted ones."""
     wanted = call.params.get("StackStatusFilter")
     summaries = [
         {
@@ -88,12 +89,12 @@ def list_stacks(call: Call) -> dict[str, Any]:
 
 
 def describe_stack_events(call: Call) -> dict[str, Any]:
-    """DescribeStackEvents, the latest first."""
+    """DescribeStackEvents, newest first."""
     return {"StackEvents": list(reversed(find_stack(call, call.params["StackName"]).events))}
 
 
 def describe_stack_resources(call: Call) -> dict[str, Any]:
-    """DescribeStackResources: what there is; resources whose condition is false are not listed."""
+    """DescribeStackResources. Resources whose condition is false are not listed."""
     stack = find_stack(call, call.params["StackName"])
     wanted = call.params.get("LogicalResourceId")
     chosen = [one for one in stack.resources.values() if wanted in {None, one.logical_id}]
@@ -119,7 +120,7 @@ def list_stack_resources(call: Call) -> dict[str, Any]:
 
 
 def get_template(call: Call) -> dict[str, Any]:
-    """GetTemplate: the text as it was given."""
+    """GetTemplate: the template's original text."""
     stack = find_stack(call, call.params["StackName"])
     if stack.desired_state is None:
         raise validation_error(f"Stack {stack.name} has no template yet")
@@ -127,7 +128,7 @@ def get_template(call: Call) -> dict[str, Any]:
 
 
 def get_template_summary(call: Call) -> dict[str, Any]:
-    """GetTemplateSummary of a template, or of a stack."""
+    """GetTemplateSummary of a template or a stack."""
     template = _template_of(call)
     types = sorted({one["Type"] for one in template.section("Resources").values()})
     summary: dict[str, Any] = {"Parameters": describe_parameters(template), "ResourceTypes": types}

@@ -1,4 +1,4 @@
-"""The parameters of a stack: what the template declares, what the caller gives, and whether the two fit."""
+"""The parameters of a stack: the template's declarations, the caller's values, and whether they match."""
 
 import re
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ _TYPES: Final = frozenset({"String", "Number", "CommaDelimitedList"})
 
 
 def resolve_parameters(template: Template, given: list[dict[str, Any]], previous: Mapping[str, Any]) -> dict[str, str]:
-    """The text of every parameter of the template.
+    """Return the text of every parameter of the template.
 
     Args:
-        template: Its `Parameters` section says which there are.
-        given: As CreateStack takes them; `UsePreviousValue` takes the value from `previous`.
-        previous: The values of the stack as it is.
+        template: Its `Parameters` section declares the parameters.
+        given: The format of CreateStack; `UsePreviousValue` takes the value from `previous`.
+        previous: The current values of the stack.
 
     Raises:
-        AwsError: `ValidationError`, in CloudFormation's words.
+        AwsError: `ValidationError` with CloudFormation's message.
     """
     declared = template.section("Parameters")
     unknown = [one["ParameterKey"] for one in given if one["ParameterKey"] not in declared]
@@ -67,7 +67,7 @@ def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
 
 
 def split_list_parameters(template: Template, values: Mapping[str, str]) -> dict[str, Any]:
-    """The values as functions see them: a list is a list."""
+    """Return the values as functions see them: a list parameter is a list."""
     declared = template.section("Parameters")
     lists = {name for name, rule in declared.items() if rule.get("Type") == "CommaDelimitedList"}
     return {
@@ -76,7 +76,7 @@ def split_list_parameters(template: Template, values: Mapping[str, str]) -> dict
 
 
 def render_parameters(template: Template, values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The values as DescribeStacks shows them: those of NoEcho parameters are hidden."""
+    """Return the values as DescribeStacks shows them. The values of NoEcho parameters are hidden."""
     hidden = {
         name for name, rule in template.section("Parameters").items() if str(rule.get("NoEcho")).lower() == "true"
     }
@@ -86,7 +86,7 @@ def render_parameters(template: Template, values: Mapping[str, str]) -> list[dic
 
 
 def describe_parameters(template: Template) -> list[dict[str, Any]]:
-    """The parameters as GetTemplateSummary and ValidateTemplate describe them."""
+    """Return the parameters as GetTemplateSummary and ValidateTemplate describe them."""
     return [
         {
             "ParameterKey": name,

@@ -1,4 +1,4 @@
-"""What is remembered of a stack, and what a plan for one is made of. Plain data, so that it survives a restart."""
+"""The record of a stack, and the parts of a plan for one. Plain data, so that it survives a restart."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -11,10 +11,10 @@ from localaws.cloudformation.template import Template
 
 @dataclass
 class DesiredState:
-    """What a stack is to be: the input of CreateStack, UpdateStack or a change set, with every value known.
+    """The target state of a stack: the input of CreateStack, UpdateStack or a change set, with all values resolved.
 
     Attributes:
-        capabilities: What the call acknowledged.
+        capabilities: The capabilities that the call acknowledged.
     """
 
     template: Template
@@ -28,9 +28,9 @@ class Stack:
     """A stack and its history.
 
     Attributes:
-        wish: What it was last brought to; None while it is only under review.
-        resources: What exists of it, in the order it was made.
-        changes: Its change sets by name, as DescribeChangeSet gives them, with their wish under `"wish"`.
+        wish: The state of its last create or update; None while it is only under review.
+        resources: Its existing resources, in order of creation.
+        changes: Its change sets by name, as DescribeChangeSet returns them, with their target state under `"wish"`.
     """
 
     stack_id: str
@@ -48,12 +48,12 @@ class Stack:
     changes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def set_status(self, status: str, reason: str = "") -> None:
-        """Take on a status and record it."""
+        """Set the status and record an event."""
         self.status, self.reason = status, reason
         self.record_event(self.name, self.stack_id, "AWS::CloudFormation::Stack", status, reason)
 
     def record_event(self, logical_id: str, physical_id: str, kind: str, status: str, reason: str = "") -> None:
-        """Add an event."""
+        """Record an event."""
         event: dict[str, Any] = {
             "StackId": self.stack_id,
             "EventId": f"{logical_id}-{status}-{uuid.uuid4()}",
@@ -69,7 +69,7 @@ class Stack:
 
 @dataclass
 class Change:
-    """One thing that has to be done to a resource: `Add`, `Modify` or `Remove`."""
+    """One planned change to a resource: `Add`, `Modify` or `Remove`."""
 
     action: str
     resource: Resource

@@ -1,10 +1,10 @@
-"""The Rules section: what has to hold of the parameters before anything is made or changed.
+"""The Rules section: assertions about the parameters, checked before anything is created or changed.
 
 Sources: CloudFormation user guide, "CloudFormation template Rules syntax"; template reference, "Rule functions". A rule
-takes `Ref` and rule functions, and nothing else: `Fn::If` and `Condition` are refused by AWS as well (issues 921 and
-1183 of aws-cloudformation/cloudformation-coverage-roadmap). That `Ref` takes pseudo parameters is not in the reference;
-templates in use rely on it. The functions that look up parameters of AWS's own types (`Fn::RefAll`, `Fn::ValueOf`,
-`Fn::ValueOfAll`) are not modelled.
+accepts only `Ref` and rule functions: AWS rejects `Fn::If` and `Condition` too (issues 921 and 1183 of
+aws-cloudformation/cloudformation-coverage-roadmap). The reference does not say that `Ref` accepts pseudo parameters,
+but published templates rely on it. The functions that look up parameters of AWS's own types (`Fn::RefAll`,
+`Fn::ValueOf`, `Fn::ValueOfAll`) are not modelled.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ _NOT_MODELLED: Final = frozenset({"Fn::RefAll", "Fn::ValueOf", "Fn::ValueOfAll"}
 
 
 def check_syntax(template: Template) -> None:
-    """See that the section is one, and that its rules use what a rule may use.
+    """Check the section's structure, and that its rules use only what a rule may use.
 
     Raises:
         AwsError: `ValidationError`; `NotImplemented` for functions that are not modelled.
@@ -43,11 +43,11 @@ def check_syntax(template: Template) -> None:
 
 
 def check_assertions(call: Call, template: Template, parameters: Mapping[str, str]) -> None:
-    """See that every assertion holds whose rule's condition does.
+    """Check every assertion of every rule whose condition is true.
 
     Raises:
-        AwsError: `ValidationError` with the assertion's description. CloudFormation's own words around it were found
-            recorded nowhere.
+        AwsError: `ValidationError` with the assertion's description. No record was found of CloudFormation's own text
+            around it.
     """
     scope: dict[str, Any] = {
         "AWS::AccountId": call.caller.account,

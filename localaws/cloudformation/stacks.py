@@ -1,7 +1,7 @@
-"""Stacks: what is planned, carried out, and taken back when something is refused.
+"""Stacks: plan changes, execute them, and roll back if one is rejected.
 
-A stack is carried out within the call that asks for it, so the first DescribeStacks already sees how it ended; the
-events tell the whole story, IN_PROGRESS included.
+A stack changes within the call that requests it, so the first DescribeStacks already sees the final state. The events
+contain every transition, including IN_PROGRESS.
 """
 
 import copy
@@ -30,7 +30,7 @@ from localaws.state import STATE
 
 RETAIN_POLICIES: Final = frozenset({"Retain", "RetainExceptOnCreate"})
 
-# CloudFormation CLI user guide, "Handler error codes"; of IAM those that were found recorded, and their like.
+# CloudFormation CLI user guide, "Handler error codes"; for IAM, the recorded codes and similar ones.
 _HANDLER_CODES: Final = {
     "AccessDenied": "AccessDenied",
     "AccessDeniedException": "AccessDenied",
@@ -50,7 +50,7 @@ class _RefusedError(Exception):
 
 
 def add_stack(call: Call, name: str, status: str) -> Stack:
-    """A stack in the caller's account and Region, without anything in it."""
+    """Add an empty stack to the caller's account and Region."""
     place = f"arn:{partition_of_region(call.region)}:cloudformation:{call.region}:{call.caller.account}"
     stack_id = f"{place}:stack/{name}/{uuid.uuid4()}"
     stack = Stack(stack_id, name, call.caller.account, call.region, datetime.now(UTC), status)
@@ -60,7 +60,7 @@ def add_stack(call: Call, name: str, status: str) -> Stack:
 
 
 def build_evaluation_scope(stack: Stack, wish: DesiredState) -> EvaluationScope:
-    """What the template's functions see."""
+    """Return the values that the template's functions can use."""
     pseudo = {
         "AWS::AccountId": stack.account,
         "AWS::NoValue": NO_VALUE,
@@ -75,7 +75,7 @@ def build_evaluation_scope(stack: Stack, wish: DesiredState) -> EvaluationScope:
 
 
 def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
-    """What would have to be done, in order; the ids of what does not exist yet are the logical ones."""
+    """Plan the changes in order. Resources that do not exist yet have their logical ids as ids."""
     scope = build_evaluation_scope(stack, wish)
     changes: list[Change] = []
     wanted = _desired_names(scope)
@@ -85,7 +85,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
         try:
             change = _change(stack, resource, tags_changed=tags_changed)
         except AwsError:
-            change = Change("Modify", resource, stack.resources.get(name))  # refused when it is carried out, as in AWS
+            change = Change("Modify", resource, stack.resources.get(name))  # rejected during execution, as in AWS
         if change:
             changes.append(change)
         if name not in stack.resources:
@@ -95,7 +95,7 @@ def plan_changes(stack: Stack, wish: DesiredState) -> list[Change]:
 
 
 def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
-    """Whether carrying out the wish would change nothing at all."""
+    """Return whether the target state would change nothing."""
     if stack.desired_state is None or plan_changes(stack, wish) or stack.desired_state.tags != wish.tags:
         return False
     outputs = [to_canonical_json(one.template.section("Outputs")) for one in (stack.desired_state, wish)]
@@ -103,7 +103,7 @@ def is_unchanged(stack: Stack, wish: DesiredState) -> bool:
 
 
 def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLLBACK") -> None:
-    """Make everything; where something is refused, do with the rest what `on_failure` says."""
+    """Create everything. If a resource is rejected, handle the others as `on_failure` says."""
     stack.desired_state = wish
     try:
         _carry_out(call, stack, wish)
@@ -122,7 +122,7 @@ def create(call: Call, stack: Stack, wish: DesiredState, on_failure: str = "ROLL
 
 
 def update(call: Call, stack: Stack, wish: DesiredState) -> None:
-    """Bring the stack to the wish, or back to what it was."""
+    """Update the stack to the target state. If that fails, roll it back."""
     before = copy.deepcopy((stack.resources, stack.outputs, stack.desired_state))
     touched = {one.arn for one in stack.resources.values()}
     keys = {arn: copy.deepcopy(key) for arn, key in STATE.keys.items() if arn in touched}
@@ -145,7 +145,7 @@ def update(call: Call, stack: Stack, wish: DesiredState) -> None:
 
 
 def delete(call: Call, stack: Stack) -> None:
-    """Remove the stack; what is to be retained stays."""
+    """Delete the stack, except resources with a Retain policy."""
     stack.set_status("DELETE_IN_PROGRESS", "User Initiated")
     _remove(call, stack, list(stack.resources), creating=False)
     if stack.resources:
@@ -182,7 +182,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
         except AwsError as error:
             stack.record_event(name, old.physical_id if old else "", kind, f"{verb}_FAILED", _reason(call, kind, error))
             if old is None and resource and resource.physical_id:
-                stack.resources[name] = resource  # half made: it is there, and has to go
+                stack.resources[name] = resource  # partly created: it exists and must be removed
             raise _RefusedError(name, error.message) from error
         stack.resources[name] = resource
         scope.attributes[name] = resource.attributes
@@ -197,7 +197,7 @@ def _carry_out(call: Call, stack: Stack, wish: DesiredState) -> None:
 
 
 def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> None:
-    """Remove resources, the last made first. `RetainExceptOnCreate` keeps nothing of a creation taken back."""
+    """Delete resources in reverse order of creation. A rolled-back creation ignores `RetainExceptOnCreate`."""
     for name in reversed(names):
         resource = stack.resources[name]
         if resource.on_delete == "Retain" or (resource.on_delete in RETAIN_POLICIES and not creating):
@@ -208,7 +208,7 @@ def _remove(call: Call, stack: Stack, names: list[str], *, creating: bool) -> No
 
 
 def _delete(call: Call, stack: Stack, resource: Resource) -> bool:
-    """Remove one resource and record it; False where it is refused."""
+    """Delete one resource and record it. Return False if the deletion is rejected."""
     name, physical_id, kind = resource.logical_id, resource.physical_id, resource.kind
     try:
         RESOURCE_TYPES[kind].delete(StackContext(call, stack.name, {}, {}), resource)
@@ -275,7 +275,7 @@ def _outputs(scope: EvaluationScope) -> list[dict[str, str]]:
 
 
 def _reason(call: Call, kind: str, error: AwsError) -> str:
-    """How a refusal by the resource's service reads in an event."""
+    """Format a rejection by the resource's service as an event shows it."""
     service = f"(Service: {RESOURCE_TYPES[kind].service}, Status Code: {error.status}, Request ID: {call.request_id})"
     message = f'Resource handler returned message: "{error.message} {service}"'
     code = _HANDLER_CODES.get(error.code, "InvalidRequest")
@@ -283,7 +283,7 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
 
 
 def parse_and_check_template(text: str) -> Template:
-    """Read a template and see that its rules are rules and its resources have an order."""
+    """Parse a template, check its rules, and check that its resources have an order."""
     template = read_template(text)
     rules.check_syntax(template)
     sort_by_dependency(template)

@@ -1,8 +1,8 @@
-"""Templates of CloudFormation: read, checked, and evaluated to plain values.
+"""CloudFormation templates: parsed, checked, and evaluated to plain values.
 
-Modelled are the parts a template of keys and roles needs: parameters with their constraints, rules (in a module of
-their own), mappings, conditions, outputs and the intrinsic functions of `_FUNCTIONS`. Texts of errors are
-CloudFormation's where they are known.
+Modelled are the parts that a template of keys and roles needs: parameters with their constraints, rules (in a separate
+module), mappings, conditions, outputs and the intrinsic functions of `_FUNCTIONS`. Error messages are CloudFormation's
+where they are known.
 """
 
 import json
@@ -17,7 +17,7 @@ from localaws.call import AwsError
 from localaws.cloudformation.resources import RESOURCE_TYPES
 
 NO_VALUE: Final = object()
-"""What `AWS::NoValue` stands for: the property is left out."""
+"""The value of `AWS::NoValue`: the property is omitted."""
 
 _SECTIONS: Final = frozenset(
     {
@@ -39,12 +39,12 @@ _RESOURCE_MEMBERS: Final = frozenset(
 
 
 def validation_error(message: str) -> AwsError:
-    """CloudFormation's one code for a template or input it does not take."""
+    """Return CloudFormation's only error for an invalid template or input."""
     return AwsError("ValidationError", message)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as CloudFormation reads it: short forms of functions, and a date is only text (`Version: 2012-10-17`)."""
+    """YAML as CloudFormation reads it: with short forms of functions, and dates as text (`Version: 2012-10-17`)."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -71,24 +71,24 @@ _Loader.add_multi_constructor("!", _short_form)
 
 @dataclass(frozen=True)
 class Template:
-    """A template whose shape was checked; `text` is what was given."""
+    """A template with a valid structure; `text` is the original."""
 
     text: str
     content: dict[str, Any]
 
     def section(self, name: str) -> dict[str, Any]:
-        """A section, empty where the template has none."""
+        """Return a section, empty if the template has none."""
         return self.content.get(name) or {}
 
 
 def read_template(text: str) -> Template:
-    """Read and check a template.
+    """Parse and check a template.
 
     Raises:
-        AwsError: `ValidationError`; `NotImplemented` for what is not modelled, resource types and properties above all.
+        AwsError: `ValidationError`; `NotImplemented` for anything not modelled, mainly resource types and properties.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that knows the short forms
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with the short forms
     except yaml.YAMLError as error:
         raise validation_error(f"Template format error: YAML not well-formed. {error}") from error
     if not isinstance(content, dict):
@@ -137,7 +137,7 @@ def _check_resources(template: Template) -> None:
 
 
 def find_references(value: Any) -> Iterator[str]:
-    """Names of resources and parameters that a piece of a template refers to; pseudo parameters are left out."""
+    """Yield the names of resources and parameters that a part of a template refers to, without pseudo parameters."""
     if isinstance(value, list):
         for item in value:
             yield from find_references(item)
@@ -162,10 +162,10 @@ def find_references(value: Any) -> Iterator[str]:
 
 
 def sort_by_dependency(template: Template) -> list[str]:
-    """The names of the resources, each after those it refers to.
+    """Return the names of the resources, each after those it refers to.
 
     Raises:
-        AwsError: `ValidationError` when they refer to each other in a circle.
+        AwsError: `ValidationError` if the references form a circle.
     """
     resources = template.section("Resources")
     waiting = {name: {used for used in find_references(one) if used in resources} for name, one in resources.items()}
@@ -181,13 +181,13 @@ def sort_by_dependency(template: Template) -> list[str]:
 
 @dataclass
 class EvaluationScope:
-    """What the functions of a template can refer to.
+    """The values that the functions of a template can refer to.
 
     Attributes:
-        template: Whose conditions and mappings are meant.
+        template: The template with the conditions and mappings.
         parameters: Values of the parameters.
-        pseudo: Values of the pseudo parameters, `AWS::Region`.
-        attributes: What resources are called and have, `{"Key": {"Ref": id, "Arn": arn}}`, as far as they exist.
+        pseudo: Values of the pseudo parameters, such as `AWS::Region`.
+        attributes: Ids and attributes of the existing resources, such as `{"Key": {"Ref": id, "Arn": arn}}`.
     """
 
     template: Template
@@ -196,18 +196,18 @@ class EvaluationScope:
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def evaluate_condition(self, condition: str) -> bool:
-        """Whether a named condition is true."""
+        """Return whether a named condition is true."""
         conditions = self.template.section("Conditions")
         if condition not in conditions:
             raise validation_error(f"Template format error: Unresolved condition {condition}")
         return bool(self.evaluate(conditions[condition]))
 
     def is_condition_met(self, condition: str | None) -> bool:
-        """Whether a condition is true, or there is none."""
+        """Return whether a condition is true or None."""
         return condition is None or self.evaluate_condition(condition)
 
     def evaluate(self, given: Any) -> Any:
-        """`given` with every function carried out and every property that has no value left out."""
+        """Return `given` with every function evaluated and every property without a value omitted."""
         if isinstance(given, list):
             return [one for one in map(self.evaluate, given) if one is not NO_VALUE]
         if not isinstance(given, dict):
@@ -298,7 +298,7 @@ _FUNCTIONS: Final[dict[str, Callable[[EvaluationScope, Any], Any]]] = {
 
 
 def to_canonical_json(value: Any) -> str:
-    """A value as text that is equal for equal values."""
+    """Return a text that is equal for equal values."""
     return json.dumps(value, sort_keys=True, default=str)
 
 

@@ -1,1 +1,1 @@
-"""The part of IAM that roles need: roles with inline policies, and what their policies may say."""
+"""The part of IAM that roles need: roles with inline policies, and the rules for those policies."""

@@ -1,6 +1,6 @@
-"""Policies as IAM takes them: a trust policy says who may take on the role, an inline policy what the role may do.
+"""Policies that IAM accepts: a trust policy says who may assume the role, an inline policy what the role may do.
 
-Texts are recorded answers of IAM; where a document is wrong in two ways, which one AWS names first is not known.
+Messages are recorded responses of IAM. If a document has two errors, it is unknown which one AWS reports first.
 """
 
 import json
@@ -18,7 +18,7 @@ _ROLE: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
 def parse_trust_policy(text: str) -> dict[str, Any]:
-    """A role's trust policy, if IAM takes it: it names principals, and no resource.
+    """Return a role's trust policy if IAM accepts it: it names principals and no resource.
 
     Raises:
         AwsError: `MalformedPolicyDocument`.
@@ -37,7 +37,7 @@ def parse_trust_policy(text: str) -> dict[str, Any]:
 
 
 def parse_inline_policy(text: str) -> dict[str, Any]:
-    """An inline policy, if IAM takes it: it names resources, and no principal.
+    """Return an inline policy if IAM accepts it: it names resources and no principal.
 
     Raises:
         AwsError: `MalformedPolicyDocument`.
@@ -75,7 +75,7 @@ def _is_statement(one: Any) -> bool:
 
 
 def _check_principals(statement: dict[str, Any]) -> None:
-    """A principal that does not exist is refused; of accounts that are not modelled nothing is known."""
+    """Reject a principal that does not exist. Principals of accounts that are not modelled cannot be checked."""
     principal = statement.get("Principal", statement.get("NotPrincipal"))
     known = {role.account for role in STATE.roles.values()}
     for name in _list(principal.get("AWS", [])) if isinstance(principal, dict) else []:

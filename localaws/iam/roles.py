@@ -1,4 +1,4 @@
-"""Roles as their callers see them: made, described, changed, tagged and deleted, each as the caller's policies allow.
+"""Role operations: create, describe, change, tag and delete, each as far as the caller's policies allow.
 
 Codes and their HTTP statuses: botocore's IAM model. Managed policies and permissions boundaries are not modelled.
 """
@@ -17,7 +17,7 @@ from localaws.iam.documents import parse_inline_policy, parse_trust_policy
 from localaws.state import STATE, Role
 
 _ALPHABET: Final = string.ascii_uppercase + string.digits
-# What a role may be called, and where it may be (botocore, CreateRole).
+# Allowed names and paths of a role (botocore, CreateRole).
 _NAME: Final = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _PATH: Final = re.compile(r"/|/[!-~]{1,510}/")
 _SHORTEST: Final = 3600
@@ -26,7 +26,7 @@ _MOST_TAGS: Final = 50
 
 
 def create_role(call: Call) -> dict[str, Any]:
-    """CreateRole; its name is unique in the account, whatever the path. With tags it needs iam:TagRole, too."""
+    """CreateRole. The name is unique in the account, whatever the path. With tags, it also needs iam:TagRole."""
     name, path = call.params["RoleName"], call.params.get("Path") or "/"
     if call.params.get("PermissionsBoundary"):
         raise AwsError("NotImplemented", "The local AWS does not model PermissionsBoundary of iam:CreateRole.", 501)
@@ -70,7 +70,7 @@ def list_roles(call: Call) -> dict[str, Any]:
 
 
 def update_role(call: Call) -> dict[str, Any]:
-    """UpdateRole: its description and its longest session; what is not given stays as it is."""
+    """UpdateRole: the description and the maximum session duration. Omitted values stay unchanged."""
     role = _role(call)
     if call.params.get("MaxSessionDuration") is not None:
         role.max_session_seconds = _session_seconds(call.params["MaxSessionDuration"])
@@ -80,13 +80,13 @@ def update_role(call: Call) -> dict[str, Any]:
 
 
 def update_assume_role_policy(call: Call) -> dict[str, Any]:
-    """UpdateAssumeRolePolicy: another trust policy."""
+    """UpdateAssumeRolePolicy: replaces the trust policy."""
     _role(call).trust = parse_trust_policy(call.params["PolicyDocument"])
     return {}
 
 
 def delete_role(call: Call) -> dict[str, Any]:
-    """DeleteRole: refused while it has inline policies; sessions of it end with it."""
+    """DeleteRole. Rejected while the role has inline policies. Its sessions end with it."""
     role = _role(call)
     if role.policies:
         raise AwsError("DeleteConflict", "Cannot delete entity, must delete policies first.", 409)
@@ -97,7 +97,7 @@ def delete_role(call: Call) -> dict[str, Any]:
 
 
 def put_role_policy(call: Call) -> dict[str, Any]:
-    """PutRolePolicy: an inline policy, in the place of the one of that name."""
+    """PutRolePolicy: adds an inline policy, or replaces the one with the same name."""
     _role(call).policies[call.params["PolicyName"]] = parse_inline_policy(call.params["PolicyDocument"])
     return {}
 
@@ -122,7 +122,7 @@ def list_role_policies(call: Call) -> dict[str, Any]:
 
 
 def list_attached_role_policies(call: Call) -> dict[str, Any]:
-    """ListAttachedRolePolicies: none, as nothing can be attached here."""
+    """ListAttachedRolePolicies: always empty, because nothing can be attached here."""
     _role(call)
     return {"AttachedPolicies": [], "IsTruncated": False}
 
@@ -147,7 +147,7 @@ def list_role_tags(call: Call) -> dict[str, Any]:
 
 
 def _role(call: Call) -> Role:
-    """The role of the caller's account that the call names, if the caller may call so."""
+    """Return the role in the caller's account that the call names, if the caller may make the call."""
     name, account = call.params["RoleName"], call.caller.account
     found = [role for role in STATE.roles.values() if (role.account, role.name) == (account, name)]
     arn = found[0].arn if found else f"arn:{partition_of_region(call.region)}:iam::{account}:role/{name}"
@@ -170,7 +170,7 @@ def _policy(role: Role, name: str) -> dict[str, Any]:
 
 
 def _with_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
-    """The tags of a role, some more of them or with other values; of too many no record of AWS's text was found."""
+    """Add or change tags of a role. No record was found of AWS's text for too many tags."""
     names = [tag["Key"].lower() for tag in added]
     if len(names) != len(set(names)):
         message = "Duplicate tag keys found. Please note that Tag keys are case insensitive."
@@ -216,7 +216,7 @@ def _tags(role: Role) -> list[dict[str, str]]:
 
 
 def _url_encode(document: dict[str, Any]) -> str:
-    """Policies come "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
+    """Encode a policy: policies are "URL-encoded compliant with RFC 3986" (botocore, GetRole)."""
     return quote(render_policy(document))
 
 

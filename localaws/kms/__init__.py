@@ -1,1 +1,1 @@
-"""KMS: keys and who may use them, policies, aliases, and the operations a caller types."""
+"""KMS: keys and who may use them, policies, aliases, and the operations."""

@@ -1,7 +1,7 @@
-"""Aliases and replicas of keys: an alias and its key are always of one account and Region.
+"""Aliases and replicas of keys. An alias and its key always belong to the same account and Region.
 
-Whoever changes an alias needs permission on the alias, by the caller's own policies, and on every key concerned, by the
-key's policy or as that leaves it to IAM (KMS developer guide, "Controlling access to aliases").
+Changing an alias needs permission on the alias, from the caller's own policies, and on every key involved, from the
+key's policy or from IAM if the key policy delegates to it (KMS developer guide, "Controlling access to aliases").
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"alias/[a-zA-Z0-9/_-]{1,250}")
 
 
 def create_alias(call: Call) -> dict[str, Any]:
-    """CreateAlias: the caller needs it on the alias and on the key; impossible for a key of another account."""
+    """CreateAlias. Needs permission on the alias and on the key; impossible for a key of another account."""
     name, arn = call.params["AliasName"], _arn(call)
     if not name.startswith("alias/"):
         raise AwsError("ValidationException", 'Alias must start with the prefix "alias/"')
@@ -41,10 +41,10 @@ def create_alias(call: Call) -> dict[str, Any]:
 
 
 def update_alias(call: Call) -> dict[str, Any]:
-    """UpdateAlias, to another key of the same kind: needed on the alias, on the key it leaves and on the new one.
+    """UpdateAlias, to another key of the same kind. Needs permission on the alias, the old key and the new key.
 
-    So a role that may do it with certain keys alone cannot take an alias away from any other. In which order AWS asks
-    the three is recorded nowhere.
+    So a role that has permission for certain keys only cannot take an alias away from another key. No record was found
+    of the order in which AWS checks the three.
     """
     check_identity_policies(call, _arn(call))
     alias = _find(call)
@@ -57,7 +57,7 @@ def update_alias(call: Call) -> dict[str, Any]:
 
 
 def delete_alias(call: Call) -> dict[str, Any]:
-    """DeleteAlias: needed on the alias and on its key."""
+    """DeleteAlias. Needs permission on the alias and on its key."""
     check_identity_policies(call, _arn(call))
     alias = _find(call)
     require_own_key(call, alias.target)
@@ -66,7 +66,7 @@ def delete_alias(call: Call) -> dict[str, Any]:
 
 
 def list_aliases(call: Call) -> dict[str, Any]:
-    """ListAliases of the caller's own account and Region: a matter of the caller's own policies alone."""
+    """ListAliases of the caller's own account and Region. Only the caller's own policies decide."""
     check_identity_policies(call)
     wanted = _own_arn(call, call.params["KeyId"]) if call.params.get("KeyId") else None
     prefix = _arn(call, "alias/")
@@ -84,9 +84,9 @@ def list_aliases(call: Call) -> dict[str, Any]:
 
 
 def replicate_key(call: Call) -> dict[str, Any]:
-    """ReplicateKey: the replica has a policy, a state, grants and tags of its own.
+    """ReplicateKey. The replica has its own policy, state, grants and tags.
 
-    Needed on the primary key, and CreateKey in the replica's Region (botocore, ReplicateKey).
+    Needs permission on the primary key, and CreateKey in the replica's Region (botocore, ReplicateKey).
     """
     key = require_own_key(call)
     check_identity_policies(call, action="CreateKey")
@@ -113,7 +113,7 @@ def _find(call: Call) -> Alias:
 
 
 def _target(call: Call) -> str:
-    """What the call names as the alias's key: a key, and not another alias."""
+    """Return what the call names as the alias's key, which must be a key and not another alias."""
     reference: str = call.params["TargetKeyId"]
     if reference.startswith("alias/") or ":alias/" in reference:
         raise AwsError("ValidationException", "Aliases must refer to keys. Not aliases")
@@ -121,13 +121,13 @@ def _target(call: Call) -> str:
 
 
 def _own_arn(call: Call, reference: str) -> str:
-    """The ARN of a key of the caller's own account: nothing is asked of the key, so no permission on it is needed."""
+    """Return the ARN of a key in the caller's own account. It does not access the key, so it needs no permission."""
     try:
         arn = resolve_key_arn(reference, call.caller.account, call.region)
     except KmsError as refused:
         raise AwsError(refused.code, refused.message) from refused
     if arn.split(":")[4] != call.caller.account:
-        # No record of AWS's own words was found; that there is no answer is certain (botocore, ListAliases).
+        # No record of AWS's own text was found; it is certain that AWS rejects the call (botocore, ListAliases).
         raise AwsError("AccessDeniedException", f"{arn} is a key of another account.")
     if arn not in STATE.keys:
         raise AwsError("NotFoundException", f"Key '{arn}' does not exist")

@@ -1,7 +1,7 @@
-"""Whether a key may be used, and by whom: for S3 and RDS on a caller's behalf, and for KMS itself.
+"""Who may use a key: S3 and RDS on a caller's behalf, and direct callers of KMS.
 
-The order is AWS's: the Region of the ARN, whether the caller may, the key's state, what the key is for. Across accounts
-KMS does not tell a key that is not there from one that may not be used. Texts are recorded answers of AWS.
+The order is AWS's: the ARN's Region, the caller's permission, the key's state, the key's usage. Across accounts, KMS
+does not distinguish a missing key from one that the caller may not use. Messages are recorded AWS responses.
 """
 
 import time
@@ -46,7 +46,7 @@ _CRYPTOGRAPHIC: Final = frozenset(
 
 @dataclass
 class KmsError(Exception):
-    """A key that cannot be used, in KMS's own words."""
+    """A key that cannot be used, with KMS's own code and message."""
 
     code: str
     message: str
@@ -57,16 +57,16 @@ class KmsError(Exception):
 
 @dataclass(frozen=True)
 class KeyUse:
-    """What a key is to be used for.
+    """An intended use of a key.
 
     Attributes:
-        caller: On whose behalf.
-        action: `kms:GenerateDataKey`.
-        region: Where the call goes.
+        caller: The principal that uses it.
+        action: The action, such as `kms:GenerateDataKey`.
+        region: The Region that receives the call.
         via: The service that calls for the caller, as `kms:ViaService` names it; None for a direct call.
-        for_aws_resource: Whether a grant is for a resource of AWS's.
+        for_aws_resource: Whether a grant is for an AWS resource.
         context: The encryption context.
-        ciphertext: Whether the key is known only from a ciphertext: then a refusal does not name it.
+        ciphertext: Whether the key is known only from a ciphertext. In that case an error does not name it.
         tags: The tags that the request puts on the key.
         tag_keys: The tag keys that the request names.
     """
@@ -83,7 +83,7 @@ class KeyUse:
 
     @property
     def condition_keys(self) -> dict[str, str | list[str]]:
-        """The request's condition keys; those that AWS would not send are missing."""
+        """Return the request's condition keys, without those that AWS would not send."""
         keys = build_principal_condition_keys(self.caller) | {"kms:CallerAccount": self.caller.account}
         if self.via:
             keys["kms:ViaService"] = self.via
@@ -97,10 +97,10 @@ class KeyUse:
 
 
 def resolve_key_arn(reference: str, account: str, region: str) -> str:
-    """The key ARN behind whatever a caller may name a key by: id, ARN, alias name or alias ARN.
+    """Return the ARN of the key that a caller refers to by id, ARN, alias name or alias ARN.
 
     Raises:
-        KeyRefused: It is no reference to a key, or one to another Region.
+        KmsError: It is not a reference to a key, or it refers to another Region.
     """
     if reference.startswith("arn:"):
         parts = reference.split(":", 5)
@@ -121,16 +121,16 @@ def resolve_key_arn(reference: str, account: str, region: str) -> str:
 
 
 def find_propagated_revision(key: Key) -> KeyRevision | None:
-    """What S3 and RDS know of a key by now; None where they have not heard of it yet."""
+    """Return the revision of a key that S3 and RDS see by now, or None if they do not see the key yet."""
     horizon = time.time() - STATE.propagation_seconds
     return next((facts for facts in reversed(key.revisions) if facts.at <= horizon), None)
 
 
 def authorize_key_use(arn: str, use: KeyUse) -> Key:
-    """The key, if it may be used so.
+    """Return the key if this use is allowed.
 
     Raises:
-        KeyRefused: With the code and text of KMS.
+        KmsError: With the code and message of KMS.
     """
     named = _arn_of(arn)
     if named.region != use.region:
@@ -162,7 +162,7 @@ def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
     elif by_identity.effect is Effect.EXPLICIT_DENY:
         why = "with an explicit deny in an identity-based policy"
     else:
-        # A key policy that allows the caller's account leaves it to the caller's own policies: they refuse then.
+        # If the key policy delegates to the caller's account, the caller's own policies are what denies the call.
         kind = "identity-based" if by_key.allowed else "resource-based"
         why = f"because no {kind} policy allows the {use.action} action"
     unnamed = use.ciphertext and not foreign
@@ -171,7 +171,7 @@ def _authorize(key: Key, facts: KeyRevision, use: KeyUse) -> None:
 
 
 def _resource_condition_keys(key: Key) -> dict[str, str | list[str]]:
-    """Condition keys that tell of the key (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
+    """Return the key's condition keys (KMS developer guide, "ABAC for AWS KMS"), without AWS's delay."""
     aliases = [alias.name for alias in STATE.aliases.values() if alias.target == key.arn]
     tags: dict[str, str | list[str]] = {f"aws:ResourceTag/{name}": value for name, value in key.tags.items()}
     return tags | ({"kms:ResourceAliases": aliases} if aliases else {})

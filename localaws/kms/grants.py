@@ -1,4 +1,4 @@
-"""Grants on keys, as callers and services make them; they work across accounts."""
+"""Grants on keys, created by callers and services. They work across accounts."""
 
 import secrets
 from datetime import UTC, datetime
@@ -11,14 +11,14 @@ from localaws.state import Grant, Key
 
 
 def add_grant(key: Key, grantee: str, operations: list[str], issuer: str) -> Grant:
-    """Record a grant, as a service does for what it makes on somebody's behalf."""
+    """Record a grant, as a service does for a resource that it creates on a caller's behalf."""
     grant = Grant(secrets.token_hex(32), grantee, operations, datetime.now(UTC), issuing_account=issuer)
     key.grants[grant.grant_id] = grant
     return grant
 
 
 def create_grant(call: Call) -> dict[str, Any]:
-    """CreateGrant: only by a full key ARN or a key id."""
+    """CreateGrant. Accepts only a full key ARN or a key id."""
     key = authorize_key_call(call, "CreateGrant")
     grant = add_grant(key, call.params["GranteePrincipal"], list(call.params["Operations"]), call.caller.account)
     grant.name = call.params.get("Name", "")

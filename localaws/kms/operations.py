@@ -1,6 +1,6 @@
-"""Keys as their callers see them, in two accounts: made, described, used, and brought from one state to another.
+"""Key operations in two accounts: create, describe, use, and change the state of keys.
 
-What works across accounts: cryptographic operations, DescribeKey, GetKeyRotationStatus and grants; everything else is
+Across accounts, only cryptographic operations, DescribeKey, GetKeyRotationStatus and grants work. Everything else is
 impossible under any policy (KMS developer guide, "Allowing users in other accounts to use a KMS key").
 """
 
@@ -32,10 +32,10 @@ _MIN_WINDOW: Final = 7
 
 
 def add_key(account: str, region: str, params: dict[str, Any]) -> Key:
-    """A new key, without asking who wants it.
+    """Add a new key without checking the caller's permission.
 
     Raises:
-        AwsError: Its policy is malformed, or would lock its owner out; its tags or its kind are not legal.
+        AwsError: Its policy is malformed or would lock its owner out, or its tags or its kind are invalid.
     """
     spec, usage = params.get("KeySpec", _SYMMETRIC), params.get("KeyUsage", "ENCRYPT_DECRYPT")
     if (spec.startswith("HMAC") and usage != "GENERATE_VERIFY_MAC") or (
@@ -94,7 +94,7 @@ def render_key_metadata(key: Key) -> dict[str, Any]:
 
 
 def create_key(call: Call) -> dict[str, Any]:
-    """CreateKey; with tags, the caller has to be allowed to tag, too (botocore, CreateKey)."""
+    """CreateKey. With tags, the caller also needs permission to tag (botocore, CreateKey)."""
     check_identity_policies(call)
     if call.params.get("Tags"):
         check_identity_policies(call, action="TagResource")
@@ -102,7 +102,7 @@ def create_key(call: Call) -> dict[str, Any]:
 
 
 def describe_key(call: Call) -> dict[str, Any]:
-    """DescribeKey; across accounts where both policies allow it."""
+    """DescribeKey. Works across accounts if both policies allow it."""
     return {"KeyMetadata": render_key_metadata(authorize_key_call(call, "DescribeKey"))}
 
 
@@ -141,7 +141,7 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
 
 
 def cancel_key_deletion(call: Call) -> dict[str, Any]:
-    """CancelKeyDeletion: the key is disabled afterwards."""
+    """CancelKeyDeletion. The key is disabled afterwards."""
     key = require_own_key(call)
     if key.latest.state != "PendingDeletion":
         raise AwsError("KMSInvalidStateException", f"{key.arn} is not pending deletion.")
@@ -156,14 +156,14 @@ def get_key_policy(call: Call) -> dict[str, Any]:
 
 
 def put_key_policy(call: Call) -> dict[str, Any]:
-    """PutKeyPolicy, with the check against locking oneself out."""
+    """PutKeyPolicy, with the lockout check."""
     key = require_own_key(call)
     key.add_revision(policy=parse_key_policy(call.params["Policy"], key.arn, call.params))
     return {}
 
 
 def list_key_policies(call: Call) -> dict[str, Any]:
-    """ListKeyPolicies: there is only the one."""
+    """ListKeyPolicies: there is only one."""
     require_own_key(call)
     return {"PolicyNames": [DEFAULT_POLICY_NAME], "Truncated": False}
 
@@ -190,7 +190,7 @@ def encrypt(call: Call) -> dict[str, Any]:
 
 
 def decrypt(call: Call) -> dict[str, Any]:
-    """Decrypt: the ciphertext knows its key."""
+    """Decrypt. The ciphertext identifies its key."""
     try:
         envelope = json.loads(call.params["CiphertextBlob"])
         arn, context = envelope["key"], envelope["context"]

@@ -1,6 +1,6 @@
-"""Lists in pages, as `Limit` and `Marker` ask for them and botocore's paginators go through them.
+"""Paginated lists, controlled by `Limit` and `Marker` as botocore's paginators use them.
 
-How many items a page has, and at most can have: botocore's KMS model, the texts of `Limit`.
+Default and maximum page sizes: botocore's KMS model, the documentation of `Limit`.
 """
 
 import base64
@@ -18,16 +18,16 @@ _USUAL_AND_MOST: Final = {
 
 
 def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    """One page of a list: which one, the call says.
+    """Return the page of a list that the call requests.
 
     Args:
-        call: With `Limit` and `Marker`.
-        name: What the list is called in the answer, `Aliases`.
-        items: All of it, always in the same order.
+        call: A call with `Limit` and `Marker`.
+        name: The list's name in the response, such as `Aliases`.
+        items: The complete list, always in the same order.
 
     Raises:
-        AwsError: `InvalidMarkerException`; `ValidationException` for a `Limit` out of bounds, whose text for a bound
-            below that of the model was found recorded nowhere.
+        AwsError: `InvalidMarkerException`; `ValidationException` for a `Limit` out of bounds. No record was found of
+            its text for an upper bound below that of the model.
     """
     usual, most = _USUAL_AND_MOST[call.operation]
     limit = call.params.get("Limit") or usual
@@ -44,7 +44,7 @@ def paginate(call: Call, name: str, items: list[dict[str, Any]]) -> dict[str, An
 
 
 def _encode_marker(position: int) -> str:
-    """A marker is not to be understood: "Do not attempt to construct this value" (botocore, `Marker`)."""
+    """Encode an opaque marker: "Do not attempt to construct this value" (botocore, `Marker`)."""
     return base64.b64encode(f"from {position}".encode()).decode()
 
 

@@ -1,7 +1,7 @@
-"""Who may call KMS directly: on a key, on an alias, or on nothing in particular.
+"""Permissions for direct KMS calls: on a key, on an alias, or on no resource.
 
-Which of the three an operation needs is written in botocore's KMS model, "Required permissions": `(key policy)` means
-the key, `(IAM policy)` the caller's own policies alone.
+botocore's KMS model, "Required permissions", defines which of the three an operation needs: `(key policy)` means the
+key, `(IAM policy)` only the caller's own policies.
 """
 
 from localaws.accounts import explain_identity_denial
@@ -11,15 +11,15 @@ from localaws.state import Key
 
 
 def check_identity_policies(call: Call, resource: str = "*", action: str | None = None) -> None:
-    """Check the caller's own policies: for an operation on an alias, or on no resource at all, which is `*`.
+    """Check the caller's own policies for an operation on an alias, or on no resource at all, which is `*`.
 
     Args:
-        call: Who calls, and for what.
+        call: The call with its caller and operation.
         resource: The alias's ARN.
-        action: Where it is not called as the operation is, `TagResource`.
+        action: The action, if its name differs from the operation's, such as `TagResource`.
 
     Raises:
-        AwsError: `AccessDeniedException`. Recorded of CreateAlias and CreateKey: "… is not authorized to perform:
+        AwsError: `AccessDeniedException`. Recorded for CreateAlias and CreateKey: "… is not authorized to perform:
             kms:CreateKey on resource: * because no identity-based policy allows the kms:CreateKey action".
     """
     message = explain_identity_denial(call.caller, f"kms:{action or call.operation}", resource)
@@ -28,10 +28,10 @@ def check_identity_policies(call: Call, resource: str = "*", action: str | None 
 
 
 def authorize_key_call(call: Call, action: str, reference: str | None = None, *, ciphertext: bool = False) -> Key:
-    """The key of a direct call, if the caller may call so.
+    """Return the key of a direct call, if the caller may make it.
 
     Raises:
-        AwsError: With the code and text of KMS.
+        AwsError: With the code and message of KMS.
     """
     given = call.params
     tags = [(tag["TagKey"], tag.get("TagValue", "")) for tag in given.get("Tags") or []]
@@ -52,10 +52,10 @@ def authorize_key_call(call: Call, action: str, reference: str | None = None, *,
 
 
 def require_own_key(call: Call, reference: str | None = None) -> Key:
-    """The key of an operation that only its own account can do.
+    """Return the key of an operation that is possible only in the key's own account.
 
     Raises:
-        AwsError: With the code and text of KMS; of a key of another account no record of AWS's own words was found.
+        AwsError: With the code and message of KMS. No record was found of AWS's text for a key of another account.
     """
     key = authorize_key_call(call, call.operation, reference)
     if key.account != call.caller.account:
@@ -68,7 +68,7 @@ def require_own_key(call: Call, reference: str | None = None) -> Key:
 
 
 def require_key_state_not_in(key: Key, *states: str) -> None:
-    """See that a key is in none of the states that forbid an operation (KMS developer guide, "Key states").
+    """Check that a key is in none of the states that forbid an operation (KMS developer guide, "Key states").
 
     Raises:
         AwsError: `KMSInvalidStateException`, recorded text.

@@ -1,6 +1,6 @@
-"""Key policies as KMS takes them: well-formed, naming principals that can exist, and not locking their owner out.
+"""Key policies that KMS accepts: well-formed, with existing principals, and without locking their owner out.
 
-What is well-formed is said in one place, `byok.domain.iam.check.document`, for this and for the offline check.
+`byok.domain.iam.check.document` alone defines what is well-formed, for this module and for the offline check.
 """
 
 import re
@@ -19,7 +19,7 @@ _OURS: Final = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):role/.+")
 
 
 def build_default_policy(account: str, region: str) -> dict[str, Any]:
-    """The policy AWS gives a key that is made without one (KMS developer guide, "Default key policy")."""
+    """Return the policy that AWS gives a key created without one (KMS developer guide, "Default key policy")."""
     return {
         "Version": "2012-10-17",
         "Id": "key-default-1",
@@ -36,12 +36,12 @@ def build_default_policy(account: str, region: str) -> dict[str, Any]:
 
 
 def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[str, Any]:
-    """A policy, if KMS takes it.
+    """Return a policy if KMS accepts it.
 
     Args:
         text: The document.
-        key_arn: The key that is to have it.
-        params: The rest of the call.
+        key_arn: The key that gets the policy.
+        params: The other parameters of the call.
 
     Raises:
         AwsError: `MalformedPolicyDocumentException`.
@@ -52,7 +52,7 @@ def parse_key_policy(text: str, key_arn: str, params: dict[str, Any]) -> dict[st
             for operator in statement.get("Condition", {}):
                 require_known_operator(operator)
             _check_principals(statement)
-        # KMS developer guide, "Changing a key policy": the owner has to be able to change it again.
+        # KMS developer guide, "Changing a key policy": the owner must be able to change it again.
         if not params.get("BypassPolicyLockoutSafetyCheck") and not _owner_may_change(policy, key_arn):
             raise _malformed_error("The new key policy will not allow you to update the key policy in the future.")
     except (PolicyDocumentError, UnknownConditionError) as error:
@@ -72,7 +72,7 @@ def _check_principals(statement: dict[str, Any]) -> None:
     names = principal.get("AWS", []) if isinstance(principal, dict) else []
     for name in as_list(names):
         match = _OURS.fullmatch(name)
-        # A principal that does not exist is refused; of accounts that are not modelled nothing is known.
+        # Reject a principal that does not exist. Principals of accounts that are not modelled cannot be checked.
         known = {role.account for role in STATE.roles.values()}
         if match and match[1] in known and name not in STATE.roles:
             raise _malformed_error("Policy contains a statement with one or more invalid principals.")

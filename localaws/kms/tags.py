@@ -1,4 +1,7 @@
-"""Tags of keys: only in the key's own account, whatever a policy says (botocore's KMS model, "Cross-account use")."""
+"""Tags of keys. They work only in the key's own account, whatever a policy says.
+
+Source: botocore's KMS model, "Cross-account use".
+"""
 
 from typing import Any, Final
 
@@ -10,10 +13,10 @@ _MOST: Final = 50
 
 
 def merge_tags(present: dict[str, str], added: list[dict[str, str]]) -> dict[str, str]:
-    """The tags of a key, some more of them or with other values.
+    """Add or change tags of a key.
 
     Raises:
-        AwsError: `TagException`, recorded texts; how many there may be: KMS developer guide, "Tags in AWS KMS".
+        AwsError: `TagException`, recorded texts. Source of the limit: KMS developer guide, "Tags in AWS KMS".
     """
     names = [tag["TagKey"] for tag in added]
     if len(names) != len(set(names)):

@@ -1,1 +1,1 @@
-"""RDS: clusters, their instances and snapshots, the keys they ask for, and how their status changes with time."""
+"""RDS: clusters, their instances and snapshots, the keys they use, and how their status changes over time."""

@@ -1,7 +1,7 @@
 """RDS: Aurora clusters on the customer's key.
 
-CreateDBCluster asks KMS first and changes nothing when a key is refused; the key of a cluster is watched ever after.
-Instances, snapshots, tags and subnet groups have modules of their own; anything else of RDS is refused as not modelled.
+CreateDBCluster asks KMS first and changes nothing if KMS denies a key. After that, every call checks the cluster's key.
+Instances, snapshots, tags and subnet groups have their own modules. Everything else in RDS is rejected as not modelled.
 """
 
 import functools
@@ -86,7 +86,7 @@ _CREATE: Final = frozenset(
         "VpcSecurityGroupIds",
     ]
 )
-# Input of ModifyDBCluster: what is shown under the same name afterwards, and what under another.
+# Input of ModifyDBCluster: members that the output shows under the same name, and those with another name.
 _SHOWN: Final = frozenset(
     [
         "AutoMinorVersionUpgrade",
@@ -107,7 +107,7 @@ _MODIFY: Final = _SHOWN | set(_RENAMED) | {"DBClusterIdentifier", "ApplyImmediat
 
 
 def create_db_cluster(call: Call) -> dict[str, Any]:
-    """CreateDBCluster: the name, the input, the subnet group, and last the keys; only then anything exists."""
+    """CreateDBCluster: checks name, input and subnet group, and finally the keys. Only then does it create anything."""
     refuse_unmodelled_params(call, _CREATE)
     name = parse_identifier(call.params, "DBClusterIdentifier")
     authorize_with_tags(call, "cluster", name)
@@ -148,7 +148,7 @@ def describe_db_clusters(call: Call) -> dict[str, Any]:
 
 
 def modify_db_cluster(call: Call) -> dict[str, Any]:
-    """ModifyDBCluster, applied at once; the key of a cluster cannot be changed (contract 8)."""
+    """ModifyDBCluster, applied immediately. A cluster's key cannot change (contract 8)."""
     refuse_unmodelled_params(call, _MODIFY)
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -167,7 +167,7 @@ def modify_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def delete_db_cluster(call: Call) -> dict[str, Any]:
-    """DeleteDBCluster: not while protected, creating or inhabited; with a final snapshot or explicitly without."""
+    """DeleteDBCluster. Rejected for a protected, creating or non-empty cluster. Takes or skips a final snapshot."""
     refuse_unmodelled_params(
         call, ("DBClusterIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )
@@ -213,7 +213,7 @@ def stop_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def start_db_cluster(call: Call) -> dict[str, Any]:
-    """StartDBCluster: also the way back for a cluster whose key was lost and is enabled again, within seven days."""
+    """StartDBCluster. Also recovers a cluster whose lost key is enabled again, within seven days."""
     refuse_unmodelled_params(call, ("DBClusterIdentifier",))
     cluster = require_cluster(call, call.params["DBClusterIdentifier"])
     authorize_with_tags(call, "cluster", get_identifier(cluster))
@@ -226,7 +226,7 @@ def start_db_cluster(call: Call) -> dict[str, Any]:
 
 
 def describe_global_clusters(call: Call) -> dict[str, Any]:
-    """DescribeGlobalClusters: there are none here. Terraform asks whenever it reads a cluster."""
+    """DescribeGlobalClusters: always empty. Terraform calls it whenever it reads a cluster."""
     authorize_with_tags(call, "global-cluster", "*")
     return {"GlobalClusters": []}
 
@@ -240,7 +240,7 @@ def _wrong_state(cluster: Database) -> AwsError:
 
 
 def _with_current_state(handler: Handler) -> Handler:
-    """Every call sees the databases as they are by now."""
+    """Refresh the databases before every call."""
 
     @functools.wraps(handler)
     def handle(call: Call) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What RDS checks about the input of a call before it looks at any key: identifiers, required values, combinations.
+"""RDS's input validation before any key check: identifiers, required values, combinations.
 
-Pure rules over the decoded parameters. Limits are those of botocore's rds model (the API reference); texts marked
-*recorded* were reported verbatim by users of the real service, the others carry the right code and say what is wrong.
+Pure rules on the decoded parameters. Limits come from botocore's rds model (the API reference). Messages marked
+*recorded* were reported verbatim by users of the real service; the others have the right code and name the error.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, Final
 from localaws.call import AwsError
 
 ENGINE_DEFAULTS: Final = {"aurora-postgresql": ("17.5", 5432), "aurora-mysql": ("8.0.mysql_aurora.3.10.0", 3306)}
-"""Modelled engines: the version a cluster gets when none is asked for, and the port."""
+"""Modelled engines, with a cluster's default version and port."""
 
 SERVERLESS_INSTANCE_CLASS: Final = "db.serverless"
 
@@ -31,20 +31,20 @@ _Params = Mapping[str, Any]
 
 
 def invalid_value_error(message: str) -> AwsError:
-    """RDS's answer to a value it does not take."""
+    """Return RDS's error for an invalid value."""
     return AwsError("InvalidParameterValue", message)
 
 
 def invalid_combination_error(message: str) -> AwsError:
-    """RDS's answer to values that do not go together."""
+    """Return RDS's error for incompatible values."""
     return AwsError("InvalidParameterCombination", message)
 
 
 def parse_identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_LENGTH) -> str:
-    """The identifier under `name`, in the lower case RDS stores it in.
+    """Return the identifier under `name` in lower case, as RDS stores it.
 
     Raises:
-        AwsError: `InvalidParameterValue`, recorded text, when it is not a legal identifier.
+        AwsError: `InvalidParameterValue`, recorded text, if the identifier is invalid.
     """
     value = str(params.get(name) or "")
     if not _IDENTIFIER.fullmatch(value):
@@ -60,12 +60,12 @@ def parse_identifier(params: _Params, name: str, *, longest: int = _IDENTIFIER_L
 
 
 def parse_snapshot_identifier(params: _Params, name: str) -> str:
-    """The identifier of a manual snapshot."""
+    """Return the identifier of a manual snapshot."""
     return parse_identifier(params, name, longest=_SNAPSHOT_LENGTH)
 
 
 def check_tags(tags: list[dict[str, str]]) -> None:
-    """Refuse tags that RDS refuses: a reserved prefix, a key twice, more than fifty.
+    """Reject tags that RDS rejects: a reserved prefix, duplicate keys, more than fifty.
 
     Raises:
         AwsError: `InvalidParameterValue`.
@@ -80,7 +80,7 @@ def check_tags(tags: list[dict[str, str]]) -> None:
 
 
 def check_new_cluster(params: _Params) -> None:
-    """Everything about CreateDBCluster's input that needs no key.
+    """Check CreateDBCluster's input as far as that needs no key.
 
     Raises:
         AwsError: `InvalidParameterValue` or `InvalidParameterCombination`.
@@ -140,7 +140,7 @@ def _check_master_user(params: _Params) -> None:
 
 
 def _check_iam_master_user(params: _Params, *, with_password: bool) -> None:
-    """The combinations that the Terraform provider's authors tried against the live API (its pull request 49670)."""
+    """Check the combinations that the Terraform provider's authors tried on the live API (its pull request 49670)."""
     if params["Engine"] != "aurora-postgresql":
         raise invalid_combination_error(
             "MasterUserAuthenticationType iam-db-auth is supported only for PostgreSQL engines."
@@ -156,7 +156,7 @@ def _check_iam_master_user(params: _Params, *, with_password: bool) -> None:
 
 
 def check_performance_insights(params: _Params, *, switch: str = "EnablePerformanceInsights") -> None:
-    """The rules of Performance Insights and Database Insights.
+    """Check the rules of Performance Insights and Database Insights.
 
     Raises:
         AwsError: `InvalidParameterCombination` or `InvalidParameterValue`.
@@ -176,7 +176,7 @@ def check_performance_insights(params: _Params, *, switch: str = "EnablePerforma
 
 
 def check_serverless_capacity(scaling: _Params | None) -> None:
-    """The rules of ServerlessV2ScalingConfiguration.
+    """Check the rules of ServerlessV2ScalingConfiguration.
 
     Raises:
         AwsError: `InvalidParameterValue`.

@@ -64,7 +64,7 @@ _OF_THE_CLUSTER: Final = {
 
 
 def create_db_instance(call: Call) -> dict[str, Any]:
-    """CreateDBInstance in a cluster that is there or on its way; encryption comes from the cluster."""
+    """CreateDBInstance in a cluster that exists or is being created. The cluster determines the encryption."""
     name = parse_identifier(call.params, "DBInstanceIdentifier")
     authorize_with_tags(call, "db", name)
     if build_database_id(call, name) in STATE.instances:
@@ -72,7 +72,7 @@ def create_db_instance(call: Call) -> dict[str, Any]:
     if not call.params.get("DBClusterIdentifier"):
         raise AwsError("NotImplemented", "The local AWS models DB instances of Aurora clusters only.", 501)
     for given, words in _OF_THE_CLUSTER.items():
-        if call.params.get(given) is not None:  # the form is recorded, for the storage encryption key
+        if call.params.get(given) is not None:  # text recorded for the storage encryption key
             what = f"its {words} should not be set directly."
             raise invalid_combination_error(f"The requested DB Instance will be a member of a DB Cluster and {what}")
     refuse_unmodelled_params(call, _CREATE)
@@ -102,7 +102,7 @@ def describe_db_instances(call: Call) -> dict[str, Any]:
 
 
 def delete_db_instance(call: Call) -> dict[str, Any]:
-    """DeleteDBInstance: a member takes no final snapshot, because the storage is the cluster's."""
+    """DeleteDBInstance. A member takes no final snapshot, because the storage belongs to the cluster."""
     refuse_unmodelled_params(
         call, ("DBInstanceIdentifier", "SkipFinalSnapshot", "FinalDBSnapshotIdentifier", "DeleteAutomatedBackups")
     )
@@ -112,7 +112,7 @@ def delete_db_instance(call: Call) -> dict[str, Any]:
         raise invalid_combination_error(
             "FinalDBSnapshotIdentifier can not be specified when deleting a cluster instance"
         )
-    # A cluster that lost its key does not keep its instances: they can be deleted (recorded, aws-nuke 951).
+    # A cluster that lost its key does not prevent the deletion of its instances (recorded, aws-nuke 951).
     status = get_instance_status(instance)
     if status in {DatabaseStatus.CREATING, DatabaseStatus.DELETING, DatabaseStatus.STARTING, DatabaseStatus.STOPPING}:
         message = f"Instance {get_identifier(instance)} is {status} and cannot be deleted now."

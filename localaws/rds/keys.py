@@ -1,7 +1,7 @@
-"""What RDS asks of KMS on a caller's behalf: access to up to three keys, and a grant on the one of the storage.
+"""What RDS asks of KMS on a caller's behalf: access to up to three keys, and a grant on the storage key.
 
-Every problem with a key is one fault with one sentence: RDS never passes on what KMS said. Only the bracket tells which
-key it was: the ARN that was given, or `null` or `alias/aws/…` for a default key of the caller's own account.
+Every key problem is the same fault with the same message: RDS never passes on KMS's error. Only the brackets identify
+the key: the given ARN, or `null` or `alias/aws/…` for a default key of the caller's own account.
 """
 
 import uuid
@@ -15,7 +15,7 @@ from localaws.kms.authorization import KeyUse, KmsError, authorize_key_use, find
 from localaws.kms.grants import add_grant
 from localaws.state import STATE
 
-# KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": what a service may be granted for storage.
+# KMS developer guide, "How Amazon RDS uses AWS KMS" and "Grant operations": the operations granted for storage.
 STORAGE_GRANT_OPERATIONS: Final = (
     "Decrypt",
     "Encrypt",
@@ -30,16 +30,16 @@ STORAGE_GRANT_OPERATIONS: Final = (
 
 
 def key_not_accessible_error(named: str) -> AwsError:
-    """`KMSKeyNotAccessibleFault` in the words of 2026 (recorded); `named` is what stands in the bracket."""
+    """Return `KMSKeyNotAccessibleFault` with its 2026 message (recorded); `named` is the text in the brackets."""
     sentence = "either doesn't exist, isn't enabled, or isn't accessible by the current user."
     return AwsError("KMSKeyNotAccessibleFault", f"The specified KMS key [{named}] {sentence}")
 
 
 def authorize_storage_key(call: Call) -> str | None:
-    """The ARN of the key for the cluster's storage; None when no encryption was asked for: then AWS's own key is used.
+    """Return the ARN of the cluster's storage key, or None without encryption, which uses AWS's own key.
 
-    Checked are kms:DescribeKey and kms:CreateGrant, the latter for an AWS resource, as the caller through RDS: what the
-    Aurora user guide says is needed (page "AWS KMS key management").
+    Checks kms:DescribeKey and kms:CreateGrant, the latter for an AWS resource, as the caller through RDS. The Aurora
+    user guide requires these (page "AWS KMS key management").
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -53,10 +53,10 @@ def authorize_storage_key(call: Call) -> str | None:
 
 
 def authorize_master_secret_key(call: Call) -> str | None:
-    """The ARN of the key of the managed master user secret; None when no secret is managed.
+    """Return the ARN of the managed master user secret's key, or None if RDS manages no secret.
 
     Aurora user guide, "Password management with Amazon Aurora and AWS Secrets Manager": a customer managed key also
-    needs kms:Decrypt, kms:GenerateDataKey and kms:CreateGrant, and it is Secrets Manager that calls KMS.
+    needs kms:Decrypt, kms:GenerateDataKey and kms:CreateGrant, and Secrets Manager is the service that calls KMS.
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -71,10 +71,10 @@ def authorize_master_secret_key(call: Call) -> str | None:
 
 
 def authorize_insights_key(call: Call, switch: str = "EnablePerformanceInsights") -> str | None:
-    """The ARN of the key of Performance Insights; None while it is off.
+    """Return the ARN of the Performance Insights key, or None while Performance Insights is off.
 
-    Aurora user guide, "Configuring access policies for Performance Insights": kms:Decrypt and kms:GenerateDataKey
-    through RDS; without a key the account's default key is used.
+    Aurora user guide, "Configuring access policies for Performance Insights": needs kms:Decrypt and kms:GenerateDataKey
+    through RDS. Without a key, RDS uses the account's default key.
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -97,7 +97,7 @@ def create_storage_grant(call: Call, key_arn: str | None) -> str | None:
 
 
 def require_key_enabled(key_arn: str) -> None:
-    """Check that a cluster's own key is enabled again, before it is started.
+    """Check that a cluster's own key is enabled again before the cluster starts.
 
     Raises:
         AwsError: `KMSKeyNotAccessibleFault`.
@@ -124,10 +124,10 @@ def _customer_key(call: Call, reference: str, service: str, actions: Iterable[st
 
 
 def _default_key(call: Call, service: str, bracket: str) -> str:
-    """The AWS managed key of a service in the caller's account.
+    """Return the AWS managed key of a service in the caller's account.
 
-    Its policy lets everyone in the account use it through the service, but the caller still has to be allowed to look
-    at it: a role without kms:DescribeKey gets the fault with `null` or the alias in the bracket (recorded).
+    Its policy lets every principal in the account use it through the service, but the caller still needs permission to
+    describe it: a role without kms:DescribeKey gets the fault with `null` or the alias in the brackets (recorded).
     """
     place = f"arn:{partition_of_region(call.region)}:kms:{call.region}:{call.caller.account}"
     arn = f"{place}:key/{uuid.uuid5(uuid.NAMESPACE_URL, f'{place}:alias/aws/{service}')}"

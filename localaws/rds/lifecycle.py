@@ -1,9 +1,9 @@
-"""How the status of a cluster and its instances changes over time, computed from a clock and never by a thread.
+"""How the status of a cluster and its instances changes over time, computed from a clock, without a thread.
 
-A record keeps the last order given (create, start, stop, delete) and when it was given; the status is derived when
-someone looks. So a restart of the process loses nothing, and a test shortens the time instead of sleeping.
+A record keeps the last transition (create, start, stop, delete) and its time. Every read computes the status from it,
+so a restart of the process loses nothing, and a test can shorten the time instead of sleeping.
 
-Statuses are those of the page "Viewing DB cluster status" of the Aurora user guide.
+Statuses: the page "Viewing DB cluster status" of the Aurora user guide.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import Final
 
 
 class DatabaseStatus(StrEnum):
-    """The statuses of clusters and instances that are modelled, as AWS spells them."""
+    """The modelled statuses of clusters and instances, in AWS's spelling."""
 
     CREATING = "creating"
     AVAILABLE = "available"
@@ -30,7 +30,7 @@ KEY_LOST_STATUSES: Final = frozenset({DatabaseStatus.KEY_LOST, DatabaseStatus.KE
 # "Encrypting Amazon Aurora resources": the recoverable status lasts seven days.
 KEY_RECOVERY_PERIOD: Final = timedelta(days=7)
 
-# What an order leads to once its time is over. A deleted resource has no status: it is gone.
+# The status after a transition. A deleted resource has no status.
 _OUTCOME: Final[dict[DatabaseStatus, DatabaseStatus | None]] = {
     DatabaseStatus.CREATING: DatabaseStatus.AVAILABLE,
     DatabaseStatus.STARTING: DatabaseStatus.AVAILABLE,
@@ -41,12 +41,12 @@ _OUTCOME: Final[dict[DatabaseStatus, DatabaseStatus | None]] = {
 
 @dataclass
 class Lifecycle:
-    """The last order a resource was given, and what became of its key since.
+    """The last transition of a resource, and when it lost its key.
 
     Attributes:
-        order: The transitional status the order put the resource in.
-        until: When (seconds since the epoch) the order is done.
-        key_lost_at: When the key was first seen to be unusable, or None while it is usable.
+        order: The transitional status.
+        until: When the transition is complete (seconds since the epoch).
+        key_lost_at: When a check first found the key unusable, or None while it is usable.
     """
 
     order: DatabaseStatus
@@ -54,12 +54,12 @@ class Lifecycle:
     key_lost_at: float | None = None
 
     def transition_to(self, order: DatabaseStatus, now: float, seconds: float) -> None:
-        """Start `order`, which takes `seconds`."""
+        """Start the transition `order`, which takes `seconds`."""
         self.order = order
         self.until = now + seconds
 
     def status(self, now: float) -> DatabaseStatus | None:
-        """The status at `now`; None when the resource is gone."""
+        """Return the status at `now`, or None if the resource is gone."""
         if self.order is DatabaseStatus.DELETING:
             return DatabaseStatus.DELETING if now < self.until else None
         if self.key_lost_at is not None:
@@ -70,14 +70,14 @@ class Lifecycle:
         return _OUTCOME[self.order]
 
     def mark_key_lost(self, now: float) -> None:
-        """Note that the key is unusable. Only `start_recovery` undoes it: AWS does not start such a cluster by itself.
+        """Record that the key is unusable. Only `start_recovery` undoes it: AWS never restarts such a cluster itself.
 
-        A stopped cluster does not use its key, and one being deleted needs it no more.
+        A stopped cluster does not use its key, and a cluster being deleted no longer needs it.
         """
         if self.key_lost_at is None and self.status(now) not in (None, DatabaseStatus.STOPPED, DatabaseStatus.DELETING):
             self.key_lost_at = now
 
     def start_recovery(self, now: float, seconds: float) -> None:
-        """StartDBCluster with a usable key: the way out of `inaccessible-encryption-credentials-recoverable`."""
+        """StartDBCluster with a usable key: recover from `inaccessible-encryption-credentials-recoverable`."""
         self.key_lost_at = None
         self.transition_to(DatabaseStatus.STARTING, now, seconds)

@@ -1,4 +1,4 @@
-"""Who may call RDS, and which inputs are modelled: the two questions before any other."""
+"""The first two checks of every RDS call: the caller's permission, and whether the input is modelled."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from localaws.call import AwsError, Call
 
 
 def authorize_with_tags(call: Call, kind: str, name: str) -> None:
-    """Check the caller's IAM policies for the call, and for tagging when tags come with it.
+    """Check the caller's IAM policies for the call, and for tagging if the call has tags.
 
     Raises:
         AwsError: `AccessDenied`, 403.
@@ -17,17 +17,17 @@ def authorize_with_tags(call: Call, kind: str, name: str) -> None:
     arn = name if name.startswith("arn:") else build_resource_arn(call, kind, name)
     authorize(call, arn)
     if call.params.get("Tags") and call.operation != "AddTagsToResource":
-        # Service authorization reference, Amazon RDS: creating with tags needs rds:AddTagsToResource as well.
+        # Service authorization reference, Amazon RDS: creating with tags also needs rds:AddTagsToResource.
         authorize(dataclasses.replace(call, operation="AddTagsToResource"), arn)
 
 
 def build_resource_arn(call: Call, kind: str, name: str) -> str:
-    """The ARN of an RDS resource in the caller's account and Region."""
+    """Build the ARN of an RDS resource in the caller's account and Region."""
     return f"arn:{partition_of_region(call.region)}:rds:{call.region}:{call.caller.account}:{kind}:{name}"
 
 
 def refuse_unmodelled_params(call: Call, modelled: Iterable[str]) -> None:
-    """Refuse what the local RDS would have to ignore: an answer that leaves out half the question is a lie.
+    """Reject parameters that the local RDS would have to ignore: ignoring part of a request would be misleading.
 
     Raises:
         AwsError: `NotImplemented`, naming the parameters.

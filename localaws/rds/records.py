@@ -1,4 +1,4 @@
-"""RDS's records written as the API answers them: DBCluster, DBInstance, DBClusterSnapshot."""
+"""RDS's records in the format of the API: DBCluster, DBInstance, DBClusterSnapshot."""
 
 import secrets
 import string
@@ -18,7 +18,7 @@ from localaws.rds.state import (
 )
 from localaws.state import Database
 
-# Input members that DescribeDBClusters gives back under the same name.
+# Input members that DescribeDBClusters returns under the same name.
 _ECHOED: Final = (
     "BackupRetentionPeriod",
     "DatabaseName",
@@ -39,7 +39,7 @@ _INSTANCE_ECHOED: Final = (
     "MonitoringRoleArn",
     "PerformanceInsightsRetentionPeriod",
 )
-# What an instance takes from its cluster.
+# Values that an instance inherits from its cluster.
 _INHERITED: Final = (
     "BackupRetentionPeriod",
     "Engine",
@@ -69,15 +69,15 @@ _SNAPSHOT_OF_CLUSTER: Final = (
 
 
 def build_arn(call: Call, kind: str, identifier: str) -> str:
-    """The ARN of an RDS resource in the call's account and Region."""
+    """Build the ARN of an RDS resource in the call's account and Region."""
     partition = call.caller.arn.split(":")[1]
     return f"arn:{partition}:rds:{call.region}:{call.caller.account}:{kind}:{identifier}"
 
 
 def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> dict[str, Any]:
-    """DBCluster for a CreateDBCluster, without what is computed when someone looks.
+    """Build the DBCluster for a CreateDBCluster, without the values computed at every read.
 
-    botocore's rds model, DBCluster, says what `StorageEncryptionType` and `StorageEncrypted` are for a key AWS owns.
+    botocore's rds model, DBCluster, defines `StorageEncryptionType` and `StorageEncrypted` for a key that AWS owns.
     """
     params = call.params
     version, port = ENGINE_DEFAULTS[params["Engine"]]
@@ -130,7 +130,7 @@ def build_cluster_output(call: Call, identifier: str, key_arn: str | None) -> di
 
 
 def render_cluster(cluster: Database) -> dict[str, Any]:
-    """DBCluster as it is now."""
+    """Return the current DBCluster."""
     instances = [
         {
             "DBInstanceIdentifier": get_identifier(instance),
@@ -145,7 +145,7 @@ def render_cluster(cluster: Database) -> dict[str, Any]:
 
 
 def build_instance_output(call: Call, identifier: str, cluster: Database) -> dict[str, Any]:
-    """DBInstance for a CreateDBInstance in `cluster`, whose encryption it inherits."""
+    """Build the DBInstance for a CreateDBInstance in `cluster`, whose encryption it inherits."""
     params = call.params
     output: dict[str, Any] = {name: cluster.output[name] for name in _INHERITED if name in cluster.output}
     output |= {
@@ -165,7 +165,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
         "PerformanceInsightsEnabled": params.get("EnablePerformanceInsights", False),
         "PreferredMaintenanceWindow": params.get("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
         "PromotionTier": params.get("PromotionTier", 1),
-        # Without a choice AWS decides by the subnet group; none here has a way to the Internet.
+        # By default, AWS decides by the subnet group; no subnet group here has Internet access.
         "PubliclyAccessible": params.get("PubliclyAccessible", False),
         "StorageType": "aurora",
         "TagList": [dict(tag) for tag in params.get("Tags", [])],
@@ -174,7 +174,7 @@ def build_instance_output(call: Call, identifier: str, cluster: Database) -> dic
 
 
 def render_instance(instance: Database) -> dict[str, Any]:
-    """DBInstance as it is now. It has an address only once it was created."""
+    """Return the current DBInstance. It has an address only once its creation is complete."""
     status = get_instance_status(instance)
     output = instance.output | {"DBInstanceStatus": str(status)}
     cluster = find_cluster(instance)
@@ -186,7 +186,7 @@ def render_instance(instance: Database) -> dict[str, Any]:
 
 
 def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]] | None) -> Database:
-    """A manual snapshot of `cluster`, on the same key (contract 122).
+    """Build a manual snapshot of `cluster`, on the same key (contract 122).
 
     Tags given with the snapshot replace those that CopyTagsToSnapshot would copy.
     """
@@ -204,12 +204,12 @@ def build_snapshot(cluster: Database, identifier: str, tags: list[dict[str, str]
 
 
 def render_snapshot(snapshot: Database) -> dict[str, Any]:
-    """DBClusterSnapshot as it is now."""
+    """Return the current DBClusterSnapshot."""
     status = str(snapshot.life.status(time.time()) or "deleted")
     return snapshot.output | {"Status": status, "PercentProgress": 0 if status == "creating" else 100}
 
 
 def _resource_id(prefix: str) -> str:
-    """An immutable id as RDS makes them: a prefix and 26 capitals and digits."""
+    """Generate an immutable id like RDS: a prefix and 26 capital letters and digits."""
     letters = string.ascii_uppercase + string.digits
     return f"{prefix}-{''.join(secrets.choice(letters) for _ in range(26))}"

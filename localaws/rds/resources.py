@@ -1,4 +1,4 @@
-"""What surrounds clusters in RDS: snapshots, tags, subnet groups, and filters of Describe… calls."""
+"""RDS resources around clusters: snapshots, tags, subnet groups, and the filters of Describe… calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -22,15 +22,15 @@ _DEFAULT_SUBNET_GROUP: Final = "default"
 
 
 def filter_databases(call: Call, found: Iterable[Database], names: Mapping[str, tuple[str, ...]]) -> list[Database]:
-    """Those of `found` in the caller's account and Region that every filter of the call matches.
+    """Return the databases of `found` in the caller's account and Region that match every filter of the call.
 
     Args:
         call: The Describe… call.
-        found: What may be described.
-        names: Filter name to the members of the output it may match.
+        found: The candidates.
+        names: Filter name to the members of the output that it may match.
 
     Raises:
-        AwsError: `InvalidParameterValue` for a filter that there is not.
+        AwsError: `InvalidParameterValue` for an unknown filter.
     """
     here = [one for one in found if (one.account, one.region) == (call.caller.account, call.region)]
     for condition in call.params.get("Filters", []):
@@ -68,7 +68,7 @@ def create_snapshot(call: Call) -> dict[str, Any]:
 
 
 def describe_snapshots(call: Call) -> dict[str, Any]:
-    """DescribeDBClusterSnapshots: manual ones; automated ones are not modelled."""
+    """DescribeDBClusterSnapshots, manual ones only; automated ones are not modelled."""
     refuse_unmodelled_params(
         call, ("DBClusterSnapshotIdentifier", "DBClusterIdentifier", "SnapshotType", "Filters", "MaxRecords")
     )
@@ -88,7 +88,7 @@ def describe_snapshots(call: Call) -> dict[str, Any]:
 
 
 def delete_snapshot(call: Call) -> dict[str, Any]:
-    """DeleteDBClusterSnapshot: it is gone at once."""
+    """DeleteDBClusterSnapshot, immediate."""
     snapshot = require_snapshot(call, call.params["DBClusterSnapshotIdentifier"])
     authorize_with_tags(call, "cluster-snapshot", call.params["DBClusterSnapshotIdentifier"])
     described = render_snapshot(snapshot)
@@ -120,7 +120,7 @@ def list_tags(call: Call) -> dict[str, Any]:
 
 
 def require_subnet_group(call: Call, name: str | None) -> None:
-    """Check that a subnet group exists; without a name, or with `default`, it is that of the default VPC.
+    """Check that a subnet group exists. No name, or `default`, means the group of the default VPC.
 
     Raises:
         AwsError: `DBSubnetGroupNotFoundFault`, recorded text.
@@ -130,7 +130,7 @@ def require_subnet_group(call: Call, name: str | None) -> None:
 
 
 def create_subnet_group(call: Call) -> dict[str, Any]:
-    """CreateDBSubnetGroup. EC2 is not modelled: the subnets are taken at their word, each in a zone of its own."""
+    """CreateDBSubnetGroup. EC2 is not modelled, so subnets are not verified; each counts as a zone of its own."""
     refuse_unmodelled_params(call, ("DBSubnetGroupName", "DBSubnetGroupDescription", "SubnetIds", "Tags"))
     name = parse_identifier(call.params, "DBSubnetGroupName", longest=255)
     authorize_with_tags(call, "subgrp", name)
@@ -173,7 +173,7 @@ def describe_subnet_groups(call: Call) -> dict[str, Any]:
 
 
 def delete_subnet_group(call: Call) -> dict[str, Any]:
-    """DeleteDBSubnetGroup: not while a cluster is in it."""
+    """DeleteDBSubnetGroup. Rejected while a cluster uses it."""
     name = call.params["DBSubnetGroupName"]
     authorize_with_tags(call, "subgrp", name)
     group = _subnet_group(call, name)
@@ -193,7 +193,7 @@ def _subnet_group(call: Call, name: str) -> dict[str, Any]:
 
 
 def _tagged_output(call: Call) -> dict[str, Any]:
-    """The output of the resource whose tags the call is about."""
+    """Return the output of the resource whose tags the call reads or changes."""
     arn = call.params["ResourceName"]
     authorize_with_tags(call, "", arn)
     outputs = [

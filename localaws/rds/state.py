@@ -1,7 +1,7 @@
-"""Finding databases in the world, and the status they have now.
+"""Finds databases in the state, and computes their current status.
 
-moto's RDS is not used: it overwrites a cluster when the name is taken, and knows no time, no key and no
-StorageEncryptionType. A record keeps the answer in the shape of the API; only the status is computed, here.
+moto's RDS is not used: it overwrites a cluster if the name exists, and does not model time, keys or
+StorageEncryptionType. A record keeps the response in the API's shape; only the status is computed, here.
 """
 
 import time
@@ -16,27 +16,27 @@ DatabaseId = tuple[str, str, str]
 
 
 def build_database_id(call: Call, name: str) -> DatabaseId:
-    """Names are unique per account and Region. An ARN is taken where a name is, as RDS does."""
+    """Build the id. Names are unique per account and Region. Like RDS, it accepts an ARN instead of a name."""
     return (call.caller.account, call.region, name.rpartition(":")[2].lower())
 
 
 def get_identifier(database: Database) -> str:
-    """The identifier of a cluster or instance."""
+    """Return the identifier of a cluster or instance."""
     return str(database.output.get("DBInstanceIdentifier") or database.output["DBClusterIdentifier"])
 
 
 def new_lifecycle(order: DatabaseStatus = DatabaseStatus.CREATING) -> Lifecycle:
-    """A life that begins now with `order`."""
+    """Create a lifecycle that starts now with `order`."""
     return Lifecycle(order, time.time() + STATE.database_seconds)
 
 
 def start_transition(database: Database, status: DatabaseStatus) -> None:
-    """Give a database an order; it is done after `WORLD.database_seconds`."""
+    """Start a transition of a database. It takes `STATE.database_seconds`."""
     database.life.transition_to(status, time.time(), STATE.database_seconds)
 
 
 def require_cluster(call: Call, name: str) -> Database:
-    """The caller's cluster.
+    """Return the caller's cluster.
 
     Raises:
         AwsError: `DBClusterNotFoundFault`, recorded text.
@@ -48,7 +48,7 @@ def require_cluster(call: Call, name: str) -> Database:
 
 
 def require_instance(call: Call, name: str) -> Database:
-    """The caller's instance.
+    """Return the caller's instance.
 
     Raises:
         AwsError: `DBInstanceNotFound` (the wire code of DBInstanceNotFoundFault), recorded text.
@@ -60,7 +60,7 @@ def require_instance(call: Call, name: str) -> Database:
 
 
 def require_snapshot(call: Call, name: str) -> Database:
-    """The caller's snapshot.
+    """Return the caller's snapshot.
 
     Raises:
         AwsError: `DBClusterSnapshotNotFoundFault`.
@@ -72,22 +72,22 @@ def require_snapshot(call: Call, name: str) -> Database:
 
 
 def find_cluster(instance: Database) -> Database | None:
-    """The cluster an instance is a member of."""
+    """Return the cluster that an instance belongs to."""
     return STATE.clusters.get((instance.account, instance.region, instance.output["DBClusterIdentifier"]))
 
 
 def list_members(cluster: Database) -> list[Database]:
-    """The cluster's instances; the first is the writer."""
+    """Return the cluster's instances. The first is the writer."""
     return [instance for instance in STATE.instances.values() if find_cluster(instance) is cluster]
 
 
 def get_cluster_status(cluster: Database) -> DatabaseStatus:
-    """The cluster's status. What is gone was swept before anyone asks."""
+    """Return the cluster's status. Deleted clusters have been removed before any call reads the status."""
     return cluster.life.status(time.time()) or DatabaseStatus.DELETING
 
 
 def get_instance_status(instance: Database) -> DatabaseStatus:
-    """The instance's own status, unless its cluster is down: that takes it along."""
+    """Return the instance's own status, or the cluster's if the cluster is down."""
     own = instance.life.status(time.time()) or DatabaseStatus.DELETING
     cluster = find_cluster(instance)
     if cluster is None or own is DatabaseStatus.DELETING:
@@ -102,9 +102,9 @@ def get_instance_status(instance: Database) -> DatabaseStatus:
 
 
 def is_key_usable(cluster: Database) -> bool:
-    """Whether the cluster's storage can be decrypted: its key is enabled and RDS's grant on it stands.
+    """Return whether the cluster's storage can be decrypted: its key is enabled and RDS's grant on it exists.
 
-    The key's policy has no say: the grant outlives the caller's permission ("Encrypting Amazon Aurora resources").
+    The key's policy does not matter: the grant outlives the caller's permission ("Encrypting Amazon Aurora resources").
     """
     if cluster.grant_id is None:
         return True
@@ -115,7 +115,7 @@ def is_key_usable(cluster: Database) -> bool:
 
 
 def refresh_statuses() -> None:
-    """Bring all databases up to the present: drop what is gone, retire its grants, and notice lost keys."""
+    """Update all databases: remove deleted ones, retire their grants, and detect lost keys."""
     now = time.time()
     for table in (STATE.clusters, STATE.instances, STATE.snapshots):
         for name in [name for name, database in table.items() if database.life.status(now) is None]:

@@ -23,8 +23,8 @@ def test_starts_quickly_and_writes_profiles(tmp_path: Path) -> None:
     try:
         assert time.monotonic() - begun < 15
         config = tmp_path / "aws" / "config"
-        assert run.line.startswith(f"Local AWS answers at {run.aws.endpoint} (AWS_CONFIG_FILE={config}; ")
-        assert "no folder to keep state in was given (--data)" in run.line
+        assert run.line.startswith(f"Local AWS listens at {run.aws.endpoint} (AWS_CONFIG_FILE={config}; ")
+        assert "no state folder given (--data)" in run.line
         profiles = ConfigParser()
         profiles.read(config)
         for name in ("byok", "platform"):
@@ -81,7 +81,7 @@ def test_occupied_port_is_reported_and_the_data_folder_left_unchanged(tmp_path: 
             check=False,
         )
     assert ran.returncode == 1
-    assert f"The local AWS cannot start: 127.0.0.1 port {port} is taken" in ran.stderr
+    assert f"The local AWS cannot start: 127.0.0.1 port {port} is in use" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert not (tmp_path / "data").exists()
 

@@ -150,7 +150,7 @@ def _fill(aws: AwsHarness) -> list[str]:
 
 def test_everything_survives_a_clean_restart(start: Start) -> None:
     first = start("--database-seconds", "3600")
-    assert (first.health["fresh"], first.health["reason"]) == (True, "nothing was kept here yet")
+    assert (first.health["fresh"], first.health["reason"]) == (True, "no saved state yet")
     keys = _fill(first.aws)
     before = _everything(first.aws, keys)
     assert before["clusters"][0]["Status"] == "creating"
@@ -210,9 +210,9 @@ def _no_header(folder: Path, start: Start) -> None:
     ("happens", "reason"),
     [
         (_kill, "the last run did not end cleanly"),
-        (_damage, "the kept state is damaged"),
-        (_no_header, "the kept state is damaged"),
-        (_of_other_version, "the kept state is of moto 4.0"),
+        (_damage, "the saved state is damaged"),
+        (_no_header, "the saved state is damaged"),
+        (_of_other_version, "the saved state is from moto 4.0"),
     ],
 )
 def test_stale_state_is_not_restored_and_the_reason_is_reported(

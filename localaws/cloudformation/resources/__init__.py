@@ -1,4 +1,4 @@
-"""The types of resources a stack can hold, each made as the caller, by the doors of any caller."""
+"""The resource types of a stack. Each is created as the caller, through the same API handlers as any other call."""
 
 from typing import Final
 
@@ -10,4 +10,4 @@ RESOURCE_TYPES: Final[dict[str, ResourceType]] = {
     "AWS::KMS::Alias": kms.ALIAS_TYPE,
     "AWS::KMS::Key": kms.KEY_TYPE,
 }
-"""Every type that is modelled, by its name in a template."""
+"""Every modelled type by its name in a template."""

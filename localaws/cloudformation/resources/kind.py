@@ -1,4 +1,4 @@
-"""What a type of resource is: its properties, what updating each means, and how one is made, changed and removed."""
+"""A resource type: its properties, the effect of updating each, and how to create, update and delete a resource."""
 
 import json
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from localaws.call import AwsError, Call
 
 @dataclass
 class Resource:
-    """A resource of a stack, as it was last made.
+    """A resource of a stack, in its last state.
 
     Attributes:
         logical_id: Its name in the template.
-        kind: `AWS::KMS::Key`.
-        properties: Evaluated and typed.
-        physical_id: Key id, alias name or role name; empty where it was never made.
+        kind: Its type, such as `AWS::KMS::Key`.
+        properties: The evaluated and typed properties.
+        physical_id: Key id, alias name or role name; empty if it was never created.
         arn: Its ARN.
-        attributes: What Ref and Fn::GetAtt give.
+        attributes: The values of Ref and Fn::GetAtt.
         on_delete: DeletionPolicy.
         on_replace: UpdateReplacePolicy.
-        depends_on: Logical ids of what it refers to.
+        depends_on: Logical ids of the resources that it refers to.
     """
 
     logical_id: str
@@ -35,22 +35,22 @@ class Resource:
     depends_on: tuple[str, ...] = ()
 
     def record_created(self, physical_id: str, arn: str = "", **attributes: str) -> None:
-        """Note what exists now; `Ref` gives the physical id."""
+        """Record the created resource's ids; `Ref` returns the physical id."""
         self.physical_id, self.arn, self.attributes = physical_id, arn, {"Ref": physical_id, **attributes}
 
     def copy_identity_from(self, old: "Resource") -> None:
-        """Be what is there already."""
+        """Take over the identity of an existing resource."""
         self.physical_id, self.arn, self.attributes = old.physical_id, old.arn, dict(old.attributes)
 
 
 @dataclass(frozen=True)
 class StackContext:
-    """On whose behalf a resource is worked on.
+    """The stack and the call for which a resource changes.
 
     Attributes:
-        call: The call that changes the stack; whoever made it makes the resources.
+        call: The call that changes the stack. Its caller creates the resources.
         stack_name: The stack's name.
-        tags: Tags of the stack, which every resource gets that can have tags.
+        tags: Tags of the stack, which every taggable resource gets.
         old_tags: The stack's tags before the update.
     """
 
@@ -65,18 +65,18 @@ class ResourceType:
     """A type of resource.
 
     Attributes:
-        service: The service as a refusal names it in an event, `Kms`.
+        service: The service's name in an event's error message, such as `Kms`.
         identifier: The property that identifies a resource (GetTemplateSummary).
-        properties: Property to the type its value has to have; numbers and booleans can be text, too.
-        attributes: What Fn::GetAtt gives.
-        create: Makes a resource and notes its ids.
-        update: Brings a resource from its old properties to the new ones, in place.
-        delete: Removes a resource; what is gone already is fine.
-        required: Properties that have to be there.
+        properties: Property to the type that its value must have; numbers and booleans may also be text.
+        attributes: The attributes of Fn::GetAtt.
+        create: Creates a resource and records its ids.
+        update: Updates a resource in place, from its old properties to the new ones.
+        delete: Deletes a resource. Succeeds if it no longer exists.
+        required: Required properties.
         fixed: "If you change the value of … on an existing KMS key, the update request fails".
-        replacing: Properties whose change makes a new resource.
-        name: The property that may give a name of the customer's own, which has to be acknowledged for IAM.
-        not_modelled: Properties of CloudFormation's that the local AWS refuses by name.
+        replacing: Properties whose change creates a new resource.
+        name: The property that may set a custom name, which needs an acknowledgement for IAM.
+        not_modelled: CloudFormation properties that the local AWS rejects by name.
     """
 
     service: str
@@ -94,14 +94,14 @@ class ResourceType:
 
     @property
     def has_tags(self) -> bool:
-        """Whether a resource can have tags, and so gets those of its stack."""
+        """Return whether a resource can have tags, and so gets those of its stack."""
         return "Tags" in self.properties
 
     def coerce_properties(self, properties: dict[str, Any]) -> dict[str, Any]:
-        """The properties, each of its type.
+        """Convert each property to its type.
 
         Raises:
-            AwsError: `ValidationError`, as a resource fails whose properties do not fit its schema.
+            AwsError: `ValidationError`, the error of a resource whose properties do not match its schema.
         """
         for name in properties:
             if name not in self.properties:
@@ -112,11 +112,11 @@ class ResourceType:
         return {name: _coerce(name, value, self.properties[name]) for name, value in properties.items()}
 
     def requires_replacement(self, old: dict[str, Any], new: dict[str, Any]) -> bool:
-        """Whether an update of the properties makes a new resource.
+        """Return whether an update of the properties creates a new resource.
 
         Raises:
-            AwsError: `ValidationError` for a property that cannot be changed at all, and for a new resource of the same
-                name: it would have to be made before the old one goes (recorded text).
+            AwsError: `ValidationError` if a property cannot be changed at all, or if the new resource has the same
+                name: it would have to be created before the old one is deleted (recorded text).
         """
         for name in self.fixed:
             if old.get(name) != new.get(name):
@@ -131,7 +131,7 @@ class ResourceType:
 
 
 def merge_stack_tags(properties: dict[str, Any], stack_tags: dict[str, str]) -> dict[str, str]:
-    """The tags of a resource: those of the stack, and its own, which win."""
+    """Merge the stack's tags with the resource's own, which take precedence."""
     return stack_tags | {tag["Key"]: str(tag["Value"]) for tag in properties.get("Tags", [])}
 
 

@@ -1,6 +1,6 @@
 """AWS::KMS::Key and AWS::KMS::Alias.
 
-Properties, their defaults and what an update of each of them means: CloudFormation template reference, pages
+Source of the properties, their defaults and the effect of updating each: CloudFormation template reference, pages
 "AWS::KMS::Key" and "AWS::KMS::Alias".
 """
 
@@ -56,7 +56,7 @@ def _update_key(work: StackContext, old: Resource, new: Resource) -> None:
 
 
 def _delete_key(work: StackContext, key: Resource) -> None:
-    """Schedule the deletion: the key is gone after its waiting period."""
+    """Schedule the deletion. The key is gone after its waiting period."""
     try:
         days = key.properties.get("PendingWindowInDays", _DEFAULT_WINDOW)
         _kms(work, "ScheduleKeyDeletion", KeyId=key.physical_id, PendingWindowInDays=days)
