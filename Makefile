@@ -3,24 +3,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(PYTHON) requirements/install.py
-# One lock per audience: `make demo` and `make up` need a third of what the tests need.
+# One lock per audience: `make demo` and `make up` need a third of the packages that the tests need.
 LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
-# Programs that tests start, each in an environment of its own: their pins do not bind ours.
+# Programs that tests start, each in its own environment, so that their pins do not restrict those of byok.
 TOOLS := .tools
 AWS_CLI := $(TOOLS)/awscli/.installed
 ORACLE := $(TOOLS)/oracle/.installed
 PICTURES := $(TOOLS)/bench/.installed
 
-# With it set, every process that the tests and the demo start would compile all that it imports.
+# If this were set, every process that the tests and the demo start would compile all its imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test lint faults api-fuzz bench api-bench compare peers format lock clean
 
-help: ## What can be made.
+help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
-setup: $(DEV) ## Make .venv with everything that development needs, from requirements/dev.lock.
+setup: $(DEV) ## Install everything that development needs into .venv, from requirements/dev.lock.
 
 $(DEV): requirements/dev.lock requirements/installer.lock requirements/install.py pyproject.toml
 	@$(INSTALL) $(VENV) requirements/dev.lock --editable .
@@ -34,7 +34,7 @@ $(AWS_CLI): requirements/awscli.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/awscli requirements/awscli.lock
 	@touch $(AWS_CLI)
 
-# Another evaluator of policies, which ours is compared with. Without node and npm its tests say that they were skipped.
+# Another policy evaluator, to compare results with. Without node and npm, its tests are skipped with a message.
 $(ORACLE): tests/policy_simulator/package.json tests/policy_simulator/package-lock.json
 	@mkdir -p $(TOOLS)/oracle
 	cp $^ $(TOOLS)/oracle
@@ -45,46 +45,46 @@ $(PICTURES): requirements/pictures.lock $(DEV)
 	@$(INSTALL) --installer $(VENV) $(TOOLS)/bench requirements/pictures.lock
 	@touch $(PICTURES)
 
-demo: $(LOCAL) ## Provision an environment on this machine, see it stop on a disabled key, and finish after the fix.
+demo: $(LOCAL) ## Provision an environment locally; stop another on a disabled key, and finish it after the fix.
 	$(BIN)/byok demo
 
-up: $(LOCAL) ## Wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
+up: $(LOCAL) ## Run wizard and HTTP API (8000), Temporal (7233, UI 8233), local AWS (4566) and a worker, until Ctrl-C.
 	$(BIN)/byok up
 
-lint: setup ## Formatting, lint, types and the directions between packages.
+lint: setup ## Check formatting, lint, types and import directions.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A browser, where this machine has none: its tests say that they were skipped where none can be had.
+# Installs a browser if this machine has none. If none can be installed, its tests are skipped with a message.
 .PHONY: browser
 browser: setup
 	$(BIN)/python -m tests.wizard.browsers
 
-test: setup lint browser $(AWS_CLI) $(ORACLE) ## Everything CI runs.
+test: setup lint browser $(AWS_CLI) $(ORACLE) ## Run everything that CI runs.
 	$(BIN)/pytest -n auto -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
-faults: setup ## Everything that can go wrong, tried on real processes: a quarter of an hour or more; writes docs/faults.md.
+faults: setup ## Inject every fault into real processes: a quarter of an hour or more; writes docs/faults.md.
 	BYOK_TEST_FAULTS=full BYOK_TEST_FAULTS_REPORT=docs/faults.md $(BIN)/pytest -q -s tests/faults
 
-api-fuzz: setup ## 10,000 requests and more that the OpenAPI document allows, or does not, against a real server.
+api-fuzz: setup ## Send at least 10,000 requests to a real server: what the OpenAPI document allows, and what it does not.
 	BYOK_TEST_API_EXAMPLES=800 $(BIN)/pytest -q -s tests/e2e/test_web_api.py -k openapi
 
-bench: setup $(PICTURES) ## Speed, cost and scale, measured beside a bare boto3 script: 35 minutes; writes docs/benchmarks.md.
+bench: setup $(PICTURES) ## Measure speed, cost and scale against a bare boto3 script: 35 minutes; writes docs/benchmarks.md.
 	$(BIN)/python -m bench $(BENCH)
 	$(if $(BENCH),,$(TOOLS)/bench/bin/python -m bench.charts .bench/results.json docs)
 
-peers: setup ## The same work with other tools: a quarter of an hour or more.
+peers: setup ## Do the same work with other tools: a quarter of an hour or more.
 	$(BIN)/python -m bench.peers
 
-api-bench: setup ## What the HTTP API adds to a bare handler that makes the same Temporal calls: a minute and a half.
+api-bench: setup ## Compare the HTTP API with a bare handler that makes the same Temporal calls: a minute and a half.
 	$(BIN)/python -m bench.api
 
-compare: setup ## How long set-up, demo, help and tests take beside another commit: make compare BASE=commit, an hour.
+compare: setup ## Time set-up, demo, help and tests against another commit: make compare BASE=commit, an hour.
 	$(BIN)/python -m bench.compare_commits $(BASE)
 
-format: setup ## Put the code into the house's form.
+format: setup ## Format the code.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -101,5 +101,5 @@ lock: setup ## Resolve the dependencies again, with hashes, for every platform.
 	$(COMPILE) --upgrade --output-file requirements/pictures.lock requirements/pictures.in
 	npm install --prefix tests/policy_simulator --package-lock-only --omit-lockfile-registry-resolved=true --no-audit --no-fund
 
-clean: ## Remove the virtual environment, the tests' programs, caches and local data.
+clean: ## Remove .venv, the programs that tests start, caches and local data.
 	rm -rf $(VENV) $(TOOLS) .byok .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
-"""Builds the wheel: one package in site-packages, with the programs beside it in a folder of their own.
+"""Build the wheel: one package in site-packages, which contains the programs in a folder.
 
-A checkout has `worker.py`, `activities/`, `workflows/` and `localaws/` at its top. In the wheel they are in
-`byok/_programs`, and are run by path as in a checkout, so that they find one another.
+In a checkout, `worker.py`, `activities/`, `workflows/` and `localaws/` are at the top level. In the wheel they are in
+`byok/_programs`, and run by path as in a checkout, so that they can import each other.
 """
 
 from typing import Any, Final
@@ -12,7 +12,7 @@ PROGRAMS: Final = ("worker.py", "activities", "workflows", "localaws")
 
 
 class Programs(BuildHookInterface[Any]):
-    """Puts the programs into the package, but for an editable install, which has the checkout."""
+    """Adds the programs to the package, except in an editable install, which uses the checkout."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """See hatchling's `BuildHookInterface`."""

@@ -1,8 +1,8 @@
-"""Installs a lock into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
+"""Install a lock into a virtual environment: `python3 requirements/install.py VENV LOCK [--editable .]`.
 
-pip installs uv from a small lock of its own, and uv installs everything else, in a tenth of the time. uv reads none of
-pip's configuration, so what is set there (index, mirrors, certificates, proxy) is passed on. It needs nothing but
-Python and pip.
+pip installs uv from a small separate lock, and uv installs everything else, in a tenth of the time. uv does not read
+pip's configuration, so this script passes its settings on (index, mirrors, certificates, proxy). It needs only Python
+and pip.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ UNREACHABLE = (
     *("Name or service not known", "name resolution", "Network is unreachable", "Connection refused"),
     *("ProxyError", "dns error", "tcp connect error", "client error (Connect)", "operation timed out"),
 )
-"""What pip 22 to 26 and uv 0.13 say where an index cannot be reached. Neither has an exit code of its own for it."""
+"""Messages of pip 22 to 26 and uv 0.13 if an index cannot be reached. Neither has a separate exit code for that."""
 
 SHOWN_OF_UV = ("Downloading ", "Building ", "Installed ")
-"""The lines of uv that are progress; the others are of interest only where it fails."""
+"""How uv's progress lines begin; its other lines are only shown if it fails."""
 
 
 class InstallError(Exception):
-    """The environment cannot be made; the text says why, and what to do next."""
+    """The environment cannot be created; the text says why, and what to do next."""
 
 
 def main() -> int:
-    """Install, and report in one line what stopped it.
+    """Install, and report in one line the reason for a failure.
 
     Returns:
-        0 after success, 1 after a failure: the reason is on standard error.
+        0 on success, 1 on failure, with the reason on standard error.
     """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("venv", type=Path, help="the virtual environment; it is made where it does not exist")
-    parser.add_argument("lock", type=Path, help="what to install")
+    parser.add_argument("venv", type=Path, help="the virtual environment; created if it does not exist")
+    parser.add_argument("lock", type=Path, help="the lock file to install")
     parser.add_argument("--editable", type=Path, help="a project to install on top, in editable mode")
     parser.add_argument("--installer", type=Path, help="the virtual environment that holds uv [default: VENV]")
-    parser.add_argument("--without-hashes", action="store_true", help="LOCK pins versions and has no hashes")
+    parser.add_argument("--without-hashes", action="store_true", help="LOCK pins versions without hashes")
     chosen = parser.parse_args()
     began = time.monotonic()
     try:
@@ -61,14 +61,14 @@ def main() -> int:
 
 
 def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hashes: bool) -> None:
-    """Bring a virtual environment up to a lock; what else is in it stays.
+    """Install a lock's packages into a virtual environment; other packages in it stay.
 
     Raises:
         InstallError: Python is too old, pip is missing, or a package cannot be installed.
     """
     if sys.version_info < OLDEST:
         raise InstallError(
-            f"byok needs Python 3.11 or newer, this is {sys.version.split()[0]}: make PYTHON=python3.11 …"
+            f"byok needs Python 3.11 or newer, but this is {sys.version.split()[0]}: run make PYTHON=python3.11 …"
         )
     sys.stderr.write(f"Installing {lock.name} into {venv} …\n")
     pip_settings = bootstrap(installer)
@@ -84,18 +84,18 @@ def install(venv: Path, lock: Path, editable: Path | None, installer: Path, hash
 
 
 def bootstrap(venv: Path) -> dict[str, str]:
-    """Have pip install uv, and what builds this project, into a virtual environment.
+    """Install uv and this project's build tools into a virtual environment, with pip.
 
-    The pip is the one of the Python that runs this: the virtual environment needs none of its own.
+    This uses the pip of the Python that runs the script: the virtual environment needs no pip.
 
     Returns:
-        pip's settings for that environment: option to value.
+        pip's settings for that environment, as option to value.
 
     Raises:
-        InstallError: There is no pip, or it cannot install.
+        InstallError: pip is missing, or it cannot install.
     """
     make_venv(venv)
-    # An activated .venv has no pip; the Python that it was made from has.
+    # An activated .venv has no pip, but the Python that created it does.
     python = sys.executable if importlib.util.find_spec("pip") else getattr(sys, "_base_executable", sys.executable)
     pip = [python, "-m", "pip", "--python", str(program(venv, "python")), "--disable-pip-version-check"]
     listed = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False)
@@ -110,7 +110,7 @@ def bootstrap(venv: Path) -> dict[str, str]:
 
 
 def is_installed(venv: Path, lock: Path) -> bool:
-    """Whether a virtual environment has every version of a lock: pip needs a second to find that out."""
+    """Return whether a virtual environment has every version of a lock; pip needs a second to find that out."""
     heads = [line.split()[0] for line in lock.read_text().splitlines() if line[:1].isalnum()]
     wanted = [head.replace("-", "_").replace("==", "-") for head in heads]
     return all(any(venv.glob(f"[lL]ib/**/site-packages/{name}.dist-info")) for name in wanted)
@@ -126,15 +126,15 @@ def make_venv(venv: Path) -> None:
 
 
 def program(venv: Path, name: str) -> Path:
-    """A program of a virtual environment."""
+    """Return the path of a program in a virtual environment."""
     return venv / ("Scripts" if os.name == "nt" else "bin") / name
 
 
 def effective_settings(listed: str) -> dict[str, str]:
-    """What `pip install` goes by, from `pip config list`.
+    """Return the settings that apply to `pip install`, from the output of `pip config list`.
 
-    Its lines read `section.option='value'`, and `:env:.option='value'` for a variable `PIP_OPTION`. A variable wins
-    over the section of the command, and that over `global`. Source: pip's user guide, Configuration, Precedence.
+    Its lines read `section.option='value'`, or `:env:.option='value'` for a variable `PIP_OPTION`. A variable overrides
+    the command's section, which overrides `global`. Source: pip's user guide, Configuration, Precedence.
     """
     settings = {}
     for wanted in ("global", "install", ":env:"):
@@ -147,18 +147,18 @@ def effective_settings(listed: str) -> dict[str, str]:
 
 
 def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str, str]:
-    """The variables that have uv install from where pip does.
+    """Return the environment variables that make uv install from the same sources as pip.
 
     Args:
-        pip: pip's settings: option to value.
-        environment: The variables that are set; where one of uv's own is among them, it wins.
+        pip: pip's settings, as option to value.
+        environment: The current variables; uv's own variables in it take precedence.
     """
     several = {name: value.split() for name, value in pip.items()}
     passed = {
         "UV_DEFAULT_INDEX": pip.get("index-url"),
         "UV_INDEX": " ".join(several.get("extra-index-url", [])),
-        # pip takes a package from whichever index has the version, uv from the first that has the package. With every
-        # file's hash in the lock, pip's way is as safe.
+        # pip takes a package from any index that has the version, uv from the first index that has the package. With
+        # every file's hash in the lock, pip's strategy is just as safe.
         "UV_INDEX_STRATEGY": "unsafe-best-match" if "extra-index-url" in pip else None,
         "UV_FIND_LINKS": ",".join(several.get("find-links", [])),
         "UV_NO_INDEX": "1" if is_on(pip.get("no-index")) else None,
@@ -175,12 +175,12 @@ def uv_environment(pip: dict[str, str], environment: dict[str, str]) -> dict[str
 
 
 def is_on(value: str | None) -> bool:
-    """Whether a boolean option of pip's is set."""
+    """Return whether a boolean pip option is set."""
     return (value or "").lower() in {"1", "y", "yes", "t", "true", "on"}
 
 
 def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
-    """Whether uv can keep its cache: without one it works all the same, but with one that it cannot write it fails."""
+    """Return whether uv can write its cache: uv works without a cache, but fails if it cannot write the cache."""
     found = subprocess.run([*uv, "cache", "dir"], env=environment, capture_output=True, text=True, check=False)
     if found.returncode != 0:
         return False
@@ -194,10 +194,10 @@ def cache_is_writable(uv: list[str], environment: dict[str, str]) -> bool:
 
 
 def run(command: list[str], environment: dict[str, str]) -> None:
-    """Run a program, show its progress, and keep the rest for the case that it fails.
+    """Run a program and show its progress; show the rest of its output only if it fails.
 
     Raises:
-        InstallError: It failed.
+        InstallError: The program failed.
     """
     said = []
     with subprocess.Popen(
@@ -212,14 +212,14 @@ def run(command: list[str], environment: dict[str, str]) -> None:
     text = "".join(said)
     if any(sign in text for sign in UNREACHABLE):
         raise InstallError(
-            "The package index cannot be reached: check the network, or what `pip config list` says of index and proxy."
+            "Cannot reach the package index: check the network, and the index and proxy in `pip config list`."
         )
     raise InstallError(f"{Path(command[0]).name} failed:\n{text.rstrip()}")
 
 
 def last_line(text: str) -> str:
-    """The last line of what a program said."""
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    """Return the last line of a program's output."""
+    return (text.strip().splitlines() or ["no output"])[-1]
 
 
 if __name__ == "__main__":

@@ -159,7 +159,7 @@ def _outputs(vendor: VendorProfile) -> dict[str, Any]:
 
 
 _HEADING: Final = """\
-Bring Your Own Key: the two KMS keys of a {vendor} environment, in your own AWS account.
+Bring Your Own Key: the two KMS keys of your {vendor} environment, in your own AWS account.
 
 The first statement of each policy is the AWS default. It gives your account control of the key: never remove it.
 The others let one platform role use the key, only through S3 or RDS and only in one Region.

@@ -119,7 +119,7 @@ def test_unreachable_index_is_reported_in_one_line(tmp_path: Path, lock: Path) -
     assert ended.returncode == 1
     _, *reasons = ended.stderr.splitlines()
     assert reasons == [
-        "The package index cannot be reached: check the network, or what `pip config list` says of index and proxy."
+        "Cannot reach the package index: check the network, and the index and proxy in `pip config list`."
     ]
 
 

@@ -166,8 +166,8 @@ def _show(kit: "OnboardingKit") -> None:
     )
     heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(
-        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. In the following command, change "
-        f"--profile {kit.commands.profile} to your own AWS CLI profile. Run it in the folder of the file:"
+        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in its folder, with "
+        f"--profile {kit.commands.profile} changed to your own AWS CLI profile:"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
     block(f"When the stack is complete, this command prints the {kit.vendor.payload_output_name}. Send it back to us:")
