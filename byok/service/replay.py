@@ -82,7 +82,7 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
         raise NotReplayableError(f"{problem.message} Create the environment with another name, with `byok create`.")
     if problem is not None and problem.code.startswith("arn.") and not other_keys:
         raise NotReplayableError(
-            f"The same ARN would be rejected again ({problem.code}: {problem.message}) Replay with the correct S3 key "
+            f"The same ARN would be rejected again ({problem.code}: {problem.message}) Retry with the correct S3 key "
             "ARN or RDS key ARN."
         )
 
@@ -128,7 +128,7 @@ def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionR
             if key_arn != asked[which]:
                 raise KeyCannotChangeError(
                     f"{resource} is encrypted with {key_arn}, and the key of an existing resource cannot change. "
-                    f"Replay with that {which.field_label}, or delete the environment "
+                    f"Retry with that {which.field_label}, or delete the environment "
                     f"(`byok delete {status.environment_id}`) and create it again."
                 )
 

@@ -1,1 +1,1 @@
-"""The browser wizard *Create SaaS environment*: pages made on the server, which work without JavaScript."""
+"""The browser wizard *Create SaaS environment*: server-rendered pages that work without JavaScript."""

@@ -1,4 +1,4 @@
-"""Joins the wizard: its pages, its errors as pages, and what a browser is told to refuse."""
+"""Builds the wizard application: pages, error pages and security headers."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -15,14 +15,14 @@ from byok.api.authentication import AllowAllAuth, IdentityProviderUnavailableErr
 from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUS_BY_ERROR, ProblemError, StreamFinishedError
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
-from byok.service.errors import ServiceError
+from byok.service.errors import EnvironmentNotFoundError, ServiceError
 from byok.wizard.dependencies import CsrfError, ForbiddenError, NotSignedInError
 from byok.wizard.pages import PageRenderer
 from byok.wizard.routes import environments, new_environment, sign_in
 from byok.wizard.sessions import SessionCookies
 
 SECURITY_HEADERS: Final = {
-    # Nothing from anywhere else, nothing inline, and in no one's frame.
+    # No third-party content, no inline content, no framing.
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -35,10 +35,10 @@ SECURITY_HEADERS: Final = {
 
 
 def make_wizard_app(state: ApiState) -> FastAPI:
-    """The wizard, which stands beside the API.
+    """Build the wizard, which runs next to the API.
 
     Args:
-        state: What both work with.
+        state: The state that both share.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
@@ -71,12 +71,12 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(ForbiddenError)
     async def forbidden(request: Request, error: ForbiddenError) -> Response:
-        return page(request, HTTPStatus.FORBIDDEN, "You may not do this", str(error))
+        return page(request, HTTPStatus.FORBIDDEN, "Permission denied", str(error))
 
     @app.exception_handler(CsrfError)
     async def foreign_form(request: Request, _: CsrfError) -> Response:
-        message = "The form was not sent from a page of this visit, or the visit has ended. Open the page again."
-        return page(request, HTTPStatus.FORBIDDEN, "Nothing was done", message)
+        message = "The form does not belong to this session, or the session has expired. Open the page again."
+        return page(request, HTTPStatus.FORBIDDEN, "Nothing was changed", message)
 
     @app.exception_handler(UnauthenticatedError)
     async def handle_unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
@@ -88,15 +88,15 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(ServiceError)
     async def service_error(request: Request, error: ServiceError) -> Response:
-        return page(request, STATUS_BY_ERROR[type(error)], "This cannot be done now", str(error))
+        return page(request, STATUS_BY_ERROR[type(error)], _title(error.code), str(error))
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:
-        return page(request, error.status, "This cannot be done", str(error))
+        return page(request, error.status, _title(error.code), str(error))
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
-        # The page asks for itself every few seconds instead.
+        # The page's event source gets this response, so there is no page to render.
         return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
     @app.exception_handler(StreamFinishedError)
@@ -105,15 +105,19 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def handle_invalid_request(request: Request, _: RequestValidationError) -> Response:
-        return page(request, HTTPStatus.NOT_FOUND, "There is no such page", "Check the address.")
+        return page(request, HTTPStatus.NOT_FOUND, "Page not found", "Check the address.")
 
     @app.exception_handler(HTTPException)
     async def handle_http_error(request: Request, error: HTTPException) -> Response:
-        title = "There is no such page" if error.status_code == HTTPStatus.NOT_FOUND else "This cannot be done"
+        title = "Page not found" if error.status_code == HTTPStatus.NOT_FOUND else "Request failed"
         return page(request, error.status_code, title, str(error.detail))
 
     @app.exception_handler(Exception)
     async def internal_error(request: Request, _: Exception) -> Response:
-        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here", INTERNAL_ERROR_DETAIL)
-        answer.headers.update(SECURITY_HEADERS)  # this one goes out past everything else
+        answer = page(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", INTERNAL_ERROR_DETAIL)
+        answer.headers.update(SECURITY_HEADERS)  # this response bypasses the middleware
         return answer
+
+
+def _title(code: str) -> str:
+    return "Environment not found" if code == EnvironmentNotFoundError.code else "Request failed"

@@ -1,4 +1,4 @@
-"""What every page asks first: who the visitor is, what they may do, and whether a form is ours."""
+"""Route dependencies: the user's session, their permissions, and the check that a form comes from this session."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from byok.wizard.sessions import Session, SessionCookies
 
 
 class NotSignedInError(Exception):
-    """Nobody known; they are sent to sign in, and come back to where they were."""
+    """The user is not signed in; they are redirected to sign in, and then back to the page."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
@@ -21,11 +21,11 @@ class NotSignedInError(Exception):
 
 
 class ForbiddenError(Exception):
-    """Somebody known, who may not."""
+    """The user lacks the scope."""
 
 
 class CsrfError(Exception):
-    """A form that does not come from a page of this visit."""
+    """The form does not come from a page of this session."""
 
 
 async def _pages(request: Request) -> PageRenderer:
@@ -57,14 +57,14 @@ class _RequireScope:
     async def __call__(self, session: Annotated[Session, Depends(_current_session)]) -> Session:
         if not session.has_scope(self._scope):
             raise ForbiddenError(
-                f"You lack the right to {self._words} ({self._scope}). Whoever gave you access gives it."
+                f"You do not have permission to {self._words} ({self._scope}). Ask the person who gave you access."
             )
         return session
 
 
 ReadSession = Annotated[Session, Depends(_RequireScope(Scope.READ, "see environments"))]
 WriteSession = Annotated[Session, Depends(_RequireScope(Scope.WRITE, "create an environment"))]
-"""Contract 4: who lacks it cannot start the wizard."""
+"""Contract 4: a user without this scope cannot start the wizard."""
 
 
 async def _form(request: Request, session: Annotated[Session, Depends(_current_session)]) -> Mapping[str, Any]:
@@ -82,4 +82,4 @@ async def _require_own(session: ReadSession, environment_id: EnvironmentId) -> s
 
 
 OwnId = Annotated[str, Depends(_require_own)]
-"""An environment that is the visitor's, if there is one."""
+"""The id of an environment that would be the user's, whether or not it exists."""

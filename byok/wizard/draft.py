@@ -1,4 +1,4 @@
-"""What has been filled in so far. It lies in the page's address: whoever leaves and comes back finds it again."""
+"""The wizard's input so far. The page's address contains it, so a user can leave and return."""
 
 import re
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ from byok.domain.vendor import VendorProfile
 
 
 class EncryptionKeyOwner(StrEnum):
-    """Whose keys encrypt the environment."""
+    """The owner of the keys that encrypt the environment."""
 
     PLATFORM = "platform"
     CUSTOMER = "customer"
 
 
 class Tab(StrEnum):
-    """What is shown of the key policy statements and the template."""
+    """The selected tab: the template or the key policy statements."""
 
     TEMPLATE = "template"
     STATEMENTS = "statements"
@@ -42,9 +42,9 @@ class EnvironmentDraft(BaseModel):
     """The fields of the wizard.
 
     Attributes:
-        name: The environment's id, without its organisation's name in front.
+        name: The environment's id without the organisation's prefix.
         profile: The customer's AWS CLI profile, for the commands.
-        stack: Name of the stack that makes the keys.
+        stack: The name of the stack that creates the keys.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,9 +61,9 @@ class EnvironmentDraft(BaseModel):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "EnvironmentDraft":
-        """The draft that an address or a form says; what cannot be a field's value counts as not filled in."""
+        """Build the draft from an address or a form; an invalid value counts as not filled in."""
         given = {name: _text(fields[name]) for name in cls.model_fields if fields.get(name)}
-        with suppress(PayloadError):  # it stays in its field, where it is told what is wrong with it
+        with suppress(PayloadError):  # an invalid payload stays in its field, where its error is shown
             given = {name: _text(value) for name, value in expand_payload_fields(given).items()}
         try:
             return cls.model_validate(given)
@@ -72,26 +72,26 @@ class EnvironmentDraft(BaseModel):
             return cls.model_validate({name: value for name, value in given.items() if name not in wrong})
 
     def page_url(self, page: str, *, asked: bool = False, **changes: object) -> str:
-        """The address of a page with this draft in it.
+        """Return the address of a page with this draft in it.
 
         Args:
-            page: Its path.
-            asked: Whether the page is to say what is wrong, as after its button for the next step.
-            changes: Fields that are otherwise.
+            page: The page's path.
+            asked: Whether the page shows errors, as after the user selected its *Next* button.
+            changes: Fields to change.
         """
         fields = self.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
         query = urlencode(fields | ({"next": "1"} if asked else {}))
         return f"{page}?{query}" if query else page
 
     def full_environment_id(self, prefix: str) -> str:
-        """The whole id."""
+        """Return the id with the organisation's prefix."""
         return f"{prefix}{self.name}"
 
     def build_provision_request(self, prefix: str) -> ProvisionRequest:
-        """What is asked for.
+        """Build the request for this environment.
 
         Raises:
-            ValidationError: Something is missing, or is not as it has to be.
+            ValidationError: A field is missing or invalid.
         """
         return ProvisionRequest(
             environment_id=self.full_environment_id(prefix),
@@ -102,7 +102,7 @@ class EnvironmentDraft(BaseModel):
         )
 
     def field_errors(self, prefix: str, *names: str) -> dict[str, str]:
-        """What is wrong with some fields by themselves, each in a sentence."""
+        """Return an error message for each of these fields that is invalid on its own."""
         whole = self.full_environment_id(prefix)
         named = (
             re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH and whole.isprintable()
@@ -117,7 +117,7 @@ class EnvironmentDraft(BaseModel):
         return {name: fault for name in names if (fault := found[name])}
 
     def _payload_fault(self) -> str | None:
-        """What is wrong with a payload in either field; None where there is none: a good one was taken apart."""
+        """Return the error in a payload; None if neither field has one: a valid payload is already split into ARNs."""
         try:
             expand_payload_fields({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
         except PayloadError as error:
@@ -125,20 +125,20 @@ class EnvironmentDraft(BaseModel):
         return None
 
     def key_arn_problems(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
-        """What the rules for ARNs have to say, as far as both are filled in; nobody is asked (contract 81-84)."""
+        """Return the violations of the rules for ARNs, without AWS calls; both fields must be set (contract 81-84)."""
         return find_arn_problems(
             KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at
         )
 
 
 _SENTENCES: Final = {
-    "name": "Use lower-case letters, digits and single hyphens, beginning with a letter; at most 32 characters in all.",
-    "region": "Give the name of an AWS Region, such as eu-central-1.",
-    "s3_key_arn": "Give the full ARN of your S3 key: arn:aws:kms:…:key/….",
-    "rds_key_arn": "Give the full ARN of your RDS key: arn:aws:kms:…:key/….",
+    "name": "Use lower-case letters, digits and single hyphens, starting with a letter; up to 32 characters in total.",
+    "region": "Enter the name of an AWS Region, such as eu-central-1.",
+    "s3_key_arn": "Enter the full ARN of your S3 key: arn:aws:kms:…:key/….",
+    "rds_key_arn": "Enter the full ARN of your Aurora key: arn:aws:kms:…:key/….",
 }
 
 
 def _text(value: object) -> str:
-    """What can be shown and sent on of a field: half a character, as JSON may name one, cannot."""
+    """Return a field's text without lone surrogates, which JSON allows but a page cannot show or send."""
     return str(value).encode(errors="replace").decode().strip()[:_LONGEST]

@@ -1,4 +1,4 @@
-"""Makes pages of templates."""
+"""Renders pages from templates."""
 
 import json
 from datetime import datetime
@@ -13,15 +13,15 @@ from byok.domain.vendor import VendorProfile
 from byok.wizard.sessions import Session, SessionCookies
 
 STEP_TITLES: Final = ("Environment", "Encryption at rest", "Review", "Progress", "Tenant name")
-"""The steps of the wizard, as people see them (contract 13)."""
+"""The titles of the wizard's steps (contract 13)."""
 
 
 class PageRenderer:
-    """The templates, with what all of them need.
+    """Renders the templates with the values that all of them need.
 
     Args:
-        vendor: The vendor's names.
-        signs_in: Whether there is anything to sign out of.
+        vendor: The vendor profile.
+        signs_in: Whether users sign in, so that pages offer *Sign out*.
     """
 
     def __init__(self, vendor: VendorProfile, *, signs_in: bool) -> None:
@@ -38,14 +38,14 @@ class PageRenderer:
     def render(
         self, request: Request, template: str, *, session: Session | None = None, status: int = 200, **values: Any
     ) -> Response:
-        """A page.
+        """Render a page.
 
         Args:
-            request: What asked for it.
-            template: Name of the file.
-            session: Whose forms it holds, if any; the browser is given it to keep.
+            request: The request for it.
+            template: The name of the template file.
+            session: The session that its forms belong to, if any; the response sets its cookie.
             status: The HTTP status.
-            values: What the template shows.
+            values: The template's values.
         """
         text = self._templates.get_template(template).render(
             session=session, form_token=session.form_token if session else "", **values

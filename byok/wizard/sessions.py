@@ -1,4 +1,4 @@
-"""Who sits at the browser: a signed cookie says it, and a form has to say that it comes from our page."""
+"""Keeps sessions in signed cookies, and protects forms with a token."""
 
 import hmac
 import secrets
@@ -16,38 +16,38 @@ from byok.domain.scopes import Scope
 
 COOKIE_NAME: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600
-"""A working day; a token that ends sooner ends its session with it."""
+"""A working day; a session ends earlier if its access token expires earlier."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A visit.
+    """A user's session.
 
     Attributes:
-        caller: Who it is.
-        form_token: What every form of this visit carries. Another site's form does not know it.
+        caller: The signed-in user.
+        form_token: The token in every form of this session, which another site's form cannot know.
     """
 
     caller: Caller
     form_token: str
 
     def has_scope(self, scope: Scope) -> bool:
-        """Whether the visitor may do something."""
+        """Return whether the user has a scope."""
         return scope in self.caller.scopes
 
     def has_valid_form_token(self, form: Mapping[str, Any]) -> bool:
-        """Whether a form comes from this visit."""
+        """Return whether a form comes from this session."""
         return hmac.compare_digest(
             str(form.get("form_token", "")).encode(errors="surrogatepass"), self.form_token.encode()
         )
 
 
 class SessionCookies:
-    """Reads and writes sessions. The cookie holds what the visitor may do, and never the token that said so.
+    """Reads and writes session cookies. A cookie holds the user's scopes, never their access token.
 
     Args:
-        secret: What cookies are signed with; those signed with another one are none.
-        everybody: Whether nobody is asked who they are.
+        secret: The signing secret; cookies signed with another secret are invalid.
+        everybody: Whether users need not sign in.
     """
 
     def __init__(self, secret: str, *, everybody: bool) -> None:
@@ -55,7 +55,7 @@ class SessionCookies:
         self._everybody = everybody
 
     def load(self, request: Request) -> Session | None:
-        """The session of a request, None where there is none that is still good."""
+        """Return the session of a request; None if it has no valid session."""
         cookie = request.cookies.get(COOKIE_NAME, "")
         try:
             held = self._serializer.loads(cookie, max_age=LIFETIME_SECONDS)
@@ -67,13 +67,13 @@ class SessionCookies:
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
     def start_session(self, caller: Caller) -> Session:
-        """A new session: it ends with the token, and after a working day however much it is used."""
+        """Start a session, which ends when the access token expires, or after a working day, regardless of use."""
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(replace(caller, until=until), secrets.token_urlsafe(24))
 
     def set_cookie(self, request: Request, response: Response, session: Session) -> None:
-        """Let the browser keep a session."""
+        """Set the session's cookie."""
         held = {
             "organisation": session.caller.organisation,
             "scopes": sorted(session.caller.scopes),
@@ -91,5 +91,5 @@ class SessionCookies:
         )
 
     def delete_cookie(self, response: Response) -> None:
-        """Let the browser forget it."""
+        """Delete the session's cookie."""
         response.delete_cookie(COOKIE_NAME, path="/")

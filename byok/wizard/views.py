@@ -1,4 +1,4 @@
-"""What the progress page shows of a status."""
+"""Prepares a status for the progress page."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from byok.service.status import EnvironmentStatus
 
 _WORDS: Final = {
     Phase.VALIDATING_KEYS: "Validating your keys",
-    Phase.CREATING_CLUSTER: "Creating the Aurora cluster on your RDS key",
-    Phase.CREATING_STORAGE: "Creating the S3 buckets and their first objects on your S3 key",
+    Phase.CREATING_CLUSTER: "Creating the Aurora cluster with your Aurora key",
+    Phase.CREATING_STORAGE: "Creating the S3 buckets and their initial objects with your S3 key",
     Phase.AWAITING_DATABASE: "Waiting for Aurora, which takes several minutes",
-    Phase.VERIFYING: "Reading back that everything is on your keys",
-    Phase.RECONCILING_TENANT: "Putting the tenant's name on your keys",
+    Phase.VERIFYING: "Verifying that everything is encrypted with your keys",
+    Phase.RECONCILING_TENANT: "Adding the tenant name to your keys",
     Phase.READY: "Ready",
-    Phase.ROLLING_BACK: "Removing what was made",
+    Phase.ROLLING_BACK: "Removing the created resources",
     Phase.DELETING: "Deleting the environment",
     Phase.DELETED: "Deleted",
     Phase.STOPPED: "Stopped",
@@ -35,12 +35,12 @@ _WAY: Final = (
 
 
 class StepState(StrEnum):
-    """Where a step is."""
+    """The state of a step."""
 
     DONE = "done"
     CURRENT = "in progress"
     FAILED = "failed"
-    TO_COME = "to come"
+    TO_COME = "not started"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TimelineStep:
     """A line of the timeline.
 
     Attributes:
-        took: How long it took, or has taken so far, in words; empty where that says nothing.
+        took: The step's duration so far, as text; empty if it has none.
     """
 
     words: str
@@ -59,7 +59,7 @@ class TimelineStep:
 
 @dataclass(frozen=True)
 class StatusView:
-    """A status as the page shows it."""
+    """A status, prepared for the page."""
 
     status: EnvironmentStatus
     steps: tuple[TimelineStep, ...]
@@ -68,7 +68,7 @@ class StatusView:
 
     @classmethod
     def from_status(cls, status: EnvironmentStatus) -> "StatusView":
-        """The view of a status."""
+        """Build the view of a status."""
         return cls(
             status,
             _steps(status),
@@ -78,12 +78,12 @@ class StatusView:
 
     @property
     def headline(self) -> str:
-        """Where it is, in a few words."""
+        """A short description of the phase."""
         return _WORDS[self.status.phase]
 
     @property
     def is_deletion(self) -> bool:
-        """Whether it is about a deletion."""
+        """Whether this is the status of a deletion."""
         return _is_deletion(self.status)
 
 

@@ -129,7 +129,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     await expect(page.get_by_label("S3 key ARN")).to_have_value(re.compile("^arn:aws:kms:"))  # contract 50
     await expect(page.get_by_label("RDS key ARN")).to_have_value(re.compile("^arn:aws:kms:"))
     await page.get_by_role("button", name="Validate keys").click()
-    await expect(page.get_by_text("Nothing is wrong with these keys")).to_be_visible()
+    await expect(page.get_by_text("S3 key verified")).to_be_visible()
     await check_page(page, "3-validated")
     await page.get_by_role("button", name="Next: Review").click()
     await check_page(page, "4-review")
@@ -138,7 +138,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     await expect(page.locator(".timeline li.current")).to_be_visible()
     await check_page(page, "5-progress")
     await expect(page.locator(".phase.ready")).to_be_visible()  # the page updates itself, without a reload
-    await expect(page.get_by_role("heading", name="What is on your keys")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Encrypted with your keys")).to_be_visible()
     await page.get_by_role("textbox", name="Tenant name").fill("globex")
     await page.get_by_role("button", name="Show the commands for this name").click()
     await expect(page.get_by_text("TenantName=globex")).to_be_visible()
@@ -202,7 +202,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
                 return
         raise AssertionError(f"{what} cannot be reached by keyboard")
 
-    await tab_to("Skip to the content")
+    await tab_to("Skip to content")
     await page.keyboard.press("Enter")
     await tab_to("name")
     await page.keyboard.type("by-keyboard")
@@ -210,9 +210,7 @@ async def test_wizard_is_usable_by_keyboard_alone(visit: Visit, web: StackHarnes
     await page.keyboard.type(REGION)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
-    await expect(page.locator("#tab-statements")).to_have_attribute(
-        "tabindex", "-1"
-    )  # keys are handled
+    await expect(page.locator("#tab-statements")).to_have_attribute("tabindex", "-1")  # keys are handled
     await tab_to("tab-template")
     await page.keyboard.press("ArrowRight")
     await expect(page.locator("#panel-statements")).to_be_visible()
@@ -275,9 +273,9 @@ async def test_all_other_pages_are_accessible(visit: Visit) -> None:
         await page.goto(_address(page, path))
         await check_page(page, f"other-{name}")
     await page.goto(_address(page, step))
-    await page.get_by_text("Paste a key policy").click()
+    await page.get_by_text("Check a key policy").click()
     await page.get_by_label("Key policy", exact=True).fill(json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)))
-    await page.get_by_role("button", name="Check the policy").click()
+    await page.get_by_role("button", name="Check policy").click()
     await expect(page.get_by_text("The platform cannot use the S3 key")).to_be_visible()
     await check_page(page, "other-policy")
 

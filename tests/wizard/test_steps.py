@@ -12,11 +12,11 @@ DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabl
 
 async def test_first_page_shows_prerequisites_and_asks_for_name_and_region(browser: Browser) -> None:
     await browser.open_page("/new")
-    assert "You need an AWS account of your own" in browser.text  # contract 2, 3
-    assert "IAM permission to create KMS keys" in browser.text
+    assert "You need an AWS account in which to create your KMS keys" in browser.text  # contract 2, 3
+    assert "IAM permissions to create KMS keys" in browser.text
     await browser.open_page("/new", name="Not Legal", region="nowhere", next="1")
     assert "Use lower-case letters" in browser.text
-    assert "Give the name of an AWS Region" in browser.text
+    assert "Enter the name of an AWS Region" in browser.text
     assert 'value="Not Legal"' in browser.page.text
 
 
@@ -29,7 +29,7 @@ async def test_second_page_has_values_template_statements_and_two_fields(browser
     assert "View KMS key policy statements &amp; CloudFormation template" in page  # contract 21
     assert 'download="byok-kms-keys.yaml"' in page  # contract 24
     assert ["S3 key ARN</label>" in page, "RDS key ARN</label>" in page] == [True, True]  # contract 28
-    statements = page.partition('id="panel-statements"')[2].partition("Or make both keys")[0]
+    statements = page.partition('id="panel-statements"')[2].partition("Or create both keys")[0]
     assert "AllowAtaccamaPlatformRDSGrants" in statements
     assert "${" not in statements  # contract 26
 
@@ -91,7 +91,8 @@ async def test_validation_shows_awss_message_and_the_remedy(browser: Browser, ha
     assert f"{S3_KEY} is disabled." in browser.text
     assert "What to do" in browser.text
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})
-    assert "Nothing is wrong with these keys" in browser.text
+    assert "S3 key verified" in browser.text
+    assert "Aurora key: not verified yet" in browser.text
 
 
 async def test_pasted_policy_is_checked_with_a_row_per_permission(browser: Browser) -> None:
@@ -131,7 +132,7 @@ async def test_environment_is_created_shown_ready_and_named(
     assert "TenantName=globex" in browser.text  # contract 108
     assert "alias/ataccama-database-byok-db-key-alias-globex" in browser.text  # contract 104, D10
     await browser.open_page(f"/environments/{environment_id}", tenant="no <b>!")
-    assert "The tenant's name" in browser.text
+    assert "The tenant name 'no <b>!' contains" in browser.text
     assert "<b>!" not in browser.page.text
     await browser.open_page("/environments")
     assert environment_id in browser.text

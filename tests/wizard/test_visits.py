@@ -210,7 +210,7 @@ async def test_content_security_policy_allows_no_other_origins(browser: Browser)
 async def test_unknown_path_shows_a_not_found_page(browser: Browser, path: str) -> None:
     answer = await browser.open_page(path)
     assert answer.status_code == 404
-    assert "There is no such page" in browser.text
+    assert "Page not found" in browser.text
 
 
 async def test_list_is_paged(

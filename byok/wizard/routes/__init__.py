@@ -1,1 +1,1 @@
-"""The pages, by what they are about."""
+"""The routes of the wizard, grouped by subject."""

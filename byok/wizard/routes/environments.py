@@ -1,4 +1,4 @@
-"""Environments that were asked for: the list, the progress of one, Retry, and the tenant's name."""
+"""Pages of existing environments: the list, progress, *Retry*, and the tenant name."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ async def list_environments(
     session: ReadSession,
     after: Annotated[str | None, Query()] = None,
 ) -> Response:
-    """The visitor's environments."""
+    """List the user's environments."""
     found, end = await state.service.list_environments_page(
         prefix=session.caller.environment_id_prefix, size=_PAGE, after=state.page_token_signer.verify(after)
     )
@@ -54,7 +54,7 @@ async def show_progress(
     environment_id: OwnId,
     part: Annotated[str | None, Header(alias="X-Part")] = None,
 ) -> Response:
-    """The fourth step: what is being done, what stopped it, the proof; then the fifth, the tenant's name."""
+    """Show the fourth step (progress, problems, evidence) and then the fifth (the tenant name)."""
     status = await state.service.read_status(environment_id)
     return _page(request, pages, state, session, status, part_only=part == "live")
 
@@ -63,7 +63,7 @@ async def show_progress(
 async def retry(
     request: Request, pages: PagesOfApp, state: State, session: WriteSession, environment_id: OwnId, form: Form
 ) -> Response:
-    """Continue from the failed step, with the same keys or corrected ones."""
+    """Replay a stopped environment with the same keys or corrected ones."""
     given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
     try:
         await state.service.replay(environment_id, **given)
@@ -86,7 +86,7 @@ async def _cursor(
 async def stream_changes(
     state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Says that something has changed: the page then asks for its live part again."""
+    """Send an event for each change; the page then reloads its live part."""
     try:
         async for status in state.broadcaster.follow(environment_id, session.caller):
             now = EventCursor.from_status(status)
@@ -127,9 +127,10 @@ class NamingStepView:
     """The fifth step.
 
     Attributes:
-        tenant: The name, as it is or was typed.
-        commands: What puts it on both keys: for those of a stack, and for those made by hand (contract 108, D10).
-        fault: Why it cannot be put on them.
+        tenant: The tenant name: the assigned one, or the user's input.
+        commands: Commands that put it on both keys: for keys from a stack, and for keys made by hand (contract 108,
+            D10).
+        fault: The reason why it is not a valid name.
     """
 
     tenant: str
@@ -138,7 +139,7 @@ class NamingStepView:
 
     @classmethod
     def from_status(cls, state: State, status: EnvironmentStatus, typed: str) -> Self | None:
-        """What there is to say; None as long as there is no environment."""
+        """Build the view of the fifth step; None until the environment is ready."""
         if status.phase is not Phase.READY or not (status.region and status.s3_key_arn and status.rds_key_arn):
             return None
         tenant = status.tenant.tenant if status.tenant else typed.strip()

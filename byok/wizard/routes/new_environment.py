@@ -1,4 +1,4 @@
-"""The way to an environment: what it is called and where, its keys, a look at everything, and the confirmation."""
+"""The steps that create an environment: name and Region, keys, review and confirmation."""
 
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -30,7 +30,7 @@ ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
 
 @router.get("")
 async def show_environment_step(request: Request, pages: PagesOfApp, session: WriteSession) -> Response:
-    """The first step: name, Region, and what becomes of it where it cannot be finished."""
+    """Show the first step: name, Region, and what happens to the resources if provisioning stops."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     asked = "next" in request.query_params
     faults = draft.field_errors(session.caller.environment_id_prefix, "name", "region") if asked else {}
@@ -48,7 +48,7 @@ async def show_environment_step(request: Request, pages: PagesOfApp, session: Wr
 
 @router.get("/encryption")
 async def show_encryption_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
-    """The second step, *Encryption at rest*."""
+    """Show the second step, *Encryption at rest*."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
@@ -65,7 +65,7 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
 async def check_keys_or_policy(
     request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
 ) -> Response:
-    """Validate both keys by using them, or examine a key policy: nothing is made, and the page stays."""
+    """Validate both keys with a key check, or check a key policy, and show the same page again; create nothing."""
     draft = EnvironmentDraft.from_fields(form)
     if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
@@ -87,7 +87,7 @@ async def check_keys_or_policy(
 
 @router.get("/encryption/rules")
 async def check_fields(request: Request, state: State, session: WriteSession) -> Response:
-    """What the rules say to the fields as they are being typed; a payload comes back as its two ARNs."""
+    """Check the ARN fields while the user types; a payload is returned as its two ARNs."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
     findings = () if draft.field_errors(session.caller.environment_id_prefix, "region") else _findings(draft, state)
@@ -104,13 +104,13 @@ async def check_fields(request: Request, state: State, session: WriteSession) ->
 
 @router.get("/template")
 async def download_template(state: State, _: WriteSession) -> Response:
-    """The template that makes both keys."""
+    """Download the template that creates both keys."""
     return build_template_response(state)
 
 
 @router.get("/review")
 async def show_review_step(request: Request, pages: PagesOfApp, state: State, session: WriteSession) -> Response:
-    """The third step: everything once more, and the confirmation (contract 29)."""
+    """Show the third step: a summary of all input, and the confirmation (contract 29)."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     for page, names in ((ENVIRONMENT, ("name", "region")), (ENCRYPTION, ("s3_key_arn", "rds_key_arn"))):
         if draft.field_errors(session.caller.environment_id_prefix, *names):
@@ -124,14 +124,14 @@ async def show_review_step(request: Request, pages: PagesOfApp, state: State, se
 async def create_environment(
     request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
 ) -> Response:
-    """Create the environment, and go to its progress."""
+    """Create the environment, and redirect to its progress page."""
     draft = EnvironmentDraft.from_fields(form)
     try:
         asked = draft.build_provision_request(session.caller.environment_id_prefix)
     except ValidationError:
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
     if not form.get("confirmed"):
-        fault = "Tick the box: it says that you want this environment to be created."
+        fault = "Select the checkbox to confirm that you want to create this environment."
         return _review_page(request, pages, state, session, draft, fault=fault)
     try:
         await state.service.create(asked)
@@ -145,7 +145,7 @@ def _findings(draft: EnvironmentDraft, state: State) -> tuple[Problem, ...]:
 
 
 def _examine_policy(policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State) -> PolicyReport:
-    """The report on a policy, or on what is none: on the page it is told in the same place."""
+    """Check a policy; an invalid document also gives a report, which the page shows in the same place."""
     side = PlatformPrincipal(state.platform_role_arn, draft.region, None)
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)

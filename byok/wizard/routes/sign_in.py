@@ -1,4 +1,4 @@
-"""Signing in with a token, and out again."""
+"""Pages that sign users in with an access token, and out."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -16,7 +16,7 @@ _HOME = "/environments"
 
 @router.get("/")
 async def redirect_home() -> Response:
-    """The environments."""
+    """Redirect to the list of environments."""
     return RedirectResponse(_HOME, HTTPStatus.SEE_OTHER)
 
 
@@ -24,13 +24,13 @@ async def redirect_home() -> Response:
 async def show_sign_in(
     request: Request, pages: PagesOfApp, to: Annotated[str, Query(alias="next")] = _HOME
 ) -> Response:
-    """The form for the token."""
+    """Show the form for the access token."""
     return pages.render(request, "sign_in.html", to=_local(to), fault=None)
 
 
 @router.post("/sign-in")
 async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: SessionStore) -> Response:
-    """Begin a visit. The token is looked at once and not kept."""
+    """Start a session. The access token is checked once and not stored."""
     form = await request.form(max_files=0, max_fields=5)
     to = _local(str(form.get("next", _HOME)))
     try:
@@ -44,13 +44,13 @@ async def sign_in(request: Request, pages: PagesOfApp, state: State, sessions: S
 
 @router.post("/sign-out")
 async def sign_out(_: Form, sessions: SessionStore) -> Response:
-    """End the visit."""
+    """End the session."""
     response = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
     sessions.delete_cookie(response)
     return response
 
 
 def _local(address: str) -> str:
-    """An address of ours, whatever was asked for: nobody is sent to another site."""
+    """Return an address of this site: another site's address is replaced with the home page."""
     ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
     return address if ours else _HOME

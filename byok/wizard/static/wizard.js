@@ -1,7 +1,7 @@
-// What makes the pages quicker to use. Everything works without it.
+// Makes the pages faster to use. Everything also works without it.
 "use strict";
 
-// Copy buttons: without this script they would do nothing, so they are hidden until now.
+// Copy buttons do nothing without this script, so they are hidden until it runs.
 function showCopyButtons(within) {
   if (!navigator.clipboard) return;
   for (const button of within.querySelectorAll("button.copy")) {
@@ -15,7 +15,7 @@ function showCopyButtons(within) {
   }
 }
 
-// Tabs: the links work by themselves; here they switch at once, and the address follows.
+// Tabs also work as plain links. This script switches them without a page load, and updates the address.
 function makeTabsQuick() {
   const tabs = [...document.querySelectorAll('[role="tab"]')];
   function choose(chosen) {
@@ -42,11 +42,11 @@ function makeTabsQuick() {
   }
 }
 
-// The two ARNs: asked about while they are being typed. The rules are the server's, and are not written down twice.
+// Checks both ARNs while the user types. The server applies the rules, so that they exist only once.
 function checkKeysAsTyped() {
   const form = document.getElementById("keys");
   if (!form) return;
-  history.replaceState(null, "", form.dataset.address + location.hash);  // what was sent is in the address, too
+  history.replaceState(null, "", form.dataset.address + location.hash);  // the submitted values, in the address too
   const fields = { s3: form.elements.s3_key_arn, rds: form.elements.rds_key_arn };
   let timer, asked = 0;
   async function check() {
@@ -80,14 +80,14 @@ function checkKeysAsTyped() {
   }
 }
 
-// Progress: the server says that something has changed, and the live part of the page is asked for again.
+// Progress: reloads the live part of the page when the server reports a change.
 function followProgress() {
   const live = document.getElementById("live");
   if (!live || live.querySelector("#state").dataset.final === "true") return;
   const source = new EventSource(live.dataset.changes);
   source.addEventListener("change", async () => {
     const answer = await fetch(location.pathname, { headers: { "X-Part": "live" } });
-    if (answer.redirected) {  // the visit has ended
+    if (answer.redirected) {  // the session has expired
       source.close();
       location.reload();
       return;
