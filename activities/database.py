@@ -158,8 +158,7 @@ class DatabaseActivities:
         A rollback takes no final snapshot: the cluster was never handed over.
 
         Raises:
-            ApplicationError: The same errors as `remove_writer`. Stops if the cluster has lost the key that a final
-                snapshot needs.
+            ApplicationError: As `remove_writer`. Stops if the cluster has lost the key that a final snapshot needs.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():

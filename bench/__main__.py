@@ -1,7 +1,7 @@
-"""`python -m bench`, or `make bench`: everything in one run, and what it showed in docs/benchmarks.md.
+"""`python -m bench`, or `make bench`: run every benchmark and write the results to docs/benchmarks.md.
 
-Takes 35 minutes on two cores. `--only` leaves parts out, `--quick` shows within two minutes that it
-works. The raw figures are in .bench/results.json, as far as they are known: a run that is cut short loses one part.
+Takes 35 minutes on two cores. `--only` selects parts; `--quick` takes two minutes and shows only that everything works.
+.bench/results.json contains the raw figures. It is written after every part, so that an interrupted run loses only one.
 """
 
 import argparse
@@ -23,7 +23,7 @@ DOCUMENT_PATH: Final = ROOT / "docs" / "benchmarks.md"
 
 
 async def measure(parts: list[str], *, quick: bool) -> BenchmarkResults:
-    """All parts that are asked for, one after the other."""
+    """Run the selected parts one after the other."""
     results = BenchmarkResults(place=MachineInfo.of_this_machine())
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         path = Path(folder)
@@ -47,10 +47,10 @@ async def measure(parts: list[str], *, quick: bool) -> BenchmarkResults:
 
 
 def main() -> int:
-    """Measure, and write it down.
+    """Measure and write the results.
 
     Returns:
-        0; whether the marks are reached is said in the table, and is no failure.
+        0. A missed target appears in the table and is not a failure.
     """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
@@ -58,9 +58,9 @@ def main() -> int:
         nargs="+",
         choices=MEASUREMENT_NAMES,
         default=list(MEASUREMENT_NAMES),
-        help="measure these parts alone",
+        help="run only these parts",
     )
-    parser.add_argument("--quick", action="store_true", help="small numbers, which mean nothing")
+    parser.add_argument("--quick", action="store_true", help="use small numbers; the results mean nothing")
     chosen = parser.parse_args()
     results = asyncio.run(measure(chosen.only, quick=chosen.quick))
     print(render_markdown(results))

@@ -1,7 +1,7 @@
-"""`python -m bench.charts RESULTS FOLDER`: draws two pictures of a run, with a matplotlib that nothing else has.
+"""`python -m bench.charts RESULTS FOLDER`: draw two charts of a run.
 
-It reads the raw figures as they are in the file, and imports nothing of ours: `.tools/bench` has neither Temporal nor
-boto3.
+It needs matplotlib, which only the virtual environment `.tools/bench` has. That one has neither Temporal nor boto3, so
+this module reads the raw figures from the file and imports nothing from the project.
 """
 
 import json
@@ -29,15 +29,15 @@ _COLOURS = {
 
 
 def draw_latency(results: dict[str, Any], file: Path) -> None:
-    """How long one environment takes: warm, cold, and at the floor; and what interrupts it."""
+    """Draw how long one environment takes, warm, cold and for the floor, and how long a stop takes."""
     one, interruptions = results["one"], results["interruptions"]
     bars = {
-        "floor, one after the other": one["floor"],
+        "floor, sequential": one["floor"],
         "floor, two branches": one["parallel_floor"],
         "byok, warm": one["warm"],
         "floor, cold shell": one["floor_cold"],
         "byok create --wait, cold shell": one["cold"],
-        "refusal → STOPPED": interruptions["refusals"],
+        "AWS error → STOPPED": interruptions["refusals"],
     }
     figure, axes = plt.subplots(figsize=(8, 3.2), layout="constrained")
     for number, (name, seconds) in enumerate(reversed(bars.items())):
@@ -46,14 +46,14 @@ def draw_latency(results: dict[str, Any], file: Path) -> None:
         axes.plot([min(seconds), max(seconds)], [number, number], color="black", linewidth=1.2)
         axes.annotate(f"  {middle:.2f} s", (max(seconds), number), va="center")
     axes.set_yticks(range(len(bars)), list(reversed(bars)))
-    axes.set_xlabel("seconds (median; the line is least to most)")
+    axes.set_xlabel("seconds (median; the line shows minimum to maximum)")
     axes.margins(x=0.12)
     _plain(axes)
     figure.savefig(file, metadata={"Date": None})
 
 
 def draw_throughput(results: dict[str, Any], file: Path) -> None:
-    """Throughput by how many at a time, and what waiting takes."""
+    """Draw the throughput by concurrency, and what waiting costs."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for kind, colour in _COLOURS.items():
         turns = [turn for turn in results["many"] if turn["kind"] == kind]
@@ -68,17 +68,17 @@ def draw_throughput(results: dict[str, Any], file: Path) -> None:
     left.minorticks_off()
     left.set_ylim(0, 1.5 * left.get_ylim()[1])
     left.set_xlabel("environments at a time")
-    left.set_ylabel("environments a second")
+    left.set_ylabel("environments per second")
     left.legend(fontsize=7, frameon=False, loc="upper right")
     waiting = results["waiting"]
     numbers = [one["environments"] for one in waiting]
     right.plot(numbers, [one["memory"] - one["idle_memory"] for one in waiting], marker="o", color=_COLOURS["byok"])
-    right.set_xlabel("environments that wait for Aurora")
-    right.set_ylabel("worker's MiB above idle", color=_COLOURS["byok"])
+    right.set_xlabel("environments waiting for Aurora")
+    right.set_ylabel("worker memory above idle, MiB", color=_COLOURS["byok"])
     right.set_ylim(bottom=0)
     other = right.twinx()
     other.plot(numbers, [one["worker_cpu"] for one in waiting], marker="s", color=_COLOURS["plain Temporal"])
-    other.set_ylabel("worker's CPU, % of a core", color=_COLOURS["plain Temporal"])
+    other.set_ylabel("worker CPU, % of a core", color=_COLOURS["plain Temporal"])
     other.set_ylim(bottom=0)
     for axes in (left, right):
         _plain(axes)
@@ -90,9 +90,9 @@ def _plain(axes: Axes) -> None:
 
 
 def main() -> None:
-    """Draw both."""
-    mpl.rcParams["svg.hashsalt"] = "byok"  # the same figures give the same file
-    mpl.rcParams["svg.fonttype"] = "none"  # words stay words
+    """Draw both charts."""
+    mpl.rcParams["svg.hashsalt"] = "byok"  # equal figures produce an identical file
+    mpl.rcParams["svg.fonttype"] = "none"  # keep text as text
     results, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
     draw_latency(results, folder / "benchmarks-latency.svg")
     draw_throughput(results, folder / "benchmarks-scale.svg")

@@ -1,4 +1,4 @@
-"""`python -m bench.client`: creates environments through the service and prints a `RunResult` as JSON."""
+"""`python -m bench.client`: create environments through the service and print a `RunResult` as JSON."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ from byok.service.connection import connect_service
 
 
 async def main() -> None:
-    """Make one to warm up, then all."""
+    """Create one environment to warm up, then all."""
     asking, chosen = RequestGenerator.from_arguments(argparse.ArgumentParser(description=__doc__))
     service = await connect_service()
 

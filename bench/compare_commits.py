@@ -1,7 +1,7 @@
-"""`python -m bench.compare_commits BASE`: how long people wait from clone to READY and for the tests, over BASE.
+"""`python -m bench.compare_commits BASE`: how long users wait from clone to READY, and for the tests, compared to BASE.
 
-Both commits are cloned and measured in turn, part by part, in each round. Every figure is kept as it comes
-(`.bench/compare.json`): a part that is measured later joins those of the same two commits.
+Clones both commits and measures them alternately, part by part, in each round. Every figure is saved immediately
+(`.bench/compare.json`), so that a part measured later joins those of the same two commits.
 """
 
 import argparse
@@ -31,7 +31,7 @@ BEGIN_MARKER: Final = "<!-- compare: begin -->"
 END_MARKER: Final = "<!-- compare: end -->"
 HELP_RUN_COUNT: Final = 11
 UNLOCKED_DISTRIBUTIONS: Final = {"byok", "byok-environments", "pip", "setuptools"}
-"""What a virtual environment holds besides: the project itself, and what `venv` puts there or not."""
+"""Distributions to ignore: the project itself, and those that `venv` may or may not install."""
 
 MAX_RATIOS: Final = {
     "`make setup` and the first `byok --help`, nothing installed": (0.15, None),
@@ -40,7 +40,7 @@ MAX_RATIOS: Final = {
     "`byok --help`": (0.6, None),
     "`CI=true bash .ci/run`, installed": (0.6, 0.7),
 }
-"""The marks: the seconds, and the CPU seconds, that each part may take, as a part of the other commit's."""
+"""The targets: the maximum wall and CPU time of each part, relative to the other commit."""
 
 SETUP, DEMO, DEMO_AGAIN, HELP, CI = MAX_RATIOS
 
@@ -50,9 +50,9 @@ class Measurement:
     """One part of one commit in one round.
 
     Attributes:
-        seconds: Of the wall clock.
-        cpu_seconds: Of all processes that it started and waited for.
-        machine: Where, and with what.
+        seconds: Wall time.
+        cpu_seconds: CPU time of all processes that the part started and waited for.
+        machine: The machine and its Python version.
     """
 
     part: str
@@ -65,13 +65,13 @@ class Measurement:
 
 
 class Checkout:
-    """A clone of one commit, with caches of its own that are empty at first."""
+    """A clone of one commit with its own caches, initially empty."""
 
     def __init__(self, commit: str, folder: Path) -> None:
         self.folder = folder / "clone"
         caches = folder / "caches"
         caches.mkdir(parents=True)
-        # A machine that lets Python write no bytecode would compile everything in every process: that is not measured.
+        # Without bytecode files, every process would compile everything, which is not what this measures.
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         self.environment = {
             **inherited,
@@ -83,13 +83,13 @@ class Checkout:
         subprocess.run(["git", "checkout", "--quiet", commit], cwd=self.folder, check=True)
 
     def time_command(self, command: str, **environment: str) -> tuple[float, float]:
-        """Run a command line there.
+        """Run a command line in the clone.
 
         Returns:
-            The seconds and the CPU seconds that it took.
+            Its wall and CPU time in seconds.
 
         Raises:
-            RuntimeError: It failed; the text has its last lines.
+            RuntimeError: The command failed. The message contains its last output.
         """
         before, began = _cpu_of_children(), time.monotonic()
         ended = subprocess.run(
@@ -108,7 +108,7 @@ class Checkout:
         return seconds, cpu
 
     def list_distributions(self) -> dict[str, str]:
-        """What is installed: name to version."""
+        """Return the installed distributions: name to version."""
         code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
         listed = subprocess.run(
             [self.folder / ".venv" / "bin" / "python", "-c", code], capture_output=True, text=True, check=True
@@ -118,7 +118,7 @@ class Checkout:
 
 
 def measure(commits: Sequence[str], rounds: Sequence[int], parts: Sequence[str]) -> Iterator[Measurement]:
-    """Every part of every commit, round by round."""
+    """Measure every part of every commit, round by round."""
     for number in rounds:
         for commit in commits if number % 2 else reversed(commits):
             folder = Path(tempfile.mkdtemp(prefix="byok-compare-"))
@@ -154,7 +154,7 @@ def _must_be_the_same(commit: str, distributions: dict[str, str]) -> None:
     for other, theirs in _installed.items():
         differing = set(theirs.items()) ^ set(distributions.items())
         if differing:
-            raise RuntimeError(f"{commit} and {other} do not install the same: {sorted(differing)}")
+            raise RuntimeError(f"{commit} and {other} install different distributions: {sorted(differing)}")
 
 
 def _cpu_of_children() -> float:
@@ -167,8 +167,8 @@ def _machine() -> str:
 
 
 def render_markdown(figures: Sequence[Measurement], base: str, now: str) -> str:
-    """The table of the marks."""
-    heads = ("", "limit", "over the other commit's", "seconds", "its seconds", "rounds", "reached")
+    """Render the table of targets."""
+    heads = ("", "limit", "relative to the other commit", "seconds", "other commit's seconds", "rounds", "met")
     lines = [heads, ["---"] * len(heads)]
     for part, limits in MAX_RATIOS.items():
         ours, theirs = (_of(figures, part, commit) for commit in (now, base))
@@ -185,8 +185,8 @@ def render_markdown(figures: Sequence[Measurement], base: str, now: str) -> str:
     places = sorted({f"{figure.at} on {figure.machine}" for figure in figures})
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
-        f"Commit {now[:7]} over {base[:7]}, measured {'; '.join(places)}. A ratio is that of the medians, with the "
-        f"least, median and most of the rounds' own; seconds are least / median / most.\n\n{table}"
+        f"Commit {now[:7]} relative to {base[:7]}, measured {'; '.join(places)}. Each ratio compares the medians; in "
+        f"brackets: the minimum, median and maximum per round. Seconds are minimum / median / maximum.\n\n{table}"
     )
 
 
@@ -206,17 +206,17 @@ def _full(commit: str) -> str:
 
 
 def main() -> int:
-    """Measure, keep every figure, and write the table into docs/benchmarks.md.
+    """Measure, save every figure, and write the table into docs/benchmarks.md.
 
     Returns:
-        0; whether the marks are reached is said in the table, and is no failure.
+        0. A missed target appears in the table and is not a failure.
     """
     names = {"setup": SETUP, "demo": DEMO, "help": HELP, "ci": CI}
     parser = argparse.ArgumentParser(prog="python -m bench.compare_commits", description=__doc__)
     parser.add_argument("base", help="the commit to compare with")
-    parser.add_argument("--now", default="HEAD", help="the commit that is measured (default: HEAD)")
+    parser.add_argument("--now", default="HEAD", help="the commit to measure (default: HEAD)")
     parser.add_argument("--rounds", type=int, nargs="+", default=[1, 2, 3], help="the numbers of the rounds")
-    parser.add_argument("--only", nargs="+", choices=names, default=list(names), help="measure these parts alone")
+    parser.add_argument("--only", nargs="+", choices=names, default=list(names), help="measure only these parts")
     chosen = parser.parse_args()
     commits = [_full(chosen.base), _full(chosen.now)]
     RESULTS_PATH.parent.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""Figures of a measurement: least, median and most of several rounds, and their ratio to something in the same rounds.
+"""Figures of a measurement: minimum, median and maximum of several rounds, and ratios within the same rounds.
 
-The machines that measure are shared and noisy: a ratio taken round by round says more than two figures taken apart.
+Benchmarks run on shared, noisy machines, so a ratio within one round says more than two independent figures.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Spread:
-    """Least, median and most of some figures."""
+    """Minimum, median and maximum of some figures."""
 
     least: float
     median: float
@@ -20,7 +20,7 @@ class Spread:
 
     @classmethod
     def of(cls, figures: Sequence[float]) -> Self:
-        """The spread of at least one figure."""
+        """Compute the spread of at least one figure."""
         return cls(min(figures), statistics.median(figures), max(figures))
 
     def __str__(self) -> str:
@@ -28,18 +28,18 @@ class Spread:
 
 
 def compute_ratio_spread(figures: Sequence[float], of: Sequence[float]) -> Spread:
-    """What figures are to others of the same rounds."""
+    """Compute the ratio of the figures of each round."""
     return Spread.of([one / other for one, other in zip(figures, of, strict=True)])
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """The figure that so many per cent of them do not exceed (nearest rank)."""
+    """Return the smallest figure that at least `percent` per cent of the figures do not exceed (nearest rank)."""
     ordered = sorted(figures)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def format_figure(figure: float) -> str:
-    """A figure with as many digits as mean something."""
+    """Format a figure with its significant digits."""
     if figure == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(figure))))

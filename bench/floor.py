@@ -1,8 +1,8 @@
-"""`python -m bench.floor`: the floor. A bare boto3 script that makes an environment with exactly byok's AWS calls.
+"""`python -m bench.floor`: the floor, a bare boto3 script that creates an environment with exactly byok's AWS calls.
 
-Nothing of it survives a crash, and what it does not find in order it does not mend. The request of each call is byok's
-own. With `--branches` the buckets are made in one thread and the database in another, as byok makes them; without, one
-after the other. Prints a `RunResult` as JSON.
+It survives no crash and repairs nothing. The parameters of each call are byok's own. With `--branches`, one thread
+creates the buckets and another the database, as byok does; without it, everything runs sequentially. Prints a
+`RunResult` as JSON.
 """
 
 import argparse
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FloorProvisioner:
-    """Makes environments, each call once and in its turn.
+    """Creates environments, making each call once and in order.
 
     Attributes:
-        poll_seconds: Between two looks at a database.
+        poll_seconds: Interval between two status polls of a database.
     """
 
     s3: "S3Client"
@@ -49,7 +49,7 @@ class FloorProvisioner:
     poll_seconds: float
 
     def provision(self, plan: EnvironmentPlan, *, branches: bool) -> None:
-        """Probe the key, claim both, make everything, and read it back."""
+        """Probe the key, claim both keys, create everything, and read it back."""
         self.probe_and_claim_keys(plan)
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
         self.create_cluster(task)
@@ -64,7 +64,7 @@ class FloorProvisioner:
         self.read_back(plan)
 
     def probe_and_claim_keys(self, plan: EnvironmentPlan) -> None:
-        """Use the S3 key, and claim both."""
+        """Use the S3 key, and claim both keys."""
         environment, key = plan.environment, f"probes/{plan.environment.environment_id}/{uuid.uuid4()}"
         self.s3.put_object(
             Bucket=environment.probe_bucket,
@@ -86,12 +86,12 @@ class FloorProvisioner:
             )
 
     def create_cluster(self, task: DatabaseTask) -> None:
-        """Make the cluster."""
+        """Create the cluster."""
         _absent(lambda: self.rds.describe_db_clusters(DBClusterIdentifier=task.cluster.identifier))
         self.rds.create_db_cluster(**create_cluster_params(task))
 
     def create_buckets(self, plan: EnvironmentPlan) -> None:
-        """Make all buckets with what is in them."""
+        """Create all buckets and their objects."""
         for bucket in plan.buckets:
             self._create_bucket(plan, bucket)
 
@@ -107,7 +107,7 @@ class FloorProvisioner:
             self.s3.get_object(Bucket=bucket.name, Key=item.key)["Body"].read()
 
     def create_writer(self, task: DatabaseTask) -> None:
-        """Make the instance."""
+        """Create the instance."""
         _absent(lambda: self.rds.describe_db_instances(DBInstanceIdentifier=task.cluster.writer_identifier))
         self.rds.create_db_instance(**create_writer_params(task))
 
@@ -133,7 +133,7 @@ class FloorProvisioner:
 
 
 def main() -> None:
-    """Make one to warm up, then all."""
+    """Create one environment to warm up, then all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--branches", action="store_true")
     parser.add_argument("--cold", action="store_true", help="do not warm up")

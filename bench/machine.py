@@ -1,4 +1,4 @@
-"""The processes of a measurement: Temporal, the stand-in of AWS and a worker; and what they take."""
+"""The processes of a measurement (Temporal, the stand-in for AWS and a worker) and their resource usage."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ _STOP_SECONDS: Final = 10.0
 
 @contextlib.contextmanager
 def pin_to_one_core() -> Iterator[None]:
-    """Keep each process that is started meanwhile to one core, as `taskset` and `cpuset` do; Linux alone can."""
+    """Pin every process that starts in this context to one core, like `taskset` and `cpuset`. Works only on Linux."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -49,11 +49,11 @@ def pin_to_one_core() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ProcessUsage:
-    """What a process, and everything it started, has taken so far.
+    """The resource usage of a process and all its descendants so far.
 
     Attributes:
-        cpu: Seconds of the processor.
-        memory: MiB that are resident.
+        cpu: CPU seconds.
+        memory: Resident memory in MiB.
     """
 
     cpu: float
@@ -61,7 +61,7 @@ class ProcessUsage:
 
     @classmethod
     def of_process(cls, pid: int) -> "ProcessUsage":
-        """Of a running process."""
+        """Return the usage of a running process."""
         cpu = memory = 0.0
         parent = psutil.Process(pid)
         for process in [parent, *parent.children(recursive=True)]:
@@ -78,7 +78,7 @@ class BenchStack:
 
     Attributes:
         folder: For state and logs.
-        environment: What leads a program to Temporal and the stand-in.
+        environment: Environment variables that point a program to Temporal and the stand-in.
     """
 
     folder: Path
@@ -87,7 +87,7 @@ class BenchStack:
     children: dict[str, ChildProcess] = field(default_factory=dict)
 
     async def start_program(self, name: str, *command: str) -> ChildProcess:
-        """Start a program of the project, in the environment of this machine."""
+        """Start one of the project's programs with this stack's environment variables."""
         environment = {**children_env_vars(self.environment, {}), "PYTHONPATH": str(ROOT)}
         child = await ChildProcess.start(name, [sys.executable, *command], self.folder / f"{name}.log", environment)
         self.children[name] = child
@@ -96,7 +96,7 @@ class BenchStack:
     async def start_worker(
         self, command: Sequence[str] = WORKER_COMMAND, name: str = "worker", *, one_core: bool = True
     ) -> ChildProcess:
-        """Start a worker, on one core or on any, and wait until the server lists it."""
+        """Start a worker on one core or on any, and wait until the server lists it."""
         with pin_to_one_core() if one_core else contextlib.nullcontext():
             worker = await self.start_program(name, *command)
         service = await self.connect_service()
@@ -108,16 +108,16 @@ class BenchStack:
         return worker
 
     async def run_client(self, *command: str, one_core: bool = False) -> RunResult:
-        """Run a program that makes environments, on any core or on one; see `run_program`."""
+        """Run a program that creates environments, on any core or on one. See `run_program`."""
         with pin_to_one_core() if one_core else contextlib.nullcontext():
             return await run_client(self.environment, *command)
 
     async def connect_service(self) -> EnvironmentService:
-        """The door to this Temporal."""
+        """Connect a service to this Temporal server."""
         return EnvironmentService(await Client.connect(f"{HOST}:{self.ports.temporal}", plugins=[make_plugin()]))
 
     def call_stand_in(self, method: str, what: str, **content: Any) -> dict[str, Any]:
-        """Ask the stand-in, or tell it something."""
+        """Call the stand-in's control endpoint."""
         request = urllib.request.Request(
             f"{self.environment['AWS_ENDPOINT_URL']}/_stand_in/{what}",
             method=method,
@@ -128,22 +128,22 @@ class BenchStack:
         return found
 
     def count_calls(self) -> dict[str, int]:
-        """The calls since they were last forgotten, by operation.
+        """Return the number of calls by operation since the last reset.
 
         Raises:
-            RuntimeError: Something was called that the stand-in does not answer.
+            RuntimeError: A program called an operation that the stand-in does not model.
         """
         shown = self.call_stand_in("GET", "calls")
         if shown["not_modelled"]:
-            raise RuntimeError(f"the stand-in was asked for what it does not answer: {shown['not_modelled']}")
+            raise RuntimeError(f"the stand-in does not model these calls: {shown['not_modelled']}")
         return dict(shown["calls"])
 
     def measure_usage(self) -> dict[str, ProcessUsage]:
-        """What each process has taken."""
+        """Return the usage of each process."""
         return {name: ProcessUsage.of_process(child.pid) for name, child in self.children.items() if child.is_running}
 
     async def stop(self, *names: str) -> None:
-        """End some processes, or all of them."""
+        """Stop some processes, or all of them."""
         for name in names or tuple(self.children):
             await self.children.pop(name).stop(_STOP_SECONDS, asyncio.Event())
 
@@ -152,13 +152,13 @@ class BenchStack:
 async def run_bench_stack(
     folder: Path, *, database_seconds: float = 0, buckets: int = 2, poll_seconds: float = 0.5
 ) -> AsyncIterator[BenchStack]:
-    """Temporal and the stand-in, without a worker.
+    """Run Temporal and the stand-in, without a worker.
 
     Args:
-        folder: Where their state is to be.
+        folder: Where they keep their state.
         database_seconds: How long a cluster or an instance takes.
-        buckets: Of an environment.
-        poll_seconds: How often it is looked whether a database is there.
+        buckets: Number of buckets per environment.
+        poll_seconds: Interval between two status polls of a database.
     """
     folder.mkdir(parents=True)  # noqa: ASYNC240 - nothing else runs yet
     ports = Ports.pick_free()
@@ -204,7 +204,7 @@ async def run_bench_stack(
 
 
 def write_blueprint(folder: Path, buckets: int) -> Path:
-    """The blueprint that comes with the product, with so many buckets: those that are added have an object each."""
+    """Write the default blueprint with this number of buckets. Each added bucket has one object."""
     content: dict[str, Any] = yaml.safe_load(DEFAULT_PATH.read_text())
     ours = [bucket for bucket in content["buckets"] if bucket.get("objects")][:buckets]
     more = [
@@ -217,14 +217,14 @@ def write_blueprint(folder: Path, buckets: int) -> Path:
 
 
 async def run_client(environment: Mapping[str, str], *command: str) -> RunResult:
-    """Run a program that makes environments to its end.
+    """Run a program that creates environments until it ends.
 
     Args:
-        environment: What leads it to Temporal and AWS.
+        environment: Environment variables that point it to Temporal and AWS.
         command: Its arguments to Python.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The program failed.
     """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command),

@@ -1,10 +1,10 @@
-"""A plain Temporal application for the same work, written as the SDK's tutorial would: byok is measured by it, too.
+"""A plain Temporal application for the same work, written like the SDK's tutorial, as another reference for byok.
 
-Six activities, blocking and in a thread pool of a worker with default settings, which make the same AWS calls; a loop
-with a timer waits for the database. Nothing is adopted, explained or continued.
+Its six activities are blocking, run in the thread pool of a worker with default settings, and make the same AWS calls.
+A loop with a timer waits for the database. It does not adopt, explain or continue anything.
 
-`python -m bench.plain` runs its worker, `python -m bench.plain --environments N --concurrency C` makes environments and
-prints a `RunResult` as JSON.
+`python -m bench.plain` runs its worker, `python -m bench.plain --environments N --concurrency C` creates environments
+and prints a `RunResult` as JSON.
 """
 
 import argparse
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
 
-TASK_QUEUE = "byok"  # the same, so that the machine finds its worker
+TASK_QUEUE = "byok"  # the same queue, so that `bench.machine` finds its worker
 
 
 @dataclass(frozen=True)
 class PlainActivities:
-    """The six steps.
+    """The six activities.
 
     Attributes:
-        s3: Gives the client: a new one for each step, as the tutorial's would, or always the same.
+        s3: Returns the client: a new one for each activity, as in the tutorial, or always the same.
         rds: Likewise.
     """
 
@@ -78,7 +78,7 @@ class PlainActivities:
 
     @activity.defn
     def database_status(self, names: list[str]) -> str:
-        """Of the cluster, or of the instance where a second name is given."""
+        """Return the status of the cluster, or of the instance if a second name is given."""
         cluster, *instance = names
         if instance:
             return self.rds().describe_db_instances(DBInstanceIdentifier=instance[0])["DBInstances"][0][
@@ -93,11 +93,11 @@ class PlainActivities:
 
 @workflow.defn
 class PlainEnvironment:
-    """One after the other."""
+    """Runs the activities one after the other."""
 
     @workflow.run
     async def run(self, plan: EnvironmentPlan) -> str:
-        """Make an environment."""
+        """Create an environment."""
         limit = timedelta(minutes=2)
         await workflow.execute_activity_method(PlainActivities.validate_keys, plan, start_to_close_timeout=limit)
         await workflow.execute_activity_method(PlainActivities.create_cluster, plan, start_to_close_timeout=limit)
@@ -128,9 +128,9 @@ async def _connect() -> Client:
 
 
 async def run_worker(*, clients_once: bool) -> None:
-    """Take work until the process is ended."""
+    """Run the worker until the process ends."""
     client = await _connect()
-    making = threading.Lock()  # the default session is not safe to make clients with in several threads
+    making = threading.Lock()  # creating clients from the default session is not thread-safe
 
     def new(service: str) -> Any:
         with making:
@@ -157,7 +157,7 @@ async def run_worker(*, clients_once: bool) -> None:
 
 
 async def provision_environments(asking: RequestGenerator, environments: int, concurrency: int) -> None:
-    """Make one to warm up, then all."""
+    """Create one environment to warm up, then all."""
     client, turn = await _connect(), asyncio.Semaphore(concurrency)
     platform = Platform(PLATFORM_ROLE_ARN, VendorProfile(), load_blueprint(Settings().blueprint))
 
@@ -176,9 +176,9 @@ async def provision_environments(asking: RequestGenerator, environments: int, co
 
 
 def main() -> None:
-    """Work, or make environments."""
+    """Run the worker, or create environments."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients-once", action="store_true", help="the worker makes its boto3 clients once for all")
+    parser.add_argument("--clients-once", action="store_true", help="create the worker's boto3 clients only once")
     asking, chosen = RequestGenerator.from_arguments(parser)
     if chosen.environments is None:
         asyncio.run(run_worker(clients_once=chosen.clients_once))

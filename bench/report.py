@@ -1,4 +1,4 @@
-"""Writes what was measured into docs/benchmarks.md, between two marks: what people wrote around them stays."""
+"""Write the results into docs/benchmarks.md, between two markers. The text around them stays unchanged."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,19 +14,19 @@ END_MARKER: Final = "<!-- measured: end -->"
 
 
 def write_tables(results: BenchmarkResults, file: Path) -> None:
-    """Put the tables into a document.
+    """Write the tables into a document.
 
     Raises:
-        ValueError: It lacks the two marks.
+        ValueError: The document lacks one of the markers.
     """
     replace_between_markers(BEGIN_MARKER, END_MARKER, render_markdown(results), file)
 
 
 def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None:
-    """Replace what stands between two marks of a document.
+    """Replace the text between two markers of a document.
 
     Raises:
-        ValueError: It lacks one of the marks.
+        ValueError: The document lacks one of the markers.
     """
     before, found_begin, rest = file.read_text().partition(begin)
     _, found_end, after = rest.partition(end)
@@ -36,7 +36,7 @@ def replace_between_markers(begin: str, end: str, text: str, file: Path) -> None
 
 
 def render_markdown(results: BenchmarkResults) -> str:
-    """All tables; each figure is least / median / most of its turns."""
+    """Render all tables. Each figure is the minimum / median / maximum of its rounds."""
     return "\n".join(line for part in _parts(results) for line in [*part, ""])
 
 
@@ -45,22 +45,24 @@ def _parts(results: BenchmarkResults) -> Iterator[Iterable[str]]:
     versions = ", ".join(f"{name} {number}" for name, number in place.versions.items())
     yield [
         f"Measured {place.at:%Y-%m-%d} on {place.cores} cores ({place.system}, {place.memory_gib:g} GiB), Python "
-        f"{place.python}, {versions}. Figures of several turns are least / median / most."
+        f"{place.python}, {versions}. Figures from several rounds are minimum / median / maximum."
     ]
-    yield from _section("Marks", ("mark", "limit", "measured", "reached"), _marks(results))
+    yield from _section("Targets", ("target", "limit", "measured", "met"), _marks(results))
     if results.one is not None:
         yield from _section(
-            "One environment, on the local AWS", ("", "seconds", "over the parallel floor"), _one_environment(results)
+            "One environment, on the local AWS",
+            ("", "seconds", "relative to the parallel floor"),
+            _one_environment(results),
         )
     if results.many:
         costs = ("CPU ms each", "client", "worker", "Temporal", "MiB worker")
-        heads = ("at a time", "", "a second", "over the floor", *costs)
+        heads = ("at a time", "", "per second", "relative to the floor", *costs)
         yield from _section("Many environments, on the stand-in", heads, _many(results))
     if results.waiting:
         calls = ("DescribeDBClusters/s", "DescribeDBInstances/s")
         memory = ("worker MiB", "above idle", "Temporal MiB")
         wait_heads = ("waiting", *memory, "worker CPU", "Temporal CPU", "hold a slot", *calls, "seconds until all wait")
-        yield from _section("Environments that wait for Aurora, one worker", wait_heads, _waiting(results))
+        yield from _section("Environments waiting for Aurora, one worker", wait_heads, _waiting(results))
     if results.interruptions is not None:
         yield from _section("Interruptions", ("", "seconds"), _interruptions(results))
     if results.costs:
@@ -76,8 +78,8 @@ def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) ->
 def _interruptions(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     found = results.interruptions
     assert found is not None
-    yield "from AWS's refusal of a write to a status that says STOPPED", str(Spread.of(found.refusals))
-    yield "from kill -9 of the worker in the midst of a call to another worker's call", str(Spread.of(found.crashes))
+    yield "from AWS denying a write to the status STOPPED", str(Spread.of(found.refusals))
+    yield "from kill -9 of the worker during a call to another worker's call", str(Spread.of(found.crashes))
 
 
 def _marks(results: BenchmarkResults) -> Iterator[Sequence[str]]:
@@ -89,7 +91,7 @@ def _one_environment(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     one = results.one
     assert one is not None
     for name, seconds in (
-        ("bare boto3, one call after the other", one.floor),
+        ("bare boto3, sequential", one.floor),
         ("bare boto3, two branches (the parallel floor)", one.parallel_floor),
         ("byok, warm: from the request to the result", one.warm),
         ("bare boto3 from a cold shell", one.floor_cold),
@@ -97,7 +99,11 @@ def _one_environment(results: BenchmarkResults) -> Iterator[Sequence[str]]:
     ):
         yield name, str(Spread.of(seconds)), str(compute_ratio_spread(seconds, one.parallel_floor))
     for name, cpu in (("the client", one.client_cpu), ("the worker", one.worker_cpu), ("Temporal", one.temporal_cpu)):
-        yield f"CPU of {name}, over the floor's", str(Spread.of(cpu)), str(compute_ratio_spread(cpu, one.floor_cpu))
+        yield (
+            f"CPU of {name}, relative to the floor's",
+            str(Spread.of(cpu)),
+            str(compute_ratio_spread(cpu, one.floor_cpu)),
+        )
 
 
 def _many(results: BenchmarkResults) -> Iterator[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""Requests for environments, each on two keys that nobody else has."""
+"""Requests for environments, each with its own two keys."""
 
 import argparse
 import json
@@ -16,10 +16,10 @@ PLATFORM_ROLE_ARN: Final = "arn:aws:iam::111122223333:role/saas-platform"
 
 @dataclass
 class RequestGenerator:
-    """Makes requests.
+    """Generates requests.
 
     Attributes:
-        pairs: Keys that there are: S3 and Aurora. Without any they are made up, as the stand-in looks at none.
+        pairs: Existing pairs of keys: S3 and Aurora. If empty, keys are made up, because the stand-in checks none.
     """
 
     pairs: list[tuple[str, str]] | None = None
@@ -30,15 +30,15 @@ class RequestGenerator:
 
     @classmethod
     def from_arguments(cls, parser: argparse.ArgumentParser) -> tuple[Self, argparse.Namespace]:
-        """What a program was told: how many environments, how many at a time, and on which keys."""
+        """Read the arguments: number of environments, concurrency, and keys."""
         parser.add_argument("--environments", type=int)
         parser.add_argument("--concurrency", type=int, default=1)
-        parser.add_argument("--keys", type=Path, help="pairs of ARNs, as JSON; without it they are made up")
+        parser.add_argument("--keys", type=Path, help="JSON file with pairs of ARNs; by default they are made up")
         chosen = parser.parse_args()
         return cls(json.loads(chosen.keys.read_text()) if chosen.keys else None), chosen
 
     def next_request(self, prefix: str) -> ProvisionRequest:
-        """The next one."""
+        """Return the next request."""
         s3, rds = next(self._next)
         name = f"{prefix}-{uuid.uuid4().hex[:10]}"
         return ProvisionRequest(environment_id=name, region=REGION, s3_key_arn=s3, rds_key_arn=rds)

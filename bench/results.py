@@ -1,4 +1,4 @@
-"""Everything that a run of the benchmarks has measured, and on what."""
+"""All results of a benchmark run, and the machine they come from."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ from bench.measures.waiting import WaitingUsage
 
 
 class MachineInfo(BaseModel):
-    """Where it was measured."""
+    """The machine and the time of a measurement."""
 
     at: datetime
     cores: int
@@ -28,7 +28,7 @@ class MachineInfo(BaseModel):
 
     @classmethod
     def of_this_machine(cls) -> Self:
-        """This machine, now."""
+        """Describe this machine now."""
         return cls(
             at=datetime.now(UTC),
             cores=len(os.sched_getaffinity(0)),
@@ -42,7 +42,7 @@ class MachineInfo(BaseModel):
 
 
 class BenchmarkResults(BaseModel):
-    """A run; what was left out is None or empty."""
+    """A run. Skipped parts are None or empty."""
 
     place: MachineInfo
     one: OneEnvironmentSeconds | None = None
@@ -52,5 +52,5 @@ class BenchmarkResults(BaseModel):
     costs: list[EnvironmentCost] = []
 
     def find_throughput(self, kind: str, concurrency: int) -> list[Throughput]:
-        """The turns of a kind, in their order."""
+        """Return the rounds of a variant, in order."""
         return [turn for turn in self.many if turn.kind == kind and turn.concurrency == concurrency]

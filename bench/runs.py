@@ -1,4 +1,4 @@
-"""What a program that makes environments prints: how long each took, and what the program itself took."""
+"""The output of a program that creates environments: the time of each environment, and the program's own usage."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,10 +11,10 @@ class RunResult(BaseModel):
     """A run of many environments.
 
     Attributes:
-        wall_seconds: From the first to the last.
-        cpu_seconds: Of the program.
-        each_seconds: Of each environment.
-        names: Of each environment.
+        wall_seconds: Wall time of the whole run.
+        cpu_seconds: CPU time of the program.
+        each_seconds: Wall time of each environment.
+        names: Name of each environment.
     """
 
     wall_seconds: float
@@ -24,24 +24,24 @@ class RunResult(BaseModel):
 
     @property
     def per_second(self) -> float:
-        """Environments a second."""
+        """Environments per second."""
         return len(self.each_seconds) / self.wall_seconds
 
     @property
     def cpu_seconds_each(self) -> float:
-        """Seconds of the processor for each environment."""
+        """CPU seconds per environment."""
         return self.cpu_seconds / len(self.each_seconds)
 
 
 @dataclass
 class RunTimer:
-    """Measures a run, from its making on."""
+    """Measures a run, starting with its construction."""
 
     def __post_init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
     def finish(self, each_seconds: Sequence[float], names: Sequence[str] = ()) -> RunResult:
-        """The run that has ended now."""
+        """Return the result of the run, which ends now."""
         return RunResult(
             wall_seconds=time.perf_counter() - self._wall,
             cpu_seconds=time.process_time() - self._cpu,
@@ -51,7 +51,7 @@ class RunTimer:
 
 
 async def measure_seconds(work: Callable[[], Awaitable[object]]) -> float:
-    """Seconds that something takes."""
+    """Measure how many seconds something takes."""
     began = time.perf_counter()
     await work()
     return time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""What the figures are held against: each mark, what was measured, and whether it was reached."""
+"""Compare the figures with their targets: each target, the measured value, and whether it was met."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from bench.figures import Spread, compute_ratio_spread, format_figure
 from bench.results import BenchmarkResults
 
 BEST_PEER = 7.4
-"""Environments a second, ten at a time: the quickest of the other tools that was measured (bench/peers, Celery)."""
+"""Environments per second, ten at a time, of the fastest other tool when it was measured (bench/peers, Celery)."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One of them.
+    """A target and its result.
 
     Attributes:
-        what: In words.
-        limit: In words.
-        measured: The figure that counts: the median, where there are several.
-        shown: The figure, or least, median and most.
-        reached: Whether it is within its limit.
+        what: The description.
+        limit: The limit, as text.
+        measured: The figure that counts: the median, if there are several.
+        shown: The figure, or minimum, median and maximum.
+        reached: Whether the figure is within its limit.
     """
 
     what: str
@@ -30,24 +30,24 @@ class Target:
 
 
 def target_at_most(what: str, limit: float, found: Spread | float, unit: str = "") -> Target:
-    """A mark that is not to be exceeded."""
+    """Build a target with an upper limit."""
     middle = found.median if isinstance(found, Spread) else found
     shown = str(found) if isinstance(found, Spread) else format_figure(found)
     return Target(what, f"≤ {limit:g}{unit}", middle, f"{shown}{unit}", middle <= limit)
 
 
 def target_at_least(what: str, limit: float, found: Spread) -> Target:
-    """A mark that is to be reached."""
+    """Build a target with a lower limit."""
     return Target(what, f"≥ {limit:g}", found.median, str(found), found.median >= limit)
 
 
 def evaluate_targets(results: BenchmarkResults) -> Iterator[Target]:
-    """All that can be said from what was measured."""
+    """Evaluate every target for which there are results."""
     yield from _one_environment(results)
     yield from _many_environments(results)
     yield from _waiting(results)
     if results.interruptions is not None:
-        yield target_at_most("seconds from a refusal to STOPPED", 1, Spread.of(results.interruptions.refusals))
+        yield target_at_most("seconds from an AWS error to STOPPED", 1, Spread.of(results.interruptions.refusals))
         crashes = Spread.of(results.interruptions.crashes)
         yield target_at_most("seconds from kill -9 to another worker's call", 10, crashes)
     yield from _costs(results)
@@ -58,10 +58,10 @@ def _one_environment(results: BenchmarkResults) -> Iterator[Target]:
     if one is None:
         return
     yield target_at_most(
-        "one environment, warm, over the parallel floor", 1.5, compute_ratio_spread(one.warm, one.parallel_floor)
+        "one environment, warm, relative to the parallel floor", 1.5, compute_ratio_spread(one.warm, one.parallel_floor)
     )
     more = [cold - warm for cold, warm in zip(one.cold, one.warm, strict=True)]
-    yield target_at_most("`byok create --wait` from a cold shell, seconds more than that", 2, Spread.of(more))
+    yield target_at_most("`byok create --wait` from a cold shell, additional seconds", 2, Spread.of(more))
 
 
 def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
@@ -69,23 +69,23 @@ def _many_environments(results: BenchmarkResults) -> Iterator[Target]:
     if not ours or not floor:
         return
     cpu = compute_ratio_spread([turn.worker_cpu for turn in ours], [turn.total_cpu_seconds for turn in floor])
-    yield target_at_most("CPU of the worker over the floor's", 2, cpu)
+    yield target_at_most("CPU of the worker, relative to the floor", 2, cpu)
     for kind in ("plain Temporal", "plain Temporal, clients made once"):
         plain = results.find_throughput(kind, 50)
         if plain:
             yield target_at_most(
-                f"CPU of worker, client and Temporal over that of {kind}",
+                f"CPU of worker, client and Temporal, relative to {kind}",
                 0.75,
                 compute_ratio_spread(
                     [turn.total_cpu_seconds for turn in ours], [turn.total_cpu_seconds for turn in plain]
                 ),
             )
-    for whose, turns in (("the floor's", floor), ("that of the floor kept to one core", on_one)):
+    for whose, turns in (("the floor", floor), ("the floor on one core", on_one)):
         if turns:
             rate = compute_ratio_spread([turn.per_second for turn in ours], [turn.per_second for turn in turns])
-            yield target_at_least(f"environments a second, 50 at a time, over {whose}", 0.7, rate)
+            yield target_at_least(f"environments per second, 50 at a time, relative to {whose}", 0.7, rate)
     yield target_at_least(
-        "environments a second, 50 at a time: above every peer",
+        "environments per second, 50 at a time: above every peer",
         BEST_PEER,
         Spread.of([turn.per_second for turn in ours]),
     )
@@ -99,13 +99,13 @@ def _waiting(results: BenchmarkResults) -> Iterator[Target]:
         "1,000 waiting: worker's memory above idle", 60, thousand.memory - thousand.idle_memory, " MiB"
     )
     held = 100 * thousand.attempts_running / thousand.looked_at
-    yield target_at_most("1,000 waiting: that are being looked at, and so hold a slot, at a moment", 1, held, " %")
+    yield target_at_most("1,000 waiting: being polled, and so holding a slot, at any moment", 1, held, " %")
     yield target_at_most("1,000 waiting: worker's CPU", 5, thousand.worker_cpu, " % of a core")
-    yield target_at_most("1,000 waiting: DescribeDBClusters a second", 2, thousand.cluster_calls)
+    yield target_at_most("1,000 waiting: DescribeDBClusters per second", 2, thousand.cluster_calls)
     more = next((one for one in results.waiting if one.environments == 5000), None)
     if more is not None:
         growth = (more.memory - more.idle_memory) / max(1.0, thousand.memory - thousand.idle_memory)
-        yield target_at_most("5,000 waiting: memory above idle, over that of 1,000", 5, growth)
+        yield target_at_most("5,000 waiting: memory above idle, relative to 1,000", 5, growth)
 
 
 def _costs(results: BenchmarkResults) -> Iterator[Target]:
@@ -113,11 +113,11 @@ def _costs(results: BenchmarkResults) -> Iterator[Target]:
     two = by_buckets.get(2)
     if two is None:
         return
-    yield target_at_most("AWS calls, two buckets and two looks for each wait", 40, two.calls)
+    yield target_at_most("AWS calls, with two buckets and two polls per wait", 40, two.calls)
     yield target_at_most("history events, likewise", 60, two.events)
     yield target_at_most("billable actions, likewise", 16, two.actions)
     most = by_buckets[max(by_buckets)]
     if most is not two:
         further = most.buckets - two.buckets
-        yield target_at_most("AWS calls of each further bucket", 11, (most.calls - two.calls) / further)
-        yield target_at_most("history events of each further bucket", 6, (most.events - two.events) / further)
+        yield target_at_most("AWS calls per additional bucket", 11, (most.calls - two.calls) / further)
+        yield target_at_most("history events per additional bucket", 6, (most.events - two.events) / further)

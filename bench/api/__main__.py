@@ -1,7 +1,6 @@
-"""`python -m bench.api`: what the API adds to a bare handler that makes the same Temporal calls, under load.
+"""`python -m bench.api`: what the API adds, under load, to a bare handler that makes the same Temporal calls.
 
-Rounds of both alternate in one run against one Temporal. Nothing works on the environments meanwhile, so that neither
-side competes with a worker.
+Rounds of both alternate in one run against one Temporal server. No worker runs meanwhile, so none competes with them.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ from byok.local.stack import REGION, DevStack
 CLIENT_COUNT: Final = 50
 ROUND_COUNT: Final = 7
 REQUESTS_PER_CLIENT: Final = 20
-"""By each client in a round."""
+"""Per client and round."""
 
 BEARER_TOKEN: Final = "a-token-for-the-benchmark"
 SERVER_SETTINGS: Final = {
@@ -50,13 +49,13 @@ Requests = Callable[[], list[list[tuple[str, str, str]]]]
 
 @dataclass
 class LatencyComparison:
-    """One kind of request: milliseconds of each round, at the API and at the bare handler."""
+    """One kind of request: latencies in ms per round, for the API and for the bare handler."""
 
     ours: list[list[float]] = field(default_factory=list)
     bare: list[list[float]] = field(default_factory=list)
 
     def render_row(self, kind: str) -> str:
-        """A row of the table."""
+        """Render a row of the table."""
         cells = [kind]
         for percent in (50, 95):
             ours, bare = ([percentile(one, percent) for one in side] for side in (self.ours, self.bare))
@@ -65,19 +64,19 @@ class LatencyComparison:
 
 
 async def measure_latencies_ms(port: int, requests: Requests, expected: int) -> list[float]:
-    """Milliseconds of all requests that fifty clients send at once."""
+    """Return the latencies in ms of all requests, which fifty clients send concurrently."""
     load = LoadSpec(port=port, requests=requests(), token=BEARER_TOKEN, expected=expected)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.api.load"), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     out, _ = await process.communicate(load.model_dump_json().encode())
     if process.returncode:
-        raise RuntimeError("the clients met an answer that they did not expect")
+        raise RuntimeError("the server returned an unexpected response")
     return [seconds * 1000 for seconds in json.loads(out)]
 
 
 async def measure() -> dict[str, LatencyComparison]:
-    """Start everything, and let the two take turns."""
+    """Start everything and run the rounds."""
     with tempfile.TemporaryDirectory(prefix="byok-bench-") as folder:
         ports = Ports.pick_free()
         async with DevStack(Path(folder), ports, web=True, database_seconds=0.2, settings=SERVER_SETTINGS) as stack:
@@ -97,7 +96,7 @@ async def measure() -> dict[str, LatencyComparison]:
 
 
 async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, LatencyComparison]:
-    """Every kind of request, at the one and at the other, again and again."""
+    """Send every kind of request to both servers, round after round."""
     kinds: dict[str, tuple[Requests, int]] = {
         "create": (
             lambda: [[build_create_request(stack) for _ in range(REQUESTS_PER_CLIENT)] for _ in range(CLIENT_COUNT)],
@@ -108,7 +107,7 @@ async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, L
     }
     first = [build_create_request(stack) for _ in range(CLIENT_COUNT)]
     running = [str(json.loads(body)["environment_id"]) for _, _, body in first]
-    for port in (stack.ports.web, bare_port):  # warm up: the first requests build what later ones use
+    for port in (stack.ports.web, bare_port):  # warm-up: the first requests build what later ones reuse
         await measure_latencies_ms(port, kinds["create"][0], 202)
     await measure_latencies_ms(stack.ports.web, lambda: [[one] for one in first], 202)
     measured = {kind: LatencyComparison() for kind in kinds}
@@ -134,7 +133,7 @@ async def provision_ready_environment(stack: DevStack) -> str:
 
 
 def build_create_request(stack: DevStack) -> tuple[str, str, str]:
-    """A request for an environment that nobody has asked for before."""
+    """Build a request for a new environment."""
     body = {
         "environment_id": f"acme-{uuid.uuid4().hex[:12]}",
         "region": REGION,
@@ -157,10 +156,10 @@ async def is_listening(port: int) -> bool:
 async def main() -> None:
     measured = await measure()
     print(
-        f"{CLIENT_COUNT} clients at once, {ROUND_COUNT} rounds of {CLIENT_COUNT * REQUESTS_PER_CLIENT} requests each, "
-        "least / median / most\n"
+        f"{CLIENT_COUNT} concurrent clients, {ROUND_COUNT} rounds of {CLIENT_COUNT * REQUESTS_PER_CLIENT} requests "
+        "each, minimum / median / maximum\n"
     )
-    print("| | p50 ms | bare | ratio | p95 ms | bare | ratio | mark (p95) |")
+    print("| | p50 ms | bare | ratio | p95 ms | bare | ratio | target (p95) |")
     print("|---|---|---|---|---|---|---|---|")
     for kind, found in measured.items():
         print(found.render_row(kind))

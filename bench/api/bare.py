@@ -1,4 +1,4 @@
-"""A bare FastAPI application that makes the same Temporal calls as the API, and does nothing else."""
+"""A bare FastAPI application that makes the same Temporal calls as the API and does nothing else."""
 
 import argparse
 import asyncio
@@ -18,7 +18,7 @@ from byok.temporal import connect
 
 
 class CreateRequest(BaseModel):
-    """An environment, as anybody would write it down first."""
+    """An environment, as a first draft of such an API would describe it."""
 
     environment_id: str
     region: str
@@ -53,7 +53,7 @@ async def get_environment(environment_id: str, request: Request) -> dict[str, An
     temporal = request.app.state.temporal
     handle = temporal.get_workflow_handle(contracts.environment_workflow_id(environment_id))
     described: WorkflowExecutionDescription = await handle.describe()
-    if described.close_time is not None:  # the API looks whether its keys got a tenant's name since, and so does this
+    if described.close_time is not None:  # like the API, check whether the keys have got a tenant name since
         with contextlib.suppress(RPCError):
             await temporal.get_workflow_handle(contracts.tenant_workflow_id(environment_id)).describe()
     return {

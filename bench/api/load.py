@@ -1,6 +1,6 @@
-"""Clients that send one request after the other, each over a connection of its own; run as a process of its own.
+"""Clients that send one request after the other, each over its own connection. Runs as a separate process.
 
-Bytes are written and read as they are: a client library would cost more than the server, and hide what is measured.
+It writes and reads raw bytes: a client library would cost more than the server and distort the measurement.
 
 Reads a `LoadSpec` as JSON from standard input and prints the latencies in seconds.
 """
@@ -15,12 +15,12 @@ from pydantic import BaseModel
 
 
 class LoadSpec(BaseModel):
-    """What is sent.
+    """The load to send.
 
     Attributes:
-        requests: For each client what it sends, in its order: method, path and body.
+        requests: The requests of each client, in order: method, path and body.
         token: Bearer token.
-        expected: The status that each answer has to have.
+        expected: The status that every response must have.
     """
 
     port: int
@@ -53,7 +53,7 @@ async def run_client(load: LoadSpec, requests: Sequence[tuple[str, str, str]]) -
 
 
 async def main() -> None:
-    """Let all clients begin at once."""
+    """Start all clients at the same time."""
     load = LoadSpec.model_validate_json(sys.stdin.read())
     found = await asyncio.gather(*(run_client(load, requests) for requests in load.requests))
     print(json.dumps([latency for one in found for latency in one]))

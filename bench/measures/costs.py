@@ -15,16 +15,16 @@ _VERSIONS = "TemporalChangeVersion"
 
 
 class EnvironmentCost(BaseModel):
-    """Of one happy environment.
+    """The cost of one successful environment.
 
     Attributes:
-        buckets: How many it has.
-        looks: How often it was looked whether the cluster was there, and the writer, together.
-        seconds: From its start to its end; its database takes some of them.
-        events: Of its history.
-        history_bytes: Of its history.
-        activities: Steps that were scheduled.
-        actions: Billable ones.
+        buckets: Number of its buckets.
+        looks: Number of status polls of the cluster and the writer together.
+        seconds: From start to end, including the time of its database.
+        events: Events in its history.
+        history_bytes: Size of its history.
+        activities: Scheduled activities.
+        actions: Billable actions.
         calls: AWS calls.
     """
 
@@ -39,11 +39,11 @@ class EnvironmentCost(BaseModel):
 
 
 def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
-    """Billable actions of a history, as Temporal Cloud counts them (docs.temporal.io, "Temporal Cloud Actions").
+    """Count the billable actions of a history like Temporal Cloud (docs.temporal.io, "Temporal Cloud Actions").
 
-    The start, every attempt of an activity, every timer and every upsert of search attributes but that of the versions;
-    what is given with the start counts nothing, nor does a memo. All local activities of a workflow task are one.
-    Heartbeats leave no event: steps that take less than three seconds, as here, send none.
+    These are the start, every attempt of an activity, every timer, and every upsert of search attributes except the
+    versioning ones. What is given with the start does not count, nor does a memo. All local activities of a workflow
+    task count as one. Heartbeats leave no event; activities shorter than three seconds, as here, send none.
     """
     actions, tasks_with_local = 0, set[int]()
     for event in events:
@@ -63,17 +63,17 @@ def count_billable_actions(events: Iterable[HistoryEvent]) -> int:
 
 
 async def measure(folder: Path, buckets: Iterable[int]) -> list[EnvironmentCost]:
-    """Make one environment of each size, with two looks for each wait."""
+    """Create one environment of each size, with two polls for each wait."""
     found = []
     for number in buckets:
-        # The first look comes at once, the second after the database is there.
+        # The first poll is immediate; the second comes after the database is available.
         async with run_bench_stack(
             folder / f"costs-{number}", database_seconds=0.6, buckets=number, poll_seconds=1.2
         ) as one:
             await one.start_worker()
             made = await one.run_client(
                 "-m", "bench.client", "--environments", "1"
-            )  # it has made one before, to warm up
+            )  # it has created one environment before, to warm up
             one.call_stand_in("DELETE", "calls")
             made = await one.run_client("-m", "bench.client", "--environments", "1")
             calls = sum(one.count_calls().values())

@@ -1,6 +1,6 @@
-"""(a) One environment on the local AWS: wall and CPU, warm and from a cold shell, over the floor.
+"""(a) One environment on the local AWS: wall and CPU time, warm and from a cold shell, relative to the floor.
 
-The local AWS answers in some milliseconds, and so stands for an AWS that is near; databases are there at once.
+The local AWS responds within milliseconds, like a nearby AWS. Databases are available immediately.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ class OneEnvironmentSeconds(BaseModel):
     """Seconds of one environment at a time, round by round.
 
     Attributes:
-        floor: Of the floor, one call after the other.
-        parallel_floor: Of the floor with two branches.
-        warm: Of byok, from the request to the result.
-        cold: Of `byok create --wait`, from the shell to its end.
-        floor_cold: Of the floor as a program, its imports included.
-        floor_cpu: Seconds of the processor of the floor.
-        client_cpu: Of the client; likewise for the worker, Temporal.
+        floor: The floor, sequential.
+        parallel_floor: The floor with two branches.
+        warm: byok, from the request to the result.
+        cold: `byok create --wait`, from the shell to its exit.
+        floor_cold: The floor as a program, including its imports.
+        floor_cpu: CPU seconds of the floor.
+        client_cpu: CPU seconds of the client; likewise for the worker and Temporal.
     """
 
     floor: list[float] = []
@@ -50,12 +50,12 @@ class OneEnvironmentSeconds(BaseModel):
 
 
 async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSeconds:
-    """Let all take turns.
+    """Run all variants in turn.
 
     Args:
         folder: For state and logs.
-        rounds: How many turns each has.
-        each: Environments of a turn, one after the other; a turn counts with their median.
+        rounds: Number of rounds of each variant.
+        each: Environments per round, one after the other; their median counts.
     """
     found = OneEnvironmentSeconds()
     settings = {
@@ -69,7 +69,7 @@ async def measure(folder: Path, rounds: int, each: int = 5) -> OneEnvironmentSec
         with pin_to_one_core():
             await stack.start_worker()
         environment = {**stack.environment, **settings}
-        # The first environment of all makes the bucket that keys are probed in.
+        # The very first environment creates the bucket for key probes.
         keys = await _keys(stack, folder, "first", 3)
         await run_client(environment, "-m", "bench.client", *keys, "--environments", "2")
         for number in range(rounds):
@@ -112,7 +112,7 @@ def _usage(stack: DevStack) -> dict[str, ProcessUsage]:
 
 
 async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[str, str]:
-    """Pairs of keys that the local AWS has, in a file."""
+    """Write pairs of keys that the local AWS has into a file."""
     pairs = [await asyncio.to_thread(stack.customer.ensure_key_pair, f"{name}-{index}") for index in range(number)]
     file = folder / f"{name}.json"
     file.write_text(json.dumps([(pair.s3_key_arn, pair.rds_key_arn) for pair in pairs]))
@@ -120,7 +120,7 @@ async def _keys(stack: DevStack, folder: Path, name: str, number: int) -> tuple[
 
 
 async def _cold(environment: Mapping[str, str], *command: str) -> float:
-    """Seconds from the start of a program to its end."""
+    """Return the seconds from the start of a program to its end."""
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *command,

@@ -1,8 +1,8 @@
-"""(b) Many environments: how many a second, and what each costs the client, the worker and Temporal.
+"""(b) Many environments: how many per second, and what each costs the client, the worker and Temporal.
 
-Beside the floor in as many threads, and the plain Temporal application, in two ways: with new clients for each step, as
-the tutorial writes it, and with clients that are made once. Workers keep to one core, but for the tutorial's; the
-floor runs on any, and on one as well.
+The comparison includes the floor with as many threads, and the plain Temporal application in two variants: with new
+clients for each activity, as in the tutorial, and with clients that are created once. Workers run on one core, except
+the tutorial's. The floor runs on any core, and also on one.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from bench.machine import PLAIN_COMMAND, WORKER_COMMAND, BenchStack, run_bench_s
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to make environments.
+    """A way to create environments.
 
     Attributes:
-        name: What the tables call it.
-        command: The program that makes them, without how many.
+        name: Its name in the tables.
+        command: The program that creates them, without the number.
         worker: The worker it needs, if any.
-        one_core: Whether its worker, or where it has none the program itself, keeps to one core.
-        up_to: How many at a time it is measured with: the slow ones would take long.
+        one_core: Whether its worker, or the program itself if it has no worker, runs on one core.
+        up_to: Maximum concurrency to measure: the slow variants would take long.
     """
 
     name: str
@@ -49,19 +49,19 @@ VARIANTS: Final = (
 
 
 class Throughput(BaseModel):
-    """One turn of one kind.
+    """One round of one variant.
 
     Attributes:
         kind: One of `VARIANTS`.
-        environments: How many were made.
+        environments: Number of environments created.
         concurrency: How many at a time.
-        per_second: Environments a second.
-        client_cpu: Seconds of the processor for each environment; of the floor, all of it.
-        worker_cpu: Likewise.
-        temporal_cpu: Likewise.
-        worker_memory: MiB at the end.
-        temporal_memory: Likewise.
-        calls: AWS calls of each environment.
+        per_second: Environments per second.
+        client_cpu: CPU seconds of the client per environment; for the floor, all CPU seconds.
+        worker_cpu: CPU seconds of the worker per environment.
+        temporal_cpu: CPU seconds of Temporal per environment.
+        worker_memory: MiB of the worker at the end.
+        temporal_memory: MiB of Temporal at the end.
+        calls: AWS calls per environment.
     """
 
     kind: str
@@ -77,17 +77,17 @@ class Throughput(BaseModel):
 
     @property
     def total_cpu_seconds(self) -> float:
-        """All of it."""
+        """CPU seconds of client, worker and Temporal."""
         return self.client_cpu + self.worker_cpu + self.temporal_cpu
 
 
 async def measure(folder: Path, sizes: list[tuple[int, int]], rounds: int) -> list[Throughput]:
-    """Let all take turns.
+    """Run all variants in turn.
 
     Args:
         folder: For state and logs.
-        sizes: How many environments, and how many at a time.
-        rounds: How many turns each has.
+        sizes: Pairs of the number of environments and the concurrency.
+        rounds: Number of rounds of each variant.
     """
     found = []
     for number in range(rounds):
@@ -110,7 +110,7 @@ async def _turn(one: BenchStack, kind: Variant, environments: int, concurrency: 
     asked = ("--environments", str(environments), "--concurrency", str(concurrency))
     made = await one.run_client(*kind.command, *asked, one_core=kind.one_core and not kind.worker)
     after = one.measure_usage()
-    number = environments + 1  # the one that warms up is worked on, too
+    number = environments + 1  # includes the one that warms up
     found = Throughput(
         kind=kind.name,
         environments=environments,

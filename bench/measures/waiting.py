@@ -1,4 +1,4 @@
-"""(c) Environments that wait for Aurora: what they take of one worker, and how often RDS is asked."""
+"""(c) Environments that wait for Aurora: what they cost one worker, and how often it calls RDS."""
 
 import asyncio
 import time
@@ -18,25 +18,25 @@ _NEVER: Final = 86_400.0
 _STARTING_AT_ONCE: Final = 50
 _SAMPLE_SIZE: Final = 250
 _SAMPLE_SECONDS: Final = 30.0
-"""Seconds, so that what is found is of all moments: environments are looked at in groups, every three seconds."""
+"""Long enough to sample all moments: environments are polled in groups, every three seconds."""
 
 
 class WaitingUsage(BaseModel):
-    """What so many environments that wait take.
+    """What this number of waiting environments costs.
 
     Attributes:
-        environments: How many.
-        start_seconds: Until all of them were waiting.
-        idle_memory: MiB of a worker that has made a hundred environments, fifty at a time, and has nothing to do.
-        memory: MiB of the worker, with all of them waiting.
+        environments: Number of environments.
+        start_seconds: Time until all of them were waiting.
+        idle_memory: MiB of an idle worker that has created a hundred environments, fifty at a time.
+        memory: MiB of the worker while all of them wait.
         temporal_memory: MiB of Temporal.
         worker_cpu: Per cent of a core.
-        temporal_cpu: Likewise.
-        attempts_running: Of those that were looked at, how many held a slot of the worker at that moment.
-        looked_at: How many were looked at.
-        cluster_calls: DescribeDBClusters a second.
-        instance_calls: DescribeDBInstances a second.
-        seconds: For how long it was watched.
+        temporal_cpu: Per cent of a core.
+        attempts_running: Number of sampled environments that held a slot of the worker at that moment.
+        looked_at: Number of sampled environments.
+        cluster_calls: DescribeDBClusters calls per second.
+        instance_calls: DescribeDBInstances calls per second.
+        seconds: Duration of the measurement.
     """
 
     environments: int
@@ -54,18 +54,18 @@ class WaitingUsage(BaseModel):
 
 
 async def measure(folder: Path, sizes: list[int], seconds: float) -> list[WaitingUsage]:
-    """Watch each number for a while.
+    """Measure each number of environments for a while.
 
     Args:
         folder: For state and logs.
-        sizes: How many environments.
-        seconds: How long each number is watched, a whole round of looks at least.
+        sizes: Numbers of environments.
+        seconds: Duration for each number; at least one complete polling interval.
     """
     found = []
     for size in sizes:
         path = folder / f"waiting-{size}"
         async with run_bench_stack(path, database_seconds=0, poll_seconds=60) as warm:
-            # Databases are there at once: what a worker has loaded once all of its threads have been at work.
+            # Databases are available immediately: this loads everything a worker needs, in all of its threads.
             await warm.start_worker()
             await warm.run_client("-m", "bench.client", "--environments", "100", "--concurrency", "50")
             idle = warm.measure_usage()["worker"].memory
@@ -91,7 +91,7 @@ async def _watch(one: BenchStack, size: int, seconds: float, idle: float) -> Wai
     while await _waiting(service) < size:
         await asyncio.sleep(0.5)
     started = time.perf_counter() - began
-    await asyncio.sleep(15)  # the last ones settle
+    await asyncio.sleep(15)  # wait until the last ones are idle
     one.call_stand_in("DELETE", "calls")
     before, at = one.measure_usage(), time.perf_counter()
     await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""`python -m bench.peers`: the same work with other tools, each beside a bare boto3 script."""
+"""`python -m bench.peers`: the same work with other tools, each next to a bare boto3 script."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from bench.peers.report import PeerFigures, PeerRow, as_json, render_table
 
 
 def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow:
-    """A peer's row; the floor is measured just before, so that both meet the same machine."""
+    """Measure a peer's row. The floor is measured just before, so that both run under the same conditions."""
     print(f"{peer.title}: measuring", file=sys.stderr, flush=True)
     floor: PeerFigures | None = None
     try:
@@ -30,7 +30,7 @@ def measure_peer(peer: Peer, folder: Path, limits: MeasurementLimits) -> PeerRow
 
 
 def peers_by_name() -> dict[str, Peer]:
-    """The peers by their folders' names."""
+    """Return the peers by the names of their folders."""
     return {peer.name: peer for peer in PEERS}
 
 
@@ -40,17 +40,17 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", metavar="name", help=f"of {', '.join(peers_by_name())}; all, if none is given"
     )
-    parser.add_argument("--environments", type=int, default=10, help="how many after the first one")
+    parser.add_argument("--environments", type=int, default=10, help="number of environments after the first one")
     parser.add_argument("--concurrency", type=int, default=10, help="how many of them at a time")
-    parser.add_argument("--seconds", type=float, default=900, help="how long each peer may take")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go as well")
+    parser.add_argument("--seconds", type=float, default=900, help="time limit per peer")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     given = parser.parse_args()
     if unknown := set(given.names) - set(peers_by_name()):
         parser.error(f"no such peer: {', '.join(sorted(unknown))}")
     if given.environments < 1 or given.concurrency < 1:
-        parser.error("--environments and --concurrency are 1 or more")
+        parser.error("--environments and --concurrency must be at least 1")
     if sys.platform != "linux":
-        parser.error("processes are counted from /proc, which Linux has")
+        parser.error("this benchmark needs Linux: it counts processes from /proc")
 
     limits = MeasurementLimits(given.environments, given.concurrency, given.seconds)
     processes.adopt_orphans()
@@ -63,7 +63,7 @@ def main() -> None:
                 rows.append(measure_peer(peer, folder, limits))
     except (KeyboardInterrupt, SystemExit):
         shutil.rmtree(folder, ignore_errors=True)
-        sys.exit("ended before its time")
+        sys.exit("terminated")
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave anything running
         processes.end_descendants(without=[])
@@ -71,7 +71,7 @@ def main() -> None:
     if given.json:
         given.json.write_text(json.dumps(as_json(rows, given.environments, given.concurrency), indent=2) + "\n")
     if any(row.figures is None for row in rows):
-        print(f"The logs of what was not measured are in {folder}.", file=sys.stderr)
+        print(f"The logs of failed measurements are in {folder}.", file=sys.stderr)
     else:
         shutil.rmtree(folder)
 

@@ -1,4 +1,4 @@
-"""The AWS account that a peer works on: a moto server of its own, the keys in it, and what has to be there after."""
+"""The AWS account that a peer works on: its own moto server, the keys in it, and the check of the final state."""
 
 import json
 import os
@@ -29,14 +29,14 @@ class MotoAccount:
     """A fresh moto server.
 
     Attributes:
-        pid: The server's process.
+        pid: The server's process id.
     """
 
     pid: int
     url: str
 
     def build_sdk_environment(self) -> dict[str, str]:
-        """What an AWS SDK reads from its process's environment; nothing of the user's own configuration is read."""
+        """Return the environment variables for an AWS SDK. They exclude the user's own configuration."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "testing",
@@ -49,13 +49,13 @@ class MotoAccount:
         }
 
     def count_calls(self) -> dict[str, int]:
-        """The calls so far, by service."""
+        """Return the number of calls so far, by service."""
         with urllib.request.urlopen(f"{self.url}{COUNT_PATH}", timeout=10) as answer:
             found: dict[str, int] = json.load(answer)
         return found
 
     def create_environment_specs(self, count: int) -> list[EnvironmentSpec]:
-        """Environments to ask for, each with two keys of its own; every service of moto is loaded by then."""
+        """Return environments to request, each with its own two keys. This loads all of moto's services."""
         kms, rds = make_client("kms", self.url), make_client("rds", self.url)
         make_client("sts", self.url).get_caller_identity()
         rds.describe_db_clusters()
@@ -71,7 +71,7 @@ class MotoAccount:
         ]
 
     def find_missing(self, environments: list[EnvironmentSpec], exempt: frozenset[str]) -> list[str]:
-        """What should be there of these environments and is not, but for parts that the tool cannot make."""
+        """Return the missing parts of these environments, without the parts that the tool cannot create."""
         found = []
         for environment in environments:
             for part, there in self._parts(environment).items():
@@ -128,15 +128,15 @@ class MotoAccount:
 
 @cache
 def make_client(service: str, url: str) -> Any:
-    """A client of the benchmark's own."""
+    """Create a client for the benchmark itself."""
     session = boto3.session.Session("testing", "testing", region_name=REGION)
-    make: Any = session.client  # typed for literal names alone
+    make: Any = session.client  # its type accepts only literal names
     return make(service, endpoint_url=url)
 
 
 @contextmanager
 def run_fresh_account(folder: Path) -> Iterator[MotoAccount]:
-    """A moto server that nobody has asked anything yet."""
+    """Run a moto server that has received no call yet."""
     wrapped = (sys.executable, "-I", "-S", parent_death_signal.__file__, str(os.getpid()), str(int(signal.SIGKILL)))
     with (folder / "moto.log").open("wb") as log:
         server = subprocess.Popen(

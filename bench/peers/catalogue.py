@@ -1,4 +1,4 @@
-"""The peers, and what each of them cannot make of the work."""
+"""The peers, and the parts of the work that each of them cannot do."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +12,9 @@ class Peer:
 
     Attributes:
         name: Its folder.
-        title: What people call it.
-        exempt: Parts of an environment that it cannot make, so that they are not looked for in the end.
-        remark: What a reader of its figures has to know.
+        title: Its name in the table.
+        exempt: Parts of an environment that it cannot create, which the final check therefore skips.
+        remark: What you need to know to read its figures.
     """
 
     name: str
@@ -33,15 +33,15 @@ PEERS: Final = (
         "cloudformation",
         "CloudFormation, AWS CLI",
         exempt=frozenset({"cluster", "access block", "versioning", "policy", "object", "tags"}),
-        remark="of the template, moto's engine makes the instance, the bucket with its encryption and the aliases; "
-        "objects and tags of keys that are there already are no resources of CloudFormation's",
+        remark="of the template, moto's engine creates the instance, the bucket with its encryption and the aliases; "
+        "CloudFormation has no resources for objects, or for tags on existing keys",
     ),
     Peer("ansible", "Ansible, amazon.aws"),
     Peer(
         "terraform",
         "Terraform",
         exempt=frozenset({"tags"}),
-        remark="no resource tags a key that is there already; by its default, the provider waits 30 s before it "
-        "first looks at a cluster or an instance",
+        remark="no resource tags an existing key; by default, the provider waits 30 s before it first polls a cluster "
+        "or an instance",
     ),
 )

@@ -1,6 +1,6 @@
-"""`python -m bench.peers.counted_moto`: what `moto_server` serves, on a free port, and at `/_calls` the count of calls.
+"""`python -m bench.peers.counted_moto`: `moto_server` on a free port, plus the number of calls at `/_calls`.
 
-Says its port in the first line of its output, and serves until it is ended.
+Prints its port in the first line of its output, and serves until it is terminated.
 """
 
 import json
@@ -22,7 +22,7 @@ COUNT_PATH = "/_calls"
 
 
 class CallCounter:
-    """A WSGI application that counts what another is asked, by the AWS service that a request is signed for."""
+    """A WSGI application that counts another application's requests by the AWS service in their signature."""
 
     def __init__(self, application: "WSGIApplication") -> None:
         self._application = application
@@ -41,7 +41,7 @@ class CallCounter:
 
 
 def parse_service(authorization: str) -> str:
-    """The service in the credential's scope: `…Credential=ID/20260101/eu-central-1/kms/aws4_request, …`."""
+    """Return the service in the credential scope: `…Credential=ID/20260101/eu-central-1/kms/aws4_request, …`."""
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     return scope[3] if len(scope) == 5 else "unsigned"
 

@@ -1,8 +1,8 @@
-"""A peer's own side of the benchmark: what it is asked for, how it answers, and the programs that it starts.
+"""A peer's side of the benchmark: it reads requests, reports completion, and starts the programs that it needs.
 
 The benchmark starts `python -m bench.peers.<name>.run` in the peer's virtual environment and writes lines, each a JSON
-list of environments; the peer provisions all of them, answers a line, and ends when its input ends. This is imported in
-every peer's virtual environment, and therefore imports the standard library alone.
+list of environments. The peer provisions all of them, answers with a line, and exits at the end of its input. Every
+peer's virtual environment imports this module, so it uses only the standard library.
 """
 
 import json
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 CONCURRENCY: Final = int(os.environ.get("PEERS_CONCURRENCY", "1"))
-"""How many environments may be under way at once."""
+"""The maximum number of concurrent environments."""
 
 HOST: Final = "127.0.0.1"
 
 
 class EnvironmentSpec(TypedDict):
-    """What is asked for: names follow from `name`, and the two keys are there already."""
+    """A requested environment. All names derive from `name`, and the two keys already exist."""
 
     name: str
     region: str
@@ -33,16 +33,16 @@ class EnvironmentSpec(TypedDict):
 
 
 def read_batches() -> Iterator[list[EnvironmentSpec]]:
-    """What to provision; asking for the next batch says that the one before is done."""
+    """Yield the batches to provision. Requesting the next batch reports that the previous one is done."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever libraries print goes to the log
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # send the output of libraries to the log
     for line in sys.stdin:
         yield json.loads(line)
         print("done", file=answers, flush=True)
 
 
 def provision_in_threads(provision: Callable[[EnvironmentSpec], object]) -> None:
-    """Provision every batch with a thread per environment under way."""
+    """Provision every batch with one thread per concurrent environment."""
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         for batch in read_batches():
             list(pool.map(provision, batch))
@@ -50,7 +50,7 @@ def provision_in_threads(provision: Callable[[EnvironmentSpec], object]) -> None
 
 @contextmanager
 def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program that runs beside the driver, and is ended with it."""
+    """Run a program alongside the driver, and end it with the driver."""
     process = subprocess.Popen([find_program(command[0]), *command[1:]], stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
         yield process
@@ -64,10 +64,10 @@ def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def run_program(*command: str, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
-    """Run a program to its end; what it prints goes to the log.
+    """Run a program until it ends. Its output goes to the log.
 
     Raises:
-        RuntimeError: It failed; with the first line in which it speaks of an error.
+        RuntimeError: The program failed. The message contains its first line that mentions an error.
     """
     ended = subprocess.run(
         [find_program(command[0]), *command[1:]],
@@ -81,19 +81,19 @@ def run_program(*command: str, folder: Path | None = None, settings: Mapping[str
     )
     print(ended.stdout, file=sys.stderr)
     if ended.returncode:
-        lines = ended.stdout.splitlines() or ["it says nothing"]
+        lines = ended.stdout.splitlines() or ["no output"]
         telling = [line for line in lines if "error" in line.lower()] or lines[-1:]
         raise RuntimeError(f"{command[0]} ended with {ended.returncode}: {telling[0]}")
 
 
 def find_program(name: str) -> str:
-    """A program of the peer's virtual environment, or else of PATH."""
+    """Find a program in the peer's virtual environment, or else on PATH."""
     own = Path(sys.executable).parent / name
     return str(own) if own.exists() else name
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as one:
         one.bind((HOST, 0))
         port: int = one.getsockname()[1]
@@ -101,10 +101,10 @@ def find_free_port() -> int:
 
 
 def await_port(port: int, seconds: float = 60) -> None:
-    """Wait until somebody listens.
+    """Wait until a process listens on the port.
 
     Raises:
-        OSError: Nobody did in time.
+        OSError: No process listened in time.
     """
     deadline = time.monotonic() + seconds
     while True:

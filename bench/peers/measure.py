@@ -1,4 +1,4 @@
-"""One peer, measured: its virtual environment, its driver, one environment cold, then many, and what is there after."""
+"""Measure one peer: its virtual environment, its driver, one environment cold, then many, and the final state."""
 
 import contextlib
 import json
@@ -27,16 +27,16 @@ _NOT_OURS: Final = ("AWS_", "PYTHON", "VIRTUAL_ENV", "CELERY_", "DBOS_", "PREFEC
 
 
 class PeerError(Exception):
-    """A peer cannot be measured; the text says why."""
+    """A peer cannot be measured. The message gives the reason."""
 
 
 @dataclass(frozen=True)
 class MeasurementLimits:
-    """How much a peer is given, and for how long.
+    """The amount of work and the time limits of a peer.
 
     Attributes:
-        seconds: All that one peer may take once it is installed.
-        install_seconds: What its installation may take.
+        seconds: Time limit for a peer after its installation.
+        install_seconds: Time limit for its installation.
     """
 
     environments: int
@@ -56,10 +56,10 @@ class Driver:
     peak_mib: float = 0
 
     def provision(self, environments: list[EnvironmentSpec]) -> None:
-        """Have it make all of them.
+        """Make the peer create all environments.
 
         Raises:
-            PeerError: It has ended, or time is up.
+            PeerError: The driver has ended, or the time is up.
         """
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -71,22 +71,22 @@ class Driver:
         while not select.select([self.process.stdout], [], [], POLL_SECONDS)[0]:
             self.peak_mib = max(self.peak_mib, processes.measure_memory_mib([self.account.pid]))
             if time.monotonic() > self.deadline:
-                raise PeerError("did not end in time")
+                raise PeerError("did not finish in time")
         if not self.process.stdout.readline():
             raise PeerError(self._last_words())
 
     def _last_words(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)  # it says why after it has closed its output
+            self.process.wait(10)  # it logs the reason after it closes its output
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return f"ended, and said last: {(lines or ['nothing'])[-1][-MAX_MESSAGE_CHARS:]}"
+        return f"exited, last output: {(lines or ['none'])[-1][-MAX_MESSAGE_CHARS:]}"
 
 
 def install_peer(peer: Peer, seconds: float) -> Path:
-    """The Python of the peer's virtual environment, made where it is not there as its requirements say.
+    """Return the Python of the peer's virtual environment, and create that from its requirements if it is missing.
 
     Raises:
-        PeerError: It cannot be installed.
+        PeerError: The peer cannot be installed.
     """
     folder, requirements = PEERS_DIR / peer.name, ROOT / "bench" / "peers" / peer.name / "requirements.txt"
     python, stamp = folder / "bin" / "python", folder / ".installed"
@@ -106,7 +106,7 @@ def install_peer(peer: Peer, seconds: float) -> Path:
     except subprocess.TimeoutExpired:
         raise PeerError(f"not installed within {seconds:g} s") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        said = error.stderr.strip().splitlines()[-1:] or ["no output"]
         raise PeerError(f"cannot be installed: {said[0][:MAX_MESSAGE_CHARS]}") from None
     stamp.write_text(requirements.read_text())
     return python
@@ -116,7 +116,7 @@ def install_peer(peer: Peer, seconds: float) -> Path:
 def start_driver(
     peer: Peer, python: Path, account: MotoAccount, folder: Path, limits: MeasurementLimits
 ) -> Iterator[Driver]:
-    """A peer's driver in a folder of its own, which is its home, too; in the end all of its processes are ended."""
+    """Run a peer's driver in its own folder, which is also its home. At the end, end all of its processes."""
     work, log = folder / "work", folder / f"{peer.name}.log"
     work.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
@@ -143,17 +143,17 @@ def start_driver(
         assert process.stdin is not None
         process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)  # it ends what it started, or else we do
+            process.wait(15)  # its own cleanup; the rest is ended below
     finally:
         processes.end_descendants(without=[account.pid])
         process.wait()
 
 
 def measure(peer: Peer, folder: Path, limits: MeasurementLimits) -> tuple[PeerFigures, dict[str, int]]:
-    """Measure a peer on a fresh account; the second value are the calls of all environments by service.
+    """Measure a peer on a fresh account. The second value is the number of calls of all environments, by service.
 
     Raises:
-        PeerError: It cannot be installed, fails, takes too long, or has not made what it should have.
+        PeerError: The peer cannot be installed, fails, takes too long, or did not create everything.
     """
     python = install_peer(peer, limits.install_seconds)
     folder.mkdir()
@@ -170,7 +170,7 @@ def measure(peer: Peer, folder: Path, limits: MeasurementLimits) -> tuple[PeerFi
             calls = {name: count - calls_before.get(name, 0) for name, count in account.count_calls().items()}
         lacks = account.find_missing(asked, peer.exempt)
     if lacks:
-        raise PeerError(f"has not made everything: {len(lacks)} parts are not there, the first: {lacks[0]}")
+        raise PeerError(f"did not create everything: {len(lacks)} parts are missing, the first: {lacks[0]}")
     shutil.rmtree(folder, ignore_errors=True)
     figures = PeerFigures(
         cold_wall_seconds=warm - began,

@@ -1,4 +1,4 @@
-"""The processes below this one, read from /proc: their CPU, their memory, and their end, each by its id."""
+"""The descendants of this process, read from /proc: their CPU time, their memory, and how to end each by its id."""
 
 import contextlib
 import ctypes
@@ -17,10 +17,10 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 @dataclass(frozen=True)
 class Process:
-    """A process as `/proc/<pid>/stat` has it.
+    """A process as described in `/proc/<pid>/stat`.
 
     Attributes:
-        cpu_seconds: Its own and that of the children that it has waited for.
+        cpu_seconds: Its CPU time, including the children that it has waited for.
     """
 
     pid: int
@@ -30,7 +30,7 @@ class Process:
 
     @classmethod
     def parse(cls, stat: str) -> Self:
-        """Read a line of `stat`, in which the name stands in brackets and may contain anything."""
+        """Parse a line of `stat`. The name is in brackets and may contain any character."""
         before, _, after = stat.rpartition(")")
         fields = after.split()
         return cls(
@@ -42,13 +42,13 @@ class Process:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of whatever loses its own below us, so that no process of a peer gets out of sight."""
+    """Become the parent of orphaned descendants, so that none of a peer's processes gets lost."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
 def list_descendants(top: int, without: Collection[int] = ()) -> list[Process]:
-    """All processes below one, but for those named and what is below them."""
+    """Return all descendants of a process, except the given ones and their descendants."""
     children: dict[int, list[Process]] = {}
     for one in _all():
         children.setdefault(one.parent, []).append(one)
@@ -62,18 +62,18 @@ def list_descendants(top: int, without: Collection[int] = ()) -> list[Process]:
 
 
 def measure_cpu_seconds(without: Collection[int]) -> float:
-    """CPU of everything that ever ran below this process: a difference of two is what ran between them."""
+    """Return the CPU time of all descendants so far. The difference of two values covers the time in between."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return ended.ru_utime + ended.ru_stime + sum(one.cpu_seconds for one in list_descendants(os.getpid(), without))
 
 
 def measure_memory_mib(without: Collection[int]) -> float:
-    """Memory of everything below this process, what several share counted once (PSS)."""
+    """Return the memory of all descendants. Memory that several share counts once (PSS)."""
     return sum(_proportional_kib(one.pid) for one in list_descendants(os.getpid(), without)) / 1024
 
 
 def end_descendants(without: Collection[int], grace_seconds: float = 5) -> None:
-    """End everything below this process, by id: SIGTERM, and SIGKILL after the grace."""
+    """End all descendants by id: SIGTERM first, SIGKILL after the grace period."""
     for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30)):
         deadline = time.monotonic() + patience
         told: set[int] = set()
@@ -95,14 +95,14 @@ def _all() -> Iterator[Process]:
             try:
                 yield Process.parse((entry / "stat").read_text(errors="replace"))
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
+                continue  # the process has ended in the meantime
 
 
 def _proportional_kib(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
-        return 0  # it has ended meanwhile
+        return 0  # the process has ended in the meantime
     return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 

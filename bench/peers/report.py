@@ -1,4 +1,4 @@
-"""What was measured, its ratio to the floor beside it, and the table and the JSON of it."""
+"""The figures, their ratio to the floor, and their output as a table and as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,14 +10,14 @@ from bench.peers.catalogue import Peer
 
 @dataclass(frozen=True)
 class PeerFigures:
-    """What one peer took.
+    """What one peer needs.
 
     Attributes:
-        cold_wall_seconds: From starting everything it needs to the first environment's end.
-        cold_cpu_seconds: CPU of all its processes in that time; moto's is not among it.
-        per_second: Environments per second, so many at a time, everything running already.
-        cpu_seconds: CPU of all its processes per environment in that time.
-        peak_mib: Most memory of all its processes together.
+        cold_wall_seconds: From the start of all its processes to the end of the first environment.
+        cold_cpu_seconds: CPU time of all its processes in that period, without moto's.
+        per_second: Environments per second at the given concurrency, with everything already running.
+        cpu_seconds: CPU time of all its processes in that period, per environment.
+        peak_mib: Peak memory of all its processes together.
         calls: AWS calls per environment.
     """
 
@@ -29,14 +29,14 @@ class PeerFigures:
     calls: float
 
     def ratios_to_floor(self, floor: "PeerFigures") -> dict[str, float]:
-        """Every figure as a multiple of the floor's; one that is 0 there has none."""
+        """Return every figure as a multiple of the floor's, except those that are 0 for the floor."""
         own, other = asdict(self), asdict(floor)
         return {name: own[name] / other[name] for name in own if other[name]}
 
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One peer's line: figures and those of the floor that ran beside it, or else why there are none."""
+    """One peer's row: its figures and those of the floor that ran just before, or the reason why there are none."""
 
     peer: Peer
     figures: PeerFigures | None = None
@@ -56,13 +56,13 @@ COLUMN_HEADINGS: Final = {
 
 
 def render_table(rows: Sequence[PeerRow], environments: int, concurrency: int) -> str:
-    """Markdown: each figure with its multiple of the floor's, then what a reader has to know."""
+    """Render Markdown: each figure with its multiple of the floor's, then the remarks."""
     headings = [text.format(environments=environments, concurrency=concurrency) for text in COLUMN_HEADINGS.values()]
     lines = [f"| | {' | '.join(headings)} |", f"|---{'|---' * len(COLUMN_HEADINGS)}|"]
     lines += [f"| {row.peer.title} | {' | '.join(_cells(row))} |" for row in rows]
     lines += [
         "",
-        "In brackets: the multiple of the floor, measured just before. Moto's own CPU and memory are left out.",
+        "In brackets: the multiple of the floor, measured just before. Moto's own CPU time and memory are excluded.",
     ]
     lines += [f"{row.peer.title}: {row.peer.remark}." for row in rows if row.figures and row.peer.remark]
     return "\n".join(lines)
@@ -80,7 +80,7 @@ def _cells(row: PeerRow) -> list[str]:
 
 
 def as_json(rows: Sequence[PeerRow], environments: int, concurrency: int) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same as JSON."""
     return {
         "environments": environments,
         "concurrency": concurrency,

@@ -1,6 +1,6 @@
-"""The work, as six plain boto3 functions: 18 AWS calls for an environment whose database is available at first look.
+"""The work as six plain boto3 functions: 18 AWS calls for an environment whose database is available at the first poll.
 
-The peers that run Python share them, so that what differs between those is the tool alone.
+All peers written in Python share these functions, so that they differ only in the tool.
 """
 
 import json
@@ -18,19 +18,19 @@ BODY = b"readable"
 
 @cache
 def get_client(service: str, region: str) -> Any:
-    """A client for each service, shared by all threads of a process."""
-    make: Any = boto3.client  # typed for literal names alone
+    """Return the client for a service. All threads of a process share it."""
+    make: Any = boto3.client  # its type accepts only literal names
     return make(service, region_name=region)
 
 
 def create_clients(region: str) -> None:
-    """Make every client: making one is what is not safe in threads."""
+    """Create all clients in advance, because creating one is not thread-safe."""
     for service in ("sts", "kms", "rds", "s3"):
         get_client(service, region)
 
 
 def check_keys(environment: EnvironmentSpec) -> None:
-    """3 calls: who we are, and that both keys can be used."""
+    """3 calls: the caller's identity, and whether both keys are enabled."""
     get_client("sts", environment["region"]).get_caller_identity()
     for arn in (environment["s3_key_arn"], environment["rds_key_arn"]):
         key = get_client("kms", environment["region"]).describe_key(KeyId=arn)["KeyMetadata"]
@@ -58,7 +58,7 @@ def create_database(environment: EnvironmentSpec) -> None:
 
 
 def await_database(environment: EnvironmentSpec) -> None:
-    """2 calls or more: until cluster and writer are available."""
+    """2 calls or more: poll until cluster and writer are available."""
     rds, name = get_client("rds", environment["region"]), environment["name"]
     while rds.describe_db_clusters(DBClusterIdentifier=name)["DBClusters"][0]["Status"] != "available":
         time.sleep(POLL_SECONDS)
@@ -68,7 +68,7 @@ def await_database(environment: EnvironmentSpec) -> None:
 
 
 def create_bucket(environment: EnvironmentSpec) -> None:
-    """5 calls: a bucket that is private, versioned, encrypted with the key and not deleted by mistake."""
+    """5 calls: a private, versioned bucket, encrypted with the key and protected from accidental deletion."""
     s3, bucket = get_client("s3", environment["region"]), f"{environment['name']}-data"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": environment["region"]})
     s3.put_public_access_block(
@@ -93,7 +93,7 @@ def create_bucket(environment: EnvironmentSpec) -> None:
 
 
 def verify_bucket(environment: EnvironmentSpec) -> None:
-    """2 calls: an object encrypted with the key, and back."""
+    """2 calls: write an object encrypted with the key, and read it back."""
     s3, bucket = get_client("s3", environment["region"]), f"{environment['name']}-data"
     s3.put_object(
         Bucket=bucket,
@@ -103,7 +103,7 @@ def verify_bucket(environment: EnvironmentSpec) -> None:
         SSEKMSKeyId=environment["s3_key_arn"],
     )
     if s3.get_object(Bucket=bucket, Key="verification")["Body"].read() != BODY:
-        raise RuntimeError(f"what came back from {bucket} is not what went in")
+        raise RuntimeError(f"the object read from {bucket} differs from the one written")
 
 
 def name_keys(environment: EnvironmentSpec) -> None:

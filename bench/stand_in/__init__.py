@@ -1,6 +1,6 @@
-"""A lean stand-in of the AWS endpoints that the worker's activities call, to measure throughput with.
+"""A lean stand-in for the AWS endpoints that the worker's activities call, used to measure throughput.
 
-The local AWS takes more of the processor than the worker does. This one answers what the local AWS answers on the
-happy way of an environment, its polling and its removal, and refuses everything else as not modelled. It checks no
-signature, no policy and no key. Everything is kept in memory.
+The local AWS uses more CPU than the worker. This stand-in gives the same responses as the local AWS for a successful
+environment, for polling and for removal. It rejects everything else as not modelled. It checks no signature, policy or
+key, and keeps everything in memory.
 """

@@ -1,4 +1,4 @@
-"""The stand-in as a whole: which operation a request means, and the endpoint that benchmarks control it by."""
+"""The stand-in as a whole: maps requests to operations, and serves the control endpoint for benchmarks."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ QueryHandler = Callable[[str, dict[str, str]], str]
 
 
 class StandIn:
-    """AWS, as far as the worker's activities call it on the happy way.
+    """AWS, as far as the worker's activities call it for a successful environment.
 
     Args:
         database_seconds: How long a cluster, a writer or a snapshot is `creating` or `deleting`.
-        page: Clusters or instances on a page, where a call names no MaxRecords.
+        page: Clusters or instances per page, for calls without MaxRecords.
     """
 
     def __init__(self, database_seconds: float, page: int = 100) -> None:
@@ -43,7 +43,7 @@ class StandIn:
         }
 
     def handle_request(self, request: HttpRequest) -> HttpResponse | None:
-        """Answer one request; None where it is held back."""
+        """Answer one request, or return None if the call is held."""
         if request.path.startswith(CONTROL_PATH_PREFIX):
             return self._control(request)
         service = "s3"
@@ -75,7 +75,7 @@ class StandIn:
         return serialize_query_result(namespace, operation, handler(region, params))
 
     def _control(self, request: HttpRequest) -> HttpResponse:
-        """GET health, GET and DELETE calls, POST and DELETE refuse and hold."""
+        """Handle GET health, GET and DELETE calls, POST and DELETE refuse and hold."""
         match request.method, request.path.removeprefix(CONTROL_PATH_PREFIX):
             case "GET", "health":
                 return _json({"ready": True})
@@ -89,7 +89,7 @@ class StandIn:
                     refused = AwsError(asked["code"], asked["message"], asked["status"])
                     self.calls.refusals[asked["operation"]] = refused
                 except (ValueError, KeyError, TypeError) as error:
-                    return _json({"error": f"operation, code, message and status are needed: {error!r}"}, 400)
+                    return _json({"error": f"operation, code, message and status are required: {error!r}"}, 400)
             case "DELETE", "refuse":
                 self.calls.refusals.clear()
             case "POST", "hold":
@@ -97,13 +97,13 @@ class StandIn:
             case "DELETE", "hold":
                 self.calls.held_back.clear()
             case _:
-                return _json({"error": f"There is no {request.method} {request.path} here."}, 404)
+                return _json({"error": f"not found: {request.method} {request.path}"}, 404)
         return _json({})
 
 
 @asynccontextmanager
 async def run_server(stand_in: StandIn, port: int) -> AsyncIterator[int]:
-    """Serve on this machine alone, and give the port; 0 takes a free one."""
+    """Serve on this machine only, and yield the port. Port 0 picks a free one."""
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(stand_in.handle_request, connections), "127.0.0.1", port)
@@ -113,14 +113,14 @@ async def run_server(stand_in: StandIn, port: int) -> AsyncIterator[int]:
         server.close()
         for connection in list(connections):
             connection.close()
-        await asyncio.sleep(0)  # what is closed is lost in the loop's next round
+        await asyncio.sleep(0)  # closed connections are lost in the loop's next iteration
 
 
 def _scope(request: HttpRequest) -> tuple[str, str]:
-    """Service and Region, as the signature says them: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
+    """Return service and Region from the signature: Credential=<key>/<day>/<Region>/<service>/aws4_request."""
     parts = request.headers.get("authorization", "").split("/", 4)
     if len(parts) < 5:
-        raise not_modelled_error("requests that are not signed: the signature says which service and Region is meant")
+        raise not_modelled_error("unsigned requests: the signature contains the service and the Region")
     return parts[3], parts[2]
 
 

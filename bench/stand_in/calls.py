@@ -1,4 +1,4 @@
-"""What was called, how often in which second, and what was refused because a benchmark wanted it so."""
+"""Call counts per operation and second, and the errors that a benchmark requested."""
 
 import time
 from collections import Counter, deque
@@ -10,12 +10,12 @@ _SECONDS: Final = 600
 _REFUSED_AT_MOST: Final = 10_000
 
 
-class CallHeldBack(Exception):  # noqa: N818 - what is the case, and no mistake
-    """A call that is held back: it is not carried out and never answered."""
+class CallHeldBack(Exception):  # noqa: N818 - an event, not an error
+    """The call is held: it is not executed and never answered."""
 
 
 class CallLog:
-    """The log of the calls since the start or the last time that it was emptied."""
+    """The log of the calls since the start or the last reset."""
 
     def __init__(self) -> None:
         self.refusals: dict[str, AwsError] = {}
@@ -23,7 +23,7 @@ class CallLog:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew; what is to be refused stays so."""
+        """Reset the log. Requested errors stay in effect."""
         self._counts: Counter[str] = Counter()
         self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=_SECONDS)
         self._refused: deque[dict[str, Any]] = deque(maxlen=_REFUSED_AT_MOST)
@@ -35,8 +35,8 @@ class CallLog:
         """Count a call.
 
         Raises:
-            Refused: Calls of this operation are to be refused.
-            Held: They are to be held back.
+            AwsError: The benchmark requested an error for this operation.
+            CallHeldBack: The benchmark holds calls of this operation.
         """
         if operation in self.held_back:
             self._held += 1
@@ -53,11 +53,11 @@ class CallLog:
             raise AwsError(refused.code, refused.message, refused.status)
 
     def count_not_modelled(self, message: str) -> None:
-        """Count a call of what the stand-in does not answer."""
+        """Count a call that the stand-in does not model."""
         self._not_modelled[message] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """Counts per operation, per second and operation, refusals, and the processor's time that all of it took."""
+        """Return counts per operation, per second and operation, errors, and the CPU time used for all of it."""
         recently = time.time() - _SECONDS
         return {
             "since": self._since,

@@ -1,6 +1,6 @@
-"""HTTP/1.1 as boto3 speaks it, read by hand: that takes less than what a parser for everybody takes.
+"""HTTP/1.1 as boto3 uses it, parsed by hand, which is cheaper than a general parser.
 
-Connections stay open, and a client that waits for leave to send its body gets it. A body has to say its length.
+Connections stay open. A client that waits for permission to send its body gets it. A body must declare its length.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ class Connection(asyncio.Protocol):
     """One client's connection.
 
     Args:
-        answer: Answers a request; None where it is held back.
-        connections: Those that are open; this one is among them as long as it is.
+        answer: Answers a request, or returns None if the call is held.
+        connections: The open connections, including this one while it is open.
     """
 
     def __init__(self, answer: Callable[[HttpRequest], HttpResponse | None], connections: "set[Connection]") -> None:
@@ -31,21 +31,21 @@ class Connection(asyncio.Protocol):
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Keep the transport for responses."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is over, for whatever reason
-        """Forget it."""
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - closed, for whatever reason
+        """Forget this connection."""
         self._connections.discard(self)
 
     def close(self) -> None:
-        """End it, once what was answered is sent."""
+        """Close the connection once all responses are sent."""
         self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete."""
+        """Answer every complete request."""
         self._received += data
         while not self._transport.is_closing():
             if self._request is None and not self._read_head():
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
                 self._send(request, answer)
 
     def _read_head(self) -> bool:
-        """Take the head of a request from what was received; False where it is not complete."""
+        """Parse the head of a request from the received data. Return False if it is incomplete."""
         end = self._received.find(_END)
         if end < 0:
             return False
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _send(self, request: HttpRequest, answer: HttpResponse) -> None:
-        """Write an answer. That to a HEAD may say the length of a body which it does not have."""
+        """Write a response. A response to HEAD may declare the length of a body that it does not have."""
         head = _STATUS_LINES[answer.status] + "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         if "content-length" not in answer.headers and answer.status != HTTPStatus.NO_CONTENT:
             head += f"content-length: {len(answer.body)}\r\n"

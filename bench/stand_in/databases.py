@@ -1,4 +1,4 @@
-"""Clusters, instances and final snapshots, as RDS answers them. What does not change of one is written once."""
+"""Clusters, instances and final snapshots in RDS's format. The unchanging part of each is rendered only once."""
 
 import secrets
 import string
@@ -31,11 +31,11 @@ class Database:
     """A cluster, an instance or a snapshot.
 
     Attributes:
-        fields: What does not change, as it is answered.
-        written: The same as XML.
-        number: Grows with every record: what a page ends with, and the next begins after.
-        until: When it is `available`, or gone.
-        members: Of a cluster its instances.
+        fields: The unchanging fields of the response.
+        written: The same fields as XML.
+        number: Increases with every record. A page ends with a number, and the next page begins after it.
+        until: When it becomes `available`, or is gone.
+        members: The instances of a cluster.
     """
 
     name: str
@@ -52,14 +52,14 @@ class Database:
         self.written = render_xml(self.fields)
 
     def status(self, now: float) -> str | None:
-        """What it is at `now`; None where it is gone."""
+        """Return the status at `now`, or None if it is gone."""
         if now < self.until:
             return "deleting" if self.deleting else "creating"
         return None if self.deleting else "available"
 
 
 def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, Any]:
-    """A new cluster by what CreateDBCluster was given."""
+    """Build a new cluster from the parameters of CreateDBCluster."""
     key, now = params.get("KmsKeyId"), _now()
     host = f"{secrets.token_hex(6)}.{region}.rds.amazonaws.com"
     logs, scaling = _read_list(params, "EnableCloudwatchLogsExports.member"), "ServerlessV2ScalingConfiguration"
@@ -111,7 +111,7 @@ def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, A
 
 
 def build_instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
-    """A new instance by what CreateDBInstance was given, and what it inherits from its cluster."""
+    """Build a new instance from the parameters of CreateDBInstance and the values inherited from its cluster."""
     return {inherited: cluster.fields[inherited] for inherited in _INHERITED} | {
         "DBInstanceIdentifier": name,
         "DBInstanceArn": _arn(region, "db", name),
@@ -136,7 +136,7 @@ def build_instance_fields(region: str, name: str, params: _Params, cluster: Data
 
 
 def build_snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
-    """A new final snapshot of a cluster, on the same key."""
+    """Build a new final snapshot of a cluster, on the same key."""
     copied = cluster.fields["CopyTagsToSnapshot"] == "true"
     return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {
         "DBClusterSnapshotIdentifier": name,
@@ -149,7 +149,7 @@ def build_snapshot_fields(region: str, name: str, cluster: Database) -> dict[str
 
 
 def render_cluster(cluster: Database) -> str:
-    """DBCluster as it is now; the first of its instances is the writer."""
+    """Return the current DBCluster. The first of its instances is the writer."""
     now = time.time()
     members = "".join(
         f"<DBClusterMember><DBInstanceIdentifier>{instance.name}</DBInstanceIdentifier><IsClusterWriter>"
@@ -165,7 +165,7 @@ def render_cluster(cluster: Database) -> str:
 
 
 def render_instance(instance: Database) -> str:
-    """DBInstance as it is now. It has an address only once it was created."""
+    """Return the current DBInstance. It has an address only once its creation is complete."""
     status, address = instance.status(time.time()), ""
     if status != "creating" and instance.cluster is not None:
         host = instance.cluster.fields["Endpoint"].partition(".cluster-")[2]
@@ -175,7 +175,7 @@ def render_instance(instance: Database) -> str:
 
 
 def render_snapshot(snapshot: Database) -> str:
-    """DBClusterSnapshot as it is now."""
+    """Return the current DBClusterSnapshot."""
     status = snapshot.status(time.time())
     changing = render_xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})
     return f"<DBClusterSnapshot>{snapshot.written}{changing}</DBClusterSnapshot>"
@@ -196,7 +196,7 @@ def _resource_id(prefix: str) -> str:
 
 
 def _read_list(params: _Params, prefix: str) -> list[str]:
-    """The items of a list, in their order: prefix.1, prefix.2, …."""
+    """Return the items of a list in order: prefix.1, prefix.2, …."""
     found: list[str] = []
     while (item := params.get(f"{prefix}.{len(found) + 1}")) is not None:
         found.append(item)

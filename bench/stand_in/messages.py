@@ -1,4 +1,4 @@
-"""What goes over the wire: a request, an answer, a refusal in the shape of each service, and XML."""
+"""The wire formats: a request, a response, an error in each service's format, and XML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _NUMBERS: Final = count(1)
 
 @dataclass(slots=True)
 class HttpRequest:
-    """A request; the names of its headers are in lower case, its path is as it came."""
+    """A request. Header names are in lower case; the path is unchanged."""
 
     method: str
     path: str
@@ -21,7 +21,7 @@ class HttpRequest:
 
 
 class HttpResponse(NamedTuple):
-    """An answer, but for its length."""
+    """A response, without its length."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,10 +29,10 @@ class HttpResponse(NamedTuple):
 
 
 class AwsError(Exception):
-    """What a service says instead of doing what it was asked for.
+    """A service's error response.
 
     Attributes:
-        more: Further elements that S3 writes into its refusal.
+        more: Additional elements of an S3 error.
     """
 
     def __init__(self, code: str, message: str, status: int = 400, more: Mapping[str, str] | None = None) -> None:
@@ -41,17 +41,17 @@ class AwsError(Exception):
 
 
 def not_modelled_error(what: str) -> AwsError:
-    """The refusal of whatever no activity calls on the happy way."""
+    """Return the error for calls that no activity makes for a successful environment."""
     return AwsError("NotImplemented", f"The stand-in does not model {what}.", 501)
 
 
 def new_request_id() -> str:
-    """A request id that was not given before."""
+    """Return a new request id."""
     return f"{next(_NUMBERS):016X}"
 
 
 def serialize_error(service: str, refused: AwsError, *, head: bool = False) -> HttpResponse:
-    """A refusal as the service writes it; the answer to a HEAD has no body, and so hides the reason."""
+    """Render an error in the service's format. The response to HEAD has no body, and so gives no reason."""
     request_id = new_request_id()
     error = render_xml({"Code": refused.code, "Message": refused.message})
     if service == "s3":
@@ -66,7 +66,7 @@ def serialize_error(service: str, refused: AwsError, *, head: bool = False) -> H
 
 
 def serialize_query_result(namespace: str, operation: str, result: str) -> HttpResponse:
-    """A result in the query protocol, that of RDS and STS."""
+    """Render a result in the query protocol, which RDS and STS use."""
     request_id = new_request_id()
     body = (
         f'<{operation}Response xmlns="{namespace}"><{operation}Result>{result}</{operation}Result>'
@@ -76,7 +76,7 @@ def serialize_query_result(namespace: str, operation: str, result: str) -> HttpR
 
 
 def render_xml(fields: Mapping[str, Any]) -> str:
-    """Elements; a list is given as the name of its items and the items."""
+    """Render XML elements. A list is given as the name of its items and the items."""
     return "".join(f"<{name}>{_content(value)}</{name}>" for name, value in fields.items() if value is not None)
 
 

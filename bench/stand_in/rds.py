@@ -43,7 +43,7 @@ _PARAMETERS: Final = {
 
 
 class RdsService:
-    """Everything in RDS, by Region and name, and RDS's operations: each takes Region and parameters, and gives XML."""
+    """RDS's records by Region and name, and its operations. Each takes Region and parameters, and returns XML."""
 
     def __init__(self, seconds: float, page: int) -> None:
         self._seconds, self._page, self._made = seconds, page, 0
@@ -84,7 +84,7 @@ class RdsService:
         return f"<DBClusters>{''.join(map(render_cluster, shown))}</DBClusters>{marker}"
 
     def modify_cluster(self, region: str, params: _Params) -> str:
-        """ModifyDBCluster: whether it is protected from deletion."""
+        """ModifyDBCluster: sets the deletion protection."""
         _only("ModifyDBCluster", params)
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if "DeletionProtection" in params:
@@ -92,7 +92,7 @@ class RdsService:
         return render_cluster(cluster)
 
     def delete_cluster(self, region: str, params: _Params) -> str:
-        """DeleteDBCluster: not while it is protected, inhabited or on its way."""
+        """DeleteDBCluster. Rejected for a protected, non-empty or creating cluster."""
         _only("DeleteDBCluster", params)
         cluster = _cluster_named(self._clusters[region], params["DBClusterIdentifier"])
         if cluster.protected:
@@ -164,7 +164,7 @@ class RdsService:
         database.deleting, database.until = True, time.time() + self._seconds
 
     def _page_of(self, table: _Table, found: list[Database], params: _Params) -> tuple[list[Database], str]:
-        """A page of what is found, and the marker of the next; drops from the table what is gone by now."""
+        """Return a page of the databases found and the next page's marker. Drops deleted databases from the table."""
         begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
         end = begin + int(params.get("MaxRecords", self._page))
         page = found[begin:end]
@@ -183,7 +183,7 @@ def _only(operation: str, params: _Params) -> None:
 
 
 def _living(table: _Table, name: str) -> Database | None:
-    """What has this name or ARN; what is gone by now is dropped."""
+    """Return the database with this name or ARN. Drops it if it is gone by now."""
     name = name.rpartition(":")[2].lower()
     found = table.get(name)
     if found is not None and found.status(time.time()) is None:
@@ -209,20 +209,20 @@ def _instance_named(table: _Table, name: str) -> Database:
 
 
 def _those(table: _Table, names: Iterable[str]) -> list[Database]:
-    """Those of these names that there are, in the order in which they were made."""
+    """Return the existing databases among these names, in order of creation."""
     found = {one.number: one for one in (_living(table, name) for name in names) if one}
     return [found[number] for number in sorted(found)]
 
 
 def _filter(params: _Params, by: str) -> list[str] | None:
-    """What the call's filter names; None where it has none.
+    """Return the names in the call's filter, or None if the call has no filter.
 
     Args:
-        params: Of the call.
-        by: The only filter that is modelled.
+        params: The parameters of the call.
+        by: The only modelled filter.
 
     Raises:
-        Refused: It is another filter, or there are more than one.
+        AwsError: The call has another filter, or more than one.
     """
     given = {name: value for name, value in params.items() if name.startswith("Filters.")}
     if not given:
@@ -230,5 +230,5 @@ def _filter(params: _Params, by: str) -> list[str] | None:
     if given.pop("Filters.Filter.1.Name", None) != by or not all(
         name.startswith("Filters.Filter.1.Values.Value.") for name in given
     ):
-        raise not_modelled_error(f"other filters than one by {by}")
+        raise not_modelled_error(f"filters other than a single one by {by}")
     return list(given.values())

@@ -1,4 +1,4 @@
-"""S3: buckets, their settings kept as they were written, objects and their versions."""
+"""S3: buckets, their settings exactly as written, objects and their versions."""
 
 import hashlib
 import re
@@ -52,8 +52,8 @@ class ObjectVersion:
     """One version of an object.
 
     Attributes:
-        written: The headers of the answer to the write; those of a read begin with them.
-        described: The headers that the answer to a read has besides.
+        written: The headers of the response to the write. The response to a read starts with them.
+        described: The additional headers of the response to a read.
     """
 
     version_id: str | None
@@ -68,7 +68,7 @@ class ObjectVersion:
 
 @dataclass(slots=True)
 class Bucket:
-    """A bucket, its settings by the name that they have in a query, and for every key its versions, the newest last."""
+    """A bucket: its settings by their query names, and the versions of every key, the newest last."""
 
     name: str
     region: str
@@ -81,13 +81,13 @@ class Bucket:
 
 
 class S3Service:
-    """Every bucket there is, and S3's operations on them."""
+    """All buckets, and S3's operations on them."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
         self._names: list[str] = []
         self._made = 0
-        # Method, what the path names, and the names in the query decide the operation.
+        # The method, the kind of path and the query names determine the operation.
         self._operations: dict[tuple[str, str, str], tuple[str, Handler]] = {
             ("GET", "service", ""): ("ListBuckets", self.list_buckets),
             ("GET", "service", "prefix"): ("ListBuckets", self.list_buckets),
@@ -109,10 +109,10 @@ class S3Service:
         }
 
     def resolve_operation(self, request: HttpRequest) -> tuple[str, Handler]:
-        """The operation of a request, and what carries it out.
+        """Return the operation of a request and its handler.
 
         Raises:
-            Refused: It is not modelled.
+            AwsError: The operation is not modelled.
         """
         bucket, _, key = request.path[1:].partition("/")
         kind = "object" if key else "bucket" if bucket else "service"
@@ -125,7 +125,7 @@ class S3Service:
         return found
 
     def list_buckets(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """ListBuckets, in the order in which they were made."""
+        """ListBuckets, in order of creation."""
         prefix = dict(parse_qsl(request.query)).get("prefix", "")
         first = bisect_left(self._names, prefix)
         after = bisect_left(self._names, f"{prefix}\U0010ffff")
@@ -134,7 +134,7 @@ class S3Service:
         return _xml("ListAllMyBucketsResult", render_xml({"Buckets": ("Bucket", listed), "Owner": _OWNER}))
 
     def create_bucket(self, request: HttpRequest, region: str) -> HttpResponse:
-        """CreateBucket, with the tags that come with it."""
+        """CreateBucket, including its tags."""
         name = request.path[1:]
         if name in self._buckets:
             message = "Your previous request to create the named bucket succeeded and you already own it."
@@ -161,7 +161,7 @@ class S3Service:
         return _empty({}, 204)
 
     def get_setting(self, name: str, request: HttpRequest, _region: str) -> HttpResponse:
-        """A setting of a bucket, as it was written."""
+        """Return a setting of a bucket exactly as written."""
         bucket = self._bucket(request)
         found = bucket.settings.get(name) or _DEFAULTS.get(name)
         if found is None:
@@ -169,7 +169,7 @@ class S3Service:
         return HttpResponse(200, {"content-type": "application/xml", "x-amz-request-id": new_request_id()}, found)
 
     def put_setting(self, name: str, request: HttpRequest, _region: str) -> HttpResponse:
-        """Give a bucket a setting."""
+        """Write a setting of a bucket."""
         bucket = self._bucket(request)
         bucket.settings[name] = body = request.body
         if name == "versioning":
@@ -207,7 +207,7 @@ class S3Service:
         return _xml("ListVersionsResult", f"{render_xml(about)}{found}{render_xml({'Prefix': '', 'MaxKeys': 1000})}")
 
     def put_object(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """PutObject, by the bucket's default encryption where the call names none, and only if it may be."""
+        """PutObject. Applies the bucket's default encryption if the call names none, and checks If-None-Match."""
         bucket, key, headers = self._bucket(request), _key(request), request.headers
         if "if-none-match" in headers and key in bucket.objects:
             message = "At least one of the pre-conditions you specified did not hold"
@@ -246,7 +246,7 @@ class S3Service:
         return HttpResponse(200, _reading(found, request) | {"content-length": str(len(found.body))})
 
     def delete_object(self, request: HttpRequest, _region: str) -> HttpResponse:
-        """DeleteObject: a version by its id, or what a bucket without versions has."""
+        """DeleteObject: a version by its id, or the object in a bucket without versioning."""
         bucket, key = self._bucket(request), _key(request)
         if not request.query:
             if bucket.versioned:

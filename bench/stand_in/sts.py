@@ -1,4 +1,4 @@
-"""STS: who the worker is. It asks when it starts."""
+"""STS: the worker's identity. The worker asks for it when it starts."""
 
 from typing import Final
 
@@ -18,10 +18,10 @@ _IDENTITY: Final = render_xml(
 
 
 def get_caller_identity(_region: str, params: dict[str, str]) -> str:
-    """GetCallerIdentity: everybody is the platform's role.
+    """GetCallerIdentity: every caller is the platform's role.
 
     Raises:
-        Refused: There is a parameter, and the operation has none.
+        AwsError: The call has a parameter, but the operation has none.
     """
     if params:
         raise not_modelled_error(f"{', '.join(params)} of GetCallerIdentity")

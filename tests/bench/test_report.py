@@ -56,8 +56,8 @@ RESULTS = BenchmarkResults(
 
 def test_report_shows_which_targets_were_reached() -> None:
     found = {mark.what: (mark.shown, mark.reached) for mark in evaluate_targets(RESULTS)}
-    assert found["one environment, warm, over the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
-    assert found["environments a second, 50 at a time, over the floor's"] == ("0.500 / 0.500 / 0.500", False)
+    assert found["one environment, warm, relative to the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
+    assert found["environments per second, 50 at a time, relative to the floor"] == ("0.500 / 0.500 / 0.500", False)
     assert found["CPU of worker, client and Temporal over that of plain Temporal"][1] is True
     assert found["1,000 waiting: worker's memory above idle"] == ("50.0 MiB", True)
     assert found["AWS calls of each further bucket"] == ("11.0", True)
@@ -88,7 +88,7 @@ def test_tables_replace_only_the_text_between_the_markers(tmp_path: Path) -> Non
     text = file.read_text()
     assert text.startswith(f"# Before\n\n{BEGIN_MARKER}\n\nMeasured 2026-11-25 on 2 cores")
     assert text.endswith(f"{END_MARKER}\n\nafter\n")
-    assert (text.count("### Marks"), "earlier" in text) == (1, False)
+    assert (text.count("### Targets"), "earlier" in text) == (1, False)
 
 
 def test_document_without_markers_is_left_unchanged(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ansible: a run of the playbook per environment."""
+"""Ansible: one run of the playbook per environment."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The floor: a bare script, every environment from top to bottom in a thread of its own."""
+"""The floor: a bare script that runs every environment from top to bottom in its own thread."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Six tasks and the chain of them, as Celery's own guide has it."""
+"""Six tasks in a chain, as in Celery's own guide."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""CloudFormation through the AWS CLI: `aws cloudformation deploy`, a stack per environment."""
+"""CloudFormation through the AWS CLI: `aws cloudformation deploy`, one stack per environment."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""DBOS on SQLite: a workflow of six steps, in the process that asks for it."""
+"""DBOS on SQLite: a workflow of six steps, in the requesting process."""
 
 import os
 

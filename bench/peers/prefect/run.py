@@ -1,4 +1,4 @@
-"""Prefect as it is installed: a flow of six tasks, against the server that it starts for itself."""
+"""Prefect with default settings: a flow of six tasks, with the server that it starts for itself."""
 
 import os
 

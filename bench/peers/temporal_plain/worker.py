@@ -1,4 +1,4 @@
-"""The worker: activities in threads, as many as environments are under way."""
+"""The worker: activities in threads, one per concurrent environment."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A workflow of six activities, as the SDK's tutorial writes one."""
+"""A workflow of six activities, as in the SDK's tutorial."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-# One environment on keys that are there already.
+# One environment on existing keys.
 terraform {
   required_providers {
     aws = {

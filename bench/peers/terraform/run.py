@@ -1,4 +1,4 @@
-"""Terraform: `init` and `apply` in a folder of its own for each environment, all delays as the provider has them."""
+"""Terraform: `init` and `apply` in a separate folder per environment, with the provider's default delays."""
 
 import os
 import pwd
@@ -10,7 +10,7 @@ from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_progra
 
 HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-# Where people keep mirrors of providers: Terraform's own implied ones, and folders of /opt.
+# Usual locations of provider mirrors: Terraform's implied ones, and folders in /opt.
 MIRRORS = (
     Path(pwd.getpwuid(os.getuid()).pw_dir) / ".terraform.d" / "plugins",  # HOME is the benchmark's folder
     Path("/usr/local/share/terraform/plugins"),
@@ -34,5 +34,5 @@ def provision(environment: EnvironmentSpec) -> None:
 
 if __name__ == "__main__":
     if not shutil.which("terraform"):
-        sys.exit("there is no terraform on PATH")
+        sys.exit("terraform is not on PATH")
     provision_in_threads(provision)
