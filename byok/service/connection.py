@@ -9,7 +9,7 @@ from byok.temporal import DEFAULT_ADDRESS, connect
 
 
 async def connect_service() -> EnvironmentService:
-    """Return a service that is connected as Temporal's environment configuration says.
+    """Connect to Temporal as its environment configuration says, and return the service.
 
     Raises:
         TemporalUnreachableError: The server cannot be reached.

@@ -73,7 +73,7 @@ class EnvironmentReader:
             )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return environments, running ones first, then by latest end; each with its latest run only."""
+        """Return the latest run of each environment: running ones first, then the most recently ended."""
         found: dict[str, EnvironmentSummary] = {}
         with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):

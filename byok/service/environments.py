@@ -1,4 +1,4 @@
-"""Creates, replays, cancels and deletes environments, checks keys, and names them for a tenant.
+"""Creates, replays, cancels and deletes environments, checks keys, and gives keys a tenant name.
 
 `byok.service.environment_reader` reads and watches environments.
 """

@@ -64,7 +64,7 @@ class KeyCannotChangeError(ServiceError):
 
 
 class NotRunningError(ServiceError):
-    """Nothing is running that could be cancelled."""
+    """There is no running workflow to cancel."""
 
     code = "byok.NotRunning"
 

@@ -16,8 +16,8 @@ from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
 DRIFT_PROBLEM_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
-"""Codes of stops at a missing, changed or disappearing resource. Repeating the failed activity would find the same:
-only the earlier activities can repair it."""
+"""Problem codes that mean a missing, changed or disappearing resource. Repeating the failed activity would find the
+same; only the earlier activities can repair it."""
 
 
 @dataclass(frozen=True)

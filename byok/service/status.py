@@ -158,7 +158,7 @@ class EnvironmentStatus(RecordModel):
         evidence: The proof of its encryption, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
         tenant: The result of the last tenant naming: the names on the keys, or the commands for them.
-        tenant_problems: The problems that stopped the last later naming; the environment works without it.
+        tenant_problems: The problems that stopped the last naming since; the environment works without it.
         deletion: The proof that nothing is left, once DELETED.
         tenant_role: The role that last named the keys, or else the one that will.
         pending: What the environment currently waits for; empty once its workflow has ended.

@@ -100,7 +100,10 @@ async def list_environments(
     size: Annotated[int, Query(ge=1, le=200, description="The maximum number of environments.")] = 50,
     after: Annotated[str | None, Query(max_length=4096, description="The `next` of the previous page.")] = None,
 ) -> EnvironmentPage:
-    """List the caller's environments, running ones first, then by latest end. A page may be shorter than `size`."""
+    """List the caller's environments: running ones first, then the most recently ended.
+
+    A page may be shorter than `size`.
+    """
     start = caller.environment_id_prefix
     if prefix.startswith(start):
         start = prefix
