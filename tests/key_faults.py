@@ -107,7 +107,7 @@ def _no_statement(aws: AwsHarness, _: KeyPurpose) -> str:
 
 def _wrong_principal(aws: AwsHarness, which: KeyPurpose) -> str:
     # A role of an account that local AWS does not model: the key policy may name it, but it is not the platform role.
-    return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Somebody"))
+    return aws.create_key(*build_key_statements(which, role="arn:aws:iam::999988887777:role/Stranger"))
 
 
 def _wrong_region_in_via_service(aws: AwsHarness, which: KeyPurpose) -> str:

@@ -110,7 +110,7 @@ def _deny(action: Any, **more: Any) -> Statement:
     return {"Sid": "Guard", "Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*", **more}
 
 
-def _for_everybody(place: PolicyContext, condition: dict[str, Any]) -> Statement:
+def _for_any_principal(place: PolicyContext, condition: dict[str, Any]) -> Statement:
     return {
         "Sid": "OurOwn",
         "Effect": "Allow",
@@ -278,17 +278,17 @@ POLICY_CASES: Final = (
     Case("S3: an unknown operator", S3,
          _set(0, "Condition/StringIs", {"aws:PrincipalAccount": "{platform}"}), "policy.CannotBeSaid", stops=None),
     Case("S3: nothing but an organisation's own statement", S3, lambda _, place: [
-        _for_everybody(place, {"StringEquals": {"aws:PrincipalOrgID": "o-example1234"}})], "policy.CannotBeSaid",
+        _for_any_principal(place, {"StringEquals": {"aws:PrincipalOrgID": "o-example1234"}})], "policy.CannotBeSaid",
         stops=None),
     # The customer's own statements, for their own people: these are not broken statements for the platform.
     Case("S3: nothing but a statement for the owner's account", S3, lambda _, place: [
-        _for_everybody(place, {"StringEquals": {"kms:CallerAccount": "{customer}"}})], "policy.StatementMissing"),
+        _for_any_principal(place, {"StringEquals": {"kms:CallerAccount": "{customer}"}})], "policy.StatementMissing"),
     Case("S3: nothing but the owner's use through S3", S3, lambda _, place: [
-        _for_everybody(place, {"StringEquals": {
+        _for_any_principal(place, {"StringEquals": {
             "kms:CallerAccount": "{customer}", "kms:ViaService": "s3.{region}.amazonaws.com"}})],
         "policy.StatementMissing"),
     Case("S3: nothing but the owner's account through S3", S3, lambda _, place: [
-        {**_for_everybody(place, {"StringEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}),
+        {**_for_any_principal(place, {"StringEquals": {"kms:ViaService": "s3.{region}.amazonaws.com"}}),
          "Principal": {"AWS": f"arn:aws:iam::{place.customer}:root"}}], "policy.StatementMissing"),
     # Deny.
     Case("S3: Effect Deny", S3, _set(0, "Effect", "Deny"), "policy.ExplicitDeny"),

@@ -58,7 +58,7 @@ def list_claimed_key_ids(harness: ActivityHarness) -> set[str]:
 
 def test_cluster_of_another_environment_is_left_unchanged(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
-    create_foreign_cluster(harness, "somebody-else", harness.plan.environment.rds_key_arn)
+    create_foreign_cluster(harness, "another-environment", harness.plan.environment.rds_key_arn)
 
     problem = run_until_problem(harness, harness.database.ensure_cluster, harness.database_task)
 
@@ -87,14 +87,14 @@ def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> No
 
 
 def test_bucket_of_another_environment_is_left_unchanged(harness: ActivityHarness) -> None:
-    name = create_foreign_bucket(harness, "somebody-else")
+    name = create_foreign_bucket(harness, "another-environment")
 
     problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
 
     assert problem.code == "byok.NameTaken"
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
     tags = harness.aws.operator_client("s3").get_bucket_tagging(Bucket=name)["TagSet"]
-    assert tags == [{"Key": "byok:environment-id", "Value": "somebody-else"}]
+    assert tags == [{"Key": "byok:environment-id", "Value": "another-environment"}]
 
 
 def test_own_unfinished_bucket_is_completed(harness: ActivityHarness) -> None:

@@ -36,7 +36,7 @@ async def describe_clusters(describer: DescribeBatcher, names: list[str]) -> lis
 def test_concurrent_requests_share_one_call(harness: ActivityHarness) -> None:
     names = create_clusters(harness, 5)
 
-    found = asyncio.run(describe_clusters(harness.describer, [*names, "nobody", names[0]]))
+    found = asyncio.run(describe_clusters(harness.describer, [*names, "missing", names[0]]))
 
     assert found == [*names, None, names[0]]
     assert Counter(harness.aws.list_calls()) == {"DescribeDBClusters": 1}
@@ -48,18 +48,18 @@ def test_concurrent_instance_requests_share_one_call(harness: ActivityHarness) -
     writer = harness.plan.cluster.writer_identifier
 
     async def both() -> list[object]:
-        return await asyncio.gather(*(harness.describer.describe_instance(REGION, name) for name in (writer, "nobody")))
+        return await asyncio.gather(*(harness.describer.describe_instance(REGION, one) for one in (writer, "missing")))
 
-    found, nobody = asyncio.run(both())
+    found, missing = asyncio.run(both())
 
     assert found["DBInstanceIdentifier"] == writer  # type: ignore[index]
-    assert nobody is None
+    assert missing is None
     assert Counter(harness.aws.list_calls()) == {"DescribeDBInstances": 1}
 
 
 def test_calls_are_limited_to_one_page(harness: ActivityHarness) -> None:
     harness.aws.call_control("DELETE", "calls")
-    strangers = [f"nobody-{number}" for number in range(250)]
+    strangers = [f"missing-{number}" for number in range(250)]
 
     assert asyncio.run(describe_clusters(harness.describer, strangers)) == [None] * 250
 
@@ -75,7 +75,7 @@ def test_limiter_allows_a_burst_and_then_delays_calls(
 
     async def look_six_times() -> None:
         for number in range(6):
-            await describer.describe_cluster(REGION, f"nobody-{number}")
+            await describer.describe_cluster(REGION, f"missing-{number}")
 
     began = time.monotonic()
     asyncio.run(look_six_times())

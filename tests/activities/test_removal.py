@@ -201,7 +201,7 @@ def test_only_tagged_resources_are_listed(harness: ActivityHarness) -> None:
     former = f"byok-{environment.environment_id}-former-1a2b3c4d"
     tags = [{"Key": name, "Value": value} for name, value in environment.tags.items()]
     s3.create_bucket(Bucket=former, CreateBucketConfiguration={**place, "Tags": tags})
-    s3.create_bucket(Bucket=f"byok-{environment.environment_id}-of-somebody", CreateBucketConfiguration=place)
+    s3.create_bucket(Bucket=f"byok-{environment.environment_id}-foreign", CreateBucketConfiguration=place)
 
     databases = harness.run_with_retries(harness.database.list_databases, harness.database_removal())
     storage = harness.run_with_retries(harness.storage.list_buckets, environment)

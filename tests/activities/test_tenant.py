@@ -143,13 +143,18 @@ def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness
 
 
 @pytest.mark.parametrize("request_kind", RequestKind)
-def test_remedy_repeats_the_original_request(tenant: TenantHarness, request_kind: RequestKind) -> None:
+def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, request_kind: RequestKind) -> None:
     task = tenant.build_task(KeyPurpose.S3, external_id="another").model_copy(update={"request_kind": request_kind})
 
     with pytest.raises(ApplicationError) as caught:
         tenant.harness.run_with_retries(tenant.activities.reconcile_key, task)
 
-    assert f"start {request_kind} again" in parse_stop_problem(caught.value).remediation
+    retries = {
+        RequestKind.ENVIRONMENT: "provisioning resumes where it stopped.",
+        RequestKind.TENANT: "what is already written is not written again.",
+        RequestKind.DELETION: "what is already deleted is skipped.",
+    }
+    assert parse_stop_problem(caught.value).remediation.endswith(retries[request_kind])
 
 
 def test_role_has_no_other_permissions(tenant: TenantHarness) -> None:
@@ -212,7 +217,7 @@ def test_key_policy_without_its_account_says_who_must_act(tenant: TenantHarness)
 
     problem = parse_stop_problem(caught.value)
     assert problem.code == "kms.AccessDeniedException"
-    assert "AWS's own statement" in problem.remediation
+    assert "the statement that AWS put there for the account" in problem.remediation
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "error500", "throttle"])

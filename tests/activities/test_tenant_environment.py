@@ -55,9 +55,7 @@ def test_wrong_key_is_reported_with_the_right_one(harness: ActivityHarness, prob
     assert (problem.code, problem.key, problem.key_arn) == ("byok.NotThisEnvironmentsKeys", which, other)
     right = harness.plan.environment.key_arn(which)
     assert problem.message.count(f"is encrypted with {right}") == (1 if which is KeyPurpose.RDS else 2)
-    assert problem.remediation.endswith(
-        f"Then start the tenant's name again with the right ARN as {which.field_label}."
-    )
+    assert problem.remediation.endswith(f"Then retry with the correct ARN as {which.field_label}.")
 
 
 def test_both_keys_of_another_environment_are_reported_together(harness: ActivityHarness, probe: Probe) -> None:

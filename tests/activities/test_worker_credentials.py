@@ -20,7 +20,7 @@ from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_prob
 from tests.localaws.server import REGION, VENDOR
 from tests.workflows.fake_activities import build_tenant_request
 
-NOBODY = "arn:aws:iam::111122223333:role/nobody"
+UNASSUMABLE_ROLE = "arn:aws:iam::111122223333:role/unassumable"
 ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
 
 
@@ -29,7 +29,7 @@ def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch)
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
     config.write_text(
-        f"[profile worker]\nrole_arn = {NOBODY}\nsource_profile = source\nregion = {REGION}\n"
+        f"[profile worker]\nrole_arn = {UNASSUMABLE_ROLE}\nsource_profile = source\nregion = {REGION}\n"
         f"[profile source]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"
     )
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -41,7 +41,7 @@ def configure_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     token = folder / "token"
     token.write_text("a.b.c")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
-    monkeypatch.setenv("AWS_ROLE_ARN", NOBODY)
+    monkeypatch.setenv("AWS_ROLE_ARN", UNASSUMABLE_ROLE)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "none"))
     monkeypatch.delenv("AWS_PROFILE", raising=False)
 

@@ -66,7 +66,7 @@ def build_bad_tokens(issuer: OidcIssuer) -> dict[str, str | None]:
         "without an expiry": issuer.issue_token(exp=None),
         "not valid yet": issuer.issue_token(nbf=int(time.time()) + 3600),
         "of another issuer": issuer.issue_token(iss="https://evil.example.com"),
-        "for somebody else": issuer.issue_token(aud="somebody-else"),
+        "for another audience": issuer.issue_token(aud="another-audience"),
         "without an audience": issuer.issue_token(aud=None),
         "without an organisation": issuer.issue_token(organisation=None),  # type: ignore[arg-type]
         "of an illegal organisation name": issuer.issue_token(organisation="acme-prod"),

@@ -260,5 +260,5 @@ async def test_unknown_page_token_is_refused(portal: ApiClient, after: str) -> N
 
 @pytest.mark.parametrize("method", ["get", "delete"])
 async def test_unknown_environment_is_not_found(portal: ApiClient, method: str) -> None:
-    answer = await portal.http.request(method, "/v1/environments/nobody?confirm=nobody")
+    answer = await portal.http.request(method, "/v1/environments/missing?confirm=missing")
     assert (answer.status_code, answer.json()["code"]) == (404, "byok.EnvironmentNotFound")

@@ -58,10 +58,10 @@ def test_report_shows_which_targets_were_reached() -> None:
     found = {mark.what: (mark.shown, mark.reached) for mark in evaluate_targets(RESULTS)}
     assert found["one environment, warm, relative to the parallel floor"] == ("1.60 / 1.60 / 1.60", False)
     assert found["environments per second, 50 at a time, relative to the floor"] == ("0.500 / 0.500 / 0.500", False)
-    assert found["CPU of worker, client and Temporal over that of plain Temporal"][1] is True
+    assert found["CPU of worker, client and Temporal, relative to plain Temporal"][1] is True
     assert found["1,000 waiting: worker's memory above idle"] == ("50.0 MiB", True)
-    assert found["AWS calls of each further bucket"] == ("11.0", True)
-    assert found["seconds from a refusal to STOPPED"] == ("0.100 / 0.200 / 0.300", True)
+    assert found["AWS calls per additional bucket"] == ("11.0", True)
+    assert found["seconds from an AWS error to STOPPED"] == ("0.100 / 0.200 / 0.300", True)
     assert found["seconds from kill -9 to another worker's call"] == ("8.50 / 8.50 / 8.50", True)
     assert len(found) == 17
 
@@ -77,7 +77,7 @@ def test_skipped_benchmark_has_no_table() -> None:
     text = render_markdown(BenchmarkResults(place=PLACE, costs=RESULTS.costs))
     assert "### What an environment costs" in text
     assert "### Many environments" not in text
-    assert "| AWS calls of each further bucket |" in text
+    assert "| AWS calls per additional bucket |" in text
 
 
 def test_tables_replace_only_the_text_between_the_markers(tmp_path: Path) -> None:

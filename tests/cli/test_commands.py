@@ -27,9 +27,9 @@ def test_status_of_a_running_environment_shows_its_phase_and_exits_0(run: Run, s
 
 
 def test_status_of_an_unknown_environment_fails(run: Run, service: FakeService) -> None:
-    ended = run("status", "nobody", "--json")
+    ended = run("status", "missing", "--json")
     assert ended.code == 1
-    assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "Environment nobody not found."}
+    assert ended.json["error"] == {"code": "byok.EnvironmentNotFound", "message": "Environment missing not found."}
 
 
 def test_list_has_one_line_per_environment(run: Run, service: FakeService) -> None:

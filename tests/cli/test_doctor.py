@@ -12,13 +12,13 @@ from byok.local.stack import PROGRAMS_ROOT
 
 
 def run_doctor(tmp_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    nobody = f"127.0.0.1:{Ports.pick_free().temporal}"
+    unused_address = f"127.0.0.1:{Ports.pick_free().temporal}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TEMPORAL_", "BYOK_"))}
     environment = {
         **clean,
         "HOME": str(tmp_path),
         "AWS_EC2_METADATA_DISABLED": "true",
-        "TEMPORAL_ADDRESS": nobody,
+        "TEMPORAL_ADDRESS": unused_address,
         "NO_COLOR": "1",
         **settings,
     }

@@ -206,6 +206,6 @@ async def test_collection_script_output_is_diagnosed(shell: CustomerShell, machi
     code, findings = await diagnose(*pair.arns)
     assert (code, [(one["code"], one["key"]) for one in findings]) == (3, [("key.Disabled", "rds")])
 
-    nobody = pair.s3_key_arn[:-4] + "0000"
-    code, findings = await diagnose(nobody, 'alias/not "an\\arn')
+    missing_key = pair.s3_key_arn[:-4] + "0000"
+    code, findings = await diagnose(missing_key, 'alias/not "an\\arn')
     assert (code, [one["code"] for one in findings]) == (3, ["arn.Malformed", "key.NotFound"])

@@ -97,7 +97,7 @@ class EnvironmentModel:
             await self._begin(RequestKind.ENVIRONMENT)
 
     async def cancel(self) -> None:
-        """Cancel the running operation: refused if there is none."""
+        """Cancel the running operation: refused if nothing is running."""
         before = await self.status()
         try:
             await self.machine.service.cancel(self.name)
@@ -170,7 +170,7 @@ class EnvironmentModel:
         try:
             status = await self.machine.wait_until_ended(self.name, REST_TIMEOUT_SECONDS)
         except TimeoutError:
-            self.verdict.lost.append(f"it did not come to rest: {await self.status()}")
+            self.verdict.lost.append(f"it did not stop or finish: {await self.status()}")
             return None
         if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)

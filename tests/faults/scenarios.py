@@ -131,7 +131,7 @@ class ScenarioRun:
         return about.format(env=self.request.environment_id, s3=self._key("s3"), rds=self._key("rds"))
 
     def find_placeholder(self, text: str) -> str | None:
-        """Return the placeholder for this run's part of a name; None if there is none."""
+        """Return the placeholder for this run's part of a name; None if it has none."""
         return next((name for name in ("{env}", "{s3}", "{rds}") if self.fill_placeholders(name) in text), None)
 
     def _key(self, which: str) -> str:

@@ -155,7 +155,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def wait_until_at_rest(self, chosen: ActionChoice) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} comes to rest", chosen, EnvironmentModel.wait_until_at_rest)
+        self._do(f"{chosen.environment} runs until it is at rest", chosen, EnvironmentModel.wait_until_at_rest)
 
     def repair_and_finish(self, chosen: ActionChoice) -> None:
         self._worker = True

@@ -32,7 +32,7 @@ def build_template_with_rule(**rule: Any) -> str:
 
 
 def build_template_with_assertion(test: Any, **more: Any) -> str:
-    return build_template_with_rule(Assertions=[{"Assert": test, "AssertDescription": "It has to be so."}], **more)
+    return build_template_with_rule(Assertions=[{"Assert": test, "AssertDescription": "It must be so."}], **more)
 
 
 def to_parameter_list(**values: str) -> list[dict[str, str]]:
@@ -47,7 +47,7 @@ def test_keys_are_not_created_outside_the_environments_region(aws: AwsHarness) -
     for operation, more in ((there.create_stack, {}), (there.create_change_set, _NEW)):
         code, message = catch_error(operation, **wanted, **more)
         assert code == "ValidationError"
-        assert "another Region than the environment's" in message
+        assert "another Region than the environment" in message
 
     assert there.list_stacks()["StackSummaries"] == []
     assert aws.customer_client("kms", ELSEWHERE).list_keys()["Keys"] == []
@@ -115,7 +115,7 @@ def test_assertion_is_evaluated_before_anything_is_created(aws: AwsHarness, test
     if holds:
         cloudformation.create_stack(**wanted)
     else:
-        assert "TheRule failed: It has to be so." in catch_error(cloudformation.create_stack, **wanted)[1]
+        assert "TheRule failed: It must be so." in catch_error(cloudformation.create_stack, **wanted)[1]
 
     assert len(aws.customer_client("kms").list_keys()["Keys"]) == holds
 
@@ -128,7 +128,7 @@ def test_rule_with_a_false_condition_is_skipped(aws: AwsHarness) -> None:
     cloudformation.create_stack(StackName=STACK, TemplateBody=template)
     again = {"StackName": STACK, "UsePreviousTemplate": True, "Parameters": to_parameter_list(Stage="prod")}
 
-    assert "It has to be so." in catch_error(cloudformation.update_stack, **again)[1]
+    assert "It must be so." in catch_error(cloudformation.update_stack, **again)[1]
 
 
 @pytest.mark.parametrize(

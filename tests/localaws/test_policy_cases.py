@@ -35,7 +35,7 @@ def create_key_with_policy(aws: AwsHarness, case: Case) -> str:
 
 
 def get_error_code(use: Callable[[], object]) -> str | None:
-    """Return the code of AWS's error; None if there is none."""
+    """Return the code of AWS's error; None if the call succeeds."""
     try:
         use()
     except ClientError as error:

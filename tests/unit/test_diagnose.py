@@ -253,7 +253,7 @@ def test_aws_managed_key_is_not_reported_as_the_wrong_kind() -> None:
     (found,) = diagnose_collected_keys(
         build_collection(s3=change_metadata(KeyManager="AWS")(valid_key_facts(KeyPurpose.S3))), VENDOR
     )
-    assert "one that you make yourself" in found.remedy
+    assert "must be a customer managed key" in found.remedy
     assert "is not a symmetric key" not in found.remedy
 
 

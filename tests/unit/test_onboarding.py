@@ -77,7 +77,7 @@ def build_access_requests(region: str) -> list[AccessRequest]:
     callers = [
         CallingPrincipal(f"arn:{partition}:sts::{account}:assumed-role/Platform/worker", account, role_arn(region)),
         CallingPrincipal(f"arn:{partition}:sts::{account}:assumed-role/Other/x", account, f"{role_arn(region)}Other"),
-        CallingPrincipal(f"arn:{partition}:iam::999988887777:user/somebody", "999988887777"),
+        CallingPrincipal(f"arn:{partition}:iam::999988887777:user/stranger", "999988887777"),
         CallingPrincipal(f"arn:{partition}:iam::{CUSTOMER}:user/administrator", CUSTOMER),
     ]
     actions = ["Encrypt", "Decrypt", "ReEncryptFrom", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext"]

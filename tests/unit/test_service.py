@@ -197,8 +197,8 @@ async def test_terminated_deletion_must_be_requested_again(
 
 
 async def test_missing_environment_is_not_found(service: EnvironmentService) -> None:
-    with pytest.raises(EnvironmentNotFoundError, match="Environment nobody not found"):
-        await service.read_status("nobody")
+    with pytest.raises(EnvironmentNotFoundError, match="Environment missing not found"):
+        await service.read_status("missing")
 
 
 async def test_missing_namespace_is_not_a_missing_environment(
@@ -266,9 +266,9 @@ async def test_waiting_without_a_worker_is_reported(
 ) -> None:
     monkeypatch.setattr(watching, "NO_WORKER_TIMEOUT", timedelta(0))
     monkeypatch.setattr(reading, "UNCLAIMED_AFTER", timedelta(milliseconds=10))
-    service = EnvironmentService(temporal.client, f"nobody-{uuid.uuid4().hex}")
+    service = EnvironmentService(temporal.client, f"unpolled-{uuid.uuid4().hex}")
     await service.create(build_provision_request(environment_id))
-    with pytest.raises(NoWorkerError, match=r"was accepted, but .*: no worker is polling task queue 'nobody-"):
+    with pytest.raises(NoWorkerError, match=r"was accepted, but .*: no worker is polling task queue 'unpolled-"):
         await wait_until_ended(service, environment_id)
     asked = CheckKeysRequest(region=REGION, s3_key_arn=RDS_KEY, rds_key_arn=S3_KEY)
     with pytest.raises(NoWorkerError, match="The key check was accepted, but no worker is processing it"):

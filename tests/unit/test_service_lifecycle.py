@@ -282,7 +282,7 @@ async def test_running_deletion_excludes_other_operations(
 async def test_deletion_without_a_worker_is_reported_as_deleting(
     temporal: WorkflowEnvironment, environment_id: str
 ) -> None:
-    service = EnvironmentService(temporal.client, f"nobody-{environment_id}")
+    service = EnvironmentService(temporal.client, f"unpolled-{environment_id}")
     await service.delete(build_delete_request(environment_id))
     assert (await service.read_status(environment_id)).phase is Phase.DELETING
 

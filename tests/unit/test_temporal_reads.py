@@ -110,7 +110,7 @@ async def test_read_survives_a_lost_connection(temporal: WorkflowEnvironment) ->
     port = int(temporal.client.service_client.config.target_host.rpartition(":")[2])
     async with CuttableProxy(port) as line:
         client = await Client.connect(f"{HOST}:{line.port}", plugins=[make_plugin()])
-        service = EnvironmentService(client, "a-queue-that-nobody-polls")
+        service = EnvironmentService(client, "an-unpolled-queue")
         await line.cut_and_disconnect()
         reading = asyncio.create_task(service.list_workers())
         await asyncio.wait([reading], timeout=temporal_reads.MAX_RETRY_DURATION.total_seconds() / 4)

@@ -1,4 +1,4 @@
-"""Finds a Chromium or Chrome for the browser tests, and installs one if there is none.
+"""Finds a Chromium or Chrome for the browser tests, and installs one if necessary.
 
 `make test` runs `python -m tests.wizard.browsers`: it uses an existing browser, installs Debian's package if this user
 may, or installs Playwright's own. The tests themselves install nothing.
@@ -15,7 +15,7 @@ _TRY_SECONDS = 600
 
 
 def find_browser() -> str | None:
-    """Return the path of a browser; None if there is none."""
+    """Return the path of a browser; None if no browser is installed."""
     named = os.environ.get("BYOK_TEST_BROWSER")
     found = named or next((path for name in _NAMES if (path := shutil.which(name))), None)
     return found or _playwrights_own()

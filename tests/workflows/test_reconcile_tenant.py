@@ -93,7 +93,7 @@ async def test_invalid_request_stops_before_aws_is_called(
     assert harness.activities.calls == ["plan_tenant"]
     assert parse_problems(failure)[0].code == failure.type == code
     last = parse_problems(failure)[0].remediation.splitlines()[-1]
-    assert "again" in last
+    assert "retry" in last.lower()
     assert "environment" not in last
 
 
@@ -152,12 +152,12 @@ async def test_commands_are_returned_on_request_despite_a_role(harness: Workflow
 async def test_activity_failure_without_a_problem_gets_one(
     harness: WorkflowHarness, environment_id: str, step: str
 ) -> None:
-    harness.activities.script[step] = [ApplicationError("a mistake of ours", type="Mistake", non_retryable=True)]
+    harness.activities.script[step] = [ApplicationError("a defect", type="Mistake", non_retryable=True)]
 
     failure = await wait_for_failure(await harness.start_reconcile_tenant(build_tenant_request(environment_id)))
 
     (problem,) = parse_problems(failure)
-    assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a mistake of ours")
+    assert (problem.code, problem.message) == ("worker.Mistake", "Mistake: a defect")
     assert problem.remediation.endswith("is not written again.")
     assert (await harness.read_tenant_progress(environment_id)).problems == (problem,)
 
@@ -267,7 +267,7 @@ async def test_failed_naming_stops_and_removes_nothing(harness: WorkflowHarness,
     assert [problem.code for problem in parse_problems(failure)] == ["kms.AccessDeniedException"] * 2
     progress = await harness.read_progress(environment_id)
     assert progress.phase is Phase.STOPPED
-    assert all("start the environment again" in problem.remediation for problem in progress.problems)
+    assert all("provisioning resumes where it stopped" in problem.remediation for problem in progress.problems)
     assert progress.evidence is not None  # contract 11: it works without a name
     assert progress.resources.cluster is not None
     assert not [call for call in harness.activities.calls if call.startswith("remove")]
