@@ -163,7 +163,7 @@ def inject_before(call: Call) -> Fault | None:
     """Apply the next fault for this call, up to the moment before its execution.
 
     Returns:
-        A fault that also applies after the execution, for `inject_after`; None if there is none.
+        A fault that also applies after the execution, for `inject_after`, or None.
 
     Raises:
         AwsError: A throttling error or an error of the service.

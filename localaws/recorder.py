@@ -64,7 +64,7 @@ def calls_as_json() -> dict[str, Any]:
 
 
 def clear_calls() -> None:
-    """Begin anew."""
+    """Clear all recorded calls."""
     with _LOCK:
         _CALLS.clear()
         _COUNT[0] = 0

@@ -120,7 +120,7 @@ async def run_rounds(stack: DevStack, bare_port: int, ready: str) -> dict[str, L
 
 
 async def provision_ready_environment(stack: DevStack) -> str:
-    """Provision one."""
+    """Provision an environment and return its id once it is READY."""
     service = await stack.connect_service()
     _, _, body = build_create_request(stack)
     request = ProvisionRequest.model_validate_json(body)

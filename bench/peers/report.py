@@ -36,7 +36,7 @@ class PeerFigures:
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One peer's row: its figures and those of the floor that ran just before, or the reason why there are none."""
+    """One peer's row: its figures and those of the floor that ran just before, or the reason why it has no figures."""
 
     peer: Peer
     figures: PeerFigures | None = None

@@ -50,7 +50,7 @@ def update_alias(call: Call) -> dict[str, Any]:
     alias = _find(call)
     current, key = require_own_key(call, alias.target), require_own_key(call, _target(call))
     if _kind(key) != _kind(current):
-        raise AwsError("ValidationException", "The current and the new key have to be of the same type and usage")
+        raise AwsError("ValidationException", "The current and the new key must be of the same type and usage")
     require_key_state_not_in(key, "PendingDeletion")
     alias.target = key.arn
     return {}

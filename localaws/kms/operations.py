@@ -134,7 +134,7 @@ def schedule_key_deletion(call: Call) -> dict[str, Any]:
     key, days = require_own_key(call), call.params.get("PendingWindowInDays", _MAX_WINDOW)
     require_key_state_not_in(key, "PendingDeletion")
     if not _MIN_WINDOW <= days <= _MAX_WINDOW:
-        raise AwsError("ValidationException", f"PendingWindowInDays is {days} and has to be between 7 and 30")
+        raise AwsError("ValidationException", f"PendingWindowInDays is {days} and must be between 7 and 30")
     key.add_revision(state="PendingDeletion")
     key.deletion = datetime.now(UTC) + timedelta(days=days)
     return {"KeyId": key.arn, "DeletionDate": key.deletion, "KeyState": "PendingDeletion", "PendingWindowInDays": days}

@@ -116,7 +116,7 @@ class ResourceType:
 
         Raises:
             AwsError: `ValidationError` if a property cannot be changed at all, or if the new resource has the same
-                name: it would have to be created before the old one is deleted (recorded text).
+                name: CloudFormation would create it before it deletes the old one (recorded text).
         """
         for name in self.fixed:
             if old.get(name) != new.get(name):
