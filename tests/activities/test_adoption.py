@@ -169,7 +169,7 @@ def test_instance_with_the_writers_name_but_without_the_tag_is_left_unchanged(ha
     assert problem.code == "byok.NameTaken"  # it lacks the tag
 
 
-def test_cluster_that_loses_its_key_while_awaited_is_the_customers_problem(harness: ActivityHarness) -> None:
+def test_key_lost_while_awaiting_the_cluster_is_the_customers_problem(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)

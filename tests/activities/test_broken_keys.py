@@ -33,7 +33,7 @@ def problem_from_rds(harness: ActivityHarness) -> Problem:
 
 
 @pytest.mark.parametrize("breakage", AT_AWS, ids=fault_id)
-def test_unusable_s3_key_stops_with_s3s_own_error(harness: ActivityHarness, breakage: KeyFault) -> None:
+def test_unusable_s3_key_stops_with_the_error_from_s3(harness: ActivityHarness, breakage: KeyFault) -> None:
     arn = breakage.make(harness.aws, KeyPurpose.S3)
     harness.plan = harness.build_plan(s3_key_arn=arn)
 

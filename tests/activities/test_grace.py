@@ -92,7 +92,7 @@ async def test_saved_details_are_not_shared_between_activities(temporal: Workflo
     assert [await run_activity(temporal, noting_and_done) for _ in range(2)] == ["None", "None"]
 
 
-async def test_final_failure_carries_awss_error(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
+async def test_final_failure_has_the_error_from_aws(temporal: WorkflowEnvironment, harness: ActivityHarness) -> None:
     harness.plan = harness.build_plan(s3_key_arn=harness.aws.create_key(), key_grace_seconds=2)
     attempts: list[datetime] = []
 

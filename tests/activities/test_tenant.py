@@ -179,7 +179,7 @@ def test_role_has_no_other_permissions(tenant: TenantHarness) -> None:
         assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 
-def test_key_pending_deletion_stops_with_kmss_own_message(tenant: TenantHarness) -> None:
+def test_key_pending_deletion_stops_with_the_kms_message(tenant: TenantHarness) -> None:
     tenant.kms.schedule_key_deletion(KeyId=tenant.keys[KeyPurpose.S3], PendingWindowInDays=7)
 
     with pytest.raises(ApplicationError) as caught:

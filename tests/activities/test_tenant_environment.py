@@ -40,7 +40,7 @@ def test_environment_on_its_own_keys_has_no_findings(harness: ActivityHarness, p
     assert probe() == ()
 
 
-def test_bucket_added_to_the_blueprint_later_is_no_finding(harness: ActivityHarness, probe: Probe) -> None:
+def test_bucket_added_to_the_blueprint_later_is_not_a_finding(harness: ActivityHarness, probe: Probe) -> None:
     build_partial_environment(harness, buckets=1)
     assert probe() == ()
 

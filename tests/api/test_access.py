@@ -204,7 +204,7 @@ async def test_new_environment_needs_its_organisations_prefix(serve: Serve, issu
     ]
 
 
-def test_api_without_tokens_is_open_and_with_tokens_is_closed() -> None:
+def test_api_is_open_only_without_configured_tokens() -> None:
     assert isinstance(build_authenticator(ApiSettings()), AllowAllAuth)
     digest = hashlib.sha256(TOKEN.encode()).hexdigest()
     entry = AccessToken(sha256=digest, organisation="acme", scopes=("environments:read",))

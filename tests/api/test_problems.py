@@ -61,9 +61,7 @@ async def test_unknown_path_returns_a_problem_document(portal: ApiClient, path: 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_health_is_independent_and_readiness_depends_on_temporal(
-    serve: Serve, service: EnvironmentService
-) -> None:
+async def test_only_readiness_depends_on_temporal(serve: Serve, service: EnvironmentService) -> None:
     class Down(EnvironmentService):
         @property
         def down(self) -> RPCError:

@@ -61,7 +61,7 @@ def test_exit_code_depends_on_the_outcome(
     assert run("status", "acme", "--json").code == code
 
 
-def test_stop_shows_awss_message_and_the_remedy(run: Run, service: FakeService) -> None:
+def test_stop_shows_the_aws_error_and_the_remedy(run: Run, service: FakeService) -> None:
     service.statuses = [make_status(*STOPPED[:2]), make_status(*STOPPED, problems=(make_problem(),))]
     ended = run("create", *OPTIONS, "--wait")
     for said in (

@@ -128,7 +128,7 @@ async def test_killed_worker_loses_nothing(machine: StackHarness) -> None:
     await assert_ready_and_right(machine, request)
 
 
-async def test_repeated_request_is_one_environment(machine: StackHarness) -> None:
+async def test_repeated_request_creates_one_environment(machine: StackHarness) -> None:
     request = machine.build_request()
 
     both = await asyncio.gather(machine.service.create(request), machine.service.create(request))
@@ -137,7 +137,7 @@ async def test_repeated_request_is_one_environment(machine: StackHarness) -> Non
     await assert_ready_and_right(machine, request)
 
 
-async def test_short_commands_end_cleanly(machine: StackHarness) -> None:
+async def test_short_commands_exit_cleanly(machine: StackHarness) -> None:
     request = machine.build_request()
     await machine.provision(request)
     at_once = asyncio.Semaphore(3)

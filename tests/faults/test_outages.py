@@ -198,7 +198,7 @@ def _arn(run: ScenarioRun, key: KeyPurpose) -> str:
     return run.request.s3_key_arn if key is KeyPurpose.S3 else run.request.rds_key_arn
 
 
-async def test_policy_removed_while_aurora_is_being_created(harness: FaultHarness) -> None:
+async def test_environments_survive_a_policy_removed_during_aurora_creation(harness: FaultHarness) -> None:
     before, machine = len(harness.results), harness.machine
     await harness.set_read_timeout(SHORT_READ_TIMEOUT_SECONDS)
     machine.aws.call_control("POST", "settings", database_seconds=4)

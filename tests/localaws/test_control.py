@@ -102,7 +102,7 @@ def test_timeout_means_the_call_was_not_carried_out(aws: AwsHarness) -> None:
     assert aws.operator_client("s3").list_buckets()["Buckets"] == []
 
 
-def test_fault_waits_for_its_turn(aws: AwsHarness) -> None:
+def test_fault_waits_for_the_given_number_of_calls(aws: AwsHarness) -> None:
     aws.call_control("POST", "faults", service="s3", operation="*", kind="error500", after_calls=2)
     s3 = aws.operator_client("s3")
 

@@ -67,7 +67,7 @@ def test_cross_account_role_also_requires_the_callers_permission(aws: AwsHarness
     assert catch_error_with_status(aws.platform_client("sts").assume_role, **request)[0] == "AccessDenied"
 
 
-def test_untrusting_role_looks_like_a_missing_one(aws: AwsHarness) -> None:
+def test_role_that_does_not_trust_the_caller_looks_missing(aws: AwsHarness) -> None:
     arn = aws.create_customer_role()
     request = {"RoleSessionName": "worker", "ExternalId": EXTERNAL_ID}
 

@@ -163,7 +163,7 @@ def test_everything_survives_a_clean_restart(start: Start) -> None:
     assert second.stop(signal.SIGINT) == 0
 
 
-def test_restored_state_keeps_evolving(start: Start) -> None:
+def test_restored_resources_keep_changing_state(start: Start) -> None:
     first = start("--database-seconds", "0.5")
     made = first.aws.create_rds_key()
     first.aws.platform_client("rds").create_db_cluster(**build_cluster_params(made))

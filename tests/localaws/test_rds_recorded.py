@@ -118,7 +118,7 @@ def _explicit_deny(both: TwoAccounts) -> str:
         _explicit_deny,
     ],
 )
-def test_unusable_key_is_one_fault_naming_the_key_and_leaves_nothing(
+def test_unusable_key_is_a_single_error_that_names_the_key_and_leaves_nothing(
     accounts: TwoAccounts, broken: Callable[[TwoAccounts], str]
 ) -> None:
     arn = broken(accounts)

@@ -109,7 +109,7 @@ def test_missing_permission_in_the_callers_account_names_the_policy(accounts: Tw
     assert read[2].endswith(f"kms:Decrypt on the resource associated with this ciphertext {why.format('Decrypt')}")
 
 
-def test_across_accounts_existence_is_hidden(accounts: TwoAccounts) -> None:
+def test_key_existence_is_hidden_across_accounts(accounts: TwoAccounts) -> None:
     s3 = accounts.platform_client("s3")
     bucket = accounts.create_bucket(s3)
     nonexistent = f"arn:aws:kms:{accounts.region}:{accounts.customer_account}:key/{uuid.uuid4()}"
@@ -144,7 +144,7 @@ def test_put_bucket_encryption_validates_nothing(accounts: TwoAccounts) -> None:
     assert (code, message) == ("KMS.NotFoundException", f"Key '{nonexistent}' does not exist")  # contract 96, 97
 
 
-def test_new_bucket_encrypts_with_s3s_own_key(accounts: TwoAccounts) -> None:
+def test_new_bucket_uses_the_s3_managed_key(accounts: TwoAccounts) -> None:
     s3 = accounts.customer_client("s3")
 
     rules = s3.get_bucket_encryption(Bucket=accounts.create_bucket(s3))["ServerSideEncryptionConfiguration"]["Rules"]

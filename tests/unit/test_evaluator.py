@@ -76,7 +76,7 @@ def test_direct_describe_key_is_denied_on_both_keys() -> None:
 
 
 @pytest.mark.parametrize("action", ["Encrypt", "Decrypt", "GenerateDataKey"])
-def test_aurora_key_gives_the_role_no_cryptography(action: str) -> None:
+def test_aurora_key_allows_the_role_no_cryptographic_operations(action: str) -> None:
     assert not is_allowed(RDS_POLICY, action, RDS)  # contract 78
     assert not is_allowed(RDS_POLICY, action, S3)  # contract 80
 
@@ -229,7 +229,9 @@ def test_variables_are_literal_text_in_earlier_versions(version: dict[str, str])
         ({"StringEquals": {"a": "x"}, "Bool": {"b": "true"}}, {"a": "x"}, False),
     ],
 )
-def test_conditions_follow_iam(block: dict[str, Any], keys: dict[str, str | list[str]], holds: bool) -> None:
+def test_conditions_are_evaluated_as_in_iam(
+    block: dict[str, Any], keys: dict[str, str | list[str]], holds: bool
+) -> None:
     assert condition_block_holds(block, keys) is holds
 
 

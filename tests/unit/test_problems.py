@@ -41,7 +41,7 @@ def test_unknown_platform_role_still_reports_the_other_problems() -> None:
 
 
 @pytest.mark.parametrize("key", [*KeyPurpose, None])
-def test_awss_message_is_unchanged_in_the_problem(key: KeyPurpose | None) -> None:
+def test_problem_keeps_the_aws_message_unchanged(key: KeyPurpose | None) -> None:
     message = "arn:… is disabled. {not} a ${placeholder}"  # contract 30, 89
     subject = RemedyContext("eu-central-1", ROLE, VendorProfile(), key, S3 if key else None)
     one = build_problem(

@@ -83,7 +83,7 @@ async def test_both_invalid_arns_are_reported_and_stay_in_their_fields(browser: 
     assert "nonsense" in browser.page.text
 
 
-async def test_validation_shows_awss_message_and_the_remedy(browser: Browser, harness: WorkflowHarness) -> None:
+async def test_validation_shows_the_aws_error_and_the_remedy(browser: Browser, harness: WorkflowHarness) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
     await browser.open_page("/new/encryption", **DRAFT)
     await browser.submit_form("/new/encryption", {**DRAFT, "do": "validate"})

@@ -224,7 +224,7 @@ BOUNDS = {
 """For each activity in seconds: one attempt, all attempts, and the heartbeat timeout."""
 
 
-async def test_every_activity_is_bounded_heartbeats_and_is_retried(
+async def test_every_activity_has_timeouts_heartbeats_and_retries(
     harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.listed = [EVERYTHING]

@@ -189,7 +189,7 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
     assert [bucket.purpose for bucket in progress.resources.buckets] == [PLATFORM.blueprint.buckets[0].purpose]
 
 
-async def test_lost_key_of_the_cluster_stops_the_buckets(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_cluster_that_loses_its_key_stops_the_buckets(harness: WorkflowHarness, environment_id: str) -> None:
     begun = threading.Event()
     harness.activities.script["ensure_writer"] = [
         _after(begun, build_aws_failure(*NOT_ACCESSIBLE, Phase.AWAITING_DATABASE))
@@ -215,7 +215,9 @@ async def test_problems_of_both_branches_are_reported(harness: WorkflowHarness, 
     assert {problem.code for problem in problems} <= {"s3.KMS.DisabledException", "rds.KMSKeyNotAccessibleFault"}
 
 
-async def test_retry_cancelled_by_the_other_branch_is_no_problem(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_retry_cancelled_by_the_other_branch_is_not_a_problem(
+    harness: WorkflowHarness, environment_id: str
+) -> None:
     both = threading.Barrier(2, timeout=10)
     throttled = ApplicationError("Please reduce your request rate.", type="s3.SlowDown")
     harness.activities.script["ensure_writer"] = [
@@ -263,7 +265,7 @@ def _after(fact: threading.Event | threading.Barrier, error: Exception) -> Calla
     return step
 
 
-async def test_every_activity_is_bounded_and_heartbeats(harness: WorkflowHarness, environment_id: str) -> None:
+async def test_every_activity_has_timeouts_and_heartbeats(harness: WorkflowHarness, environment_id: str) -> None:
     handle = await harness.start_provision(build_provision_request(environment_id))
     await handle.result()
 
