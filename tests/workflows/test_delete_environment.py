@@ -174,7 +174,7 @@ async def test_unconfirmed_deletion_is_refused(harness: WorkflowHarness, environ
 
     assert isinstance(caught.value.cause, ApplicationError)
     assert "confirm: " in caught.value.cause.message
-    assert "the environment's id once more" in caught.value.cause.message
+    assert "must repeat the environment id" in caught.value.cause.message
     assert harness.activities.calls == []
 
 
