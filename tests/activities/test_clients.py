@@ -1,4 +1,4 @@
-"""What every call to AWS carries."""
+"""The headers of every call to AWS."""
 
 from datetime import timedelta
 from types import SimpleNamespace

@@ -61,7 +61,7 @@ def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
 async def create_and_stop_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
-    """Create an environment, break its key at a held call while all other work is done, and return the final status."""
+    """Create an environment, break its key at a held call after all other work, and return its last status."""
     machine.aws.call_control("POST", "faults", **{"kind": "hold_call", **fault})
     await machine.service.create(request)
     await wait_until_call_held(machine)

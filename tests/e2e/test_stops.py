@@ -211,7 +211,7 @@ async def test_rollback_removes_created_resources(machine: StackHarness) -> None
 
 
 async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
-    """Start it in Temporal, past all checks, with keys of another environment and `on_failure=rollback`."""
+    """Start it in Temporal, past all checks, with keys that are not its own, and with `on_failure=rollback`."""
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
     (cluster,) = machine.list_clusters(first.environment_id)

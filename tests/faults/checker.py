@@ -29,7 +29,7 @@ CARRIED_OUT_OUTCOMES: Final = {"ok", "answer lost"}
 
 @dataclass
 class Verdict:
-    """The faults found in one environment.
+    """The defects found in one environment.
 
     Attributes:
         lost: What is missing or wrong.
@@ -41,7 +41,7 @@ class Verdict:
 
     @property
     def survived(self) -> bool:
-        """Whether no faults were found."""
+        """Whether there are no defects."""
         return not self.lost and not self.doubled
 
     def expect(self, name: str, found: object, wanted: object) -> None:

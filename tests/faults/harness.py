@@ -135,7 +135,7 @@ class FaultHarness:
         await stack.start_worker()
 
     async def record_results(self, runs: Sequence[tuple[str, str, ScenarioRun]]) -> None:
-        """Wait until scenarios end, and record the faults found in each."""
+        """Wait until scenarios end, and record the defects found in each."""
         statuses = await asyncio.gather(*(self._end_of(run) for _, _, run in runs))
         for (what, where, run), status in zip(runs, statuses, strict=True):
             if isinstance(status, EnvironmentStatus):

@@ -149,7 +149,7 @@ def _check_leftovers(
     past: EnvironmentHistory,
     verdict: Verdict,
 ) -> None:
-    """Check that leftovers exist, and that nothing else is left of what was to be removed."""
+    """Check that all reported leftovers exist, and that a removal left nothing else behind."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
     clusters = {one["DBClusterIdentifier"] for one in machine.list_clusters(name)}
     there = {*clusters, *machine.list_writers(name), *machine.list_buckets(name)}

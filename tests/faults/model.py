@@ -48,7 +48,7 @@ class EnvironmentModel:
     """One environment.
 
     Attributes:
-        verdict: The faults found so far.
+        verdict: The defects found so far.
         broken: Its keys that cannot be used now.
         suspects: The keys that could not be used at any moment since the last operation began.
         doing: The operation that began last.

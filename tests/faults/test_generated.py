@@ -78,7 +78,7 @@ class Interleaving(RuleBasedStateMachine):
     """Two environments, a worker, and all actions on them.
 
     The steps run in a thread, their actions in the harness's event loop. The possible steps depend on earlier steps and
-    never on an environment's progress, which differs between runs. A fault that is found ends an example without an
+    never on an environment's progress, which differs between runs. A defect that is found ends an example without an
     exception: hypothesis would repeat the same steps, and their effect would differ.
     """
 
@@ -183,7 +183,7 @@ class Interleaving(RuleBasedStateMachine):
             self._step(what, partial(do, self._lives[chosen.environment]))
 
     def _step(self, what: str, do: Callable[[], Awaitable[object]]) -> None:
-        """Run a step, unless a fault was found before."""
+        """Run a step, unless a defect was found before."""
         if not self._lives or not self._verdict.survived:
             return
         self._steps.append(what)

@@ -28,8 +28,8 @@ class TwoAccounts:
     """Clients of both accounts, and the resources to clean up.
 
     Attributes:
-        platform: Builds a client of the platform role for a service (and Region).
-        customer: The same for the customer's key administrator.
+        platform_client: Builds a client of the platform role for a service (and Region).
+        customer_client: The same for the customer's key administrator.
         real: Whether this is AWS itself, where a database takes minutes.
     """
 

@@ -1,4 +1,4 @@
-"""Fake activities with the names of the real ones, which do what a test scripts."""
+"""Fake activities with the names of the real ones, scripted by the tests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
