@@ -1,7 +1,7 @@
-"""What crosses Temporal: requests, the plan of an environment, what was made, and the proof.
+"""Models that are sent through Temporal: requests, plans, resources and evidence.
 
-One frozen model per input and result. Requests refuse unknown fields, because people type them; everything else ignores
-them, so that a worker of yesterday can read what a worker of tomorrow wrote.
+Each input and result is one frozen model. Requests reject unknown fields, because people type them. All other models
+ignore unknown fields, so that an older worker can read data from a newer one.
 """
 
 from byok.domain.models.base import RecordModel, RequestModel

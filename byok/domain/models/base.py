@@ -1,15 +1,15 @@
-"""Bases of what crosses Temporal."""
+"""Base classes of the models that are sent through Temporal."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class RequestModel(BaseModel):
-    """Base of what people type: strict about names, silent about values."""
+    """Base of models that people type: rejects unknown fields and hides values in error messages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class RecordModel(BaseModel):
-    """Base of what the product writes and reads itself."""
+    """Base of models that only byok writes and reads."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

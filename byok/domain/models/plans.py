@@ -1,4 +1,4 @@
-"""What is decided before AWS is asked, and what the activities are told."""
+"""Plans that byok makes before the first AWS call, and the inputs of activities."""
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
@@ -9,14 +9,14 @@ from byok.domain.phases import Phase, RequestKind
 
 
 class Environment(RecordModel):
-    """Who an environment is: what every activity needs to know of it.
+    """An environment's identity: the data that every activity needs.
 
     Attributes:
         platform_role_arn: The vendor's role that the key policies name.
-        tags: The tags on everything the environment owns.
+        tags: The tags of every resource that the environment owns.
         environment_tag: Key of the tag that decides ownership.
-        run_tag: Key of the tag that says which run made a resource.
-        run_id: The run that was planned for; a reset keeps it. Empty where nothing is to be made.
+        run_tag: Key of the tag that names the run that created a resource.
+        run_id: The run that the plan was made for; a reset keeps it. Empty if the plan creates nothing.
         probe_bucket: The platform's bucket for key probes and claims in this Region.
     """
 
@@ -33,12 +33,12 @@ class Environment(RecordModel):
     run_id: str = ""
 
     def key_arn(self, which: KeyPurpose) -> str:
-        """The ARN given for one of the two keys."""
+        """Return the ARN of one of the two keys, as entered."""
         return self.s3_key_arn if which is KeyPurpose.S3 else self.rds_key_arn
 
 
 class ClusterPlan(RecordModel):
-    """The cluster and writer to be made."""
+    """The cluster and writer to create."""
 
     identifier: str
     writer_identifier: str
@@ -46,7 +46,7 @@ class ClusterPlan(RecordModel):
 
 
 class BucketPlan(RecordModel):
-    """A bucket to be made, with the objects to be written into it."""
+    """A bucket to create, and the initial objects to write into it."""
 
     purpose: str
     name: str
@@ -54,10 +54,10 @@ class BucketPlan(RecordModel):
 
 
 class KeyCheckPlan(RecordModel):
-    """What is known of two keys before AWS is asked.
+    """What byok knows about two keys before the first AWS call.
 
     Attributes:
-        findings: What is wrong with the ARNs by the pure rules alone; nothing is made while there are any.
+        findings: ARN errors found by the pure rules. If there are any, nothing is created.
     """
 
     environment: Environment
@@ -65,7 +65,7 @@ class KeyCheckPlan(RecordModel):
 
 
 class KeyLabels(RecordModel):
-    """What one key is to bear for a tenant: its alias and its tags (contract 101-104)."""
+    """The alias and tags that put a tenant name on one key (contract 101-104)."""
 
     tenant: str
     key: KeyPurpose
@@ -75,12 +75,12 @@ class KeyLabels(RecordModel):
 
 
 class TenantPlan(RecordModel):
-    """How two keys get a tenant's name.
+    """How to put a tenant name on two keys.
 
     Attributes:
-        role: Through which role; None where the customer does it.
-        commands: What the customer runs, where there is no role.
-        request_kind: Of which it is a part: a provisioning, or a workflow of its own.
+        role: The role that the worker assumes; None if the customer runs the commands.
+        commands: The commands for the customer to run if there is no role.
+        request_kind: Whether this is part of a provisioning or a workflow of its own.
     """
 
     tenant: str
@@ -92,13 +92,13 @@ class TenantPlan(RecordModel):
 
 
 class TenantCheckPlan(KeyCheckPlan):
-    """What is known of a tenant's name and two keys before AWS is asked; no plan where something is wrong."""
+    """What byok knows about a tenant name and two keys before the first AWS call; no plan if there are findings."""
 
     tenant: TenantPlan | None = None
 
 
 class EnvironmentPlan(KeyCheckPlan):
-    """Everything decided about an environment before AWS is asked for the first time."""
+    """The complete plan of an environment, made before the first AWS call."""
 
     cluster: ClusterPlan
     buckets: tuple[BucketPlan, ...]
@@ -123,8 +123,8 @@ class DatabaseRemovalTask(DatabaseTask):
     """Input of the activities that remove the cluster and its writer.
 
     Attributes:
-        phase: Of a rollback or a deletion; a rollback removes only what its own run made.
-        final_snapshot: Name of the snapshot that is taken of the cluster first; None for none.
+        phase: The phase of a rollback or of a deletion; a rollback removes only resources that its own run created.
+        final_snapshot: Name of the snapshot to take of the cluster first; None to take no snapshot.
     """
 
     phase: Phase = Phase.ROLLING_BACK
@@ -138,7 +138,7 @@ class BucketRemovalTask(BucketTask):
 
 
 class ReconcileKeyTask(RecordModel):
-    """Input of the activity that gives one key its tenant's name."""
+    """Input of the activity that puts a tenant name on one key."""
 
     environment: Environment
     marks: KeyLabels

@@ -1,4 +1,4 @@
-"""How far something has come, what stopped it, and what came out."""
+"""Progress, problems and results of workflows."""
 
 from datetime import datetime
 
@@ -12,19 +12,19 @@ from byok.domain.phases import AliasState, Phase
 
 
 class Problem(RecordModel):
-    """Why something stopped, the same for Temporal's UI, the CLI and whoever else asks.
+    """The cause of a stop: the same in Temporal's UI, the CLI, the API and the wizard.
 
     Attributes:
-        code: `service.WireCode` as AWS sent it, or one of ours (`arn.…`, `byok.…`).
-        message: AWS's message, unchanged, or our own sentence.
-        operation: The AWS operation that was refused, None for a pure rule.
-        key: Which of the two keys, None where no customer's key is at fault.
-        key_arn: That key's ARN as it was given.
-        phase: Where the provisioning was.
+        code: `service.WireCode` as AWS sent it, or one of byok's own codes (`arn.…`, `byok.…`).
+        message: AWS's message, unchanged, or byok's own.
+        operation: The AWS operation that failed, or None if a pure rule was violated.
+        key: Which of the two keys is affected, or None if no customer key is.
+        key_arn: That key's ARN, as entered.
+        phase: The phase in which the problem occurred.
         request_id: AWS's request id, for a support case.
         region: The environment's Region.
-        at: When AWS answered.
-        remediation: What to do, with the customer's own values filled in.
+        at: When AWS returned the error.
+        remediation: The remedy, with the customer's own values filled in.
     """
 
     code: str
@@ -40,7 +40,7 @@ class Problem(RecordModel):
 
 
 class KeyProbeResult(RecordModel):
-    """A probe that passed: S3 wrote and read an object with the key."""
+    """A successful probe: S3 wrote and read an object with the key."""
 
     key: KeyPurpose
     key_arn: str
@@ -51,8 +51,8 @@ class KeyCheckResult(RecordModel):
     """Result of `CheckKeys`.
 
     Attributes:
-        findings: What is wrong, on both keys; empty where nothing was found.
-        proofs: What was proved by using a key. The Aurora key can only be proved by creating a cluster (D2).
+        findings: The problems of both keys; empty if none were found.
+        proofs: Keys proven by a probe. Only creating a cluster can prove the Aurora key (D2).
     """
 
     region: str
@@ -63,15 +63,15 @@ class KeyCheckResult(RecordModel):
 
 
 class ReconciledKey(RecordModel):
-    """What one key bears, after it was reconciled.
+    """A key's alias and tags after reconciliation.
 
     Attributes:
-        alias_state: What became of the alias. On a conflict nothing is written, tags neither.
-        points_at: The id of the key that a conflicting alias points at, or a repointed one pointed at before.
-        remediation: What to do about a conflict, None where there is none.
-        tags_written: Keys of the tags that were not as they had to be.
-        tags_replaced: What those of them that were there said before.
-        other_aliases: Aliases of the same pattern on this key, for other tenants: they are left as they are.
+        alias_state: The state of the alias. On a conflict, byok writes nothing, not even tags.
+        points_at: The id of the key that a conflicting alias points at, or that a repointed alias pointed at before.
+        remediation: What to do about a conflict, otherwise None.
+        tags_written: Keys of the tags that were absent or had another value.
+        tags_replaced: The previous values of those that had another value.
+        other_aliases: Aliases for other tenants on this key that match the same pattern; byok leaves them unchanged.
     """
 
     key: KeyPurpose
@@ -86,11 +86,11 @@ class ReconciledKey(RecordModel):
 
 
 class TenantOutcome(RecordModel):
-    """What became of a tenant's name on two keys.
+    """The result of putting a tenant name on two keys.
 
     Attributes:
-        keys: What the keys bear; empty where there was no role to write it with, one where the other one was refused.
-        commands: What the customer has to run, where there was none.
+        keys: The reconciled keys; empty if there was no role, one key if AWS rejected the other.
+        commands: The commands that the customer must run if there was no role.
     """
 
     tenant: str
@@ -99,16 +99,16 @@ class TenantOutcome(RecordModel):
 
     @property
     def conflicting_keys(self) -> tuple[ReconciledKey, ...]:
-        """The keys whose alias points elsewhere."""
+        """The keys whose alias points at another key."""
         return tuple(key for key in self.keys if key.alias_state is AliasState.CONFLICT)
 
 
 class TenantProgress(RecordModel):
-    """How far putting a tenant's name on two keys has come: kept in the memo of its workflow.
+    """The progress of `ReconcileTenant`, kept in the workflow's memo.
 
     Attributes:
-        outcome: What became of it so far; None where nothing is known yet.
-        problems: What stopped it.
+        outcome: The result so far; None if there is no result yet.
+        problems: The problems that stopped it.
     """
 
     request: ReconcileTenantRequest
@@ -117,30 +117,30 @@ class TenantProgress(RecordModel):
 
     @property
     def confirmed_role(self) -> TenantRole | None:
-        """The role, where the customer's account is known to give it: it was taken on, or is only kept for later."""
+        """The tenant role, if it is known to work (the worker has assumed it) or only stored for later; else None."""
         taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
         return self.request.tenant_role if taken_on or self.outcome is not None else None
 
 
 class EnvironmentProbeResult(RecordModel):
-    """Whether an environment is there and on the keys that were named for it.
+    """Whether an environment exists and uses the given keys.
 
     Attributes:
-        findings: What is not so, on both keys; empty where everything is.
+        findings: The mismatches, for both keys; empty if there are none.
     """
 
     findings: tuple[Problem, ...] = ()
 
 
 class TimelineEntry(RecordModel):
-    """A phase and when it was entered."""
+    """A phase and the time the environment entered it."""
 
     phase: Phase
     entered_at: datetime
 
 
 class EnvironmentProgress(RecordModel):
-    """Where an environment is: kept in the workflow's memo, so that a status needs no worker."""
+    """The progress of an environment, kept in the workflow's memo so that reading the status needs no worker."""
 
     request: ProvisionRequest
     phase: Phase
@@ -154,5 +154,5 @@ class EnvironmentProgress(RecordModel):
 
     @property
     def first_problem(self) -> Problem | None:
-        """The first problem, None where there is none."""
+        """The first problem, or None."""
         return self.problems[0] if self.problems else None

@@ -1,4 +1,4 @@
-"""What people ask for: the inputs of the workflows."""
+"""Requests: the inputs of the workflows."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from byok.domain.tenant import EXTERNAL_ID_PATTERN
 class CheckKeysRequest(RequestModel):
     """Input of `CheckKeys`.
 
-    The ARNs are not validated here: a bad one is a finding with a remedy, not a malformed request. The onboarding
-    payload is taken in the place of either ARN, or with its own two names beside the other fields (contract 50).
+    The ARNs are not validated here: an invalid ARN is a finding with a remedy, not a malformed request. The onboarding
+    payload is accepted in place of either ARN, or as its own two fields alongside the others (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
         s3_key_arn: Full ARN of the customer's key for S3.
         rds_key_arn: Full ARN of the customer's key for Aurora.
-        key_grace_seconds: How long an ambiguous refusal may still turn out to be a policy on its way (D14).
+        key_grace_seconds: How long to retry an ambiguous access-denied error while a policy change propagates (D14).
     """
 
     region: str = Field(pattern=REGION_PATTERN)
@@ -42,12 +42,12 @@ class CheckKeysRequest(RequestModel):
 
 
 class TenantRole(RequestModel):
-    """The role in the customer's account through which the keys get a tenant's name (D11).
+    """The role in the customer's account that the worker assumes to put the tenant name on the keys (D11).
 
     Attributes:
-        role_arn: Its ARN.
-        external_id: What its trust policy asks for. It is not a secret (IAM user guide, "Access to AWS accounts owned
-            by third parties").
+        role_arn: The role's ARN.
+        external_id: The external id that its trust policy requires. It is not a secret (IAM user guide, "Access to AWS
+            accounts owned by third parties").
     """
 
     role_arn: str = Field(pattern=ROLE_ARN_PATTERN)
@@ -58,11 +58,11 @@ class ProvisionRequest(CheckKeysRequest):
     """Input of `ProvisionEnvironment`.
 
     Attributes:
-        environment_id: Lower-case letters, digits and single hyphens; part of every name.
-        on_failure: Whether a stop keeps what was made or removes it (D9).
-        tenant: The tenant's name, where it is known already: then both keys get it as the last phase. Whether it can be
-            put on a key is a finding, as with the ARNs.
-        tenant_role: Through which role; without one the commands are handed over.
+        environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
+        on_failure: Whether a stop keeps or removes the resources created so far (D9).
+        tenant: The tenant name, if already known: the last phase puts it on both keys. An invalid name is a finding,
+            as with the ARNs.
+        tenant_role: The role that the worker assumes to do so; without one, byok returns the commands.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
@@ -75,9 +75,9 @@ class DeleteRequest(CheckKeysRequest):
     """Input of `DeleteEnvironment`.
 
     Attributes:
-        environment_id: The environment; its keys are named so that they can be used for another one afterwards.
-        confirm: The environment's id once more: everything of it is deleted.
-        final_snapshot: Whether a snapshot of the cluster is taken first. It is encrypted with the Aurora key.
+        environment_id: The environment. The request names its keys to release them for use by another environment.
+        confirm: The environment id again, as a confirmation that all its resources are deleted.
+        final_snapshot: Whether to take a snapshot of the cluster first. It is encrypted with the Aurora key.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
@@ -88,7 +88,7 @@ class DeleteRequest(CheckKeysRequest):
     @classmethod
     def _require_confirmation(cls, value: str, info: ValidationInfo) -> str:
         if value != info.data.get("environment_id", value):
-            raise ValueError("has to be the environment's id once more, as everything of it is deleted")
+            raise ValueError("must repeat the environment id, to confirm that all its resources are deleted")
         return value
 
 
@@ -97,10 +97,10 @@ class ReconcileTenantRequest(CheckKeysRequest):
 
     Attributes:
         environment_id: The environment that the keys belong to.
-        tenant: The tenant's name.
-        tenant_role: Through which role; without one nothing is changed, and the commands are handed over.
-        repoint: Whether an alias that points at the other of the two keys is pointed at this one.
-        commands_only: Whether the commands are handed over and nothing is changed, although there is a role.
+        tenant: The tenant name.
+        tenant_role: The role that the worker assumes; without one, byok changes nothing and returns the commands.
+        repoint: Whether to repoint an alias that points at the other one of the two keys.
+        commands_only: Whether to return the commands and change nothing, even with a role.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)

@@ -1,4 +1,4 @@
-"""What exists, as AWS reports it, and the proof of its encryption."""
+"""Resources as AWS reports them, and the evidence of their encryption."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,7 +12,7 @@ class ClusterResource(RecordModel):
     """The cluster as AWS reports it.
 
     Attributes:
-        created: Whether this run made it, rather than found it.
+        created: Whether this run created it, as opposed to adopting it.
     """
 
     identifier: str
@@ -47,37 +47,37 @@ class BucketResource(RecordModel):
 
 
 class Resources(RecordModel):
-    """What exists of an environment."""
+    """The existing resources of an environment."""
 
     cluster: ClusterResource | None = None
     writer: WriterResource | None = None
     buckets: tuple[BucketResource, ...] = ()
 
     def with_cluster(self, cluster: ClusterResource) -> Self:
-        """The same with the cluster as it is now; who made it does not change."""
+        """Return a copy with the cluster's current state; a cluster that this run created stays marked as such."""
         created = cluster.created or (self.cluster is not None and self.cluster.created)
         return self.model_copy(update={"cluster": cluster.model_copy(update={"created": created})})
 
     def with_available_cluster(self) -> Self:
-        """The same once the cluster is there: a writer was put into it."""
+        """Return a copy with the cluster available: RDS has accepted a writer for it."""
         if self.cluster is None:
             return self
         return self.with_cluster(self.cluster.model_copy(update={"status": rds_statuses.AVAILABLE}))
 
     def with_writer(self, writer: WriterResource) -> Self:
-        """The same with the writer as it is now."""
+        """Return a copy with the writer's current state."""
         created = writer.created or (self.writer is not None and self.writer.created)
         return self.model_copy(update={"writer": writer.model_copy(update={"created": created})})
 
     def with_bucket(self, bucket: BucketResource) -> Self:
-        """The same with this bucket as it is now, in the order in which they were made."""
+        """Return a copy with this bucket's current state; buckets stay in the order of their creation."""
         buckets = {item.name: item for item in self.buckets}
         created = bucket.created or (bucket.name in buckets and buckets[bucket.name].created)
         buckets[bucket.name] = bucket.model_copy(update={"created": created})
         return self.model_copy(update={"buckets": tuple(buckets.values())})
 
     def only_named(self, names: Iterable[str]) -> Self:
-        """Of the same, what has one of these names."""
+        """Return a copy with only the resources that have one of these names."""
         kept = frozenset(names)
         return self.model_copy(
             update={
@@ -89,7 +89,7 @@ class Resources(RecordModel):
 
 
 class DatabaseEvidence(RecordModel):
-    """What RDS says about the encryption of the cluster and its writer (contract 98)."""
+    """What RDS reports about the encryption of the cluster and its writer (contract 98)."""
 
     cluster_arn: str
     key_arn: str
@@ -108,7 +108,7 @@ class DatabaseEvidence(RecordModel):
 
 
 class ObjectEvidence(RecordModel):
-    """What S3 says about the encryption of one object."""
+    """What S3 reports about the encryption of one object."""
 
     key: str
     algorithm: str
@@ -116,7 +116,7 @@ class ObjectEvidence(RecordModel):
 
 
 class BucketEvidence(RecordModel):
-    """What S3 says about the default encryption of one bucket and about its initial objects."""
+    """What S3 reports about one bucket's default encryption and about its initial objects."""
 
     name: str
     algorithm: str
@@ -126,7 +126,7 @@ class BucketEvidence(RecordModel):
 
 
 class Evidence(RecordModel):
-    """The proof that an environment is on the customer's keys, read back from AWS."""
+    """The evidence, read back from AWS, that an environment is encrypted with the customer's keys."""
 
     database: DatabaseEvidence
     buckets: tuple[BucketEvidence, ...]
@@ -143,13 +143,13 @@ class ClusterSnapshot(RecordModel):
 
 
 class OwnedResources(RecordModel):
-    """Everything that bears an environment's tag, as AWS lists it.
+    """All resources with an environment's tag, as AWS lists them.
 
     Attributes:
         instances: Identifiers of database instances.
         clusters: Identifiers of clusters.
         buckets: Names of buckets.
-        final_snapshot: The snapshot that was asked for, which is kept; None where there is none.
+        final_snapshot: The requested final snapshot, which is kept; None if it does not exist.
     """
 
     instances: tuple[str, ...] = ()
@@ -159,17 +159,17 @@ class OwnedResources(RecordModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What there is, in the order in which it is removed."""
+        """The names of all resources, in the order of their removal."""
         return (*self.instances, *self.clusters, *self.buckets)
 
 
 class DeletionResult(RecordModel):
-    """Result of `DeleteEnvironment`: nothing that bears the environment's tag is left.
+    """Result of `DeleteEnvironment`: no resource with the environment's tag is left.
 
     Attributes:
-        removed: What there was, and is no more.
-        final_snapshot: What was kept of the database.
-        collected_at: When AWS listed nothing more.
+        removed: Names of the removed resources.
+        final_snapshot: The snapshot of the database that was kept.
+        collected_at: When AWS listed no resources any more.
     """
 
     environment_id: str
@@ -179,12 +179,12 @@ class DeletionResult(RecordModel):
 
 
 class RemovalResult(RecordModel):
-    """What became of one resource that was to be removed.
+    """The result of removing one resource.
 
     Attributes:
-        resource: Its name, as AWS knows it.
-        removed: Whether it is gone, or never was.
-        why_kept: Why it was left, None where it was not.
+        resource: The resource's name in AWS.
+        removed: Whether the resource is gone or never existed.
+        why_kept: Why the resource was left behind, or None if it was removed.
     """
 
     resource: str

@@ -1,1 +1,1 @@
-"""What passes between the platform and a customer: the commands to run, and the payload that comes back."""
+"""Onboarding: the commands that a customer runs, and the payload that the customer returns."""

@@ -1,6 +1,6 @@
-r"""The commands a customer runs with the plain AWS CLI, with that customer's values filled in (contract 25, 38-40, 49).
+r"""The AWS CLI commands that a customer runs, with the customer's values filled in (contract 25, 38-40, 49).
 
-They are shell text: what a person copies is what is here. `\` at the ends of lines joins them to one command.
+The commands are shell text that customers copy verbatim. A `\` at the end of a line continues the command.
 """
 
 import json
@@ -21,10 +21,10 @@ from byok.domain.tenant import TenantLabels, derive_external_id
 from byok.domain.vendor import VendorProfile
 
 KEYS_TEMPLATE_FILE: Final = "byok-kms-keys.yaml"
-"""The template's file, exactly so (contract 24)."""
+"""The template's exact file name (contract 24)."""
 
 DEFAULT_STACK_NAME: Final = "byok-kms-keys"
-"""The stack's name in our commands; any other legal one works (contract 41)."""
+"""The stack name in byok's commands; any other valid name works (contract 41)."""
 
 TENANT_ROLE_TEMPLATE_FILE: Final = "byok-tenant-role.yaml"
 TENANT_ROLE_ARN_OUTPUT: Final = "TenantRoleArn"
@@ -33,7 +33,7 @@ STACK_NAME_PATTERN: Final = r"^[a-zA-Z][-a-zA-Z0-9]{0,127}\Z"
 """Source: CloudFormation, CreateStack, StackName."""
 
 DEFAULT_PROFILE: Final = "byok"
-"""Stands for the customer's own AWS CLI profile (contract 40)."""
+"""Placeholder for the customer's own AWS CLI profile (contract 40)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CustomerCommands:
         platform_role_arn: The role that the key policies name.
         region: The environment's Region.
         profile: The customer's AWS CLI profile.
-        stack_name: Of the stack that holds the keys.
+        stack_name: Name of the stack that contains the keys.
     """
 
     platform_role_arn: str
@@ -54,7 +54,7 @@ class CustomerCommands:
     stack_name: str = DEFAULT_STACK_NAME
 
     def deploy_keys_command(self, tenant: str | None = None) -> str:
-        """Make both keys with CloudFormation; with a tenant, give them its name (contract 38, 108)."""
+        """Create both keys with CloudFormation; with a tenant, put its name on them (contract 38, 108)."""
         overrides = [
             f"{self.vendor.role_parameter_name}={shlex.quote(self.platform_role_arn)}",
             f"PlatformRegion={self.region}",
@@ -84,23 +84,23 @@ class CustomerCommands:
         )
 
     def create_keys_commands(self) -> str:
-        """Make both keys without CloudFormation, and print the payload (contract 51-60).
+        """Create both keys without CloudFormation, and print the payload (contract 51-60).
 
-        AWS's own statement stays in the policies; ours is appended to it. Each key is made with its policy, so that
-        none is there without it; the first step that fails ends it, and the payload is printed only if none has failed.
-        All of it is one command in a shell of its own, with the profile in one place: nothing stays behind in the
-        owner's shell.
+        The policies keep AWS's own statement and append byok's statements to it. Each key is created together with its
+        policy, so that no key exists without one. The first failing command ends the script, which prints the payload
+        only if all commands succeed. Everything runs in one subshell with the profile in one place, so that nothing is
+        left behind in the key administrator's shell.
         """
         account = 'aws sts get-caller-identity "$@" --query Account --output text'
         steps = [f"set -- {self._account_options}", f"ACCOUNT=$({account})"]
         for which, variable in _VARIABLES.items():
             description = f"{self.vendor.name} BYOK: {which.encrypted_data}"
-            # The one value in it that is known only there stands outside the quotes.
+            # The account id is the only value known at run time, so it is placed outside the quotes.
             policy = shlex.quote(json.dumps(self._policy(which), indent=2)).replace(_ACCOUNT, "'\"$ACCOUNT\"'")
             steps += [
                 f'{variable}=$(aws kms create-key "$@" --description {shlex.quote(description)} '
                 f"--query KeyMetadata.Arn --output text --policy {policy})",
-                f'echo "The {which.display_name} is there: ${variable}" >&2',
+                f'echo "Created the {which.display_name}: ${variable}" >&2',
             ]
         steps += [f'aws kms enable-key-rotation "$@" --key-id "${variable}"' for variable in _VARIABLES.values()]
         payload = f'{{"{S3_KEY_FIELD}":"%s","{RDS_KEY_FIELD}":"%s"}}'
@@ -109,17 +109,17 @@ class CustomerCommands:
         return f"(\n{_JOINT.join(steps)}\n)"
 
     def put_policy_command(self, key_arn: str, file: str) -> str:
-        """Put a policy from a file on a key that is there."""
+        """Put a policy from a file on an existing key."""
         return (
             f"aws kms put-key-policy {self._account_options} --key-id {shlex.quote(key_arn)} --policy-name default "
             f"--policy file://{shlex.quote(file)}"
         )
 
     def name_key_commands(self, which: KeyPurpose, key_arn: str, tenant: str) -> str:
-        """Give a hand-made key its alias, and where that is done, its tags (D10).
+        """Create the alias of a key made by hand and, if that succeeds, its tags (D10).
 
         Raises:
-            TenantNameError: The name cannot be put on a key.
+            InvalidTenantNameError: The name is not valid.
         """
         marks = TenantLabels.for_key(which, tenant, self.vendor)
         tags = " ".join(shlex.quote(f"TagKey={key},TagValue={value}") for key, value in marks.tags.items())
@@ -132,38 +132,38 @@ class CustomerCommands:
         )
 
     def name_keys_commands(self, keys: KeyPair, tenant: str) -> tuple[str, ...]:
-        """Every way to give two keys a tenant's name, each with a comment that says when it is the right one.
+        """Return every way to put a tenant name on two keys, each with a comment that says when to use it.
 
-        By a stack, by hand, by Terraform, and by the platform through a role (D11). In the comments are no quotes and
-        no brackets: zsh takes comments at its prompt for commands.
+        The ways are a stack, commands by hand, Terraform, and the platform through a role (D11). The comments contain
+        no quotes and no brackets, because zsh parses comments at its prompt as commands.
 
         Raises:
-            TenantNameError: The name cannot be put on a key.
+            InvalidTenantNameError: The name is not valid.
         """
         external_id = derive_external_id(keys)
         return (
-            _comment(f"If a CloudFormation stack made the keys, here called {self.stack_name}: deploy it again.")
+            _comment(f"If a CloudFormation stack created the keys, here named {self.stack_name}: deploy it again.")
             + self.deploy_keys_command(tenant),
             _comment(
-                "If the keys were made by hand. AlreadyExistsException means that an alias of that name is there, on "
-                "this key or on another one, and nothing after it is done: aws kms list-aliases shows where it points."
+                "If the keys were made by hand. AlreadyExistsException means that an alias with that name exists, on "
+                "this key or another one, and that later commands did not run: aws kms list-aliases shows its key."
             )
             + _JOINT.join(self.name_key_commands(which, arn, tenant) for which, arn in keys.items()),
             _comment(
-                "If Terraform made the keys. Keep the value, in terraform.tfvars for example: without it, the next "
-                "apply takes the name off again."
+                "If Terraform created the keys. Keep the value, for example in terraform.tfvars: without it, the next "
+                "apply removes the name again."
             )
             + f"terraform apply -var tenant_name={shlex.quote(tenant)}",
             _comment(
-                "If the platform is to name the keys itself, now and later, through a role that can do nothing else: "
-                f"save {TENANT_ROLE_TEMPLATE_FILE}, which the vendor sends, and give back the ARN that this prints. "
-                f"The vendor then asks again, with --tenant-role-arn and --external-id {external_id}"
+                "If the platform should name the keys itself, now and later, through a role that can do nothing else: "
+                f"save {TENANT_ROLE_TEMPLATE_FILE}, which the vendor sends you, and send back the ARN that this "
+                f"prints. The vendor then retries with --tenant-role-arn and --external-id {external_id}"
             )
             + _JOINT.join([self.deploy_tenant_role_command(keys, external_id), self.print_tenant_role_arn_command()]),
         )
 
     def deploy_tenant_role_command(self, keys: KeyPair, external_id: str) -> str:
-        """Make the optional role through which the platform puts a tenant's name on the keys (D11)."""
+        """Create the optional role that the platform assumes to put a tenant name on the keys (D11)."""
         return _join_lines(
             "aws cloudformation deploy",
             f"--profile {self._profile}",
@@ -180,11 +180,11 @@ class CustomerCommands:
 
     @property
     def _role_stack(self) -> str:
-        """Beside the keys' own stack: whoever has two environments has two of each."""
+        """Name of the role's stack, derived from the key stack's: a customer with two environments has two of each."""
         return f"{self.stack_name[:100]}-tenant-role"
 
     def print_tenant_role_arn_command(self) -> str:
-        """Print the ARN of that role, which the platform needs."""
+        """Print the ARN of the tenant role, which the platform needs."""
         return _join_lines(
             "aws cloudformation describe-stacks",
             f"--profile {self._profile}",
@@ -217,7 +217,7 @@ class CustomerCommands:
 _VARIABLES: Final = {KeyPurpose.S3: "S3_KEY_ARN", KeyPurpose.RDS: "RDS_KEY_ARN"}
 _ACCOUNT: Final = "$ACCOUNT"
 _JOINT: Final = " &&\n"
-"""Between two commands, the second of which is run only if the first has succeeded."""
+"""Joins two commands: the second runs only if the first succeeds."""
 
 
 def _join_lines(*lines: str) -> str:

@@ -1,7 +1,7 @@
-"""The onboarding payload: the JSON in which the customer's stack hands over both key ARNs (contract 45-50, D4).
+"""The onboarding payload: the JSON with both key ARNs that the customer's stack outputs (contract 45-50, D4).
 
-Wherever two ARNs are taken, the payload is taken as well: compact or pretty, in the place of either ARN, or beside the
-other fields. Whether the ARNs in it can be used is not decided here.
+Every input for two ARNs accepts the payload as well: compact or pretty-printed, in place of either ARN, or alongside
+the other fields. Whether its ARNs are usable is not decided here.
 """
 
 import json
@@ -17,18 +17,18 @@ _FIELDS: Final = {"s3_key_arn": S3_KEY_FIELD, "rds_key_arn": RDS_KEY_FIELD}
 
 
 class PayloadError(ValueError):
-    """A text that was meant as the onboarding payload and is not; it says what is wrong."""
+    """Raised for an invalid onboarding payload; the message says what is wrong."""
 
 
 def parse_payload(given: Any) -> dict[str, str]:
-    """Both ARNs out of a payload, under the names of the request's fields.
+    """Extract both ARNs from a payload, under the names of the request's fields.
 
     Args:
-        given: The payload's text, or what a JSON parser made of it. A list of one and a text within a text are what the
-            AWS CLI prints with `--output json`.
+        given: The payload as text or as parsed JSON. A list with one item and a JSON string inside JSON are accepted
+            too: the AWS CLI prints them with `--output json`.
 
     Raises:
-        PayloadError: It is no JSON object, or one of the two keys is missing.
+        PayloadError: The payload is not a JSON object, or one of the two keys is missing.
     """
     content = given
     for _ in range(3):
@@ -50,10 +50,10 @@ def parse_payload(given: Any) -> dict[str, str]:
 
 
 def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A request's fields, with a payload in the place of the ARNs, or beside them, taken apart.
+    """Return a request's fields, with a payload in place of the ARNs or alongside them expanded.
 
     Raises:
-        PayloadError: It is none, or it names other keys than the fields do.
+        PayloadError: The payload is invalid, or it contradicts the ARN fields.
     """
     fields = {name: _strip(value) if name in _FIELDS else value for name, value in values.items()}
     given = {field: fields[field] for field in _FIELDS if _is_payload(fields.get(field))}
@@ -63,13 +63,13 @@ def expand_payload_fields(values: Mapping[str, Any]) -> dict[str, Any]:
         for field, arn in parse_payload(payload).items():
             other = fields.get(field)
             if not _is_payload(other) and other not in {None, "", arn}:
-                raise PayloadError(f"{where} holds the onboarding payload, and {field} names another key than that.")
+                raise PayloadError(f"{where} contains the onboarding payload, but {field} names a different key.")
             fields[field] = arn
     return fields
 
 
 def _strip(value: Any) -> Any:
-    # What is too long stays so: the length is said to be measured as it was sent.
+    # Leaves overlong text unchanged: the length limit applies to the text as sent.
     return value.strip() if isinstance(value, str) and len(value) <= KEY_ARN_MAX_LENGTH else value
 
 

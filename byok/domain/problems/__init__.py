@@ -1,1 +1,1 @@
-"""Problems: what AWS's errors mean, and what the person who reads one does about it."""
+"""Problems: what AWS's errors mean, and their remedies."""

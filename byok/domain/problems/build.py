@@ -1,4 +1,4 @@
-"""Makes a `Problem` from what AWS said or from what a pure rule found, with the remedy filled in."""
+"""Builds a `Problem` from an AWS error or from a violated rule, with the remedy filled in."""
 
 import contextlib
 from dataclasses import replace
@@ -31,16 +31,16 @@ def build_problem(
     operation: str | None = None,
     request_id: str | None = None,
 ) -> Problem:
-    """A problem that came up while AWS was being asked.
+    """Build the problem for an AWS error.
 
     Args:
         code: `service.WireCode`.
-        message: As AWS sent it.
-        remedy: The row's remedy.
-        context: Whom it is about; with a key only where a customer's key is at fault.
-        phase: Where the provisioning was.
-        at: When AWS answered.
-        operation: The operation that was refused.
+        message: AWS's message, unchanged.
+        remedy: The remedy of the matching error rule.
+        context: The values for the remedy; it includes a key only if a customer's key is affected.
+        phase: The phase in which the error occurred.
+        at: When AWS returned the error.
+        operation: The operation that failed.
         request_id: AWS's request id.
     """
     return Problem(
@@ -58,12 +58,12 @@ def build_problem(
 
 
 def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tuple[Problem, ...]:
-    """What the pure rules say about two ARNs, as problems: all of them, of both keys (contract 7).
+    """Apply the pure rules to two ARNs and return all problems of both keys (contract 7).
 
     Args:
         keys: The two ARNs.
-        context: Role, Region, vendor and request; where the role is not known, what depends on it is not checked.
-        at: The time that the problems carry.
+        context: Role, Region, vendor and request; without a role, the rules that depend on it are skipped.
+        at: The time recorded in the problems.
     """
     role = context.platform_role_arn
     findings = check_key_arns(keys, context.region, account_id_of_role(role) if role else None)
@@ -77,14 +77,14 @@ def find_tenant_problems(
     context: RemedyContext,
     at: datetime,
 ) -> tuple[Problem, ...]:
-    """What the pure rules say about a tenant's name and the role that is to write it (contract 105, D11).
+    """Apply the pure rules to a tenant name and to the role that puts it on the keys (contract 105, D11).
 
     Args:
         tenant: The name.
-        tenant_role_arn: The role in the customer's account, None where the customer names the keys.
-        s3_key_arn: The account of this key is the one that the role must be in.
+        tenant_role_arn: The role in the customer's account, or None if the customer runs the commands.
+        s3_key_arn: The role must be in this key's account.
         context: Role, Region, vendor and request.
-        at: The time that the problems carry.
+        at: The time recorded in the problems.
     """
     found: list[tuple[str, str, Remedy]] = []
     try:
@@ -93,13 +93,14 @@ def find_tenant_problems(
         found.append(("tenant.IllegalName", str(error), Remedy.TENANT_NAME))
     partition = partition_of_region(context.region)
     if tenant_role_arn is not None and tenant_role_arn.split(":")[1] != partition:
-        message = f"{tenant_role_arn} is not a role of partition {partition}, which {context.region} belongs to."
+        message = f"{tenant_role_arn} is not a role in partition {partition}, which {context.region} belongs to."
         found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
-    with contextlib.suppress(InvalidKeyArnError):  # told as a finding of its own
+    with contextlib.suppress(InvalidKeyArnError):  # reported as a separate finding
         owner = parse_key_arn(s3_key_arn).account
         if tenant_role_arn is not None and account_id_of_role(tenant_role_arn) != owner:
             message = (
-                f"{tenant_role_arn} is not in account {owner}, which owns the keys: KMS lets nobody else name them."
+                f"{tenant_role_arn} is not in account {owner}, which owns the keys. KMS lets only roles in that "
+                "account create aliases and tags for them."
             )
             found.append(("tenant.RoleOfAnotherAccount", message, Remedy.TENANT_ROLE))
     return tuple(

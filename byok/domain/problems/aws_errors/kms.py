@@ -1,8 +1,8 @@
-"""What KMS and STS answer where a tenant's name is put on a key.
+"""Rules for the KMS and STS errors that occur while putting a tenant name on a key.
 
-Sources: botocore's models of the operations; "Common errors" of the KMS and STS API references; for what may be tried
-again `botocore.retries.standard`, which takes 500, 502, 503 and 504 for passing whatever the code is. An answer whose
-body botocore cannot read has its status in the place of the code (`botocore.parsers`).
+Sources: botocore's models of the operations; "Common errors" in the KMS and STS API references; for retryable errors,
+`botocore.retries.standard`, which treats the statuses 500, 502, 503 and 504 as transient, whatever the code. If
+botocore cannot parse a response body, the error code is the HTTP status (`botocore.parsers`).
 """
 
 from typing import Final
@@ -17,8 +17,8 @@ from byok.domain.problems.aws_errors.rule import (
 )
 from byok.domain.problems.remediation import Remedy
 
-# KMS itself is called for a tenant's name alone, through a role in the customer's own account: from another account a
-# key can be given neither aliases nor tags (botocore's KMS model, "Cross-account use: No").
+# byok calls KMS directly only for tenant names, through a role in the customer's own account: aliases and tags of a key
+# cannot be changed from another account (botocore's KMS model, "Cross-account use: No").
 _PASSING: Final = (
     "500",
     "502",
@@ -31,7 +31,7 @@ _PASSING: Final = (
     "ThrottlingException",
 )
 
-# A session that KMS does not know any more, or not yet: every attempt takes on the role anew, and has another one.
+# KMS no longer knows the session, or does not know it yet: every attempt assumes the role again and gets a new session.
 _OF_THE_SESSION: Final = ("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
 KMS_ERROR_RULES: Final = (
@@ -63,7 +63,7 @@ KMS_ERROR_RULES: Final = (
     ),
 )
 
-# A role made a moment ago is not seen everywhere at once, so a refusal may be on its way out.
+# A new role takes time to propagate, so an access-denied error may be temporary.
 STS_ERROR_RULES: Final = (
     key_error_rule("sts", "AccessDenied", STOP_AFTER_GRACE, Remedy.TENANT_ROLE, customer=False),
     *error_rules(

@@ -1,4 +1,4 @@
-"""What RDS answers (botocore's RDS model)."""
+"""Rules for RDS errors (source: botocore's RDS model)."""
 
 import re
 from typing import Final
@@ -14,8 +14,8 @@ from byok.domain.problems.aws_errors.rule import (
 )
 from byok.domain.problems.remediation import Remedy
 
-# RDS has one fault for everything that can be wrong with a key. Brackets in its message name the key: `[null]` and
-# `[alias/aws/…]` are default keys of the platform's account, and no customer's fault (recorded answers).
+# RDS returns the same fault for every key error. Its message names the key in brackets: `[null]` and `[alias/aws/…]`
+# are default keys of the platform's account, so the customer is not at fault (source: recorded responses).
 RDS_KEY_ERROR_RULES: Final = (
     key_error_rule(
         "rds",
@@ -40,7 +40,7 @@ RDS_ERROR_RULES: Final = (
         "DBClusterSnapshotNotFoundFault",
         "DBInstanceNotFound",
     ),
-    # A role made a moment ago is not yet seen by RDS (Terraform's AWS provider waits on the same text).
+    # RDS does not see a new role immediately (Terraform's AWS provider retries on the same text).
     ErrorRule(
         "rds",
         "InvalidParameterValue",

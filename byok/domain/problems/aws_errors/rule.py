@@ -1,4 +1,4 @@
-"""A row of the table, and the few forms in which rows are written."""
+"""A rule of the error table, and functions that build rules."""
 
 import re
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ class ErrorOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorRule:
-    """One line of the table.
+    """One rule of the table.
 
     Attributes:
         service: botocore's name of the service.
         code: The wire code.
         outcome: What to do.
-        remedy: Which advice a person gets.
-        customer_key: Whether it is a customer's key that AWS refused.
-        message: What the message has to contain, where the code alone is too broad.
+        remedy: The remedy to show.
+        customer_key: Whether the error is about a customer's key.
+        message: Pattern that the message must match, if the code alone is too broad.
     """
 
     service: str
@@ -40,22 +40,22 @@ class ErrorRule:
 
 
 def error_rules(service: str, outcome: ErrorOutcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
-    """Codes that mean the same, and are no fault of a customer's key."""
+    """Build rules for codes with the same outcome that are not about a customer's key."""
     return tuple(ErrorRule(service, code, outcome, remedy) for code in codes)
 
 
 def key_error_rule(
     service: str, code: str, outcome: ErrorOutcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
 ) -> ErrorRule:
-    """A code that is about a key: the customer's, unless it is said otherwise.
+    """Build a rule for a code that is about a key: the customer's, by default.
 
     Args:
         service: botocore's name of the service.
         code: The wire code.
         outcome: What to do.
-        remedy: Which advice a person gets.
-        message: What the message has to contain, as a regular expression.
-        customer: Whether it is a customer's key that AWS refused.
+        remedy: The remedy to show.
+        message: Regular expression that the message must match.
+        customer: Whether the error is about a customer's key.
     """
     return ErrorRule(service, code, outcome, remedy, customer, re.compile(message) if message else None)
 

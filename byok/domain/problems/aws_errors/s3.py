@@ -1,4 +1,4 @@
-"""What S3 answers (S3 API reference, "Error responses")."""
+"""Rules for S3 errors (source: S3 API reference, "Error responses")."""
 
 from typing import Final
 
@@ -12,9 +12,9 @@ from byok.domain.problems.aws_errors.rule import (
 )
 from byok.domain.problems.remediation import Remedy
 
-# S3 speaks KMS's own codes with a prefix, and hides a refusal by policy in AccessDenied (S3 API reference, "Error
-# responses"). A key that is not found is ambiguous: KMS is eventually consistent, and across accounts it hides what
-# exists. Throttling and internal codes with the prefix are not documented, but cost nothing to know.
+# S3 passes KMS's error codes on with a prefix, but reports a denial by a policy as AccessDenied (S3 API reference,
+# "Error responses"). A key that is not found is ambiguous: KMS is eventually consistent, and across accounts it hides
+# which keys exist. Throttling and internal codes with the prefix are undocumented; listing them costs nothing.
 S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "KMS.DisabledException", STOP, Remedy.ENABLE_KEY),
     key_error_rule("s3", "KMS.InvalidKeyUsageException", STOP, Remedy.SYMMETRIC_KEY),
@@ -23,8 +23,8 @@ S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.IMPORT_MATERIAL, r"pending import"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP_AFTER_GRACE, Remedy.KEY_STATE),
-    # The platform's own IAM policy refuses, and not the customer's key policy (IAM user guide, "Access denied error
-    # messages"); a policy made a moment ago may be on its way, too.
+    # The platform's own IAM policy denies access, not the customer's key policy (IAM user guide, "Access denied error
+    # messages"). A policy change may also still be propagating.
     key_error_rule(
         "s3",
         "AccessDenied",
@@ -45,7 +45,7 @@ S3_KEY_ERROR_RULES: Final = (
     ),
 )
 
-# HEAD answers carry no body: botocore puts the bare HTTP status where the code would stand (S3, HeadObject).
+# Responses to HEAD have no body, so botocore uses the HTTP status as the error code (S3, HeadObject).
 S3_ERROR_RULES: Final = (
     *error_rules("s3", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN, "BucketAlreadyOwnedByYou", "PreconditionFailed"),
     *error_rules(

@@ -1,9 +1,9 @@
-"""The one table that decides what an error of AWS means. No other place decides.
+"""The table that decides how byok handles an AWS error. No other code makes this decision.
 
-A row is found by service and wire code (`error.response["Error"]["Code"]`, never boto's class name), and by the message
-only where AWS's code is too broad. HTTP statuses do not decide: KMS answers 400 to nearly everything, RDS quotas are
-403 and S3 conflicts 409. Sources: S3 API reference "Error responses", botocore's RDS and KMS models, KMS developer
-guide "Key states".
+Rules match on service and wire code (`error.response["Error"]["Code"]`, never boto's class name), and on the message
+only if AWS's code is too broad. HTTP statuses do not count: KMS returns 400 for nearly everything, RDS returns 403 for
+quotas, and S3 returns 409 for conflicts. Sources: S3 API reference "Error responses", botocore's RDS and KMS models,
+KMS developer guide "Key states".
 """
 
 import re
@@ -60,20 +60,20 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "sts": ("AssumeRole",),
 }
-"""Every operation the activities call: the table is proved complete for these, and the platform role needs no other."""
+"""Every operation that activities call. Tests prove the table complete for these; the platform role needs no others."""
 
 
 def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
-    """What an error of AWS means.
+    """Return the rule for an AWS error.
 
-    An unknown code counts as ambiguous: tried again for the grace, then a stop, never without end.
+    An unknown code is ambiguous: byok retries it for the grace period and then stops, so it never retries forever.
 
     Args:
         service: botocore's name of the service.
         code: The wire code.
         message: AWS's message.
-        key_arn: The customer's key that the call used. RDS takes up to three keys and names the one at fault in
-            brackets; any other than this one is the platform's.
+        key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and the error names
+            the affected key in brackets; any key other than this one belongs to the platform.
     """
     row = next(
         (
