@@ -39,7 +39,7 @@ def build_trust_policy(**changed: Any) -> str:
         ),
         (
             build_trust_policy(Condition={"StringEqual": {"sts:ExternalId": "x"}}),
-            "the condition operator StringEqual is not known",
+            "the condition operator StringEqual is unknown",
         ),
     ],
 )

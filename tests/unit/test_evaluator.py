@@ -260,7 +260,7 @@ def test_trust_policy_needs_no_resource() -> None:
 
 
 def test_negated_arn_operator_on_a_non_arn_is_undocumented() -> None:
-    with pytest.raises(UnknownConditionError, match="no ARN"):
+    with pytest.raises(UnknownConditionError, match="not an ARN"):
         condition_block_holds({"ArnNotLike": {"a": "s3"}}, {"a": "s3"})
 
 

@@ -117,17 +117,17 @@ def test_suggestions_use_the_vendors_names() -> None:
         ("", "policy.NotJson", "line 1"),
         ("{'a': 1}", "policy.NotJson", "line 1, column 2"),
         ("[]", "policy.NotAPolicy", "array"),
-        ("7", "policy.NotAPolicy", "no JSON object"),
+        ("7", "policy.NotAPolicy", "not a JSON object"),
         ("{}", "policy.NoStatement", "no Statement"),
         ('{"Statements": []}', "policy.NoStatement", "not Statements"),
         ('{"Statement": []}', "policy.NoStatement", "empty"),
         ('{"Statement": [1]}', "policy.Malformed", "Statement 1"),
         ('{"Statement": null}', "policy.NoStatement", "no Statement array.$"),
-        ('{"Effect": "Allow", "Principal": "*"}', "policy.NoStatement", "one statement by itself"),
+        ('{"Effect": "Allow", "Principal": "*"}', "policy.NoStatement", "a single statement"),
         ('{"Resources": {}}', "policy.NoStatement", "CloudFormation template"),
         ('{"KeyMetadata": {}}', "policy.NoStatement", "get-key-policy"),
-        ('{"Policy": {"Statement": []}}', "policy.NoStatement", "in Policy"),
-        ("[" * 100_000, "policy.NotJson", "deeper"),
+        ('{"Policy": {"Statement": []}}', "policy.NoStatement", "value of Policy"),
+        ("[" * 100_000, "policy.NotJson", "too deeply"),
         ("9" * 5_000, "policy.NotJson", "digits"),
         ('{"Statement": NaN}', "policy.NotJson", "NaN"),
         ('{"Statement": [], "Statement": []}', "policy.NameTwice", "Statement"),
@@ -147,7 +147,7 @@ def test_invalid_policy_text_is_explained(text: str, code: str, words: str) -> N
         ({"Principal": None}, "policy.Malformed", "AWS"),
         ({"Principal": "arn:aws:iam::111122223333:root"}, "policy.Malformed", "AWS"),
         ({"Principal": {"AWS": []}}, "policy.Malformed", "principal"),
-        ({"NotPrincipal": "*"}, "policy.Malformed", "one of them alone"),
+        ({"NotPrincipal": "*"}, "policy.Malformed", "exactly one of Principal"),
         ({"Action": 1}, "policy.Malformed", "Action"),
         ({"Sid": 1}, "policy.Malformed", "Sid"),
         ({"Condition": {"StringEquals": "x"}}, "policy.Malformed", "Condition"),
@@ -155,7 +155,7 @@ def test_invalid_policy_text_is_explained(text: str, code: str, words: str) -> N
         ({"Condition": {"StringEquals": {"aws:PrincipalAccount": None}}}, "policy.Malformed", "PrincipalAccount"),
         ({"Principal": {"aws": "arn:aws:iam::111122223333:root"}}, "policy.Malformed", "not aws"),
         ({"Action": []}, "policy.Malformed", "Action"),
-        ({"Action": "Decrypt"}, "policy.Malformed", "as kms:Decrypt"),
+        ({"Action": "Decrypt"}, "policy.Malformed", "for example kms:Decrypt"),
         ({"Resource": []}, "policy.Malformed", "Resource"),
     ],
 )
@@ -174,7 +174,7 @@ def test_statement_that_kms_would_refuse_is_explained(change: dict[str, Any], co
         ({"Version": "2012-10-18"}, "policy.Malformed", "2012-10-17"),
         ({"Version": ["2012-10-17"]}, "policy.Malformed", "2012-10-17"),
         ({"Id": 5}, "policy.Malformed", "Id"),
-        ({"version": "2012-10-17"}, "policy.Malformed", "no element version"),
+        ({"version": "2012-10-17"}, "policy.Malformed", "Unknown policy element version"),
         ({"Id": "x" * 32_768}, "policy.TooLarge", "32768"),
     ],
 )
@@ -211,14 +211,14 @@ def test_uncertain_allow_comes_with_statements_to_paste() -> None:
     (finding,) = run_check({"Statement": [PLACE.owner_statement, perhaps]}, KeyPurpose.S3).findings
 
     assert (finding.code, finding.severity) == ("policy.CannotBeSaid", Severity.UNKNOWN)
-    assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID wants o-1")
+    assert finding.message.startswith("Statement 2: StringEquals on aws:PrincipalOrgID requires o-1")
     assert list(finding.paste) == PLACE.build_statements(KeyPurpose.S3)
 
 
 @pytest.mark.parametrize("case", [case for case in POLICY_CASES if "nothing but" in case.name], ids=case_id)
 def test_customers_own_statements_are_left_unchanged(case: Case) -> None:
     for finding in run_check(case.build_policy(PLACE), case.which).findings:
-        assert "leave the others as they are" in finding.remedy
+        assert "do not change the other statements" in finding.remedy
 
 
 @pytest.mark.parametrize("element", ["Principal", "Action", "Resource"])
@@ -226,7 +226,7 @@ def test_policy_with_an_incomplete_statement_is_refused(element: str) -> None:
     policy = POLICY_CASES[0].build_policy(PLACE)
     del policy["Statement"][1][element]
 
-    with pytest.raises(PolicyDocumentError, match=f"AllowAtaccamaPlatformS3Access: it needs {element}"):
+    with pytest.raises(PolicyDocumentError, match=f"AllowAtaccamaPlatformS3Access: it needs exactly one of {element}"):
         parse_policy(json.dumps(policy))
 
 
@@ -237,7 +237,7 @@ def test_incomplete_statement_on_an_older_key_is_reported_without_effect(element
 
     first = run_check(parse_policy(json.dumps(policy), on_a_key=True), KeyPurpose.S3).findings[0]
 
-    assert f"It has no {element}, and so no effect" in first.message
+    assert f"It has no {element} and therefore no effect" in first.message
     assert (first.severity, list(first.paste)) == (Severity.STOPS, PLACE.build_statements(KeyPurpose.S3))
 
 

@@ -146,7 +146,7 @@ def test_get_key_policy_response_becomes_the_document() -> None:
     ],
 )
 def test_result_that_locks_the_owner_out_is_refused(statements: list[Any]) -> None:
-    with pytest.raises(PolicyMergeError, match="nobody in the key's own account") as caught:
+    with pytest.raises(PolicyMergeError, match="no principal in the key's own account") as caught:
         merge(json.dumps({"Version": "2012-10-17", "Statement": statements}), KeyPurpose.S3)
     assert caught.value.code == "policy.LockedOut"
 
@@ -168,7 +168,7 @@ def test_control_by_another_account_does_not_count_if_the_key_is_known() -> None
     text = json.dumps({**OWNER_POLICY, "Statement": [{**PLACE.owner_statement, "Principal": {"AWS": "999988887777"}}]})
 
     assert merge(text, KeyPurpose.S3).changed  # without the key's ARN, it may be that account's key
-    with pytest.raises(PolicyMergeError, match="nobody in the key's own account"):
+    with pytest.raises(PolicyMergeError, match="no principal in the key's own account"):
         merge_policy(text, KeyPurpose.S3, PLACE.role, PLACE.region, VENDOR, key_arn=KEY)
 
 
@@ -216,7 +216,7 @@ def test_policy_wrapped_more_than_once_is_refused(text: str) -> None:
 
 def test_duplicate_platform_sid_is_refused() -> None:
     ours = PLACE.build_statements(KeyPurpose.S3)
-    with pytest.raises(PolicyMergeError, match="leave one"):
+    with pytest.raises(PolicyMergeError, match="Keep only one"):
         merge(json.dumps({**OWNER_POLICY, "Statement": [PLACE.owner_statement, *ours, *ours]}), KeyPurpose.S3)
 
 

@@ -1,1 +1,1 @@
-"""IAM and key policies: what the platform asks for, what a policy means, and whether it allows the platform's calls."""
+"""IAM and key policies: the statements that byok needs, policy evaluation, and the check of the platform's calls."""

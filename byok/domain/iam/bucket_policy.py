@@ -1,19 +1,19 @@
-"""The policy of an environment's bucket: TLS only, and nothing encrypted with any key but the customer's."""
+"""The policy of an environment's bucket: requires TLS and rejects objects not encrypted with the customer's key."""
 
 from typing import Any
 
 
 def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
-    """The policy document.
+    """Build the policy document.
 
-    A write that says nothing of encryption passes, and gets the bucket's default, which is the customer's key. One that
-    asks for anything else is denied: another key, S3's own keys, AWS's managed key, or a key the client brings along. A
-    negated operator is true where the header is missing, so `Null` has to say first that there is one (IAM user guide,
+    A write without encryption headers is allowed and uses the bucket's default, which is the customer's key. A write
+    that requests anything else is denied: another key, S3's own keys, the AWS managed key, or a client-provided key. A
+    negated operator is true if the header is missing, so a `Null` condition first requires the header (IAM user guide,
     "Condition operators").
 
     Args:
         bucket_arn: The bucket's ARN.
-        key_arn: Full ARN of the customer's key: IAM compares the text, and never asks whether the key exists.
+        key_arn: Full ARN of the customer's key; IAM compares the text and does not check whether the key exists.
     """
     objects = f"{bucket_arn}/*"
     return {
@@ -40,7 +40,7 @@ def build_bucket_policy(bucket_arn: str, key_arn: str) -> dict[str, Any]:
 
 
 def build_probe_bucket_policy(bucket_arn: str) -> dict[str, Any]:
-    """The policy of the platform's bucket for probes, which uses many keys: TLS only."""
+    """Build the policy of the platform's probe bucket: it only requires TLS, because probes use many keys."""
     condition = {"Bool": {"aws:SecureTransport": "false"}}
     return {
         "Version": "2012-10-17",

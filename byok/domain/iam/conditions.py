@@ -22,20 +22,20 @@ _COLONS_OF_AN_ARN: Final = 5
 
 
 class UnknownConditionError(ValueError):
-    """A condition operator or value that is not known here: what the policy means cannot be said."""
+    """Raised for a condition operator or value that byok does not know, so that the policy cannot be evaluated."""
 
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """One test of a condition block, and how it came out.
+    """One test of a condition block, and its result.
 
     Attributes:
-        operator: As the statement has it, `StringEquals`.
-        key: The condition key, as the statement spells it.
-        wanted: The values that the statement gives.
-        actual: What the request carries, None where it does not carry the key.
-        holds: Whether it is satisfied; None where that cannot be said, for the reason in `unknown`.
-        unknown: Why it cannot be said.
+        operator: The operator as written in the statement, for example `StringEquals`.
+        key: The condition key as written in the statement.
+        wanted: The values in the statement.
+        actual: The value in the request, or None if the request does not have the key.
+        holds: Whether the test is satisfied; None if that cannot be determined, for the reason in `unknown`.
+        unknown: Why it cannot be determined.
     """
 
     operator: str
@@ -49,12 +49,12 @@ class ConditionResult:
 def evaluate_conditions(
     block: Mapping[str, Mapping[str, Any]], context: Context, version: str | None
 ) -> tuple[ConditionResult, ...]:
-    """Every test of a block, each by itself.
+    """Evaluate every test of a condition block separately.
 
     Args:
         block: The statement's `Condition`.
-        context: The request's condition keys; their names are compared without regard to case.
-        version: The policy's `Version`, which decides whether there are variables.
+        context: The request's condition keys; their names are case-insensitive.
+        version: The policy's `Version`, which determines whether policy variables are supported.
     """
     present = lowercase_keys(context)
     fill = make_variable_filler(context, version)
@@ -66,19 +66,19 @@ def evaluate_conditions(
 
 
 def condition_block_holds(block: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
-    """Whether every operator of a block, and every key under it, is satisfied, in a policy of the present version.
+    """Return whether all tests of a block are satisfied, in a policy of the current version.
 
     Raises:
-        UnknownConditionError: It hangs on an operator or value that is not known.
+        UnknownConditionError: The result depends on an unknown operator or value.
     """
     return all_conditions_hold(evaluate_conditions(block, context, VERSION_WITH_VARIABLES))
 
 
 def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
-    """Whether all tests are satisfied; one that is not settles it, whatever else cannot be said.
+    """Return whether all tests are satisfied; one failed test is enough, even if others are unknown.
 
     Raises:
-        UnknownConditionError: Nothing but what cannot be said is left.
+        UnknownConditionError: No test fails, and at least one is unknown.
     """
     results = list(tests)
     if any(test.holds is False for test in results):
@@ -90,14 +90,14 @@ def all_conditions_hold(tests: Iterable[ConditionResult]) -> bool:
 
 
 def require_known_operator(operator: str) -> None:
-    """See that an operator is one of IAM's.
+    """Check that an operator is an IAM condition operator.
 
     Raises:
-        UnknownConditionError: It is not.
+        UnknownConditionError: The operator is unknown.
     """
     quantifier, _, plain = operator.rpartition(":")
     if quantifier not in {"", "ForAnyValue", "ForAllValues"}:
-        raise UnknownConditionError(f"the condition operator {operator} is not known")
+        raise UnknownConditionError(f"the condition operator {operator} is unknown")
     if plain != "Null":
         _comparison(plain.removesuffix("IfExists"))
 
@@ -112,7 +112,7 @@ def _test(
 
 
 def _text(value: Any) -> str:
-    """A value as IAM compares it: JSON's `true` is the text `true`."""
+    """Convert a value to the text that IAM compares: JSON's `true` becomes the text `true`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -125,14 +125,14 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
     name = plain.removesuffix("IfExists")
     negated, compare = _comparison(name)
     if actual is None:
-        # A missing key fails a plain operator and satisfies a negated one; ...IfExists is satisfied by either.
+        # A missing key fails a plain operator and satisfies a negated one; it satisfies both with ...IfExists.
         if quantifier == "ForAnyValue":
             return if_exists
         return negated or if_exists or quantifier == "ForAllValues"
     if negated and compare is _arn and not all(value.count(":") >= _COLONS_OF_AN_ARN for value in as_list(actual)):
-        raise UnknownConditionError(f"what {operator} makes of {actual!r}, which is no ARN, is documented nowhere")
-    # A value that hangs on a variable without a value is equal to nothing, so that a negated operator is satisfied
-    # (IAM user guide, "Policy variables with no value").
+        raise UnknownConditionError(f"AWS does not document how {operator} treats {actual!r}, which is not an ARN")
+    # A value with a variable that has no value equals nothing, so it satisfies a negated operator (IAM user guide,
+    # "Policy variables with no value").
     known = [item for item in map(fill, wanted) if item is not None]
     hits = [any(compare(item, value) for item in known) != negated for value in as_list(actual)]
     return all(hits) if quantifier == "ForAllValues" or (negated and quantifier == "") else any(hits)
@@ -141,7 +141,7 @@ def _operator_holds(operator: str, wanted: tuple[str, ...], actual: str | list[s
 def _comparison(name: str) -> tuple[bool, Callable[[str, str], bool]]:
     positive = _NEGATED.get(name, name)
     if positive not in _COMPARISONS:
-        raise UnknownConditionError(f"the condition operator {name} is not known")
+        raise UnknownConditionError(f"the condition operator {name} is unknown")
     return name in _NEGATED, _COMPARISONS[positive]
 
 
@@ -150,7 +150,7 @@ def _like(wanted: str, actual: str) -> bool:
 
 
 def _arn(wanted: str, actual: str) -> bool:
-    """Each of an ARN's six parts by itself: a wildcard does not reach over a colon. What is no ARN is like none."""
+    """Compare an ARN's six parts separately: a wildcard does not match across a colon. Other text never matches."""
     parts, values = wanted.split(":", 5), actual.split(":", 5)
     return len(parts) == len(values) == _COLONS_OF_AN_ARN + 1 and all(map(_like, parts, values))
 
@@ -200,7 +200,7 @@ _COMPARISONS: Final[dict[str, Callable[[str, str], bool]]] = {
     "DateGreaterThanEquals": lambda wanted, actual: _date(actual) >= _date(wanted),
 }
 
-# Those that IAM documents: not every operator has a negation.
+# The negated operators that IAM documents; not every operator has a negation.
 _NEGATED: Final = {
     "StringNotEquals": "StringEquals",
     "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",

@@ -1,7 +1,7 @@
-"""What an IAM or key policy means: evaluates statements as AWS does, and never guesses.
+"""Evaluates IAM and key policies as AWS does, without guessing.
 
-One evaluator for everybody: the local AWS decides with it, and a policy can be checked with it offline. Sources: IAM
-user guide, "Policy evaluation logic", "AWS JSON policy elements"; KMS developer guide, "Key policies".
+Local AWS and the offline policy check use this same evaluator. Sources: IAM user guide, "Policy evaluation logic", "AWS
+JSON policy elements"; KMS developer guide, "Key policies".
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ Policy = Mapping[str, Any]
 
 
 class Effect(StrEnum):
-    """How a policy decides."""
+    """The outcome of a policy evaluation."""
 
     ALLOW = "allow"
     EXPLICIT_DENY = "explicit-deny"
@@ -25,12 +25,12 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class CallingPrincipal:
-    """Who asks.
+    """The principal that makes a call.
 
     Attributes:
-        arn: The principal, `arn:aws:sts::…:assumed-role/Role/session` for a role's session.
+        arn: The principal's ARN, `arn:aws:sts::…:assumed-role/Role/session` for a role session.
         account: Its 12-digit account.
-        role_arn: The role behind a session, None for a user.
+        role_arn: The role of a session, or None for a user.
     """
 
     arn: str
@@ -45,13 +45,13 @@ class CallingPrincipal:
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """One call to be decided.
+    """One call to evaluate.
 
     Attributes:
-        caller: Who asks.
-        action: What for, `kms:CreateGrant`.
-        resource: ARN of what it is about.
-        context: The condition keys of the request; a key that AWS would not send is left out.
+        caller: The principal that makes the call.
+        action: The action, for example `kms:CreateGrant`.
+        resource: ARN of the resource.
+        context: The request's condition keys, without the ones that AWS would not send.
     """
 
     caller: CallingPrincipal
@@ -62,10 +62,11 @@ class AccessRequest:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a policy says to a call, and which statement says it.
+    """The outcome of evaluating a call, and the statement that decided it.
 
     Attributes:
-        by_account: The statement names the caller's whole account: inside it, the caller's own IAM policies decide.
+        by_account: Whether the statement names the caller's whole account; then the account's IAM policies decide who
+            in it has access.
     """
 
     effect: Effect
@@ -82,7 +83,7 @@ IMPLICIT_DENY_DECISION: Final = Decision(Effect.IMPLICIT_DENY)
 
 
 class PrincipalMatch(StrEnum):
-    """Whether a statement is for the caller."""
+    """Whether a statement applies to the caller."""
 
     NO = "no"
     CALLER = "caller"
@@ -91,15 +92,15 @@ class PrincipalMatch(StrEnum):
 
 @dataclass(frozen=True)
 class StatementEvaluation:
-    """How one statement bears on one call, part by part: it applies when every part does.
+    """How the parts of one statement match one call; the statement applies if all of them match.
 
     Attributes:
-        sid: The statement's Sid, or its number where it has none.
+        sid: The statement's Sid, or its number if it has no Sid.
         statement: The statement itself.
-        addressed: Whether it is for the caller.
-        action: Whether it is about the action.
-        resource: Whether it is about the resource.
-        conditions: Its conditions, each by itself.
+        addressed: Whether its principal element matches the caller.
+        action: Whether its action element matches.
+        resource: Whether its resource element matches.
+        conditions: The result of each of its conditions.
     """
 
     sid: str
@@ -111,10 +112,10 @@ class StatementEvaluation:
 
     @property
     def applies(self) -> bool:
-        """Whether every part does.
+        """Whether all parts match.
 
         Raises:
-            UnknownConditionError: That hangs on a condition that is not known here.
+            UnknownConditionError: The result depends on a condition that byok does not know.
         """
         return (
             self.addressed is not PrincipalMatch.NO
@@ -125,19 +126,19 @@ class StatementEvaluation:
 
 
 def extract_statements(policy: Policy) -> list[Any]:
-    """A policy's statements; one by itself needs no array around it."""
+    """Return a policy's statements as a list; a single statement needs no array around it."""
     return as_list(policy.get("Statement", []))
 
 
 def evaluate_statements(
     policy: Policy, access: AccessRequest, *, with_principals: bool = True
 ) -> list[StatementEvaluation]:
-    """Every statement of a policy, held against one call.
+    """Match every statement of a policy against one call.
 
     Args:
         policy: The document.
         access: The call.
-        with_principals: Whether it is a resource's policy, whose statements name principals, or an identity's.
+        with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
     """
     version = policy.get("Version")
     fill = make_variable_filler(access.context, version)
@@ -155,15 +156,15 @@ def evaluate_statements(
 
 
 def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: bool = True) -> Decision:
-    """What one policy says to one call: an explicit deny wins over every allow.
+    """Evaluate one policy for one call; an explicit deny overrides every allow.
 
     Args:
         policy: The document.
         access: The call.
-        with_principals: Whether it is a resource's policy, whose statements name principals, or an identity's.
+        with_principals: True for a resource policy, whose statements name principals; False for an identity policy.
 
     Raises:
-        UnknownConditionError: A condition uses an operator that is not known here.
+        UnknownConditionError: A condition uses an operator or value that byok does not know.
     """
     allowed = IMPLICIT_DENY_DECISION
     for one in evaluate_statements(policy, access, with_principals=with_principals):
@@ -180,11 +181,11 @@ def evaluate_policy(policy: Policy, access: AccessRequest, *, with_principals: b
 def decide_access(
     resource_policy: Policy, owner: str, identity_policies: Iterable[Policy], access: AccessRequest
 ) -> Decision:
-    """What a key's policy and the caller's own policies say together.
+    """Evaluate a key policy together with the caller's own policies.
 
-    Inside the owner's account the key policy alone can allow a named principal, or leave it to IAM by naming the
-    account. From another account both have to allow (KMS developer guide, "Allowing users in other accounts to use a
-    KMS key").
+    Within the owner's account, the key policy alone can allow a named principal, or delegate to IAM by naming the
+    account. For a caller in another account, both must allow the call (KMS developer guide, "Allowing users in other
+    accounts to use a KMS key").
 
     Args:
         resource_policy: The policy of the resource.
@@ -204,7 +205,7 @@ def decide_access(
 
 
 def evaluate_identity_policies(policies: Iterable[Policy], access: AccessRequest) -> Decision:
-    """What the policies of the caller's own identity say together."""
+    """Evaluate all identity policies of the caller together."""
     decisions = [evaluate_policy(policy, access, with_principals=False) for policy in policies]
     for effect in (Effect.EXPLICIT_DENY, Effect.ALLOW):
         for decision in decisions:
@@ -232,8 +233,8 @@ def _match_named_principal(principal: Any, caller: CallingPrincipal) -> Principa
 
 def _is_about_resource(statement: Mapping[str, Any], access: AccessRequest, fill: Fill) -> bool:
     if not {"Resource", "NotResource"} & set(statement):
-        # A role's trust policy names no resource: it is about the role (IAM user guide, "Roles terms and concepts"). A
-        # statement of a key policy that names none "has no effect" (KMS API reference, PutKeyPolicy).
+        # A trust policy names no resource, because it is about its role (IAM user guide, "Roles terms and concepts"). A
+        # key policy statement without a resource "has no effect" (KMS API reference, PutKeyPolicy).
         return access.action.startswith("sts:")
     return _matches(statement, "Resource", access.resource, fill=fill)
 

@@ -1,4 +1,4 @@
-"""What an examination of keys and policies finds wrong: the same shape for a policy check and for a diagnosis."""
+"""Findings about keys and policies, shared by the policy check and the diagnosis."""
 
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from byok.domain.iam.statements import Statement
 
 
 class Severity(StrEnum):
-    """What follows from a finding; the worst first."""
+    """The consequence of a finding, the worst first."""
 
     STOPS = "stops provisioning"
     LATER = "stops something later"
@@ -19,23 +19,23 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The lower, the worse."""
+        """Sort order; lower is worse."""
         return list(Severity).index(self)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, and what to do about it.
+    """One error, and its remedy.
 
     Attributes:
         code: `policy.…`, `key.…` or `arn.…`.
-        key: Which of the two keys, None where it is about both or about neither.
-        severity: What follows from it.
-        message: What is there and what has to be.
+        key: Which of the two keys, or None if the finding is about both or neither.
+        severity: The consequence.
+        message: What was found and what is expected.
         remedy: What to do.
-        permissions: The permissions that are missing for it.
-        sid: The policy statement that it is about.
-        paste: The statements as they have to be, where that puts it right.
+        permissions: The permissions that are missing as a result.
+        sid: The policy statement that the finding is about.
+        paste: The correct statements, if pasting them fixes the error.
     """
 
     code: str
@@ -48,5 +48,5 @@ class Finding:
     paste: tuple[Statement, ...] = ()
 
     def as_json_dict(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the finding as JSON-serializable data."""
         return asdict(self)

@@ -1,8 +1,8 @@
-"""Puts the platform's statements into a customer's key policy, and leaves every other byte as it was (contract 56-59).
+"""Merges byok's statements into a customer's key policy and leaves every other byte unchanged (contract 56-59).
 
-The document is edited as text: a customer compares what comes out with what went in, and has to see our statements and
-nothing else. A statement with one of our Sids that means something else than ours is outdated, and is replaced where it
-stands; unless something of the customer's would be lost with it.
+The document is edited as text, so that a diff of input and output shows byok's statements and nothing else. A statement
+that has one of byok's Sids but another meaning is outdated and replaced in place, unless that would lose something the
+customer added.
 """
 
 import json
@@ -24,7 +24,7 @@ _Span = tuple[int, int]
 
 
 class PolicyMergeError(ValueError):
-    """A policy into which nothing was put; `code` is for programs, the text for people."""
+    """Raised if a policy cannot be merged; `code` is for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -33,12 +33,12 @@ class PolicyMergeError(ValueError):
 
 @dataclass(frozen=True)
 class MergeResult:
-    """A policy with our statements in it.
+    """A policy that contains byok's statements.
 
     Attributes:
         text: The document.
-        added: Sids of the statements that were appended.
-        replaced: Sids of those that were there and were outdated.
+        added: Sids of the appended statements.
+        replaced: Sids of the outdated statements that were replaced.
     """
 
     text: str
@@ -47,7 +47,7 @@ class MergeResult:
 
     @property
     def changed(self) -> bool:
-        """Whether anything had to be done."""
+        """Whether the policy was changed."""
         return bool(self.added or self.replaced)
 
 
@@ -60,24 +60,24 @@ def merge_policy(
     *,
     key_arn: str | None = None,
 ) -> MergeResult:
-    """The policy with our statements, or as it is where it has them.
+    """Return the policy with byok's statements; it is unchanged if it already has them.
 
     Args:
-        text: The document, or the whole answer of `aws kms get-key-policy`.
-        which: What the key is for.
+        text: The document, or the whole output of `aws kms get-key-policy`.
+        which: Which of the two keys the policy is for.
         platform_role_arn: The role that the statements name.
         region: The environment's Region.
         vendor: The vendor's names.
-        key_arn: The key, where it is known: then it is its own account that has to keep control.
+        key_arn: The key, if known; then it must be that key's account that keeps control.
 
     Raises:
-        PolicyDocumentError: It is no key policy.
-        PolicyMergeError: A Sid of ours is there twice, or on something that is not ours; or the result would lock the
-            key's owner out, or be too large.
+        PolicyDocumentError: The text is not a key policy.
+        PolicyMergeError: One of byok's Sids occurs twice or is in use by the customer's own statement, or the result
+            would lock the key's owner out or be too large.
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
     """
     document = extract_document(text)
-    # A key may bear a statement that KMS would not save today; what comes out has to be fit to be saved.
+    # An existing policy may have a statement that KMS would reject today, but KMS must accept the merged policy.
     policy = parse_document(document, on_a_key=True)
     ours = build_key_statements(which, StatementParameters.for_platform_role(platform_role_arn, region), vendor)
     edits, added, replaced = _edits(document, policy, ours)
@@ -86,8 +86,8 @@ def merge_policy(
     if len(document.encode()) > MAX_POLICY_BYTES:
         raise PolicyMergeError(
             "policy.TooLarge",
-            f"With our statements the policy has {len(document.encode())} bytes, and KMS takes {MAX_POLICY_BYTES}: "
-            "shorten the other statements first.",
+            f"With the platform's statements, the policy has {len(document.encode())} bytes, but KMS allows at most "
+            f"{MAX_POLICY_BYTES}. Shorten the other statements first.",
         )
     _require_owner_control(parse_document(document), account_id_of_role(platform_role_arn), key_arn)
     return MergeResult(document, tuple(added), tuple(replaced))
@@ -106,7 +106,7 @@ def _edits(
         places = [place for place, one in enumerate(present) if one.get("Sid") == statement["Sid"]]
         if len(places) > 1:
             raise PolicyMergeError(
-                "policy.SidTwice", f"{len(places)} statements have the Sid {statement['Sid']}: leave one of them."
+                "policy.SidTwice", f"{len(places)} statements have the Sid {statement['Sid']}. Keep only one of them."
             )
         if not places:
             added.append(statement["Sid"])
@@ -119,19 +119,19 @@ def _edits(
         end = spans[-1][1]
         edits.append(((end, end), appended))
         if not isinstance(policy["Statement"], list):
-            # KMS takes one statement without an array around it; a second one needs the array.
+            # KMS accepts a single statement without an array; two statements need one.
             edits += [((whole[0], whole[0]), "["), ((whole[1], whole[1]), "]")]
     return edits, added, replaced
 
 
 @dataclass(frozen=True)
 class _Style:
-    """How the document is laid out: ours are written alike.
+    """The document's layout, which byok's statements follow.
 
     Attributes:
-        newline: What ends a line; empty where all stands on one.
+        newline: The line ending; empty if the document is a single line.
         indent: White space before a statement.
-        unit: One more level of it.
+        unit: White space of one indentation level.
     """
 
     newline: str
@@ -160,7 +160,7 @@ class _Style:
 
 
 def _statement_spans(text: str) -> tuple[_Span, list[_Span]]:
-    """Where the value of `Statement` is, and where each statement in it is; the text is known to be a policy."""
+    """Locate the value of `Statement` and each statement in it; the text must be a valid policy."""
     at = _after_space(text, 0) + 1
     while True:
         name, end = _JSON.raw_decode(text, _after_space(text, at))
@@ -190,7 +190,7 @@ def _after_space(text: str, at: int) -> int:
 
 
 def _canonical(statement: Statement) -> dict[str, Any]:
-    """A statement without what can be written in several ways: order, arrays of one, capitals, JSON's own booleans."""
+    """Normalise everything that can be written in several ways: order, one-item arrays, case, JSON booleans."""
     principal, condition = statement.get("Principal"), statement.get("Condition", {})
     return {
         **statement,
@@ -208,32 +208,34 @@ def _canonical(statement: Statement) -> dict[str, Any]:
 
 
 def _require_own(there: Statement, ours: Statement) -> None:
-    """See that nothing of the customer's is lost when a statement is replaced.
+    """Check that replacing a statement loses nothing that the customer added.
 
     Raises:
-        PolicyMergeError: It denies, or lets somebody else in as well.
+        PolicyMergeError: The statement denies access, or also allows other principals.
     """
     sid, role = ours["Sid"], ours["Principal"]["AWS"]
-    keep = f"Give it another Sid, so that it is kept, and {sid} is free for the platform's."
+    keep = f"To keep it, give it another Sid: {sid} is reserved for the platform's statement."
     if there["Effect"] == "Deny":
-        raise PolicyMergeError("policy.SidTaken", f"The statement {sid} has Effect Deny, and ours allows. {keep}")
+        raise PolicyMergeError(
+            "policy.SidTaken", f"The statement {sid} has Effect Deny, but the platform's statement allows. {keep}"
+        )
     principal = there.get("Principal")
     named = [name for names in principal.values() for name in as_list(names)] if isinstance(principal, dict) else []
     others = [name for name in named if name != role]
     if others and len(named) > 1:
-        raise PolicyMergeError("policy.SidTaken", f"The statement {sid} is also for {', '.join(others)}. {keep}")
+        raise PolicyMergeError("policy.SidTaken", f"The statement {sid} also allows {', '.join(others)}. {keep}")
 
 
 def _require_owner_control(policy: dict[str, Any], platform_account: str, key_arn: str | None) -> None:
-    """Somebody of the key's own account has to be able to change the policy again.
+    """Check that a principal in the key's own account can still change the policy.
 
     Raises:
-        PolicyMergeError: Nobody could.
+        PolicyMergeError: No such principal exists.
     """
     account = key_arn.split(":")[4] if key_arn else None
     if not has_policy_administrator(policy, account=account, platform_account=platform_account, key_arn=key_arn):
         raise PolicyMergeError(
             "policy.LockedOut",
-            "With this policy nobody in the key's own account could change it again, and only AWS Support could help. "
-            "AWS's own statement has to stay in it: Effect Allow, kms:*, for arn:aws:iam::<your account>:root.",
+            "With this policy, no principal in the key's own account could change it again, and only AWS Support could "
+            "help. Keep AWS's own statement in it: Effect Allow, kms:*, for arn:aws:iam::<your account>:root.",
         )

@@ -1,7 +1,8 @@
-"""The key policy statements the customer appends, as the contract words them (contract 61-73).
+"""The key policy statements that the customer appends, exactly as in the contract (contract 61-73).
 
-One model for every artefact: with real values they are pasted as they are, with a template language's own references
-they stand in a template. What a policy *means* is in `byok.domain.iam.evaluator`; this module only writes statements.
+All artefacts share this model: with real values, customers paste the statements unchanged; with the references of a
+template language, they become part of a template. `byok.domain.iam.evaluator` evaluates policies; this module only
+writes statements.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ RDS_KEY_GRANT_ACTIONS: Final = ("kms:CreateGrant", "kms:ListGrants", "kms:Revoke
 
 
 def via_service_value(service: str, region: str) -> str:
-    """The value of `kms:ViaService` for a service of a Region.
+    """Return the value of `kms:ViaService` for a service in a Region.
 
     It ends in `.amazonaws.com` in every partition (AWS KMS developer guide, "kms:ViaService").
     """
@@ -27,13 +28,13 @@ def via_service_value(service: str, region: str) -> str:
 
 @dataclass(frozen=True)
 class StatementParameters:
-    """Whom the statements let in: texts, or references of a template language that stand for them.
+    """The values in the statements: texts, or a template language's references.
 
     Attributes:
-        role_arn: The platform's role.
+        role_arn: The platform role.
         account: Its account.
-        via_s3: S3's name in the environment's Region, as `kms:ViaService` has it.
-        via_rds: Likewise for RDS.
+        via_s3: The value of `kms:ViaService` for S3 in the environment's Region.
+        via_rds: The same for RDS.
     """
 
     role_arn: Any
@@ -43,7 +44,7 @@ class StatementParameters:
 
     @classmethod
     def for_platform_role(cls, platform_role_arn: str, region: str) -> Self:
-        """The platform's role, using the keys through the services of a Region.
+        """Build the parameters for a platform role that uses the keys through the services of a Region.
 
         Raises:
             ValueError: `platform_role_arn` is not the ARN of an IAM role.
@@ -53,7 +54,7 @@ class StatementParameters:
 
 
 def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor: VendorProfile) -> list[Statement]:
-    """The statements of one of the two keys: one for S3, two for Aurora, where RDS works through grants."""
+    """Build the statements for one of the two keys: one for S3; two for Aurora, because RDS uses grants."""
     if which is KeyPurpose.S3:
         return [_statement(vendor.s3_access_sid, S3_KEY_ACTIONS, grantee, grantee.via_s3)]
     describe = _statement(vendor.rds_describe_key_sid, RDS_KEY_DESCRIBE_ACTIONS, grantee, grantee.via_rds)
@@ -63,7 +64,7 @@ def build_key_statements(which: KeyPurpose, grantee: StatementParameters, vendor
 
 
 def build_s3_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
-    """The one statement of the S3 key (contract 61-66).
+    """Build the S3 key's only statement (contract 61-66).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
@@ -72,7 +73,7 @@ def build_s3_key_statements(platform_role_arn: str, region: str, vendor: VendorP
 
 
 def build_rds_key_statements(platform_role_arn: str, region: str, vendor: VendorProfile) -> list[Statement]:
-    """The two statements of the Aurora key (contract 67-73).
+    """Build the Aurora key's two statements (contract 67-73).
 
     Raises:
         ValueError: `platform_role_arn` is not the ARN of an IAM role.
@@ -83,9 +84,9 @@ def build_rds_key_statements(platform_role_arn: str, region: str, vendor: Vendor
 
 
 def build_owner_statement(root: Any) -> Statement:
-    """The statement that AWS puts into every key policy, and that gives the key's own account control of it.
+    """Build AWS's default key policy statement, which gives the key's own account control of the key.
 
-    Without it, nobody might be able to change the key any more (AWS KMS developer guide, "Default key policy").
+    Without it, the key can become unmanageable (AWS KMS developer guide, "Default key policy").
 
     Args:
         root: The account as a principal, `arn:aws:iam::444455556666:root`.
@@ -100,7 +101,7 @@ def build_owner_statement(root: Any) -> Statement:
 
 
 def build_key_policy(owner: Statement, statements: list[Statement]) -> dict[str, Any]:
-    """A whole key policy: the owner's statement, and ours appended (contract 56-59)."""
+    """Build a complete key policy: the owner's statement, then byok's statements (contract 56-59)."""
     return {"Version": "2012-10-17", "Id": "key-default-1", "Statement": [owner, *statements]}
 
 

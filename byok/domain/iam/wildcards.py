@@ -1,4 +1,4 @@
-"""What stands in a policy for many values: lists, wildcards, and variables that a request fills in.
+"""Lists, wildcards and variables in policies.
 
 Source: IAM user guide, "IAM policy elements: Variables and tags".
 """
@@ -9,29 +9,29 @@ from functools import lru_cache
 from typing import Any, Final
 
 Context = Mapping[str, str | list[str]]
-# Fills in the variables of a pattern; None where one of them has no value: such a pattern matches nothing.
+# Fills in the variables of a pattern. Returns None if a variable has no value: such a pattern matches nothing.
 Fill = Callable[[str], str | None]
 
 VERSION_WITH_VARIABLES: Final = "2012-10-17"
 
-# `${aws:username}`, and with a value for requests that have none: `${aws:username, 'nobody'}`.
+# `${aws:username}`, or with a default for requests without a value: `${aws:username, 'nobody'}`.
 _VARIABLE: Final = re.compile(r"\$\{(?P<key>[^*?$,}][^,}]*)(?:, *'(?P<default>[^']*)')?\}")
-# `${*}`, `${?}` and `${$}` are the characters themselves ("Special characters").
+# `${*}`, `${?}` and `${$}` are the literal characters ("Special characters").
 _CHARACTER: Final = re.compile(r"\$\{([*?$])\}")
 _SPECIAL: Final = re.compile(r"[*?$]")
 
 
 def as_list(value: Any) -> list[Any]:
-    """The values of an element: a policy may give one by itself or an array of them."""
+    """Return the values of an element as a list: a policy may contain a single value or an array."""
     return value if isinstance(value, list) else [value]
 
 
 @lru_cache(maxsize=4096)
 def compile_wildcard_pattern(pattern: str, *, ignore_case: bool = False) -> re.Pattern[str]:
-    """A pattern with `*` and `?` as a regular expression for a full match.
+    """Compile a pattern with `*` and `?` to a regular expression for a full match.
 
-    What stands between two stars is taken at its first place and never again at a later one: that finds every match,
-    and a pattern with many stars takes no longer for it.
+    The text between two stars matches at its first occurrence, without backtracking to a later one. This still finds
+    every match, and keeps patterns with many stars fast.
     """
     first, *others = re.split(r"(?<!\$\{)\*+", pattern)
     middle = "".join(f"(?>.*?{_without_stars(part)})" for part in others[:-1])
@@ -46,21 +46,21 @@ def _without_stars(pattern: str) -> str:
 
 
 def unescape_pattern(pattern: str) -> str:
-    """A pattern as the text that it is where there are no wildcards."""
+    """Convert a pattern without wildcards to the literal text it stands for."""
     return _CHARACTER.sub(r"\1", pattern)
 
 
 def escape_pattern(text: str) -> str:
-    """A pattern that means this text and nothing else."""
+    """Escape a text, so that the pattern matches only this text."""
     return _SPECIAL.sub(r"${\g<0>}", text)
 
 
 def make_variable_filler(context: Context, version: str | None = VERSION_WITH_VARIABLES) -> Fill:
-    """What fills in the variables of a policy's `Resource` and `Condition` values for one request.
+    """Return a function that fills in the variables in a policy's `Resource` and `Condition` values for one request.
 
     Args:
-        context: The request's condition keys. One with many values has none as a variable.
-        version: The policy's `Version`. In an earlier one, and without any, what looks like a variable is text.
+        context: The request's condition keys. As a variable, a multi-valued key has no value.
+        version: The policy's `Version`. With an earlier one, or without one, variables are literal text.
     """
     if version != VERSION_WITH_VARIABLES:
         return lambda pattern: pattern.replace("${", "${$}{")
@@ -81,5 +81,5 @@ def make_variable_filler(context: Context, version: str | None = VERSION_WITH_VA
 
 
 def lowercase_keys(context: Context) -> dict[str, str | list[str]]:
-    """A request's condition keys as they are compared: without regard to case."""
+    """Convert the names of a request's condition keys to lower case, because IAM compares them case-insensitively."""
     return {name.lower(): value for name, value in context.items()}

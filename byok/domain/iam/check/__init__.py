@@ -1,6 +1,6 @@
-"""The offline check of a key policy: what the platform will do with the key, and whether the policy lets it.
+"""The offline check of a key policy: whether it allows every call that the platform makes with the key.
 
-`calls` knows every call in its real context, `document` reads what a person pastes, `near_misses` finds out why a call
-is denied, `report` puts it together. Nothing here asks AWS, and no credentials are needed; the decisions are
-`byok.domain.iam.evaluator`'s, the same that the local AWS makes.
+`calls` lists every call with its real context, `document` parses what a person pastes, `near_misses` explains why a
+call is denied, and `report` combines the results. Nothing here calls AWS or needs credentials. The decisions are made
+by `byok.domain.iam.evaluator`, as in local AWS.
 """

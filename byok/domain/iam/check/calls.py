@@ -1,8 +1,8 @@
-"""Every call that the platform makes with a customer's key, in the context in which AWS makes it.
+"""Every call that the platform makes with a customer's key, with its request context.
 
 Sources: S3 user guide, "Using server-side encryption with AWS KMS keys"; "Encrypting Amazon Aurora resources"; AWS KMS
-developer guide, "kms:ViaService" and "kms:GrantIsForAWSResource". S3 and RDS call KMS as the platform's role (forward
-access sessions), so the role is the principal, and the service stands in `kms:ViaService`.
+developer guide, "kms:ViaService" and "kms:GrantIsForAWSResource". S3 and RDS call KMS as the platform role (forward
+access sessions), so the role is the principal and `kms:ViaService` contains the service.
 """
 
 from collections.abc import Iterator
@@ -24,15 +24,15 @@ class NeededFor(StrEnum):
 
 @dataclass(frozen=True)
 class PlatformCall:
-    """One call of the platform's.
+    """One call that the platform makes.
 
     Attributes:
-        permission: The entry of the statement that is to allow it, `kms:GenerateDataKey*`.
-        action: The call itself, `kms:GenerateDataKey`.
-        service: Through which service it is made.
-        need: Without it, whether provisioning stops, or something later.
-        purpose: What it is for, in words.
-        for_aws_resource: Whether a grant on an AWS resource is meant.
+        permission: The statement's action entry that allows the call, for example `kms:GenerateDataKey*`.
+        action: The action of the call itself, for example `kms:GenerateDataKey`.
+        service: The service that makes the call on the platform's behalf.
+        need: Whether a denial stops provisioning or only later operation.
+        purpose: The purpose of the call, as shown to users.
+        for_aws_resource: Whether the call is about a grant for an AWS resource.
     """
 
     permission: str
@@ -47,34 +47,34 @@ _PROVISIONING, _OPERATION = NeededFor.PROVISIONING, NeededFor.OPERATION
 
 CALLS_BY_PURPOSE: Final[dict[KeyPurpose, tuple[PlatformCall, ...]]] = {
     KeyPurpose.S3: (
-        PlatformCall("kms:GenerateDataKey*", "kms:GenerateDataKey", "s3", _PROVISIONING, "S3 encrypts what is written"),
-        PlatformCall("kms:Decrypt", "kms:Decrypt", "s3", _PROVISIONING, "S3 decrypts what is read"),
+        PlatformCall("kms:GenerateDataKey*", "kms:GenerateDataKey", "s3", _PROVISIONING, "S3 encrypts objects"),
+        PlatformCall("kms:Decrypt", "kms:Decrypt", "s3", _PROVISIONING, "S3 decrypts objects"),
         PlatformCall("kms:Encrypt", "kms:Encrypt", "s3", _OPERATION, "S3 encrypts small data directly"),
-        PlatformCall("kms:ReEncrypt*", "kms:ReEncryptFrom", "s3", _OPERATION, "S3 takes data over from this key"),
-        PlatformCall("kms:ReEncrypt*", "kms:ReEncryptTo", "s3", _OPERATION, "S3 takes data over to this key"),
+        PlatformCall("kms:ReEncrypt*", "kms:ReEncryptFrom", "s3", _OPERATION, "S3 re-encrypts data from this key"),
+        PlatformCall("kms:ReEncrypt*", "kms:ReEncryptTo", "s3", _OPERATION, "S3 re-encrypts data to this key"),
         PlatformCall(
             "kms:GenerateDataKey*",
             "kms:GenerateDataKeyWithoutPlaintext",
             "s3",
             _OPERATION,
-            "S3 prepares a data key for later",
+            "S3 creates a data key for later use",
         ),
-        PlatformCall("kms:DescribeKey", "kms:DescribeKey", "s3", _OPERATION, "S3 looks at the key"),
+        PlatformCall("kms:DescribeKey", "kms:DescribeKey", "s3", _OPERATION, "S3 describes the key"),
     ),
     KeyPurpose.RDS: (
-        PlatformCall("kms:DescribeKey", "kms:DescribeKey", "rds", _PROVISIONING, "RDS looks at the key"),
+        PlatformCall("kms:DescribeKey", "kms:DescribeKey", "rds", _PROVISIONING, "RDS describes the key"),
         PlatformCall(
-            "kms:CreateGrant", "kms:CreateGrant", "rds", _PROVISIONING, "RDS gets its own access for the cluster", True
+            "kms:CreateGrant", "kms:CreateGrant", "rds", _PROVISIONING, "RDS creates a grant for the cluster", True
         ),
-        PlatformCall("kms:ListGrants", "kms:ListGrants", "rds", _OPERATION, "RDS looks at its access", True),
-        PlatformCall("kms:RevokeGrant", "kms:RevokeGrant", "rds", _OPERATION, "RDS gives its access back", True),
+        PlatformCall("kms:ListGrants", "kms:ListGrants", "rds", _OPERATION, "RDS lists its grants", True),
+        PlatformCall("kms:RevokeGrant", "kms:RevokeGrant", "rds", _OPERATION, "RDS revokes its grants", True),
     ),
 }
 
 _ADMINISTRATION: Final = tuple(
     (f"kms:{action}", None) for action in ("PutKeyPolicy", "DisableKey", "ScheduleKeyDeletion", "TagResource")
 )
-# What would turn one key into the other, or let the platform do itself what only a service has to do.
+# Calls that only the other key needs, or that only a service should make, never the platform itself.
 _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
     KeyPurpose.S3: (
         *_ADMINISTRATION,
@@ -95,12 +95,12 @@ _NEVER: Final[dict[KeyPurpose, tuple[tuple[str, str | None], ...]]] = {
 
 @dataclass(frozen=True)
 class PlatformPrincipal:
-    """Who calls, and where.
+    """The platform role, and the environment's Region and key.
 
     Attributes:
-        role_arn: The platform's role.
+        role_arn: The platform role.
         region: The environment's Region.
-        key_arn: The key, None where only its policy is known.
+        key_arn: The key, or None if only its policy is known.
     """
 
     role_arn: str
@@ -114,15 +114,15 @@ class PlatformPrincipal:
 
     @property
     def caller(self) -> CallingPrincipal:
-        """A session of the role, of a name that no session can have: the name is the worker's own business."""
+        """A session of the role. Its name is invalid for a real session, because any session name must be allowed."""
         return _session(self.role_arn)
 
     def access_request_for(self, call: PlatformCall) -> AccessRequest:
-        """The call as KMS sees it."""
+        """Return the call as KMS receives it."""
         return self._access(self.caller, call.action, call.service, self.region, for_resource=call.for_aws_resource)
 
     def forbidden_access_requests(self, which: KeyPurpose) -> Iterator[tuple[str, AccessRequest]]:
-        """Calls that the policy has to deny, each with what it would mean to allow it (contract 74-79)."""
+        """Yield the calls that the policy must deny, each with the meaning of allowing it (contract 74-79)."""
         name = self.role_arn.rpartition("/")[2]
         other = _session(f"{self.role_arn.removesuffix(name)}SomeOtherRole")
         stranger = _session(f"arn:{partition_of_region(self.region)}:iam::{_nobody(self.account)}:role/{name}")
@@ -130,25 +130,25 @@ class PlatformPrincipal:
         for call in CALLS_BY_PURPOSE[which]:
             own, action, service = call.for_aws_resource, call.action, call.service.upper()
             yield (
-                f"the platform may call {action} directly, and not only through {service}",
+                f"the platform may call {action} directly, not only through {service}",
                 self._access(self.caller, action, None, self.region, for_resource=False),
             )
             yield (
-                f"the platform may call {action} through {service} of another Region",
+                f"the platform may call {action} through {service} in another Region",
                 self._access(self.caller, action, call.service, elsewhere, for_resource=own),
             )
             yield (
-                f"the platform may call {action} through other services than {service}",
+                f"the platform may call {action} through services other than {service}",
                 self._access(self.caller, action, "ec2", self.region, for_resource=own),
             )
-            for caller, whose in ((other, "another role of the platform's account"), (stranger, "another account")):
+            for caller, whose in ((other, "another role in the platform's account"), (stranger, "another account")):
                 yield (
                     f"{whose} may call {action}",
                     self._access(caller, action, call.service, self.region, for_resource=own),
                 )
             if own:
                 yield (
-                    f"the platform may call {action} for grants that are not for AWS's own resources",
+                    f"the platform may call {action} for grants that are not for AWS resources",
                     self._access(self.caller, action, call.service, self.region, for_resource=False),
                 )
         for action, through in _NEVER[which]:
@@ -178,8 +178,8 @@ class PlatformPrincipal:
 KNOWN_CONDITION_KEYS: Final = frozenset(
     {"aws:sourceaccount", "aws:sourcearn", "kms:grantisforawsresource", "kms:viaservice", "sts:externalid"}
 )
-"""Condition keys (in lower case) that these calls carry only where `PlatformPrincipal.access_request_for` says so.
-byok cannot know whether the context of a call has any other key, nor its value. `aws:SourceArn` and
+"""Condition keys (in lower case) that these calls have only if `PlatformPrincipal.access_request_for` sets them.
+byok cannot know whether a call's context has any other key, nor that key's value. `aws:SourceArn` and
 `aws:SourceAccount` are for calls that a service makes as itself (IAM user guide, "Global condition context keys")."""
 
 

@@ -1,7 +1,7 @@
-"""Reads a key policy as people have it: the document, or the whole answer of `aws kms get-key-policy`.
+"""Parses a key policy: the document, or the whole output of `aws kms get-key-policy`.
 
-What a policy has to look like is in the IAM user guide, "Grammar of the IAM JSON policy language". Whether its
-condition operators are known is left to whoever evaluates them.
+The IAM user guide, "Grammar of the IAM JSON policy language", defines a policy's structure. This module does not check
+whether condition operators are known; the evaluator does.
 """
 
 import json
@@ -12,10 +12,10 @@ from byok.domain.iam.evaluator import extract_statements
 from byok.domain.iam.wildcards import as_list
 
 MAX_POLICY_BYTES: Final = 32 * 1024
-"""Bytes of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
+"""Maximum size of a key policy (AWS KMS developer guide, "Resource quotas", key policy document size)."""
 
 NOT_A_POLICY_CODES: Final = frozenset({"policy.NotJson", "policy.NotAPolicy", "policy.NoStatement"})
-"""Codes of what is something else than a policy: it was the wrong file, or a part of one."""
+"""Error codes of input that is not a policy: it is the wrong file, or only part of a policy."""
 
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 _PARTS: Final = frozenset({"Version", "Id", "Statement"})
@@ -28,7 +28,7 @@ _NEEDED: Final = ("Principal", "Action", "Resource")
 
 
 class PolicyDocumentError(ValueError):
-    """A text that KMS would not take as a key policy; `code` says in which way."""
+    """Raised for text that KMS would reject as a key policy; `code` says why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -36,10 +36,10 @@ class PolicyDocumentError(ValueError):
 
 
 def decode_text(content: bytes) -> str:
-    """The text of a file: what Windows' shells write is UTF-16, and what some editors write begins with a mark.
+    """Decode a file: Windows shells write UTF-16, and some editors write a byte order mark.
 
     Raises:
-        PolicyDocumentError: It is no text.
+        PolicyDocumentError: The file is not text.
     """
     try:
         return content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
@@ -48,25 +48,25 @@ def decode_text(content: bytes) -> str:
 
 
 def parse_policy(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """A policy whose shape is right; what it allows is not decided here.
+    """Parse a policy and validate its structure; what the policy allows is not decided here.
 
     Args:
-        text: The document, or the whole answer of `aws kms get-key-policy`.
-        on_a_key: Whether KMS has saved it already. A statement without Action or Resource "has no effect", and
-            PutKeyPolicy took it all the same (KMS API reference, PutKeyPolicy) until AWS announced to owners of such
-            keys that from 18 August 2025 on it is refused as malformed: older keys may bear one.
+        text: The document, or the whole output of `aws kms get-key-policy`.
+        on_a_key: Whether KMS has already saved the policy. A statement without Action or Resource "has no effect", but
+            PutKeyPolicy used to accept it (KMS API reference, PutKeyPolicy). AWS announced to owners of such keys that
+            it rejects such statements as malformed from 18 August 2025 on; older keys may still have one.
 
     Raises:
-        PolicyDocumentError: KMS would refuse it, or it is no key policy.
+        PolicyDocumentError: KMS would reject the policy, or the text is not a key policy.
     """
     return parse_document(extract_document(text), on_a_key=on_a_key)
 
 
 def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
-    """The same of the document alone, as KMS is given it.
+    """Parse and validate the document alone, as it is sent to KMS.
 
     Raises:
-        PolicyDocumentError: KMS would refuse it.
+        PolicyDocumentError: KMS would reject it.
     """
     policy = _object(text)
     if policy.get("Statement") is None:
@@ -80,18 +80,18 @@ def parse_document(text: str, *, on_a_key: bool = False) -> dict[str, Any]:
 
 
 def _instead(content: dict[str, Any]) -> str:
-    """What a text without statements seems to be."""
+    """Guess what a text without statements is."""
     near = next((name for name in content if name != "Statement" and name.lower().startswith("statement")), None)
     if near:
-        return f" The element is called Statement, not {near}."
+        return f" The element's name is Statement, not {near}."
     if {"Effect", "Principal"} & set(content):
-        return " This is one statement by itself: give the whole policy that it is to stand in."
+        return " This is a single statement. Provide the whole policy that contains it."
     if {"Resources", "AWSTemplateFormatVersion"} & set(content):
-        return " This is a CloudFormation template: give the policy of a key, as `aws kms get-key-policy` prints it."
+        return " This is a CloudFormation template. Provide a key's policy, as `aws kms get-key-policy` prints it."
     if "KeyMetadata" in content:
-        return " This is what `aws kms describe-key` prints: the policy comes from `aws kms get-key-policy`."
+        return " This is the output of `aws kms describe-key`. Provide the output of `aws kms get-key-policy`."
     if "Policy" in content:
-        return " Give what is in Policy."
+        return " Provide the value of Policy."
     return ""
 
 
@@ -101,21 +101,23 @@ def _check_frame(policy: dict[str, Any], text: str) -> None:
 
     unknown = sorted(set(policy) - _PARTS)
     if unknown:
-        raise refuse(f"A policy has no element {', '.join(unknown)}; it has {', '.join(sorted(_PARTS))}.")
+        raise refuse(f"Unknown policy element {', '.join(unknown)}; a policy has {', '.join(sorted(_PARTS))}.")
     if policy.get("Version", _VERSIONS[0]) not in _VERSIONS:
-        raise refuse(f"Version has to be {' or '.join(_VERSIONS)}: it is the version of the policy language.")
+        raise refuse(f"Version must be {' or '.join(_VERSIONS)}, the versions of the policy language.")
     if not isinstance(policy.get("Id", ""), str):
-        raise refuse("Id has to be a text.")
+        raise refuse("Id must be a string.")
     size = len(text.encode(errors="surrogatepass"))
     if size > MAX_POLICY_BYTES:
-        raise PolicyDocumentError("policy.TooLarge", f"The policy has {size} bytes, and KMS takes {MAX_POLICY_BYTES}.")
+        raise PolicyDocumentError(
+            "policy.TooLarge", f"The policy has {size} bytes, but KMS allows at most {MAX_POLICY_BYTES}."
+        )
 
 
 def extract_document(text: str) -> str:
-    """The document itself, where `get-key-policy` was printed whole: then it is a text within the answer's JSON.
+    """Return the document itself: in the whole output of `get-key-policy`, it is a string inside the JSON.
 
     Raises:
-        PolicyDocumentError: It is not JSON.
+        PolicyDocumentError: The text is not JSON.
     """
     content = _json(text)
     if isinstance(content, dict) and isinstance(content.get("Policy"), str) and "Statement" not in content:
@@ -126,7 +128,7 @@ def extract_document(text: str) -> str:
 def _object(text: str) -> dict[str, Any]:
     content = _json(text)
     if not isinstance(content, dict):
-        what = "an array: the policy is the object around it" if isinstance(content, list) else "no JSON object"
+        what = "an array; a policy is a JSON object" if isinstance(content, list) else "not a JSON object"
         raise PolicyDocumentError("policy.NotAPolicy", f"This is {what}.")
     return content
 
@@ -141,21 +143,21 @@ def _json(text: str) -> Any:
     except PolicyDocumentError:
         raise
     except RecursionError as error:
-        raise PolicyDocumentError("policy.NotJson", "This is nested deeper than any policy is.") from error
+        raise PolicyDocumentError("policy.NotJson", "This JSON is nested too deeply for a policy.") from error
     except ValueError as error:  # a number of thousands of digits
         raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {error}.") from error
 
 
 def _no_constant(name: str) -> None:
-    raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {name} is no value.")
+    raise PolicyDocumentError("policy.NotJson", f"This is not valid JSON: {name} is not a value.")
 
 
 def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object in which no name is there twice: which of the two counts would be anybody's guess."""
+    """Build an object; reject duplicate names, because it would be ambiguous which value counts."""
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise PolicyDocumentError("policy.NameTwice", f"The name {twice} stands twice in one object.")
+        raise PolicyDocumentError("policy.NameTwice", f"The name {twice} occurs twice in one object.")
     return dict(pairs)
 
 
@@ -165,27 +167,27 @@ def _check_statement(statement: Any, number: int, needed: tuple[str, ...]) -> No
 
     name = f"Statement {number}"
     if not isinstance(statement, dict):
-        raise refuse("it is no JSON object.")
+        raise refuse("it is not a JSON object.")
     if not isinstance(statement.get("Sid", ""), str):
-        raise refuse("Sid has to be a text.")
+        raise refuse("Sid must be a string.")
     if statement.get("Sid"):
         name = f"Statement {statement['Sid']}"
     unknown = sorted(set(statement) - _ELEMENTS)
     if unknown:
-        raise refuse(f"a statement has no element {', '.join(unknown)}.")
+        raise refuse(f"unknown statement element {', '.join(unknown)}.")
     if statement.get("Effect") not in {"Allow", "Deny"}:
-        raise refuse("Effect has to be Allow or Deny, spelt so.")
+        raise refuse("Effect must be Allow or Deny, in exactly that spelling.")
     for element in _NEEDED:
         present = {element, f"Not{element}"} & set(statement)
         if len(present) > 1 or (not present and element in needed):
-            raise refuse(f"it needs {element} or Not{element}, and one of them alone.")
+            raise refuse(f"it needs exactly one of {element} and Not{element}.")
     for element in sorted({"Action", "NotAction", "Resource", "NotResource"} & set(statement)):
         values = as_list(statement[element])
         if not values or not all(isinstance(value, str) for value in values):
-            raise refuse(f"{element} has to be a text or an array of texts.")
+            raise refuse(f"{element} must be a string or an array of strings.")
         strange = next((value for value in values if "Action" in element and not _ACTION.fullmatch(value)), None)
         if strange is not None:
-            raise refuse(f"{element} has {strange!r}; an action begins with its service, as kms:Decrypt does.")
+            raise refuse(f"{element} contains {strange!r}; an action starts with its service, for example kms:Decrypt.")
     _check_principal(statement.get("Principal", statement.get("NotPrincipal")), refuse)
     _check_condition(statement.get("Condition", {}), refuse)
 
@@ -194,19 +196,19 @@ def _check_principal(principal: Any, refuse: Any) -> None:
     if principal == "*":
         return
     if not isinstance(principal, dict) or not principal:
-        raise refuse('Principal has to be an object such as {"AWS": "arn:aws:iam::…:role/…"}.')
+        raise refuse('Principal must be an object such as {"AWS": "arn:aws:iam::…:role/…"}.')
     strange = sorted(set(principal) - _PRINCIPALS)
     if strange:
-        raise refuse(f"a principal is one of {', '.join(sorted(_PRINCIPALS))}, and not {', '.join(strange)}.")
+        raise refuse(f"a principal's type is one of {', '.join(sorted(_PRINCIPALS))}, not {', '.join(strange)}.")
     for values in principal.values():
         listed = as_list(values)
         if not listed or not all(isinstance(value, str) for value in listed):
-            raise refuse("a principal has to be a text or an array of texts.")
+            raise refuse("a principal must be a string or an array of strings.")
 
 
 def _check_condition(condition: Any, refuse: Any) -> None:
     if not isinstance(condition, dict) or not all(isinstance(tests, dict) for tests in condition.values()):
-        raise refuse('Condition has to be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
+        raise refuse('Condition must be an object such as {"StringEquals": {"kms:ViaService": "…"}}.')
     for key, values in (pair for tests in condition.values() for pair in tests.items()):
         if not all(isinstance(value, (str, int, float)) for value in as_list(values)):  # a boolean is an int
-            raise refuse(f"{key} has to be compared with a text or an array of texts.")
+            raise refuse(f"{key} must be compared with a string or an array of strings.")

@@ -1,8 +1,8 @@
-"""Why a call is denied: which statement nearly allows it, and which of its parts does not fit.
+"""Explains why a call is denied: which statement nearly allows it, and which of its parts do not match.
 
-A statement is looked at only where it is meant for the platform: by its Sid, by whom it names, or by its conditions.
-The customer's own, for their own people, are not. Of those that are, the one with the fewest misfits is explained, and
-every misfit of it is told.
+Only statements meant for the platform are considered, as their Sid, principal or conditions show; the customer's
+statements for its own users are ignored. Of those considered, the one with the fewest mismatches is explained, with all
+of its mismatches.
 """
 
 import re
@@ -26,7 +26,7 @@ from byok.domain.vendor import VendorProfile
 
 
 class DenialCause(StrEnum):
-    """Why a call is denied, or why that cannot be said. The value is the diagnosis's code; the order is the rank."""
+    """Why a call is denied, or why that is unknown. The value is the finding's code; the order is the rank."""
 
     EXPLICIT_DENY = "policy.ExplicitDeny"
     STATEMENT_MISSING = "policy.StatementMissing"
@@ -53,17 +53,17 @@ class DenialCause(StrEnum):
 
     @property
     def rank(self) -> int:
-        """The lower, the more likely it is what is wrong, and what has to be put right first."""
+        """Sort order; lower means a more likely cause, which must be fixed first."""
         return list(DenialCause).index(self)
 
 
 @dataclass(frozen=True)
 class StatementMismatch:
-    """One part of a statement that does not fit a call.
+    """One part of a statement that does not match a call.
 
     Attributes:
-        cause: In which way.
-        words: What stands there and what has to.
+        cause: The kind of mismatch.
+        words: What the statement contains and what it must contain.
     """
 
     cause: DenialCause
@@ -75,8 +75,8 @@ class NearMiss:
     """Why a call is denied.
 
     Attributes:
-        sid: The statement that nearly allows it, or that denies it; None where there is none.
-        misfits: What does not fit, the first one first; never empty.
+        sid: The statement that nearly allows the call, or None if there is no such statement.
+        misfits: Its mismatches, the most likely cause first; never empty.
     """
 
     sid: str | None
@@ -84,14 +84,14 @@ class NearMiss:
 
 
 def expected_sids(which: KeyPurpose, vendor: VendorProfile) -> set[str]:
-    """The Sids of the statements that belong on a key."""
+    """Return the Sids of the statements that belong in a key's policy."""
     if which is KeyPurpose.S3:
         return {vendor.s3_access_sid}
     return {vendor.rds_describe_key_sid, vendor.rds_grants_sid}
 
 
 def expected_sid(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -> str:
-    """The Sid of the statement that is to allow a call."""
+    """Return the Sid of the statement that should allow a call."""
     if which is KeyPurpose.S3:
         return vendor.s3_access_sid
     return vendor.rds_describe_key_sid if call.action == "kms:DescribeKey" else vendor.rds_grants_sid
@@ -100,7 +100,7 @@ def expected_sid(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -
 def find_near_miss(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> NearMiss:
-    """The statement that nearly allows a call that no statement denies, and what does not fit in it."""
+    """Find the statement that nearly allows a call, and its mismatches; no statement may explicitly deny the call."""
     access = platform.access_request_for(call)
     meant = [
         one
@@ -118,12 +118,9 @@ def find_near_miss(
     others = expected_sids(which.other, vendor)
     strange = next((one for one in meant if one.sid in others), None)
     if strange is not None and not any(one.sid in expected_sids(which, vendor) for one in meant):
-        words = (
-            f"The policy has the statement of the {which.other.display_name}, {strange.sid}, "
-            "and not the one of this key."
-        )
+        words = f"The policy has the {which.other.display_name}'s statement, {strange.sid}, instead of this key's."
         return NearMiss(strange.sid, (StatementMismatch(DenialCause.OTHER_KEYS_STATEMENT, words),))
-    words = f"The statement {wanted} is not there, and no other one lets the platform do what it is for."
+    words = f"The statement {wanted} is missing, and no other statement allows the same calls."
     return NearMiss(None, (StatementMismatch(DenialCause.STATEMENT_MISSING, words),))
 
 
@@ -146,14 +143,14 @@ _ACCOUNT_KEYS: Final = frozenset({"aws:principalaccount", "kms:calleraccount"})
 
 
 def _account_in(principal: str) -> str | None:
-    """The account that a principal is of, None where it does not say."""
+    """Return the account that a principal belongs to, or None if the principal does not contain one."""
     parts = principal.split(":")
     account = parts[4] if len(parts) > 4 else principal  # noqa: PLR2004 - the account of an ARN
     return account if re.fullmatch(r"[0-9]{12}", account) else None
 
 
 def _is_about(one: StatementEvaluation, call: PlatformCall, wanted: str, vendor: VendorProfile) -> bool:
-    """Whether a statement is the one that should have allowed the call, or could be taken for it."""
+    """Return whether a statement is, or could be meant as, the one that should allow the call."""
     if one.sid == wanted:
         return True
     if one.sid in expected_sids(KeyPurpose.S3, vendor) | expected_sids(KeyPurpose.RDS, vendor):
@@ -178,19 +175,19 @@ def _wrong_principal(statement: Any, platform: PlatformPrincipal) -> StatementMi
     if "NotPrincipal" in statement:
         return StatementMismatch(
             DenialCause.NOT_PRINCIPAL,
-            "It has NotPrincipal, which with Allow lets in everybody but those it names; Principal has to name the "
-            f"platform's role {platform.role_arn}.",
+            "It has NotPrincipal, which with Allow grants access to everyone except the principals it names; use "
+            f"Principal with the platform role {platform.role_arn}.",
         )
     entries = list(_principals(statement))
-    shown = ", ".join(entries) or "nobody in AWS"
+    shown = ", ".join(entries)
     for cause, is_it, words in _PRINCIPAL_FAULTS:
         if any(is_it(entry, platform) for entry in entries):
-            return StatementMismatch(cause, f"Principal is {shown}: {words} It has to be {platform.role_arn}.")
+            return StatementMismatch(cause, f"Principal is {shown}: {words} It must be {platform.role_arn}.")
     if not entries:
-        words = f"Principal names no AWS principal; it has to be the platform's role {platform.role_arn}."
+        words = f"Principal names no AWS principal; it must be the platform role {platform.role_arn}."
         return StatementMismatch(DenialCause.SERVICE_PRINCIPAL, words)
     return StatementMismatch(
-        DenialCause.OTHER_ROLE, f"Principal is {shown}; it has to be the platform's role {platform.role_arn}."
+        DenialCause.OTHER_ROLE, f"Principal is {shown}; it must be the platform role {platform.role_arn}."
     )
 
 
@@ -203,7 +200,7 @@ def _principals(statement: Any) -> Iterator[str]:
 
 
 def _has_placeholder(text: str) -> bool:
-    """A variable of IAM's own is none. Capitals stand for a value in many a guide, and in no value of AWS's."""
+    """Return whether a text has a placeholder; IAM variables are not placeholders, unlike words in capitals."""
     return re.search(r"\$\{(?!aws:|kms:|\*|\?|\$)[^}]*\}|<[^>]*>|\{\{|REGION|ACCOUNT|YOUR", text) is not None
 
 
@@ -211,28 +208,28 @@ _PRINCIPAL_FAULTS: Final = (
     (
         DenialCause.PLACEHOLDER,
         lambda entry, _: _has_placeholder(entry),
-        "a placeholder that was not replaced by its value.",
+        "it has a placeholder that was not replaced.",
     ),
     (
         DenialCause.ORPHANED_PRINCIPAL,
         lambda entry, _: re.fullmatch(r"A[A-Z]{3}[A-Z0-9]{12,}", entry) is not None,
-        "an id that AWS puts there when the role it stood for has been deleted; a role made anew under the same name "
-        "is not that role.",
+        "this is the id that AWS substitutes when the role is deleted; a role recreated with the same name is a "
+        "different role.",
     ),
     (
         DenialCause.SESSION_PRINCIPAL,
         lambda entry, _: ":sts:" in entry,
-        "one session of a role, by the session's name, and not the role.",
+        "this is a single session of a role, not the role.",
     ),
     (
         DenialCause.WILDCARD_PRINCIPAL,
         lambda entry, _: "*" in entry and entry != "*",
-        "a principal's ARN takes no wildcards.",
+        "a principal's ARN cannot contain wildcards.",
     ),
     (
         DenialCause.ROLE_OF_ANOTHER_ACCOUNT,
         lambda entry, platform: _account_in(entry) != platform.account,
-        "not of the platform's account.",
+        "this is not in the platform's account.",
     ),
 )
 
@@ -241,17 +238,17 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
     if "NotAction" in statement:
         return StatementMismatch(
             DenialCause.NOT_ACTION,
-            f"It has NotAction, which leaves {call.action} out; Action has to list what is allowed.",
+            f"It has NotAction, which excludes {call.action}; use Action with {call.permission}.",
         )
     if "Action" not in statement:
-        words = f"It has no Action, and so no effect; Action has to list {call.permission}."
+        words = f"It has no Action and therefore no effect; Action must list {call.permission}."
         return StatementMismatch(DenialCause.ACTION_MISSING, words)
     actions = as_list(statement["Action"])
     stem = call.permission.removesuffix("*")
     if call.permission.endswith("*") and any(action.lower() == stem.lower() for action in actions):
         return StatementMismatch(
             DenialCause.STAR_MISSING,
-            f"Action has {stem} without the star at its end, and so {call.action} is not allowed; it has to be "
+            f"Action has {stem} without the star at the end, so {call.action} is not allowed; it must be "
             f"{call.permission}.",
         )
     if any(_has_placeholder(action) for action in actions):
@@ -263,25 +260,23 @@ def _wrong_action(statement: Any, call: PlatformCall) -> StatementMismatch:
 
 def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMismatch:
     if not {"Resource", "NotResource"} & set(one.statement):
-        words = "It has no Resource, and so no effect; it has to be *, which in a key policy means the key itself."
+        words = "It has no Resource and therefore no effect; it must be *, which in a key policy means the key itself."
         return StatementMismatch(DenialCause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
     if is_resource_unknown(one, platform):
-        words = (
-            f"{is_it}, and it is not known here whether that is this key. It should be *, which means the key itself."
-        )
+        words = f"{is_it}; whether that is this key is unknown. It should be *, which means the key itself."
         return StatementMismatch(DenialCause.UNKNOWABLE, words)
     return StatementMismatch(
-        DenialCause.RESOURCE, f"{is_it}; it has to be *, which in a key policy means the key that has the policy."
+        DenialCause.RESOURCE, f"{is_it}; it must be *, which in a key policy means the key itself."
     )
 
 
 def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> StatementMismatch:
     wanted, key = " or ".join(test.wanted), test.key.lower()
-    said = f"{test.operator} on {test.key} wants {wanted}"
+    said = f"{test.operator} on {test.key} requires {wanted}"
     if any(_has_placeholder(value) for value in test.wanted):
-        return StatementMismatch(DenialCause.PLACEHOLDER, f"{said}: a placeholder that was not replaced by its value.")
+        return StatementMismatch(DenialCause.PLACEHOLDER, f"{said}, which has a placeholder that was not replaced.")
     if is_condition_unknowable(test):
         return StatementMismatch(DenialCause.UNKNOWABLE, explain_unknowable_condition(test))
     if key == "kms:viaservice":
@@ -291,16 +286,16 @@ def _wrong_condition(test: ConditionResult, call: PlatformCall, platform: Platfo
     if key == "kms:grantisforawsresource":
         if not call.for_aws_resource:
             return StatementMismatch(
-                DenialCause.GRANT_CONDITION, f"{said}; {call.action} is about no grant, and never carries that."
+                DenialCause.GRANT_CONDITION, f"{said}; {call.action} is not about a grant and never has this key."
             )
-        return StatementMismatch(DenialCause.GRANT_CONDITION, f'{said}; it has to be Bool, with the value "true".')
-    actual = f"in the call it is {test.actual}" if test.actual is not None else "the call does not carry that"
+        return StatementMismatch(DenialCause.GRANT_CONDITION, f'{said}; it must be Bool with the value "true".')
+    actual = f"in the call it is {test.actual}" if test.actual is not None else "the call does not have this key"
     return StatementMismatch(DenialCause.CONDITION, f"{said}; {actual}.")
 
 
 def _wrong_service(test: ConditionResult, call: PlatformCall, platform: PlatformPrincipal) -> StatementMismatch:
     right = via_service_value(call.service, platform.region)
-    said = f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}; it has to be StringEquals {right}"
+    said = f"{test.operator} on {test.key} requires {' or '.join(test.wanted)}; it must be StringEquals {right}"
     services = {value.split(".")[0] for value in test.wanted}
     if call.service not in services and "*" not in services:
         return StatementMismatch(
@@ -309,5 +304,5 @@ def _wrong_service(test: ConditionResult, call: PlatformCall, platform: Platform
     if right in test.wanted:
         return StatementMismatch(DenialCause.CONDITION, f"{said}.")
     if any(value.startswith(f"{call.service}.{platform.region}.") for value in test.wanted):
-        return StatementMismatch(DenialCause.WRONG_SERVICE, f"{said}, with this ending in every partition of AWS.")
+        return StatementMismatch(DenialCause.WRONG_SERVICE, f"{said}, which has this ending in every AWS partition.")
     return StatementMismatch(DenialCause.WRONG_REGION, f"{said}: the environment is in {platform.region}.")

@@ -1,7 +1,7 @@
-"""Who can change a key's policy again: without anybody who can, only AWS Support helps the owner.
+"""The policy lockout check: whether any principal can change a key's policy again; if none can, only AWS Support helps.
 
-KMS checks the same of whoever calls PutKeyPolicy, unless told not to (AWS KMS developer guide, "Changing a key
-policy"). Here neither the caller is known nor what the call will carry: whoever might be able to counts.
+By default, KMS makes the same check for the caller of PutKeyPolicy (AWS KMS developer guide, "Changing a key policy").
+Here the caller and the request context are unknown, so any principal that might be able to change the policy counts.
 """
 
 import re
@@ -27,13 +27,13 @@ _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
 def has_policy_administrator(
     policy: Policy, *, account: str | None, platform_account: str, key_arn: str | None
 ) -> bool:
-    """Whether anybody of the key's own account can change the policy again.
+    """Return whether any principal in the key's own account can change the policy again.
 
     Args:
-        policy: The policy, well-formed.
-        account: The key's account; None where it is not known, and any but `platform_account` may be it.
+        policy: A well-formed policy.
+        account: The key's account, or None if unknown; then it may be any account except `platform_account`.
         platform_account: The platform's account.
-        key_arn: The key; None where it is not known.
+        key_arn: The key, or None if unknown.
     """
     callers = [
         caller
@@ -48,7 +48,7 @@ def has_policy_administrator(
 
 
 def _allowed_callers(policy: Policy, everybody_of: str) -> Iterator[CallingPrincipal]:
-    """Those whom an Allow names; what AWS puts in the place of somebody deleted is nobody."""
+    """Yield the principals that an Allow names, without the ids that AWS substitutes for deleted principals."""
     for statement in extract_statements(policy):
         principal = statement.get("Principal") if statement["Effect"] == "Allow" else None
         entries = [principal] if principal == "*" else as_list(principal.get("AWS", [])) if principal else []
@@ -78,12 +78,12 @@ def _can_manage(policy: Policy, caller: CallingPrincipal, key_arn: str) -> bool:
 
 
 def _is_certain(test: ConditionResult) -> bool:
-    """Whether it comes out so whatever else the call carries."""
+    """Return whether the result is the same whatever other condition keys the call has."""
     return test.actual is not None or test.key.lower() in KNOWN_CONDITION_KEYS
 
 
 def _key_named_in(policy: Policy) -> str | None:
-    """The key that a policy names: it can be no other than the one that has the policy."""
+    """Return the key that a policy names: it can only be the key that has the policy."""
     elements = (
         value
         for statement in extract_statements(policy)

@@ -1,4 +1,4 @@
-"""The report on a key policy: a row per permission, and what is wrong, most likely cause first."""
+"""The report on a key policy: a row per permission, and the findings, most likely cause first."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ from byok.domain.vendor import VendorProfile
 
 
 class Verdict(StrEnum):
-    """What the policy says to a call."""
+    """The policy's decision on a call."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
@@ -34,10 +34,10 @@ class PermissionResult:
     """One permission.
 
     Attributes:
-        call: What the platform does with it.
-        verdict: What the policy says.
-        sid: The statement that says so, or nearly.
-        misfits: Why it is not allowed; empty where it is.
+        call: The call that needs it.
+        verdict: The policy's decision.
+        sid: The statement that decides, or that nearly allows the call.
+        misfits: Why the call is not allowed; empty if it is.
     """
 
     call: PlatformCall
@@ -48,12 +48,12 @@ class PermissionResult:
 
 @dataclass(frozen=True)
 class PolicyReport:
-    """What a key policy means for the platform.
+    """The result of checking a key policy for the platform.
 
     Attributes:
-        which: Which of the two keys it is checked for.
+        which: Which of the two keys the policy was checked for.
         rows: A row per call.
-        findings: What is wrong, most likely cause first; empty where all is right.
+        findings: The errors, most likely cause first; empty if there are none.
     """
 
     which: KeyPurpose
@@ -62,14 +62,14 @@ class PolicyReport:
 
     @property
     def is_usable(self) -> bool | None:
-        """Whether provisioning could use the key, as far as its policy goes; None where that cannot be said."""
+        """Whether the policy lets provisioning use the key; None if that is unknown."""
         verdicts = {row.verdict for row in self.rows if row.call.need is NeededFor.PROVISIONING}
         if Verdict.DENIED in verdicts or not verdicts:
             return False
         return None if Verdict.UNKNOWN in verdicts else True
 
     def as_json_dict(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the report as JSON-serializable data."""
         return {
             "key": self.which.value,
             "usable": self.is_usable,
@@ -91,17 +91,17 @@ class PolicyReport:
 
 
 def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> PolicyReport:
-    """Hold a key policy against every call that the platform makes with the key.
+    """Check a key policy against every call that the platform makes with the key.
 
     Args:
-        policy: A document whose shape is right, `document.parse_policy`.
-        which: What the key is for.
-        platform: Who calls, and where.
+        policy: A structurally valid document from `document.parse_policy`.
+        which: Which of the two keys to check for.
+        platform: The platform role, Region and key.
         vendor: The vendor's names.
     """
     rows = tuple(_row(policy, which, call, platform, vendor) for call in CALLS_BY_PURPOSE[which])
     denials = _denials(rows, which, platform, vendor)
-    # What is to be replaced or taken out anyway needs no second reason.
+    # Statements that another finding already replaces or removes need no second finding.
     told = {sid for finding in denials for sid in (finding.sid, *(one["Sid"] for one in finding.paste))}
     if any(finding.code == DenialCause.OTHER_KEYS_STATEMENT for finding in denials):
         told |= expected_sids(which.other, vendor)
@@ -113,16 +113,16 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
 def check_policy_document(
     content: bytes, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PolicyReport:
-    """The report on a text: of a policy what it means, of one that KMS would not take what is wrong with it.
+    """Check a key policy given as text; if KMS would reject the policy, the report says why.
 
     Args:
-        content: A key policy, or what `aws kms get-key-policy` prints.
-        which: What the key is for.
-        platform: Who calls, and where.
+        content: A key policy, or the output of `aws kms get-key-policy`.
+        which: Which of the two keys to check for.
+        platform: The platform role, Region and key.
         vendor: The vendor's names.
 
     Raises:
-        PolicyDocumentError: It is no key policy at all.
+        PolicyDocumentError: The text is not a key policy at all.
     """
     try:
         return check_policy(parse_policy(decode_text(content)), which, platform, vendor)
@@ -133,14 +133,14 @@ def check_policy_document(
 
 
 def invalid_document_report(error: PolicyDocumentError, which: KeyPurpose) -> PolicyReport:
-    """The report on a text that KMS would not take as a key policy."""
+    """Build the report on a text that KMS would reject as a key policy."""
     finding = Finding(
         code=error.code,
         key=which,
         severity=Severity.STOPS,
         message=str(error),
-        remedy="Correct that, or copy the policy anew from the AWS KMS console (the key > Key policy > Switch to "
-        "policy view). KMS does not save a policy that is not well-formed.",
+        remedy="Correct the error, or copy the policy again from the AWS KMS console (the key > Key policy > Switch to "
+        "policy view). KMS does not save a malformed policy.",
     )
     return PolicyReport(which, (), (finding,))
 
@@ -151,7 +151,7 @@ def _row(
     found = match_statements(policy, platform.access_request_for(call), platform)
     denying, in_doubt = _first(found, "Deny", True), _first(found, "Deny", None)
     if denying is not None:
-        words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform's role."
+        words = f"The statement {denying.one.sid} has Effect Deny and applies to the platform role."
         return PermissionResult(
             call, Verdict.DENIED, denying.one.sid, (StatementMismatch(DenialCause.EXPLICIT_DENY, words),)
         )
@@ -167,9 +167,9 @@ def _row(
 
 
 def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> StatementMatch | None:
-    """The first statement of an effect that applies, or of which that cannot be said.
+    """Return the first statement with an effect that applies, or of which that is unknown.
 
-    One for the caller comes before one for the caller's whole account.
+    A statement for the caller takes precedence over one for the caller's whole account.
     """
     fitting = [bears for bears in found if bears.one.statement["Effect"] == effect and bears.applies is applies]
     return min(fitting, key=lambda bears: bears.one.addressed is PrincipalMatch.ACCOUNT, default=None)
@@ -184,7 +184,7 @@ def _doubtful(call: PlatformCall, bears: StatementMatch, cause: DenialCause) -> 
 def _denials(
     rows: tuple[PermissionResult, ...], which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> list[Finding]:
-    """A finding per cause and statement, whatever the number of permissions it costs."""
+    """Build one finding per cause and statement, however many permissions are affected."""
     together: dict[tuple[DenialCause, str | None, str], list[PermissionResult]] = {}
     for row in rows:
         if row.verdict is not Verdict.ALLOWED:
@@ -203,11 +203,11 @@ def _explain_row(row: PermissionResult) -> str:
     return " ".join(misfit.words for misfit in row.misfits if misfit.cause not in _PER_ACTION)
 
 
-# These differ from action to action of the same statement: they are put together, not told apart.
+# The texts of these causes differ per action of the same statement, so they must not split the finding.
 _PER_ACTION: Final = {DenialCause.ACTION_MISSING, DenialCause.STAR_MISSING, DenialCause.NOT_ACTION}
 _NAMES_ITS_STATEMENT: Final = {DenialCause.EXPLICIT_DENY, DenialCause.OTHER_KEYS_STATEMENT}
 _THEIRS: Final = {DenialCause.EXPLICIT_DENY, DenialCause.DENY_UNKNOWABLE}
-"""Statements that stand in the way, and that nothing of ours takes the place of."""
+"""Causes that lie in the customer's own statements, which byok's statements do not replace."""
 
 
 def _denial(
@@ -238,7 +238,7 @@ def _denial(
 
 
 def _statement(sid: str) -> str:
-    """How a statement is called; one without a Sid goes by its number."""
+    """Format a statement's name; a statement without a Sid has a number."""
     return sid.capitalize() if sid.startswith("statement ") else f"Statement {sid}"
 
 
@@ -247,25 +247,25 @@ def _remedy(cause: DenialCause, sid: str | None, right: tuple[Statement, ...]) -
     of_ours = sid in {statement["Sid"] for statement in right}
     if cause is DenialCause.EXPLICIT_DENY and not of_ours:
         return (
-            f"A Deny wins over every Allow. Make an exception for {right[0]['Principal']['AWS']} in the statement "
-            f"{sid}, with ArnNotEquals on aws:PrincipalArn, or take the statement out."
+            f"A Deny overrides every Allow. In the statement {sid}, make an exception for "
+            f"{right[0]['Principal']['AWS']} with ArnNotEquals on aws:PrincipalArn, or remove the statement."
         )
     if cause is DenialCause.DENY_UNKNOWABLE and not of_ours:
-        return "Nothing has to be wrong: trying the key tells (`byok check`)."
+        return "This may not be an error. Run `byok check` to test the key itself."
     if len(right) == 1 and of_ours:
-        return f"Replace the statement {sid} by this one."
+        return f"Replace the statement {sid} with this one."
     if cause is DenialCause.OTHER_KEYS_STATEMENT:
-        return f"Put {these} in the place of {sid}, which belongs on the other key."
+        return f"Replace {sid}, which belongs on the other key, with {these}."
     if cause is DenialCause.UNKNOWABLE:
         return (
-            f"Nothing has to be wrong: trying the key tells (`byok check`). To be sure, append {these} to the "
-            "Statement array, and leave the others as they are."
+            f"This may not be an error. Run `byok check` to test the key itself. To be sure, append {these} to the "
+            "Statement array, and do not change the other statements."
         )
-    return f"Append {these} to the Statement array, and leave the others as they are."
+    return f"Append {these} to the Statement array, and do not change the other statements."
 
 
 def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile) -> list[Finding]:
-    """What the policy allows although it should not; a finding per statement that does."""
+    """Build one finding per statement that allows more than it should."""
     found: dict[str, list[str]] = {}
     for meaning, access in platform.forbidden_access_requests(which):
         bearing = match_statements(policy, access, platform)
@@ -295,10 +295,10 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
 
 def _narrower(sid: str, which: KeyPurpose, of_this_key: bool, vendor: VendorProfile) -> str:
     if of_this_key:
-        return f"Replace the statement {sid} by this one."
+        return f"Replace the statement {sid} with this one."
     if sid in expected_sids(which.other, vendor):
-        return f"Take the statement {sid} out: it belongs on the {which.other.display_name}."
-    return f"See whether {sid} is meant so."
+        return f"Remove the statement {sid}, which belongs on the {which.other.display_name}."
+    return f"Check whether {sid} is intended to allow this."
 
 
 def _order(finding: Finding) -> tuple[int, int]:

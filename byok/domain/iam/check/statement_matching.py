@@ -1,7 +1,7 @@
-"""Whether a statement bears on a call of the platform's: yes, no, or not to be said from here.
+"""Matches statements against the platform's calls; the result is yes, no or unknown.
 
-AWS knows more of a call than anybody does beforehand: the organisation, the network, what S3 and RDS put into it. A
-part of a statement that hangs on such a thing may go either way, whatever it would come to without it.
+At the time of a call, AWS has context that byok does not know beforehand: the organisation, the network, and the keys
+that S3 and RDS add. A part of a statement that depends on such context can match or not, so its result is unknown.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from byok.domain.iam.wildcards import as_list
 
 @dataclass(frozen=True)
 class StatementMatch:
-    """How one statement bears on one call.
+    """Whether one statement applies to one call.
 
     Attributes:
-        one: The statement, part by part.
-        applies: Whether it does; None where that cannot be said, for the reasons in `doubts`.
-        doubts: Why it cannot be said.
+        one: The evaluated parts of the statement.
+        applies: Whether the statement applies; None if unknown, for the reasons in `doubts`.
+        doubts: Why it is unknown.
     """
 
     one: StatementEvaluation
@@ -29,17 +29,17 @@ class StatementMatch:
 
 
 def match_statements(policy: Policy, access: AccessRequest, platform: PlatformPrincipal) -> list[StatementMatch]:
-    """Every statement of a policy, held against one call."""
+    """Match every statement of a policy against one call."""
     return [_match_statement(one, platform) for one in evaluate_statements(policy, access)]
 
 
 def is_condition_unknowable(test: ConditionResult) -> bool:
-    """Whether a condition hangs on something that only AWS sees when the call is made, or that is not known here."""
+    """Return whether a condition depends on context that only AWS has at the time of the call, or that is unknown."""
     return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
 
 
 def is_resource_unknown(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Whether a statement names a key, and which key has the policy is not known."""
+    """Return whether a statement names a key while the key that has the policy is unknown."""
     if platform.key_arn is not None:
         return False
     patterns = as_list(one.statement.get("Resource", one.statement.get("NotResource", [])))
@@ -47,9 +47,9 @@ def is_resource_unknown(one: StatementEvaluation, platform: PlatformPrincipal) -
 
 
 def explain_unknowable_condition(test: ConditionResult) -> str:
-    """Why it cannot be said whether a condition holds."""
-    why = test.unknown or "only AWS sees that when the call is made, so it cannot be said from here"
-    return f"{test.operator} on {test.key} wants {' or '.join(test.wanted)}: {why}."
+    """Explain why a condition's result is unknown."""
+    why = test.unknown or "only AWS knows that value, at the time of the call, so this check cannot decide"
+    return f"{test.operator} on {test.key} requires {' or '.join(test.wanted)}: {why}."
 
 
 def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> StatementMatch:
@@ -68,15 +68,15 @@ def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> S
 def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[str]:
     if _may_deny_the_whole_account(one, platform):
         yield (
-            f"NotPrincipal names {platform.role_arn} and not its account, {platform.caller.root_arn}, and AWS may then "
-            "deny the whole account."
+            f"NotPrincipal names {platform.role_arn} but not its account, {platform.caller.root_arn}, so AWS may deny "
+            "the whole account."
         )
     if is_resource_unknown(one, platform):
         name = "Resource" if "Resource" in one.statement else "NotResource"
         shown = ", ".join(as_list(one.statement[name]))
         yield (
-            f"{name} is {shown}, and it is not known here whether that is this key. It should be *, which in a key "
-            "policy means the key itself."
+            f"{name} is {shown}; whether that is this key is unknown. It should be *, which in a key policy means the "
+            "key itself."
         )
     for test in one.conditions:
         if is_condition_unknowable(test):
@@ -84,7 +84,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """IAM user guide, "NotPrincipal with Deny": who excepts a role has to except its account, too."""
+    """Check the rule that an exception for a role must also except its account (IAM user guide, "NotPrincipal")."""
     if one.statement.get("Effect") != "Deny" or one.addressed is not PrincipalMatch.NO:
         return False
     excepted = one.statement.get("NotPrincipal")
