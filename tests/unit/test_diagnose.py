@@ -152,7 +152,7 @@ def test_keys_with_missing_facts_are_not_called_usable(absent: Any, answer_to: s
         (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
-        assert "no answer" in found.message
+        assert "no response" in found.message
         assert are_keys_usable([found]) is None
 
 

@@ -49,7 +49,7 @@ def test_surrounding_text_and_wrapped_lines_are_ignored(sent: str) -> None:
 
 @given(st.integers(1, len(PRINTED) - 1))
 def test_truncated_text_is_reported(length: int) -> None:
-    with pytest.raises(CollectedKeysError, match=r"end is missing.*keys.json|not what the script prints"):
+    with pytest.raises(CollectedKeysError, match=r"end is missing.*keys.json|not the script's output"):
         CollectedKeys.parse(PRINTED[:length] + "\n~ $ ")
 
 
@@ -61,7 +61,7 @@ def test_remedy_is_to_send_the_file() -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "[1]", '"x"', "{}", "[" * 100_000, "9" * 5000])
 def test_unrelated_text_is_refused(text: str) -> None:
-    with pytest.raises(CollectedKeysError, match=r"not what the script prints: that begins with \{\"format\""):
+    with pytest.raises(CollectedKeysError, match=r"not the script's output, which starts with \{\"format\""):
         CollectedKeys.parse(text)
 
 

@@ -1,1 +1,1 @@
-"""What is wrong with two keys, from what their owner can see of them."""
+"""Diagnosis of two keys, based on facts that the key administrator collects."""

@@ -1,8 +1,8 @@
-"""The diagnosis of two keys from what their owner can see of them, most likely cause first.
+"""Diagnoses two keys from the facts that the key administrator collects, most likely cause first.
 
-The owner collects the facts with a script of plain AWS commands (`byok.domain.diagnosis.key_facts` reads them); the
-platform itself could never ask for them: it may use the keys through S3 and RDS alone. What was not seen is said,
-nothing is concluded from it, and keys of which anything was not seen are never called right.
+The key administrator collects the facts with a script of plain AWS commands (`byok.domain.diagnosis.key_facts` parses
+them). The platform itself cannot read them: it may only use the keys through S3 and RDS. The diagnosis reports missing
+facts and concludes nothing from them; it never declares a key usable if a fact about it is missing.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ from byok.domain.vendor import TENANT_PLACEHOLDER, VendorProfile
 
 @dataclass(frozen=True)
 class _KeyContext:
-    """One key with what is needed to speak of it."""
+    """One key, with the context for its findings."""
 
     which: KeyPurpose
     facts: CollectedKey
@@ -33,14 +33,14 @@ class _KeyContext:
 
     @property
     def subject(self) -> RemedyContext:
-        """Whom an advice is about."""
+        """The context for this key's remedies."""
         return RemedyContext(
             self.collection.region, self.collection.platform_role_arn, self.vendor, self.which, self.facts.arn
         )
 
     @property
     def account(self) -> str | None:
-        """The account that the key is in."""
+        """The account that the key belongs to; None if its ARN is invalid."""
         try:
             return parse_key_arn(self.facts.arn).account
         except InvalidKeyArnError:
@@ -48,19 +48,19 @@ class _KeyContext:
 
     @property
     def is_visible(self) -> bool:
-        """Whether all was seen that it takes to call the key right."""
+        """Whether all facts needed to declare the key usable were collected."""
         return self.facts.metadata is not None and self.facts.key_policy.policy is not None
 
     def finding(self, code: str, message: str, remedy: Remedy | str, severity: Severity = Severity.STOPS) -> Finding:
-        """A finding about this key."""
+        """Build a finding about this key."""
         words = build_remediation(remedy, self.subject) if isinstance(remedy, Remedy) else remedy
         return Finding(code, self.which, severity, message, words)
 
 
 def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) -> tuple[Finding, ...]:
-    """Everything that is wrong with the two keys, most likely cause first; empty where nothing is."""
+    """Return all findings about the two keys, most likely cause first; empty if there are none."""
     findings = list(_arn_findings(collection, vendor))
-    # Of a key that has to be replaced, nothing else is worth saying.
+    # A key that must be replaced needs no other findings.
     replaced = {finding.key for finding in findings}
     keys = [
         _KeyContext(which, collection.key(which), collection, vendor) for which in KeyPurpose if which not in replaced
@@ -74,12 +74,12 @@ def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) ->
         findings = [finding for finding in findings if finding.code not in _OF_EXCHANGE]
         findings.insert(0, _exchange_finding(collection))
     findings += _tenant_findings(collection, vendor)
-    # Python's sort keeps the order of what ranks equal: ARNs, then the key itself, then its policy.
+    # The sort is stable, so equal severities keep their order: ARNs, then the key itself, then its policy.
     return tuple(sorted(findings, key=lambda finding: finding.severity.rank))
 
 
 def are_keys_usable(findings: Iterable[Finding]) -> bool | None:
-    """Whether the keys can be used, as far as it shows; None where that cannot be said."""
+    """Return whether the keys can be used, according to the findings; None if that is unknown."""
     severities = {finding.severity for finding in findings}
     if Severity.STOPS in severities:
         return False
@@ -90,7 +90,7 @@ _OF_EXCHANGE: Final = {DenialCause.OTHER_KEYS_STATEMENT.value}
 
 
 def _are_exchanged(findings: list[Finding]) -> bool:
-    """Whether each key has the other one's statements: then it is the ARNs that are wrong, and not the policies."""
+    """Return whether each key has the other key's statements: then the ARNs are swapped, and the policies are right."""
     return {finding.key for finding in findings if finding.code in _OF_EXCHANGE} == set(KeyPurpose)
 
 
@@ -99,8 +99,8 @@ def _exchange_finding(collection: CollectedKeys) -> Finding:
         "arn.Exchanged",
         None,
         Severity.STOPS,
-        "Each of the two keys has the statements of the other one: the two ARNs seem to be exchanged.",
-        f"Give {collection.rds.arn} as {KeyPurpose.S3.field_label}, "
+        "Each of the two keys has the other key's statements. The two ARNs seem to be swapped.",
+        f"Use {collection.rds.arn} as {KeyPurpose.S3.field_label}, "
         f"and {collection.s3.arn} as {KeyPurpose.RDS.field_label}.",
     )
 
@@ -117,29 +117,29 @@ def _arn_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[
 
 
 def _caller_explains_it(collection: CollectedKeys, key: _KeyContext) -> bool:
-    """Whether it is the caller, and not a permission, that explains why a key was not seen."""
+    """Return whether the caller, not a permission, explains why the facts about a key are missing."""
     caller = collection.caller
     return caller.error is not None or (caller.account is not None and caller.account != key.account)
 
 
 def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> Iterator[Finding]:
-    """Why keys could not be looked at, where that is because of who ran the script; one finding for both keys."""
+    """Yield one finding for both keys if they could not be read because of the identity that ran the script."""
     caller, unseen = collection.caller, [key for key in unseen if _caller_explains_it(collection, key)]
     if not unseen:
         return
     which = unseen[0].which if len(unseen) == 1 else None
-    # Keys of two accounts are found by their ARNs, and are not looked at here.
+    # Keys in two different accounts already have an ARN finding and do not get here.
     there, keys = unseen[0].account, unseen[0].which.display_name if which else "keys"
     if caller.error is not None:
         yield Finding(
             "caller.NotSignedIn",
             which,
             Severity.UNKNOWN,
-            f"The {keys} could not be looked at: the AWS CLI is missing where the script was run, or has no "
-            f"credentials there. It said: {caller.error}",
-            f"The easiest place to run it is AWS CloudShell: sign in to the AWS console of account {there}, choose the "
-            "terminal sign at the top, and run the script there. Anywhere else, the AWS CLI has to be installed and "
-            "this has to print your account (byok stands for your AWS CLI profile of that account):\n"
+            f"The script could not read the {keys}: the AWS CLI is not installed where it ran, or has no credentials. "
+            f"It said: {caller.error}",
+            f"The easiest way is AWS CloudShell: sign in to the AWS console of account {there}, choose the terminal "
+            "icon at the top, and run the script there. Anywhere else, install the AWS CLI and make sure that these "
+            "commands print your account (replace byok with your AWS CLI profile for that account):\n"
             "  export AWS_PROFILE=byok\n  aws sts get-caller-identity\n"
             "Then run the script again, and send everything it prints.",
         )
@@ -148,10 +148,10 @@ def _caller_findings(collection: CollectedKeys, unseen: list[_KeyContext]) -> It
             "caller.OtherAccount",
             which,
             Severity.UNKNOWN,
-            f"The script was run in account {caller.account}; the {keys} {'is' if which else 'are'} in account "
-            f"{there}, and could not be looked at from outside it.",
-            f"Sign in to account {there}, in the AWS console for CloudShell or with an AWS CLI profile of it, and run "
-            "the script again there. If that is not an account of yours, an ARN is wrong: copy both again.",
+            f"The script ran in account {caller.account}, but the {keys} {'is' if which else 'are'} in account "
+            f"{there} and cannot be read from another account.",
+            f"Sign in to account {there}, in the AWS console for CloudShell or with an AWS CLI profile for it, and run "
+            "the script again. If that account is not yours, an ARN is wrong: copy both again.",
         )
 
 
@@ -167,7 +167,7 @@ def _key_findings(key: _KeyContext, *, explained: bool) -> Iterator[Finding]:
 
 
 _NOT_THIS_KEY: Final = {"key.NotFound", "key.OfAnotherArn", "key.ManagedByAws", "key.WrongKind"}
-"""With these, another key has to be given, or nothing that was collected is about this one."""
+"""With these findings, the key must be replaced, or the collected facts are not about this key."""
 
 
 def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
@@ -175,21 +175,21 @@ def _metadata_findings(key: _KeyContext) -> Iterator[Finding]:
     if facts is None:
         error = key.facts.describe_key.error or ""
         if "NotFoundException" in error and not _caller_explains_it(key.collection, key):
-            yield key.finding("key.NotFound", f"There is no such key. AWS said: {error}", Remedy.CHECK_ARN)
+            yield key.finding("key.NotFound", f"The key does not exist. AWS said: {error}", Remedy.CHECK_ARN)
         return
     if facts.arn is not None and facts.arn != arn:
         yield key.finding(
             "key.OfAnotherArn",
-            f"What was collected is about the key {facts.arn}, and the ARN that was given is {arn}.",
-            "Run the script again with the ARN that is meant, and send everything it prints as it is.",
+            f"The collected facts are about the key {facts.arn}, but the ARN is {arn}.",
+            "Run the script again with the right ARN, and send everything it prints, unchanged.",
             Severity.UNKNOWN,
         )
     elif facts.key_manager == "AWS":
         made = f" ({facts.description})" if facts.description else ""
-        yield key.finding("key.ManagedByAws", f"{arn} belongs to AWS{made}.", Remedy.OWN_KEY)
+        yield key.finding("key.ManagedByAws", f"{arn} is an AWS managed key{made}.", Remedy.OWN_KEY)
     elif (facts.key_spec, facts.key_usage) != ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"):
-        kind = f"of the kind {facts.key_spec}, for {facts.key_usage}"
-        message = f"{arn} is {kind}; it has to be symmetric, to encrypt and decrypt."
+        kind = f"key spec {facts.key_spec} and key usage {facts.key_usage}"
+        message = f"{arn} has {kind}; it must be a symmetric key for encryption and decryption."
         yield key.finding("key.WrongKind", message, Remedy.SYMMETRIC_KEY)
     elif facts.key_state != "Enabled":
         code, remedy = _STATES.get(str(facts.key_state), ("key.NotEnabled", Remedy.KEY_STATE))
@@ -210,15 +210,15 @@ def _day(moment: datetime) -> str:
 
 
 def _not_seen(key: _KeyContext) -> Finding:
-    """The owner was there, and something was not shown: all of the key, or its policy alone."""
+    """Build the finding for facts that could not be read in the right account: the key, or only its policy."""
     of_key = key.facts.metadata is None
     answer = key.facts.describe_key if of_key else key.facts.key_policy
-    what = "The key could not be looked at" if of_key else "The key's policy could not be read"
+    what = "The key could not be read" if of_key else "The key's policy could not be read"
     permissions = _PERMISSIONS if of_key else "kms:GetKeyPolicy"
     return key.finding(
         "key.NotReadable" if of_key else "key.PolicyNotReadable",
-        f"{what}: {answer.error or 'there is no answer of AWS about it in what was sent.'}",
-        f"Run the script again as somebody who may look at it ({permissions}), and send everything it prints."
+        f"{what}: {answer.error or 'the collection contains no response from AWS about it.'}",
+        f"Run the script again with permission to read it ({permissions}), and send everything it prints."
         if answer.error
         else "Run the script again, and send everything it prints.",
         Severity.UNKNOWN,
@@ -240,7 +240,7 @@ def _policy_findings(key: _KeyContext) -> Iterator[Finding]:
     except PolicyDocumentError as error:
         yield from invalid_document_report(error, key.which).findings
     except (ValueError, RecursionError):
-        strange = PolicyDocumentError("policy.NotJson", "The policy is nested too deeply, or has an endless number.")
+        strange = PolicyDocumentError("policy.NotJson", "The policy is nested too deeply, or has a number too long.")
         yield from invalid_document_report(strange, key.which).findings
 
 
@@ -249,8 +249,8 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
     if facts is not None and key.facts.rotation.key_rotation_enabled is False and _can_be_rotated(facts):
         yield key.finding(
             "key.NoRotation",
-            f"{key.facts.arn} is not rotated automatically.",
-            "That is allowed. To have it rotated every year, which changes nothing for anybody:\n"
+            f"Automatic rotation is off for {key.facts.arn}.",
+            "That is allowed. To rotate the key every year, which affects no user of the key:\n"
             f"  aws kms enable-key-rotation {key.subject.kms_key_options}",
             Severity.NOTE,
         )
@@ -258,18 +258,18 @@ def _note_findings(key: _KeyContext) -> Iterator[Finding]:
         yield key.finding(
             "key.MaterialExpires",
             f"The imported key material of {key.facts.arn} expires on {_day(facts.valid_to)}.",
-            "Import it again before that, or the data cannot be read from then on.",
+            "Import it again before that date; otherwise the data cannot be read from then on.",
             Severity.NOTE,
         )
 
 
 def _can_be_rotated(facts: KeyMetadata) -> bool:
-    """KMS rotates the material that it has made itself, of keys that are enabled (EnableKeyRotation)."""
+    """Return whether KMS can rotate a key: it must be enabled, with material that KMS created (EnableKeyRotation)."""
     return facts.key_state == "Enabled" and facts.origin in {None, "AWS_KMS"} and facts.custom_key_store_id is None
 
 
 def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterator[Finding]:
-    """Both keys bear the same tenant's name, as alias and as tags, or none does: all else is somebody's mistake."""
+    """Yield a finding unless both keys have the same tenant name, as alias and as tags, or neither key has one."""
     named: set[tuple[KeyPurpose, str]] = set()
     for which in KeyPurpose:
         key = collection.key(which)
@@ -285,26 +285,26 @@ def _tenant_findings(collection: CollectedKeys, vendor: VendorProfile) -> Iterat
             None,
             Severity.NOTE,
             f"Aliases and tags name {len(tenants)} tenants: {where}.",
-            "The environment works all the same. Put the right name on both keys: redeploy the stack with TenantName, "
-            "or ask the platform's operator for the commands (`byok tenant`).",
+            "The environment works anyway. Put the right name on both keys: redeploy the stack with TenantName, or ask "
+            "the platform's operator for the commands (`byok tenant`).",
         )
 
 
 def _of_lone_tag(which: KeyPurpose, tenant: str, region: str, vendor: VendorProfile) -> Iterator[Finding]:
     try:
         alias = TenantLabels.for_key(which, tenant, vendor).alias
-    except InvalidTenantNameError:  # not put there by these commands, and not to be put into one
+    except InvalidTenantNameError:  # not set by byok's commands, and not safe to use in one
         return
     yield Finding(
         "key.TagWithoutAlias",
         which,
         Severity.NOTE,
-        f"The {which.display_name} has tags with the tenant's name {tenant}, and not the alias {alias}.",
-        "The environment works all the same. The alias may be on another key; this prints which (byok stands for your "
-        f"AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
+        f"The {which.display_name} has tags with the tenant name {tenant}, but not the alias {alias}.",
+        "The environment works anyway. The alias may point at another key; this prints which one (replace byok with "
+        f"your AWS CLI profile):\n  aws kms list-aliases --profile byok --region {region} "
         f"--query \"Aliases[?AliasName=='{alias}'].TargetKeyId\" --output text\n"
-        "If it is not needed there, delete it, and name the keys again with the commands of the platform's operator "
-        "(`byok tenant`).",
+        "If the alias is not needed there, delete it, and name the keys again with the commands from the platform's "
+        "operator (`byok tenant`).",
     )
 
 

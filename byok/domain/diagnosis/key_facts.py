@@ -1,8 +1,8 @@
-"""What the owner's script collects of the two keys, and how it is read.
+"""The facts about the two keys that the key administrator's script collects, and the parser for its output.
 
-The script prints one JSON object of the AWS CLI's own answers (`byok.onboarding.collection_script`). What comes back
-has often been copied from a terminal: with the prompt around it, with lines that the terminal has broken, or without
-its end. It is read all the same where nothing is lost, and told in words where something is.
+The script prints one JSON object with the AWS CLI's own output (`byok.onboarding.collection_script`). Its output is
+often copied from a terminal: with the prompt around it, with line breaks that the terminal inserted, or without its
+end. The parser accepts it if nothing is lost, and otherwise raises an error that says what is missing.
 """
 
 import json
@@ -17,10 +17,10 @@ from pydantic.alias_generators import to_pascal
 from byok.domain.arns import REGION_PATTERN, KeyPurpose, account_id_of_role
 
 COLLECTION_FORMAT: Final = "byok-keys/1"
-"""Says which script made a collection."""
+"""Identifies the version of the script that made a collection."""
 
 COLLECTION_SCRIPT_FILE: Final = "byok-keys.sh"
-"""The script's file in what people are told."""
+"""The script's file name in messages."""
 
 _BEGINNING: Final = re.compile(r'\{\s*"format"\s*:')
 _TRIES: Final = 20
@@ -28,7 +28,7 @@ _AS_A_FILE: Final = f"run `bash {COLLECTION_SCRIPT_FILE} > keys.json` and send t
 
 
 class CollectedKeysError(ValueError):
-    """A file that is not what the script prints; the text says so."""
+    """Raised for a file that is not the script's output; the message says why."""
 
 
 def _on_one_line(text: str) -> str:
@@ -41,28 +41,28 @@ class _Collected(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _nothing_is_absent(cls, values: Any) -> Any:
-        """`null` says no more than a name that is not there."""
+        """Treat `null` like an absent field."""
         return {name: one for name, one in values.items() if one is not None} if isinstance(values, dict) else values
 
 
 class _OfAws(_Collected):
-    """A part of an answer, under AWS's own names."""
+    """A part of a response, with AWS's own field names."""
 
     model_config = ConfigDict(alias_generator=to_pascal, validate_by_name=False)
 
 
 class CliOutput(_OfAws):
-    """What a command printed, or what it printed instead; nothing at all where it was not run.
+    """The output of one command, or its error; empty if the command did not run.
 
     Attributes:
-        error: The AWS CLI's words, on one line.
+        error: The AWS CLI's error message, on one line.
     """
 
     error: Annotated[str, AfterValidator(_on_one_line)] | None = Field(default=None, alias="error")
 
 
 class KeyMetadata(_OfAws):
-    """KeyMetadata of DescribeKey, as far as it matters here. Some AWS CLIs print moments as numbers, others as text."""
+    """The relevant fields of DescribeKey's KeyMetadata. Some AWS CLI versions print times as numbers, some as text."""
 
     arn: str | None = None
     key_state: str | None = None
@@ -77,19 +77,19 @@ class KeyMetadata(_OfAws):
 
 
 class DescribedKey(CliOutput):
-    """Of `describe-key`."""
+    """Output of `describe-key`."""
 
     key_metadata: KeyMetadata = KeyMetadata()
 
 
 class KeyPolicy(CliOutput):
-    """Of `get-key-policy`."""
+    """Output of `get-key-policy`."""
 
     policy: str | None = None
 
 
 class RotationStatus(CliOutput):
-    """Of `get-key-rotation-status`."""
+    """Output of `get-key-rotation-status`."""
 
     key_rotation_enabled: bool | None = None
 
@@ -101,7 +101,7 @@ class Alias(_OfAws):
 
 
 class Aliases(CliOutput):
-    """Of `list-aliases`; None where they could not be listed."""
+    """Output of `list-aliases`; None if the aliases could not be listed."""
 
     aliases: tuple[Alias, ...] | None = None
 
@@ -114,20 +114,20 @@ class Tag(_OfAws):
 
 
 class Tags(CliOutput):
-    """Of `list-resource-tags`."""
+    """Output of `list-resource-tags`."""
 
     tags: tuple[Tag, ...] = ()
 
 
 class CallerIdentity(CliOutput):
-    """Of `sts get-caller-identity`: who ran the script."""
+    """Output of `sts get-caller-identity`: the identity that ran the script."""
 
     account: str | None = None
     arn: str | None = None
 
 
 class CollectedKey(_Collected):
-    """What the owner can see of one key."""
+    """The facts collected about one key."""
 
     arn: Annotated[str, AfterValidator(str.strip)]
     describe_key: DescribedKey = DescribedKey()
@@ -138,18 +138,18 @@ class CollectedKey(_Collected):
 
     @property
     def metadata(self) -> KeyMetadata | None:
-        """What KMS says of the key; None where it could not be looked at."""
+        """The key's metadata from KMS; None if it could not be read."""
         found = self.describe_key.key_metadata
         return found if found.key_state else None
 
 
 class CollectedKeys(_Collected):
-    """What the script prints.
+    """The script's output.
 
     Attributes:
-        platform_role_arn: The role that the policies have to name.
+        platform_role_arn: The role that the policies must name.
         region: The environment's Region.
-        caller: Who ran the script.
+        caller: The identity that ran the script.
         s3: The S3 key.
         rds: The Aurora key.
     """
@@ -163,33 +163,35 @@ class CollectedKeys(_Collected):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The collection in a text, whatever stands around it.
+        """Parse the collection in a text, ignoring other text around it.
 
         Raises:
-            CollectionError: There is none in it, or not all of it.
+            CollectedKeysError: The text contains no collection, or an incomplete one.
         """
         content = _content(text)
         if content.get("format") != COLLECTION_FORMAT:
             shown = content.get("format", "no format")
-            raise CollectedKeysError(f"This was made by another version of the script ({shown}): run it anew.")
+            raise CollectedKeysError(
+                f"This is the output of another version of the script ({shown}). Run the current script."
+            )
         try:
             collection = cls.model_validate(content)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
-            raise CollectedKeysError(f"This is not what the script prints: {fields} is missing or wrong.") from error
+            raise CollectedKeysError(f"This is not the script's output: {fields} is missing or invalid.") from error
         if not re.fullmatch(REGION_PATTERN, collection.region):
             raise CollectedKeysError(
-                f"This is not what the script prints: its region, {collection.region!r}, is not the name of an AWS "
+                f"This is not the script's output: its region, {collection.region!r}, is not the name of an AWS "
                 "Region, such as eu-central-1."
             )
         try:
             account_id_of_role(collection.platform_role_arn)
         except ValueError as error:
-            raise CollectedKeysError(f"This is not what the script prints: {error}.") from error
+            raise CollectedKeysError(f"This is not the script's output: {error}.") from error
         return collection
 
     def key(self, which: KeyPurpose) -> CollectedKey:
-        """One of the two keys."""
+        """Return one of the two keys."""
         return self.s3 if which is KeyPurpose.S3 else self.rds
 
 
@@ -204,27 +206,28 @@ def _content(text: str) -> dict[str, Any]:
             return content
         cut_off, damaged = cut_off or found is None, damaged or found is not None
     if cut_off:
-        raise CollectedKeysError(f"The end is missing: copy everything the script printed, or {_AS_A_FILE}.")
+        raise CollectedKeysError(f"The end is missing. Copy everything that the script printed, or {_AS_A_FILE}.")
     if damaged:
-        raise CollectedKeysError(f"What the script printed was changed on its way and cannot be read: {_AS_A_FILE}.")
+        raise CollectedKeysError(f"The script's output was altered in transit and is not valid. Please {_AS_A_FILE}.")
     raise CollectedKeysError(
-        'This is not what the script prints: that begins with {"format": and ends with }. Copy everything the script '
-        f"printed, or {_AS_A_FILE}."
+        'This is not the script\'s output, which starts with {"format": and ends with }. Copy everything that the '
+        f"script printed, or {_AS_A_FILE}."
     )
 
 
 def _parse_json(text: str) -> dict[str, Any] | None:
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, thousands of brackets
+    except (ValueError, RecursionError):  # invalid JSON, a number of thousands of digits, thousands of brackets
         return None
     return content if isinstance(content, dict) else None
 
 
 def _candidates(text: str) -> Iterator[str | None]:
-    """The objects in a text that may be a collection, the last first; None for one that does not end.
+    """Yield the objects in a text that may be a collection, the last first; None for an incomplete one.
 
-    A terminal shows a script that is pasted into it, and people run one twice: the last is what was printed in the end.
+    A terminal echoes a script that is pasted into it, and people run the script twice, so the last object is the most
+    recent output.
     """
     starts = [match.start() for match in _BEGINNING.finditer(text)]
     for start in reversed(starts[-_TRIES:]):
@@ -232,9 +235,9 @@ def _candidates(text: str) -> Iterator[str | None]:
 
 
 def _object_at(text: str, start: int) -> str | None:
-    """The JSON object that begins there, without line breaks inside its strings; None where it does not end.
+    """Return the JSON object that starts at an offset, without line breaks in its strings; None if it is incomplete.
 
-    JSON has no line breaks inside strings: those that are there were put in by a terminal.
+    JSON strings cannot contain line breaks, so a terminal inserted them.
     """
     kept: list[str] = []
     depth, in_string, escaped = 0, False, False
