@@ -251,7 +251,7 @@ def _permission(report: PolicyReport, index: int) -> Text:
     if row.verdict is Verdict.DENIED:
         by = f"denied: {row.misfits[0].cause}"
     if row.verdict is Verdict.UNKNOWN:
-        by = "cannot be said from here"
+        by = "cannot be determined from here"
     return Text.assemble((mark, colour), f" {row.call.action:<36} {row.call.purpose:<42} {by}".rstrip())
 
 

@@ -58,7 +58,7 @@ class _KeyContext:
 
 
 def diagnose_collected_keys(collection: CollectedKeys, vendor: VendorProfile) -> tuple[Finding, ...]:
-    """Return all findings about the two keys, most likely cause first; empty if there are none."""
+    """Return all findings about the two keys, most likely cause first; empty if both keys are usable."""
     findings = list(_arn_findings(collection, vendor))
     # A key that must be replaced needs no other findings.
     replaced = {finding.key for finding in findings}

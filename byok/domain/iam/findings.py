@@ -12,8 +12,8 @@ class Severity(StrEnum):
     """The consequence of a finding, the worst first."""
 
     STOPS = "stops provisioning"
-    LATER = "stops something later"
-    UNKNOWN = "cannot be said from here"
+    LATER = "breaks a later operation"
+    UNKNOWN = "cannot be determined from here"
     TOO_WIDE = "allows more than it should"
     NOTE = "good to know"
 

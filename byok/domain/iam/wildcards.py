@@ -14,7 +14,7 @@ Fill = Callable[[str], str | None]
 
 VERSION_WITH_VARIABLES: Final = "2012-10-17"
 
-# `${aws:username}`, or with a default for requests without a value: `${aws:username, 'nobody'}`.
+# `${aws:username}`, or with a default for requests without a value: `${aws:username, 'anonymous'}`.
 _VARIABLE: Final = re.compile(r"\$\{(?P<key>[^*?$,}][^,}]*)(?:, *'(?P<default>[^']*)')?\}")
 # `${*}`, `${?}` and `${$}` are the literal characters ("Special characters").
 _CHARACTER: Final = re.compile(r"\$\{([*?$])\}")

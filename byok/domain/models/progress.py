@@ -126,7 +126,7 @@ class EnvironmentProbeResult(RecordModel):
     """Whether an environment exists and uses the given keys.
 
     Attributes:
-        findings: The mismatches, for both keys; empty if there are none.
+        findings: The mismatches, for both keys; empty if everything matches.
     """
 
     findings: tuple[Problem, ...] = ()

@@ -53,7 +53,7 @@ class PolicyReport:
     Attributes:
         which: Which of the two keys the policy was checked for.
         rows: A row per call.
-        findings: The errors, most likely cause first; empty if there are none.
+        findings: The errors, most likely cause first; empty if the policy is right.
     """
 
     which: KeyPurpose
@@ -171,13 +171,13 @@ def _first(found: list[StatementMatch], effect: str, applies: bool | None) -> St
 
     A statement for the caller takes precedence over one for the caller's whole account.
     """
-    fitting = [bears for bears in found if bears.one.statement["Effect"] == effect and bears.applies is applies]
-    return min(fitting, key=lambda bears: bears.one.addressed is PrincipalMatch.ACCOUNT, default=None)
+    fitting = [match for match in found if match.one.statement["Effect"] == effect and match.applies is applies]
+    return min(fitting, key=lambda match: match.one.addressed is PrincipalMatch.ACCOUNT, default=None)
 
 
-def _doubtful(call: PlatformCall, bears: StatementMatch, cause: DenialCause) -> PermissionResult:
+def _doubtful(call: PlatformCall, match: StatementMatch, cause: DenialCause) -> PermissionResult:
     return PermissionResult(
-        call, Verdict.UNKNOWN, bears.one.sid, tuple(StatementMismatch(cause, words) for words in bears.doubts)
+        call, Verdict.UNKNOWN, match.one.sid, tuple(StatementMismatch(cause, words) for words in match.doubts)
     )
 
 
@@ -268,9 +268,9 @@ def _too_wide(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal, ve
     """Build one finding per statement that allows more than it should."""
     found: dict[str, list[str]] = {}
     for meaning, access in platform.forbidden_access_requests(which):
-        bearing = match_statements(policy, access, platform)
-        allowing = _first(bearing, "Allow", True)
-        if allowing is not None and _first(bearing, "Deny", True) is None:
+        matches = match_statements(policy, access, platform)
+        allowing = _first(matches, "Allow", True)
+        if allowing is not None and _first(matches, "Deny", True) is None:
             found.setdefault(allowing.one.sid, []).append(meaning)
     ours = {
         one["Sid"]: one
