@@ -110,7 +110,7 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
 
-def check_policy_document(
+def parse_and_check_policy(
     content: bytes, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PolicyReport:
     """The report on a text: of a policy what it means, of one that KMS would not take what is wrong with it.
