@@ -252,7 +252,7 @@ def test_program_serves_until_sigterm() -> None:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None
         endpoint = process.stdout.readline().split()[-1]
-        ready = StandInAws(endpoint).control("GET", "health")
+        ready = StandInAws(endpoint).call_control("GET", "health")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert ready == {"ready": True}
