@@ -11,10 +11,10 @@ from byok.domain.models import (
     EnvironmentPlan,
     KeyCheckPlan,
     ProvisionRequest,
+    ReconcileTenantPlan,
     ReconcileTenantRequest,
-    TenantCheckPlan,
 )
-from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
+from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_pair_check, plan_tenant
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PlanActivities:
     @activity.defn
     def plan_key_check(self, request: CheckKeysRequest) -> KeyCheckPlan:
         """Plan the check of two keys and report the findings that need no call to AWS."""
-        return plan_key_check(request, self.platform, datetime.now(UTC))
+        return plan_key_pair_check(request, self.platform, datetime.now(UTC))
 
     @activity.defn
     async def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
@@ -39,6 +39,6 @@ class PlanActivities:
         return plan_deletion(request, self.platform)
 
     @activity.defn
-    def plan_tenant(self, request: ReconcileTenantRequest) -> TenantCheckPlan:
+    def plan_tenant(self, request: ReconcileTenantRequest) -> ReconcileTenantPlan:
         """Plan the labels that a tenant name requires on two keys, before the first call to AWS."""
         return plan_tenant(request, self.platform, datetime.now(UTC))

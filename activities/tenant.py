@@ -20,7 +20,7 @@ from activities.ownership import has_environment_tag
 from activities.rds_resources import find_cluster, is_tagged_for
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.models import Environment, EnvironmentProbeResult, KeyLabels, Problem, ReconciledKey, ReconcileKeyTask
-from byok.domain.phases import AliasState, Phase, RequestKind
+from byok.domain.phases import AliasOutcome, Phase, RequestKind
 from byok.domain.planning import Platform, plan_buckets, plan_cluster
 from byok.domain.problems.aws_errors import ErrorOutcome
 from byok.domain.problems.remediation import Remedy, build_alias_remediation
@@ -91,7 +91,7 @@ class TenantActivities:
             kms = self.clients.kms_assuming_role(task.role, task.environment.region, session)
             present = _aliases_of(kms, marks)
             state, points_at = _reconcile_alias(kms, step, task, present)
-            tags = _NOTHING if state is AliasState.CONFLICT else _write_tags(kms, marks)
+            tags = _NOTHING if state is AliasOutcome.CONFLICT else _write_tags(kms, marks)
         return ReconciledKey(
             key=marks.key,
             key_arn=marks.key_arn,
@@ -99,7 +99,7 @@ class TenantActivities:
             alias_state=state,
             points_at=points_at,
             remediation=_alias_remediation(step, marks, points_at)
-            if points_at and state is AliasState.CONFLICT
+            if points_at and state is AliasOutcome.CONFLICT
             else None,
             tags_written=tuple(tags.missing),
             tags_replaced=tags.replaced,
@@ -148,18 +148,18 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
 
 def _reconcile_alias(
     kms: "KMSClient", step: ActivityContext, task: ReconcileKeyTask, present: list[str]
-) -> tuple[AliasState, str | None]:
+) -> tuple[AliasOutcome, str | None]:
     """Return the alias's state and, if it points (or pointed) at another key, that key's id."""
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
-        return AliasState.IN_PLACE, None
+        return AliasOutcome.IN_PLACE, None
     try:
         kms.create_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
     except ClientError as error:
         if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
             raise
     else:
-        return AliasState.CREATED, None
+        return AliasOutcome.CREATED, None
     points_at = _alias_target(kms, marks.alias)
     if points_at is None:
         raise step.retry_later_error(
@@ -167,9 +167,9 @@ def _reconcile_alias(
         )
     # IN_PLACE here means: an earlier attempt created the alias and lost the response; the key's list lagged behind.
     state = decide_alias_state(points_at, key_id, _key_ids(task.environment), repoint=task.repoint)
-    if state is AliasState.REPOINTED:
+    if state is AliasOutcome.REPOINTED:
         kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
-    return state, None if state is AliasState.IN_PLACE else points_at
+    return state, None if state is AliasOutcome.IN_PLACE else points_at
 
 
 def _alias_target(kms: "KMSClient", alias: str) -> str | None:

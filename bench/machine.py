@@ -108,7 +108,7 @@ class BenchStack:
         return worker
 
     async def run_client(self, *command: str, one_core: bool = False) -> RunResult:
-        """Run a program that creates environments, on any core or on one. See `run_program`."""
+        """Run a program that creates environments, on any core or on one. See `run_client` below."""
         with pin_to_one_core() if one_core else contextlib.nullcontext():
             return await run_client(self.environment, *command)
 

@@ -34,14 +34,14 @@ def valid_key_facts(which: KeyPurpose) -> Facts:
     }
 
 
-def build_collection(caller: Facts | None = None, **keys: Facts) -> CollectedKeys:
+def build_collected_keys(caller: Facts | None = None, **keys: Facts) -> CollectedKeys:
     facts: Facts = {"format": COLLECTION_FORMAT, "platform_role_arn": PLACE.role, "region": PLACE.region}
     facts["caller"] = caller if caller is not None else {"Account": PLACE.customer}
     keys = {which.value: keys.get(which.value, valid_key_facts(which)) for which in KeyPurpose}
     return CollectedKeys.parse(json.dumps({**facts, **keys}))
 
 
-def change_metadata(**values: Any) -> Callable[[Facts], Facts]:
+def build_metadata_change(**values: Any) -> Callable[[Facts], Facts]:
     def change(facts: Facts) -> Facts:
         facts["describe_key"]["KeyMetadata"] |= values
         return facts
@@ -49,9 +49,9 @@ def change_metadata(**values: Any) -> Callable[[Facts], Facts]:
     return change
 
 
-def replace_response(command: str, **values: Any) -> Callable[[Facts], Facts]:
+def build_response_replacement(command: str, **values: Any) -> Callable[[Facts], Facts]:
     return lambda facts: facts | {command: values}
 
 
-def replace_arn(text: str) -> Callable[[Facts], Facts]:
+def build_arn_replacement(text: str) -> Callable[[Facts], Facts]:
     return lambda facts: facts | {"arn": text}

@@ -9,7 +9,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.planning import PlanActivities
     from activities.tenant import TenantActivities
     from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
-    from byok.domain.models import Environment, ReconcileTenantRequest, TenantCheckPlan, TenantOutcome
+    from byok.domain.models import Environment, ReconcileTenantPlan, ReconcileTenantRequest, TenantOutcome
     from byok.domain.phases import Phase
 from workflows.activity_options import PLAN_OPTIONS, READ_OPTIONS, with_summary
 from workflows.failures import PhaseStoppedError, extract_problems, to_workflow_failure
@@ -49,7 +49,7 @@ class ReconcileTenant:
             raise self._stop(request, error) from error
         return self._outcome
 
-    async def _name_keys(self, request: ReconcileTenantRequest, plan: TenantCheckPlan) -> None:
+    async def _name_keys(self, request: ReconcileTenantRequest, plan: ReconcileTenantPlan) -> None:
         if plan.tenant is None:
             raise PhaseStoppedError(plan.findings)
         if plan.tenant.role is not None:

@@ -42,7 +42,7 @@ SERVER_SETTINGS: Final = {
         ]
     ),
 }
-MAX_LATENCY_RATIOS: Final = {"create": 1.5, "get, running": 1.3, "get, READY": 1.3}
+TARGET_LATENCY_RATIOS: Final = {"create": 1.5, "get, running": 1.3, "get, READY": 1.3}
 
 Requests = Callable[[], list[list[tuple[str, str, str]]]]
 
@@ -60,7 +60,7 @@ class LatencyComparison:
         for percent in (50, 95):
             ours, bare = ([percentile(one, percent) for one in side] for side in (self.ours, self.bare))
             cells += [str(Spread.of(ours)), str(Spread.of(bare)), str(compute_ratio_spread(ours, bare))]
-        return f"| {' | '.join(cells)} | ≤ {MAX_LATENCY_RATIOS[kind]} |"
+        return f"| {' | '.join(cells)} | ≤ {TARGET_LATENCY_RATIOS[kind]} |"
 
 
 async def measure_latencies_ms(port: int, requests: Requests, expected: int) -> list[float]:
@@ -89,7 +89,7 @@ async def measure() -> dict[str, LatencyComparison]:
                 Path(folder) / "bare.log", environment,
             )  # fmt: skip
             try:
-                await bare.wait_until_ready(lambda: is_listening(bare_port), 30)
+                await bare.wait_until_ready(lambda: require_listening(bare_port), 30)
                 return await run_rounds(stack, bare_port, ready)
             finally:
                 await bare.stop(10, stack.hurry)
@@ -147,7 +147,7 @@ def build_get_request(environment_id: str) -> tuple[str, str, str]:
     return "GET", f"/v1/environments/{environment_id}", ""
 
 
-async def is_listening(port: int) -> bool:
+async def require_listening(port: int) -> bool:
     _, writer = await asyncio.open_connection(HOST, port)
     writer.close()
     return True

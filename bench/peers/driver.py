@@ -63,7 +63,7 @@ def run_in_background(*command: str) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def run_program(*command: str, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
+def run_program_or_raise(*command: str, folder: Path | None = None, settings: Mapping[str, str] | None = None) -> None:
     """Run a program until it ends. Its output goes to the log.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from bench.stand_in import rds, sts
-from bench.stand_in.calls import CallHeldBack, CallLog
+from bench.stand_in.calls import CallLeftUnanswered, CallLog
 from bench.stand_in.connection import Connection
 from bench.stand_in.messages import (
     AwsError,
@@ -51,12 +51,12 @@ class StandIn:
             service, region = _scope(request)
             if service == "s3":
                 operation, handler = self._buckets.resolve_operation(request)
-                self.calls.count(service, operation)
+                self.calls.count_or_refuse(service, operation)
                 return handler(request, region)
             if service not in self._query:
                 raise not_modelled_error(f"the service {service}")
             return self._by_query(service, region, request.body)
-        except CallHeldBack:
+        except CallLeftUnanswered:
             return None
         except AwsError as refused:
             if refused.code == "NotImplemented":
@@ -71,7 +71,7 @@ class StandIn:
         handler = handlers.get(operation)
         if handler is None:
             raise not_modelled_error(f"{service}:{operation or '(no Action)'}")
-        self.calls.count(service, operation)
+        self.calls.count_or_refuse(service, operation)
         return serialize_query_result(namespace, operation, handler(region, params))
 
     def _control(self, request: HttpRequest) -> HttpResponse:

@@ -10,7 +10,7 @@ _SECONDS: Final = 600
 _REFUSED_AT_MOST: Final = 10_000
 
 
-class CallHeldBack(Exception):  # noqa: N818 - an event, not an error
+class CallLeftUnanswered(Exception):  # noqa: N818 - an event, not an error
     """The call is held: it is not executed and never answered."""
 
 
@@ -31,7 +31,7 @@ class CallLog:
         self._held, self._first_at = 0, 0.0
         self._since, self._cpu = time.time(), time.process_time()
 
-    def count(self, service: str, operation: str) -> None:
+    def count_or_refuse(self, service: str, operation: str) -> None:
         """Count a call.
 
         Raises:
@@ -40,7 +40,7 @@ class CallLog:
         """
         if operation in self.held_back:
             self._held += 1
-            raise CallHeldBack
+            raise CallLeftUnanswered
         name, now = f"{service}:{operation}", time.time()
         self._counts[name] += 1
         self._first_at = self._first_at or now

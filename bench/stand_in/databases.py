@@ -27,7 +27,7 @@ _OF_A_SNAPSHOT: Final = (
 
 
 @dataclass(slots=True)
-class Database:
+class DatabaseRecord:
     """A cluster, an instance or a snapshot.
 
     Attributes:
@@ -42,10 +42,10 @@ class Database:
     fields: dict[str, Any]
     number: int
     until: float
-    cluster: "Database | None" = None
+    cluster: "DatabaseRecord | None" = None
     deleting: bool = False
     protected: bool = False
-    members: dict[str, "Database"] = field(default_factory=dict)
+    members: dict[str, "DatabaseRecord"] = field(default_factory=dict)
     written: str = ""
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ def build_cluster_fields(region: str, name: str, params: _Params) -> dict[str, A
     }
 
 
-def build_instance_fields(region: str, name: str, params: _Params, cluster: Database) -> dict[str, Any]:
+def build_instance_fields(region: str, name: str, params: _Params, cluster: DatabaseRecord) -> dict[str, Any]:
     """Build a new instance from the parameters of CreateDBInstance and the values inherited from its cluster."""
     return {inherited: cluster.fields[inherited] for inherited in _INHERITED} | {
         "DBInstanceIdentifier": name,
@@ -135,7 +135,7 @@ def build_instance_fields(region: str, name: str, params: _Params, cluster: Data
     }
 
 
-def build_snapshot_fields(region: str, name: str, cluster: Database) -> dict[str, Any]:
+def build_snapshot_fields(region: str, name: str, cluster: DatabaseRecord) -> dict[str, Any]:
     """Build a new final snapshot of a cluster, on the same key."""
     copied = cluster.fields["CopyTagsToSnapshot"] == "true"
     return {shared: cluster.fields[shared] for shared in _OF_A_SNAPSHOT} | {
@@ -148,7 +148,7 @@ def build_snapshot_fields(region: str, name: str, cluster: Database) -> dict[str
     }
 
 
-def render_cluster(cluster: Database) -> str:
+def render_cluster(cluster: DatabaseRecord) -> str:
     """Return the current DBCluster. The first of its instances is the writer."""
     now = time.time()
     members = "".join(
@@ -164,7 +164,7 @@ def render_cluster(cluster: Database) -> str:
     )
 
 
-def render_instance(instance: Database) -> str:
+def render_instance(instance: DatabaseRecord) -> str:
     """Return the current DBInstance. It has an address only once its creation is complete."""
     status, address = instance.status(time.time()), ""
     if status != "creating" and instance.cluster is not None:
@@ -174,7 +174,7 @@ def render_instance(instance: Database) -> str:
     return f"<DBInstance>{instance.written}<DBInstanceStatus>{status}</DBInstanceStatus>{address}</DBInstance>"
 
 
-def render_snapshot(snapshot: Database) -> str:
+def render_snapshot(snapshot: DatabaseRecord) -> str:
     """Return the current DBClusterSnapshot."""
     status = snapshot.status(time.time())
     changing = render_xml({"Status": status, "PercentProgress": 0 if status == "creating" else 100})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from bench.stand_in.databases import (
-    Database,
+    DatabaseRecord,
     build_cluster_fields,
     build_instance_fields,
     build_snapshot_fields,
@@ -20,7 +20,7 @@ from bench.stand_in.messages import AwsError, not_modelled_error, render_xml
 XML_NAMESPACE: Final = "http://rds.amazonaws.com/doc/2014-10-31/"
 
 _Params = Mapping[str, str]
-_Table = dict[str, Database]
+_Table = dict[str, DatabaseRecord]
 _LISTING: Final = ("Filters", "MaxRecords", "Marker")
 _PARAMETERS: Final = {
     "CreateDBCluster": (
@@ -156,14 +156,14 @@ class RdsService:
             raise AwsError("DBClusterSnapshotNotFoundFault", f"DBClusterSnapshot {name} not found.", 404)
         return f"<DBClusterSnapshots>{render_snapshot(found)}</DBClusterSnapshots>"
 
-    def _new(self, name: str, fields: dict[str, Any], **more: Any) -> Database:
+    def _new(self, name: str, fields: dict[str, Any], **more: Any) -> DatabaseRecord:
         self._made += 1
-        return Database(name, fields, self._made, time.time() + self._seconds, **more)
+        return DatabaseRecord(name, fields, self._made, time.time() + self._seconds, **more)
 
-    def _delete(self, database: Database) -> None:
+    def _delete(self, database: DatabaseRecord) -> None:
         database.deleting, database.until = True, time.time() + self._seconds
 
-    def _page_of(self, table: _Table, found: list[Database], params: _Params) -> tuple[list[Database], str]:
+    def _page_of(self, table: _Table, found: list[DatabaseRecord], params: _Params) -> tuple[list[DatabaseRecord], str]:
         """Return a page of the databases found and the next page's marker. Drops deleted databases from the table."""
         begin = bisect_right(found, int(params.get("Marker", 0)), key=_number)
         end = begin + int(params.get("MaxRecords", self._page))
@@ -172,7 +172,7 @@ class RdsService:
         return [one for one in page if _living(table, one.name)], marker
 
 
-def _number(database: Database) -> int:
+def _number(database: DatabaseRecord) -> int:
     return database.number
 
 
@@ -182,7 +182,7 @@ def _only(operation: str, params: _Params) -> None:
         raise not_modelled_error(f"{', '.join(sorted(unknown))} of {operation}")
 
 
-def _living(table: _Table, name: str) -> Database | None:
+def _living(table: _Table, name: str) -> DatabaseRecord | None:
     """Return the database with this name or ARN. Drops it if it is gone by now."""
     name = name.rpartition(":")[2].lower()
     found = table.get(name)
@@ -194,21 +194,21 @@ def _living(table: _Table, name: str) -> Database | None:
     return found
 
 
-def _cluster_named(table: _Table, name: str) -> Database:
+def _cluster_named(table: _Table, name: str) -> DatabaseRecord:
     found = _living(table, name)
     if found is None:
         raise AwsError("DBClusterNotFoundFault", f"DBCluster {name} not found.", 404)
     return found
 
 
-def _instance_named(table: _Table, name: str) -> Database:
+def _instance_named(table: _Table, name: str) -> DatabaseRecord:
     found = _living(table, name)
     if found is None:
         raise AwsError("DBInstanceNotFound", f"DBInstance {name} not found.", 404)
     return found
 
 
-def _those(table: _Table, names: Iterable[str]) -> list[Database]:
+def _those(table: _Table, names: Iterable[str]) -> list[DatabaseRecord]:
     """Return the existing databases among these names, in order of creation."""
     found = {one.number: one for one in (_living(table, name) for name in names) if one}
     return [found[number] for number in sorted(found)]

@@ -30,7 +30,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
     errors.KeyCannotChangeError: HTTPStatus.CONFLICT,
     errors.NotRunningError: HTTPStatus.CONFLICT,
     errors.EnvironmentNotReadyError: HTTPStatus.CONFLICT,
-    errors.NamingConflictError: HTTPStatus.CONFLICT,
+    errors.DifferentNamingInProgressError: HTTPStatus.CONFLICT,
     errors.NamingStoppedError: HTTPStatus.CONFLICT,
     errors.NoWorkerError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.TemporalUnreachableError: HTTPStatus.SERVICE_UNAVAILABLE,

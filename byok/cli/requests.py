@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from byok.cli.output import UsageError
 from byok.domain.models import CheckKeysRequest, Problem, ProvisionRequest, Resources
 from byok.domain.onboarding.payload import PayloadError, expand_payload_fields, parse_payload
-from byok.domain.problems.build import find_arn_problems, find_tenant_problems
+from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.settings import Settings
 
@@ -91,7 +91,7 @@ def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tupl
     if not isinstance(request, ProvisionRequest) or request.tenant is None:
         return found
     role = request.tenant_role.role_arn if request.tenant_role else None
-    return found + find_tenant_problems(request.tenant, role, request.s3_key_arn, context, at)
+    return found + find_tenant_request_problems(request.tenant, role, request.s3_key_arn, context, at)
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:

@@ -17,7 +17,7 @@ from byok.domain.diagnosis.diagnose import are_keys_usable
 from byok.domain.iam.check.report import PolicyReport, Verdict
 from byok.domain.iam.findings import Finding, Severity
 from byok.domain.models import DeletionResult, Evidence, KeyCheckResult, Problem, ReconciledKey, TenantOutcome
-from byok.domain.phases import AliasState, Phase
+from byok.domain.phases import AliasOutcome, Phase
 from byok.service.pending import describe_pending_step
 from byok.service.replay import find_replay_options
 from byok.service.status import EnvironmentStatus, EnvironmentSummary
@@ -118,7 +118,7 @@ def render_tenant_outcome(found: TenantOutcome) -> Text:
     rows = []
     for key in found.keys:
         name = key.key.display_name
-        if key.alias_state is AliasState.CONFLICT:
+        if key.alias_state is AliasOutcome.CONFLICT:
             rows.append(Text(f"✗ {name}: {key.alias} points at another key, {key.points_at}; not changed.", "red"))
             rows.append(Text("  tags not changed"))
             rows += [Text(f"  {line}") for line in (key.remediation or "").splitlines()]

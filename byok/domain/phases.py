@@ -44,7 +44,7 @@ def request_kind_for_phase(phase: Phase) -> RequestKind:
     return RequestKind.DELETION if phase is Phase.DELETING else RequestKind.ENVIRONMENT
 
 
-class AliasState(StrEnum):
+class AliasOutcome(StrEnum):
     """The state of a key's tenant alias after reconciliation."""
 
     IN_PLACE = "in place"

@@ -18,14 +18,14 @@ from byok.domain.models import (
     KeyLabels,
     Problem,
     ProvisionRequest,
+    ReconcileTenantPlan,
     ReconcileTenantRequest,
-    TenantCheckPlan,
     TenantPlan,
     TenantRole,
 )
 from byok.domain.onboarding.customer_commands import CustomerCommands
 from byok.domain.phases import RequestKind
-from byok.domain.problems.build import find_arn_problems, find_tenant_problems
+from byok.domain.problems.build import find_arn_problems, find_tenant_request_problems
 from byok.domain.problems.remediation import RemedyContext
 from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
@@ -48,7 +48,7 @@ class Platform:
         return account_id_of_role(self.role_arn)
 
 
-def plan_key_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
+def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
     """Plan a check of two keys without an environment; it creates nothing but probes.
 
     Args:
@@ -113,7 +113,7 @@ def plan_buckets(environment_id: str, region: str, platform: Platform) -> tuple[
     )
 
 
-def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetime) -> TenantCheckPlan:
+def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetime) -> ReconcileTenantPlan:
     """Plan how to put a tenant name on two keys.
 
     Args:
@@ -126,7 +126,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
     findings = _findings(request, platform, at, asked)
     findings += _tenant_findings(request, request.tenant, role, platform, at, asked)
     plan = None if findings else _tenant(request, request.tenant, role, platform)
-    return TenantCheckPlan(
+    return ReconcileTenantPlan(
         environment=_environment(request, request.environment_id, platform),
         findings=findings,
         tenant=plan and plan.model_copy(update={"repoint": request.repoint, "request_kind": asked}),
@@ -142,7 +142,7 @@ def _tenant_findings(
     request_kind: RequestKind = RequestKind.ENVIRONMENT,
 ) -> tuple[Problem, ...]:
     context = RemedyContext(request.region, platform.role_arn, platform.vendor, request_kind=request_kind)
-    return find_tenant_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
+    return find_tenant_request_problems(tenant, role.role_arn if role else None, request.s3_key_arn, context, at)
 
 
 def _tenant(request: CheckKeysRequest, tenant: str, role: TenantRole | None, platform: Platform) -> TenantPlan:

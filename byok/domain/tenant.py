@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from byok.domain.arns import KeyPair, KeyPurpose
-from byok.domain.phases import AliasState
+from byok.domain.phases import AliasOutcome
 from byok.domain.vendor import VendorProfile
 
 # The characters that an alias may contain; a tag value allows all of these and more (KMS, CreateAlias and Tag).
@@ -106,7 +106,7 @@ class TagDifference:
         return cls(missing, {name: present[name] for name in missing if name in present})
 
 
-def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, repoint: bool) -> AliasState:
+def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, repoint: bool) -> AliasOutcome:
     """Decide what to do with an existing alias.
 
     Args:
@@ -117,8 +117,8 @@ def decide_alias_state(points_at: str, key_id: str, pair: Collection[str], *, re
         repoint: Whether the alias may be repointed at all.
     """
     if points_at == key_id:
-        return AliasState.IN_PLACE
-    return AliasState.REPOINTED if repoint and points_at in pair else AliasState.CONFLICT
+        return AliasOutcome.IN_PLACE
+    return AliasOutcome.REPOINTED if repoint and points_at in pair else AliasOutcome.CONFLICT
 
 
 def is_alias_of_another_tenant(alias: str, which: KeyPurpose, tenant: str, vendor: VendorProfile) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from byok.domain.arns import KeyPair
 from byok.domain.models import ProvisionRequest, TenantOutcome
-from byok.domain.phases import AliasState, Phase
+from byok.domain.phases import AliasOutcome, Phase
 from byok.local.stack import REGION, DevStack
 from byok.service.environments import EnvironmentService
 from byok.service.status import EnvironmentStatus
@@ -123,7 +123,7 @@ async def _name_keys(
         ),
         (
             "putting the name on the keys a second time wrote nothing",
-            all(key.alias_state is AliasState.IN_PLACE and not key.tags_written for key in again.keys),
+            all(key.alias_state is AliasOutcome.IN_PLACE and not key.tags_written for key in again.keys),
         ),
     ]
 

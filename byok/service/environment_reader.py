@@ -17,7 +17,7 @@ from byok.domain.phases import Phase
 from byok.service.errors import EnvironmentNotFoundError, NoWorkerError
 from byok.service.histories import read_workflow_failure, read_workflow_task_failure
 from byok.service.pollers import PollingWorker, list_polling_workers
-from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoader, PendingStep
+from byok.service.status import EnvironmentStatus, EnvironmentSummary, FailureLoaders, PendingStep
 from byok.service.temporal_errors import is_namespace_not_found, translate_temporal_errors
 from byok.service.tenant_names import apply_completed_namings, list_tenant_runs, split_query_batches
 from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task_queue_routing
@@ -197,7 +197,7 @@ class EnvironmentReader:
         finally:
             result.cancel()
 
-    def _fetch(self, described: WorkflowExecutionDescription) -> FailureLoader:
+    def _fetch(self, described: WorkflowExecutionDescription) -> FailureLoaders:
         handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
 
         async def failure() -> FailureError | None:
@@ -206,4 +206,4 @@ class EnvironmentReader:
         async def task_failure() -> str | None:
             return await read_workflow_task_failure(self.client, described.id, described.run_id)
 
-        return FailureLoader(failure, task_failure)
+        return FailureLoaders(failure, task_failure)

@@ -35,7 +35,7 @@ from byok.service.errors import (
     NamingStoppedError,
     NotReplayableError,
 )
-from byok.service.histories import diff_requests, extract_problems, label_field, read_workflow_request
+from byok.service.histories import decode_failure_problems, diff_requests, label_field, read_workflow_request
 from byok.service.lifecycle import ReplayResult
 from byok.service.provisioning import start_provisioning
 from byok.service.replay import (
@@ -179,7 +179,7 @@ class EnvironmentService(EnvironmentReader):
             try:
                 return await self.wait_for_result(handle, "The tenant name was accepted", on_pending)
             except WorkflowFailureError as error:
-                problems = tuple(extract_problems(error.cause))
+                problems = tuple(decode_failure_problems(error.cause))
                 if not problems:  # an operator ended the workflow in Temporal
                     run = await TenantRun.from_execution(await handle.describe())
                     problems = run.problems if run is not None else ()

@@ -75,7 +75,7 @@ class EnvironmentNotReadyError(ServiceError):
     code = "byok.EnvironmentNotReady"
 
 
-class NamingConflictError(ServiceError):
+class DifferentNamingInProgressError(ServiceError):
     """A different request to name the same keys is in progress."""
 
     code = "byok.TenantConflict"

@@ -109,7 +109,7 @@ async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureE
     return None
 
 
-def extract_problems(failure: BaseException | None) -> list[Problem]:
+def decode_failure_problems(failure: BaseException | None) -> list[Problem]:
     """Return the problems in a failure's details; empty if byok did not raise it."""
     found: list[Problem] = []
     for detail in failure.details if isinstance(failure, ApplicationError) else ():

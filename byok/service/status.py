@@ -36,7 +36,7 @@ from byok.domain.models import (
     TimelineEntry,
 )
 from byok.domain.phases import Phase
-from byok.service.histories import extract_problems
+from byok.service.histories import decode_failure_problems
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
 """An available worker claims a task in milliseconds. After this time, no worker is running or all are busy."""
@@ -45,7 +45,7 @@ _Memo = TypeVar("_Memo", bound=RecordModel)
 
 
 @dataclass(frozen=True)
-class FailureLoader:
+class FailureLoaders:
     """Loads failures, which a description lacks, from a workflow's history.
 
     Attributes:
@@ -108,7 +108,7 @@ class EnvironmentSummary(RecordModel):
             awaits_name=_awaits_name(phase, progress.evidence, progress.problems) if progress else False,
         )
 
-    def with_keys_named_at(self, at: datetime | None) -> Self:
+    def apply_naming_completed_at(self, at: datetime | None) -> Self:
         """Return the summary as READY if it awaited a tenant name and its keys got one at this time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
@@ -143,7 +143,7 @@ class TenantRun:
         completed = execution.status is WorkflowExecutionStatus.COMPLETED
         return cls(progress, completed, execution.close_time, problems)
 
-    def ended_after(self, moment: datetime | None) -> bool:
+    def is_running_or_ended_after(self, moment: datetime | None) -> bool:
         """Return whether it ended after a moment, or is still running."""
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
@@ -191,7 +191,7 @@ class EnvironmentStatus(RecordModel):
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     @classmethod
-    async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoader) -> Self:
+    async def from_description(cls, described: WorkflowExecutionDescription, fetch: FailureLoaders) -> Self:
         """Build the status from a workflow's description.
 
         Args:
@@ -232,8 +232,8 @@ class EnvironmentStatus(RecordModel):
         Args:
             runs: The known runs, the latest first.
         """
-        later = [run.progress for run in runs if run.ended_after(self.closed_at)]
-        earlier = [run.progress for run in runs if not run.ended_after(self.closed_at)]
+        later = [run.progress for run in runs if run.is_running_or_ended_after(self.closed_at)]
+        earlier = [run.progress for run in runs if not run.is_running_or_ended_after(self.closed_at)]
         outcomes = [*(one.outcome for one in later), self.tenant, *(one.outcome for one in earlier)]
         roles = [*(one.confirmed_role for one in later), self.tenant_role, *(one.confirmed_role for one in earlier)]
         status = self.model_copy(
@@ -243,7 +243,9 @@ class EnvironmentStatus(RecordModel):
                 "tenant_problems": runs[0].problems if later else (),
             }
         )
-        done = next((run.closed_at for run in runs if run.completed and run.ended_after(self.closed_at)), None)
+        done = next(
+            (run.closed_at for run in runs if run.completed and run.is_running_or_ended_after(self.closed_at)), None
+        )
         if done is None or not _awaits_name(self.phase, self.evidence, self.problems):
             return status
         ready = TimelineEntry(phase=Phase.READY, entered_at=done)
@@ -317,7 +319,7 @@ def _problem_of_end(
     )
 
 
-async def _pending(described: WorkflowExecutionDescription, fetch: FailureLoader) -> tuple[PendingStep, ...]:
+async def _pending(described: WorkflowExecutionDescription, fetch: FailureLoaders) -> tuple[PendingStep, ...]:
     raw, now = described.raw_description, datetime.now(UTC)
     waiting = [await _activity(item, described.data_converter, now) for item in raw.pending_activities]
     if raw.HasField("pending_workflow_task"):
@@ -345,6 +347,6 @@ async def _activity(item: PendingActivityInfo, converter: DataConverter, now: da
         since=due if scheduled else item.last_started_time.ToDatetime(tzinfo=UTC),
         next_attempt_at=next_attempt if next_attempt and next_attempt > now else None,
         last_failure=failure.message if isinstance(failure, FailureError) else None,
-        last_problem=next(iter(extract_problems(failure)), None),
+        last_problem=next(iter(decode_failure_problems(failure)), None),
         unclaimed=scheduled and now - due > UNCLAIMED_AFTER,
     )

@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, tenant_workflow_id
 from byok.domain.models import ReconcileTenantRequest, TenantOutcome
-from byok.service.errors import NamingConflictError
+from byok.service.errors import DifferentNamingInProgressError
 from byok.service.histories import diff_requests, read_workflow_request
 from byok.service.status import EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import is_namespace_not_found
@@ -41,7 +41,7 @@ async def start_tenant_workflow(
         handle = client.get_workflow_handle(workflow_id, run_id=error.run_id, result_type=TenantOutcome)
         differing = diff_requests(await read_workflow_request(client, handle, ReconcileTenantRequest), request)
         if differing:
-            raise NamingConflictError(
+            raise DifferentNamingInProgressError(
                 f"The keys of {request.environment_id} are being named with different values: "
                 f"{', '.join(differing.values())}. If yours are the right ones, try again in a moment."
             ) from error
@@ -74,7 +74,7 @@ async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSum
         async for run in _list_completed(client, some):
             if run.close_time is not None:
                 named[run.id] = max(run.close_time, named.get(run.id, run.close_time))
-    return [item.with_keys_named_at(named.get(tenant_workflow_id(item.environment_id))) for item in found]
+    return [item.apply_naming_completed_at(named.get(tenant_workflow_id(item.environment_id))) for item in found]
 
 
 def split_query_batches(workflow_ids: Sequence[str]) -> Iterator[Sequence[str]]:

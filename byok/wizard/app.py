@@ -16,7 +16,7 @@ from byok.api.problems import INTERNAL_ERROR_DETAIL, STATUS_BY_ERROR, ProblemErr
 from byok.api.state import ApiState
 from byok.api.status_broadcaster import TooManyStreamsError
 from byok.service.errors import EnvironmentNotFoundError, ServiceError
-from byok.wizard.dependencies import CsrfError, ForbiddenError, NotSignedInError
+from byok.wizard.dependencies import CsrfError, MissingScopeError, NotSignedInError
 from byok.wizard.pages import PageRenderer
 from byok.wizard.routes import environments, new_environment, sign_in
 from byok.wizard.sessions import SessionCookies
@@ -69,8 +69,8 @@ def _add_error_pages(app: FastAPI) -> None:
     async def not_signed_in(_: Request, error: NotSignedInError) -> Response:
         return RedirectResponse(error.address, HTTPStatus.SEE_OTHER)
 
-    @app.exception_handler(ForbiddenError)
-    async def forbidden(request: Request, error: ForbiddenError) -> Response:
+    @app.exception_handler(MissingScopeError)
+    async def forbidden(request: Request, error: MissingScopeError) -> Response:
         return page(request, HTTPStatus.FORBIDDEN, "Permission denied", str(error))
 
     @app.exception_handler(CsrfError)

@@ -20,7 +20,7 @@ class NotSignedInError(Exception):
         self.address = f"/sign-in?{urlencode({'next': where})}"
 
 
-class ForbiddenError(Exception):
+class MissingScopeError(Exception):
     """The user lacks the scope."""
 
 
@@ -56,7 +56,7 @@ class _RequireScope:
 
     async def __call__(self, session: Annotated[Session, Depends(_current_session)]) -> Session:
         if not session.has_scope(self._scope):
-            raise ForbiddenError(
+            raise MissingScopeError(
                 f"You do not have permission to {self._words} ({self._scope}). Ask the person who gave you access."
             )
         return session

@@ -21,7 +21,7 @@ from localaws.cloudformation.template import (
     EvaluationScope,
     Template,
     find_references,
-    read_template,
+    parse_template,
     sort_by_dependency,
     to_canonical_json,
     validation_error,
@@ -284,7 +284,7 @@ def _reason(call: Call, kind: str, error: AwsError) -> str:
 
 def parse_and_check_template(text: str) -> Template:
     """Parse a template, check its rules, and check that its resources have an order."""
-    template = read_template(text)
+    template = parse_template(text)
     rules.check_syntax(template)
     sort_by_dependency(template)
     return template

@@ -81,7 +81,7 @@ class Template:
         return self.content.get(name) or {}
 
 
-def read_template(text: str) -> Template:
+def parse_template(text: str) -> Template:
     """Parse and check a template.
 
     Raises:
@@ -195,7 +195,7 @@ class EvaluationScope:
     pseudo: Mapping[str, Any]
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def evaluate_condition(self, condition: str) -> bool:
+    def evaluate_named_condition(self, condition: str) -> bool:
         """Return whether a named condition is true."""
         conditions = self.template.section("Conditions")
         if condition not in conditions:
@@ -204,7 +204,7 @@ class EvaluationScope:
 
     def is_condition_met(self, condition: str | None) -> bool:
         """Return whether a condition is true or None."""
-        return condition is None or self.evaluate_condition(condition)
+        return condition is None or self.evaluate_named_condition(condition)
 
     def evaluate(self, given: Any) -> Any:
         """Return `given` with every function evaluated and every property without a value omitted."""
@@ -215,7 +215,7 @@ class EvaluationScope:
         if len(given) == 1:
             name, argument = next(iter(given.items()))
             if name == "Condition" and isinstance(argument, str):
-                return self.evaluate_condition(argument)
+                return self.evaluate_named_condition(argument)
             if name in _FUNCTIONS:
                 return _FUNCTIONS[name](self, argument)
             if str(name).startswith("Fn::"):
@@ -268,7 +268,7 @@ class EvaluationScope:
         return items[index]
 
     def _if(self, argument: Any) -> Any:
-        return self.evaluate(argument[1] if self.evaluate_condition(argument[0]) else argument[2])
+        return self.evaluate(argument[1] if self.evaluate_named_condition(argument[0]) else argument[2])
 
     def _equals(self, argument: Any) -> bool:
         return str(self.evaluate(argument[0])) == str(self.evaluate(argument[1]))

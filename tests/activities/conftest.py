@@ -77,7 +77,7 @@ class ActivityHarness:
         """Return the task of the database activities."""
         return DatabaseTask(environment=self.plan.environment, cluster=self.plan.cluster)
 
-    def storage_task(self, index: int = 0) -> BucketTask:
+    def bucket_task(self, index: int = 0) -> BucketTask:
         """Return the task of the activities on one bucket."""
         return BucketTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
@@ -91,7 +91,7 @@ class ActivityHarness:
         """Return the task that removes one bucket."""
         return BucketRemovalTask(environment=self.plan.environment, bucket=self.plan.buckets[index])
 
-    def inject_every_fault(self, call: str) -> None:
+    def inject_every_fault_kind(self, call: str) -> None:
         """Make the next calls of an operation meet every kind of fault.
 
         The lost answer comes last, and AWS carries that call out.
@@ -121,17 +121,17 @@ class ActivityHarness:
                     raise
         raise AssertionError(f"{activity} was still being retried after {_MOST_ATTEMPTS} attempts")
 
-    def await_cluster(self) -> None:
+    def wait_until_cluster_available(self) -> None:
         """Wait until RDS says that the cluster is available."""
         waiter = self.aws.operator_client("rds").get_waiter("db_cluster_available")
         waiter.wait(DBClusterIdentifier=self.plan.cluster.identifier, WaiterConfig={"Delay": 0, "MaxAttempts": 1000})
 
-    def build_environment(self) -> None:
+    def provision_environment(self) -> None:
         """Build the whole environment in the workflow's order."""
         self.run_with_retries(self.keys.probe_s3_key, self.plan.environment)
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         for index in range(len(self.plan.buckets)):
-            self.run_with_retries(self.storage.ensure_bucket, self.storage_task(index))
+            self.run_with_retries(self.storage.ensure_bucket, self.bucket_task(index))
         self.run_with_retries(self.database.ensure_writer, self.database_task)
         self.run_with_retries(self.database.await_writer, self.database_task)
 

@@ -14,11 +14,11 @@ def run_until_problem(harness: ActivityHarness, activity: object, task: object) 
     return parse_stop_problem(caught.value)
 
 
-def create_half_made_bucket(harness: ActivityHarness) -> BucketResource:
+def create_bucket_stopped_by_disabled_key(harness: ActivityHarness) -> BucketResource:
     """Create an empty bucket of an environment whose key has been disabled in the meantime."""
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
     with pytest.raises(ApplicationError) as caught:
-        harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+        harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
     assert parse_stop_problem(caught.value).code == "s3.KMS.DisabledException"
     return BucketResource.model_validate(caught.value.details[1])
 
@@ -89,7 +89,7 @@ def test_own_cluster_on_the_right_key_is_adopted(harness: ActivityHarness) -> No
 def test_bucket_of_another_environment_is_left_unchanged(harness: ActivityHarness) -> None:
     name = create_foreign_bucket(harness, "another-environment")
 
-    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task())
 
     assert problem.code == "byok.NameTaken"
     assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal()).why_kept
@@ -100,7 +100,7 @@ def test_bucket_of_another_environment_is_left_unchanged(harness: ActivityHarnes
 def test_own_unfinished_bucket_is_completed(harness: ActivityHarness) -> None:
     name = create_foreign_bucket(harness, harness.plan.environment.environment_id)
 
-    assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task()).created
+    assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task()).created
 
     s3 = harness.aws.operator_client("s3")
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
@@ -113,40 +113,40 @@ def test_key_replaced_before_it_encrypts_anything_is_released(harness: ActivityH
     first, name = harness.plan.environment, harness.plan.environment.environment_id
     harness.run_with_retries(harness.keys.probe_s3_key, first)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    create_half_made_bucket(harness)
+    create_bucket_stopped_by_disabled_key(harness)
 
     harness.plan = harness.build_plan(environment_id=name, rds_key_arn=first.rds_key_arn)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
 
     keys = (harness.plan.environment.s3_key_arn, first.rds_key_arn)
     assert list_claimed_key_ids(harness) == {arn.rpartition("/")[2] for arn in keys}
 
 
 def test_own_bucket_with_objects_on_another_key_is_not_adopted(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
-    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task())
 
     assert problem.code == "byok.OtherKey"  # contract 8
 
 
 def test_failure_reports_the_bucket_created_before_it(harness: ActivityHarness) -> None:
-    kept = create_half_made_bucket(harness)
+    kept = create_bucket_stopped_by_disabled_key(harness)
 
     assert (kept.name, kept.created, kept.objects) == (harness.plan.buckets[0].name, True, ())  # D9
 
 
 def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> None:
-    create_half_made_bucket(harness)
+    create_bucket_stopped_by_disabled_key(harness)
     harness.plan = harness.build_plan(
         environment_id=harness.plan.environment.environment_id, rds_key_arn=harness.plan.environment.rds_key_arn
     )
 
-    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
 
     item = harness.plan.buckets[0].objects[0]
     stored = harness.aws.platform_client("s3").head_object(Bucket=harness.plan.buckets[0].name, Key=item.key)
@@ -156,7 +156,7 @@ def test_own_empty_bucket_gets_the_corrected_key(harness: ActivityHarness) -> No
 def test_instance_with_the_writers_name_but_without_the_tag_is_left_unchanged(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    harness.await_cluster()
+    harness.wait_until_cluster_available()
     harness.aws.operator_client("rds").create_db_instance(
         DBInstanceIdentifier=harness.plan.cluster.writer_identifier,
         DBClusterIdentifier=harness.plan.cluster.identifier,
@@ -183,7 +183,7 @@ def test_key_lost_while_awaiting_the_cluster_is_the_customers_problem(harness: A
 def test_cluster_without_key_access_gets_no_writer_and_stops_at_once(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    harness.await_cluster()
+    harness.wait_until_cluster_available()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
@@ -197,7 +197,7 @@ def test_cluster_without_key_access_gets_no_writer_and_stops_at_once(harness: Ac
 def test_own_cluster_being_deleted_is_recreated_after_it_is_gone(harness: ActivityHarness) -> None:
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
-    harness.await_cluster()
+    harness.wait_until_cluster_available()
     rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.identifier
     rds.modify_db_cluster(DBClusterIdentifier=name, DeletionProtection=False)
     gone = rds.delete_db_cluster(DBClusterIdentifier=name, SkipFinalSnapshot=True)["DBCluster"]
@@ -210,7 +210,7 @@ def test_own_cluster_being_deleted_is_recreated_after_it_is_gone(harness: Activi
 
 
 def test_own_writer_being_deleted_is_recreated_after_it_is_gone(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     rds, name = harness.aws.operator_client("rds"), harness.plan.cluster.writer_identifier
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
@@ -225,7 +225,7 @@ def test_vanished_cluster_is_reported(harness: ActivityHarness) -> None:
 
 
 def test_failed_verification_names_the_differences(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     bucket = harness.plan.buckets[0].name
     aes = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     harness.aws.operator_client("s3").put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=aes)
@@ -242,10 +242,10 @@ def test_failed_verification_names_the_differences(harness: ActivityHarness) -> 
 
 
 def test_disabled_key_is_reported_although_head_hides_the_reason(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.s3_key_arn)
 
-    again = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
+    again = run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task())
     verifying = run_until_problem(harness, harness.evidence.collect_evidence, harness.plan)
 
     assert again.code == verifying.code == "s3.KMS.DisabledException"
@@ -255,14 +255,14 @@ def test_missing_platform_permission_is_the_operators_problem(harness: ActivityH
     iam = harness.aws.operator_client("iam")
     iam.delete_role_policy(RoleName=PLATFORM_ROLE_NAME, PolicyName="platform")
 
-    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.storage_task())
+    problem = run_until_problem(harness, harness.storage.ensure_bucket, harness.bucket_task())
 
     assert (problem.code, problem.key) == ("s3.403", None)
     assert "customer has nothing to do" in problem.remediation.lower()
 
 
 def test_bucket_denies_public_access_and_other_encryption(harness: ActivityHarness) -> None:
-    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
 
     s3, name = harness.aws.operator_client("s3"), harness.plan.buckets[0].name
     block = s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"]

@@ -85,7 +85,7 @@ def test_invalid_arn_is_found_without_calling_aws(
 
 
 def test_direct_describe_key_is_denied_on_a_valid_key(harness: ActivityHarness) -> None:
-    harness.build_environment()  # READY anyway: contract 74, D2
+    harness.provision_environment()  # READY anyway: contract 74, D2
 
     for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
         with pytest.raises(harness.aws.platform_client("kms").exceptions.ClientError) as caught:
@@ -94,7 +94,7 @@ def test_direct_describe_key_is_denied_on_a_valid_key(harness: ActivityHarness) 
 
 
 def test_key_of_another_environment_is_refused(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     first = harness.plan.environment
     harness.plan = harness.build_plan(s3_key_arn=first.s3_key_arn)
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
@@ -109,7 +109,7 @@ def test_key_of_another_environment_is_refused(harness: ActivityHarness) -> None
 
 
 def test_environment_of_another_organisation_is_not_named(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     first = harness.plan.environment
     harness.plan = harness.build_plan(environment_id="stranger-prod", s3_key_arn=first.s3_key_arn)
 

@@ -43,7 +43,7 @@ def test_concurrent_requests_share_one_call(harness: ActivityHarness) -> None:
 
 
 def test_concurrent_instance_requests_share_one_call(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.aws.call_control("DELETE", "calls")
     writer = harness.plan.cluster.writer_identifier
 
@@ -105,7 +105,7 @@ def test_requests_made_while_calls_wait_join_one_call(harness: ActivityHarness) 
 
 
 def test_concurrent_waits_for_a_deletion_share_polls(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
     harness.aws.call_control("DELETE", "calls")
 

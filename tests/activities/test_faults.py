@@ -34,9 +34,9 @@ def assert_exactly_as_planned(harness: ActivityHarness) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_faults_of_any_kind_at_any_call_do_not_change_the_result(harness: ActivityHarness, call: str) -> None:
-    harness.inject_every_fault(call)
+    harness.inject_every_fault_kind(call)
 
-    harness.build_environment()
+    harness.provision_environment()
 
     assert_exactly_as_planned(harness)
     assert harness.aws.call_control("GET", "faults")["faults"] == []  # the faults did occur

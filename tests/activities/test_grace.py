@@ -27,7 +27,7 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=1)
 
 
 @workflow.defn
-class OneActivity:
+class OneActivityWorkflow:
     """Runs one activity with the heartbeats of the real workflows."""
 
     @workflow.run
@@ -46,7 +46,7 @@ async def run_activity(temporal: WorkflowEnvironment, function: Callable[[], Any
         async with Worker(
             temporal.client,
             task_queue=queue,
-            workflows=[OneActivity],
+            workflows=[OneActivityWorkflow],
             activities=[function],
             activity_executor=executor,
             max_concurrent_activities=2,
@@ -54,7 +54,7 @@ async def run_activity(temporal: WorkflowEnvironment, function: Callable[[], Any
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             return await temporal.client.execute_workflow(
-                OneActivity.run, function.__name__, id=queue, task_queue=queue
+                OneActivityWorkflow.run, function.__name__, id=queue, task_queue=queue
             )
 
 

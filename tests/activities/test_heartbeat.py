@@ -13,7 +13,7 @@ from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterc
 from activities.heartbeat import HeartbeatInterceptor, load_from_previous_attempt, run_to_completion, save_for_retry
 
 
-class ActivityRunner(ActivityInboundInterceptor):
+class InnermostInboundInterceptor(ActivityInboundInterceptor):
     """The last inbound interceptor: runs the activity."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ async def run_with_heartbeats(beats: list[Any], work: Any) -> Any:
     environment.on_heartbeat = lambda *details: beats.append(details)
 
     async def executed() -> Any:
-        beating = HeartbeatInterceptor(timedelta(milliseconds=5)).intercept_activity(ActivityRunner())
+        beating = HeartbeatInterceptor(timedelta(milliseconds=5)).intercept_activity(InnermostInboundInterceptor())
         beating.init(HeartbeatRecorder(beats))
         return await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
 
@@ -71,7 +71,7 @@ async def test_details_saved_in_a_thread_are_sent_from_the_event_loop() -> None:
         await asyncio.to_thread(save_for_retry, "first-refusal", "now")
 
     async def executed() -> None:
-        beating = HeartbeatInterceptor(timedelta(seconds=60)).intercept_activity(ActivityRunner())
+        beating = HeartbeatInterceptor(timedelta(seconds=60)).intercept_activity(InnermostInboundInterceptor())
         beating.init(HeartbeatRecorder([]))
         await beating.execute_activity(ExecuteActivityInput(fn=work, args=[], executor=None, headers={}))
 

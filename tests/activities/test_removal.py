@@ -18,7 +18,7 @@ def remove_everything(harness: ActivityHarness) -> None:
         assert harness.run_with_retries(harness.storage.remove_bucket, harness.bucket_removal(index)).removed
 
 
-def assert_nothing_left(harness: ActivityHarness) -> None:
+def assert_only_empty_probe_bucket_left(harness: ActivityHarness) -> None:
     assert harness.aws.operator_client("rds").describe_db_clusters()["DBClusters"] == []
     assert harness.aws.operator_client("rds").describe_db_instances()["DBInstances"] == []
     left = [bucket["Name"] for bucket in harness.aws.operator_client("s3").list_buckets()["Buckets"]]
@@ -27,11 +27,11 @@ def assert_nothing_left(harness: ActivityHarness) -> None:
 
 
 def test_removal_leaves_nothing_behind(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
 
     remove_everything(harness)
 
-    assert_nothing_left(harness)
+    assert_only_empty_probe_bucket_left(harness)
     remove_everything(harness)  # a resource that is already gone counts as removed
 
 
@@ -44,28 +44,28 @@ def test_removal_leaves_nothing_behind(harness: ActivityHarness) -> None:
     ],
 )
 def test_faults_of_any_kind_at_any_call_do_not_change_the_result(harness: ActivityHarness, call: str) -> None:
-    harness.build_environment()
-    harness.inject_every_fault(call)
+    harness.provision_environment()
+    harness.inject_every_fault_kind(call)
 
     remove_everything(harness)
 
-    assert_nothing_left(harness)
+    assert_only_empty_probe_bucket_left(harness)
     assert harness.aws.call_control("GET", "faults")["faults"] == []  # the faults did occur
 
 
 def test_everything_is_removed_even_if_both_keys_are_disabled(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     for arn in (harness.plan.environment.s3_key_arn, harness.plan.environment.rds_key_arn):
         harness.aws.customer_client("kms").disable_key(KeyId=arn)
 
     remove_everything(harness)
 
-    assert_nothing_left(harness)
+    assert_only_empty_probe_bucket_left(harness)
 
 
 def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) -> None:
     """They may be in use: a complete environment that is started again must lose nothing."""
-    harness.build_environment()
+    harness.provision_environment()
     s3, mine = harness.aws.platform_client("s3"), harness.plan.buckets[-1].name
     s3.delete_bucket(Bucket=mine)
     asked = harness.plan.environment
@@ -75,7 +75,7 @@ def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) ->
         s3_key_arn=asked.s3_key_arn,
         rds_key_arn=asked.rds_key_arn,
     )
-    harness.build_environment()
+    harness.provision_environment()
 
     writer = harness.run_with_retries(harness.database.remove_writer, harness.database_removal())
     cluster = harness.run_with_retries(harness.database.remove_cluster, harness.database_removal())
@@ -92,7 +92,7 @@ def test_rollback_keeps_resources_of_an_earlier_run(harness: ActivityHarness) ->
 
 
 def test_deletion_removes_resources_of_every_run(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     plan = plan_deletion(_deletion(harness), PLATFORM)
     database = DatabaseRemovalTask(environment=plan.environment, cluster=plan.cluster, phase=Phase.DELETING)
 
@@ -102,7 +102,7 @@ def test_deletion_removes_resources_of_every_run(harness: ActivityHarness) -> No
         task = BucketRemovalTask(environment=plan.environment, bucket=bucket, phase=Phase.DELETING)
         harness.run_with_retries(harness.storage.remove_bucket, task)
 
-    assert_nothing_left(harness)
+    assert_only_empty_probe_bucket_left(harness)
 
 
 def _deletion(harness: ActivityHarness) -> DeleteRequest:
@@ -117,7 +117,7 @@ def _deletion(harness: ActivityHarness) -> DeleteRequest:
 
 
 def test_bucket_with_foreign_objects_is_kept(harness: ActivityHarness) -> None:
-    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
     name = harness.plan.buckets[0].name
     for key in "abcd":
         harness.aws.platform_client("s3").put_object(Bucket=name, Key=f"of-a-user/{key}", Body=b"x")
@@ -134,7 +134,7 @@ def test_bucket_with_foreign_objects_is_kept(harness: ActivityHarness) -> None:
 
 
 def test_foreign_version_of_an_initial_object_keeps_the_bucket(harness: ActivityHarness) -> None:
-    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
     harness.aws.platform_client("s3").put_object(Bucket=name, Key=item.key, Body=b"theirs")
 
@@ -144,7 +144,7 @@ def test_foreign_version_of_an_initial_object_keeps_the_bucket(harness: Activity
 
 
 def test_deleted_initial_object_does_not_keep_the_bucket(harness: ActivityHarness) -> None:
-    harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task())
+    harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task())
     name, item = harness.plan.buckets[0].name, harness.plan.buckets[0].objects[0]
     harness.aws.platform_client("s3").delete_object(Bucket=name, Key=item.key)  # leaves a delete marker
 
@@ -152,7 +152,7 @@ def test_deleted_initial_object_does_not_keep_the_bucket(harness: ActivityHarnes
 
 
 def test_final_snapshot_uses_the_aurora_key_and_is_listed(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     removal = harness.database_removal("acme-final-1")
     harness.run_with_retries(harness.database.remove_writer, removal)
 
@@ -166,7 +166,7 @@ def test_final_snapshot_uses_the_aurora_key_and_is_listed(harness: ActivityHarne
 
 
 def test_final_snapshot_of_a_cluster_without_key_access_is_refused(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
     removal = harness.database_removal("acme-final-1")
     harness.run_with_retries(harness.database.remove_writer, removal)
@@ -183,7 +183,7 @@ def test_final_snapshot_of_a_cluster_without_key_access_is_refused(harness: Acti
 def test_deletion_stops_before_removing_anything_if_the_snapshot_is_impossible(
     harness: ActivityHarness,
 ) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.aws.customer_client("kms").disable_key(KeyId=harness.plan.environment.rds_key_arn)
 
     with pytest.raises(ApplicationError) as caught:
@@ -195,7 +195,7 @@ def test_deletion_stops_before_removing_anything_if_the_snapshot_is_impossible(
 
 
 def test_only_tagged_resources_are_listed(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     environment = harness.plan.environment
     s3, place = harness.aws.operator_client("s3"), {"LocationConstraint": REGION}
     former = f"byok-{environment.environment_id}-former-1a2b3c4d"

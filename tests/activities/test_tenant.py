@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from byok.domain.arns import KeyPurpose, parse_key_arn
 from byok.domain.iam.statements import build_s3_key_statements
-from byok.domain.phases import AliasState, RequestKind
+from byok.domain.phases import AliasOutcome, RequestKind
 from byok.domain.problems.remediation import Remedy
 from tests.activities.conftest import PLATFORM, ActivityHarness, parse_stop_problem
 from tests.activities.tenant_keys import EXTERNAL_ID, TenantHarness, tenant_alias
@@ -27,7 +27,7 @@ def tenant(harness: ActivityHarness) -> TenantHarness:
 def test_key_gets_its_alias_and_both_tags(tenant: TenantHarness, which: KeyPurpose) -> None:
     found = tenant.reconcile(which)
 
-    assert (found.alias_state, set(found.tags_written)) == (AliasState.CREATED, set(VENDOR.tenant_tags))
+    assert (found.alias_state, set(found.tags_written)) == (AliasOutcome.CREATED, set(VENDOR.tenant_tags))
     tags, aliases = tenant.get_tags_and_aliases(which)
     assert tags == {"ataccama:automation:TenantName": "acme", "aatn": "acme"}  # contract 101, 102
     assert aliases == [tenant_alias(which)]  # contract 103, 104
@@ -41,7 +41,7 @@ def test_second_reconciliation_writes_nothing(tenant: TenantHarness, which: KeyP
     again = tenant.reconcile(which)
 
     assert tenant.list_writes() == []
-    assert (again.alias_state, again.tags_written) == (AliasState.IN_PLACE, ())
+    assert (again.alias_state, again.tags_written) == (AliasOutcome.IN_PLACE, ())
 
 
 def test_only_differences_are_written(tenant: TenantHarness) -> None:
@@ -76,7 +76,7 @@ def test_alias_of_another_key_is_a_conflict_and_stays(tenant: TenantHarness) -> 
 
     found = tenant.reconcile(KeyPurpose.S3)
 
-    assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(other).key_id)
+    assert (found.alias_state, found.points_at) == (AliasOutcome.CONFLICT, parse_key_arn(other).key_id)
     assert set(tenant.list_writes()) == {"CreateAlias"}, "CreateAlias was refused, and no tag was written"
     assert tenant.get_tags_and_aliases(KeyPurpose.S3) == ({}, [])
     assert tenant.kms.describe_key(KeyId=tenant_alias(KeyPurpose.S3))["KeyMetadata"]["Arn"] == other
@@ -88,10 +88,10 @@ def test_alias_on_the_environments_other_key_is_a_conflict_that_repoint_resolves
     conflict = tenant.reconcile(KeyPurpose.S3)
     found = tenant.reconcile(KeyPurpose.S3, repoint=True)
 
-    assert conflict.alias_state is AliasState.CONFLICT
+    assert conflict.alias_state is AliasOutcome.CONFLICT
     assert conflict.remediation is not None
     assert conflict.remediation.endswith(f"byok tenant {tenant.harness.plan.environment.environment_id} acme --repoint")
-    assert found.alias_state is AliasState.REPOINTED
+    assert found.alias_state is AliasOutcome.REPOINTED
     assert found.remediation is None
     assert tenant.get_tags_and_aliases(KeyPurpose.S3) == (
         dict.fromkeys(VENDOR.tenant_tags, "acme"),
@@ -106,14 +106,14 @@ def test_alias_of_a_third_key_is_reported_with_its_owners_command(tenant: Tenant
 
     found = tenant.reconcile(KeyPurpose.S3, repoint=repoint)
 
-    assert (found.alias_state, found.tags_written) == (AliasState.CONFLICT, ())
+    assert (found.alias_state, found.tags_written) == (AliasOutcome.CONFLICT, ())
     assert "UpdateAlias" not in tenant.aws.list_calls("kms"), "the role may not, so byok does not try"
     (command,) = [line for line in (found.remediation or "").splitlines() if "update-alias" in line]
     options = dict(pairwise(shlex.split(command)))
     assert options["--alias-name"] == tenant_alias(KeyPurpose.S3)
     assert options["--target-key-id"] == tenant.keys[KeyPurpose.S3]
     tenant.kms.update_alias(AliasName=options["--alias-name"], TargetKeyId=options["--target-key-id"])
-    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
+    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasOutcome.IN_PLACE
 
 
 def test_replaced_tag_values_are_reported(tenant: TenantHarness) -> None:
@@ -195,7 +195,7 @@ def test_key_pending_deletion_stops_with_the_kms_message(tenant: TenantHarness) 
 def test_disabled_key_gets_its_name_anyway(tenant: TenantHarness) -> None:
     tenant.kms.disable_key(KeyId=tenant.keys[KeyPurpose.S3])
 
-    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.CREATED
+    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasOutcome.CREATED
 
 
 def test_key_policy_without_its_account_says_who_must_act(tenant: TenantHarness) -> None:
@@ -234,5 +234,5 @@ def test_interruption_at_any_call_ends_in_the_same_state(
         [tenant_alias(KeyPurpose.RDS)],
     )
     tenant.forget_calls()
-    assert tenant.reconcile(KeyPurpose.RDS).alias_state is AliasState.IN_PLACE
+    assert tenant.reconcile(KeyPurpose.RDS).alias_state is AliasOutcome.IN_PLACE
     assert tenant.list_writes() == []

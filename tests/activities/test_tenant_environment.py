@@ -27,27 +27,27 @@ def probe(harness: ActivityHarness) -> Callable[..., tuple[Problem, ...]]:
 Probe = Callable[..., tuple[Problem, ...]]
 
 
-def build_partial_environment(harness: ActivityHarness, buckets: int) -> None:
+def provision_partial_environment(harness: ActivityHarness, buckets: int) -> None:
     """Create the cluster and the first buckets."""
     harness.run_with_retries(harness.keys.probe_s3_key, harness.plan.environment)
     harness.run_with_retries(harness.database.ensure_cluster, harness.database_task)
     for index in range(buckets):
-        harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task(index))
+        harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task(index))
 
 
 def test_environment_on_its_own_keys_has_no_findings(harness: ActivityHarness, probe: Probe) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     assert probe() == ()
 
 
 def test_bucket_added_to_the_blueprint_later_is_not_a_finding(harness: ActivityHarness, probe: Probe) -> None:
-    build_partial_environment(harness, buckets=1)
+    provision_partial_environment(harness, buckets=1)
     assert probe() == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
 def test_wrong_key_is_reported_with_the_right_one(harness: ActivityHarness, probe: Probe, which: KeyPurpose) -> None:
-    build_partial_environment(harness, buckets=2)
+    provision_partial_environment(harness, buckets=2)
     other = harness.aws.create_key()
 
     (problem,) = probe(**{f"{which}_key_arn": other})
@@ -59,7 +59,7 @@ def test_wrong_key_is_reported_with_the_right_one(harness: ActivityHarness, prob
 
 
 def test_both_keys_of_another_environment_are_reported_together(harness: ActivityHarness, probe: Probe) -> None:
-    build_partial_environment(harness, buckets=1)
+    provision_partial_environment(harness, buckets=1)
     found = probe(s3_key_arn=harness.aws.create_s3_key(), rds_key_arn=harness.aws.create_rds_key())
     assert [problem.key for problem in found] == list(KeyPurpose)
 
@@ -72,7 +72,7 @@ def test_environment_without_a_cluster_is_not_found(harness: ActivityHarness, pr
 
 
 def test_environment_without_a_bucket_is_not_found(harness: ActivityHarness, probe: Probe) -> None:
-    build_partial_environment(harness, buckets=0)
+    provision_partial_environment(harness, buckets=0)
     (problem,) = probe()
     assert problem.code == "byok.EnvironmentNotThere"
     for bucket in harness.plan.buckets:
@@ -80,7 +80,7 @@ def test_environment_without_a_bucket_is_not_found(harness: ActivityHarness, pro
 
 
 def test_untagged_cluster_and_bucket_of_the_same_name_are_ignored(harness: ActivityHarness, probe: Probe) -> None:
-    build_partial_environment(harness, buckets=1)
+    provision_partial_environment(harness, buckets=1)
     rds, s3 = harness.aws.operator_client("rds"), harness.aws.operator_client("s3")
     tag: Any = harness.plan.environment.environment_tag
     s3.delete_bucket_tagging(Bucket=harness.plan.buckets[0].name)

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.clients import AwsClients
 from byok.domain.arns import KeyPurpose, parse_key_arn
-from byok.domain.phases import AliasState
+from byok.domain.phases import AliasOutcome
 from localaws.kms import pages
 from tests.activities.conftest import ActivityHarness
 from tests.activities.tenant_keys import TenantHarness, tenant_alias
@@ -28,7 +28,7 @@ def test_alias_is_found_on_any_page_of_the_keys_aliases(tenant: TenantHarness, b
     tenant.kms.create_alias(AliasName=tenant_alias(KeyPurpose.S3), TargetKeyId=arn)
     tenant.forget_calls()
 
-    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasState.IN_PLACE
+    assert tenant.reconcile(KeyPurpose.S3).alias_state is AliasOutcome.IN_PLACE
     assert tenant.list_writes() == ["TagResource"]
     assert len([call for call in tenant.aws.list_calls("kms") if call == "ListAliases"]) == before // 50 + 1
 
@@ -50,7 +50,7 @@ def test_alias_owner_is_found_on_any_page_of_all_aliases(tenant: TenantHarness, 
 
     found = tenant.reconcile(KeyPurpose.S3)
 
-    assert (found.alias_state, found.points_at) == (AliasState.CONFLICT, parse_key_arn(others[1]).key_id)
+    assert (found.alias_state, found.points_at) == (AliasOutcome.CONFLICT, parse_key_arn(others[1]).key_id)
 
 
 class StaleKmsClient:
@@ -96,7 +96,7 @@ def test_alias_created_by_an_attempt_with_a_lost_answer_is_in_place(
 
     found = tenant.reconcile(KeyPurpose.S3)
 
-    assert (found.alias_state, found.points_at, found.remediation) == (AliasState.IN_PLACE, None, None)
+    assert (found.alias_state, found.points_at, found.remediation) == (AliasOutcome.IN_PLACE, None, None)
     assert set(found.tags_written) == set(VENDOR.tenant_tags)
 
 
@@ -114,7 +114,7 @@ def test_alias_without_a_listed_target_is_looked_up_again(
 
     assert (caught.value.type, caught.value.non_retryable) == ("kms.AliasInMotion", False)
     behind([], listed, [], [alias_entry(tenant_alias(KeyPurpose.S3), other)])
-    state = AliasState.REPOINTED if repoint else AliasState.CONFLICT
+    state = AliasOutcome.REPOINTED if repoint else AliasOutcome.CONFLICT
     assert tenant.reconcile(KeyPurpose.S3, repoint=repoint).alias_state is state
 
 

@@ -9,7 +9,7 @@ from tests.activities.conftest import ActivityHarness
 
 
 def test_environment_reads_back_as_requested(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
 
     found = harness.run_with_retries(harness.evidence.collect_evidence, harness.plan)
 
@@ -24,7 +24,7 @@ def test_environment_reads_back_as_requested(harness: ActivityHarness) -> None:
 
 
 def test_evidence_waits_for_a_writer_that_became_unavailable(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     name = harness.plan.cluster.writer_identifier
     harness.aws.call_control("POST", "settings", database_seconds=3600)
     harness.aws.operator_client("rds").delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
@@ -41,7 +41,7 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
     )  # creates the Region's probe bucket, once and for all
     harness.aws.call_control("DELETE", "calls")
 
-    harness.build_environment()
+    harness.provision_environment()
 
     calls = Counter(harness.aws.list_calls())
     buckets, objects = len(harness.plan.buckets), sum(len(bucket.objects) for bucket in harness.plan.buckets)
@@ -64,11 +64,11 @@ def test_provisioning_makes_no_unnecessary_calls(harness: ActivityHarness) -> No
 
 
 def test_second_build_writes_nothing(harness: ActivityHarness) -> None:
-    harness.build_environment()
+    harness.provision_environment()
     harness.aws.call_control("DELETE", "calls")
 
     for index in range(len(harness.plan.buckets)):
-        assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.storage_task(index)).created
+        assert not harness.run_with_retries(harness.storage.ensure_bucket, harness.bucket_task(index)).created
     assert not harness.run_with_retries(harness.database.ensure_cluster, harness.database_task).created
     assert not harness.run_with_retries(harness.database.ensure_writer, harness.database_task).created
 

@@ -24,7 +24,7 @@ UNASSUMABLE_ROLE = "arn:aws:iam::111122223333:role/unassumable"
 ADVICE = build_remediation(Remedy.PLATFORM_CREDENTIALS, RemedyContext(REGION, PLATFORM.role_arn, VENDOR))
 
 
-def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def configure_refused_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Configure a worker profile whose role its source profile may not assume."""
     key, secret, *_ = OPERATOR_CREDENTIALS
     config = folder / "config"
@@ -36,7 +36,7 @@ def configure_assume_role_profile(folder: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_PROFILE", "worker")
 
 
-def configure_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def configure_refused_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Configure a pod whose service account may not assume its role."""
     token = folder / "token"
     token.write_text("a.b.c")
@@ -47,8 +47,8 @@ def configure_web_identity(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 WAYS = [
-    pytest.param(configure_assume_role_profile, "AssumeRole"),
-    pytest.param(configure_web_identity, "AssumeRoleWithWebIdentity"),
+    pytest.param(configure_refused_role_profile, "AssumeRole"),
+    pytest.param(configure_refused_web_identity, "AssumeRoleWithWebIdentity"),
 ]
 
 

@@ -25,7 +25,7 @@ from byok.web import make_asgi_app
 from tests.workflows.fake_activities import PLATFORM
 
 
-class WaitingService:
+class NeverReadyService:
     """A service whose environment awaits its database forever."""
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
@@ -38,13 +38,13 @@ class WaitingService:
         )
 
 
-async def connect_waiting_service() -> EnvironmentService:
-    return cast(EnvironmentService, WaitingService())
+async def connect_never_ready_service() -> EnvironmentService:
+    return cast(EnvironmentService, NeverReadyService())
 
 
 def build_state(access: Authenticator, max_streams: int = 500) -> ApiState:
     return ApiState(
-        access, PLATFORM.role_arn, VendorProfile(), connect_waiting_service, "a secret of tests", max_streams
+        access, PLATFORM.role_arn, VendorProfile(), connect_never_ready_service, "a secret of tests", max_streams
     )
 
 

@@ -40,7 +40,7 @@ _NEITHER = {"RequestId", "HostId", "ResponseMetadata"}
 class StandInAws(AwsHarness):
     """The stand-in with its own control calls."""
 
-    def control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
+    def call_control(self, method: str, name: str, **body: Any) -> dict[str, Any]:
         data = json.dumps(body).encode() if body else None
         request = urllib.request.Request(f"{self.endpoint}/_stand_in/{name}", data, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -48,7 +48,7 @@ class StandInAws(AwsHarness):
             return content
 
     def count_calls(self) -> dict[str, int]:
-        counts: dict[str, int] = self.control("GET", "calls")["calls"]
+        counts: dict[str, int] = self.call_control("GET", "calls")["calls"]
         return counts
 
 
@@ -106,7 +106,7 @@ class RecordingHarness(ActivityHarness):
     def run_whole_life(self) -> None:
         """Run a whole life: build, read back, build again, remove with a final snapshot, and remove again."""
         self.clients.sts(REGION).get_caller_identity()
-        self.build_environment()
+        self.provision_environment()
         self.run_with_retries(
             self.database.read_and_verify_database, self.database_task
         )  # one by one: the evidence activity reads everything concurrently
@@ -114,7 +114,7 @@ class RecordingHarness(ActivityHarness):
             self.storage.read_and_verify_bucket(self.plan.environment, bucket)
         buckets, removal = range(len(self.plan.buckets)), self.database_removal(FINAL)
         for index in buckets:
-            self.run_with_retries(self.storage.ensure_bucket, self.storage_task(index))
+            self.run_with_retries(self.storage.ensure_bucket, self.bucket_task(index))
         self.run_with_retries(self.database.ensure_cluster, self.database_task)
         self.run_with_retries(self.database.ensure_writer, self.database_task)
         for _ in range(2):
@@ -150,7 +150,7 @@ def test_stand_in_answers_every_activity_call_as_local_aws_does(
 
     for ours, theirs in zip(lean.responses_without_polls(), local.responses_without_polls(), strict=True):
         assert ours == theirs
-    assert stand_in.control("GET", "calls")["not_modelled"] == {}
+    assert stand_in.call_control("GET", "calls")["not_modelled"] == {}
     assert sum(stand_in.count_calls().values()) == len(lean.answers)
 
 
@@ -207,21 +207,23 @@ def test_unused_operations_are_refused_as_not_modelled(stand_in: StandInAws) -> 
             call()
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
-    assert len(stand_in.control("GET", "calls")["not_modelled"]) == len(refused)
+    assert len(stand_in.call_control("GET", "calls")["not_modelled"]) == len(refused)
 
 
 def test_configured_refusals_last_until_they_are_removed(stand_in: StandInAws) -> None:
     s3, disabled = stand_in.platform_client("s3"), {"code": "KMS.DisabledException", "message": "It is disabled."}
     s3.create_bucket(Bucket="any-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
-    stand_in.control("POST", "refuse", operation="PutObject", status=400, **disabled)
-    stand_in.control("POST", "refuse", operation="DescribeDBClusters", status=503, code="Throttling", message="Slower.")
+    stand_in.call_control("POST", "refuse", operation="PutObject", status=400, **disabled)
+    stand_in.call_control(
+        "POST", "refuse", operation="DescribeDBClusters", status=503, code="Throttling", message="Slower."
+    )
 
     with pytest.raises(ClientError, match="It is disabled") as put:
         s3.put_object(Bucket="any-bucket", Key="one", Body=b"1")
     with pytest.raises(ClientError, match="Slower"):
         stand_in.platform_client("rds").describe_db_clusters()
-    log = stand_in.control("GET", "calls")
-    stand_in.control("DELETE", "refuse")
+    log = stand_in.call_control("GET", "calls")
+    stand_in.call_control("DELETE", "refuse")
     s3.put_object(Bucket="any-bucket", Key="one", Body=b"1")
 
     assert put.value.response["Error"]["Code"] == "KMS.DisabledException"
@@ -234,8 +236,8 @@ def test_calls_are_counted_until_they_are_reset(stand_in: StandInAws) -> None:
     stand_in.platform_client("s3").list_buckets()
     stand_in.platform_client("s3").list_buckets()
 
-    log = stand_in.control("GET", "calls")
-    stand_in.control("DELETE", "calls")
+    log = stand_in.call_control("GET", "calls")
+    stand_in.call_control("DELETE", "calls")
 
     expected = {"sts:GetCallerIdentity": 1, "s3:ListBuckets": 2}
     assert log["calls"] == expected
@@ -250,7 +252,7 @@ def test_program_serves_until_sigterm() -> None:
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None
         endpoint = process.stdout.readline().split()[-1]
-        ready = StandInAws(endpoint).control("GET", "health")
+        ready = StandInAws(endpoint).call_control("GET", "health")
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     assert ready == {"ready": True}

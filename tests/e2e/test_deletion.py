@@ -14,7 +14,11 @@ async def test_ready_environment_is_deleted_except_for_its_final_snapshot(machin
     finished = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait")
 
     assert finished.code == 0, finished
-    assert (machine.list_clusters(name), machine.list_writers(name), machine.list_buckets(name)) == ([], [], [])
+    assert (
+        machine.list_environment_clusters(name),
+        machine.list_environment_writers(name),
+        machine.list_environment_buckets(name),
+    ) == ([], [], [])
     (snapshot,) = list_snapshots(machine, name)
     assert snapshot["KmsKeyId"] == request.rds_key_arn
     assert f"kept      final snapshot {snapshot['DBClusterSnapshotArn']}" in finished.out
@@ -35,7 +39,7 @@ async def test_bucket_with_foreign_objects_is_kept_and_reported_until_they_are_r
     request, s3 = machine.build_request(), machine.aws.platform_client("s3")
     name = request.environment_id
     await machine.provision(request)
-    (bucket,) = [one for one in machine.list_buckets(name) if "-exports-" in one]
+    (bucket,) = [one for one in machine.list_environment_buckets(name) if "-exports-" in one]
     version = s3.put_object(Bucket=bucket, Key="2026/report.csv", Body=b"1")["VersionId"]
 
     kept = await machine.run_program(
@@ -46,7 +50,11 @@ async def test_bucket_with_foreign_objects_is_kept_and_reported_until_they_are_r
     (left,) = kept.json["left_behind"]
     assert left.startswith(f"{bucket}: ")
     assert "2026/report.csv" in left
-    assert (machine.list_clusters(name), machine.list_buckets(name), list_snapshots(machine, name)) == (
+    assert (
+        machine.list_environment_clusters(name),
+        machine.list_environment_buckets(name),
+        list_snapshots(machine, name),
+    ) == (
         [],
         [bucket],
         [],
@@ -57,4 +65,4 @@ async def test_bucket_with_foreign_objects_is_kept_and_reported_until_they_are_r
     gone = await machine.run_program("byok", "delete", name, "--confirm", name, "--wait", "--json")
     assert (gone.code, gone.json["phase"]) == (0, "DELETED"), gone
     assert gone.json["deletion"]["removed"] == [bucket]
-    assert machine.list_buckets(name) == []
+    assert machine.list_environment_buckets(name) == []

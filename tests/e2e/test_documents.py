@@ -64,14 +64,14 @@ async def test_documented_commands_work(web: StackHarness, tmp_path: Path) -> No
         assert len(commands) > 4
         for command in commands:
             cancelled = re.search(r"byok cancel (\S+)", command)
-            release = [release_when_cancelled(web, cancelled[1])] if cancelled else []
+            release = [release_held_call_after_cancel_request(web, cancelled[1])] if cancelled else []
             await asyncio.gather(type_in(command), *release)
         if page == "README.md":
             assert (await web.wait_until_ended("acme")).phase == "READY"
     assert (await web.wait_until_ended("globex")).phase == "DELETED"
 
 
-async def release_when_cancelled(machine: StackHarness, environment_id: str) -> None:
+async def release_held_call_after_cancel_request(machine: StackHarness, environment_id: str) -> None:
     """Release the held call after the cancellation of an environment has been requested."""
     handle = machine.service.client.get_workflow_handle(environment_workflow_id(environment_id))
     requested = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
@@ -115,13 +115,13 @@ def test_links_resolve(page: str, link: str) -> None:
     assert not anchor or anchor in anchors_in(target)
 
 
-def names_of(model: type[BaseModel], prefix: str) -> set[str]:
+def list_setting_variables(model: type[BaseModel], prefix: str) -> set[str]:
     """Return the variables that set a model's fields, including nested ones."""
     names: set[str] = set()
     for name, field in model.model_fields.items():
         nested = field.annotation
         if isinstance(nested, type) and issubclass(nested, BaseModel):
-            names |= names_of(nested, f"{prefix}{name.upper()}__")
+            names |= list_setting_variables(nested, f"{prefix}{name.upper()}__")
         else:
             names.add(f"{prefix}{name.upper()}")
     return names
@@ -131,4 +131,4 @@ def test_every_setting_is_documented_once() -> None:
     rows = re.findall(r"^\| (`BYOK_[^|]+) \|", (DOCS / "settings.md").read_text(), re.MULTILINE)
     described = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
 
-    assert sorted(described) == sorted(names_of(Settings, ENV_PREFIX))
+    assert sorted(described) == sorted(list_setting_variables(Settings, ENV_PREFIX))

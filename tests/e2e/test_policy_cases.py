@@ -54,7 +54,10 @@ async def _disagreement(machine: StackHarness, case: Case) -> str | None:
     keys = {problem.key for problem in status.problems}
     ended = (status.phase, keys)
     left = await asyncio.to_thread(
-        lambda: [*machine.list_clusters(request.environment_id), *machine.list_buckets(request.environment_id)]
+        lambda: [
+            *machine.list_environment_clusters(request.environment_id),
+            *machine.list_environment_buckets(request.environment_id),
+        ]
     )
     expected = (Phase.READY, set()) if usable else (Phase.STOPPED, {case.which})
     if ended == expected and usable is not case.stops and bool(left) is usable:

@@ -23,9 +23,9 @@ EVERY_CALL = {
 async def assert_ready_and_right(machine: StackHarness, request: ProvisionRequest) -> None:
     status = await machine.wait_until_ended(request.environment_id)
     assert status.phase is Phase.READY, status.problem
-    assert [c["KmsKeyId"] for c in machine.list_clusters(request.environment_id)] == [request.rds_key_arn]
-    assert machine.list_writers(request.environment_id) == [f"byok-{request.environment_id}-writer"]
-    assert len(machine.list_buckets(request.environment_id)) == len(status.resources.buckets) >= 2
+    assert [c["KmsKeyId"] for c in machine.list_environment_clusters(request.environment_id)] == [request.rds_key_arn]
+    assert machine.list_environment_writers(request.environment_id) == [f"byok-{request.environment_id}-writer"]
+    assert len(machine.list_environment_buckets(request.environment_id)) == len(status.resources.buckets) >= 2
     assert status.evidence is not None
     assert {bucket.key_arn for bucket in status.evidence.buckets} == {request.s3_key_arn}  # contract 98
 

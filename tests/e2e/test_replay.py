@@ -58,7 +58,7 @@ def is_writer_available(machine: StackHarness, environment_id: str) -> bool:
     return states.get(f"byok-{environment_id}-writer") == "available"
 
 
-async def create_and_stop_at(
+async def create_and_break_key_at(
     machine: StackHarness, request: ProvisionRequest, break_it: Callable[[], object], **fault: Any
 ) -> EnvironmentStatus:
     """Create an environment, break its key at a held call after all other work, and return its last status."""
@@ -78,7 +78,7 @@ async def create_and_stop_at(
     return status
 
 
-def late_object_filter(request: ProvisionRequest) -> dict[str, Any]:
+def build_second_object_filter(request: ProvisionRequest) -> dict[str, Any]:
     """Match the second object of the second bucket."""
     return {"service": "s3", "operation": "PutObject", "about": f"-{request.environment_id}-quality-", "after_calls": 1}
 
@@ -118,7 +118,7 @@ class BrokenKeyCase:
     mend_it: Callable[[Any, str, str], object]
 
 
-def remove_statement(kms: Any, arn: str) -> None:
+def put_foreign_role_in_policy(kms: Any, arn: str) -> None:
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     kms.put_key_policy(KeyId=arn, Policy=policy.replace("111122223333:role", "999988887777:role"))
 
@@ -135,7 +135,7 @@ CASES = [
         "policy without its statement",
         KeyPurpose.S3,
         "s3.AccessDenied",
-        remove_statement,
+        put_foreign_role_in_policy,
         lambda kms, arn, policy: kms.put_key_policy(KeyId=arn, Policy=policy),
     ),
     BrokenKeyCase(
@@ -154,8 +154,8 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     arn = request.s3_key_arn if case.which is KeyPurpose.S3 else request.rds_key_arn
     policy = kms.get_key_policy(KeyId=arn)["Policy"]
     looked = {"service": "rds", "operation": "DescribeDBClusters", "about": request.environment_id, "after_calls": 1}
-    fault = late_object_filter(request) if case.which is KeyPurpose.S3 else looked
-    stopped = await create_and_stop_at(machine, request, lambda: case.break_it(kms, arn), **fault)
+    fault = build_second_object_filter(request) if case.which is KeyPurpose.S3 else looked
+    stopped = await create_and_break_key_at(machine, request, lambda: case.break_it(kms, arn), **fault)
     assert stopped.problem is not None
     assert (stopped.problem.code, stopped.problem.key_arn) == (case.code, arn)
     before = list_writes(machine, request)
@@ -174,7 +174,11 @@ async def test_replay_after_the_fix_repeats_no_write_and_is_quick(machine: Stack
     assert not set(left) & set(before), "a successful write was repeated"
     took, waited = await measure_replay_seconds(machine, request.environment_id)
     assert took - (waited if case.which is KeyPurpose.RDS else 0) < WRITTEN_FOR_NOTHING
-    assert len(machine.list_clusters(request.environment_id)) == len(machine.list_writers(request.environment_id)) == 1
+    assert (
+        len(machine.list_environment_clusters(request.environment_id))
+        == len(machine.list_environment_writers(request.environment_id))
+        == 1
+    )
 
 
 async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarness) -> None:
@@ -197,7 +201,9 @@ async def test_replay_with_corrected_arns_continues_with_them(machine: StackHarn
 
     assert whole.code == 0, whole
     assert {bucket["key_arn"] for bucket in whole.json["evidence"]["buckets"]} == {right[KeyPurpose.S3]}
-    assert [one["KmsKeyId"] for one in machine.list_clusters(request.environment_id)] == [right[KeyPurpose.RDS]]
+    assert [one["KmsKeyId"] for one in machine.list_environment_clusters(request.environment_id)] == [
+        right[KeyPurpose.RDS]
+    ]
     again = await machine.run_program("byok", "replay", request.environment_id, "--json")
     assert (again.code, again.json["error"]["code"]) == (1, "byok.NotReplayable")
     assert "Nothing to replay" in again.err
@@ -210,8 +216,8 @@ def parse_last_number(text: str) -> str:
 async def test_manual_reset_continues_a_stop_and_a_key_in_use_cannot_change(machine: StackHarness) -> None:
     request, kms = machine.build_request(), machine.aws.customer_client("kms")
     name = request.environment_id
-    await create_and_stop_at(
-        machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **late_object_filter(request)
+    await create_and_break_key_at(
+        machine, request, lambda: kms.disable_key(KeyId=request.s3_key_arn), **build_second_object_filter(request)
     )
 
     other = create_valid_key(machine.aws, KeyPurpose.RDS)
@@ -264,7 +270,7 @@ async def test_cancelled_environment_reports_its_resources(machine: StackHarness
 
     assert status.problem is not None
     assert (status.phase, status.problem.code, status.left_behind) == (Phase.STOPPED, "byok.Cancelled", ())
-    there = (len(machine.list_clusters(name)), len(machine.list_buckets(name)))
+    there = (len(machine.list_environment_clusters(name)), len(machine.list_environment_buckets(name)))
     assert there == ((1, 1) if on_failure == "keep" else (0, 0))
     told = (status.resources.cluster is not None, len(status.resources.buckets))
     assert told == (bool(there[0]), there[1])

@@ -69,8 +69,8 @@ async def test_every_broken_key_stops_the_environment_and_says_why(machine: Stac
         assert answer["phase"] == "STOPPED", where
         assert_problem_reported(answer["problem"], breakage, which, keys[which])
         assert answer["problem"]["request_id"], where
-        assert machine.list_clusters(name) == [], where  # contract 93
-        assert machine.list_buckets(name) == [], where
+        assert machine.list_environment_clusters(name) == [], where  # contract 93
+        assert machine.list_environment_buckets(name) == [], where
 
     await asyncio.gather(*(case(number, *which) for number, which in enumerate(CASES)))
 
@@ -85,7 +85,7 @@ async def test_arn_rules_stop_an_environment_started_from_temporal(machine: Stac
         assert status.phase is Phase.STOPPED
         assert status.problem is not None
         assert_problem_reported(status.problem.model_dump(mode="json"), breakage, which, arn)
-        assert machine.list_clusters(status.environment_id) == []
+        assert machine.list_environment_clusters(status.environment_id) == []
 
     await asyncio.gather(*(case(*which) for which in cases))
 
@@ -170,7 +170,7 @@ async def test_stopped_environment_continues_after_the_key_is_fixed(machine: Sta
     status = await machine.provision(request)
 
     assert status.phase is Phase.READY
-    assert [cluster["KmsKeyId"] for cluster in machine.list_clusters(request.environment_id)] == [arn]
+    assert [cluster["KmsKeyId"] for cluster in machine.list_environment_clusters(request.environment_id)] == [arn]
 
 
 async def test_stop_during_storage_keeps_resources_and_continues_with_them(machine: StackHarness) -> None:
@@ -185,14 +185,14 @@ async def test_stop_during_storage_keeps_resources_and_continues_with_them(machi
     assert status.problem is not None
     assert status.problem.code == "s3.KMS.DisabledException"  # contract 97
     assert status.problem.phase is Phase.CREATING_STORAGE
-    made = machine.list_clusters(request.environment_id)
+    made = machine.list_environment_clusters(request.environment_id)
     assert len(made) == 1
 
     kms.enable_key(KeyId=request.s3_key_arn)
     status = await machine.provision(request)
 
     assert status.phase is Phase.READY
-    again = machine.list_clusters(request.environment_id)
+    again = machine.list_environment_clusters(request.environment_id)
     assert [cluster["DbClusterResourceId"] for cluster in again] == [cluster["DbClusterResourceId"] for cluster in made]
 
 
@@ -206,16 +206,16 @@ async def test_rollback_removes_created_resources(machine: StackHarness) -> None
 
     assert status.phase is Phase.STOPPED
     assert status.left_behind == ()
-    assert machine.list_clusters(request.environment_id) == []
-    assert machine.list_buckets(request.environment_id) == []
+    assert machine.list_environment_clusters(request.environment_id) == []
+    assert machine.list_environment_buckets(request.environment_id) == []
 
 
 async def test_complete_environment_started_again_with_rollback_loses_nothing(machine: StackHarness) -> None:
     """Start it in Temporal, past all checks, with keys that are not its own, and with `on_failure=rollback`."""
     first = machine.build_request()
     assert (await machine.provision(first)).phase is Phase.READY
-    (cluster,) = machine.list_clusters(first.environment_id)
-    buckets = machine.list_buckets(first.environment_id)
+    (cluster,) = machine.list_environment_clusters(first.environment_id)
+    buckets = machine.list_environment_buckets(first.environment_id)
     other = machine.build_request(environment_id=first.environment_id, on_failure="rollback")
 
     await machine.service.client.start_workflow(
@@ -228,9 +228,9 @@ async def test_complete_environment_started_again_with_rollback_loses_nothing(ma
     status = await machine.wait_until_ended(first.environment_id)
 
     assert [problem.code for problem in status.problems] == ["byok.OtherKey"]
-    (still,) = machine.list_clusters(first.environment_id)
+    (still,) = machine.list_environment_clusters(first.environment_id)
     assert still["DbClusterResourceId"] == cluster["DbClusterResourceId"]
-    assert machine.list_buckets(first.environment_id) == buckets
+    assert machine.list_environment_buckets(first.environment_id) == buckets
     name = cluster["DBClusterIdentifier"]
     assert {left.partition(":")[0] for left in status.left_behind} == {name, f"{name}-writer", *buckets}
     assert all("an earlier run of this environment created it" in left for left in status.left_behind)

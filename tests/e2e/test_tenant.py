@@ -13,9 +13,9 @@ from activities.rds_resources import create_cluster_params
 from byok.contracts import RECONCILE_TENANT_WORKFLOW, TASK_QUEUE, tenant_workflow_id
 from byok.domain.arns import KeyPair, KeyPurpose
 from byok.domain.models import DatabaseTask, ReconcileTenantRequest, TenantOutcome, TenantRole
-from byok.domain.phases import AliasState, Phase
+from byok.domain.phases import AliasOutcome, Phase
 from byok.domain.planning import plan_environment
-from byok.service.errors import EnvironmentNotReadyError, NamingConflictError, NamingStoppedError
+from byok.service.errors import DifferentNamingInProgressError, EnvironmentNotReadyError, NamingStoppedError
 from tests.activities.conftest import PLATFORM
 from tests.e2e.conftest import StackHarness
 from tests.key_faults import create_valid_key
@@ -70,7 +70,7 @@ class TenantCase:
         """The session name in the customer's CloudTrail."""
         return f"byok-{self.request.environment_id}"
 
-    def list_calls(self) -> list[str]:
+    def list_kms_calls(self) -> list[str]:
         """List the calls to KMS for this environment, in order."""
         calls = self.machine.aws.call_control("GET", "calls")["calls"]
         return [
@@ -79,7 +79,7 @@ class TenantCase:
             if call["service"] == "kms" and call["caller"].endswith(f"/{self.session_name}")
         ]
 
-    async def count_lost_steps(self) -> int:
+    async def count_heartbeat_timeouts(self) -> int:
         """Count the activities of which one attempt ended with a heartbeat timeout."""
         handle = self.machine.service.client.get_workflow_handle(tenant_workflow_id(self.request.environment_id))
         started = [
@@ -162,7 +162,7 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     for path in (PLAIN, CROSSED):
         whole = await InterruptedCall("kms", 0, path).prepare_case(machine, role)
         await whole.reconcile()
-        assert whole.list_calls() == [*path, *path], "the list of calls to interrupt must be complete"
+        assert whole.list_kms_calls() == [*path, *path], "the list of calls to interrupt must be complete"
     cuts = [*InterruptedCall.list_all(PLAIN), *InterruptedCall.list_all(CROSSED)]
     every = [await cut.prepare_case(machine, role) for cut in cuts]
     for cut, named in zip(cuts, every, strict=True):
@@ -176,13 +176,13 @@ async def test_worker_killed_at_any_call_ends_in_the_same_state(machine: StackHa
     outcomes = await asyncio.gather(*asked)
 
     for cut, named, outcome in zip(cuts, every, outcomes, strict=True):
-        assert await named.count_lost_steps() == 1, f"{cut} must be pending when the worker is killed"
+        assert await named.count_heartbeat_timeouts() == 1, f"{cut} must be pending when the worker is killed"
         assert not outcome.conflicting_keys
         named.assert_keys_named()
     before = every[0].count_writes()
     again = await asyncio.gather(*(named.reconcile() for named in every))
     assert every[0].count_writes() == before  # the second reconciliation writes nothing
-    assert {key.alias_state for outcome in again for key in outcome.keys} == {AliasState.IN_PLACE}
+    assert {key.alias_state for outcome in again for key in outcome.keys} == {AliasOutcome.IN_PLACE}
 
 
 async def _nothing_waits_to_be_held(machine: StackHarness) -> None:
@@ -256,7 +256,7 @@ async def test_concurrent_tenant_names_are_not_mixed(machine: StackHarness) -> N
         task_queue=TASK_QUEUE,
     )
 
-    with pytest.raises(NamingConflictError, match=named.request.tenant):
+    with pytest.raises(DifferentNamingInProgressError, match=named.request.tenant):
         await machine.service.reconcile_tenant(other)
 
     await handle.result()

@@ -36,17 +36,17 @@ async def test_upgrade_with_one_running_and_one_stopped_environment(fleet: Worke
     await fleet.make_current("2")
     new = machine.build_request()
     assert (await machine.provision(new)).phase is Phase.READY
-    assert await fleet.get_build_id(new.environment_id) == "2"
+    assert await fleet.get_environment_build_id(new.environment_id) == "2"
 
     machine.aws.call_control("DELETE", "faults")
     assert (await machine.wait_until_ended(in_flight.environment_id)).phase is Phase.READY
-    assert await fleet.get_build_id(in_flight.environment_id) == "1"
+    assert await fleet.get_environment_build_id(in_flight.environment_id) == "1"
     await fleet.stop_worker("1")
 
     machine.aws.customer_client("kms").enable_key(KeyId=stopped.rds_key_arn)
     replayed = await machine.run_program("byok", "replay", stopped.environment_id, "--wait", "--json")
     assert (replayed.code, replayed.json["phase"]) == (0, "READY"), replayed
-    assert await fleet.get_build_id(stopped.environment_id) == "2"
+    assert await fleet.get_environment_build_id(stopped.environment_id) == "2"
 
 
 async def test_worker_with_an_incomplete_version_does_not_start(fleet: WorkerFleet) -> None:

@@ -97,7 +97,7 @@ async def run_authenticated_server(web: StackHarness) -> AsyncIterator[tuple[str
             await server.stop(10, web.stack.hurry)
 
 
-def count_operations(said: str) -> dict[str, int]:
+def parse_operation_counts(said: str) -> dict[str, int]:
     """Count the operations of each test phase: schemathesis does not report an aborted one as a failure."""
     found = re.findall(r"(Coverage|Fuzzing) \(in [^)]+\)\s+✅\s+([0-9]+) passed", said)
     return {phase: int(number) for phase, number in found}
@@ -133,7 +133,7 @@ async def test_generated_requests_conform_to_the_openapi_document(web: StackHarn
     (tmp_path / "said.txt").write_text(said)
     assert process.returncode == 0, f"{tmp_path}/said.txt: {said[-3000:]}"
     operations = sum(len(methods) for methods in paths.values())
-    assert count_operations(said) == {"Coverage": operations, "Fuzzing": operations}, (
+    assert parse_operation_counts(said) == {"Coverage": operations, "Fuzzing": operations}, (
         f"{tmp_path}/said.txt: some operations are missing"
     )
     assert "Traceback" not in said, f"{tmp_path}/said.txt"

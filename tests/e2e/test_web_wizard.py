@@ -87,7 +87,7 @@ async def go_to_keys_step(page: Page, name: str) -> None:
     await expect(page.get_by_role("heading", level=1)).to_have_text("Encryption at rest")
 
 
-async def submit_request(page: Page) -> None:
+async def review_and_submit_request(page: Page) -> None:
     """Go from the keys to the progress page."""
     await page.get_by_role("button", name="Next: Review").click()
     await page.get_by_label("Create this environment").check()
@@ -95,7 +95,7 @@ async def submit_request(page: Page) -> None:
     await expect(page).to_have_url(re.compile(r"/environments/[a-z0-9-]+$"))
 
 
-def deploy_and_get_payload(web: StackHarness, template: str, stack: str) -> str:
+def deploy_template_and_get_payload(web: StackHarness, template: str, stack: str) -> str:
     """Deploy the downloaded template, and return the payload that the stack outputs (contract 44-49)."""
     cloudformation = web.aws.customer_client("cloudformation")
     parameters = {
@@ -123,7 +123,7 @@ async def test_wizard_creates_a_ready_environment_with_keys_from_the_template(vi
     download = await downloading.value
     assert download.suggested_filename == "byok-kms-keys.yaml"  # contract 24
     template = await asyncio.to_thread(Path(await download.path()).read_text)
-    payload = await asyncio.to_thread(deploy_and_get_payload, web, template, "whole-way")
+    payload = await asyncio.to_thread(deploy_template_and_get_payload, web, template, "whole-way")
 
     await page.get_by_label("RDS key ARN").fill(payload)
     await expect(page.get_by_label("S3 key ARN")).to_have_value(re.compile("^arn:aws:kms:"))  # contract 50
@@ -153,7 +153,7 @@ async def test_disabled_key_is_shown_and_retried_to_ready_after_the_fix(visit: V
     page = await visit(f"/new/encryption?name=disabled-key&region={REGION}")
     await page.get_by_label("S3 key ARN").fill(asked.s3_key_arn)
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
-    await submit_request(page)
+    await review_and_submit_request(page)
     await expect(page.locator(".phase.stopped")).to_be_visible()
     await expect(page.get_by_text("s3.KMS.DisabledException")).to_be_visible()  # contract 30
     await expect(page.get_by_text(asked.s3_key_arn).first).to_be_visible()
@@ -237,7 +237,7 @@ async def test_wizard_works_without_javascript(visit: Visit, web: StackHarness) 
     await page.get_by_label("S3 key ARN").fill(
         f'{{"S3KmsKeyArn":"{asked.s3_key_arn}","RdsKmsKeyArn":"{asked.rds_key_arn}"}}'
     )
-    await submit_request(page)
+    await review_and_submit_request(page)
     await expect(page.locator(".phase.ready")).to_be_visible()  # the page refreshes itself
 
 
@@ -253,7 +253,7 @@ async def test_pages_fit_a_narrow_screen(visit: Visit, web: StackHarness, scheme
     await page.get_by_label("RDS key ARN").fill(asked.rds_key_arn)
     await check_page(page, f"narrow-{scheme}-2")
     assert await page.evaluate(widest) <= 360
-    await submit_request(page)
+    await review_and_submit_request(page)
     await expect(page.locator(".phase.ready")).to_be_visible()
     await check_page(page, f"narrow-{scheme}-3")
     assert await page.evaluate(widest) <= 360

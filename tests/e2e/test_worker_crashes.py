@@ -37,12 +37,14 @@ async def test_another_worker_continues_after_one_is_killed(machine: StackHarnes
         (holder,) = {item.last_worker_identity for item in pending if item.activity_type.name == "ensure_bucket"}
         children = machine.stack.children
         (killed,) = [one for name, one in children.items() if holder.startswith(f"{one.pid}@") and "worker" in name]
-        assert ("PutBucketPolicy", "catalog") not in operations_by_bucket(machine, request)
+        assert ("PutBucketPolicy", "catalog") not in list_operations_and_bucket_purposes(machine, request)
 
         began = time.monotonic()
         await killed.kill()
         machine.aws.call_control("DELETE", "held")
-        await wait_until(lambda: ("PutBucketPolicy", "catalog") in operations_by_bucket(machine, request))
+        await wait_until(
+            lambda: ("PutBucketPolicy", "catalog") in list_operations_and_bucket_purposes(machine, request)
+        )
 
         assert time.monotonic() - began < OTHER_WORKER
         assert (await machine.wait_until_ended(request.environment_id)).phase is Phase.READY
@@ -52,7 +54,7 @@ async def test_another_worker_continues_after_one_is_killed(machine: StackHarnes
         await restore_single_worker(machine)
 
 
-def operations_by_bucket(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
+def list_operations_and_bucket_purposes(machine: StackHarness, request: ProvisionRequest) -> set[tuple[str, str]]:
     """Return the operations that AWS carried out, each with the purpose of its bucket."""
     purposes = (
         (done, re.search(r"-(catalog|quality|exports)-", about)) for done, about in list_writes(machine, request)

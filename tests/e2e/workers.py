@@ -49,7 +49,7 @@ class WorkerFleet:
         )
         assert told.code == 0, told
 
-    async def get_build_id(self, environment_id: str) -> str:
+    async def get_environment_build_id(self, environment_id: str) -> str:
         told = await self.machine.run_program(
             *("temporal", "workflow", "describe", "--output", "json"),
             *("--workflow-id", f"environment/{environment_id}"),

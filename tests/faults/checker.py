@@ -97,12 +97,12 @@ async def check_removed(
 
 def _complete(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     name, s3 = request.environment_id, machine.aws.platform_client("s3")  # no other role may use the keys
-    clusters = machine.list_clusters(name)
+    clusters = machine.list_environment_clusters(name)
     verdict.expect_each_once("cluster", Counter(one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"})
     for cluster in clusters:
         verdict.expect("the cluster's key", cluster.get("KmsKeyId"), request.rds_key_arn)
-    verdict.expect_each_once("writer", Counter(machine.list_writers(name)), {f"byok-{name}-writer"})
-    buckets = {one.rsplit("-", 2)[1]: one for one in machine.list_buckets(name)}
+    verdict.expect_each_once("writer", Counter(machine.list_environment_writers(name)), {f"byok-{name}-writer"})
+    buckets = {one.rsplit("-", 2)[1]: one for one in machine.list_environment_buckets(name)}
     verdict.expect_each_once(
         "bucket for", Counter(buckets.keys()), {bucket.purpose for bucket in DEFAULT_BLUEPRINT.buckets}
     )
@@ -169,9 +169,9 @@ def check_no_duplicates(machine: StackHarness, request: ProvisionRequest, verdic
 def _nothing_left(machine: StackHarness, request: ProvisionRequest, snapshots: int, verdict: Verdict) -> None:
     name, rds = request.environment_id, machine.aws.operator_client("rds")
     for kind, found in (
-        ("cluster", [one["DBClusterIdentifier"] for one in machine.list_clusters(name)]),
-        ("writer", machine.list_writers(name)),
-        ("bucket", machine.list_buckets(name)),
+        ("cluster", [one["DBClusterIdentifier"] for one in machine.list_environment_clusters(name)]),
+        ("writer", machine.list_environment_writers(name)),
+        ("bucket", machine.list_environment_buckets(name)),
         ("claim", [which.display_name for which in read_claims(machine, request)]),
     ):
         verdict.lost += [f"{kind} {one} still exists" for one in found]

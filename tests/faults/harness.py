@@ -66,12 +66,12 @@ _TOGETHER: Final = (
 class FaultCase:
     """One disruption in one scenario."""
 
-    course: Scenario
-    place: CallSite
+    scenario: Scenario
+    call_site: CallSite
     kind: DisruptionKind
 
     def __str__(self) -> str:
-        return f"{self.course}: {self.kind} at {self.place}"
+        return f"{self.scenario}: {self.kind} at {self.call_site}"
 
 
 @dataclass
@@ -114,14 +114,16 @@ class FaultHarness:
     async def _batch(self, cases: Sequence[FaultCase]) -> None:
         kills = cases[0].kind.kills_worker
         await self.set_read_timeout(LONG_READ_TIMEOUT_SECONDS if kills else SHORT_READ_TIMEOUT_SECONDS)
-        runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, case.course) for case in cases))
+        runs = await asyncio.gather(*(ScenarioRun.prepare(self.machine, case.scenario) for case in cases))
         for case, run in zip(cases, runs, strict=True):
-            run.call_control("POST", "faults", **case.place.build_fault(run, **_FAULTS[case.kind]))
+            run.call_control("POST", "faults", **case.call_site.build_fault(run, **_FAULTS[case.kind]))
         await asyncio.gather(*(run.start() for run in runs))
         if kills:
             await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
             await self._kill(unheard=cases[0].kind is DisruptionKind.KILL_UNHEARD)
-        await self.record_results([(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)])
+        await self.await_and_record_results(
+            [(str(case.kind), str(case), run) for case, run in zip(cases, runs, strict=True)]
+        )
 
     async def _kill(self, *, unheard: bool) -> None:
         stack, control = self.machine.stack, self.machine.aws.call_control
@@ -134,7 +136,7 @@ class FaultHarness:
         self.line.restore()
         await stack.start_worker()
 
-    async def record_results(self, runs: Sequence[tuple[str, str, ScenarioRun]]) -> None:
+    async def await_and_record_results(self, runs: Sequence[tuple[str, str, ScenarioRun]]) -> None:
         """Wait until scenarios end, and record the defects found in each."""
         statuses = await asyncio.gather(*(self._end_of(run) for _, _, run in runs))
         for (what, where, run), status in zip(runs, statuses, strict=True):
@@ -187,4 +189,6 @@ class FaultHarness:
         await asyncio.gather(*(run.start() for run in runs))
         await self.wait_until(lambda: len(self.list_held_calls()) == len(runs))
         await happening()
-        await self.record_results([(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)])
+        await self.await_and_record_results(
+            [(what, f"{what}, at {place}", run) for place, run in zip(places, runs, strict=True)]
+        )

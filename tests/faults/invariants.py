@@ -23,7 +23,7 @@ CANCELLED_CODES: Final = {"byok.Cancelled", "byok.Ended"}
 
 
 @dataclass(frozen=True)
-class EnvironmentHistory:
+class EnvironmentPast:
     """What was done with an environment, as far as it affects the valid states.
 
     Attributes:
@@ -49,7 +49,7 @@ async def check_in_progress(machine: StackHarness, request: ProvisionRequest) ->
 
 
 async def check_at_rest(
-    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentHistory
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentPast
 ) -> Verdict:
     """Check an environment at rest, and its reported status."""
     if status.phase is Phase.READY:
@@ -81,7 +81,7 @@ async def _ready(
 
 
 async def _check_stopped(
-    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentHistory
+    machine: StackHarness, request: ProvisionRequest, status: EnvironmentStatus, past: EnvironmentPast
 ) -> Verdict:
     verdict = Verdict()
     verdict.expect("the phase", status.phase, Phase.STOPPED)
@@ -95,7 +95,7 @@ async def _check_stopped(
     return verdict
 
 
-def _is_true(problem: Problem, past: EnvironmentHistory) -> bool:
+def _is_true(problem: Problem, past: EnvironmentPast) -> bool:
     """Return whether the reported problem really occurred."""
     if problem.code in CANCELLED_CODES:
         return past.cancelled
@@ -104,10 +104,10 @@ def _is_true(problem: Problem, past: EnvironmentHistory) -> bool:
 
 def _never_wrong(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     name = request.environment_id
-    clusters = machine.list_clusters(name)
+    clusters = machine.list_environment_clusters(name)
     _at_most("cluster", (one["DBClusterIdentifier"] for one in clusters), {f"byok-{name}"}, verdict)
-    _at_most("writer", machine.list_writers(name), {f"byok-{name}-writer"}, verdict)
-    purposes = [one.rsplit("-", 2)[1] for one in machine.list_buckets(name)]
+    _at_most("writer", machine.list_environment_writers(name), {f"byok-{name}-writer"}, verdict)
+    purposes = [one.rsplit("-", 2)[1] for one in machine.list_environment_buckets(name)]
     _at_most("bucket for", purposes, {bucket.purpose for bucket in DEFAULT_BLUEPRINT.buckets}, verdict)
     for one in (*clusters, *list_snapshots(machine, request)):
         on = (one.get("StorageEncrypted"), one.get("KmsKeyId"))
@@ -124,7 +124,7 @@ def _at_most(kind: str, found: Iterable[str], allowed: set[str], verdict: Verdic
 def _on_the_right_key(machine: StackHarness, request: ProvisionRequest, verdict: Verdict) -> None:
     """Check that every object uses the customer's key; a bucket without that key as its default must be empty."""
     s3 = machine.aws.platform_client("s3")
-    for bucket in machine.list_buckets(request.environment_id):
+    for bucket in machine.list_environment_buckets(request.environment_id):
         versions = s3.list_object_versions(Bucket=bucket).get("Versions", [])
         for item in versions:
             found = s3.head_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
@@ -146,13 +146,13 @@ def _check_leftovers(
     machine: StackHarness,
     request: ProvisionRequest,
     status: EnvironmentStatus,
-    past: EnvironmentHistory,
+    past: EnvironmentPast,
     verdict: Verdict,
 ) -> None:
     """Check that all reported leftovers exist, and that a removal left nothing else behind."""
     name, told = request.environment_id, {what.partition(":")[0] for what in status.left_behind}
-    clusters = {one["DBClusterIdentifier"] for one in machine.list_clusters(name)}
-    there = {*clusters, *machine.list_writers(name), *machine.list_buckets(name)}
+    clusters = {one["DBClusterIdentifier"] for one in machine.list_environment_clusters(name)}
+    there = {*clusters, *machine.list_environment_writers(name), *machine.list_environment_buckets(name)}
     removed = past.deletes or any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     verdict.lost += [f"{one} exists, but is not reported as left behind" for one in sorted(there - told) if removed]
     if not past.cancelled:  # a resource that was being deleted at the end disappears on its own
@@ -167,4 +167,4 @@ def list_snapshots(machine: StackHarness, request: ProvisionRequest) -> list[dic
 
 def has_cluster_lost_key(machine: StackHarness, request: ProvisionRequest) -> bool:
     """Return whether the environment's cluster cannot use its key until it is started again."""
-    return any("inaccessible" in one["Status"] for one in machine.list_clusters(request.environment_id))
+    return any("inaccessible" in one["Status"] for one in machine.list_environment_clusters(request.environment_id))

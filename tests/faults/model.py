@@ -27,7 +27,7 @@ from localaws.state import CUSTOMER_ACCOUNT
 from tests.e2e.conftest import StackHarness
 from tests.faults import invariants
 from tests.faults.checker import Verdict
-from tests.faults.invariants import EnvironmentHistory
+from tests.faults.invariants import EnvironmentPast
 from tests.key_faults import build_key_statements
 from tests.localaws.server import REGION
 
@@ -44,7 +44,7 @@ class KeyBreakage(StrEnum):
 
 
 @dataclass
-class EnvironmentModel:
+class CheckedEnvironment:
     """One environment.
 
     Attributes:
@@ -70,7 +70,7 @@ class EnvironmentModel:
         """The environment's id."""
         return self.request.environment_id
 
-    async def create(self) -> None:
+    async def request_create(self) -> None:
         """Create it: refused only while it is being deleted."""
         before = await self.status()
         try:
@@ -81,7 +81,7 @@ class EnvironmentModel:
         if creation.started:
             await self._begin(RequestKind.ENVIRONMENT)
 
-    async def replay(self) -> None:
+    async def request_replay(self) -> None:
         """Replay it: refused unless it is a stopped provisioning."""
         before = await self.status()
         stopped = before is not None and before.phase is Phase.STOPPED and self.doing is RequestKind.ENVIRONMENT
@@ -96,7 +96,7 @@ class EnvironmentModel:
                 self.verdict.lost.append(f"the replay was accepted, although the phase was {before and before.phase}")
             await self._begin(RequestKind.ENVIRONMENT)
 
-    async def cancel(self) -> None:
+    async def request_cancel(self) -> None:
         """Cancel the running operation: refused if nothing is running."""
         before = await self.status()
         try:
@@ -108,7 +108,7 @@ class EnvironmentModel:
         else:
             self.cancelled = True
 
-    async def delete(self, *, final_snapshot: bool) -> None:
+    async def request_delete(self, *, final_snapshot: bool) -> None:
         """Delete it: refused while it is being provisioned, and if it is already deleted."""
         before, service = await self.status(), self.machine.service
         snapshots = await asyncio.to_thread(self._snapshots_after, final_snapshot=final_snapshot)
@@ -174,7 +174,7 @@ class EnvironmentModel:
             return None
         if await asyncio.to_thread(invariants.has_cluster_lost_key, self.machine, self.request):
             self.suspects.add(KeyPurpose.RDS)
-        past = EnvironmentHistory(
+        past = EnvironmentPast(
             deletes=self.doing is RequestKind.DELETION,
             cancelled=self.cancelled,
             suspects=frozenset(self.suspects),
@@ -199,10 +199,10 @@ class EnvironmentModel:
         if status is None or status.phase is not Phase.STOPPED or not self.verdict.survived:
             return
         if self.doing is RequestKind.DELETION:
-            await self.delete(final_snapshot=True)
+            await self.request_delete(final_snapshot=True)
             wanted = Phase.DELETED
         else:
-            await self.replay()
+            await self.request_replay()
             wanted = Phase.READY
         ended = await self.wait_until_at_rest()
         self.verdict.expect("the phase after the repair", ended and ended.phase, wanted)
@@ -233,7 +233,7 @@ class EnvironmentModel:
     def _snapshots_after(self, *, final_snapshot: bool) -> int:
         """Count the final snapshots that must exist after a deletion that begins now."""
         kept = len(invariants.list_snapshots(self.machine, self.request))
-        there = [one for one in self.machine.list_clusters(self.name) if one["Status"] != "deleting"]
+        there = [one for one in self.machine.list_environment_clusters(self.name) if one["Status"] != "deleting"]
         return kept + (1 if final_snapshot and there else 0)
 
     def _put_policy(self, which: KeyPurpose, own: list[dict[str, Any]]) -> None:

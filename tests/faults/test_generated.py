@@ -20,13 +20,13 @@ from hypothesis.stateful import run_state_machine_as_test as run
 from byok.domain.arns import KeyPurpose
 from tests.faults.checker import Verdict
 from tests.faults.harness import RUN_ALL_CASES, SHORT_READ_TIMEOUT_SECONDS, FaultHarness
-from tests.faults.model import EnvironmentModel, KeyBreakage
+from tests.faults.model import CheckedEnvironment, KeyBreakage
 from tests.faults.report import list_failures
 
 EXAMPLES, STEPS = (range(25), 15) if RUN_ALL_CASES else (range(2), 8)
 """The example numbers, and the steps of each example: all of them in `make faults`, otherwise a sample."""
 
-STEP_SECONDS: Final = 300.0
+STEP_TIMEOUT_SECONDS: Final = 300.0
 DATABASE_SECONDS: Final = 0.5
 """The harness's initial setting."""
 
@@ -87,7 +87,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._verdict, self._steps, self._lives = Verdict(), list[str](), list[EnvironmentModel]()
+        self._verdict, self._steps, self._lives = Verdict(), list[str](), list[CheckedEnvironment]()
         self._worker = True
 
     @initialize(anything=st.integers(0, 1000), database_seconds=st.sampled_from([0.3, 2.0]), chosen=choices)
@@ -99,8 +99,8 @@ class Interleaving(RuleBasedStateMachine):
         machine.aws.call_control("DELETE", "calls")
         machine.aws.call_control("POST", "settings", database_seconds=database_seconds)
         for number, on_failure in enumerate(ON_FAILURE_VALUES):
-            self._lives.append(EnvironmentModel(machine, machine.build_request(on_failure=on_failure), self._verdict))
-            self._step(f"create {number}", self._lives[number].create)
+            self._lives.append(CheckedEnvironment(machine, machine.build_request(on_failure=on_failure), self._verdict))
+            self._step(f"create {number}", self._lives[number].request_create)
         self.wait_for_calls(chosen)
 
     @rule(deed=st.sampled_from(ACTIONS), chosen=choices)
@@ -108,19 +108,19 @@ class Interleaving(RuleBasedStateMachine):
         getattr(self, deed)(chosen)
 
     def create(self, chosen: ActionChoice) -> None:
-        self._do(f"create {chosen.environment}", chosen, EnvironmentModel.create)
+        self._do(f"create {chosen.environment}", chosen, CheckedEnvironment.request_create)
         self.wait_for_calls(chosen)
 
     def replay(self, chosen: ActionChoice) -> None:
-        self._do(f"replay {chosen.environment}", chosen, EnvironmentModel.replay)
+        self._do(f"replay {chosen.environment}", chosen, CheckedEnvironment.request_replay)
         self.wait_for_calls(chosen)
 
     def cancel(self, chosen: ActionChoice) -> None:
-        self._do(f"cancel {chosen.environment}", chosen, EnvironmentModel.cancel)
+        self._do(f"cancel {chosen.environment}", chosen, CheckedEnvironment.request_cancel)
 
     def delete(self, chosen: ActionChoice) -> None:
         what = f"delete {chosen.environment} {'with' if chosen.final_snapshot else 'without'} a snapshot"
-        self._do(what, chosen, partial(EnvironmentModel.delete, final_snapshot=chosen.final_snapshot))
+        self._do(what, chosen, partial(CheckedEnvironment.request_delete, final_snapshot=chosen.final_snapshot))
         self.wait_for_calls(chosen)
 
     def delete_then_cancel(self, chosen: ActionChoice) -> None:
@@ -129,7 +129,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def break_key(self, chosen: ActionChoice) -> None:
         what = f"{chosen.which.display_name} of {chosen.environment}: {chosen.how}"
-        self._do(what, chosen, partial(EnvironmentModel.break_key, which=chosen.which, how=chosen.how))
+        self._do(what, chosen, partial(CheckedEnvironment.break_key, which=chosen.which, how=chosen.how))
 
     def repair_keys(self, _: ActionChoice) -> None:
         for number, life in enumerate(self._lives):
@@ -139,12 +139,12 @@ class Interleaving(RuleBasedStateMachine):
     def lose_answer(self, chosen: ActionChoice) -> None:
         service, operation = chosen.loss
         what = f"the answer to the next {operation} for {chosen.environment} will be lost"
-        self._do(what, chosen, partial(EnvironmentModel.lose_answer, service=service, operation=operation))
+        self._do(what, chosen, partial(CheckedEnvironment.lose_answer, service=service, operation=operation))
 
     def wait_for_calls(self, chosen: ActionChoice) -> None:
         if self._worker and chosen.calls:
             what = f"{chosen.environment} continues for {chosen.calls} calls"
-            self._do(what, chosen, partial(EnvironmentModel.wait_for_calls, calls=chosen.calls))
+            self._do(what, chosen, partial(CheckedEnvironment.wait_for_calls, calls=chosen.calls))
 
     def toggle_worker(self, _: ActionChoice) -> None:
         self._worker = not self._worker
@@ -155,11 +155,11 @@ class Interleaving(RuleBasedStateMachine):
 
     def wait_until_at_rest(self, chosen: ActionChoice) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} runs until it is at rest", chosen, EnvironmentModel.wait_until_at_rest)
+        self._do(f"{chosen.environment} runs until it is at rest", chosen, CheckedEnvironment.wait_until_at_rest)
 
     def repair_and_finish(self, chosen: ActionChoice) -> None:
         self._worker = True
-        self._do(f"{chosen.environment} is repaired", chosen, EnvironmentModel.repair_and_finish)
+        self._do(f"{chosen.environment} is repaired", chosen, CheckedEnvironment.repair_and_finish)
 
     @invariant()
     def check_environments_now(self) -> None:
@@ -178,7 +178,7 @@ class Interleaving(RuleBasedStateMachine):
             where = ", ".join(f"{number} is {life.name}" for number, life in enumerate(self._lives))
             self.harness.results.append((CASE_NAME, f"{'; '.join(self._steps)} ({where})", self._verdict))
 
-    def _do(self, what: str, chosen: ActionChoice, do: Callable[[EnvironmentModel], Awaitable[object]]) -> None:
+    def _do(self, what: str, chosen: ActionChoice, do: Callable[[CheckedEnvironment], Awaitable[object]]) -> None:
         if self._lives:
             self._step(what, partial(do, self._lives[chosen.environment]))
 
@@ -211,7 +211,7 @@ class Interleaving(RuleBasedStateMachine):
 
     def _in_loop(self, work: Coroutine[Any, Any, object]) -> None:
         future: concurrent.futures.Future[object] = asyncio.run_coroutine_threadsafe(work, self.loop)
-        future.result(STEP_SECONDS)
+        future.result(STEP_TIMEOUT_SECONDS)
 
 
 @pytest.mark.parametrize("action", sorted(set(ACTIONS)))

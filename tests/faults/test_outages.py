@@ -94,11 +94,11 @@ async def test_previous_version_survives_a_crash_next_to_the_new_one(harness: Fa
     await fleet.start_worker("1")
 
     what = "a worker of the previous version, killed beside the new one"
-    await harness.record_results(
+    await harness.await_and_record_results(
         [(what, f"{what}, at {place}", run) for place, run in zip([*places, *places], [*old, *new], strict=True)]
     )
     for build, runs in {"1": old, "2": new}.items():
-        assert {await fleet.get_build_id(run.request.environment_id) for run in runs} == {build}
+        assert {await fleet.get_environment_build_id(run.request.environment_id) for run in runs} == {build}
     assert_survived(harness, before)
 
 
@@ -132,13 +132,13 @@ async def test_concurrent_requests_through_cli_and_temporal_create_one_environme
     for run in runs:
         await twice(run)
     what = "asked for through the command line and Temporal at once"
-    await harness.record_results([(what, what, run) for run in runs])
+    await harness.await_and_record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)
 
 
 @dataclass(frozen=True)
-class Change:
+class KeyDisabling:
     """A key that is disabled at a call of a provisioning, and repaired after the stop."""
 
     place: CallSite
@@ -150,14 +150,14 @@ class Change:
 
 async def test_key_disabled_between_any_two_calls_stops_and_a_replay_finishes(harness: FaultHarness) -> None:
     before, places = len(harness.results), await harness.list_call_sites(Scenario.PROVISION)
-    changes = sample_cases([Change(place, key) for key in KeyPurpose for place in places], 4)
+    changes = sample_cases([KeyDisabling(place, key) for key in KeyPurpose for place in places], 4)
     for first in range(0, len(changes), MAX_CONCURRENT_CASES):
         await _change(harness, changes[first : first + MAX_CONCURRENT_CASES])
 
     assert_survived(harness, before)
 
 
-async def _change(harness: FaultHarness, changes: Sequence[Change]) -> None:
+async def _change(harness: FaultHarness, changes: Sequence[KeyDisabling]) -> None:
     machine, kms = harness.machine, harness.machine.aws.customer_client("kms")
     await harness.set_read_timeout(LONG_READ_TIMEOUT_SECONDS)
     runs = await asyncio.gather(*(ScenarioRun.prepare(machine, Scenario.PROVISION) for _ in changes))
@@ -179,7 +179,7 @@ async def _change(harness: FaultHarness, changes: Sequence[Change]) -> None:
         await _recover(run, change.key)
         await machine.service.replay(run.request.environment_id)
     named = [("a key disabled between two steps, enabled, replayed", str(change)) for change in changes]
-    await harness.record_results([(*name, run) for name, run in zip(named, runs, strict=True)])
+    await harness.await_and_record_results([(*name, run) for name, run in zip(named, runs, strict=True)])
 
 
 async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
@@ -187,7 +187,7 @@ async def _recover(run: ScenarioRun, key: KeyPurpose) -> None:
     rds, name = run.machine.aws.operator_client("rds"), f"byok-{run.request.environment_id}"
 
     def status() -> str | None:
-        found = run.machine.list_clusters(run.request.environment_id)
+        found = run.machine.list_environment_clusters(run.request.environment_id)
         return str(found[0]["Status"]) if found else None
 
     if key is KeyPurpose.RDS and await asyncio.to_thread(status) == "inaccessible-encryption-credentials-recoverable":
@@ -228,6 +228,6 @@ async def test_environments_survive_a_policy_removed_during_aurora_creation(harn
     await asyncio.gather(*(disturb(number, run) for number, run in enumerate(runs)))
     machine.aws.call_control("POST", "settings", database_seconds=0.5)
     what = "a key's policy removed while Aurora is being made, put back"
-    await harness.record_results([(what, what, run) for run in runs])
+    await harness.await_and_record_results([(what, what, run) for run in runs])
 
     assert_survived(harness, before)

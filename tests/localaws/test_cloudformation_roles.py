@@ -51,7 +51,7 @@ def parse_outputs(stack: dict[str, Any]) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
 
 
-def list_failure_reasons(aws: AwsHarness) -> list[str]:
+def list_role_failure_reasons(aws: AwsHarness) -> list[str]:
     """List why resources failed, the latest first."""
     events = aws.customer_client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
     failed = [one for one in events if one["ResourceStatus"].endswith("FAILED")]
@@ -146,7 +146,7 @@ def test_custom_named_role_is_not_replaced(aws: AwsHarness) -> None:
 
     assert (
         "custom-named resource requires replacing. Rename Reconciler and update the stack again."
-        in list_failure_reasons(aws)[0]
+        in list_role_failure_reasons(aws)[0]
     )
     assert list_role_names(aws) == ["Reconciler"]
 
@@ -164,7 +164,10 @@ def test_refused_update_restores_the_role(aws: AwsHarness) -> None:
     ]
 
     assert status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "Policy statement must contain resources. (Service: Iam, Status Code: 400, " in list_failure_reasons(aws)[0]
+    assert (
+        "Policy statement must contain resources. (Service: Iam, Status Code: 400, "
+        in list_role_failure_reasons(aws)[0]
+    )
     assert iam.list_role_policies(RoleName="Reconciler")["PolicyNames"] == ["list"]
     assert iam.get_role(RoleName="Reconciler")["Role"].get("Description", "") == ""
 
@@ -174,7 +177,7 @@ def test_refused_creation_leaves_no_role_behind(aws: AwsHarness) -> None:
 
     assert deploy_stack(aws, build_role_template(Policies=[bad]))["StackStatus"] == "ROLLBACK_COMPLETE"
 
-    assert "HandlerErrorCode: InvalidRequest" in list_failure_reasons(aws)[0]
+    assert "HandlerErrorCode: InvalidRequest" in list_role_failure_reasons(aws)[0]
     assert list_role_names(aws) == []
 
 
@@ -183,8 +186,11 @@ def test_existing_name_fails_the_stack_and_keeps_the_other_role(aws: AwsHarness)
 
     assert deploy_stack(aws, build_role_template(RoleName="Reconciler"))["StackStatus"] == "ROLLBACK_COMPLETE"
 
-    assert "Role with name Reconciler already exists. (Service: Iam, Status Code: 409, " in list_failure_reasons(aws)[0]
-    assert "HandlerErrorCode: AlreadyExists" in list_failure_reasons(aws)[0]
+    assert (
+        "Role with name Reconciler already exists. (Service: Iam, Status Code: 409, "
+        in list_role_failure_reasons(aws)[0]
+    )
+    assert "HandlerErrorCode: AlreadyExists" in list_role_failure_reasons(aws)[0]
     assert list_role_names(aws) == ["Reconciler"]
 
 
@@ -215,7 +221,7 @@ def test_role_with_added_policies_is_not_deleted(aws: AwsHarness) -> None:
     assert describe_stack(aws)["StackStatus"] == "DELETE_FAILED"
     assert (
         "Cannot delete entity, must delete policies first. (Service: Iam, Status Code: 409, "
-        in list_failure_reasons(aws)[0]
+        in list_role_failure_reasons(aws)[0]
     )
 
 
@@ -294,6 +300,6 @@ def test_caller_without_create_role_permission_creates_none_through_a_stack(aws:
     assert describe_stack(aws)["StackStatus"] == "ROLLBACK_COMPLETE"
     assert (
         "because no identity-based policy allows the iam:CreateRole action (Service: Iam"
-        in list_failure_reasons(aws)[0]
+        in list_role_failure_reasons(aws)[0]
     )
     assert list_role_names(aws) == ["Reconciler"]

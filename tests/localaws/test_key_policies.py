@@ -19,12 +19,14 @@ OWNER_STATEMENT: dict[str, Any] = build_default_policy(CUSTOMER_ACCOUNT, REGION)
 VALID_STATEMENT: dict[str, Any] = {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*"}
 
 
-def build_policy_with(statement: Any) -> str:
+def build_policy_with_statement(statement: Any) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [OWNER_STATEMENT, statement]})
 
 
 def build_policy_without(*elements: str, **more: Any) -> str:
-    return build_policy_with({name: value for name, value in (VALID_STATEMENT | more).items() if name not in elements})
+    return build_policy_with_statement(
+        {name: value for name, value in (VALID_STATEMENT | more).items() if name not in elements}
+    )
 
 
 MALFORMED_DOCUMENTS = {
@@ -36,7 +38,7 @@ MALFORMED_DOCUMENTS = {
     "another spelling of Statement": json.dumps({"statement": [OWNER_STATEMENT]}),
     "a duplicate name": '{"Statement": [], "Statement": ' + json.dumps([OWNER_STATEMENT]) + "}",
     "the whole response of get-key-policy": json.dumps({"Policy": json.dumps({"Statement": [OWNER_STATEMENT]})}),
-    "a statement that is a string": build_policy_with("Allow"),
+    "a statement that is a string": build_policy_with_statement("Allow"),
     "an unknown element": build_policy_without(Actions="kms:*"),
     "a Sid that is a number": build_policy_without(Sid=1),
     "no Effect": build_policy_without("Effect"),
@@ -65,7 +67,7 @@ UNKNOWN_OPERATORS = ("StringIs", "ForSomeValue:StringEquals", "BoolNot", "NotStr
 TAKEN_DOCUMENTS = {
     "the default policy": json.dumps(build_default_policy(CUSTOMER_ACCOUNT, REGION)),
     "one statement without an array": json.dumps({"Statement": OWNER_STATEMENT}),
-    "another statement": build_policy_with(VALID_STATEMENT),
+    "another statement": build_policy_with_statement(VALID_STATEMENT),
     "lists": build_policy_without(
         Action=["kms:Decrypt"], Resource=["*"], Principal={"AWS": ["arn:aws:iam::999988887777:root"]}
     ),

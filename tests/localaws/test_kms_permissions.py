@@ -16,7 +16,7 @@ TAG = {"TagKey": "aatn", "TagValue": "acme"}
 
 
 @dataclass(frozen=True)
-class TwoKeys:
+class KeysAndClients:
     """Two keys that the role may mark, a third that it may not, and clients of both sides."""
 
     s3: str
@@ -31,7 +31,7 @@ def allow_statement(actions: list[str] | str, resources: list[str] | str, **cond
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **condition}
 
 
-def access_denied_error(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
+def build_access_denied_error(action: str, resource: str, kind: str = "identity-based") -> tuple[str, int, str]:
     """Return an access-denied error as KMS words it."""
     because = f"because no {kind} policy allows the kms:{action} action"
     message = f"User: {SESSION} is not authorized to perform: kms:{action} on resource: {resource} {because}"
@@ -39,21 +39,21 @@ def access_denied_error(action: str, resource: str, kind: str = "identity-based"
 
 
 @pytest.fixture
-def keys(aws: AwsHarness) -> TwoKeys:
+def keys(aws: AwsHarness) -> KeysAndClients:
     """Keys and a role that may manage a tenant's aliases and two of three keys."""
     s3, rds, third = aws.create_s3_key(), aws.create_rds_key(), aws.create_key()
     arn = aws.create_customer_role(
         allow_statement(ON_KEYS, [s3, rds, f"{ALIASES}/byok-*"]),
         allow_statement(["kms:ListAliases", "kms:ListKeys"], "*"),
     )
-    return TwoKeys(s3, rds, third, aws.assumed_role_client("kms", arn), aws.customer_client("kms"))
+    return KeysAndClients(s3, rds, third, aws.assumed_role_client("kms", arn), aws.customer_client("kms"))
 
 
 def list_alias_targets(kms: Any) -> dict[str, str]:
     return {alias["AliasName"]: alias["TargetKeyId"] for alias in kms.list_aliases()["Aliases"]}
 
 
-def test_role_marks_the_keys_its_policy_names(keys: TwoKeys) -> None:
+def test_role_marks_the_keys_its_policy_names(keys: KeysAndClients) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
     assert list_alias_targets(keys.role) == {"alias/byok-acme": keys.s3.rpartition("/")[2]}
     keys.role.update_alias(AliasName="alias/byok-acme", TargetKeyId=keys.rds)
@@ -64,44 +64,44 @@ def test_role_marks_the_keys_its_policy_names(keys: TwoKeys) -> None:
     assert keys.role.list_resource_tags(KeyId=keys.rds)["Tags"] == [TAG]
 
 
-def test_creating_an_alias_requires_permission_on_alias_and_key(keys: TwoKeys) -> None:
+def test_creating_an_alias_requires_permission_on_alias_and_key(keys: KeysAndClients) -> None:
     foreign, own = "alias/production", "alias/byok-acme"
 
     refused_for_alias = catch_error_with_status(keys.role.create_alias, AliasName=foreign, TargetKeyId=keys.s3)
     refused_for_key = catch_error_with_status(keys.role.create_alias, AliasName=own, TargetKeyId=keys.third)
 
-    assert refused_for_alias == access_denied_error("CreateAlias", f"{ALIASES}/production")
-    assert refused_for_key == access_denied_error("CreateAlias", keys.third)
+    assert refused_for_alias == build_access_denied_error("CreateAlias", f"{ALIASES}/production")
+    assert refused_for_key == build_access_denied_error("CreateAlias", keys.third)
     assert list_alias_targets(keys.owner) == {}
 
 
-def test_alias_of_a_third_key_cannot_be_taken_away(keys: TwoKeys) -> None:
+def test_alias_of_a_third_key_cannot_be_taken_away(keys: KeysAndClients) -> None:
     keys.owner.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.third)
 
     update = catch_error_with_status(keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.s3)
     delete = catch_error_with_status(keys.role.delete_alias, AliasName="alias/byok-acme")
 
-    assert update == access_denied_error("UpdateAlias", keys.third)
-    assert delete == access_denied_error("DeleteAlias", keys.third)
+    assert update == build_access_denied_error("UpdateAlias", keys.third)
+    assert delete == build_access_denied_error("DeleteAlias", keys.third)
     assert list_alias_targets(keys.owner) == {"alias/byok-acme": keys.third.rpartition("/")[2]}
 
 
-def test_alias_cannot_be_pointed_at_a_third_key(keys: TwoKeys) -> None:
+def test_alias_cannot_be_pointed_at_a_third_key(keys: KeysAndClients) -> None:
     keys.role.create_alias(AliasName="alias/byok-acme", TargetKeyId=keys.s3)
 
     assert catch_error_with_status(
         keys.role.update_alias, AliasName="alias/byok-acme", TargetKeyId=keys.third
-    ) == access_denied_error("UpdateAlias", keys.third)
+    ) == build_access_denied_error("UpdateAlias", keys.third)
     assert catch_error_with_status(
         keys.role.update_alias, AliasName="alias/other", TargetKeyId=keys.s3
-    ) == access_denied_error("UpdateAlias", f"{ALIASES}/other")
+    ) == build_access_denied_error("UpdateAlias", f"{ALIASES}/other")
 
 
-def test_role_cannot_tag_a_third_key(keys: TwoKeys) -> None:
-    assert catch_error_with_status(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == access_denied_error(
+def test_role_cannot_tag_a_third_key(keys: KeysAndClients) -> None:
+    assert catch_error_with_status(keys.role.tag_resource, KeyId=keys.third, Tags=[TAG]) == build_access_denied_error(
         "TagResource", keys.third
     )
-    assert catch_error_with_status(keys.role.list_resource_tags, KeyId=keys.third) == access_denied_error(
+    assert catch_error_with_status(keys.role.list_resource_tags, KeyId=keys.third) == build_access_denied_error(
         "ListResourceTags", keys.third
     )
 
@@ -121,7 +121,7 @@ def test_key_policy_without_iam_delegation_excludes_the_role(aws: AwsHarness) ->
 
     assert catch_error_with_status(
         role.create_alias, AliasName="alias/byok-acme", TargetKeyId=key
-    ) == access_denied_error("CreateAlias", key, "resource-based")
+    ) == build_access_denied_error("CreateAlias", key, "resource-based")
     kms.create_alias(AliasName="alias/byok-acme", TargetKeyId=key)
 
 
@@ -146,8 +146,10 @@ def test_request_tags_are_condition_keys(aws: AwsHarness) -> None:
     role.tag_resource(KeyId=key, Tags=[TAG])
 
     other = [TAG, {"TagKey": "cost", "TagValue": "0"}]
-    assert catch_error_with_status(role.tag_resource, KeyId=key, Tags=other) == access_denied_error("TagResource", key)
-    assert catch_error_with_status(role.untag_resource, KeyId=key, TagKeys=["cost"]) == access_denied_error(
+    assert catch_error_with_status(role.tag_resource, KeyId=key, Tags=other) == build_access_denied_error(
+        "TagResource", key
+    )
+    assert catch_error_with_status(role.untag_resource, KeyId=key, TagKeys=["cost"]) == build_access_denied_error(
         "UntagResource", key
     )
     role.untag_resource(KeyId=key, TagKeys=["aatn"])
@@ -163,9 +165,9 @@ def test_aliases_and_tags_of_a_key_are_condition_keys(aws: AwsHarness) -> None:
     role = aws.assumed_role_client("kms", aws.create_customer_role(by_tag, by_alias))
 
     assert role.describe_key(KeyId=marked)["KeyMetadata"]["Arn"] == marked
-    assert catch_error_with_status(role.describe_key, KeyId=bare) == access_denied_error("DescribeKey", bare)
+    assert catch_error_with_status(role.describe_key, KeyId=bare) == build_access_denied_error("DescribeKey", bare)
     assert role.list_resource_tags(KeyId=bare)["Tags"] == []
-    assert catch_error_with_status(role.list_resource_tags, KeyId=marked) == access_denied_error(
+    assert catch_error_with_status(role.list_resource_tags, KeyId=marked) == build_access_denied_error(
         "ListResourceTags", marked
     )
 
@@ -173,14 +175,14 @@ def test_aliases_and_tags_of_a_key_are_condition_keys(aws: AwsHarness) -> None:
 def test_operations_without_a_key_require_the_callers_permission(aws: AwsHarness) -> None:
     role = aws.assumed_role_client("kms", aws.create_customer_role(allow_statement("kms:CreateKey", "*")))
 
-    assert catch_error_with_status(role.list_aliases) == access_denied_error("ListAliases", "*")
-    assert catch_error_with_status(role.list_keys) == access_denied_error("ListKeys", "*")
-    assert catch_error_with_status(role.create_key, Tags=[TAG]) == access_denied_error("TagResource", "*")
+    assert catch_error_with_status(role.list_aliases) == build_access_denied_error("ListAliases", "*")
+    assert catch_error_with_status(role.list_keys) == build_access_denied_error("ListKeys", "*")
+    assert catch_error_with_status(role.create_key, Tags=[TAG]) == build_access_denied_error("TagResource", "*")
     assert role.create_key()["KeyMetadata"]["AWSAccountId"] == "444455556666"
     assert catch_error_with_status(aws.platform_client("kms").create_key)[0] == "AccessDeniedException"
 
 
-def test_customers_alias_cannot_point_at_a_platform_key(aws: AwsHarness, keys: TwoKeys) -> None:
+def test_customers_alias_cannot_point_at_a_platform_key(aws: AwsHarness, keys: KeysAndClients) -> None:
     own = aws.operator_client("kms").create_key()["KeyMetadata"]["Arn"]
 
     # Even under the most generous policies, an alias and its key must share an account; AWS's error is not recorded.

@@ -18,7 +18,7 @@ from tests.localaws.server import VENDOR
 SENTENCE = "The specified KMS key [{}] either doesn't exist, isn't enabled, or isn't accessible by the current user."
 
 
-def create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
+def try_create_cluster(both: TwoAccounts, key_arn: str) -> tuple[str, Any]:
     """Request a cluster on a key; return its name, and the cluster or the error."""
     name = f"byok-parity-{uuid.uuid4().hex[:12]}"
     try:
@@ -122,7 +122,7 @@ def test_unusable_key_is_a_single_error_that_names_the_key_and_leaves_nothing(
     accounts: TwoAccounts, broken: Callable[[TwoAccounts], str]
 ) -> None:
     arn = broken(accounts)
-    name, answer = create_cluster(accounts, arn)
+    name, answer = try_create_cluster(accounts, arn)
     assert isinstance(answer, ClientError), answer
     assert answer.response["Error"]["Code"] == "KMSKeyNotAccessibleFault"
     assert answer.response["Error"]["Message"] == SENTENCE.format(arn)
@@ -134,7 +134,7 @@ def test_unusable_key_is_a_single_error_that_names_the_key_and_leaves_nothing(
 # contract 92, 121
 def test_usable_key_is_granted_to_rds_and_reported_with_its_encryption_type(accounts: TwoAccounts) -> None:
     arn = accounts.create_key(*accounts.build_rds_statements())
-    name, cluster = create_cluster(accounts, arn)
+    name, cluster = try_create_cluster(accounts, arn)
     assert not isinstance(cluster, ClientError), cluster
     try:
         assert (cluster["Status"], cluster["StorageEncrypted"]) == ("creating", True)
@@ -149,7 +149,7 @@ def test_usable_key_is_granted_to_rds_and_reported_with_its_encryption_type(acco
 
 def test_existing_name_is_refused_and_changes_nothing(accounts: TwoAccounts) -> None:
     arn = accounts.create_key(*accounts.build_rds_statements())
-    name, first = create_cluster(accounts, arn)
+    name, first = try_create_cluster(accounts, arn)
     with pytest.raises(accounts.platform_client("rds").exceptions.DBClusterAlreadyExistsFault) as refusal:
         accounts.platform_client("rds").create_db_cluster(
             DBClusterIdentifier=name, Engine="aurora-postgresql", MasterUsername="other", MasterUserPassword="x" * 12

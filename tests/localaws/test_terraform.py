@@ -38,7 +38,7 @@ class TerraformCustomer:
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
-    def apply_changes(self, command: str, **variables: str) -> set[tuple[str, str]]:
+    def apply_or_destroy(self, command: str, **variables: str) -> set[tuple[str, str]]:
         """Apply or destroy, and return each changed resource with its action."""
         given = [f"-var={name}={value}" for name, value in variables.items()]
         ended = self.run(command, "-auto-approve", "-input=false", "-json", *given)
@@ -89,7 +89,7 @@ def test_file_creates_names_and_protects_keys_until_their_owner_unlocks_them(
     assert (formatted.returncode, formatted.stdout) == (0, "")
 
     kms = aws.customer_client("kms")
-    assert customer.apply_changes("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
+    assert customer.apply_or_destroy("apply") == {("create", "aws_kms_key.s3"), ("create", "aws_kms_key.rds")}
     keys = customer.read_payload()
     assert list(keys) == ["S3KmsKeyArn", "RdsKmsKeyArn"]
     for arn in keys.values():
@@ -105,7 +105,7 @@ def test_file_creates_names_and_protects_keys_until_their_owner_unlocks_them(
     s3.create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket="bucket", Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=keys["S3KmsKeyArn"])
 
-    assert customer.apply_changes("apply", tenant_name="acme") == {
+    assert customer.apply_or_destroy("apply", tenant_name="acme") == {
         *(("update", f"aws_kms_key.{name}") for name in ("s3", "rds")),
         *(("create", f"aws_kms_alias.{name}[0]") for name in ("s3", "rds")),
     }
@@ -125,6 +125,6 @@ def test_file_creates_names_and_protects_keys_until_their_owner_unlocks_them(
 
     unlocked = customer.file.read_text().replace("prevent_destroy = true", "prevent_destroy = false")
     customer.file.write_text(unlocked)
-    assert {action for action, _ in customer.apply_changes("destroy", tenant_name="acme")} == {"delete"}
+    assert {action for action, _ in customer.apply_or_destroy("destroy", tenant_name="acme")} == {"delete"}
     assert list_key_states(kms, keys) == {"PendingDeletion"}
     assert kms.list_aliases()["Aliases"] == []

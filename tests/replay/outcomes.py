@@ -63,7 +63,7 @@ async def stopped_by_the_aurora_key(harness: WorkflowHarness) -> Handle:
     return await harness.start_provision(build_provision_request("stopped-by-aurora-key"))
 
 
-async def stopped_while_writing(harness: WorkflowHarness) -> Handle:
+async def stopped_while_creating_storage(harness: WorkflowHarness) -> Handle:
     """A write is refused while the workflow awaits the database."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
@@ -100,12 +100,12 @@ async def ready_with_a_tenant(harness: WorkflowHarness) -> Handle:
     )
 
 
-async def ready_with_commands_for_the_tenant(harness: WorkflowHarness) -> Handle:
+async def ready_with_tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
     """There is no role, so the workflow returns the commands."""
     return await harness.start_provision(build_provision_request("ready-with-commands", tenant="acme"))
 
 
-async def stopped_while_naming_the_keys(harness: WorkflowHarness) -> Handle:
+async def stopped_while_reconciling_the_tenant(harness: WorkflowHarness) -> Handle:
     """Everything is ready, but a key cannot be named."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_provision(
@@ -113,29 +113,29 @@ async def stopped_while_naming_the_keys(harness: WorkflowHarness) -> Handle:
     )
 
 
-async def tenant_named(harness: WorkflowHarness) -> Handle:
+async def tenant_reconciled(harness: WorkflowHarness) -> Handle:
     """A tenant name without provisioning."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-named"))
 
 
-async def tenant_stopped(harness: WorkflowHarness) -> Handle:
+async def tenant_reconciliation_stopped(harness: WorkflowHarness) -> Handle:
     """A tenant name without provisioning; the role is refused."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-stopped"))
 
 
-async def tenant_named_in_part(harness: WorkflowHarness) -> Handle:
+async def tenant_reconciled_in_part(harness: WorkflowHarness) -> Handle:
     """One of the two keys cannot be named."""
     harness.activities.script["reconcile_key"] = [build_aws_failure(*_NOT_THE_KEY, Phase.RECONCILING_TENANT)]
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-in-part"))
 
 
-async def tenant_commands(harness: WorkflowHarness) -> Handle:
+async def tenant_commands_handed_over(harness: WorkflowHarness) -> Handle:
     """There is no role, so the workflow returns the commands."""
     return await harness.start_reconcile_tenant(build_tenant_request("tenant-commands", tenant_role=None))
 
 
-async def replayed(harness: WorkflowHarness) -> Handle:
+async def stopped_and_replayed(harness: WorkflowHarness) -> Handle:
     """Stopped at a late activity, and continued from there: the history of the reset run."""
     _keep_waiting(harness)
     harness.activities.script["ensure_bucket"] = [build_aws_failure(*_DISABLED, Phase.CREATING_STORAGE)]
@@ -192,18 +192,18 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
     stopped_by_the_s3_key,
     stopped_by_an_arn,
     stopped_by_the_aurora_key,
-    stopped_while_writing,
+    stopped_while_creating_storage,
     rolled_back,
     cancelled,
     malformed_input,
     ready_with_a_tenant,
-    ready_with_commands_for_the_tenant,
-    stopped_while_naming_the_keys,
-    tenant_named,
-    tenant_stopped,
-    tenant_named_in_part,
-    tenant_commands,
-    replayed,
+    ready_with_tenant_commands_handed_over,
+    stopped_while_reconciling_the_tenant,
+    tenant_reconciled,
+    tenant_reconciliation_stopped,
+    tenant_reconciled_in_part,
+    tenant_commands_handed_over,
+    stopped_and_replayed,
     stopped_by_a_timeout,
     cancelled_and_rolled_back,
     deleted,

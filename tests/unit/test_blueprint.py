@@ -11,16 +11,16 @@ KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567
 OBJECT = {"key": "services/catalog/bootstrap.json", "content": "{}"}
 
 
-def blueprint(**changes: Any) -> Blueprint:
+def build_blueprint(**changes: Any) -> Blueprint:
     return Blueprint.model_validate({"buckets": [{"purpose": "catalog", "objects": [OBJECT]}], **changes})
 
 
 def test_minimal_blueprint_has_one_bucket_with_one_object() -> None:
-    assert blueprint().buckets[0].objects[0].content_type == "application/json"
+    assert build_blueprint().buckets[0].objects[0].content_type == "application/json"
 
 
 def test_default_database_settings_are_safe() -> None:
-    database = blueprint().database
+    database = build_blueprint().database
     assert database.deletion_protection
     assert database.backup_retention_days >= 7
     assert database.authentication is MasterAuthentication.IAM  # contract D15
@@ -46,7 +46,7 @@ def test_default_database_settings_are_safe() -> None:
 )
 def test_invalid_buckets_are_refused(buckets: list[dict[str, Any]], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        blueprint(buckets=buckets)
+        build_blueprint(buckets=buckets)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_invalid_buckets_are_refused(buckets: list[dict[str, Any]], said: str) -
 )
 def test_invalid_database_is_refused(database: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
-        blueprint(database=database)
+        build_blueprint(database=database)
 
 
 def test_managed_secret_accepts_a_platform_key() -> None:
@@ -84,10 +84,10 @@ def test_managed_secret_accepts_a_platform_key() -> None:
 
 def test_unknown_version_is_refused() -> None:
     with pytest.raises(ValidationError, match="version"):
-        blueprint(version=2)
+        build_blueprint(version=2)
 
 
 def test_error_repeats_no_value() -> None:
     with pytest.raises(ValidationError) as refusal:
-        blueprint(database={"master_username": "Hunter2!"})
+        build_blueprint(database={"master_username": "Hunter2!"})
     assert "Hunter2" not in str(refusal.value)

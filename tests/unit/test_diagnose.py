@@ -14,58 +14,61 @@ from tests.collected_keys import (
     KEYS,
     PLACE,
     Facts,
-    build_collection,
-    change_metadata,
-    replace_arn,
-    replace_response,
+    build_arn_replacement,
+    build_collected_keys,
+    build_metadata_change,
+    build_response_replacement,
     valid_key_facts,
 )
 from tests.policy_cases import POLICY_CASES, Case
 from tests.policy_context import VENDOR
 
 BROKEN_KEYS = {
-    "disabled": (change_metadata(KeyState="Disabled"), "key.Disabled"),
-    "pending deletion": (change_metadata(KeyState="PendingDeletion", DeletionDate="2026-12-24"), "key.PendingDeletion"),
-    "replica pending deletion": (change_metadata(KeyState="PendingReplicaDeletion"), "key.PendingDeletion"),
-    "pending import": (change_metadata(KeyState="PendingImport"), "key.PendingImport"),
-    "unavailable": (change_metadata(KeyState="Unavailable"), "key.NotEnabled"),
-    "creating": (change_metadata(KeyState="Creating"), "key.NotEnabled"),
-    "RSA": (change_metadata(KeySpec="RSA_2048"), "key.WrongKind"),
-    "for signing": (change_metadata(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY"), "key.WrongKind"),
-    "HMAC": (change_metadata(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "key.WrongKind"),
-    "AWS managed": (change_metadata(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
+    "disabled": (build_metadata_change(KeyState="Disabled"), "key.Disabled"),
+    "pending deletion": (
+        build_metadata_change(KeyState="PendingDeletion", DeletionDate="2026-12-24"),
+        "key.PendingDeletion",
+    ),
+    "replica pending deletion": (build_metadata_change(KeyState="PendingReplicaDeletion"), "key.PendingDeletion"),
+    "pending import": (build_metadata_change(KeyState="PendingImport"), "key.PendingImport"),
+    "unavailable": (build_metadata_change(KeyState="Unavailable"), "key.NotEnabled"),
+    "creating": (build_metadata_change(KeyState="Creating"), "key.NotEnabled"),
+    "RSA": (build_metadata_change(KeySpec="RSA_2048"), "key.WrongKind"),
+    "for signing": (build_metadata_change(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY"), "key.WrongKind"),
+    "HMAC": (build_metadata_change(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC"), "key.WrongKind"),
+    "AWS managed": (build_metadata_change(KeyManager="AWS", Description="Default key for S3"), "key.ManagedByAws"),
     "nonexistent": (
-        replace_response(
+        build_response_replacement(
             "describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"
         ),
         "key.NotFound",
     ),
-    "alias": (replace_arn("arn:aws:kms:eu-central-1:444455556666:alias/mine"), "arn.AliasNotAllowed"),
-    "name of an alias": (replace_arn("alias/mine"), "arn.AliasNotAllowed"),
-    "key id": (replace_arn("11111111-1111-4111-8111-111111111119"), "arn.NotAnArn"),
-    "bucket": (replace_arn("arn:aws:s3:::mine"), "arn.NotAKmsKey"),
+    "alias": (build_arn_replacement("arn:aws:kms:eu-central-1:444455556666:alias/mine"), "arn.AliasNotAllowed"),
+    "name of an alias": (build_arn_replacement("alias/mine"), "arn.AliasNotAllowed"),
+    "key id": (build_arn_replacement("11111111-1111-4111-8111-111111111119"), "arn.NotAnArn"),
+    "bucket": (build_arn_replacement("arn:aws:s3:::mine"), "arn.NotAKmsKey"),
     "other Region": (
-        replace_arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        build_arn_replacement("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
         "arn.OtherRegion",
     ),
     "replica of another Region": (
-        replace_arn("arn:aws:kms:eu-west-1:444455556666:key/mrk-11111111111141118111111111111119"),
+        build_arn_replacement("arn:aws:kms:eu-west-1:444455556666:key/mrk-11111111111141118111111111111119"),
         "arn.ReplicaOfOtherRegion",
     ),
     "other partition": (
-        replace_arn("arn:aws-cn:kms:cn-north-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        build_arn_replacement("arn:aws-cn:kms:cn-north-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
         "arn.OtherPartition",
     ),
     "the platform's account": (
-        replace_arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+        build_arn_replacement("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
         "arn.PlatformAccount",
     ),
-    "malformed policy": (replace_response("key_policy", Policy="{}"), "policy.NoStatement"),
+    "malformed policy": (build_response_replacement("key_policy", Policy="{}"), "policy.NoStatement"),
 }
 
 
 def test_valid_keys_have_no_findings() -> None:
-    assert diagnose_collected_keys(build_collection(), VENDOR) == ()
+    assert diagnose_collected_keys(build_collected_keys(), VENDOR) == ()
 
 
 @pytest.mark.parametrize("which", KeyPurpose)
@@ -73,7 +76,7 @@ def test_valid_keys_have_no_findings() -> None:
 def test_broken_key_is_the_first_finding(name: str, which: KeyPurpose) -> None:
     change, code = BROKEN_KEYS[name]
 
-    first = diagnose_collected_keys(build_collection(**{which.value: change(valid_key_facts(which))}), VENDOR)[0]
+    first = diagnose_collected_keys(build_collected_keys(**{which.value: change(valid_key_facts(which))}), VENDOR)[0]
 
     assert (first.code, first.key, first.severity) == (code, which, Severity.STOPS)
     assert first.message
@@ -84,17 +87,17 @@ def test_broken_key_is_the_first_finding(name: str, which: KeyPurpose) -> None:
 def test_broken_policy_has_the_same_first_finding_as_the_check(case: Case) -> None:
     facts = valid_key_facts(case.which) | {"key_policy": {"Policy": json.dumps(case.build_policy(PLACE))}}
 
-    first = diagnose_collected_keys(build_collection(**{case.which.value: facts}), VENDOR)[0]
+    first = diagnose_collected_keys(build_collected_keys(**{case.which.value: facts}), VENDOR)[0]
 
     assert (first.code, first.key) == (case.first, case.which)
 
 
 def test_same_key_twice_and_keys_of_two_accounts_are_found() -> None:
     twice = diagnose_collected_keys(
-        build_collection(rds=valid_key_facts(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR
+        build_collected_keys(rds=valid_key_facts(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.S3]}), VENDOR
     )
     apart = diagnose_collected_keys(
-        build_collection(
+        build_collected_keys(
             rds=valid_key_facts(KeyPurpose.RDS) | {"arn": KEYS[KeyPurpose.RDS].replace("444455556666", "777788889999")}
         ),
         VENDOR,
@@ -110,17 +113,17 @@ def test_swapped_arns_are_detected() -> None:
         for which, other in ((KeyPurpose.S3, KeyPurpose.RDS), (KeyPurpose.RDS, KeyPurpose.S3))
     }
 
-    found = diagnose_collected_keys(build_collection(**exchanged), VENDOR)
+    found = diagnose_collected_keys(build_collected_keys(**exchanged), VENDOR)
 
     assert [one.code for one in found] == ["arn.Exchanged"]
     assert KEYS[KeyPurpose.S3] in found[0].remedy
 
 
 def test_disabled_key_with_a_broken_policy_reports_the_key_first() -> None:
-    facts = change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {
+    facts = build_metadata_change(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }
-    assert [one.code for one in diagnose_collected_keys(build_collection(s3=facts), VENDOR)] == [
+    assert [one.code for one in diagnose_collected_keys(build_collected_keys(s3=facts), VENDOR)] == [
         "key.Disabled",
         "policy.StatementMissing",
     ]
@@ -132,12 +135,12 @@ DENIED = {"error": "An error occurred (AccessDeniedException) when calling the o
 def test_unreadable_facts_are_reported_without_conclusions() -> None:
     facts = valid_key_facts(KeyPurpose.S3) | {"describe_key": DENIED, "key_policy": DENIED}
 
-    (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
+    (found,) = diagnose_collected_keys(build_collected_keys(s3=facts), VENDOR)
 
     assert (found.code, found.severity) == ("key.NotReadable", Severity.UNKNOWN)
     assert "kms:DescribeKey" in found.remedy
     policy_only = diagnose_collected_keys(
-        build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR
+        build_collected_keys(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": DENIED}), VENDOR
     )
     assert [one.code for one in policy_only] == ["key.PolicyNotReadable"]
     assert are_keys_usable(policy_only) is None
@@ -149,7 +152,7 @@ def test_unreadable_facts_are_reported_without_conclusions() -> None:
 )
 def test_keys_with_missing_facts_are_not_called_usable(absent: Any, answer_to: str, code: str) -> None:
     for facts in (valid_key_facts(KeyPurpose.S3) | {answer_to: absent}, facts_without(answer_to)):
-        (found,) = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
+        (found,) = diagnose_collected_keys(build_collected_keys(s3=facts), VENDOR)
 
         assert (found.code, found.severity) == (code, Severity.UNKNOWN)
         assert "no response" in found.message
@@ -161,11 +164,12 @@ def facts_without(answer_to: str) -> Facts:
 
 
 def test_valid_keys_are_called_usable_and_a_broken_one_is_not() -> None:
-    assert are_keys_usable(diagnose_collected_keys(build_collection(), VENDOR)) is True
+    assert are_keys_usable(diagnose_collected_keys(build_collected_keys(), VENDOR)) is True
     assert (
         are_keys_usable(
             diagnose_collected_keys(
-                build_collection(s3=change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))), VENDOR
+                build_collected_keys(s3=build_metadata_change(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3))),
+                VENDOR,
             )
         )
         is False
@@ -182,7 +186,7 @@ def test_script_run_in_another_account_is_reported_once_with_both_accounts() -> 
     caller = {"Account": "777788889999", "Arn": "arn:aws:iam::777788889999:user/me"}
 
     found = diagnose_collected_keys(
-        build_collection(caller, s3=unreadable_key_facts(KeyPurpose.S3), rds=unreadable_key_facts(KeyPurpose.RDS)),
+        build_collected_keys(caller, s3=unreadable_key_facts(KeyPurpose.S3), rds=unreadable_key_facts(KeyPurpose.RDS)),
         VENDOR,
     )
 
@@ -193,15 +197,15 @@ def test_script_run_in_another_account_is_reported_once_with_both_accounts() -> 
 
 
 def test_facts_visible_to_another_account_are_still_checked() -> None:
-    facts = change_metadata(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {"key_policy": DENIED}
+    facts = build_metadata_change(KeyState="Disabled")(valid_key_facts(KeyPurpose.S3)) | {"key_policy": DENIED}
 
-    found = diagnose_collected_keys(build_collection({"Account": "777788889999"}, s3=facts), VENDOR)
+    found = diagnose_collected_keys(build_collected_keys({"Account": "777788889999"}, s3=facts), VENDOR)
 
     assert [(one.code, one.key) for one in found] == [
         ("key.Disabled", KeyPurpose.S3),
         ("caller.OtherAccount", KeyPurpose.S3),
     ]
-    assert diagnose_collected_keys(build_collection({"Account": "777788889999"}), VENDOR) == ()
+    assert diagnose_collected_keys(build_collected_keys({"Account": "777788889999"}), VENDOR) == ()
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_facts_visible_to_another_account_are_still_checked() -> None:
 )
 def test_missing_cli_or_credentials_are_reported(words: str) -> None:
     found = diagnose_collected_keys(
-        build_collection(
+        build_collected_keys(
             {"error": words},
             s3=unreadable_key_facts(KeyPurpose.S3, words),
             rds=unreadable_key_facts(KeyPurpose.RDS, words),
@@ -227,13 +231,13 @@ def test_missing_cli_or_credentials_are_reported(words: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        change_metadata(KeySpec="RSA_2048", KeyState="Disabled"),
-        change_metadata(KeyManager="AWS"),
-        replace_response(
+        build_metadata_change(KeySpec="RSA_2048", KeyState="Disabled"),
+        build_metadata_change(KeyManager="AWS"),
+        build_response_replacement(
             "describe_key", error="An error occurred (NotFoundException) when calling the DescribeKey operation"
         ),
-        replace_arn("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
-        replace_arn("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
+        build_arn_replacement("arn:aws:kms:eu-west-1:444455556666:key/11111111-1111-4111-8111-111111111119"),
+        build_arn_replacement("arn:aws:kms:eu-central-1:111122223333:key/11111111-1111-4111-8111-111111111119"),
     ],
 )
 def test_key_that_must_be_replaced_has_no_other_findings(change: Callable[[Facts], Facts]) -> None:
@@ -241,17 +245,17 @@ def test_key_that_must_be_replaced_has_no_other_findings(change: Callable[[Facts
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})},
         "rotation": {"KeyRotationEnabled": False},
     }
-    assert len(diagnose_collected_keys(build_collection(rds=facts), VENDOR)) == 1
+    assert len(diagnose_collected_keys(build_collected_keys(rds=facts), VENDOR)) == 1
 
 
 def test_same_key_twice_is_reported_without_policy_findings() -> None:
-    twice = diagnose_collected_keys(build_collection(rds=valid_key_facts(KeyPurpose.S3)), VENDOR)
+    twice = diagnose_collected_keys(build_collected_keys(rds=valid_key_facts(KeyPurpose.S3)), VENDOR)
     assert [one.code for one in twice] == ["arn.SameKeyTwice"]
 
 
 def test_aws_managed_key_is_not_reported_as_the_wrong_kind() -> None:
     (found,) = diagnose_collected_keys(
-        build_collection(s3=change_metadata(KeyManager="AWS")(valid_key_facts(KeyPurpose.S3))), VENDOR
+        build_collected_keys(s3=build_metadata_change(KeyManager="AWS")(valid_key_facts(KeyPurpose.S3))), VENDOR
     )
     assert "must be a customer managed key" in found.remedy
     assert "is not a symmetric key" not in found.remedy
@@ -259,7 +263,7 @@ def test_aws_managed_key_is_not_reported_as_the_wrong_kind() -> None:
 
 def test_response_about_another_key_is_reported() -> None:
     (found,) = diagnose_collected_keys(
-        build_collection(s3=change_metadata(Arn=KEYS[KeyPurpose.RDS])(valid_key_facts(KeyPurpose.S3))), VENDOR
+        build_collected_keys(s3=build_metadata_change(Arn=KEYS[KeyPurpose.RDS])(valid_key_facts(KeyPurpose.S3))), VENDOR
     )
     assert (found.code, found.severity) == ("key.OfAnotherArn", Severity.UNKNOWN)
     assert KEYS[KeyPurpose.RDS] in found.message
@@ -267,11 +271,11 @@ def test_response_about_another_key_is_reported() -> None:
 
 @pytest.mark.parametrize("moment", [1796172279.92, "2026-12-02T01:24:39.920000+00:00", "2026-12-02 01:24:39+01:00"])
 def test_dates_are_readable_in_every_cli_format(moment: Any) -> None:
-    facts = change_metadata(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(
+    facts = build_metadata_change(KeyState="PendingDeletion", DeletionDate=moment, ValidTo=moment)(
         valid_key_facts(KeyPurpose.S3)
     )
 
-    deleted, expires = diagnose_collected_keys(build_collection(s3=facts), VENDOR)
+    deleted, expires = diagnose_collected_keys(build_collected_keys(s3=facts), VENDOR)
 
     assert deleted.message.endswith("it will be deleted on 2 December 2026.")
     assert expires.message.endswith("expires on 2 December 2026.")
@@ -280,7 +284,7 @@ def test_dates_are_readable_in_every_cli_format(moment: Any) -> None:
 def test_aws_messages_are_shown_on_one_line() -> None:
     words = "  An error occurred (NotFoundException) when calling:  Key does not exist "
     (found,) = diagnose_collected_keys(
-        build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR
+        build_collected_keys(s3=valid_key_facts(KeyPurpose.S3) | {"describe_key": {"error": words}}), VENDOR
     )
     assert found.message.endswith("AWS said: An error occurred (NotFoundException) when calling: Key does not exist")
 
@@ -288,22 +292,22 @@ def test_aws_messages_are_shown_on_one_line() -> None:
 def test_tag_without_its_alias_is_a_note_with_the_expected_alias() -> None:
     facts = valid_key_facts(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "acme"}]}}
 
-    (found,) = diagnose_collected_keys(build_collection(rds=facts), VENDOR)
+    (found,) = diagnose_collected_keys(build_collected_keys(rds=facts), VENDOR)
 
     assert (found.code, found.key, found.severity) == ("key.TagWithoutAlias", KeyPurpose.RDS, Severity.NOTE)
     assert "alias/ataccama-database-byok-db-key-alias-acme" in found.remedy
-    assert diagnose_collected_keys(build_collection(rds=facts | {"aliases": DENIED}), VENDOR) == ()
+    assert diagnose_collected_keys(build_collected_keys(rds=facts | {"aliases": DENIED}), VENDOR) == ()
 
 
 def test_invalid_tenant_name_in_a_tag_reaches_no_command() -> None:
     facts = valid_key_facts(KeyPurpose.RDS) | {"tags": {"Tags": [{"TagKey": "aatn", "TagValue": "$(id)"}]}}
-    assert diagnose_collected_keys(build_collection(rds=facts), VENDOR) == ()
+    assert diagnose_collected_keys(build_collected_keys(rds=facts), VENDOR) == ()
 
 
 @pytest.mark.parametrize("policy", ["[" * 100_000, '{"Statement": ' + "9" * 5000 + "}"])
 def test_unparsable_policy_is_a_finding(policy: str) -> None:
     (found,) = diagnose_collected_keys(
-        build_collection(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR
+        build_collected_keys(s3=valid_key_facts(KeyPurpose.S3) | {"key_policy": {"Policy": policy}}), VENDOR
     )
     assert (found.code, found.severity) == ("policy.NotJson", Severity.STOPS)
 
@@ -315,7 +319,7 @@ def test_harmless_facts_are_notes() -> None:
         "aliases": {"Aliases": [{"AliasName": pattern}, {"AliasName": "alias/mine"}]},
         "tags": {"Tags": [{"TagKey": "aatn", "TagValue": "globex"}]},
     }
-    found = diagnose_collected_keys(build_collection(s3=change_metadata(ValidTo="2027-01-01")(facts)), VENDOR)
+    found = diagnose_collected_keys(build_collected_keys(s3=build_metadata_change(ValidTo="2027-01-01")(facts)), VENDOR)
 
     assert [one.code for one in found] == ["key.NoRotation", "key.MaterialExpires", "key.TenantNamesDiffer"]
     assert {one.severity for one in found} == {Severity.NOTE}
@@ -325,10 +329,10 @@ def test_harmless_facts_are_notes() -> None:
 
 
 def test_findings_use_the_vendors_names() -> None:
-    found = diagnose_collected_keys(build_collection(), VendorProfile(name="Globex"))
+    found = diagnose_collected_keys(build_collected_keys(), VendorProfile(name="Globex"))
     assert [one for one in found if one.paste] == []  # the same statements under other Sids
     empty = valid_key_facts(KeyPurpose.S3) | {
         "key_policy": {"Policy": json.dumps({"Statement": [PLACE.owner_statement]})}
     }
-    missing = diagnose_collected_keys(build_collection(s3=empty), VendorProfile(name="Globex"))[0]
+    missing = diagnose_collected_keys(build_collected_keys(s3=empty), VendorProfile(name="Globex"))[0]
     assert "AllowGlobexPlatformS3Access" in missing.message

@@ -40,7 +40,7 @@ esac
 
 
 @dataclass(frozen=True)
-class FakeAwsShell:
+class ShellWithFakeAws:
     """A shell with the stand-in AWS CLI."""
 
     program: str
@@ -76,11 +76,11 @@ class FakeAwsShell:
 
 
 @pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest, tmp_path: Path) -> FakeAwsShell:
-    return FakeAwsShell(request.param, tmp_path)
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> ShellWithFakeAws:
+    return ShellWithFakeAws(request.param, tmp_path)
 
 
-def test_keys_are_created_with_their_policies_and_the_payload_is_printed(shell: FakeAwsShell) -> None:
+def test_keys_are_created_with_their_policies_and_the_payload_is_printed(shell: ShellWithFakeAws) -> None:
     ended = shell.run(COMMANDS.create_keys_commands())
 
     assert [call[1] for call in shell.aws_calls] == MADE
@@ -98,7 +98,7 @@ def test_keys_are_created_with_their_policies_and_the_payload_is_printed(shell: 
 
 
 @pytest.mark.parametrize("fails", range(1, len(MADE) + 1))
-def test_first_failure_ends_the_script_without_a_payload(shell: FakeAwsShell, fails: int) -> None:
+def test_first_failure_ends_the_script_without_a_payload(shell: ShellWithFakeAws, fails: int) -> None:
     ended = shell.run(COMMANDS.create_keys_commands(), fails)
 
     assert ended.stdout == ""
@@ -108,12 +108,12 @@ def test_first_failure_ends_the_script_without_a_payload(shell: FakeAwsShell, fa
     assert [key for key in ("key/2", "key/3") if key in ended.stderr] == made, "the keys created so far are reported"
 
 
-def test_script_leaves_nothing_in_the_owners_shell(shell: FakeAwsShell) -> None:
+def test_script_leaves_nothing_in_the_owners_shell(shell: ShellWithFakeAws) -> None:
     for fails in (0, 2):
         assert shell.run(COMMANDS.create_keys_commands(), fails).stderr.endswith("; knows0")
 
 
-def test_key_without_its_alias_gets_no_tags(shell: FakeAwsShell) -> None:
+def test_key_without_its_alias_gets_no_tags(shell: ShellWithFakeAws) -> None:
     by_hand = COMMANDS.name_keys_commands(KeyPair("s3-key", "rds-key"), "acme")[1]
 
     shell.run(by_hand, fails=3)

@@ -171,7 +171,7 @@ def test_index_lists_every_runbook_once() -> None:
 CITED = re.compile(r"\bcontract ((?:\d+(?:-\d+)?(?:,\s*|\s+and\s+)?)+)")
 
 
-def find_citations(text: str) -> set[str]:
+def find_cited_requirements(text: str) -> set[str]:
     """Return the requirements of docs/requirements.md that a text cites: `contract 43, 61-73` or `D9`."""
     spans = [span.split("-") for numbers in CITED.findall(text) for span in re.findall(r"\d+(?:-\d+)?", numbers)]
     found = {str(number) for span in spans for number in range(int(span[0]), int(span[-1]) + 1)}
@@ -181,7 +181,7 @@ def find_citations(text: str) -> set[str]:
 @pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=relative_path)
 def test_cited_requirements_exist(file: Path) -> None:
     stated = set(re.findall(r"\*\*(D?\d+)\*\*", (ROOT / "docs" / "requirements.md").read_text()))
-    assert find_citations(file.read_text()) <= stated
+    assert find_cited_requirements(file.read_text()) <= stated
 
 
 def list_activity_names() -> set[str]:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from byok.domain.diagnosis.key_facts import COLLECTION_FORMAT, CollectedKeys, CollectedKeysError
 from byok.onboarding.collection_script import render_collection_script
-from tests.collected_keys import PLACE, Facts, build_collection
+from tests.collected_keys import PLACE, Facts, build_collected_keys
 
-WHOLE = build_collection()
+WHOLE = build_collected_keys()
 PRINTED = WHOLE.model_dump_json(indent=1).replace('{\n "format"', '{"format"', 1)
 
 
@@ -20,11 +20,11 @@ def build_facts(**changes: Any) -> Facts:
     return json.loads(WHOLE.model_dump_json()) | changes  # type: ignore[no-any-return]
 
 
-def build_s3_facts(**changes: Any) -> Facts:
+def build_facts_with_s3_changes(**changes: Any) -> Facts:
     return build_facts(s3=build_facts()["s3"] | changes)
 
 
-def wrap(text: str, end: str) -> str:
+def wrap_as_terminal(text: str, end: str) -> str:
     """Break the text as a terminal of 80 columns does."""
     return end.join(
         part for line in text.splitlines() for part in textwrap.wrap(line, 80, drop_whitespace=False) or [""]
@@ -39,8 +39,8 @@ def wrap(text: str, end: str) -> str:
         f"~ $ bash byok-keys.sh\nS3 key ARN, or the onboarding payload: x\n{PRINTED}\n~ $ ",
         f"{render_collection_script(PLACE.role, PLACE.region)}\n{PRINTED}\n~ $",
         f"{PRINTED[:400]}\n^C\n~ $ bash byok-keys.sh\n{PRINTED}",
-        wrap(PRINTED, "\n"),
-        f"$ {wrap(PRINTED, chr(13) + chr(10))}\r\n$ ",
+        wrap_as_terminal(PRINTED, "\n"),
+        f"$ {wrap_as_terminal(PRINTED, chr(13) + chr(10))}\r\n$ ",
     ],
 )
 def test_surrounding_text_and_wrapped_lines_are_ignored(sent: str) -> None:
@@ -73,13 +73,16 @@ def test_unrelated_text_is_refused(text: str) -> None:
         (build_facts(region="nowhere"), "'nowhere', is not the name of an AWS Region"),
         (build_facts(region="Frankfurt"), "such as eu-central-1"),
         (build_facts(format="byok-keys/0"), "another version"),
-        (build_s3_facts(aliases={"Aliases": ["x"]}), "s3.aliases.Aliases.0"),
-        (build_s3_facts(describe_key={"KeyMetadata": {"KeyState": ["x"]}}), "s3.describe_key.KeyMetadata.KeyState"),
+        (build_facts_with_s3_changes(aliases={"Aliases": ["x"]}), "s3.aliases.Aliases.0"),
         (
-            build_s3_facts(describe_key={"KeyMetadata": {"DeletionDate": "soon"}}),
+            build_facts_with_s3_changes(describe_key={"KeyMetadata": {"KeyState": ["x"]}}),
+            "s3.describe_key.KeyMetadata.KeyState",
+        ),
+        (
+            build_facts_with_s3_changes(describe_key={"KeyMetadata": {"DeletionDate": "soon"}}),
             "s3.describe_key.KeyMetadata.DeletionDate",
         ),
-        (build_s3_facts(describe_key="x"), "s3.describe_key"),
+        (build_facts_with_s3_changes(describe_key="x"), "s3.describe_key"),
         (build_facts(caller=[]), "caller"),
     ],
 )
@@ -90,10 +93,12 @@ def test_invalid_value_is_named(content: Facts, words: str) -> None:
 
 @pytest.mark.parametrize("changes", [{"aliases": {"Aliases": None}}, {"tags": {"Tags": None}}, {"rotation": None}])
 def test_null_is_treated_as_absent(changes: Facts) -> None:
-    assert CollectedKeys.parse(json.dumps(build_s3_facts(**changes))).s3.metadata == WHOLE.s3.metadata
+    assert CollectedKeys.parse(json.dumps(build_facts_with_s3_changes(**changes))).s3.metadata == WHOLE.s3.metadata
 
 
 @pytest.mark.parametrize("strange", ["[" * 100_000 + "]" * 100_000, "9" * 5000])
 def test_unparsable_text_is_refused(strange: str) -> None:
     with pytest.raises(CollectedKeysError):
-        CollectedKeys.parse(json.dumps(build_s3_facts(strange=0)).replace('"strange": 0', f'"strange": {strange}'))
+        CollectedKeys.parse(
+            json.dumps(build_facts_with_s3_changes(strange=0)).replace('"strange": 0', f'"strange": {strange}')
+        )

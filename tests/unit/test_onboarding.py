@@ -22,7 +22,7 @@ from byok.domain.vendor import VendorProfile
 from byok.onboarding.template import render_keys_template
 from byok.onboarding.tenant_role import render_tenant_role_template
 from byok.onboarding.terraform import render_terraform_file
-from localaws.cloudformation.template import EvaluationScope, read_template
+from localaws.cloudformation.template import EvaluationScope, parse_template
 
 CUSTOMER = "444455556666"
 REGIONS = ("eu-central-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1")
@@ -35,7 +35,7 @@ def role_arn(region: str) -> str:
 
 
 def policies_from_template(region: str, vendor: VendorProfile) -> Policies:
-    template = read_template(render_keys_template(vendor))
+    template = parse_template(render_keys_template(vendor))
     parameters = {vendor.role_parameter_name: role_arn(region), "PlatformRegion": region, "TenantName": ""}
     pseudo = {"AWS::Region": region, "AWS::AccountId": CUSTOMER, "AWS::Partition": partition_of_region(region)}
     resources = template.section("Resources")
@@ -70,7 +70,7 @@ def policies_from_statements(region: str, vendor: VendorProfile) -> Policies:
     return {which: build_key_policy(owner, build_key_statements(which, grantee, vendor)) for which in KeyPurpose}
 
 
-def build_access_requests(region: str) -> list[AccessRequest]:
+def build_all_access_requests(region: str) -> list[AccessRequest]:
     """Build every combination of caller, action and service, valid and invalid."""
     partition = partition_of_region(region)
     account = "111122223333"
@@ -110,7 +110,7 @@ def test_every_artefact_allows_and_denies_the_same_calls(
     assert set(made) == set(KeyPurpose)
     allowed = 0
     for which in KeyPurpose:
-        for access in build_access_requests(region):
+        for access in build_all_access_requests(region):
             expected = evaluate_policy(meant[which], access)
             assert evaluate_policy(made[which], access) == expected
             allowed += expected.allowed
@@ -149,7 +149,7 @@ def test_templates_pass_cfn_lint(template: Callable[[VendorProfile], str], vendo
 
 
 def test_keys_template_has_the_documented_names() -> None:
-    template = read_template(render_keys_template(VendorProfile()))
+    template = parse_template(render_keys_template(VendorProfile()))
     resources = template.section("Resources")
 
     assert list(template.section("Parameters")) == ["AtaccamaPlatformRoleArn", "PlatformRegion", "TenantName"]  # 34-37

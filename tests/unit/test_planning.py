@@ -7,7 +7,7 @@ import pytest
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import Blueprint, BucketBlueprint, InitialObject
 from byok.domain.models import CheckKeysRequest, EnvironmentPlan, ProvisionRequest
-from byok.domain.planning import Platform, plan_environment, plan_key_check
+from byok.domain.planning import Platform, plan_environment, plan_key_pair_check
 from byok.domain.vendor import VendorProfile
 
 RUN = "0198a2c4-run"
@@ -76,14 +76,14 @@ def test_valid_keys_have_no_findings() -> None:
 )
 def test_invalid_keys_are_findings_in_both_plans(s3: str, rds: str, codes: list[str]) -> None:
     asked = request(s3=s3, rds=rds)
-    for plan in (plan_environment(asked, PLATFORM, AT, RUN), plan_key_check(asked, PLATFORM, AT)):
+    for plan in (plan_environment(asked, PLATFORM, AT, RUN), plan_key_pair_check(asked, PLATFORM, AT)):
         assert [finding.code for finding in plan.findings] == codes
         assert {finding.at for finding in plan.findings} == {AT}
 
 
 def test_key_check_plans_only_the_probe() -> None:
     asked = CheckKeysRequest(region="eu-central-1", s3_key_arn=S3, rds_key_arn=RDS)
-    plan = plan_key_check(asked, PLATFORM, AT)
+    plan = plan_key_pair_check(asked, PLATFORM, AT)
     assert set(type(plan).model_fields) == {"environment", "findings"}
     assert plan.environment.probe_bucket == "byok-key-probes-111122223333-eu-central-1"
     assert plan.environment.key_grace_seconds == 30  # contract D14: the default

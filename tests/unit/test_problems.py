@@ -17,16 +17,18 @@ S3 = "arn:aws:kms:eu-central-1:444455556666:key/1234abcd-12ab-34cd-56ef-12345678
 RDS = "arn:aws:kms:eu-central-1:444455556666:key/0987dcba-09fe-87dc-65ba-ab0987654321"
 
 
-def find_problems(s3: str, rds: str, role: str | None = ROLE) -> tuple[Problem, ...]:
+def find_problems_of_arns(s3: str, rds: str, role: str | None = ROLE) -> tuple[Problem, ...]:
     return find_arn_problems(KeyPair(s3, rds), RemedyContext("eu-central-1", role, VendorProfile()), AT)
 
 
 def test_valid_keys_have_no_problems() -> None:
-    assert find_problems(S3, RDS) == ()
+    assert find_problems_of_arns(S3, RDS) == ()
 
 
 def test_findings_of_both_keys_become_problems() -> None:
-    first, second = find_problems("alias/payments", RDS.replace("eu-central-1", "eu-west-1"))  # contract 7, 82, 115
+    first, second = find_problems_of_arns(
+        "alias/payments", RDS.replace("eu-central-1", "eu-west-1")
+    )  # contract 7, 82, 115
     assert (first.code, first.key, first.key_arn) == ("arn.AliasNotAllowed", KeyPurpose.S3, "alias/payments")
     assert (second.code, second.key) == ("arn.OtherRegion", KeyPurpose.RDS)
     assert {item.phase for item in (first, second)} == {Phase.VALIDATING_KEYS}
@@ -35,7 +37,7 @@ def test_findings_of_both_keys_become_problems() -> None:
 
 
 def test_unknown_platform_role_still_reports_the_other_problems() -> None:
-    (only,) = find_problems("nonsense", RDS, role=None)
+    (only,) = find_problems_of_arns("nonsense", RDS, role=None)
     assert only.code == KeyArnErrorCode.MALFORMED
     assert "S3 key ARN" in only.remediation
 
@@ -69,5 +71,5 @@ def test_problem_keeps_the_aws_message_unchanged(key: KeyPurpose | None) -> None
 
 
 def test_problem_survives_json() -> None:
-    (one, *_) = find_problems("nonsense", RDS)
+    (one, *_) = find_problems_of_arns("nonsense", RDS)
     assert Problem.model_validate_json(one.model_dump_json()) == one

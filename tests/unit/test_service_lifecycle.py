@@ -35,7 +35,7 @@ OTHER_KEY = S3_KEY.replace("11111111-1", "33333333-3")
 DISABLED = build_aws_failure("s3", "KMS.DisabledException", f"{S3_KEY} is disabled.", Phase.CREATING_STORAGE)
 
 
-async def provision(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
+async def provision_and_wait(service: EnvironmentService, environment_id: str, **changes: object) -> EnvironmentStatus:
     await service.create(build_provision_request(environment_id, **changes))
     return await wait_until_ended(service, environment_id)
 
@@ -57,7 +57,7 @@ async def test_replay_continues_from_the_failed_step_and_repeats_none_before_it(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str, failed: str
 ) -> None:
     harness.activities.script[failed] = [DISABLED]
-    stopped = await provision(service, environment_id)
+    stopped = await provision_and_wait(service, environment_id)
     assert stopped.phase is Phase.STOPPED
     before = len(harness.activities.calls)
 
@@ -77,7 +77,7 @@ async def test_replay_of_a_late_bucket_repeats_no_earlier_one(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [lambda: None, DISABLED]  # the second bucket's
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
     before = len(harness.activities.inputs["ensure_bucket"])
 
     await service.replay(environment_id)
@@ -93,7 +93,7 @@ async def test_replay_that_stops_again_can_be_replayed_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_cluster"] = [DISABLED, DISABLED]
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
     for phase in (Phase.STOPPED, Phase.READY):
         assert (await service.replay(environment_id)).step == "ensure_cluster"
         assert (await wait_until_ended(service, environment_id)).phase is phase
@@ -104,7 +104,7 @@ async def test_rolled_back_environment_starts_over(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_bucket"] = [DISABLED]
-    await provision(service, environment_id, on_failure="rollback")
+    await provision_and_wait(service, environment_id, on_failure="rollback")
 
     replayed = await service.replay(environment_id)
 
@@ -120,7 +120,7 @@ async def test_environment_with_wrong_resources_starts_over(
     problem = build_aws_failure("s3", "NoSuchBucket", "gone", Phase.VERIFYING).details[0]
     wrong = ApplicationError("gone", problem.model_copy(update={"code": code}), type=code, non_retryable=True)
     harness.activities.script["collect_evidence"] = [wrong]
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
 
     assert (await service.replay(environment_id)).step is None
     assert (await wait_until_ended(service, environment_id)).phase is Phase.READY
@@ -131,7 +131,7 @@ async def test_replay_with_another_key_starts_over(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["probe_s3_key"] = [DISABLED]
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
 
     replayed = await service.replay(environment_id, s3_key_arn=OTHER_KEY)
     ready = await wait_until_ended(service, environment_id)
@@ -144,7 +144,7 @@ async def test_replay_with_the_same_keys_resumes(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     harness.activities.script["ensure_cluster"] = [DISABLED]
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
 
     assert (await service.replay(environment_id, s3_key_arn=S3_KEY, rds_key_arn=RDS_KEY)).step == "ensure_cluster"
     await wait_until_ended(service, environment_id)
@@ -166,7 +166,7 @@ async def test_key_in_use_cannot_be_changed(
     words: str,
 ) -> None:
     harness.activities.script[failed] = [DISABLED]
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
 
     with pytest.raises(KeyCannotChangeError, match=words):
         await service.replay(environment_id, **keys)
@@ -196,14 +196,14 @@ async def test_refused_replay_says_why(
 async def test_request_that_would_be_refused_again_is_not_replayed(
     service: EnvironmentService, environment_id: str, changes: dict[str, str], words: str
 ) -> None:
-    await provision(service, environment_id, **changes)
+    await provision_and_wait(service, environment_id, **changes)
 
     with pytest.raises(NotReplayableError, match=words):
         await service.replay(environment_id)
 
 
 async def test_corrected_arn_leads_to_ready(service: EnvironmentService, environment_id: str) -> None:
-    await provision(service, environment_id, rds_key_arn="alias/db")
+    await provision_and_wait(service, environment_id, rds_key_arn="alias/db")
 
     await service.replay(environment_id, rds_key_arn=RDS_KEY)
 
@@ -243,7 +243,7 @@ async def test_cancelled_environment_reports_its_resources(
 async def test_deleted_environment_can_be_created_again(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
     harness.activities.listed = [OwnedResources(clusters=(f"byok-{environment_id}",))]
     asked = await service.build_delete_request(environment_id, final_snapshot=False)
 
@@ -265,7 +265,7 @@ async def test_deleted_environment_can_be_created_again(
 async def test_running_deletion_excludes_other_operations(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
     hold = threading.Event()
     harness.activities.script["list_databases"] = [lambda: hold.wait(20)]
     await service.delete(build_delete_request(environment_id))
@@ -304,7 +304,7 @@ async def test_running_provisioning_cannot_be_deleted(
 async def test_stopped_deletion_is_continued_by_delete_and_not_by_replay(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
     harness.activities.listed = [OwnedResources(), OwnedResources(buckets=("theirs",))]
     await service.delete(build_delete_request(environment_id))
     stopped = await wait_until_ended(service, environment_id)
@@ -319,7 +319,7 @@ async def test_stopped_deletion_is_continued_by_delete_and_not_by_replay(
 async def test_deleted_environments_are_listed_as_deleted(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
-    await provision(service, environment_id)
+    await provision_and_wait(service, environment_id)
     await service.delete(build_delete_request(environment_id))
     await wait_until_ended(service, environment_id)
 

@@ -12,7 +12,7 @@ from byok.domain.phases import Phase
 from byok.service import environment_reader as door
 from byok.service import histories, tenant_names
 from byok.service.environments import EnvironmentService
-from byok.service.errors import EnvironmentConflictError, NamingConflictError, NamingStoppedError
+from byok.service.errors import DifferentNamingInProgressError, EnvironmentConflictError, NamingStoppedError
 from byok.service.status import EnvironmentStatus, EnvironmentSummary, PendingStep
 from tests.workflows.fake_activities import ROLE, build_aws_failure, build_provision_request, build_tenant_request
 from tests.workflows.temporal_env import WorkflowHarness
@@ -62,7 +62,7 @@ async def wait_until_listed(service: EnvironmentService, environment_id: str, ph
     return await asyncio.wait_for(found(), 20)
 
 
-async def name_keys(
+async def put_tenant_name_on_keys(
     service: EnvironmentService, environment_id: str, tenant: str, **more: Any
 ) -> ReconcileTenantRequest:
     """Set a tenant name, and return the completed request."""
@@ -74,7 +74,7 @@ async def name_keys(
 async def test_status_shows_a_later_tenant_name(service: EnvironmentService, environment_id: str) -> None:
     before = await create_and_wait(service, environment_id)
     assert before.tenant is None
-    await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
+    await put_tenant_name_on_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
 
     status = await service.read_status(environment_id)
 
@@ -85,7 +85,7 @@ async def test_status_shows_a_later_tenant_name(service: EnvironmentService, env
 
 async def test_later_name_wins_over_the_provisioned_name(service: EnvironmentService, environment_id: str) -> None:
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
-    await name_keys(service, environment_id, "globex")
+    await put_tenant_name_on_keys(service, environment_id, "globex")
 
     status = await service.read_status(environment_id)
 
@@ -97,11 +97,11 @@ async def test_failed_attempt_is_reported_next_to_the_current_name(
     service: EnvironmentService, harness: WorkflowHarness, environment_id: str
 ) -> None:
     await create_and_wait(service, environment_id)
-    await name_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
+    await put_tenant_name_on_keys(service, environment_id, "acme", role=TenantRole(**ROLE))
     harness.activities.script["reconcile_key"] = [build_aws_failure(*NOT_THE_ROLE, Phase.RECONCILING_TENANT)]
     other = TenantRole(role_arn=ROLE["role_arn"], external_id="another")
     with pytest.raises(NamingStoppedError):
-        await name_keys(service, environment_id, "globex", role=other)
+        await put_tenant_name_on_keys(service, environment_id, "globex", role=other)
 
     async def told() -> EnvironmentStatus:
         while True:  # visibility, which is eventually consistent, finds the earlier run
@@ -124,7 +124,7 @@ async def test_environment_stopped_only_at_its_name_is_ready_after_it_is_named(
     stopped = await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     assert stopped.phase is Phase.STOPPED
     await wait_until_listed(service, environment_id, Phase.STOPPED)
-    await name_keys(service, environment_id, "acme")
+    await put_tenant_name_on_keys(service, environment_id, "acme")
 
     status = await service.read_status(environment_id)
 
@@ -159,11 +159,11 @@ async def test_last_successful_role_is_used_again(
     role = TenantRole(role_arn=ROLE["role_arn"], external_id="later")
     await create_and_wait(service, environment_id, tenant="acme", tenant_role=ROLE)
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == TenantRole(**ROLE)
-    await name_keys(service, environment_id, "acme", role=role)
+    await put_tenant_name_on_keys(service, environment_id, "acme", role=role)
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == role
 
     # Only the commands, although there is a role; it is kept for the next time.
-    commands = await name_keys(service, environment_id, "acme", commands_only=True)
+    commands = await put_tenant_name_on_keys(service, environment_id, "acme", commands_only=True)
     assert commands.commands_only
     status = await service.read_status(environment_id)
     assert status.tenant is not None
@@ -174,7 +174,7 @@ async def test_last_successful_role_is_used_again(
     harness.activities.script["reconcile_key"] = [build_aws_failure(*DENIED, Phase.RECONCILING_TENANT)] * 2
     third = TenantRole(role_arn=ROLE["role_arn"], external_id="third")
     with pytest.raises(NamingStoppedError):
-        await name_keys(service, environment_id, "acme", role=third)
+        await put_tenant_name_on_keys(service, environment_id, "acme", role=third)
     assert (await service.build_reconcile_tenant_request(environment_id, "acme")).tenant_role == third
 
 
@@ -223,7 +223,7 @@ async def test_concurrent_different_request_conflicts(
     first = asyncio.create_task(service.reconcile_tenant(build_tenant_request(environment_id)))
     await hold.wait_until_begun()
 
-    with pytest.raises(NamingConflictError) as caught:
+    with pytest.raises(DifferentNamingInProgressError) as caught:
         await service.reconcile_tenant(build_tenant_request(environment_id, **changes))
 
     assert words in str(caught.value)
@@ -238,7 +238,7 @@ async def test_tenant_workflow_ended_in_temporal_is_stopped_with_a_problem(
     await create_and_wait(service, environment_id)
     hold = HeldStep()
     harness.activities.script["reconcile_key"] = [hold]
-    asked = asyncio.create_task(name_keys(service, environment_id, "acme", role=TenantRole(**ROLE)))
+    asked = asyncio.create_task(put_tenant_name_on_keys(service, environment_id, "acme", role=TenantRole(**ROLE)))
     await hold.wait_until_begun()
     handle = harness.client.get_workflow_handle(tenant_workflow_id(environment_id))
     await getattr(handle, way)()

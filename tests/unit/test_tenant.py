@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from byok.domain.arns import KeyPurpose
-from byok.domain.phases import AliasState
+from byok.domain.phases import AliasOutcome
 from byok.domain.tenant import (
     InvalidTenantNameError,
     TagDifference,
@@ -85,16 +85,16 @@ def test_only_differences_are_written(present: dict[str, str], wanted: dict[str,
 @pytest.mark.parametrize(
     ("points_at", "repoint", "outcome"),
     [
-        ("mine", False, AliasState.IN_PLACE),
-        ("mine", True, AliasState.IN_PLACE),
-        ("the-other", False, AliasState.CONFLICT),
-        ("the-other", True, AliasState.REPOINTED),
-        ("a-third", False, AliasState.CONFLICT),
-        ("a-third", True, AliasState.CONFLICT),
+        ("mine", False, AliasOutcome.IN_PLACE),
+        ("mine", True, AliasOutcome.IN_PLACE),
+        ("the-other", False, AliasOutcome.CONFLICT),
+        ("the-other", True, AliasOutcome.REPOINTED),
+        ("a-third", False, AliasOutcome.CONFLICT),
+        ("a-third", True, AliasOutcome.CONFLICT),
     ],
 )
 def test_alias_is_repointed_only_from_the_other_key_and_on_request(
-    points_at: str, repoint: bool, outcome: AliasState
+    points_at: str, repoint: bool, outcome: AliasOutcome
 ) -> None:
     assert decide_alias_state(points_at, "mine", {"mine", "the-other"}, repoint=repoint) is outcome
 

@@ -33,13 +33,13 @@ from byok.domain.models import (
     ProvisionRequest,
     ReconciledKey,
     ReconcileKeyTask,
+    ReconcileTenantPlan,
     ReconcileTenantRequest,
     RemovalResult,
-    TenantCheckPlan,
     WriterResource,
 )
-from byok.domain.phases import AliasState, Phase
-from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_check, plan_tenant
+from byok.domain.phases import AliasOutcome, Phase
+from byok.domain.planning import Platform, plan_deletion, plan_environment, plan_key_pair_check, plan_tenant
 from byok.domain.problems.aws_errors import classify_error
 from byok.domain.problems.build import build_problem
 from byok.domain.problems.remediation import RemedyContext
@@ -136,7 +136,7 @@ class FakeActivities:
     @activity.defn
     def plan_key_check(self, given: CheckKeysRequest) -> KeyCheckPlan:
         self._attempt(given)
-        return plan_key_check(given, PLATFORM, datetime.now(UTC))
+        return plan_key_pair_check(given, PLATFORM, datetime.now(UTC))
 
     @activity.defn
     async def plan_environment(self, given: ProvisionRequest) -> EnvironmentPlan:
@@ -161,7 +161,7 @@ class FakeActivities:
         return OwnedResources(buckets=self._buckets)
 
     @activity.defn
-    def plan_tenant(self, given: ReconcileTenantRequest) -> TenantCheckPlan:
+    def plan_tenant(self, given: ReconcileTenantRequest) -> ReconcileTenantPlan:
         self._attempt(given)
         return plan_tenant(given, PLATFORM, datetime.now(UTC))
 
@@ -177,7 +177,7 @@ class FakeActivities:
             key=given.marks.key,
             key_arn=given.marks.key_arn,
             alias=given.marks.alias,
-            alias_state=AliasState.CREATED,
+            alias_state=AliasOutcome.CREATED,
             tags_written=tuple(given.marks.tags),
         )
 
@@ -207,7 +207,7 @@ class FakeActivities:
     def ensure_bucket(self, given: BucketTask) -> BucketResource:
         self._attempt(given)
         written = tuple(item.key for item in given.bucket.objects)
-        return build_bucket(given, created=True).model_copy(update={"objects": written})
+        return build_bucket_resource(given, created=True).model_copy(update={"objects": written})
 
     @activity.defn
     def collect_evidence(self, given: EnvironmentPlan) -> Evidence:
@@ -283,7 +283,7 @@ def _writer(task: DatabaseTask, status: str, *, created: bool = False) -> Writer
     return WriterResource(identifier=identifier, arn=arn, status=status, created=created)
 
 
-def build_bucket(task: BucketTask, *, created: bool = False) -> BucketResource:
+def build_bucket_resource(task: BucketTask, *, created: bool = False) -> BucketResource:
     return BucketResource(
         purpose=task.bucket.purpose,
         name=task.bucket.name,

@@ -21,7 +21,7 @@ from tests.workflows.fake_activities import (
     RDS_KEY,
     S3_KEY,
     build_aws_failure,
-    build_bucket,
+    build_bucket_resource,
     build_provision_request,
     parse_problems,
 )
@@ -43,7 +43,7 @@ async def wait_for_failure(handle: WorkflowHandle[Any, Any]) -> ApplicationError
     return caught.value.cause
 
 
-async def wait_for_problems(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
+async def wait_for_failure_problems(handle: WorkflowHandle[Any, Any]) -> list[Problem]:
     return parse_problems(await wait_for_failure(handle))
 
 
@@ -133,7 +133,7 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
     harness.activities.script["probe_s3_key"] = [build_aws_failure(*DISABLED, Phase.VALIDATING_KEYS)]
     alias = "arn:aws:kms:eu-central-1:444455556666:alias/db"
 
-    problems = await wait_for_problems(
+    problems = await wait_for_failure_problems(
         await harness.start_provision(build_provision_request(environment_id, rds_key_arn=alias))
     )
 
@@ -144,7 +144,7 @@ async def test_findings_of_both_keys_are_reported_together(harness: WorkflowHarn
 
 
 async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environment_id: str) -> None:
-    problems = await wait_for_problems(
+    problems = await wait_for_failure_problems(
         await harness.start_provision(build_provision_request(environment_id, s3_key_arn="nonsense"))
     )
 
@@ -155,7 +155,7 @@ async def test_malformed_s3_arn_is_not_probed(harness: WorkflowHarness, environm
 async def test_refused_cluster_stops_before_storage(harness: WorkflowHarness, environment_id: str) -> None:
     harness.activities.script["ensure_cluster"] = [build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER)]
 
-    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
     assert "ensure_bucket" not in harness.activities.calls  # contract 93
@@ -171,14 +171,14 @@ async def test_refused_write_cancels_the_wait_for_the_database(harness: Workflow
 
     def refuse() -> None:
         assert waiting.wait(10)
-        made = build_bucket(harness.activities.inputs["ensure_bucket"][0], created=True)
+        made = build_bucket_resource(harness.activities.inputs["ensure_bucket"][0], created=True)
         raise with_partial_result(build_aws_failure(*DISABLED, Phase.CREATING_STORAGE), made)
 
     harness.activities.script["ensure_writer"] = [wait, *[not_ready] * 50]
     harness.activities.script["ensure_bucket"] = [refuse]
     handle = await harness.start_provision(build_provision_request(environment_id))
 
-    problems = await wait_for_problems(handle)
+    problems = await wait_for_failure_problems(handle)
 
     assert [problem.code for problem in problems] == ["s3.KMS.DisabledException"]
     kinds = [event.WhichOneof("attributes") for event in (await handle.fetch_history()).events]
@@ -196,7 +196,7 @@ async def test_cluster_that_loses_its_key_stops_the_buckets(harness: WorkflowHar
     ]
     harness.activities.script["ensure_bucket"] = [begun.set]
 
-    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -208,7 +208,7 @@ async def test_problems_of_both_branches_are_reported(harness: WorkflowHarness, 
     ]
     harness.activities.script["ensure_bucket"] = [_after(both, build_aws_failure(*DISABLED, Phase.CREATING_STORAGE))]
 
-    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     # A wait is cancelled at once; a write is completed, so its error is always reported.
     assert "s3.KMS.DisabledException" in {problem.code for problem in problems}
@@ -225,7 +225,7 @@ async def test_retry_cancelled_by_the_other_branch_is_not_a_problem(
     ]
     harness.activities.script["ensure_bucket"] = [_after(both, throttled), *[throttled] * 99]
 
-    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 
@@ -252,7 +252,7 @@ async def test_last_aws_error_is_the_problem_after_a_timeout(harness: WorkflowHa
     again = build_aws_failure(*NOT_ACCESSIBLE, Phase.CREATING_CLUSTER, retry_after=timedelta(minutes=4))
     harness.activities.script["ensure_cluster"] = [again] * 99
 
-    problems = await wait_for_problems(await harness.start_provision(build_provision_request(environment_id)))
+    problems = await wait_for_failure_problems(await harness.start_provision(build_provision_request(environment_id)))
 
     assert [problem.code for problem in problems] == ["rds.KMSKeyNotAccessibleFault"]
 

@@ -106,7 +106,7 @@ class WorkerBuilds:
         described = await self.temporal.client.get_workflow_handle(environment_workflow_id(environment_id)).describe()
         return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
 
-    async def run_until_stopped(self, environment_id: str, build: str) -> None:
+    async def provision_until_stopped(self, environment_id: str, build: str) -> None:
         """Run an environment on a build until it stops at its first object."""
         self.stages[build].activities.script["ensure_bucket"] = [DISABLED]
         with pytest.raises(WorkflowFailureError):
@@ -170,7 +170,7 @@ async def test_deletion_completes_on_its_build(builds: WorkerBuilds) -> None:
 
 async def test_replay_moves_to_the_current_build_after_the_old_one_is_gone(builds: WorkerBuilds) -> None:
     await builds.start_worker("1")
-    await builds.run_until_stopped("versions-moved", "1")
+    await builds.provision_until_stopped("versions-moved", "1")
     two = await builds.start_worker("2")
     await builds.stop_worker("1")
 
@@ -183,7 +183,7 @@ async def test_replay_moves_to_the_current_build_after_the_old_one_is_gone(build
 
 async def test_moved_replay_that_stops_can_be_moved_again(builds: WorkerBuilds) -> None:
     await builds.start_worker("1")
-    await builds.run_until_stopped("versions-twice", "1")
+    await builds.provision_until_stopped("versions-twice", "1")
     two = await builds.start_worker("2")
     await builds.stop_worker("1")
     two.activities.script["ensure_bucket"] = [DISABLED]
@@ -200,7 +200,7 @@ async def test_moved_replay_that_stops_can_be_moved_again(builds: WorkerBuilds) 
 
 async def test_replay_on_the_current_build_stays_on_it(builds: WorkerBuilds) -> None:
     one = await builds.start_worker("1")
-    await builds.run_until_stopped("versions-stays", "1")
+    await builds.provision_until_stopped("versions-stays", "1")
     begun, go_on = hold_activity(one, "ensure_bucket")
     await builds.service.replay("versions-stays")
     assert await asyncio.to_thread(begun.wait, 20)
@@ -243,7 +243,7 @@ async def test_versioning_can_be_enabled_with_running_environments(builds: Worke
 
 async def test_replay_after_versioning_is_disabled_runs_unversioned(builds: WorkerBuilds) -> None:
     await builds.start_worker("1")
-    await builds.run_until_stopped("versions-turned-off", "1")
+    await builds.provision_until_stopped("versions-turned-off", "1")
     plain = await builds.start_worker(None)
     await builds.stop_worker("1")
 

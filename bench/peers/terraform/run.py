@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_program
+from bench.peers.driver import EnvironmentSpec, provision_in_threads, run_program_or_raise
 
 HERE = Path(__file__).parent
 PROVIDER = "registry.terraform.io/hashicorp/aws"
@@ -26,10 +26,10 @@ def provision(environment: EnvironmentSpec) -> None:
     mirror = next((str(one) for one in MIRRORS if (one / PROVIDER).is_dir()), None)
     options = ("-input=false", "-no-color")
     settings = {f"TF_VAR_{name}": str(value) for name, value in environment.items()} | {"CHECKPOINT_DISABLE": "1"}
-    run_program(
+    run_program_or_raise(
         "terraform", "init", *([f"-plugin-dir={mirror}"] if mirror else []), *options, folder=folder, settings=settings
     )
-    run_program("terraform", "apply", "-auto-approve", *options, folder=folder, settings=settings)
+    run_program_or_raise("terraform", "apply", "-auto-approve", *options, folder=folder, settings=settings)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from byok.api.problems import invalid_field_error, openapi_problem_responses
 from byok.api.responses import PolicyCheckResponse
 from byok.domain.arns import KEY_ARN_MAX_LENGTH, REGION_PATTERN, InvalidKeyArnError, KeyPurpose, parse_key_arn
 from byok.domain.iam.check.calls import PlatformPrincipal
-from byok.domain.iam.check.report import check_policy_document
+from byok.domain.iam.check.report import parse_and_check_policy
 from byok.domain.models import CheckKeysRequest, KeyCheckResult
 
 router = APIRouter(
@@ -49,7 +49,7 @@ async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequ
     arn = _key_of(request)
     try:
         side = PlatformPrincipal(state.platform_role_arn, request.region, arn)
-        report = check_policy_document(request.policy.encode(), request.key, side, state.vendor)
+        report = parse_and_check_policy(request.policy.encode(), request.key, side, state.vendor)
     except ValueError as error:
         raise invalid_field_error("policy", str(error)) from error
     return PolicyCheckResponse.model_validate(report.as_json_dict())

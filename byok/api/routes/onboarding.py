@@ -39,7 +39,7 @@ def build_kit(
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", str(error)) from error
 
 
-def build_template_response(state: State) -> Response:
+def build_keys_template_response(state: State) -> Response:
     """Return the template as a download, under the file name that the commands use (contract 24)."""
     headers = {"Content-Disposition": f'attachment; filename="{KEYS_TEMPLATE_FILE}"'}
     return Response(render_keys_template(state.vendor), media_type=YAML_MEDIA_TYPE, headers=headers)
@@ -68,7 +68,7 @@ async def values(
 async def template(_: ReadCaller, state: State, region: Region) -> Response:
     """Return the CloudFormation template that creates both keys; it is the same for all Regions."""
     build_kit(state, region)
-    return build_template_response(state)
+    return build_keys_template_response(state)
 
 
 @router.get("/{region}/statements/{key}")

@@ -77,7 +77,7 @@ def check(
         from byok.cli import views
         from byok.domain.iam.check.calls import PlatformPrincipal
         from byok.domain.iam.check.document import PolicyDocumentError
-        from byok.domain.iam.check.report import check_policy_document
+        from byok.domain.iam.check.report import parse_and_check_policy
         from byok.settings import Settings
 
         settings, which = Settings(), parse_key_purpose(key)
@@ -85,7 +85,7 @@ def check(
         content = _content(file)
         try:
             side = PlatformPrincipal(role, region, _require_key_of_region(key_arn, region))
-            report = check_policy_document(content, which, side, settings.vendor)
+            report = parse_and_check_policy(content, which, side, settings.vendor)
         except PolicyDocumentError as error:
             raise UsageError(f"{file} is not a key policy. {error}") from error
         if as_json:

@@ -17,7 +17,7 @@ from byok.domain.models.plans import (
     KeyCheckPlan,
     KeyLabels,
     ReconcileKeyTask,
-    TenantCheckPlan,
+    ReconcileTenantPlan,
     TenantPlan,
 )
 from byok.domain.models.progress import (
@@ -82,13 +82,13 @@ __all__ = [
     "Problem",
     "ProvisionRequest",
     "ReconcileKeyTask",
+    "ReconcileTenantPlan",
     "ReconcileTenantRequest",
     "ReconciledKey",
     "RecordModel",
     "RemovalResult",
     "RequestModel",
     "Resources",
-    "TenantCheckPlan",
     "TenantOutcome",
     "TenantPlan",
     "TenantProgress",

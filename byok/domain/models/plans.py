@@ -91,7 +91,7 @@ class TenantPlan(RecordModel):
     request_kind: RequestKind = RequestKind.ENVIRONMENT
 
 
-class TenantCheckPlan(KeyCheckPlan):
+class ReconcileTenantPlan(KeyCheckPlan):
     """What byok knows about a tenant name and two keys before the first AWS call; no plan if there are findings."""
 
     tenant: TenantPlan | None = None

@@ -8,7 +8,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models.base import RecordModel
 from byok.domain.models.requests import ProvisionRequest, ReconcileTenantRequest, TenantRole
 from byok.domain.models.resources import DeletionResult, Evidence, Resources
-from byok.domain.phases import AliasState, Phase
+from byok.domain.phases import AliasOutcome, Phase
 
 
 class Problem(RecordModel):
@@ -77,7 +77,7 @@ class ReconciledKey(RecordModel):
     key: KeyPurpose
     key_arn: str
     alias: str
-    alias_state: AliasState
+    alias_state: AliasOutcome
     points_at: str | None = None
     remediation: str | None = None
     tags_written: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ class TenantOutcome(RecordModel):
     @property
     def conflicting_keys(self) -> tuple[ReconciledKey, ...]:
         """The keys whose alias points at another key."""
-        return tuple(key for key in self.keys if key.alias_state is AliasState.CONFLICT)
+        return tuple(key for key in self.keys if key.alias_state is AliasOutcome.CONFLICT)
 
 
 class TenantProgress(RecordModel):

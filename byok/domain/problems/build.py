@@ -70,7 +70,7 @@ def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tu
     return tuple(_arn_problem(finding, context, at) for finding in findings)
 
 
-def find_tenant_problems(
+def find_tenant_request_problems(
     tenant: str,
     tenant_role_arn: str | None,
     s3_key_arn: str,

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from byok.api.dependencies import State
-from byok.api.routes.onboarding import build_template_response
+from byok.api.routes.onboarding import build_keys_template_response
 from byok.domain.arns import KeyPurpose, account_id_of_role
 from byok.domain.iam.check.calls import PlatformPrincipal
 from byok.domain.iam.check.document import PolicyDocumentError
 from byok.domain.iam.check.report import PolicyReport, invalid_document_report
-from byok.domain.iam.check.report import check_policy_document as examine_policy
+from byok.domain.iam.check.report import parse_and_check_policy as examine_policy
 from byok.domain.models import CheckKeysRequest, KeyCheckResult, Problem
 from byok.domain.onboarding.customer_commands import KEYS_TEMPLATE_FILE
 from byok.onboarding.kit import KEY_LOSS_WARNINGS, OnboardingKit
@@ -105,7 +105,7 @@ async def check_fields(request: Request, state: State, session: WriteSession) ->
 @router.get("/template")
 async def download_template(state: State, _: WriteSession) -> Response:
     """Download the template that creates both keys."""
-    return build_template_response(state)
+    return build_keys_template_response(state)
 
 
 @router.get("/review")

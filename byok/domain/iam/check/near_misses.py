@@ -16,7 +16,7 @@ from byok.domain.iam.check.calls import PlatformCall, PlatformPrincipal
 from byok.domain.iam.check.statement_matching import (
     explain_unknowable_condition,
     is_condition_unknowable,
-    is_resource_unknown,
+    is_resource_unknowable,
 )
 from byok.domain.iam.conditions import ConditionResult
 from byok.domain.iam.evaluator import Policy, PrincipalMatch, StatementEvaluation, evaluate_statements
@@ -71,7 +71,7 @@ class StatementMismatch:
 
 
 @dataclass(frozen=True)
-class NearMiss:
+class DenialExplanation:
     """Why a call is denied.
 
     Attributes:
@@ -99,7 +99,7 @@ def expected_sid(which: KeyPurpose, call: PlatformCall, vendor: VendorProfile) -
 
 def find_near_miss(
     policy: Policy, which: KeyPurpose, call: PlatformCall, platform: PlatformPrincipal, vendor: VendorProfile
-) -> NearMiss:
+) -> DenialExplanation:
     """Find the statement that nearly allows a call, and its mismatches; no statement may explicitly deny the call."""
     access = platform.access_request_for(call)
     meant = [
@@ -109,7 +109,7 @@ def find_near_miss(
     ]
     wanted = expected_sid(which, call, vendor)
     near = [
-        NearMiss(one.sid, tuple(sorted(_misfits(one, call, platform), key=lambda misfit: misfit.cause.rank)))
+        DenialExplanation(one.sid, tuple(sorted(_misfits(one, call, platform), key=lambda misfit: misfit.cause.rank)))
         for one in meant
         if _is_about(one, call, wanted, vendor)
     ]
@@ -119,9 +119,9 @@ def find_near_miss(
     strange = next((one for one in meant if one.sid in others), None)
     if strange is not None and not any(one.sid in expected_sids(which, vendor) for one in meant):
         words = f"The policy has the {which.other.display_name}'s statement, {strange.sid}, instead of this key's."
-        return NearMiss(strange.sid, (StatementMismatch(DenialCause.OTHER_KEYS_STATEMENT, words),))
+        return DenialExplanation(strange.sid, (StatementMismatch(DenialCause.OTHER_KEYS_STATEMENT, words),))
     words = f"The statement {wanted} is missing, and no other statement allows the same calls."
-    return NearMiss(None, (StatementMismatch(DenialCause.STATEMENT_MISSING, words),))
+    return DenialExplanation(None, (StatementMismatch(DenialCause.STATEMENT_MISSING, words),))
 
 
 def _is_meant_for_us(one: StatementEvaluation, platform: PlatformPrincipal, vendor: VendorProfile) -> bool:
@@ -164,7 +164,7 @@ def _misfits(one: StatementEvaluation, call: PlatformCall, platform: PlatformPri
         yield _wrong_principal(one.statement, platform)
     if not one.action:
         yield _wrong_action(one.statement, call)
-    if not one.resource or is_resource_unknown(one, platform):
+    if not one.resource or is_resource_unknowable(one, platform):
         yield _wrong_resource(one, platform)
     for test in one.conditions:
         if test.holds is not True or is_condition_unknowable(test):
@@ -264,7 +264,7 @@ def _wrong_resource(one: StatementEvaluation, platform: PlatformPrincipal) -> St
         return StatementMismatch(DenialCause.RESOURCE, words)
     name = "Resource" if "Resource" in one.statement else "NotResource"
     is_it = f"{name} is {', '.join(as_list(one.statement[name]))}"
-    if is_resource_unknown(one, platform):
+    if is_resource_unknowable(one, platform):
         words = f"{is_it}; whether that is this key is unknown. It should be *, which means the key itself."
         return StatementMismatch(DenialCause.UNKNOWABLE, words)
     return StatementMismatch(

@@ -110,7 +110,7 @@ def check_policy(policy: Policy, which: KeyPurpose, platform: PlatformPrincipal,
     return PolicyReport(which, rows, tuple(sorted(findings, key=_order)))
 
 
-def check_policy_document(
+def parse_and_check_policy(
     content: bytes, which: KeyPurpose, platform: PlatformPrincipal, vendor: VendorProfile
 ) -> PolicyReport:
     """Check a key policy given as text; if KMS would reject the policy, the report says why.

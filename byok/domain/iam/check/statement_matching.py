@@ -38,7 +38,7 @@ def is_condition_unknowable(test: ConditionResult) -> bool:
     return test.holds is None or (test.actual is None and test.key.lower() not in KNOWN_CONDITION_KEYS)
 
 
-def is_resource_unknown(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
+def is_resource_unknowable(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
     """Return whether a statement names a key while the key that has the policy is unknown."""
     if platform.key_arn is not None:
         return False
@@ -56,7 +56,7 @@ def _match_statement(one: StatementEvaluation, platform: PlatformPrincipal) -> S
     certain = [one.action]
     if not _may_deny_the_whole_account(one, platform):
         certain.append(one.addressed is not PrincipalMatch.NO)
-    if not is_resource_unknown(one, platform):
+    if not is_resource_unknowable(one, platform):
         certain.append(one.resource)
     certain += [bool(test.holds) for test in one.conditions if not is_condition_unknowable(test)]
     if not all(certain):
@@ -71,7 +71,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
             f"NotPrincipal names {platform.role_arn} but not its account, {platform.caller.root_arn}, so AWS may deny "
             "the whole account."
         )
-    if is_resource_unknown(one, platform):
+    if is_resource_unknowable(one, platform):
         name = "Resource" if "Resource" in one.statement else "NotResource"
         shown = ", ".join(as_list(one.statement[name]))
         yield (
