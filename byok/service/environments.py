@@ -171,7 +171,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             NoWorkerError: No worker is available.
-            NamingConflictError: A different request to name these keys is in progress.
+            DifferentNamingInProgressError: A different request to name these keys is in progress.
             NamingStoppedError: A key could not be named.
         """
         with translate_temporal_errors():

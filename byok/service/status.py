@@ -152,9 +152,9 @@ class EnvironmentStatus(RecordModel):
     """The complete status of an environment.
 
     Attributes:
-        phase: Its current phase. READY, DELETED and STOPPED are final.
-        problem: The first of `problems`; None if there are none.
-        resources: The environment's existing resources, as its workflow recorded them.
+        phase: READY, DELETED and STOPPED are final.
+        problem: The first of `problems`, if any.
+        resources: The existing resources, as the workflow recorded them.
         evidence: The proof of its encryption, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
         tenant: The result of the last tenant naming: the names on the keys, or the commands for them.
@@ -195,9 +195,8 @@ class EnvironmentStatus(RecordModel):
         """Build the status from a workflow's description.
 
         Args:
-            described: Temporal's description of the workflow.
-            fetch: Loads failures from the history; called only if the workflow did not report why it ended, or if its
-                worker cannot make progress.
+            described: Temporal's description of it.
+            fetch: Loads failures from the history, for a workflow that ended unreported or whose worker is stuck.
         """
         progress = await _progress(described)
         problems = progress.problems if progress else ()

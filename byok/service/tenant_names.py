@@ -25,7 +25,7 @@ async def start_tenant_workflow(
     """Start the tenant workflow, or return the running one if its request is the same.
 
     Raises:
-        NamingConflictError: A different request to name these keys is in progress.
+        DifferentNamingInProgressError: A different request to name these keys is in progress.
     """
     workflow_id = tenant_workflow_id(request.environment_id)
     try:

@@ -42,7 +42,7 @@ def make_wizard_app(state: ApiState) -> FastAPI:
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
-    app.state.sessions = SessionCookies(state.secret, everybody=isinstance(state.access, AllowAllAuth))
+    app.state.sessions = SessionCookies(state.secret, anonymous=isinstance(state.access, AllowAllAuth))
     app.state.pages = PageRenderer(state.vendor, signs_in=not isinstance(state.access, AllowAllAuth))
     for routes in (sign_in, new_environment, environments):
         app.include_router(routes.router)

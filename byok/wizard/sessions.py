@@ -47,12 +47,12 @@ class SessionCookies:
 
     Args:
         secret: The signing secret; cookies signed with another secret are invalid.
-        everybody: Whether users need not sign in.
+        anonymous: Whether users need not sign in.
     """
 
-    def __init__(self, secret: str, *, everybody: bool) -> None:
+    def __init__(self, secret: str, *, anonymous: bool) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="byok.session")
-        self._everybody = everybody
+        self._anonymous = anonymous
 
     def load(self, request: Request) -> Session | None:
         """Return the session of a request; None if it has no valid session."""
@@ -62,7 +62,7 @@ class SessionCookies:
         except BadSignature:
             held = None
         if held is None or held["until"] < time.time():
-            return self.start_session(ANONYMOUS_CALLER) if self._everybody else None
+            return self.start_session(ANONYMOUS_CALLER) if self._anonymous else None
         scopes = frozenset(Scope(one) for one in held["scopes"])
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 

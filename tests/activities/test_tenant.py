@@ -129,7 +129,7 @@ def test_replaced_tag_values_are_reported(tenant: TenantHarness) -> None:
     "role",
     [
         {"external_id": "another"},
-        {"role_arn": "arn:aws:iam::444455556666:role/nobody"},
+        {"role_arn": "arn:aws:iam::444455556666:role/absent"},
     ],
 )
 def test_unassumable_role_stops_with_the_values_to_compare(tenant: TenantHarness, role: dict[str, str]) -> None:

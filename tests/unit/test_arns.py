@@ -242,7 +242,7 @@ def test_platform_account_comes_from_its_role(role: str) -> None:
     "text",
     [
         "",
-        f"arn:aws:iam::{PLATFORM}:user/somebody",
+        f"arn:aws:iam::{PLATFORM}:user/alice",
         f"arn:aws:iam::{PLATFORM}:role/",
         f"arn:aws:iam::{PLATFORM}:role/path/",
         f"arn:aws:iam::{PLATFORM}:role/{'n' * 65}",

@@ -4,6 +4,7 @@ import-linter checks the import directions between packages (pyproject.toml); th
 """
 
 import ast
+import builtins
 import re
 import sys
 import tomllib
@@ -67,6 +68,36 @@ def test_module_has_a_docstring_and_a_limited_length(file: Path) -> None:
     text = file.read_text()
     assert ast.get_docstring(ast.parse(text)), "a module must state what it owns"
     assert len(text.splitlines()) <= MOST_LINES
+
+
+OUTSIDE_ERRORS = frozenset(
+    {
+        "ApplicationError",
+        "CancelledError",
+        "ClientError",
+        "RPCError",
+        "WorkflowAlreadyStartedError",
+        "WorkflowFailureError",
+    }
+)
+"""Errors of asyncio, botocore and Temporal that docstrings name."""
+
+
+def test_docstrings_name_errors_that_exist() -> None:
+    trees = [(file, ast.parse(file.read_text())) for file in PRODUCT]
+    known = {node.name for _, tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    known |= OUTSIDE_ERRORS | set(dir(builtins))
+    documented = [
+        (relative_path(file), name.rpartition(".")[2])
+        for file, tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        for section in re.findall(r"^Raises:\n((?: +.*\n?)+)", ast.get_docstring(node) or "", re.MULTILINE)
+        for name in re.findall(r"^    (\w[\w.]*):", section, re.MULTILINE)
+    ]
+
+    assert [found for found in documented if found[1] not in known] == []
+    assert len(documented) > 50
 
 
 @pytest.mark.parametrize("file", TESTS, ids=relative_path)

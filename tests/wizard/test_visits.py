@@ -86,7 +86,7 @@ async def test_cookie_is_restricted_and_contains_no_token(visit: Open) -> None:
 
 async def test_forged_or_invalid_cookies_are_rejected(visit: Open) -> None:
     browser: Browser = await visit(build_static_auth("acme", *ALL))
-    stranger = SessionCookies("another-secret-of-thirty-two-characters", everybody=False)
+    stranger = SessionCookies("another-secret-of-thirty-two-characters", anonymous=False)
     theirs = Session(Caller(None, frozenset(Scope)), "x")
     response = type("Response", (), {"set_cookie": lambda self, *given, **_: setattr(self, "given", given)})()
     stranger.set_cookie(type("Request", (), {"url": browser.http.base_url})(), response, theirs)
@@ -97,7 +97,7 @@ async def test_forged_or_invalid_cookies_are_rejected(visit: Open) -> None:
 
 
 def test_session_ends_with_its_token() -> None:
-    sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", everybody=False)
+    sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", anonymous=False)
     kept: dict[str, str] = {}
 
     class Response:
@@ -115,7 +115,7 @@ def test_session_ends_with_its_token() -> None:
 
 
 def test_session_ends_after_a_working_day_regardless_of_use() -> None:
-    sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", everybody=False)
+    sessions = SessionCookies("a-secret-of-more-than-thirty-two-characters", anonymous=False)
     session = sessions.start_session(Caller("acme", frozenset(Scope)))
     assert session.caller.until is not None
     assert session.caller.until <= time.time() + LIFETIME_SECONDS
