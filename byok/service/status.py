@@ -140,8 +140,7 @@ class TenantRun:
         if not problems and not all_well:
             again = "Request the tenant name again with the same values: existing aliases and tags are not rewritten."
             problems = (_problem_of_end(execution, None, Phase.RECONCILING_TENANT, progress.request.region, again),)
-        completed = execution.status is WorkflowExecutionStatus.COMPLETED
-        return cls(progress, completed, execution.close_time, problems)
+        return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
 
     def is_running_or_ended_after(self, moment: datetime | None) -> bool:
         """Return whether it ended after a moment, or is still running."""

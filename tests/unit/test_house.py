@@ -70,17 +70,11 @@ def test_module_has_a_docstring_and_a_limited_length(file: Path) -> None:
     assert len(text.splitlines()) <= MOST_LINES
 
 
-OUTSIDE_ERRORS = frozenset(
-    {
-        "ApplicationError",
-        "CancelledError",
-        "ClientError",
-        "RPCError",
-        "WorkflowAlreadyStartedError",
-        "WorkflowFailureError",
-    }
-)
-"""Errors of asyncio, botocore and Temporal that docstrings name."""
+OUTSIDE_ERRORS = {
+    *("ActivityError", "ApplicationError", "CancelledError", "ClientError", "RPCError", "ValidationError"),
+    *("WorkflowAlreadyStartedError", "WorkflowFailureError"),
+}
+"""Errors of asyncio, botocore, pydantic and Temporal that docstrings name."""
 
 
 def test_docstrings_name_errors_that_exist() -> None:
