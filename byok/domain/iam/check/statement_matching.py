@@ -84,7 +84,7 @@ def _doubts(one: StatementEvaluation, platform: PlatformPrincipal) -> Iterator[s
 
 
 def _may_deny_the_whole_account(one: StatementEvaluation, platform: PlatformPrincipal) -> bool:
-    """Check the rule that an exception for a role must also except its account (IAM user guide, "NotPrincipal")."""
+    """Return whether an exception for a role leaves its account denied (IAM user guide, "NotPrincipal with Deny")."""
     if one.statement.get("Effect") != "Deny" or one.addressed is not PrincipalMatch.NO:
         return False
     excepted = one.statement.get("NotPrincipal")
