@@ -1,4 +1,4 @@
-"""The worker process, the only module that connects workflows, activities and clients."""
+"""The worker process. This is the only module that connects workflows, activities and clients."""
 
 import asyncio
 import gc
@@ -39,17 +39,18 @@ from workflows.delete_environment import DeleteEnvironment
 from workflows.provision_environment import ProvisionEnvironment
 from workflows.reconcile_tenant import ReconcileTenant
 
-# Temporal holds a killed worker's cached workflows this long before another worker gets them; the default is 10 s.
+# After a worker is killed, Temporal waits this long before it gives the worker's cached workflows to another worker.
+# The default is 10 s.
 STICKY_SCHEDULE_TO_START_TIMEOUT = timedelta(seconds=2)
-# Longer than one AWS call may take (boto: 5 s to connect, 20 s to read), so that a deployment interrupts no call.
+# Longer than one AWS call can take (with boto: 5 s to connect, 20 s to read), so that a deployment interrupts no call.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=30)
 
 
 def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
-    """Return the platform role that the customers' key policies name: as set, or the role of this worker's session.
+    """Return the platform role, which the customers' key policies name: the configured role, or this session's role.
 
     Raises:
-        RuntimeError: The setting is missing, and the credentials are not those of a role.
+        RuntimeError: `BYOK_PLATFORM_ROLE_ARN` is not set, and the worker's credentials do not belong to a role.
     """
     if settings.platform_role_arn:
         return settings.platform_role_arn
@@ -58,13 +59,13 @@ def resolve_platform_role_arn(settings: Settings, clients: AwsClients) -> str:
     if role is None:
         raise RuntimeError(
             f"BYOK_PLATFORM_ROLE_ARN is not set, and {caller} is not a role session. "
-            "Set it to the role that the customers' key policies name."
+            "Set the variable to the role that the customers' key policies name."
         )
     return role
 
 
 def build_activities(settings: Settings) -> list[Callable[..., Any]]:
-    """Build every activity with its clients and settings."""
+    """Create the activity objects with their clients and settings, and return all activities."""
     clients = AwsClients.from_settings(
         connect_timeout=timedelta(seconds=settings.aws_connect_timeout_seconds),
         read_timeout=timedelta(seconds=settings.aws_read_timeout_seconds),
@@ -101,14 +102,14 @@ def build_activities(settings: Settings) -> list[Callable[..., Any]]:
 
 
 def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig | None:
-    """Return this worker's version, or None if it is unversioned and accepts every workflow.
+    """Return this worker's version, or None if the worker is unversioned and accepts every workflow.
 
-    A versioned worker receives new workflows only once its build is the current one. It keeps the workflows that began
-    on it until they end. Workflows are pinned because they take minutes, at most an hour, so you never have to keep a
-    build for longer.
+    A versioned worker receives new workflows only once its build is the current one. Workflows are pinned: each one
+    stays on the build that started it until it ends. Because a workflow takes minutes, and at most an hour, you never
+    have to keep an old build running for longer than an hour.
 
-    The default is set here and not on the workflows: the server rejects a workflow's own versioning behaviour from an
-    unversioned worker, and the workflow would hang.
+    The versioning behaviour is set here, not on the workflows, because the server rejects a versioning behaviour that
+    an unversioned worker sends with a workflow, and the workflow would hang.
     """
     if settings.worker_deployment is None or settings.worker_build_id is None:
         return None
@@ -119,21 +120,25 @@ def build_worker_deployment_config(settings: Settings) -> WorkerDeploymentConfig
 
 
 def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor) -> Worker:
-    """Create the worker for all workflows and activities. Its client's plugin provides the converter and the guard."""
+    """Create the worker for all workflows and activities.
+
+    The client's plugin provides the data converter and the input validation.
+    """
     return Worker(
         client,
         task_queue=TASK_QUEUE,
         workflows=[ProvisionEnvironment, DeleteEnvironment, CheckKeys, ReconcileTenant],
         activities=build_activities(settings),
-        # The sandbox detects nondeterministic workflow code. The tests run with it; in production it would be a third
-        # of the work (decision 0024).
+        # The sandbox detects nondeterministic workflow code. The tests use it. Production does not, because the sandbox
+        # would take a third of the worker's CPU time (decision 0024).
         workflow_runner=UnsandboxedWorkflowRunner(),
         activity_executor=executor,
         max_concurrent_activities=settings.activity_threads,
         max_cached_workflows=settings.max_cached_workflows,
         interceptors=[HeartbeatInterceptor(), LogContextInterceptor()],
         deployment_config=build_worker_deployment_config(settings),
-        # By default the SDK delays a heartbeat until 4/5 of the timeout are over, too late if one heartbeat gets lost.
+        # By default, the SDK sends a heartbeat only after 4/5 of the heartbeat timeout. If that one heartbeat is lost,
+        # the activity times out.
         max_heartbeat_throttle_interval=HEARTBEAT_INTERVAL,
         sticky_queue_schedule_to_start_timeout=STICKY_SCHEDULE_TO_START_TIMEOUT,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,
@@ -141,7 +146,7 @@ def make_worker(client: Client, settings: Settings, executor: ThreadPoolExecutor
 
 
 async def run_worker(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then finish the activities in progress."""
+    """Run until SIGTERM or SIGINT arrives, then finish the activities in progress."""
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -150,7 +155,7 @@ async def run_worker(settings: Settings) -> None:
     with ThreadPoolExecutor(settings.activity_threads, thread_name_prefix="activity") as executor:
         asyncio.get_running_loop().set_default_executor(executor)  # for the AWS calls of async activities
         async with make_worker(client, settings, executor):
-            # What is loaded now stays in memory: exempt it from garbage collection.
+            # Every object that exists now stays in memory until the process ends, so the garbage collector can skip it.
             gc.collect()
             gc.freeze()
             structlog.get_logger().info(
@@ -168,14 +173,14 @@ def main() -> int:
     """Run the worker.
 
     Returns:
-        0 after a clean shutdown, 1 if the worker could not start. The reason is on standard error.
+        0 after a clean shutdown, 1 if the worker could not start. In that case, standard error shows the reason.
     """
     try:
         settings = Settings()
         configure_logging(settings)
         asyncio.run(run_worker(settings))
     except (ValidationError, SettingsError) as error:
-        sys.stderr.write(f"The worker's settings are wrong: {format_settings_error(error)}\n")
+        sys.stderr.write(f"The worker's settings are invalid: {format_settings_error(error)}\n")
         return 1
     except (RuntimeError, OSError, ValueError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"The worker cannot start: {error}\n")
@@ -187,5 +192,6 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # The SDK's native threads can abort a Python interpreter that is shutting down. There is nothing left to clean up.
+    # Exit without a normal interpreter shutdown: the SDK's native threads can crash the interpreter while it shuts
+    # down. There is nothing left to clean up.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Names shared through Temporal: the only contract between the code that starts, watches and runs workflows."""
+"""The names that the code that starts or watches workflows shares with the code that runs them."""
 
 import hashlib
 from typing import Final
@@ -21,16 +21,16 @@ PROBLEM_CODE_ATTRIBUTE: Final = SearchAttributeKey.for_keyword("ProblemCode")
 SEARCH_ATTRIBUTES: Final = (ENVIRONMENT_ID_ATTRIBUTE, PHASE_ATTRIBUTE, PROBLEM_CODE_ATTRIBUTE)
 
 PROGRESS_MEMO: Final = "progress"
-"""The memo field that carries `byok.domain.models.EnvironmentProgress`."""
+"""The memo field that contains `byok.domain.models.EnvironmentProgress`."""
 
 TENANT_MEMO: Final = "tenant"
-"""The memo field of `ReconcileTenant` that carries `byok.domain.models.TenantProgress`."""
+"""The memo field of `ReconcileTenant` that contains `byok.domain.models.TenantProgress`."""
 
 IDEMPOTENCY_KEY_MEMO: Final = "request-key"
 """The memo field with the `Idempotency-Key` of the request that started the run, if the client sent one."""
 
 INVALID_INPUT_ERROR_TYPE: Final = "InvalidInput"
-"""Failure type of a workflow that received malformed input."""
+"""The failure type of a workflow that received invalid input."""
 
 _ENVIRONMENT_PREFIX: Final = "environment/"
 
@@ -41,7 +41,7 @@ def first_phase(workflow_type: str) -> Phase:
 
 
 def environment_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of an environment: one id per environment, so a second start finds the first."""
+    """Return the workflow id of an environment. Each environment has only one id, so a second start finds the run."""
     return f"{_ENVIRONMENT_PREFIX}{environment_id}"
 
 
@@ -51,11 +51,11 @@ def environment_id_from_workflow_id(workflow_id: str) -> str:
 
 
 def tenant_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of `ReconcileTenant`: at most one runs per environment."""
+    """Return the workflow id of `ReconcileTenant` for an environment. Runs with the same id never overlap."""
     return f"tenant/{environment_id}"
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:
-    """Return the workflow id of a key check: at most one runs per pair of keys and Region."""
+    """Return the workflow id of a key check: at most one check runs at a time for a pair of keys in a Region."""
     digest = hashlib.sha256(f"{request.region} {request.s3_key_arn} {request.rds_key_arn}".encode()).hexdigest()
     return f"keys/{digest[:16]}"

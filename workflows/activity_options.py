@@ -1,8 +1,8 @@
-"""Every timeout and retry policy of the workflows, named, with the reason for its value.
+"""All timeouts and retry policies of the workflows, each with the reason for its value.
 
-Temporal does all retrying: botocore makes one attempt, and the activities decide what to retry and when
-(`next_retry_delay`). Wall time limits every activity, never the number of attempts alone: an outage that outlasts the
-limit ends in a stop that names the reason, and you can continue a stopped workflow.
+Temporal does all retrying: botocore makes one attempt, and the activities decide which errors to retry and when
+(`next_retry_delay`). Every activity has a time limit, so the number of attempts is never the only limit. If an outage
+lasts longer than the time limit, the workflow stops and names the reason. You can then replay the stopped workflow.
 """
 
 from datetime import timedelta
@@ -18,37 +18,41 @@ _DEFINITE: Final = [
     for row in ERROR_RULES
     if row.customer_key and row.outcome is ErrorOutcome.STOP and row.message is None
 ]
-"""A second safeguard, visible in Temporal's UI: errors that are always final. The activities decide first."""
+"""Errors that are always final. The activities already mark these errors as non-retryable; this list is a second
+safeguard, and Temporal's UI shows it."""
 
 _RETRY: Final = RetryPolicy(
-    # Long enough for a throttled API to have a token again, too short for users to notice.
+    # Long enough for a throttled API to accept calls again, and too short for users to notice.
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2,
-    # About a dozen calls a minute to an API that is down, so that the workflow continues seconds after its recovery.
+    # While an API is down, byok calls it about a dozen times a minute, so the workflow continues seconds after the API
+    # recovers.
     maximum_interval=timedelta(seconds=5),
     non_retryable_error_types=_DEFINITE,
 )
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=8)
-"""Activities send a heartbeat every 3 s. Temporal notices a killed worker after 8 s; another continues within 10 s."""
+"""Activities send a heartbeat every 3 s. Temporal notices after 8 s that a worker was killed, and another worker
+continues within 10 s."""
 
 PLAN_OPTIONS: Final = ActivityConfig(
-    start_to_close_timeout=timedelta(seconds=10),  # it computes and calls no service
+    start_to_close_timeout=timedelta(seconds=10),  # the activity only computes; it calls no service
     schedule_to_close_timeout=timedelta(minutes=15),
     retry_policy=_RETRY,
 )
 
 LOCAL_PLAN_OPTIONS: Final = LocalActivityConfig(
     start_to_close_timeout=timedelta(seconds=10),
-    # Only a bug in byok makes it fail, and retrying would not fix that.
+    # Only a bug in byok can make the activity fail, and a retry would not fix a bug.
     schedule_to_close_timeout=timedelta(seconds=30),
     retry_policy=RetryPolicy(maximum_attempts=3),
 )
 
 PROBE_OPTIONS: Final = ActivityConfig(
-    # PUT, GET and DELETE, plus six calls that create the probe bucket; boto limits each of them to 20 s.
+    # A probe makes three calls (PUT, GET and DELETE), plus six calls if it creates the probe bucket. boto waits at most
+    # 20 s for a response to each call.
     start_to_close_timeout=timedelta(minutes=2),
-    # Longer than the longest grace period (300 s), so that it ends with AWS's error and never with a timeout.
+    # Longer than the longest grace period (300 s), so that a failed probe ends with AWS's error, not with a timeout.
     schedule_to_close_timeout=timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
@@ -56,20 +60,22 @@ PROBE_OPTIONS: Final = ActivityConfig(
 )
 
 WRITE_OPTIONS: Final = ActivityConfig(
-    # An activity makes at most fourteen calls, for an adopted bucket.
+    # An activity makes at most fourteen calls; adopting a bucket takes that many.
     start_to_close_timeout=timedelta(minutes=3),
     schedule_to_close_timeout=timedelta(minutes=15),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
-    # The workflow waits for a write before it ends, so that its result is known and reported.
+    # The workflow waits for a write before it ends, so that the result of the write is known and reported.
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
-# It waits for the cluster first. Aurora takes 5 to 15 minutes; if it needs more than an hour, it never finishes.
+# `ensure_writer` first waits for the cluster. Aurora takes 5 to 15 minutes to create a cluster. If a cluster is not
+# available after an hour, it never will be.
 ENSURE_WRITER_OPTIONS: Final = ActivityConfig(**{**WRITE_OPTIONS, "schedule_to_close_timeout": timedelta(minutes=60)})
 
 AWAIT_WRITER_OPTIONS: Final = ActivityConfig(
-    start_to_close_timeout=timedelta(minutes=1),  # one describe call; the server retries it until the writer is there
+    # An attempt makes one describe call. Temporal retries the activity until the writer is available.
+    start_to_close_timeout=timedelta(minutes=1),
     schedule_to_close_timeout=timedelta(minutes=45),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=_RETRY,
@@ -94,5 +100,5 @@ REMOVE_OPTIONS: Final = ActivityConfig(
 
 
 def with_summary(config: ActivityConfig, summary: str) -> ActivityConfig:
-    """Return the same options plus a summary, which Temporal's UI shows next to the activity."""
+    """Return the options with a summary added, which Temporal's UI shows next to the activity."""
     return {**config, "summary": summary}

@@ -1,4 +1,4 @@
-"""Cancel writes safely: the workflow always learns their result, even if it is cancelled in the meantime."""
+"""Cancel writes safely: the workflow always learns the result of a write, even if it is cancelled during the write."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,24 +13,26 @@ _T = TypeVar("_T")
 async def shield_until_done(write: ActivityHandle[_T]) -> _T:
     """Wait until a write has ended, and return its result.
 
-    On cancellation, it asks the activity to cancel: an activity that waits for its next retry ends at once, a running
-    one finishes. The SDK alone would drop the result of a write that finishes at the moment of the cancellation, and a
-    new cluster would go unnoticed. The task stays cancelled: `raise_if_cancelled` detects that later.
+    If the workflow is cancelled meanwhile, this function cancels the activity too: an activity that is waiting for its
+    next retry ends at once, but a running activity finishes. Without this function, the SDK would drop the result of a
+    write that finishes at the moment of the cancellation, and a new cluster would go unnoticed. The task stays
+    cancelled; call `raise_if_cancelled` afterwards to act on the cancellation.
     """
     try:
         return await asyncio.shield(write)
     except asyncio.CancelledError:
-        await asyncio.sleep(0)  # lets a result that arrived together with the cancellation reach the handle
+        # If a result arrived together with the cancellation, this lets the result reach the handle.
+        await asyncio.sleep(0)
         if not write.done():
             write.cancel()
         return await write
 
 
 async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel branches and wait until each has ended. They start nothing new, and the writes in progress finish.
+    """Cancel branches and wait until each has ended. A branch starts nothing new, but finishes its write in progress.
 
-    Call it after `except asyncio.CancelledError`, never in `finally`: when a worker evicts a workflow from its cache,
-    it closes the coroutines, and there is nothing to wait for.
+    Call this function after `except asyncio.CancelledError`, never in `finally`: a worker that evicts a workflow from
+    its cache closes the coroutines, which runs `finally` blocks when there is nothing to wait for.
     """
     for branch in branches:
         branch.cancel()
@@ -38,7 +40,7 @@ async def cancel_and_wait(branches: Sequence[asyncio.Task[Any]]) -> None:
 
 
 def is_cancelling() -> bool:
-    """Return whether this task was cancelled, even if it has not seen the CancelledError yet."""
+    """Return whether this task was cancelled, even if the CancelledError has not been raised in the task yet."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

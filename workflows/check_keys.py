@@ -1,4 +1,4 @@
-"""The key check: everything that can be known about two keys before anything is created."""
+"""The key check: finds out everything that can be known about two keys before anything is created."""
 
 from temporalio import workflow
 
@@ -12,14 +12,14 @@ from workflows.key_validation import validate_keys
 
 @workflow.defn(name=CHECK_KEYS_WORKFLOW)
 class CheckKeys:
-    """Checks two keys. It creates only a probe object and deletes it again.
+    """Checks two keys. The only thing that the workflow creates is a probe object, which it deletes again.
 
-    The workflow completes with the findings: a key that fails the check is a result, not a failure.
+    If a key fails the check, the workflow still completes, and its result contains the findings.
     """
 
     @workflow.run
     async def run(self, request: CheckKeysRequest) -> KeyCheckResult:
-        """Plan, probe, report."""
+        """Plan the check, probe the S3 key, and return the findings."""
         plan = await workflow.execute_activity_method(PlanActivities.plan_key_check, request, **PLAN_OPTIONS)
         findings, proofs = await validate_keys(request, plan)
         return KeyCheckResult(

@@ -33,18 +33,19 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=DELETE_ENVIRONMENT_WORKFLOW)
 class DeleteEnvironment:
-    """Removes everything that has an environment's tag; its workflow id is `environment/<environment id>`.
+    """Removes everything that has an environment's tag. The workflow id is `environment/<environment id>`.
 
-    DELETING -> DELETED, or STOPPED with the list of what remains and why. Provisioning uses the same id, so the two
-    never run at the same time. byok never changes the keys; it releases their claims, so that another environment may
-    use them.
+    DELETING -> DELETED, or STOPPED with a list of the remaining resources and the reasons. Provisioning uses the same
+    workflow id, so a deletion and a provisioning never run at the same time. byok never changes the keys. It releases
+    the environment's claims on them, so that another environment may use the keys.
 
-    A bucket with objects that provisioning did not write is kept and reported: they are the customer's data.
+    If a bucket contains objects that provisioning did not write, the workflow keeps and reports the bucket, because
+    those objects are the customer's data.
     """
 
     @workflow.run
     async def run(self, request: DeleteRequest) -> DeletionResult:
-        """List, remove in order, and list again. The result is the proof."""
+        """List the environment's resources, remove them in order, and list again to prove that nothing remains."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._request = request
@@ -95,7 +96,8 @@ class DeleteEnvironment:
         """Check that nothing remains (contract 98, for deletions).
 
         Raises:
-            PhaseStoppedError: Something remains. Its problems are AWS's errors or a list of the remaining resources.
+            PhaseStoppedError: Something remains. The exception's problems are the errors that AWS returned, or one
+                problem that lists the remaining resources.
         """
         told = {item.name for item in left}
         untold = (f"{name}: AWS still lists it" for name in after.names if name not in told)
@@ -125,7 +127,7 @@ class DeleteEnvironment:
 
 
 def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
-    """Return the environment's request as far as a status shows it."""
+    """Return a provisioning request with the fields of the deletion request, for the status to show."""
     return ProvisionRequest(
         environment_id=request.environment_id,
         region=request.region,
@@ -136,11 +138,14 @@ def _as_provision_request(request: DeleteRequest) -> ProvisionRequest:
 
 
 def _snapshot_name(request: DeleteRequest) -> str:
-    """Return a name that earlier deletions of an environment with the same id have not used."""
+    """Return a name for the final snapshot that no earlier deletion of an environment with the same id has used."""
     return f"{request.environment_id}-final-{workflow.info().start_time:%Y%m%d%H%M%S}"
 
 
 def _bucket(plan: EnvironmentPlan, name: str) -> BucketPlan:
-    """Return the plan of a bucket. A bucket that is no longer in the blueprint gets an empty one and is removed too."""
+    """Return the plan of a bucket.
+
+    A bucket that is no longer in the blueprint gets a plan without objects, so that the bucket is removed too.
+    """
     known = {bucket.name: bucket for bucket in plan.buckets}
     return known.get(name) or BucketPlan(purpose="former", name=name, objects=())

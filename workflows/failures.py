@@ -1,4 +1,4 @@
-"""Extract the `Problem` from a failed activity, and fail a workflow with it."""
+"""Extract the `Problem` from a failed activity, and fail a workflow with that problem."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _REQUEST_KINDS: Final = {ReconcileTenantRequest: RequestKind.TENANT, DeleteReque
 
 
 class PhaseStoppedError(Exception):
-    """A phase ended with problems, which are reported together."""
+    """A phase ended with one or more problems, which byok reports together."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(item.message for item in problems))
@@ -32,15 +32,16 @@ class PhaseStoppedError(Exception):
 
 
 def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime) -> Problem:
-    """Return the problem that an activity ended with, or a problem that stands for the workflow's cancellation.
+    """Return the problem that ended an activity, or `byok.Cancelled` if the workflow was cancelled.
 
-    If an activity timed out, its cause is AWS's last error. That error is the problem, not the timeout.
+    If an activity timed out, the cause of the timeout error is the last error that AWS returned. That error is the
+    problem, not the timeout.
 
     Args:
         error: The exception that ended the activity or the workflow.
-        request: The request that it served.
+        request: The workflow's request.
         phase: The workflow's phase, used only if the activity's failure contains no problem.
-        at: The workflow's time, used likewise.
+        at: The current time in the workflow, used only if the activity's failure contains no problem.
     """
     if is_cancellation(error):
         return _own_problem("byok.Cancelled", "Cancelled on request.", Remedy.CANCELLED, request, phase, at)
@@ -57,15 +58,16 @@ def extract_problem(error: BaseException, request: CheckKeysRequest, phase: Phas
 def extract_problems(
     error: BaseException, request: CheckKeysRequest, phase: Phase, at: datetime
 ) -> tuple[Problem, ...]:
-    """Return every problem that something ended with. See `extract_problem`."""
+    """Return all problems of a stopped phase, or the one problem that `extract_problem` finds in another error."""
     return error.problems if isinstance(error, PhaseStoppedError) else (extract_problem(error, request, phase, at),)
 
 
 def is_cancellation(error: BaseException) -> bool:
     """Return whether an error is the result of a cancellation request.
 
-    An attempt that fails after the request is not retried, and the server reports its failure instead of a
-    cancellation. Without the request, the activity would have been retried.
+    If an attempt fails after the request, the server does not retry the activity and reports the attempt's failure
+    instead of a cancellation. If the failure is retryable, only the request prevented a retry, so the failure counts as
+    a cancellation.
     """
     return is_cancelled_exception(error) or (
         is_cancelling() and isinstance(error, ActivityError) and not is_non_retryable(error)
@@ -73,17 +75,17 @@ def is_cancellation(error: BaseException) -> bool:
 
 
 def is_non_retryable(error: BaseException) -> bool:
-    """Return whether Temporal would not have retried an activity."""
+    """Return whether an activity failed with an error that Temporal does not retry."""
     return isinstance(error.__cause__, ApplicationError) and error.__cause__.non_retryable
 
 
 def extract_partial_result(error: ActivityError, kind: type[_Made]) -> _Made | None:
-    """Return what a failed activity had created by then, or None if its failure does not contain it."""
+    """Return the resource that an activity created before it failed, or None if the failure contains no resource."""
     return _detail_of(error.__cause__, kind)
 
 
 def _detail_of(error: BaseException | None, kind: type[_Made]) -> _Made | None:
-    """Return the first detail of a failure that has this type, or None."""
+    """Return the first of a failure's details that fits this model, or None."""
     for detail in error.details if isinstance(error, ApplicationError) else ():
         with contextlib.suppress(ValidationError):
             return kind.model_validate(detail)
@@ -106,14 +108,14 @@ def _timeout_message(error: BaseException) -> str:
 
 
 def to_workflow_failure(error: BaseException, what: str, problems: Sequence[Problem]) -> BaseException:
-    """Return the exception that a stopped workflow must raise: its cancellation, or a failure.
+    """Return the exception that a stopped workflow must raise: a cancellation, or a failure.
 
-    The failure has a headline for Temporal's UI and all problems in its details.
+    The failure has a headline for Temporal's UI, and its details contain all problems.
 
     Args:
         error: The error that stopped the workflow.
-        what: What stopped, for the headline.
-        problems: The published problems.
+        what: The operation that stopped, such as "Environment acme"; the headline begins with these words.
+        problems: The problems that the workflow has published.
     """
     if is_cancellation(error):
         return asyncio.CancelledError("cancelled on request")

@@ -1,4 +1,4 @@
-"""Validates two keys, for a key check and for provisioning: pure rules first, then a probe through S3."""
+"""Validates two keys, for a key check and for provisioning: first with rules that need no call, then by an S3 probe."""
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -16,10 +16,10 @@ from workflows.failures import extract_problem, is_cancellation
 async def validate_keys(
     request: CheckKeysRequest, plan: KeyCheckPlan
 ) -> tuple[tuple[Problem, ...], tuple[KeyProbeResult, ...]]:
-    """Return the findings on both keys, all of them and not only the first, and the proofs.
+    """Return all findings on both keys, not only the first one, and the proofs.
 
-    Only the S3 key can be proved without creating anything: the platform may use a key only through S3 and RDS, and RDS
-    uses one only for a cluster (D2).
+    Only the S3 key can be proved before any resource is created. The platform may use a key only through S3 and RDS,
+    and RDS uses a key only for a cluster (D2).
     """
     findings = list(plan.findings)
     proofs: list[KeyProbeResult] = []

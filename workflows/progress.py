@@ -1,7 +1,7 @@
 """The published progress of an environment or a tenant name: phases, resources, problems.
 
-It is stored in the workflow's memo and search attributes, so that reading a status needs no worker, and shown in
-Temporal's UI as text.
+Workflows publish their progress in their memo and search attributes, so that a status can be read without a worker, and
+as text in Temporal's UI.
 """
 
 import shlex
@@ -50,7 +50,7 @@ class ProgressPublisher:
         return self._progress.phase
 
     def record_tenant_outcome(self, outcome: TenantOutcome) -> None:
-        """Record the outcome for the tenant name. The next phase publishes it."""
+        """Record the outcome for the tenant name. The next call of `enter_phase` publishes the outcome."""
         self._tenant = outcome
 
     def enter_phase(
@@ -62,17 +62,17 @@ class ProgressPublisher:
         left_behind: Sequence[str] = (),
         deletion: DeletionResult | None = None,
     ) -> None:
-        """Enter a phase and publish it. Nothing else writes memo, search attributes and details.
+        """Enter a phase and publish the progress. No other code writes an environment's memo, attributes and details.
 
         Args:
             phase: The new phase.
-            problems: What stopped the environment. Later phases keep them.
-            evidence: The evidence, once it exists.
-            left_behind: What a rollback or a deletion could not remove.
-            deletion: The proof of the deletion, given with DELETED.
+            problems: The problems that stopped the environment. Later phases keep them.
+            evidence: The evidence, once the workflow has collected it.
+            left_behind: The resources that a rollback or a deletion could not remove.
+            deletion: The proof of the deletion; given only with DELETED.
         """
         earlier = self._progress
-        if phase is earlier.phase and earlier.timeline:  # published with the workflow's start
+        if phase is earlier.phase and earlier.timeline:  # the call that started the workflow has published this phase
             workflow.set_current_details(_as_markdown(earlier))
             return
         self._progress = earlier.model_copy(
@@ -127,10 +127,10 @@ class TenantProgressPublisher:
 
 
 def _published_progress(request: ProvisionRequest) -> EnvironmentProgress | None:
-    """Return the progress published with the workflow's start, or None if the workflow was started by hand."""
+    """Return the progress that was published when byok started the workflow, or None if a person started it by hand."""
     try:
         begun: EnvironmentProgress | None = workflow.memo_value(PROGRESS_MEMO, None, type_hint=EnvironmentProgress)
-    except ApplicationError:  # another program used the same memo key
+    except ApplicationError:  # another program stored something else under the same memo key
         return None
     return begun if begun is not None and begun.request == request else None
 

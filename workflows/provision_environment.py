@@ -50,16 +50,17 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=PROVISION_ENVIRONMENT_WORKFLOW)
 class ProvisionEnvironment:
-    """The state machine of an environment; its workflow id is `environment/<environment id>`.
+    """The state machine of an environment. The workflow id is `environment/<environment id>`.
 
     VALIDATING_KEYS -> CREATING_CLUSTER -> CREATING_STORAGE in parallel with AWAITING_DATABASE -> VERIFYING ->
     RECONCILING_TENANT (if a tenant is given) -> READY. A problem in any phase leads to STOPPED: the workflow fails with
-    the problem, and keeps what it created, or removes it first (ROLLING_BACK) if the request says so. It never removes
-    a verified environment, because the tenant name adds nothing that the environment needs. Nor does it remove what an
-    earlier run created.
+    the problem and keeps the resources that it created, unless the request says to remove them first (ROLLING_BACK).
+    The workflow never removes a verified environment, because the environment works without the tenant name. It also
+    never removes a resource that an earlier run created.
 
-    The cluster comes first because only it proves the Aurora key, in seconds and with nothing to undo yet. Writes that
-    a key can deny run one after another, so that a reset to a failed one repeats none of the others.
+    The cluster comes first: only creating a cluster proves the Aurora key, this takes seconds, and there is nothing to
+    undo yet. Writes that can fail because of a key run one at a time, so that resetting the workflow to the failed
+    write repeats no other write.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class ProvisionEnvironment:
 
     @workflow.run
     async def run(self, request: ProvisionRequest) -> Evidence:
-        """Run all phases in order. The result is the evidence, read back from AWS."""
+        """Run all phases in order, and return the evidence that was read back from AWS."""
         expected = environment_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id of environment {request.environment_id}")
         self._record = ProgressPublisher(request)
@@ -169,10 +170,10 @@ class ProvisionEnvironment:
         await reconcile_keys(self._record.request, plan.environment, plan.tenant, self._record.record_tenant_outcome)
 
     async def _stop(self, error: PhaseStoppedError | ActivityError | asyncio.CancelledError) -> BaseException:
-        """Roll back if requested, publish the final state, and return the exception to end with."""
+        """Roll back if requested, publish the final state, and return the exception that ends the workflow."""
         problems = extract_problems(error, self._record.request, self._record.phase, workflow.now())
         left_behind: tuple[str, ...] = ()
-        # The plan is set once the keys are valid. Before that, nothing was created, so there is nothing to remove.
+        # `_plan` is set once the keys are valid. Until then, nothing has been created, so there is nothing to remove.
         unfinished = self._plan if self._evidence is None else None
         if unfinished is not None and self._record.request.on_failure is OnFailure.ROLLBACK:
             self._record.enter_phase(Phase.ROLLING_BACK, problems=problems)
@@ -183,7 +184,7 @@ class ProvisionEnvironment:
         return to_workflow_failure(error, f"Environment {self._record.request.environment_id}", problems)
 
     async def _roll_back(self, plan: EnvironmentPlan) -> tuple[Leftover, ...]:
-        """Remove everything. A second cancellation request during the rollback is ignored."""
+        """Remove everything that this run created. A second cancellation request during the rollback is ignored."""
         removal = asyncio.create_task(remove_resources(plan, self._record.request, phase=Phase.ROLLING_BACK))
         while not removal.done():
             with contextlib.suppress(asyncio.CancelledError):
@@ -194,7 +195,13 @@ class ProvisionEnvironment:
         return extract_problem(error, self._record.request, self._record.phase, workflow.now())
 
     def _problems_of(self, branches: Sequence[asyncio.Task[None]], *, cut_short: bool = False) -> list[Problem]:
-        """Return the problems that branches failed with. If a branch was cut short, only non-retryable ones count."""
+        """Return the problems of failed branches.
+
+        Args:
+            branches: The branches, all of which have ended.
+            cut_short: Whether the branches were cancelled. If so, retryable errors are left out, because only the
+                cancellation prevented a retry.
+        """
         failures = [error for branch in branches if (error := _failure(branch)) is not None]
         return [self._problem_of(error) for error in failures if not cut_short or is_non_retryable(error)]
 
@@ -204,7 +211,7 @@ class ProvisionEnvironment:
 
 
 def _failure(branch: asyncio.Task[None]) -> BaseException | None:
-    """Return a branch's own failure, or None if it completed or was cancelled."""
+    """Return the exception that a branch failed with, or None if the branch completed or was cancelled."""
     if branch.cancelled():
         return None
     error = branch.exception()

@@ -1,4 +1,4 @@
-"""Puts a tenant name on both keys of an environment, as often as you request it."""
+"""Puts a tenant name on both keys of an environment. You can repeat this as often as you like."""
 
 import asyncio
 
@@ -20,16 +20,16 @@ from workflows.workflow_id import require_workflow_id
 
 @workflow.defn(name=RECONCILE_TENANT_WORKFLOW)
 class ReconcileTenant:
-    """Compares the labels of both keys with the required ones and writes the difference.
+    """Compares the labels of both keys with the required labels and writes the difference.
 
-    Its workflow id is `tenant/<environment id>`. You can start it at any time once the environment exists, also from
-    Temporal's UI, and as often as you like: the second run finds nothing to write. Before it writes, it checks that the
-    environment exists and uses these keys. Without a role it changes and verifies nothing, and its result contains the
-    commands to run (D11).
+    The workflow id is `tenant/<environment id>`. Once the environment exists, you can start the workflow at any time
+    and as often as you like, also from Temporal's UI; a second run finds nothing to write. Before the workflow writes,
+    it checks that the environment exists and uses these keys. If the request contains no role, the workflow changes and
+    verifies nothing, and its result contains the commands to run (D11).
 
-    Only one can run at a time per environment, because the id is the same. The service also starts it only after
-    provisioning has ended. If you start it by hand while a provisioning uses the same keys, nothing coordinates the
-    two: if their tenant names differ, the later one's tags win, and both aliases exist.
+    Because the workflow id is fixed, only one run per environment can be active. The service starts the workflow only
+    after provisioning has ended. If you start it by hand while provisioning uses the same keys, nothing coordinates the
+    two workflows: if their tenant names differ, the workflow that writes last sets the tags, and both aliases exist.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class ReconcileTenant:
 
     @workflow.run
     async def run(self, request: ReconcileTenantRequest) -> TenantOutcome:
-        """Plan, check the keys' environment, reconcile, and publish every result as it arrives."""
+        """Plan, check that the environment uses these keys, reconcile, and publish every result as it arrives."""
         expected = tenant_workflow_id(request.environment_id)
         require_workflow_id(expected, f"the workflow id for the tenant of environment {request.environment_id}")
         self._record = TenantProgressPublisher(request)
@@ -70,7 +70,7 @@ class ReconcileTenant:
     def _stop(
         self, request: ReconcileTenantRequest, error: PhaseStoppedError | ActivityError | asyncio.CancelledError
     ) -> BaseException:
-        """Publish the reason, and return the exception to end with."""
+        """Publish the problems, and return the exception that ends the workflow."""
         problems = extract_problems(error, request, Phase.RECONCILING_TENANT, workflow.now())
         self._record.publish_problems(problems)
         return to_workflow_failure(error, f"Tenant {request.tenant} on the keys of {request.environment_id}", problems)

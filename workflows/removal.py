@@ -1,4 +1,4 @@
-"""Removes what an environment created, and nothing else. Rollback and deletion share this module."""
+"""Removes only the resources that belong to an environment. Rollback and deletion share this module."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -28,9 +28,9 @@ class Leftover(NamedTuple):
     """A resource that could not be removed.
 
     Attributes:
-        name: Its name in AWS.
-        why: The reason, for people.
-        problem: AWS's error, if AWS rejected the removal.
+        name: The resource's name in AWS.
+        why: Why the resource remains, in words for users.
+        problem: The problem that describes AWS's error, if AWS rejected the removal.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Leftover(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Both, as users see it."""
+        """The name and the reason, as users see them."""
         return f"{self.name}: {self.why}"
 
 
@@ -53,18 +53,19 @@ async def remove_resources(
 ) -> tuple[Leftover, ...]:
     """Remove the writer, the cluster and the buckets of an environment, in this order.
 
-    Each activity removes only what has the environment's own tag. A rollback removes only what its own run created: the
-    vendor may have handed over what an earlier run created. A failed activity does not stop the others.
+    Each activity removes only a resource that has the environment's tag. A rollback removes only the resources that its
+    own run created, because the customer may already use the resources of an earlier run. If an activity fails, the
+    other activities still run.
 
     Args:
-        plan: The names.
+        plan: The environment's plan, which contains the names of its resources.
         request: The request that problems refer to.
-        phase: The phase of the rollback or the deletion.
+        phase: `Phase.ROLLING_BACK` or `Phase.DELETING`.
         buckets: The buckets to remove; all buckets of the plan if None.
-        final_snapshot: The name of the cluster's final snapshot; None to skip it.
+        final_snapshot: The name of the cluster's final snapshot, or None to take no snapshot.
 
     Returns:
-        What remains; empty if everything is gone.
+        The remaining resources; empty if everything is gone.
 
     Raises:
         ActivityError: The workflow was cancelled. The removals in progress have finished.

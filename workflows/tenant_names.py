@@ -1,4 +1,4 @@
-"""Puts the tenant name on both keys. Provisioning's last phase and the tenant workflow share this module."""
+"""Puts the tenant name on both keys. The last phase of provisioning and the tenant workflow share this module."""
 
 from collections.abc import Callable
 
@@ -25,17 +25,18 @@ from workflows.failures import PhaseStoppedError, extract_problem, is_cancellati
 async def reconcile_keys(
     request: CheckKeysRequest, environment: Environment, plan: TenantPlan, on_progress: Callable[[TenantOutcome], None]
 ) -> None:
-    """Reconcile both keys, or return the commands if no role is given (D11).
+    """Reconcile both keys, or report the commands to run if no role is given (D11).
 
-    A failure on one key does not prevent the other from getting its name, and the problems of both are reported. If the
-    role is at fault rather than the key, the other key would fail in the same way, after a grace period of its own.
-    That problem is reported once.
+    If one key fails, the other key still gets the name, and byok reports the problems of both keys. If the role is at
+    fault rather than the key, byok skips the other key and reports the problem once: the other key would fail in the
+    same way, after another grace period.
 
     Args:
-        request: The request.
+        request: The request that problems refer to.
         environment: The environment that uses the keys.
         plan: The required labels.
-        on_progress: Called with the outcome so far whenever it grows, and before a stop too.
+        on_progress: Called with the outcome so far after each key that succeeds, so that the outcome is also published
+            if the other key stops the workflow.
 
     Raises:
         PhaseStoppedError: One or both keys could not get the tenant name.

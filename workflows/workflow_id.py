@@ -1,4 +1,4 @@
-"""One workflow id per environment: under a second id, the same work could run twice at once."""
+"""The check of a workflow's id. With a second id, two runs could work on the same environment at the same time."""
 
 from temporalio import workflow
 
@@ -14,7 +14,7 @@ def require_workflow_id(expected: str, what: str) -> None:
         what: A description of the id, such as "the workflow id of environment acme".
 
     Raises:
-        ApplicationError: `InvalidInput`, which fails the workflow.
+        ApplicationError: The id is not the required one. The error's type is `InvalidInput`, and it fails the workflow.
     """
     actual = workflow.info().workflow_id
     if actual != expected:
