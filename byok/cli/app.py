@@ -81,7 +81,7 @@ def main() -> None:
     """Run the command line and exit the process."""
     code = 1
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # print ? if the terminal cannot encode ✓, instead of crashing
+        if isinstance(stream, io.TextIOWrapper):  # where the terminal cannot encode ✓, print ?
             stream.reconfigure(errors="replace")
     try:
         code = run()
@@ -98,7 +98,8 @@ def main() -> None:
 
             traceback.print_exc()
     finally:
-        # Not sys.exit(): threads of Temporal's native core may still be running. Occasionally one of them calls into an
-        # interpreter that is shutting down, which aborts the process with code 134 (temporalio/sdk-python issue 300).
+        # Use os._exit() instead of sys.exit(), because threads of Temporal's native core may still be running. Such a
+        # thread sometimes calls into the interpreter while it shuts down, which aborts the process with code 134
+        # (temporalio/sdk-python issue 300).
         # All output is flushed, and nothing is left to clean up.
         os._exit(code)

@@ -1,4 +1,7 @@
-"""Follow an environment until it reaches a final phase: a live view on a terminal, one line per change elsewhere."""
+"""Follow an environment until it reaches a final phase.
+
+A terminal shows a live view. If the output is not a terminal, each change is printed on a line of its own.
+"""
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -14,12 +17,12 @@ from byok.service.status import EnvironmentStatus
 async def follow(
     service: EnvironmentService, environment_id: str, *, quiet: bool = False, proof: bool = True
 ) -> EnvironmentStatus:
-    """Show every change and the outcome.
+    """Show every change of an environment's status, and then the outcome.
 
     Args:
         service: Access to Temporal.
         environment_id: The environment to follow.
-        quiet: Show nothing, except that no worker has picked up the work yet.
+        quiet: Show nothing, except a message if no worker has picked up the work yet.
         proof: Whether to show the evidence if the environment becomes ready.
 
     Returns:
@@ -39,7 +42,7 @@ async def _live(service: EnvironmentService, environment_id: str) -> Environment
     def frame() -> RenderableType:
         return views.render_progress(seen[-1]) if seen else ""
 
-    # Redraw on a timer, not only on changes: the elapsed time of the current phase keeps counting.
+    # Redraw on a timer, not only when the status changes, because the elapsed time of the current phase keeps growing.
     with Live(get_renderable=frame, console=make_console(), refresh_per_second=8):
         async for status in service.watch_status(environment_id):
             seen[:] = [status]
@@ -55,7 +58,7 @@ async def _line_by_line(service: EnvironmentService, environment_id: str) -> Env
             out.print(f"{entry.entered_at.astimezone():%H:%M:%S}  {entry.phase}", markup=False)
         shown_phases = len(status.timeline)
         for item in status.pending:
-            # Print each AWS message once, without the number of polls.
+            # The number of polls is not part of the key, so that each AWS message is printed only once.
             key = f"{item.activity}{item.last_failure}{item.unclaimed}"
             if (item.last_failure or item.unclaimed) and key not in shown_waiting:
                 shown_waiting.add(key)
@@ -76,8 +79,8 @@ async def _quietly(service: EnvironmentService, environment_id: str) -> Environm
 def exit_code_for_status(status: EnvironmentStatus) -> int:
     """Return the exit code for an environment's status.
 
-    A stopped environment gives 3 if a customer's key is at fault, otherwise 1. A ready environment gives 3 if a tenant
-    alias points at another key, as in `byok tenant`. Everything else gives 0.
+    The code is 3 if a customer's key stopped the environment, and 1 if anything else stopped it. It is also 3 if the
+    environment is ready but a tenant alias points at another key, as with `byok tenant`. In every other case it is 0.
     """
     if status.phase is not Phase.STOPPED:
         conflicts = status.phase is Phase.READY and status.tenant is not None and status.tenant.conflicting_keys
@@ -86,6 +89,6 @@ def exit_code_for_status(status: EnvironmentStatus) -> int:
 
 
 def _last(status: EnvironmentStatus | None) -> EnvironmentStatus:
-    if status is None:  # watch_status() yields until the status is final
+    if status is None:  # cannot happen: watch_status() yields at least once
         raise AssertionError("watching an environment yielded no status")
     return status

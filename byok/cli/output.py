@@ -35,12 +35,12 @@ def make_console(*, stderr: bool = False) -> "Console":
 
 
 def print_message(message: str) -> None:
-    """Print a message for the user on standard error; it is never part of the result."""
+    """Print a message for the user on standard error, so that it never mixes with the result."""
     make_console(stderr=True).print(message, markup=False)
 
 
 def print_json(content: Any) -> None:
-    """Print a result for programs."""
+    """Print a result as JSON, for programs."""
     sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
@@ -50,7 +50,7 @@ def print_text(text: str) -> None:
 
 
 def exit_with_error(message: str, code: str, exit_code: int, *, as_json: bool) -> NoReturn:
-    """Print an error message, also as JSON if `as_json` is set, and exit."""
+    """Print an error message on standard error, with `as_json` also as JSON on standard output, and exit."""
     if as_json:
         print_json({"error": {"code": code, "message": message}})
     print_message(message)

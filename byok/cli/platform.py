@@ -1,4 +1,4 @@
-"""The platform role and the Region that commands on keys need, from options or settings."""
+"""Get the platform role and the Region, which commands about keys need, from options or settings."""
 
 import re
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +25,7 @@ def require_region(region: str) -> str:
     """Return the Region if its name is well-formed.
 
     Raises:
-        UsageError: It is not a Region name.
+        UsageError: The value is not a Region name.
     """
     if not re.fullmatch(REGION_PATTERN, region):
         raise UsageError(f"--region: {region!r} is not an AWS Region name, such as eu-central-1.")
@@ -36,13 +36,13 @@ def require_platform_role_arn(option: str | None, settings: "Settings", region: 
     """Return the platform role's ARN.
 
     Raises:
-        UsageError: It is not set, is not a role ARN, or is in another partition than the Region.
+        UsageError: The role is not set, it is not a role ARN, or the Region is in a different partition.
     """
     role = option or settings.platform_role_arn
     if role is None:
         raise UsageError(
-            "The platform role is not set: set BYOK_PLATFORM_ROLE_ARN or pass --platform-role-arn. It is the role that "
-            "the workers' AWS credentials belong to."
+            "The platform role is not set: set BYOK_PLATFORM_ROLE_ARN or pass --platform-role-arn. The platform role "
+            "is the role that the workers' AWS credentials belong to."
         )
     try:
         account_id_of_role(role)
@@ -57,10 +57,10 @@ def require_platform_role_arn(option: str | None, settings: "Settings", region: 
 
 
 def parse_key_purpose(name: str) -> KeyPurpose:
-    """Parse the name of one of the two keys; `rds` is accepted for the Aurora key.
+    """Parse the name of one of the two keys. The Aurora key can be called `aurora` or `rds`.
 
     Raises:
-        UsageError: The name is neither of the two.
+        UsageError: The name is not the name of a key.
     """
     names = {"s3": KeyPurpose.S3, "aurora": KeyPurpose.RDS, "rds": KeyPurpose.RDS}
     if name.lower() not in names:

@@ -30,7 +30,7 @@ OPTION_BY_FIELD: Final = {
 
 
 def request_from_options(model: type[Request], values: dict[str, object]) -> Request:
-    """Build a request from options; the model supplies the defaults of missing ones.
+    """Build a request from options. If an option is missing, the model supplies the default.
 
     Raises:
         UsageError: A required option is missing, or a value is invalid.
@@ -48,10 +48,10 @@ def request_from_options(model: type[Request], values: dict[str, object]) -> Req
 
 
 def expand_payload(given: dict[str, object]) -> dict[str, object]:
-    """Return the options with the onboarding payload split into both ARNs, whichever option holds it.
+    """Return the options, with the onboarding payload split into the two key ARNs. Any of the key options may hold it.
 
     Raises:
-        UsageError: The payload is invalid, or names other keys than the options.
+        UsageError: The payload is invalid, or names different keys from the options.
     """
     try:
         payload = given.pop("payload", None)
@@ -59,7 +59,7 @@ def expand_payload(given: dict[str, object]) -> dict[str, object]:
         given = {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
         differing = [OPTION_BY_FIELD[name] for name, arn in named.items() if given.get(name, arn) not in {arn, payload}]
         if differing:
-            raise UsageError(f"--payload names another key than {' and '.join(differing)}: pass one or the other.")
+            raise UsageError(f"--payload names a different key from {' and '.join(differing)}: pass one or the other.")
         return expand_payload_fields({**given, **named})
     except PayloadError as error:
         raise UsageError(str(error)) from error
@@ -82,9 +82,9 @@ def request_from_file(model: type[Request], path: Path) -> Request:
 
 
 def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tuple[Problem, ...]:
-    """Check the ARNs and the tenant against the pure rules; return the problems that a worker would report.
+    """Return the problems with the ARNs and the tenant that a worker would report, without any calls.
 
-    If the platform role is not set here, the checks that depend on it are left to the worker.
+    If the platform role is not set here, only the worker runs the checks that depend on the role.
     """
     context, at = RemedyContext(request.region, settings.platform_role_arn, settings.vendor), datetime.now(UTC)
     found = find_arn_problems(request.key_pair, context, at)
@@ -95,7 +95,7 @@ def find_request_problems(request: CheckKeysRequest, settings: Settings) -> tupl
 
 
 def refusal_as_json_dict(problems: tuple[Problem, ...], **values: object) -> dict[str, object]:
-    """Return a rejection in the JSON form of a status; nothing was started."""
+    """Return the problems of a rejected request in the JSON form of a status. Nothing was started."""
     found = [as_json_dict(item) for item in problems]
     nothing: dict[str, object] = {
         "timeline": [],
@@ -113,11 +113,12 @@ def as_json_dict(model: BaseModel) -> dict[str, object]:
 
 
 _OF_SHAPE: Final = {"string_pattern_mismatch", "string_too_long"}
+"""The types of pydantic errors for which the message shows the text in `_SHAPES` instead."""
 _SHAPES: Final = {
     "environment_id": "at most 32 lower-case letters, digits and single hyphens, starting with a letter",
     "region": "an AWS Region name, such as eu-central-1",
 }
-"""What each pattern requires, in words."""
+"""The form of a valid value, in words, for each field whose pattern is hard to read."""
 
 
 def _format_validation_error(error: ValidationError, names: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Text for a terminal: join lines, and wrap prose at the screen width."""
+"""Join lines of text, and wrap prose at the width of the terminal."""
 
 import textwrap
 from collections.abc import Iterable
@@ -9,7 +9,10 @@ from byok.cli.output import make_console
 
 
 def wrap_prose(text: str, indent: int) -> str:
-    """Wrap prose between words at the screen width; commands, policy statements and files get no line breaks."""
+    """Wrap prose at the width of the terminal, but never inside a word.
+
+    Text that starts with a symbol or a space (commands, policy statements, file contents) is returned unchanged.
+    """
     out = make_console()
     if not out.is_terminal or not text[:1].isalnum():
         return text

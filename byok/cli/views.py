@@ -1,7 +1,8 @@
 """Render environments, keys and policies for people.
 
-All output is plain lines without boxes: users copy ARNs, commands and policy statements from it, so only the terminal
-itself may wrap or crop them. Only `render_progress`, which is redrawn, fits its lines to the screen.
+All output is plain lines without boxes, because users copy ARNs, commands and policy statements from the output. For
+the same reason, these functions leave it to the terminal to wrap long lines. The exception is `render_progress`: its
+output is redrawn, so it crops lines to the width of the screen.
 """
 
 import json
@@ -39,7 +40,7 @@ _SEVERITY_COLOURS: Final = {Severity.STOPS: "bold red", Severity.LATER: "bold ye
 
 
 def render_environment(status: EnvironmentStatus) -> Text:
-    """Render an environment's current status, with its outcome if the phase is final."""
+    """Render an environment's current status, and the outcome if the phase is final."""
     parts = [render_progress(status)]
     if status.phase.is_final:
         parts += [Text(), render_outcome(status)]
@@ -159,7 +160,7 @@ def render_problems(found: Iterable[Problem]) -> Text:
 
 
 def render_evidence(proof: Evidence) -> Text:
-    """Render what is encrypted with which key, as AWS reported it at the end of provisioning."""
+    """Render the resources that each key encrypts, as AWS reported them at the end of provisioning."""
     database = proof.database
     by_key: dict[str, list[str]] = {}
     by_key.setdefault(database.key_arn, []).append(_row("cluster", _name(database.cluster_arn), database.engine))
@@ -181,7 +182,7 @@ def render_key_check(check: KeyCheckResult) -> Text:
     ]
     if check.findings:
         return join_lines([*lines, Text("These keys cannot be used.", "bold red"), render_problems(check.findings)])
-    lines.append(Text("✓ Aurora key: its ARN is valid. Only creating a cluster proves that RDS can use it."))
+    lines.append(Text("✓ Aurora key: the ARN is valid. Only creating a cluster proves that RDS can use the key."))
     return join_lines([*lines, Text("These keys can be used.", "bold green")])
 
 
@@ -218,11 +219,11 @@ def render_policy_report(report: PolicyReport) -> Text:
 
 
 def render_diagnosis(found: Sequence[Finding]) -> Text:
-    """Render whether two keys can be used, as far as the data shows, and every finding with the key it concerns."""
+    """Render whether the collected data shows that two keys can be used, and every finding with the name of its key."""
     head = {
         True: Text("The collected data shows no problem with these keys.", "bold green"),
         False: Text("These keys cannot be used in their current state.", "bold red"),
-        None: Text("Cannot tell whether these keys can be used: some of the data is missing.", "bold yellow"),
+        None: Text("Cannot tell whether these keys can be used, because some of the data is missing.", "bold yellow"),
     }[are_keys_usable(found)]
     return join_lines([head, *(render_finding(one, named=True) for one in found)])
 
@@ -271,13 +272,13 @@ def _leftovers(status: EnvironmentStatus) -> Text:
     kept += [f"bucket {bucket.name}" for bucket in found.buckets]
     if not kept:
         rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
-        # An earlier run may have created resources: a run that starts over finds them only when it gets to them.
+        # Speak only of this run: resources of an earlier run may exist that this run has not reached.
         return Text(f"  {'All created resources were removed.' if rolled_back else 'This run created nothing.'}", "dim")
     return Text(f"  Kept: {', '.join(kept)}", "dim")
 
 
 def _next_command(status: EnvironmentStatus) -> list[Text]:
-    """Return the commands to run once the remedy is applied; none if no command would help."""
+    """Return the commands to run once the remedy is applied, or an empty list if no command would help."""
     name = status.environment_id
     if _deleting(status):
         return [Text(), Text("  Next", "bold"), Text(f"    byok delete {name}")]

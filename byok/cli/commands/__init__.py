@@ -1,1 +1,4 @@
-"""One module per command: its arguments and exit codes. Functions import what they need: `byok --help` stays fast."""
+"""One module per command or group of commands.
+
+Functions import what they need only when they run, so that `byok --help` stays fast.
+"""

@@ -32,8 +32,8 @@ def check(
 ) -> None:
     """Check two keys without creating an environment.
 
-    To prove the S3 key, S3 writes and reads an object with it; the object is then removed. Only creating a cluster can
-    prove the Aurora key.
+    To prove that S3 can use the S3 key, byok writes, reads and removes an object that S3 encrypts with this key. Only
+    creating a cluster can prove that RDS can use the Aurora key.
 
     Exit codes: 0 no problem found; 1 the check could not run; 2 wrong usage or a key ARN that can never work; 3 a key
     cannot be used.

@@ -20,7 +20,7 @@ def create(
     rds_key_arn: Annotated[str | None, typer.Option(help="Full ARN of the customer's Aurora key.")] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     on_failure: Annotated[
-        OnFailure | None, typer.Option(help="Whether a stop keeps or removes the created resources. [default: keep]")
+        OnFailure | None, typer.Option(help="Keep or remove the created resources after a stop. [default: keep]")
     ] = None,
     key_grace_seconds: Annotated[
         int | None,
@@ -33,20 +33,22 @@ def create(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="The workflow's input as JSON, instead of the options.")
     ] = None,
-    tenant: Annotated[str | None, typer.Option(help="The tenant name, if known: both keys get it at the end.")] = None,
+    tenant: Annotated[
+        str | None, typer.Option(help="The tenant name, if known. At the end, byok puts it on both keys.")
+    ] = None,
     tenant_role_arn: RoleArn = None,
     external_id: ExternalId = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show the outcome.")
+        bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
     """Provision an environment with two keys that the customer owns.
 
-    Repeating a request creates no second environment; a stopped environment resumes where it stopped.
+    If you repeat a request, byok creates no second environment, and a stopped environment resumes where it stopped.
 
-    Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 wrong usage or a key ARN that can never work, and
-    nothing was started; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
+    Exit codes: 0 ready, or accepted without --wait; 1 failed; 2 nothing was started, because of wrong usage or a key
+    ARN that can never work; 3 stopped by a customer's key, or ready but the tenant alias points at another key.
     """
     import asyncio
 
@@ -111,7 +113,7 @@ async def _create(request: "ProvisionRequest", *, wait: bool, as_json: bool) -> 
         status = await service.read_status(request.environment_id)
         print_message(f"Accepted. Follow it with: byok status {request.environment_id}")
         if not await service.list_workers():
-            print_message("No worker is polling the task queue; provisioning begins as soon as one does.")
+            print_message("No worker is polling the task queue; provisioning begins when a worker starts.")
     if as_json:
         print_json(as_json_dict(status))
     return exit_code_for_status(status)

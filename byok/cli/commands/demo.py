@@ -1,4 +1,4 @@
-"""`byok demo`: shows on this machine what byok does, and verifies it."""
+"""`byok demo`: shows what byok does, on this machine, and checks the results."""
 
 import tempfile
 from pathlib import Path
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from byok.local.stack import DevStack
 
 _DATABASE_SECONDS: Final = 0.4
+"""How long the local AWS takes to create a cluster or an instance: long enough to see that byok waits for it."""
+
 _SETTINGS: Final = {"BYOK_DATABASE_POLL_SECONDS": "0.2"}
-"""Just long enough to see that provisioning waits for the database."""
+"""Settings of the worker: it polls often, because the database is ready so soon."""
 
 
 def demo() -> None:
     """Show provisioning, a stop on a disabled key, and the fix.
 
-    Afterwards the keys of one environment get its tenant name. Everything runs on this machine, on free ports and in a
-    temporary folder, and nothing is left behind.
+    At the end, byok puts the tenant name of one environment on its keys. Everything runs on this machine, on free
+    ports and in a temporary folder, and nothing is left behind.
 
     Exit codes: 0 every check passed; 1 a check failed.
     """
@@ -60,7 +62,7 @@ async def _demo(folder: Path) -> int:
             lambda named: out.print(views.render_tenant_outcome(named)),
             headline,
         )
-        stack.hurry.set()  # nothing is kept: no child process needs time to save its state
+        stack.hurry.set()  # nothing is kept, so no child process needs time to save its state
         return outcome
 
     stack = DevStack(folder, Ports.pick_free(), database_seconds=_DATABASE_SECONDS, settings=_SETTINGS)
@@ -83,9 +85,9 @@ def _summarise(outcome: "DemoOutcome") -> None:
         out.print(f"  [red]✗ failed:[/red] {sentence}")
     for status in outcome.environments:
         if status.evidence:
-            out.print(f"\nWhat AWS reports for {status.environment_id}, by key:")
+            out.print(f"\nResources of {status.environment_id} by key, as AWS reports them:")
             out.print(views.render_evidence(status.evidence))
     out.print(f"\nDone in {outcome.seconds:.0f} s. Every process has exited.")
     out.print(
-        f"To start the stack and keep it running, with the wizard at http://{HOST}:{Ports().web}: byok up (or make up)"
+        f"To run this stack until Ctrl-C, with the wizard at http://{HOST}:{Ports().web}, run: byok up (or make up)"
     )

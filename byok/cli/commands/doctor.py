@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def doctor(
     customer: Annotated[
-        bool, typer.Option("--customer", help="Print the script for the key administrator, and check nothing.")
+        bool, typer.Option("--customer", help="Print the script for the key administrator instead of running checks.")
     ] = False,
     region: Annotated[str | None, typer.Option(help="With --customer: the environment's AWS Region.")] = None,
     platform_role_arn: PlatformRole = None,
@@ -36,9 +36,9 @@ def doctor(
 
     Checks Temporal, workers, AWS, the platform role and the blueprint.
 
-    The results apply to the place where it runs: to check a worker's credentials, run it where the worker runs. With
-    --customer, it prints a script of plain AWS CLI commands for the key administrator; `byok diagnose` reads the
-    script's output.
+    `byok doctor` checks the network and the credentials of the place where it runs. To check a worker's credentials,
+    run `byok doctor` where the worker runs. With --customer, it prints a script of plain AWS CLI commands for the key
+    administrator instead; `byok diagnose` reads the script's output.
 
     Exit codes: 0 every check passed; 1 a check failed; 2 wrong usage.
     """

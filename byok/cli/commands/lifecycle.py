@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from byok.service.status import EnvironmentStatus
 
 Name = Annotated[str, typer.Argument(help="The environment's id.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended, and show the outcome.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for the operation to end, then show the outcome.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the status as JSON.")]
 
 
 def replay(
     name: Name,
-    s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, instead of the rejected one.")] = None,
+    s3_key_arn: Annotated[str | None, typer.Option(help="ARN of another S3 key, to replace the rejected one.")] = None,
     rds_key_arn: Annotated[
-        str | None, typer.Option(help="ARN of another Aurora key, instead of the rejected one.")
+        str | None, typer.Option(help="ARN of another Aurora key, to replace the rejected one.")
     ] = None,
     payload: Annotated[str | None, typer.Option(help="The onboarding payload, instead of the two ARNs.")] = None,
     wait: Wait = False,
@@ -45,9 +45,9 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
     """Cancel the operation in progress on an environment.
 
     The step in progress finishes first. Then all resources are kept, or removed if the environment was created with
-    --on-failure rollback; the status says which.
+    --on-failure rollback; `byok status` shows which.
 
-    Exit codes: 0 requested, or ended with --wait; 1 there is nothing to cancel; 2 wrong usage.
+    Exit codes: 0 cancellation requested, or completed with --wait; 1 there is nothing to cancel; 2 wrong usage.
     """
     import asyncio
 
@@ -58,13 +58,17 @@ def cancel(name: Name, wait: Wait = False, as_json: AsJson = False) -> None:
 def delete(
     name: Name,
     confirm: Annotated[
-        str | None, typer.Option(help="The environment's id again; without it, byok asks for it.")
+        str | None, typer.Option(help="The environment's id again. Without this option, byok prompts for the id.")
     ] = None,
     final_snapshot: Annotated[
-        bool, typer.Option(help="Take a snapshot of the database first. It is encrypted with the Aurora key.")
+        bool, typer.Option(help="Take a snapshot of the database first, encrypted with the Aurora key.")
     ] = True,
-    region: Annotated[str | None, typer.Option(help="Its Region, if Temporal no longer knows the environment.")] = None,
-    payload: Annotated[str | None, typer.Option(help="Its onboarding payload, in the same case.")] = None,
+    region: Annotated[
+        str | None, typer.Option(help="The environment's Region, if Temporal no longer knows the environment.")
+    ] = None,
+    payload: Annotated[
+        str | None, typer.Option(help="The onboarding payload, if Temporal no longer knows the environment.")
+    ] = None,
     wait: Wait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -73,8 +77,8 @@ def delete(
     Removes its database, its buckets and the objects that provisioning wrote, and nothing else. A bucket that contains
     other objects is kept and reported. The keys are never touched.
 
-    Exit codes: 0 deleted, or being deleted without --wait; 1 something is left, or it cannot be deleted now; 2 wrong
-    usage, or not confirmed; 3 stopped by a customer's key.
+    Exit codes: 0 deleted, or being deleted without --wait; 1 some resources are left, or the environment cannot be
+    deleted now; 2 wrong usage, or not confirmed; 3 stopped by a customer's key.
     """
     import asyncio
 
@@ -103,7 +107,7 @@ def _confirm(name: str, confirm: str | None, *, final_snapshot: bool) -> None:
     if confirm is None:
         if not sys.stdin.isatty():
             raise UsageError(
-                f"This deletes all resources of {name}: confirm with the environment's id, --confirm {name}."
+                f"This deletes all resources of {name}. To confirm, repeat the environment's id: --confirm {name}."
             )
         snapshot = "A final snapshot of the database is kept." if final_snapshot else "No snapshot is kept."
         print_message(f"This deletes all resources of {name}. {snapshot}")

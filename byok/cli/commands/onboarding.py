@@ -33,7 +33,8 @@ def onboarding(
         str | None, typer.Option(help="Name of the CloudFormation stack of the keys. [default: byok-kms-keys]")
     ] = None,
     payload: Annotated[
-        str | None, typer.Option(help="The onboarding payload, once it is known: for the optional tenant role.")
+        str | None,
+        typer.Option(help="The onboarding payload, once known; adds the commands for the optional tenant role."),
     ] = None,
     s3_key_arn: Annotated[str | None, typer.Option(help="ARN of the S3 key, instead of the payload.")] = None,
     rds_key_arn: Annotated[str | None, typer.Option(help="ARN of the Aurora key, instead of the payload.")] = None,
@@ -44,8 +45,8 @@ def onboarding(
 ) -> None:
     """Print what a customer needs to create the two keys.
 
-    If the keys are given, it also prints how to let the platform put the tenant name on them. Calls neither AWS nor
-    Temporal.
+    If you pass the keys, byok also prints how to let the platform put the tenant name on the keys. Calls neither AWS
+    nor Temporal.
 
     Exit codes: 0 printed; 2 wrong usage.
     """
@@ -89,7 +90,7 @@ def template(
     kind: Annotated[TemplateKind, typer.Argument(help="Which template.")] = TemplateKind.KEYS,
     out: Annotated[
         Path | None,
-        typer.Option(help="File or folder to write to; without it, or with -, standard output."),
+        typer.Option(help="File or folder to write to; - is standard output. [default: standard output]"),
     ] = None,
     region: Annotated[str | None, typer.Option(help="The environment's AWS Region; only for terraform.")] = None,
     platform_role_arn: PlatformRole = None,
@@ -97,9 +98,9 @@ def template(
     """Print the CloudFormation template of the two keys.
 
     `tenant-role` prints the optional role through which the platform puts a tenant name on the keys. `terraform` prints
-    a Terraform file that creates the same keys, for one Region.
+    a Terraform file that creates the same keys in one Region.
 
-    If the output file exists, it is replaced and the message says so.
+    If the output file exists, byok replaces it and prints that it did.
 
     Exit codes: 0 printed or written; 2 wrong usage, or the file cannot be written.
     """
@@ -166,54 +167,64 @@ def _show(kit: "OnboardingKit") -> None:
     )
     heading("A. With CloudFormation (recommended): one stack creates both keys")
     prose(
-        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in its folder, with "
-        f"--profile {kit.commands.profile} changed to your own AWS CLI profile:"
+        f"Save the file {KEYS_TEMPLATE_FILE} that came with these instructions. Run this command in the folder of the "
+        f"file. In --profile {kit.commands.profile}, replace the name with the name of your own AWS CLI profile:"
     )
     print_text(f"\n{kit.commands.deploy_keys_command()}\n\n")
-    block(f"When the stack is complete, this command prints the {kit.vendor.payload_output_name}. Send it back to us:")
+    prose(
+        f"When the stack is complete, this command prints the {kit.vendor.payload_output_name}. "
+        "Send this value back to us:"
+    )
     print_text(f"\n{kit.commands.print_payload_command()}\n")
-    heading("B. By hand: one key for S3 and one for Aurora, both symmetric, Encrypt and decrypt, in this Region")
-    block("Append these statements to the Statement array of each key's policy. Do not change the existing statements.")
+    heading("B. By hand: in this Region, one symmetric Encrypt and decrypt key for S3, and another for Aurora")
+    prose(
+        "Append the statements below to the Statement array of the policy of the key that is named above them. Do not "
+        "change the existing statements."
+    )
     for which in KeyPurpose:
         block(f"\n{which.display_name}:")
         print_text(",\n".join(json.dumps(statement, indent=2) for statement in kit.statements_for_key(which)) + "\n")
     print_text("\n")
     prose(
-        "Or create both keys with this command, which prints the payload to send back. The profile is in its first "
-        "line; in AWS CloudShell, leave out --profile and the name after it:"
+        "Or create both keys with these commands, which print the payload to send back. The first line names the "
+        "profile; in AWS CloudShell, leave out --profile and the name after it:"
     )
     print_text(f"\n{kit.commands.create_keys_commands()}\n")
     heading("Afterwards (optional): the tenant name on both keys")
     prose(
-        "Once the environment is ready, you receive its tenant name and the commands that put it on both keys as "
-        "aliases and tags. If you used the stack, you deploy it again with TenantName. The keys stay the same, and the "
-        "environment works without the name."
+        "Once the environment is ready, you receive its tenant name and the commands that put the name on both keys as "
+        "aliases and tags. If you created the keys with the stack, deploy the stack again with the parameter "
+        "TenantName. The keys stay the same, and the environment works without the name."
     )
     heading("Optional: let the platform put the name on the keys")
     _show_tenant_role(kit, prose)
     heading("Keep in mind")
     block("\n".join(f"- {line}" for line in WARNINGS))
-    print_message(f"For the sender: create the file that goes with this: byok template --out {KEYS_TEMPLATE_FILE}")
+    print_message(f"For the sender: create the file to send with this: byok template --out {KEYS_TEMPLATE_FILE}")
 
 
 def _show_tenant_role(kit: "OnboardingKit", prose: Callable[[str], None]) -> None:
     from byok.domain.onboarding.customer_commands import TENANT_ROLE_TEMPLATE_FILE
 
     prose(
-        "A role in your account lets the platform put the tenant name on the keys itself. The role can do nothing "
-        "else, and only on these two keys. Everything works without it."
+        "If you create a role for it in your account, the platform can put the tenant name on the keys itself. The "
+        "role allows nothing else, and it applies only to these two keys. Everything works without the role."
     )
     commands = kit.tenant_role_commands()
     if commands is None:
-        prose("Its command contains the ARNs of both keys: you receive it after you have sent the ARNs back.")
+        prose(
+            "The command that creates the role contains the ARNs of both keys, so you receive the command after you "
+            "have sent the ARNs back."
+        )
         print_message(
-            "For the sender: the same `byok onboarding` with --payload prints the command; so does `byok tenant`."
+            "For the sender: to print this command, repeat `byok onboarding` with --payload, or run `byok tenant`."
         )
         return
     deploy, role_arn = commands
     prose(
         f"The external id is {kit.external_id}. Save the file {TENANT_ROLE_TEMPLATE_FILE} that came with these "
-        "instructions, and run this command in its folder. CAPABILITY_IAM acknowledges that the stack creates a role:"
+        "instructions, and run this command in the folder of the file. CAPABILITY_IAM acknowledges that the stack "
+        "creates a role:"
     )
     print_text(f"\n{deploy}\n\n")
     prose("This command prints the role's ARN. Send it back to us:")

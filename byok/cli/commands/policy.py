@@ -68,10 +68,10 @@ def check(
 
     For each permission that the platform needs, reports whether the policy grants it, and if not, what to change.
 
-    Needs no credentials and makes no calls: byok evaluates the policy the way AWS does.
+    Needs no credentials and makes no calls, because byok itself evaluates the policy, the way AWS does.
 
-    Exit codes: 0 the policy lets the platform use the key; 2 wrong usage, or the file is not a policy; 3 it does not,
-    or that depends on facts that only AWS sees.
+    Exit codes: 0 the policy lets the platform use the key; 2 wrong usage, or the file is not a policy; 3 the policy
+    does not let the platform use the key, or the answer depends on facts that only AWS sees.
     """
     with exit_on_error(as_json=as_json):
         from byok.cli import views
@@ -102,15 +102,15 @@ def merge(
     region: Region,
     platform_role_arn: PlatformRole = None,
     key_arn: KeyArnOption = None,
-    out: Annotated[Path | None, typer.Option(help="File to write the policy to; without it, standard output.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write the policy to. [default: standard output]")] = None,
 ) -> None:
     """Add the platform's statements to a key policy.
 
     Everything else stays unchanged, byte for byte.
 
-    An outdated platform statement is replaced, unless that would lose one of the customer's own changes. The result is
-    UTF-8. byok does not put it on the key: the key administrator does, with `aws kms put-key-policy`. With --key-arn
-    and --out, byok prints the full command.
+    An outdated platform statement is replaced, unless the replacement would lose one of the customer's own changes.
+    The result is UTF-8. byok does not change the key: the key administrator puts the new policy on the key with `aws
+    kms put-key-policy`. With --key-arn and --out, byok prints the full command.
 
     Exit codes: 0 done, or there was nothing to do; 2 wrong usage, or the policy cannot be completed.
     """
@@ -127,7 +127,7 @@ def merge(
         except (PolicyDocumentError, PolicyMergeError) as error:
             raise UsageError(f"{file}: {error}") from error
         if out is None or str(out) == "-":
-            # As bytes: the policy may contain characters that the terminal's encoding lacks.
+            # Write bytes, because the policy may contain characters that the terminal's encoding lacks.
             sys.stdout.buffer.write((merged.text if merged.text.endswith("\n") else merged.text + "\n").encode())
         else:
             try:
@@ -143,14 +143,14 @@ def merge(
             from byok.domain.onboarding.customer_commands import CustomerCommands
 
             put = CustomerCommands(role, region, settings.vendor).put_policy_command(known, str(out))
-            print_message(f"The key administrator puts it on the key with: {put}")
+            print_message(f"The key administrator puts the policy on the key with: {put}")
 
 
 def _require_key_of_region(key_arn: str | None, region: str) -> str | None:
     """Return the key's ARN, if the key is in this Region.
 
     Raises:
-        UsageError: It is not a key ARN, or the key is in another Region.
+        UsageError: The value is not a key ARN, or the key is in another Region.
     """
     from byok.domain.arns import InvalidKeyArnError, parse_key_arn
 

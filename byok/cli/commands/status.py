@@ -11,13 +11,13 @@ from byok.domain.phases import Phase
 def status(
     name: Annotated[str, typer.Argument(help="The environment's id.")],
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until it is ready or stopped, and show the outcome.")
+        bool, typer.Option("--wait", help="Wait until the environment is ready or stopped, then show the outcome.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
 ) -> None:
     """Show an environment's phase, and why it stopped.
 
-    Asks only Temporal: no worker is needed.
+    Asks only Temporal, so no worker needs to run.
 
     Exit codes: 0 in progress or ready; 3 stopped by a customer's key, or ready but the tenant alias points at another
     key; 1 stopped by anything else, or there is no such environment.
@@ -34,7 +34,7 @@ def list_environments(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of environments to list.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
 ) -> None:
-    """List environments: in progress first, then the last to end."""
+    """List environments, first those in progress, then the most recently ended."""
     import asyncio
 
     with exit_on_error(as_json=as_json):

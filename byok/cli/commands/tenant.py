@@ -36,11 +36,11 @@ def tenant(
     external_id: ExternalId = None,
     repoint: Annotated[
         bool,
-        typer.Option("--repoint", help="If an alias points at the other of the two keys, point it at the right one."),
+        typer.Option("--repoint", help="Repoint an alias that points at the wrong one of the two keys."),
     ] = False,
     commands_only: Annotated[
         bool,
-        typer.Option("--commands-only", help="Print the commands for the key administrator, even if there is a role."),
+        typer.Option("--commands-only", help="Only print the commands for the key administrator; do not use a role."),
     ] = False,
     key_grace_seconds: Annotated[
         int | None,
@@ -52,9 +52,10 @@ def tenant(
 ) -> None:
     """Put the tenant name on both keys, as an alias and tags.
 
-    byok writes only what differs, through a role in the customer's account; `byok template tenant-role` prints the
-    role's template. Without --tenant-role-arn, byok uses the role of the last naming, or the role that the environment
-    was created with. If there is none, byok changes nothing and prints the commands for the key administrator.
+    byok writes only the aliases and tags that differ, through a role in the customer's account. `byok template
+    tenant-role` prints the role's template. Without --tenant-role-arn, byok uses the role that last put a name on the
+    keys, or the role that the environment was created with. If there is no such role, byok changes nothing and prints
+    the commands for the key administrator.
 
     Exit codes: 0 done, or the commands are printed; 1 failed; 2 wrong usage; 3 an alias points at another key, or the
     name cannot be put on a key.
@@ -78,7 +79,7 @@ def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "
     """Return the role that the two options name, or None if neither is given.
 
     Raises:
-        UsageError: Only one of them is given, or a value is invalid.
+        UsageError: Only one of the two options is given, or a value is invalid.
     """
     from pydantic import ValidationError
 
@@ -93,7 +94,7 @@ def tenant_role_from_options(role_arn: str | None, external_id: str | None) -> "
         return TenantRole(role_arn=role_arn, external_id=external_id)
     except ValidationError as error:
         shapes = {
-            "role_arn": "--tenant-role-arn must be the full ARN of an IAM role, as the role's stack prints it",
+            "role_arn": "--tenant-role-arn must be the full ARN of an IAM role, as in the output of the role's stack",
             "external_id": f"--external-id must be {EXTERNAL_ID_IN_WORDS}",
         }
         raise UsageError(f"{shapes[str(error.errors()[0]['loc'][0])]}.") from error
@@ -140,7 +141,7 @@ async def _tenant(environment: str, name: str, options: dict[str, Any], *, as_js
 
 
 def _report_once() -> "Callable[[PendingStep], None]":
-    """Return a callback that prints what byok waits for: each AWS message once, without the number of attempts."""
+    """Return a callback that prints the step that byok waits for, and each AWS message only on its first attempt."""
     from byok.service.pending import describe_pending_step
 
     told: set[str] = set()

@@ -21,7 +21,8 @@ def up(
     aws_port: Annotated[int, typer.Option(min=1, max=65535, help="The local AWS's port.")] = 4566,
     web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the wizard and the HTTP API.")] = 8000,
     env_file: Annotated[
-        Path | None, typer.Option(help="File for the shell exports, written once everything runs. [default: DATA/env]")
+        Path | None,
+        typer.Option(help="File for the shell exports, written when everything is ready. [default: DATA/env]"),
     ] = None,
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Whether to run a worker.")] = True,
     database_seconds: Annotated[
@@ -32,7 +33,7 @@ def up(
 
     Starts Temporal, a local AWS, a worker, the wizard and the HTTP API.
 
-    Everything listens on 127.0.0.1 only. A second Ctrl-C stops everything at once.
+    Everything listens on 127.0.0.1 only. A second Ctrl-C ends everything immediately.
 
     Exit codes: 0 stopped on request; 1 a process could not start or has exited.
     """
@@ -99,5 +100,5 @@ async def _stay(stack: "DevStack", env_file: Path) -> None:
 
 
 def _program() -> str:
-    """Return the command for this program in the shell that started it."""
+    """Return the command that runs this program from the shell of the user."""
     return "byok" if shutil.which("byok") else str(Path(sys.argv[0]))
