@@ -1,4 +1,4 @@
-"""Connects to Temporal, using Temporal's own environment configuration."""
+"""Connects to Temporal with the settings from Temporal's environment configuration."""
 
 from temporalio.envconfig import ClientConfig
 
@@ -9,11 +9,11 @@ from byok.temporal import DEFAULT_ADDRESS, connect
 
 
 async def connect_service() -> EnvironmentService:
-    """Connect to Temporal as its environment configuration says, and return the service.
+    """Connect to Temporal with the settings from Temporal's environment configuration, and return the service.
 
     Raises:
         TemporalUnreachableError: The server cannot be reached.
-        TemporalRefusedError: The configuration is invalid: it names a profile that does not exist.
+        TemporalRefusedError: The configuration is invalid, for example because its profile does not exist.
     """
     try:
         address = ClientConfig.load_client_connect_config().get("target_host", DEFAULT_ADDRESS)

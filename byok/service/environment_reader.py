@@ -25,10 +25,11 @@ from byok.service.versions import TaskQueueRouting, explain_no_worker, read_task
 Result = TypeVar("Result")
 
 POLL_INTERVAL: Final = timedelta(milliseconds=500)
-"""How often a watched environment is polled. A describe costs the server 3 ms and adds no history."""
+"""How often a watched environment is polled. A describe call costs the server 3 ms and adds nothing to the history."""
 
 MIN_POLL_INTERVAL: Final = timedelta(milliseconds=100)
-"""The interval after a change, because changes come in quick succession. It doubles with each poll without a change."""
+"""The interval after a change, because changes come in quick succession. With each poll that finds no change, the
+interval doubles, up to `POLL_INTERVAL`."""
 
 NO_WORKER_TIMEOUT: Final = timedelta(seconds=15)
 """How long a task may stay unclaimed before a waiting caller gets `NoWorkerError`."""
@@ -73,7 +74,7 @@ class EnvironmentReader:
             )
 
     async def list_environments(self, limit: int = 100) -> list[EnvironmentSummary]:
-        """Return the latest run of each environment: running ones first, then the most recently ended."""
+        """Return the latest run of each environment, first those that are running, then the most recently ended."""
         found: dict[str, EnvironmentSummary] = {}
         with translate_temporal_errors():
             async for execution in self.client.list_workflows(_ENVIRONMENTS):
@@ -90,9 +91,9 @@ class EnvironmentReader:
         """Return a page of environments, in the order of `list_environments`.
 
         Args:
-            prefix: Only ids that begin with this.
-            phase: Only environments in this phase.
-            size: The maximum number. A page may hold fewer, because only the latest run of each environment counts.
+            prefix: Return only environments whose id begins with this text.
+            phase: Return only environments in this phase.
+            size: The maximum number of environments. A page may hold fewer, because it leaves out earlier runs.
             after: The page token that the previous page returned.
 
         Returns:
@@ -100,7 +101,8 @@ class EnvironmentReader:
         """
         query = f"{_ENVIRONMENTS} AND WorkflowId STARTS_WITH '{contracts.environment_workflow_id(prefix)}'"
         if phase is not None:
-            # An environment that stopped at its tenant name is ready once it has one; visibility still says STOPPED.
+            # An environment that stopped at its tenant name is ready once its keys have the name. Visibility still
+            # reports it as STOPPED.
             phases = {phase, Phase.STOPPED} if phase is Phase.READY else {phase}
             query += (
                 f" AND {contracts.PHASE_ATTRIBUTE.name} IN ({', '.join(f'{one.value!r}' for one in sorted(phases))})"
@@ -117,7 +119,7 @@ class EnvironmentReader:
         return [one for one in named if phase in (None, one.phase)], pages.next_page_token or None
 
     async def _latest_runs(self, workflow_ids: set[str]) -> dict[str, str]:
-        """Return the latest run id of each workflow."""
+        """Return the id of each workflow's latest run."""
         latest: dict[str, WorkflowExecution] = {}
         for some in split_query_batches(sorted(workflow_ids)):
             ids = ", ".join(f"'{workflow_id}'" for workflow_id in some)
@@ -132,7 +134,7 @@ class EnvironmentReader:
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
-            NoWorkerError: A task has waited `NO_WORKER_TIMEOUT` for a worker, and no worker can claim it.
+            NoWorkerError: No worker can claim a task, and the task has waited for `NO_WORKER_TIMEOUT`.
         """
         began, wait = datetime.now(UTC), POLL_INTERVAL
         last: EnvironmentStatus | None = None
@@ -158,7 +160,7 @@ class EnvironmentReader:
 
     async def _require_worker(self, status: EnvironmentStatus, began: datetime, what: str) -> None:
         since = status.unclaimed_since
-        # Count from when the caller began to wait: the worker may have been started just then.
+        # Do not count the time before the caller began to wait, because the worker may have been started only then.
         if since is None or datetime.now(UTC) - max(since, began) < NO_WORKER_TIMEOUT:
             return
         described = await self.client.get_workflow_handle(status.workflow_id, run_id=status.run_id).describe()
@@ -174,7 +176,7 @@ class EnvironmentReader:
 
         Args:
             handle: The workflow.
-            what: The beginning of the message if no worker is available.
+            what: The beginning of the error message that reports that no worker is available.
             on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:

@@ -51,10 +51,10 @@ from byok.service.tenant_names import start_tenant_workflow
 
 @dataclass(frozen=True)
 class CreateResult:
-    """The result of a request for an environment.
+    """The result of a request to create an environment.
 
     Attributes:
-        started: Whether this request started it; False if an identical earlier request did.
+        started: Whether this request started the environment; False if an identical earlier request did.
     """
 
     environment_id: str
@@ -67,15 +67,15 @@ class EnvironmentService(EnvironmentReader):
     """Starts, changes, reads and watches environments."""
 
     async def create(self, request: ProvisionRequest, *, key: str | None = None) -> CreateResult:
-        """Start an environment, or return the one that an identical earlier request started.
+        """Start an environment, or return the environment that an identical earlier request started.
 
-        A stopped environment is started again, with any values, and adopts its existing resources. An environment that
-        stopped only at its tenant name, and has been given one since, is ready.
+        A stopped environment is started again, even with different values, and adopts its existing resources. An
+        environment that stopped only at its tenant name counts as ready once its keys have the name.
 
         Args:
             request: The environment to create.
-            key: The idempotency key. A request that repeats it starts nothing, even if the environment has stopped
-                since, unless another operation on the environment came in between.
+            key: The idempotency key. A second request with the same key starts nothing, even if the environment has
+                stopped since the first request, unless another operation on the environment came in between.
 
         Raises:
             EnvironmentConflictError: The environment is running or ready, and was requested with different values.
@@ -131,16 +131,16 @@ class EnvironmentService(EnvironmentReader):
         Args:
             environment_id: The environment; the request uses its keys and Region.
             tenant: The tenant name.
-            role: The role to name the keys through. The default is the role that last named them, or else the one that
-                the environment was requested with, if any.
-            repoint: Whether to move an alias that points at the other of the two keys.
-            commands_only: Whether to return the commands even if there is a role.
+            role: The role that byok uses to name the keys. The default is the role that last named the keys, or else
+                the role that the environment was requested with, if any.
+            repoint: Whether to repoint an alias that points at the wrong one of the two keys.
+            commands_only: Whether to return only the commands for the key administrator, even if there is a role.
             key_grace_seconds: How long to retry access-denied errors while a policy change propagates; None means the
                 default.
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
-            EnvironmentNotReadyError: Keys get a name only once their environment is ready (contract 12).
+            EnvironmentNotReadyError: The environment is not ready, which it must be to get a name (contract 12).
         """
         status = await self.read_status(environment_id)
         if status.evidence is None or not (status.region and status.s3_key_arn and status.rds_key_arn):
@@ -163,10 +163,10 @@ class EnvironmentService(EnvironmentReader):
     async def reconcile_tenant(
         self, request: ReconcileTenantRequest, on_pending: Callable[[PendingStep], None] | None = None
     ) -> TenantOutcome:
-        """Give both keys the tenant name, or return the commands for it if there is no role.
+        """Put the tenant name on both keys. If there is no role, return the commands that do it.
 
         Args:
-            request: The naming request; if an identical one is in progress, wait for that.
+            request: The naming request. If an identical request is in progress, its result is returned.
             on_pending: Called with each pending step, repeatedly while the workflow runs.
 
         Raises:
@@ -195,7 +195,7 @@ class EnvironmentService(EnvironmentReader):
 
         Raises:
             EnvironmentNotFoundError: No environment has this id.
-            NotReplayableError: The environment has not stopped, or a replay would not help; the text says what would.
+            NotReplayableError: The environment has not stopped, or a replay would not help; the message says why.
             KeyCannotChangeError: A key to be replaced already encrypts something.
             InvalidRequestError: An ARN is not valid.
         """
@@ -245,18 +245,19 @@ class EnvironmentService(EnvironmentReader):
         s3_key_arn: str | None = None,
         rds_key_arn: str | None = None,
     ) -> DeleteRequest:
-        """Build the request that deletes an environment; the caller must have obtained the confirmation.
+        """Build the request that deletes an environment. The caller must already have the user's confirmation.
 
         Args:
             environment_id: The environment.
             final_snapshot: Whether to take a snapshot of the cluster first.
-            region: Its Region; required, like both keys, if Temporal no longer has the workflow.
-            s3_key_arn: Its S3 key.
-            rds_key_arn: Its Aurora key.
+            region: The environment's Region. The Region and both keys are required if Temporal no longer has the
+                workflow.
+            s3_key_arn: The environment's S3 key.
+            rds_key_arn: The environment's Aurora key.
 
         Raises:
-            EnvironmentNotFoundError: Temporal has no such workflow, and Region or a key is missing.
-            EnvironmentNotReadyError: It is already deleted, or its Region or a key is unknown.
+            EnvironmentNotFoundError: Temporal does not have the workflow, and the Region or a key was not passed.
+            EnvironmentNotReadyError: The environment is already deleted, or its Region or a key is unknown.
         """
         known: dict[str, str | None] = {"region": region, "s3_key_arn": s3_key_arn, "rds_key_arn": rds_key_arn}
         if not all(known.values()):
@@ -276,7 +277,7 @@ class EnvironmentService(EnvironmentReader):
         """Delete an environment, except for its keys and its final snapshot.
 
         Returns:
-            Whether this call started the deletion; False if it is already being deleted.
+            Whether this call started the deletion; False if the environment was already being deleted.
 
         Raises:
             EnvironmentBusyError: The environment is being provisioned.
@@ -320,7 +321,7 @@ _RESTART_AFTER: Final = {
     Phase.DELETED: WorkflowIDReusePolicy.ALLOW_DUPLICATE,
     Phase.STOPPED: WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
 }
-"""The phases in which an environment may be started again, with the strictest reuse policy that allows it."""
+"""The phases in which an environment may be started again, each with the strictest reuse policy that allows this."""
 
 
 def _conflict(environment_id: str, differing: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from byok.domain.models import Problem
 
 
 class ServiceError(Exception):
-    """Base class of the service's errors. `code` is for programs, the text for people."""
+    """Base class of the service's errors. `code` is for programs, and the exception's text is for people."""
 
     code = "byok.Error"
 
@@ -92,7 +92,7 @@ class NamingStoppedError(ServiceError):
 
 
 class NoWorkerError(ServiceError):
-    """No worker is polling for the work."""
+    """No worker is available for the request."""
 
     code = "byok.NoWorker"
 

@@ -1,4 +1,4 @@
-"""Reads workflow histories: the input, how it differs from a request, and the failure."""
+"""Reads a workflow's input and failure from its history, and compares the input with a request."""
 
 import contextlib
 from typing import Final, TypeVar
@@ -16,7 +16,7 @@ from byok.domain.arns import KeyPurpose
 from byok.domain.models import CheckKeysRequest, Problem, TenantRole
 
 _LAST_EVENTS: Final = 20
-"""More events than workflow tasks can add between a failure and the end of a history."""
+"""The number of events to read at the end of a history. After a failure, workflow tasks add fewer events than this."""
 
 Request = TypeVar("Request", bound=CheckKeysRequest)
 
@@ -24,7 +24,7 @@ Request = TypeVar("Request", bound=CheckKeysRequest)
 async def read_workflow_request(
     client: Client, handle: WorkflowHandle[object, object], kind: type[Request]
 ) -> Request | None:
-    """Return a workflow's input; None if it cannot be decoded, in which case the workflow is about to fail."""
+    """Return a workflow's input; None if the input cannot be decoded, in which case the workflow is about to fail."""
     started = await anext(handle.fetch_history_events(page_size=1))
     payloads = started.workflow_execution_started_event_attributes.input.payloads
     try:
@@ -35,9 +35,9 @@ async def read_workflow_request(
 
 
 async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: str) -> str | None:
-    """Return why the last workflow task of a run failed; None if none failed.
+    """Return why the last workflow task of a run failed; None if no task failed.
 
-    Of several failures in a row, a history contains only the first: the others are attempts of the same task.
+    If several attempts of the task failed in a row, the history contains only the first failure.
     """
     answer = await client.workflow_service.get_workflow_execution_history_reverse(
         GetWorkflowExecutionHistoryReverseRequest(
@@ -57,7 +57,7 @@ async def read_workflow_task_failure(client: Client, workflow_id: str, run_id: s
 async def read_workflow_failure(
     handle: WorkflowHandle[object, object], converter: DataConverter
 ) -> FailureError | None:
-    """Return a closed workflow's failure or termination; None if it ended in any other way."""
+    """Return the failure or termination of a closed workflow; None if the workflow ended in any other way."""
     close_event = WorkflowHistoryEventFilterType.CLOSE_EVENT
     async for event in handle.fetch_history_events(event_filter_type=close_event):
         return await _failure_in(event, converter)
@@ -67,7 +67,7 @@ async def read_workflow_failure(
 def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
     """Return the fields in which two requests differ, each with a description of the difference."""
     if found is None:
-        return {"": "its input cannot be read"}
+        return {"": "the earlier input cannot be read"}
     pairs = {name: (getattr(found, name), getattr(asked, name)) for name in type(asked).model_fields}
     return {
         name: f"{label_field(name)} is {_describe_values(theirs)}, not {_describe_values(ours)}"
@@ -77,7 +77,7 @@ def diff_requests(found: Request | None, asked: Request) -> dict[str, str]:
 
 
 def label_field(name: str) -> str:
-    """Return a request field's name as people read it: `S3 key ARN`, not `s3_key_arn`."""
+    """Return the label that people see for a request's field, such as `S3 key ARN` for `s3_key_arn`."""
     labels = {f"{key.value}_key_arn": key.field_label for key in KeyPurpose}
     return labels.get(name, name.replace("_", " "))
 
@@ -91,7 +91,7 @@ def _describe_values(value: object) -> str:
 
 
 def _with_causes(failure: Failure) -> str:
-    """Return the first line of each message in a failure's chain of causes."""
+    """Return the first line of each message in a failure's chain of causes, joined with colons."""
     words = []
     while True:
         words.append(failure.message.partition("\n")[0])
@@ -110,7 +110,7 @@ async def _failure_in(event: HistoryEvent, converter: DataConverter) -> FailureE
 
 
 def decode_failure_problems(failure: BaseException | None) -> list[Problem]:
-    """Return the problems in a failure's details; empty if byok did not raise it."""
+    """Return the problems in a failure's details; empty if byok did not raise the failure."""
     found: list[Problem] = []
     for detail in failure.details if isinstance(failure, ApplicationError) else ():
         with contextlib.suppress(ValidationError):

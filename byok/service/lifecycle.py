@@ -1,4 +1,4 @@
-"""Continues, cancels and deletes environments, each with one call to Temporal.
+"""Resumes, cancels and deletes environments, through calls to Temporal.
 
 `byok.service.replay` decides whether an environment can be replayed.
 """
@@ -26,7 +26,7 @@ class ReplayResult:
     """How a stopped environment continues.
 
     Attributes:
-        run_id: The run that continues it.
+        run_id: The run that continues the provisioning.
         step: The activity that the run resumes at; None if the environment starts over.
     """
 
@@ -37,7 +37,7 @@ class ReplayResult:
 
 
 async def reset_workflow(client: Client, status: EnvironmentStatus, point: ResetPoint) -> ReplayResult:
-    """Reset a run to just before an activity; completed activities are not repeated.
+    """Reset a run to the point just before an activity, so that completed activities are not repeated.
 
     If the run's build no longer gets new work, the run moves to the current build.
     """
@@ -76,7 +76,7 @@ async def cancel_workflow(client: Client, status: EnvironmentStatus) -> None:
 
 
 async def start_deletion(client: Client, task_queue: str, request: DeleteRequest) -> bool:
-    """Start the deletion of an environment, unless it is already being deleted.
+    """Start the deletion of an environment, unless its deletion is already in progress.
 
     Returns:
         Whether this call started the deletion.
@@ -99,7 +99,7 @@ async def start_deletion(client: Client, task_queue: str, request: DeleteRequest
         running = client.get_workflow_handle(workflow_id, run_id=error.run_id)
         if (await running.describe()).workflow_type != DELETE_ENVIRONMENT_WORKFLOW:
             raise EnvironmentBusyError(
-                f"{request.environment_id} is being provisioned. Wait until that has ended, or cancel it with "
+                f"{request.environment_id} is being provisioned. Wait until provisioning has ended, or cancel it with "
                 f"`byok cancel {request.environment_id}`; then delete the environment."
             ) from error
         return False

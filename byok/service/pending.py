@@ -1,4 +1,4 @@
-"""Describes pending steps in words that the terminal and the browser share."""
+"""Describes pending steps in the words that both the terminal and the browser show."""
 
 from datetime import UTC, datetime
 
@@ -15,5 +15,5 @@ def describe_pending_step(item: PendingStep) -> str:
     problem = item.last_problem
     if problem is not None and problem.operation is not None:
         return f"{what}, attempt {item.attempt}: {problem.operation} failed with {problem.code}: {problem.message}"
-    # Waiting for a database is not a failure, and the number of polls is of no interest.
+    # Waiting for a database is not a failure, so the number of polls is left out.
     return f"{what}: {item.last_failure}" if item.last_failure else what

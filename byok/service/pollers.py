@@ -12,7 +12,8 @@ from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 
 _WORKER_SEEN_WITHIN: Final = timedelta(seconds=70)
-"""A worker's poll lasts up to a minute; the server lists a worker for five minutes after its last poll."""
+"""How recently a worker must have polled to count as running. A poll lasts up to a minute, but the server still lists a
+worker five minutes after its last poll."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class PollingWorker:
     """A worker that polled recently.
 
     Attributes:
-        version: Its Worker Deployment Version; None if it is not versioned.
+        version: The worker's deployment version; None if the worker is not versioned.
     """
 
     identity: str

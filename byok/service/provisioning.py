@@ -1,4 +1,7 @@
-"""Starts an environment's workflow with its first phase in the memo, so it has a status before any worker runs it."""
+"""Starts an environment's workflow.
+
+The first phase is in the workflow's memo from the start, so that the environment has a status even without a worker.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -26,8 +29,9 @@ async def start_provisioning(
 ) -> WorkflowHandle[Any, Evidence]:
     """Start provisioning.
 
-    Setting memo and search attributes at the start saves the workflow two events and one action. A namespace rejects
-    search attributes that no worker has registered yet; in that case the workflow publishes its first phase on its own.
+    Setting the memo and the search attributes at the start saves the workflow two events and one action. Temporal
+    rejects search attributes that no worker has registered in the namespace yet. In that case, the workflow is started
+    without them, and it publishes its first phase itself.
 
     Args:
         client: A client with the plugin from `byok.temporal.make_plugin()`.

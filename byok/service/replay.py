@@ -1,6 +1,6 @@
 """Decides whether a stopped environment can be replayed, and whether it resumes or starts over.
 
-It makes no calls to Temporal; `byok.service.lifecycle` does.
+This module makes no calls to Temporal; `byok.service.lifecycle` makes them.
 """
 
 from collections.abc import AsyncIterable
@@ -16,8 +16,8 @@ from byok.service.errors import KeyCannotChangeError, NotReplayableError
 from byok.service.status import EnvironmentStatus
 
 DRIFT_PROBLEM_CODES: Final = frozenset({"byok.VerificationFailed", "byok.Vanished", "rds.deleting"})
-"""Problem codes that mean a missing, changed or disappearing resource. Repeating the failed activity would find the
-same; only the earlier activities can repair it."""
+"""The codes of problems with a resource that is missing, was changed or is being deleted. Repeating the failed activity
+would not help, because only the earlier activities can repair the resource."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class ResetPoint:
     """The point in a history that a run can be reset to.
 
     Attributes:
-        event_id: The completed workflow task that scheduled the failed activity.
-        step: The activity's name.
+        event_id: The id of the completed workflow task that scheduled the failed activity.
+        step: The name of the failed activity.
     """
 
     event_id: int
@@ -34,10 +34,11 @@ class ResetPoint:
 
 
 async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | None:
-    """Return the point just before the first activity that failed; None if none failed.
+    """Return the point just before the first activity that failed; None if no activity failed.
 
-    Later failures are consequences of the first: activities that run in parallel with it are cancelled. Resetting to
-    the last workflow task would only replay the failure, without calling AWS.
+    Later failures follow from the first failure, because activities that run in parallel with the failed one are
+    cancelled. A reset to the last workflow task would not help: it would only replay the recorded failure, without
+    calling AWS.
     """
     scheduled: dict[int, ResetPoint] = {}
     async for event in events:
@@ -53,14 +54,14 @@ async def find_reset_point(events: AsyncIterable[HistoryEvent]) -> ResetPoint | 
 
 
 def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
-    """Require that an environment has stopped in a way that a replay can continue.
+    """Require that an environment has stopped and that a replay can continue it.
 
     Args:
         status: The environment's status.
-        other_keys: Whether the replay has corrected ARNs.
+        other_keys: Whether the caller replaces one or both key ARNs.
 
     Raises:
-        NotReplayableError: It has not stopped, or a replay would not help.
+        NotReplayableError: The environment has not stopped, or a replay would not help.
     """
     name, problem = status.environment_id, status.problem
     if status.phase is Phase.READY:
@@ -82,8 +83,8 @@ def require_replayable(status: EnvironmentStatus, *, other_keys: bool) -> None:
         raise NotReplayableError(f"{problem.message} Create the environment with another name, with `byok create`.")
     if problem is not None and problem.code.startswith("arn.") and not other_keys:
         raise NotReplayableError(
-            f"The same ARN would be rejected again ({problem.code}: {problem.message}) Retry with the correct S3 key "
-            "ARN or RDS key ARN."
+            "Retry with the correct S3 key ARN or RDS key ARN. The same ARN would be rejected again with "
+            f"{problem.code}: {problem.message}"
         )
 
 
@@ -92,8 +93,8 @@ class ReplayOptions:
     """The keys that a stopped environment can be replayed with.
 
     Attributes:
-        same_keys: Whether it can be replayed with its current keys.
-        other_keys: The keys that it stopped at and that encrypt nothing yet: these can be replaced.
+        same_keys: Whether the environment can be replayed with its current keys.
+        other_keys: The keys that can be replaced, because they caused the stop and encrypt nothing yet.
     """
 
     same_keys: bool
@@ -111,13 +112,13 @@ def find_replay_options(status: EnvironmentStatus) -> ReplayOptions | None:
 
 
 def can_resume(status: EnvironmentStatus) -> bool:
-    """Return whether a run can resume: after a rollback or drift, earlier activities must run again."""
+    """Return whether a run can resume. After a rollback or drift, it must repeat earlier activities instead."""
     rolled_back = any(entry.phase is Phase.ROLLING_BACK for entry in status.timeline)
     return not rolled_back and not any(problem.code in DRIFT_PROBLEM_CODES for problem in status.problems)
 
 
 def require_keys_in_use_unchanged(status: EnvironmentStatus, request: ProvisionRequest) -> None:
-    """Require that no existing resource would need another key, since a resource's key cannot change (contract 8).
+    """Require that a request keeps the key of every existing resource, because such a key cannot change (contract 8).
 
     Raises:
         KeyCannotChangeError: A resource is encrypted with another key; the message names it.
@@ -142,7 +143,7 @@ def _replayable(status: EnvironmentStatus, *, other_keys: bool) -> bool:
 
 
 def _in_use(status: EnvironmentStatus) -> dict[KeyPurpose, list[tuple[str, str]]]:
-    """Return the resources that each key encrypts, for keys that encrypt any; buckets without objects do not count."""
+    """Return the resources that each key encrypts, without empty buckets and without keys that encrypt nothing."""
     cluster, buckets = status.resources.cluster, [one for one in status.resources.buckets if one.objects]
     found = {
         KeyPurpose.RDS: [(f"The cluster {cluster.identifier}", cluster.key_arn)] if cluster else [],

@@ -1,7 +1,7 @@
 """Builds an environment's status from Temporal's description of its workflow, without a worker or a query.
 
-It owns the shape that `--json` prints, and the rule that distinguishes a workflow that reported its end from one that
-did not. It makes no calls to Temporal; the other modules of `byok.service` do.
+This module defines the JSON that `--json` prints, and decides whether a workflow reported its outcome before it ended.
+It makes no calls to Temporal; the other modules of `byok.service` make them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,18 +39,19 @@ from byok.domain.phases import Phase
 from byok.service.histories import decode_failure_problems
 
 UNCLAIMED_AFTER: Final = timedelta(seconds=3)
-"""An available worker claims a task in milliseconds. After this time, no worker is running or all are busy."""
+"""An available worker claims a task in milliseconds. If a task is still unclaimed after this time, no worker is running
+or all are busy."""
 
 _Memo = TypeVar("_Memo", bound=RecordModel)
 
 
 @dataclass(frozen=True)
 class FailureLoaders:
-    """Loads failures, which a description lacks, from a workflow's history.
+    """Loads failures from a workflow's history, because Temporal's description does not contain them.
 
     Attributes:
         failure: Loads the failure that the workflow ended with.
-        task_failure: Loads the reason why its last workflow task failed.
+        task_failure: Loads the reason why the last workflow task failed.
     """
 
     failure: Callable[[], Awaitable[FailureError | None]]
@@ -61,14 +62,13 @@ class PendingStep(RecordModel):
     """An activity or workflow task that a running environment waits for.
 
     Attributes:
-        activity: The activity's name; None for a workflow task that waits for a worker, or whose worker cannot make
-            progress for the reason in `last_failure`.
+        activity: The activity's name; None for a workflow task that is unclaimed, or keeps failing with `last_failure`.
         attempt: The number of the attempt, starting at 1.
         since: When the activity was scheduled, or its last attempt began.
         next_attempt_at: When the next attempt is due; None while an attempt runs.
         last_failure: The message of the previous attempt's failure.
-        last_problem: That failure's problem, if it carries one.
-        unclaimed: Whether it is due and no worker has claimed it.
+        last_problem: The problem that this failure reports, if any.
+        unclaimed: Whether the step is due but no worker has claimed it.
     """
 
     activity: str | None
@@ -90,7 +90,7 @@ class EnvironmentSummary(RecordModel):
     started_at: datetime
     closed_at: datetime | None = None
     awaits_name: bool = Field(default=False, exclude=True, repr=False)
-    """Whether it stopped only at its tenant name and is otherwise complete."""
+    """Whether the environment is complete, except that it stopped before its keys got the tenant name."""
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self:
@@ -109,7 +109,7 @@ class EnvironmentSummary(RecordModel):
         )
 
     def apply_naming_completed_at(self, at: datetime | None) -> Self:
-        """Return the summary as READY if it awaited a tenant name and its keys got one at this time."""
+        """Return the summary, as READY if only the tenant name was missing and the keys got the name at this time."""
         if not self.awaits_name or at is None or self.closed_at is None or at < self.closed_at:
             return self
         return self.model_copy(update={"phase": Phase.READY, "problem_code": None, "awaits_name": False})
@@ -120,8 +120,8 @@ class TenantRun:
     """A run of the tenant workflow.
 
     Attributes:
-        closed_at: When it ended; None while it runs.
-        problems: The problems that stopped it.
+        closed_at: When the run ended; None while it is running.
+        problems: The problems that stopped the run.
     """
 
     progress: TenantProgress
@@ -131,7 +131,7 @@ class TenantRun:
 
     @classmethod
     async def from_execution(cls, execution: WorkflowExecution) -> Self | None:
-        """Build the run from Temporal's description or listing; None if it has not reported anything."""
+        """Build the run from Temporal's description or listing; None if the run has not reported anything."""
         progress = await _memo(execution, TENANT_MEMO, TenantProgress)
         if progress is None:
             return None
@@ -143,7 +143,7 @@ class TenantRun:
         return cls(progress, execution.status is WorkflowExecutionStatus.COMPLETED, execution.close_time, problems)
 
     def is_running_or_ended_after(self, moment: datetime | None) -> bool:
-        """Return whether it ended after a moment, or is still running."""
+        """Return whether the run ended after this moment or is still running."""
         return self.closed_at is None or moment is None or self.closed_at >= moment
 
 
@@ -154,13 +154,13 @@ class EnvironmentStatus(RecordModel):
         phase: READY, DELETED and STOPPED are final.
         problem: The first of `problems`, if any.
         resources: The existing resources, as the workflow recorded them.
-        evidence: The proof of its encryption, once collected.
+        evidence: The proof that its resources are encrypted with its keys, once collected.
         left_behind: Resources that a rollback or a deletion could not remove.
-        tenant: The result of the last tenant naming: the names on the keys, or the commands for them.
-        tenant_problems: The problems that stopped the last naming since; the environment works without it.
+        tenant: The result of the last tenant naming: the names on the keys, or the commands that put them there.
+        tenant_problems: The problems that stopped the latest tenant naming; the environment works without a name.
         deletion: The proof that nothing is left, once DELETED.
-        tenant_role: The role that last named the keys, or else the one that will.
-        pending: What the environment currently waits for; empty once its workflow has ended.
+        tenant_role: The role that last named the keys, or, before the first naming, the role that will name them.
+        pending: The steps that the environment currently waits for; empty once its workflow has ended.
     """
 
     environment_id: str
@@ -186,7 +186,7 @@ class EnvironmentStatus(RecordModel):
 
     @property
     def unclaimed_since(self) -> datetime | None:
-        """When the oldest unclaimed task began to wait for a worker; None if there is none."""
+        """When the oldest unclaimed task began to wait for a worker; None if no task is unclaimed."""
         return min((item.since for item in self.pending if item.unclaimed), default=None)
 
     @classmethod
@@ -194,8 +194,8 @@ class EnvironmentStatus(RecordModel):
         """Build the status from a workflow's description.
 
         Args:
-            described: Temporal's description of it.
-            fetch: Loads failures from the history, for a workflow that ended unreported or whose worker is stuck.
+            described: Temporal's description of the workflow.
+            fetch: Loads failures from the history if the workflow ended without reporting why or its worker is stuck.
         """
         progress = await _progress(described)
         problems = progress.problems if progress else ()
@@ -225,7 +225,7 @@ class EnvironmentStatus(RecordModel):
         )
 
     def with_tenant_runs(self, runs: Sequence[TenantRun]) -> Self:
-        """Merge the results of separate tenant workflow runs into the status: the later outcome wins.
+        """Merge the results of separate tenant workflow runs into the status. The latest outcome wins.
 
         Args:
             runs: The known runs, the latest first.
@@ -252,7 +252,7 @@ class EnvironmentStatus(RecordModel):
 
 
 def _awaits_name(phase: Phase, evidence: Evidence | None, problems: Sequence[Problem]) -> bool:
-    """Return whether an environment stopped only at its tenant name: the evidence proves that the rest is complete."""
+    """Return whether an environment stopped only at its tenant name; evidence exists only if the rest is complete."""
     stopped_there = all(problem.phase is Phase.RECONCILING_TENANT for problem in problems)
     return phase is Phase.STOPPED and evidence is not None and stopped_there
 
@@ -268,7 +268,7 @@ async def _progress(execution: WorkflowExecution) -> EnvironmentProgress | None:
 async def _memo(execution: WorkflowExecution, name: str, kind: type[_Memo]) -> _Memo | None:
     try:
         found: _Memo | None = await execution.memo_value(name, None, type_hint=kind)
-    except (ApplicationError, ValidationError):  # another program wrote a memo of this name
+    except (ApplicationError, ValidationError):  # another program wrote a memo with this name
         return None
     return found
 
@@ -282,7 +282,7 @@ def _phase(execution: WorkflowExecution, progress: EnvironmentProgress | None) -
 def _problem_of_unreported_end(
     described: WorkflowExecution, progress: EnvironmentProgress | None, failure: FailureError | None
 ) -> Problem:
-    """Build the problem for a workflow that ended without reporting one: invalid input, or ended from outside."""
+    """Build the problem of a workflow that ended without reporting one, from its failure or its status in Temporal."""
     phase = progress.phase if progress else first_phase(described.workflow_type)
     region = progress.request.region if progress else ""
     if isinstance(failure, ApplicationError) and failure.type == INVALID_INPUT_ERROR_TYPE:
@@ -292,7 +292,7 @@ def _problem_of_unreported_end(
         code, message = "byok.WorkflowFailed", failure.message
         remedy = "The platform's operator must fix this: see the workflow's history in Temporal."
     elif phase is Phase.DELETING:
-        again = "Retry the deletion: what is already deleted is skipped."
+        again = "Retry the deletion: resources that are already deleted are skipped."
         return _problem_of_end(described, failure, phase, region, again)
     else:
         again = "Retry with the same values: existing resources are adopted."
@@ -304,7 +304,7 @@ def _problem_of_unreported_end(
 def _problem_of_end(
     execution: WorkflowExecution, failure: FailureError | None, phase: Phase, region: str, again: str
 ) -> Problem:
-    """Build the problem for a workflow that was ended from outside."""
+    """Build the problem of a workflow that was terminated, cancelled or timed out in Temporal."""
     how = execution.status.name.lower().replace("_", " ") if execution.status else "ended"
     why = f" ({failure.message})" if failure and failure.message else ""
     return Problem(

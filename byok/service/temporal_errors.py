@@ -1,4 +1,4 @@
-"""Translates the Temporal client's errors into those of `byok.service.errors`."""
+"""Translates the Temporal client's errors into the errors of `byok.service.errors`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +35,7 @@ def is_namespace_not_found(error: RPCError) -> bool:
 
 
 def extract_reason(error: RuntimeError) -> str:
-    """Extract the reason at the end of the SDK's long message."""
+    """Return the reason that the SDK puts at the end of a long error message."""
     text = str(error)
     _, found, reason = text.rpartition('message: "')
     return reason.split('"')[0] if found else text

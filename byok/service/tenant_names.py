@@ -1,4 +1,4 @@
-"""Starts the workflow that gives keys a tenant name, and finds the results of its runs."""
+"""Starts the tenant workflow, which puts a tenant name on keys, and finds the results of its runs."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from byok.service.status import EnvironmentSummary, TenantRun
 from byok.service.temporal_errors import is_namespace_not_found
 
 _ASKED_FOR_AT_ONCE: Final = 50
-"""Workflow ids per visibility query."""
+"""The maximum number of workflow ids in a visibility query."""
 
 
 async def start_tenant_workflow(
@@ -43,7 +43,7 @@ async def start_tenant_workflow(
         if differing:
             raise DifferentNamingInProgressError(
                 f"The keys of {request.environment_id} are being named with different values: "
-                f"{', '.join(differing.values())}. If yours are the right ones, try again in a moment."
+                f"{', '.join(differing.values())}. If your values are the right ones, try again in a moment."
             ) from error
         return handle
 
@@ -64,9 +64,10 @@ async def list_tenant_runs(client: Client, environment_id: str) -> list[TenantRu
 
 
 async def apply_completed_namings(client: Client, found: Sequence[EnvironmentSummary]) -> list[EnvironmentSummary]:
-    """Return the summaries, with READY for environments that stopped only at their tenant name and have one now.
+    """Set the phase READY for environments that stopped only at their tenant name and whose keys now have the name.
 
-    This takes one query per fifty such environments, and no query if there are none, which is the usual case.
+    This takes one query for every fifty environments that stopped there. Usually there are none, and then it takes no
+    query.
     """
     named: dict[str, datetime] = {}
     awaiting = [tenant_workflow_id(item.environment_id) for item in found if item.awaits_name]

@@ -1,7 +1,8 @@
-"""Handles worker builds that run in parallel: a run's build, the routing of new work, and the build after a reset.
+"""Finds the worker build of a run, the builds that get new work, and the build that a run needs after a reset.
 
-With Worker Deployment Versioning, each run stays on the build that it started on (`worker.deployment`), and new runs go
-to the build that an operator made the current one. `byok.service.pollers` lists the workers.
+With Worker Deployment Versioning, several builds of the worker run in parallel. Each run stays on the build that it
+started on (`worker.deployment`), and new runs go to the build that an operator has set as the current one.
+`byok.service.pollers` lists the workers.
 """
 
 from collections.abc import Sequence
@@ -21,10 +22,10 @@ from byok.service.pollers import PollingWorker
 
 @dataclass(frozen=True)
 class TaskQueueRouting:
-    """The versions that a task queue sends unpinned work to.
+    """The worker versions that get the work of a task queue that is not pinned to a version.
 
     Attributes:
-        current: The current version; None means unversioned workers.
+        current: The current version; None if new work goes to unversioned workers.
         ramping: The version that gets a share of new work; None if no version is ramping.
     """
 
@@ -32,7 +33,7 @@ class TaskQueueRouting:
     ramping: WorkerDeploymentVersion | None = None
 
     def accepts_version(self, version: WorkerDeploymentVersion | None) -> bool:
-        """Return whether workers of a version (None: unversioned workers) get new work."""
+        """Return whether workers of a version get new work. None stands for workers without a version."""
         return version == self.current or (version is not None and version == self.ramping)
 
 
@@ -56,12 +57,12 @@ async def read_task_queue_routing(client: Client, task_queue: str) -> TaskQueueR
 
 
 def parse_version(raw: RawVersion) -> WorkerDeploymentVersion | None:
-    """Parse a version from Temporal's API; None if it is empty."""
+    """Parse a version from Temporal's API; None if the version is empty."""
     return WorkerDeploymentVersion(raw.deployment_name, raw.build_id) if raw.build_id else None
 
 
 def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploymentVersion | None:
-    """Return the build that a run is pinned to; None if it follows the routing of new work."""
+    """Return the build that a run is pinned to; None if the run can go to any build that gets new work."""
     info = described.raw_description.workflow_execution_info.versioning_info
     if info.versioning_override.HasField("pinned"):
         return parse_version(info.versioning_override.pinned.version)
@@ -73,12 +74,15 @@ def find_pinned_version(described: WorkflowExecutionDescription) -> WorkerDeploy
 def explain_no_worker(
     described: WorkflowExecutionDescription, routing: TaskQueueRouting, workers: Sequence[PollingWorker]
 ) -> str | None:
-    """Explain why no worker can claim a run, and what to do; None if a worker can.
+    """Explain why no worker can claim a run's tasks, and how to fix that; None if a worker can claim them.
 
     Args:
         described: The run.
-        routing: The versions that get new work from its task queue.
-        workers: The workers that poll the task queue; the text refers to the queue as `{where}`.
+        routing: The versions that get new work from the run's task queue.
+        workers: The workers that poll the task queue.
+
+    Returns:
+        The explanation, with the placeholder `{where}` for the task queue.
     """
     pinned = find_pinned_version(described)
     if pinned is not None:
@@ -86,20 +90,20 @@ def explain_no_worker(
             return None
         return (
             f"it is pinned to build {pinned.build_id} of {pinned.deployment_name}, and no worker of that build polls "
-            "{where}. Start one, or move the workflow to the current build: temporal workflow update-options "
+            "{where}. Start such a worker, or move the workflow to the current build: temporal workflow update-options "
             f"--workflow-id {described.id} --versioning-override-behavior auto_upgrade"
         )
     if any(routing.accepts_version(worker.version) for worker in workers):
         return None
     if workers:
         return f"no worker that polls {{where}} gets new work. {set_current_version_command(workers)}"
-    return "no worker is polling {where}. It continues once a worker does; `byok doctor` shows what is missing."
+    return "no worker is polling {where}. Work continues when a worker starts; `byok doctor` shows what is missing."
 
 
 def set_current_version_command(workers: Sequence[PollingWorker]) -> str:
-    """Return the command that routes new work to the worker that polled last."""
+    """Return the command that routes new work to the build of the worker that polled last."""
     version = max(workers, key=lambda worker: worker.last_seen).version
-    command = "Make one the current version: temporal worker deployment set-current-version"
+    command = "Set the current version: temporal worker deployment set-current-version"
     if version is None:
         return f"{command} --deployment-name <name> --unversioned"
     return f"{command} --deployment-name {version.deployment_name} --build-id {version.build_id}"
@@ -110,8 +114,8 @@ async def plan_post_reset_operations(
 ) -> list[PostResetOperation]:
     """Return the operations that keep a reset run from waiting for a retired build.
 
-    A reset leaves a run on its build. If no worker of that build is left, the run would wait forever. A run stays on a
-    build that still gets new work.
+    A reset leaves a run on its build. If no worker of that build is left, the run would wait forever. If the build of
+    the run still gets new work, the run stays on that build, and no operation is needed.
     """
     info = described.raw_description.workflow_execution_info.versioning_info
     build = parse_version(info.deployment_version)

@@ -193,7 +193,7 @@ async def test_terminated_deletion_must_be_requested_again(
     assert status.problem is not None
     assert status.phase is Phase.STOPPED
     assert (status.problem.code, status.problem.phase) == ("byok.Ended", Phase.DELETING)
-    assert status.problem.remediation == "Retry the deletion: what is already deleted is skipped."
+    assert status.problem.remediation == "Retry the deletion: resources that are already deleted are skipped."
 
 
 async def test_missing_environment_is_not_found(service: EnvironmentService) -> None:
