@@ -1,1 +1,1 @@
-"""Thin AWS adapters, one module per service. Each finds, compares, and then creates, adopts or refuses a resource."""
+"""The activities, which call AWS. Each one that creates a resource adopts an existing one if it fits the request."""

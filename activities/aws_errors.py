@@ -1,4 +1,4 @@
-"""Classify AWS errors: the service, the error code, and the matching rule in the error table."""
+"""Classify AWS errors: find the service, the error code, and the matching rule of the error table."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -18,10 +18,10 @@ _SERVICE: Final = "byok-service"
 
 
 def record_service_on_responses(client: "BaseClient") -> None:
-    """Add the service name to every response that this client receives, because botocore's errors lack it.
+    """Add the service name to every response that this client receives, because botocore's errors do not contain it.
 
-    A response without it comes from one of botocore's own clients, such as the STS client that fetches the worker's
-    credentials before a byok call.
+    A response without a service name comes from one of botocore's internal clients, such as the STS client that fetches
+    the worker's credentials before a call by byok.
     """
 
     def note(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
@@ -31,7 +31,7 @@ def record_service_on_responses(client: "BaseClient") -> None:
 
 
 def decide_error_outcome(error: ClientError) -> ErrorOutcome:
-    """Return the table's outcome for an error, for callers that expect a resource to be absent or to exist already."""
+    """Return the error table's outcome for an error, for callers that expect a resource to be absent or to exist."""
     return find_service_and_rule(error)[1].outcome
 
 
@@ -46,9 +46,9 @@ def none_if_absent(read: Callable[[], _T]) -> _T | None:
 
 
 def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tuple[str, ErrorRule]:
-    """Return the service that raised an error, as problem codes spell it, and the matching rule of the table.
+    """Return the service that raised an error, spelled as in problem codes, and the matching rule of the error table.
 
-    An error from one of botocore's own clients concerns the worker's credentials, so the customer cannot fix it.
+    An error from one of botocore's internal clients concerns the worker's credentials, so the customer cannot fix it.
     """
     code, message = get_error_code(error), get_error_message(error)
     service = cast("str | None", error.response.get("ResponseMetadata", {}).get(_SERVICE))
@@ -61,7 +61,7 @@ def find_service_and_rule(error: ClientError, key_arn: str | None = None) -> tup
 
 
 def get_error_code(error: ClientError) -> str:
-    """Return the wire code. boto's exception class names differ from it, so do not use them."""
+    """Return the error code in AWS's response. Do not use the names of boto's exception classes, which may differ."""
     return error.response.get("Error", {}).get("Code", "Unknown")
 
 

@@ -1,4 +1,4 @@
-"""How byok creates, secures and recognises a bucket: access settings and default encryption."""
+"""Creates a bucket, and reads and writes the settings that secure the bucket, such as its default encryption."""
 
 import json
 from collections.abc import Callable
@@ -27,15 +27,15 @@ BUCKET_OWNER_ENFORCED: "OwnershipControlsTypeDef" = {"Rules": [{"ObjectOwnership
 
 
 def build_bucket_arn(name: str, region: str) -> str:
-    """Build the ARN of a bucket, which contains neither Region nor account."""
+    """Build the ARN of a bucket. The ARN contains neither the Region nor the account."""
     return f"arn:{partition_of_region(region)}:s3:::{name}"
 
 
 def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[str, str]) -> None:
-    """Create a bucket with its tags, unless the platform already has it.
+    """Create a bucket with its tags, unless the bucket already exists in the platform's account.
 
-    CreateBucket sets the tags, so the bucket is never without an owner. S3 rejects us-east-1 as a location constraint
-    (S3 API reference, CreateBucket).
+    CreateBucket itself sets the tags, so the bucket always has its owner's tag. S3 rejects us-east-1 as a location
+    constraint (S3 API reference, CreateBucket).
     """
     configuration: dict[str, object] = {}
     if region != "us-east-1":
@@ -53,18 +53,18 @@ def create_bucket_if_absent(s3: "S3Client", name: str, region: str, tags: dict[s
 
 
 def bucket_exists(s3: "S3Client", bucket: str) -> bool:
-    """Return whether a bucket with this name exists and is visible to the platform."""
+    """Return whether a bucket with this name exists and the platform has access to it."""
     return none_if_absent(lambda: s3.head_bucket(Bucket=bucket)) is not None
 
 
 def read_bucket_tags(s3: "S3Client", bucket: str) -> "list[TagTypeDef]":
-    """Return the tags of a bucket."""
+    """Return the tags of a bucket; empty if the bucket has none."""
     return none_if_absent(lambda: s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) or []
 
 
 @dataclass(frozen=True)
 class BucketSetting:
-    """One bucket setting: how to read it, its required value, and how to write it."""
+    """One bucket setting: a function that reads it, its required value, and a function that writes that value."""
 
     read: Callable[["S3Client", str], object]
     wanted: object
@@ -80,16 +80,16 @@ class BucketSetting:
 
 
 def required_bucket_settings(name: str, environment: Environment) -> tuple[BucketSetting, ...]:
-    """Return every setting of an environment's bucket, in the order in which byok applies them.
+    """Return the required settings of an environment's bucket, in the order in which byok applies them.
 
-    Public access is blocked before the bucket contains anything.
+    The first setting blocks public access, before byok writes any object.
     """
     key = environment.s3_key_arn
     encryption: Any = {
         "Rules": [
             {
                 "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
-                "BucketKeyEnabled": True,  # one call to KMS serves many objects (D13)
+                "BucketKeyEnabled": True,  # S3 then needs only one call to KMS for many objects (D13)
             }
         ]
     }
@@ -126,7 +126,7 @@ def required_bucket_settings(name: str, environment: Environment) -> tuple[Bucke
 
 
 def read_default_encryption(s3: "S3Client", bucket: str) -> tuple[str | None, str | None, bool]:
-    """Algorithm, key and whether bucket keys are on."""
+    """Return a bucket's default encryption: the algorithm, the key, and whether S3 Bucket Keys are enabled."""
     answer = none_if_absent(lambda: s3.get_bucket_encryption(Bucket=bucket))
     if answer is None:
         return None, None, False

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 _USER_AGENT: Final = f"byok/{__version__} Boto3/{boto3.__version__}"
-"""Appears in the customer's CloudTrail. Botocore appends its own name. Without this setting, botocore builds a user
-agent for every call, which takes a tenth of the call's CPU."""
+"""The user agent, which appears in the customer's CloudTrail. Botocore appends its own name. Without this setting,
+botocore builds a user agent for every call, which takes a tenth of the call's CPU time."""
 
 _SHORTEST_SESSION: Final = 900
-"""In seconds. STS allows no shorter session (AssumeRole, DurationSeconds)."""
+"""The shortest session that STS allows, in seconds (AssumeRole, DurationSeconds)."""
 
 
 @dataclass(frozen=True)
 class AwsClients:
-    """boto3 clients, created once per service and Region. Using a client is thread-safe; creating one is not.
+    """boto3 clients, created once per service and Region. Using a client is thread-safe, but creating a client is not.
 
-    Botocore makes one attempt per call. Temporal does all retrying, where you can see it.
+    Botocore makes one attempt per call. Temporal does all retrying, and its UI shows every attempt.
     """
 
     session: boto3.Session
@@ -40,12 +40,12 @@ class AwsClients:
 
     @classmethod
     def from_settings(cls, *, connect_timeout: timedelta, read_timeout: timedelta, connections: int) -> Self:
-        """Build clients from boto3's standard credential chain: environment, config files, container or instance role.
+        """Use boto3's standard credential chain: environment variables, config files, container or instance role.
 
         Args:
-            connect_timeout: Time limit for opening a connection.
-            read_timeout: Time limit for AWS to send data.
-            connections: Maximum number of concurrent calls, equal to the number of activity threads.
+            connect_timeout: How long opening a connection may take.
+            read_timeout: How long to wait for AWS to send data.
+            connections: Maximum number of concurrent calls; pass the number of activity threads.
         """
         config = Config(
             connect_timeout=connect_timeout.total_seconds(),
@@ -65,14 +65,14 @@ class AwsClients:
         return cast("RDSClient", self._client("rds", region))
 
     def sts(self, region: str | None = None) -> "STSClient":
-        """Return the STS client for a Region, by default the session's Region."""
+        """Return the STS client for a Region; the default is the session's Region."""
         return cast("STSClient", self._client("sts", region or self.session.region_name))
 
     def kms_assuming_role(self, role: TenantRole, region: str, session_name: str) -> "KMSClient":
-        """Return a KMS client in the customer's account. Its credentials are new and serve one activity only.
+        """Return a KMS client for the customer's account, with new credentials that only the calling activity uses.
 
         Args:
-            role: The role in the customer's account, with its external id.
+            role: The role in the customer's account, and its external id.
             region: The Region of the keys.
             session_name: The session name, which appears in the customer's CloudTrail.
 

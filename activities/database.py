@@ -1,4 +1,4 @@
-"""The Aurora cluster and its writer: create or adopt, wait, verify, delete."""
+"""Create or adopt the Aurora cluster and its writer, wait until they are available, verify them, and delete them."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class DatabaseActivities:
 
         Raises:
             ApplicationError: Stops with `rds.KMSKeyNotAccessibleFault` after the grace period, and at once with
-                `byok.KeyInUse`, `byok.NameTaken` or `byok.OtherKey`. Temporal retries everything else.
+                `byok.KeyInUse`, `byok.NameTaken` or `byok.OtherKey`. The error table decides about other errors.
         """
         step, rds = self._step(task, Phase.CREATING_CLUSTER), self._rds(task)
         claims = KeyClaims(self.clients.s3(task.environment.region), step)
@@ -79,7 +79,7 @@ class DatabaseActivities:
         try:
             return rds_resources.build_cluster_resource(_require_own_cluster(step, found, task))
         except ApplicationError as refusal:
-            with step.translate_aws_errors():  # another environment may use the keys that this one does not
+            with step.translate_aws_errors():  # release the keys that this environment does not use
                 if refusal.type == "byok.NameTaken":
                     claims.release_both()
                 else:
@@ -91,9 +91,9 @@ class DatabaseActivities:
         """Adopt or create the cluster's writer once the cluster is available.
 
         Raises:
-            ApplicationError: `rds.NotReady` until the cluster is available, retried after `poll`. Stops at once on a
-                status that does not lead to available on its own (a lost key is the customer's problem) and on
-                `byok.NameTaken`. The error table decides about RDS errors.
+            ApplicationError: `rds.NotReady`, retried after `poll`, until the cluster is available. Stops at once with
+                `byok.NameTaken`, and with `rds.<status>` if the status cannot lead to `available` on its own; for a
+                lost key, this is the customer's problem. The error table decides about RDS errors.
         """
         step = self._step(task, Phase.AWAITING_DATABASE)
         await self._find_available_cluster(step, task)
@@ -101,7 +101,7 @@ class DatabaseActivities:
 
     @activity.defn
     async def await_writer(self, task: DatabaseTask) -> WriterResource:
-        """Check once whether the writer is available. Temporal retries until it is.
+        """Check once whether the writer is available. Temporal retries the check until it succeeds.
 
         Raises:
             ApplicationError: The same errors that `ensure_writer` raises while it waits for the cluster.
@@ -120,8 +120,8 @@ class DatabaseActivities:
         """Read the cluster and the writer back and compare them with the request (contract 98).
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, the expected value and the
-                actual one. Raises like `ensure_writer` if the cluster or the writer is no longer available.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
+                actual value. Raises the same errors as `ensure_writer` if a database is no longer available.
         """
         step, rds = self._step(task, Phase.VERIFYING), self._rds(task)
         with step.translate_aws_errors():
@@ -131,7 +131,7 @@ class DatabaseActivities:
             missing = task.cluster.identifier if cluster is None else task.cluster.writer_identifier
             message = f"{missing} no longer exists."
             raise step.non_retryable_error("byok.VerificationFailed", message, Remedy.UNPROVED)
-        # Check the status again: eventual consistency may have caused a premature "available" earlier.
+        # Check the statuses again: RDS is eventually consistent, so an earlier "available" may have been premature.
         self._require_available(step, task.cluster.identifier, cluster.get("Status", ""), rds_statuses.CLUSTER_PENDING)
         instance = writer.get("DBInstanceStatus", "")
         self._require_available(step, task.cluster.writer_identifier, instance, rds_statuses.INSTANCE_PENDING)
@@ -141,10 +141,10 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_writer(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the writer if it may be removed, and wait until it is gone.
+        """Delete the writer if it may be removed. Temporal retries until the writer is gone.
 
         Raises:
-            ApplicationError: `rds.NotReady` during the deletion. The error table decides about RDS errors.
+            ApplicationError: `rds.NotReady` while RDS deletes the writer. The error table decides about RDS errors.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -153,12 +153,12 @@ class DatabaseActivities:
 
     @activity.defn
     async def remove_cluster(self, task: DatabaseRemovalTask) -> RemovalResult:
-        """Delete the cluster if it may be removed, wait until it is gone, and release the claims on the keys.
+        """Delete the cluster if it may be removed. Once the cluster is gone, release the claims on the keys.
 
-        A rollback takes no final snapshot: the cluster was never handed over.
+        A rollback takes no final snapshot, because the cluster was never handed over to the customer.
 
         Raises:
-            ApplicationError: As `remove_writer`. Stops if the cluster has lost the key that a final snapshot needs.
+            ApplicationError: The same errors as `remove_writer`. Stops if a final snapshot needs a key that was lost.
         """
         step = self._step(task, task.phase)
         with step.translate_aws_errors():
@@ -170,8 +170,8 @@ class DatabaseActivities:
         """List every cluster and instance that has the environment's tag, and the final snapshot.
 
         Raises:
-            ApplicationError: Stops, before anything is removed, if a cluster has lost the key that the final snapshot
-                needs. The error table decides about RDS errors.
+            ApplicationError: Stops, before anything is removed, if a final snapshot is requested and a cluster has lost
+                its key. The error table decides about RDS errors.
         """
         step, rds, environment = self._step(task, task.phase), self._rds(task), task.environment
         with step.translate_aws_errors():
@@ -201,7 +201,7 @@ class DatabaseActivities:
                 return self._rds(task).create_db_cluster(**rds_resources.create_cluster_params(task))["DBCluster"]
         except ApplicationError as refusal:
             if refusal.non_retryable:
-                # Nothing is encrypted with the keys, so another attempt may use them under another name.
+                # Nothing is encrypted with the keys yet, so another environment may use them.
                 with step.translate_aws_errors():
                     claims.release_both()
             raise
@@ -288,7 +288,7 @@ class DatabaseActivities:
         status_of: Callable[[_Found], str],
         pending: frozenset[str],
     ) -> _Found:
-        """Return the database if it is available; otherwise raise the error that retries or stops."""
+        """Return the database if it is available; otherwise raise an error that Temporal retries, or that stops."""
         with step.translate_aws_errors():
             database = await found
         if database is None:
@@ -302,21 +302,21 @@ class DatabaseActivities:
             raise self._not_ready_error(step, f"{name} is {status}.")
 
     def _still_deleting_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        """Wait for an earlier deletion to finish. A resource that is being deleted is created again, never adopted."""
+        """Build the error that waits for an earlier deletion: byok never adopts a resource that is being deleted."""
         return self._not_ready_error(step, f"{name} is still being deleted; byok creates it again after that.")
 
     def _not_ready_error(self, step: ActivityContext, message: str) -> ApplicationError:
         return step.retry_later_error("rds.NotReady", message, self.poll)
 
     def _missing_error(self, step: ActivityContext, name: str) -> ApplicationError:
-        # Eventual consistency: a read may lag behind a write.
+        # RDS is eventually consistent: a read may lag behind a write.
         if activity.info().attempt <= _READERS_BEHIND:
             return step.retry_later_error("rds.NotReady", f"{name} is not visible yet.", _SOON)
         return step.non_retryable_error("byok.Vanished", f"{name} no longer exists.", Remedy.UNPROVED)
 
 
 def _require_pending(step: ActivityContext, name: str, status: str, pending: frozenset[str]) -> None:
-    """Stop on a status that is not available and does not become available on its own."""
+    """Stop unless the status is `available` or leads to `available` on its own."""
     if status == rds_statuses.AVAILABLE or status in pending:
         return
     if status in rds_statuses.KEY_LOST:
@@ -333,10 +333,10 @@ def _require_snapshot_possible(step: ActivityContext, found: "DBClusterTypeDef",
 
 
 def _require_own_cluster(step: ActivityContext, found: "DBClusterTypeDef", task: DatabaseTask) -> "DBClusterTypeDef":
-    """Return the cluster if it belongs to this environment and uses its key. Tag and key decide, never the name alone.
+    """Return the cluster if it has the environment's tag and uses the environment's key; its name alone proves nothing.
 
-    Since February 2026, AWS encrypts a cluster that has no KMS key with a key of its own, and reports StorageEncrypted
-    false and `sse-rds` ("Encrypting Amazon Aurora resources").
+    Since February 2026, AWS encrypts a cluster without a KMS key with an AWS-owned key, and then reports
+    StorageEncrypted false and StorageEncryptionType `sse-rds` ("Encrypting Amazon Aurora resources").
     """
     name, environment = task.cluster.identifier, task.environment
     if not rds_resources.is_tagged_for(found, environment):

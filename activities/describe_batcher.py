@@ -1,8 +1,8 @@
-"""Describes the databases that activities wait for. The number of calls does not depend on how many environments wait.
+"""Describes the databases that activities wait for, with a limited number of calls for any number of environments.
 
-RDS limits the call rate per account and Region, and all of the vendor's tools share that limit. A worker therefore
-describes up to a hundred clusters or instances per call, and a token bucket limits its calls: the first calls are
-immediate, and each later call covers everything that was requested in the meantime.
+RDS limits the call rate per account and Region, and all tools of the vendor share this limit. A worker therefore
+describes up to a hundred clusters or instances per call, and a token bucket limits the worker's call rate: the first
+calls are immediate, and each later call covers all databases that were requested while it waited for a token.
 """
 
 import asyncio
@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from mypy_boto3_rds.type_defs import DBClusterTypeDef, DBInstanceTypeDef, FilterTypeDef
 
 MAX_CALLS_PER_PERIOD: Final = 50
+"""The size of the token bucket, which limits the calls of one operation in one Region by one worker."""
+
 RATE_LIMIT_PERIOD: Final = timedelta(seconds=30)
-"""The size of the token bucket: a worker makes at most this many calls of one operation in one Region per period."""
+"""The time in which an empty token bucket refills."""
 
 _MAX_RECORDS: Final = 100
-"""Per call. RDS would split a longer answer into pages (RDS API reference, DescribeDBClusters, MaxRecords)."""
+"""Most databases that one call describes. RDS splits a longer response into pages (RDS API reference,
+DescribeDBClusters, MaxRecords)."""
 
 Found = TypeVar("Found")
 _Describe = Callable[[Sequence[str]], Mapping[str, Found]]
@@ -45,8 +48,8 @@ class _Batches(Generic[Found]):
     """The batched calls of one operation in one Region.
 
     Attributes:
-        describe: Calls RDS for some names and returns the databases that exist.
-        limiter: Entered before each call.
+        describe: Makes one call to RDS for the given names and returns the databases that exist, by name.
+        limiter: The rate limiter, which each call must enter first.
     """
 
     describe: _Describe[Found]
@@ -58,7 +61,7 @@ class _Batches(Generic[Found]):
         """Return one database, or None if it does not exist.
 
         Raises:
-            ClientError: RDS returned an error. Every request in the same call gets it.
+            ClientError: RDS returned an error. Every caller whose database was in the same call gets this error.
         """
         if name not in self._requested:
             self._requested[name] = asyncio.get_running_loop().create_future()
@@ -66,7 +69,7 @@ class _Batches(Generic[Found]):
         answer = self._requested[name]
         if self._caller is None:
             self._caller = asyncio.create_task(self._call())
-        return await asyncio.shield(answer)  # cancelling one caller must not cancel the answer for the others
+        return await asyncio.shield(answer)  # if one caller is cancelled, the other callers must still get the answer
 
     async def _call(self) -> None:
         try:
@@ -87,7 +90,7 @@ class _Batches(Generic[Found]):
 
 
 def _retrieve_exception(answer: "asyncio.Future[Found | None]") -> None:
-    """Stop asyncio from reporting the error of an answer whose callers were all cancelled."""
+    """Mark an answer's exception as retrieved: asyncio would log the exception if all callers had been cancelled."""
     if not answer.cancelled():
         answer.exception()
 
@@ -98,7 +101,7 @@ class DescribeBatcher:
 
     Attributes:
         clients: The worker's clients.
-        new_limiter: Creates the rate limiter for an operation in a Region.
+        new_limiter: Creates the rate limiter for one operation in one Region.
     """
 
     clients: AwsClients

@@ -1,4 +1,4 @@
-"""Collect the evidence that an environment uses the customer's keys: one activity reads all of it back from AWS."""
+"""Collects the evidence that an environment uses the customer's keys. One activity reads all evidence from AWS."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from byok.domain.models import DatabaseTask, EnvironmentPlan, Evidence
 
 @dataclass(frozen=True)
 class EvidenceActivities:
-    """Reads back what the other activities created."""
+    """Reads the created resources back from AWS."""
 
     database: DatabaseActivities
     storage: StorageActivities
@@ -23,8 +23,8 @@ class EvidenceActivities:
         """Read cluster, writer, buckets and objects back and compare them with the request (contract 98, 119).
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, the expected value and the
-                actual one.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
+                actual value.
         """
         task = DatabaseTask(environment=plan.environment, cluster=plan.cluster)
         database = asyncio.create_task(asyncio.to_thread(self.database.read_and_verify_database, task))
@@ -32,7 +32,7 @@ class EvidenceActivities:
             asyncio.create_task(asyncio.to_thread(self.storage.read_and_verify_bucket, plan.environment, bucket))
             for bucket in plan.buckets
         ]
-        # Wait for all reads: if one fails, the others must not still run during the next attempt.
+        # Wait for all reads, even if one fails, so that no read is still running when the next attempt begins.
         await asyncio.gather(database, *buckets, return_exceptions=True)
         return Evidence(
             database=database.result(),

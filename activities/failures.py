@@ -1,4 +1,4 @@
-"""Translate AWS errors into the failures that Temporal records. No other module does this."""
+"""Translate AWS errors into the failures that Temporal records. All activities use this module for that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,8 @@ from byok.domain.vendor import VendorProfile
 
 _FIRST_REFUSAL: Final = "first-refusal"
 _GRACE_STEPS: Final = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
-"""Pauses between retries of an ambiguous access-denied error; the last repeats. Most policies propagate in 1 to 2 s."""
+"""The pauses between retries of an ambiguous access-denied error. The last pause repeats until the grace period ends.
+Most policies propagate in 1 to 2 s."""
 
 _ASKED_AGAIN: Final = "A key change may still be propagating. byok retries for another {left} s."
 
@@ -50,11 +51,11 @@ _BENIGN: Final = ApplicationErrorCategory.BENIGN
 
 @dataclass(frozen=True)
 class ActivityContext:
-    """What an activity does and for which environment: everything a problem needs besides AWS's error.
+    """The environment and the phase that an activity works on, and everything else that its problems need.
 
     Attributes:
-        key: The customer's key that the activity's calls use.
-        request_kind: The kind of request to repeat once a problem is solved.
+        key: Which of the customer's keys the activity's calls use.
+        request_kind: The kind of request that the user repeats once a problem is fixed.
     """
 
     environment: Environment
@@ -65,7 +66,7 @@ class ActivityContext:
 
     @property
     def remedy_context(self) -> RemedyContext:
-        """Return the values that fill the remedies for this activity's key."""
+        """The values to fill in where a remedy concerns this activity's key."""
         return RemedyContext(
             self.environment.region,
             self.environment.platform_role_arn,
@@ -80,7 +81,8 @@ class ActivityContext:
         """Translate every botocore exception into the failure that Temporal records.
 
         Raises:
-            ApplicationError: Has the type `service.WireCode` and a `Problem`. Non-retryable if the workflow must stop.
+            ApplicationError: AWS returned an error, or a call failed. The type is `<service>.<error code>`, and the
+                details contain a `Problem`. The error is non-retryable if the workflow must stop.
         """
         try:
             yield
@@ -99,11 +101,14 @@ class ActivityContext:
     def non_retryable_error(
         self, code: str, message: str, remedy: Remedy, *, customer_key: bool = False
     ) -> ApplicationError:
-        """Build a stop that byok declares itself: a conflict, a lost key, a failed verification."""
+        """Build the error for a stop without an AWS error: a conflict, a lost key, or a failed verification."""
         return _failure(self.build_problem(code, message, remedy, customer_key=customer_key))
 
     def retry_later_error(self, code: str, message: str, delay: timedelta) -> ApplicationError:
-        """Build a benign error for something not ready yet: Temporal retries after a delay and counts no failure."""
+        """Build the error for a resource that is not ready yet. Temporal retries after the delay.
+
+        The error is benign, so Temporal does not count it as a failure.
+        """
         why = self.build_problem(code, message, Remedy.WAIT)
         return ApplicationError(message, why, type=code, next_retry_delay=delay, category=_BENIGN)
 
@@ -111,12 +116,12 @@ class ActivityContext:
         """Compare what AWS reports with the request (contract 98).
 
         Args:
-            name: The resource.
-            found: What AWS reports.
-            expected: The required values of its fields.
+            name: The name of the resource.
+            found: The resource's fields, as AWS reports them.
+            expected: The required values of those fields.
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names every field that differs.
+            ApplicationError: A field differs. Stops with `byok.VerificationFailed`, which names every such field.
         """
         reported = found.model_dump()
         wrong = [
@@ -137,7 +142,7 @@ class ActivityContext:
         operation: str | None = None,
         request_id: str | None = None,
     ) -> Problem:
-        """Build this activity's problem. It names the customer's key only if the key is at fault."""
+        """Build a problem of this activity. The problem names the customer's key only if the key is at fault."""
         return build_problem(
             code,
             message,
@@ -168,10 +173,10 @@ class ActivityContext:
         return _failure(why, retry=True)
 
     def _retry_within_grace(self, why: Problem) -> ApplicationError:
-        """Retry an access-denied error that a propagating policy would explain, until the grace period ends (D14).
+        """Build a retryable error until the grace period ends, in case a policy change is propagating (D14).
 
-        The grace period starts with the first such error, not with the activity. A worker that starts late, or a
-        throttling error in between, does not use it up.
+        The grace period starts with the first access-denied error, not with the activity, so a worker that starts late
+        or an earlier throttling error does not shorten it.
         """
         first = load_from_previous_attempt(_FIRST_REFUSAL)
         if first is None:
@@ -181,13 +186,17 @@ class ActivityContext:
         if left <= timedelta(0):
             return _failure(why)
         pause = _GRACE_STEPS[min(activity.info().attempt, len(_GRACE_STEPS)) - 1]
-        # The stop carries the remedy. Here it would be premature, and longer than Temporal's limit for a retry's error.
+        # Only the stop includes the remedy. In a retry, the remedy would be premature, and it would exceed Temporal's
+        # size limit for the failure of an attempt that is retried.
         asked_again = why.model_copy(update={"remediation": _ASKED_AGAIN.format(left=round(left.total_seconds()))})
         return _failure(asked_again, retry=True, delay=min(pause, left))
 
 
 def with_partial_result(refusal: ApplicationError, resource: BaseModel) -> ApplicationError:
-    """Return the same failure, plus the resource that was created before it: byok reports what it keeps (D9)."""
+    """Return the same failure with a resource added to its details.
+
+    The activity created the resource before it failed, and byok reports the resources that it keeps (D9).
+    """
     return ApplicationError(
         refusal.message,
         *refusal.details,

@@ -1,9 +1,9 @@
-"""Heartbeats during a call, and state that one attempt saves for the next.
+"""Heartbeats during AWS calls, and values that one attempt of an activity saves for the next attempt.
 
-boto blocks its thread, so an activity cannot send heartbeats itself: a task on the worker's event loop sends them.
-(One thread per activity would need two wake-ups and take the interpreter away from the threads that work.) Temporal
-therefore notices a killed worker after the heartbeat timeout, not after the activity's start-to-close timeout. State
-that an attempt saves travels with the heartbeats and is available to the next attempt on any worker.
+boto blocks the activity's thread during a call, so a task on the worker's event loop sends the heartbeats. (With a
+heartbeat thread per activity, each heartbeat would need two wake-ups and would interrupt the threads that do the work.)
+Temporal therefore notices a killed worker after the heartbeat timeout, not after the activity's start-to-close timeout.
+The heartbeats also contain the saved values, so the next attempt can read them on any worker.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ _T = TypeVar("_T")
 
 _NOTES: ContextVar[dict[str, str] | None] = ContextVar("notes", default=None)
 _LOOP: ContextVar[asyncio.AbstractEventLoop | None] = ContextVar("loop", default=None)
-"""The loop of an async activity. The SDK accepts its heartbeats only there."""
+"""The event loop of an async activity. The SDK accepts an async activity's heartbeats only on this loop."""
 
 
 def load_from_previous_attempt(name: str) -> str | None:
-    """Return what an earlier attempt of this activity saved under a name, or None."""
+    """Return the value that this or an earlier attempt of the activity saved under a name, or None."""
     return _notes().get(name)
 
 
@@ -42,9 +42,9 @@ def save_for_retry(name: str, value: str) -> None:
     notes[name] = value
     loop = _LOOP.get()
     if loop is None or _runs_here(loop):
-        # Immediately: an attempt that fails now ends before anything else on the loop runs.
+        # Send the heartbeat immediately: if the attempt fails now, it ends before the loop runs anything else.
         activity.heartbeat(dict(notes))
-    else:  # called in a thread of an async activity; the call reaches the loop before the attempt can end
+    else:  # this is a thread of an async activity: the scheduled call runs on the loop before the attempt can end
         loop.call_soon_threadsafe(activity.heartbeat, dict(notes), context=contextvars.copy_context())
 
 
@@ -65,7 +65,7 @@ def _notes() -> dict[str, str]:
 
 
 async def run_to_completion(write: Callable[[], _T]) -> _T:
-    """Run a blocking write in a thread. Once begun, it runs to completion, even if the activity is cancelled."""
+    """Run a blocking write in a thread, and wait until the write has completed, even if the activity is cancelled."""
     done = asyncio.ensure_future(asyncio.to_thread(write))
     try:
         return await asyncio.shield(done)
@@ -74,10 +74,10 @@ async def run_to_completion(write: Callable[[], _T]) -> _T:
 
 
 class HeartbeatInterceptor(Interceptor):
-    """Sends heartbeats for every activity.
+    """Sends heartbeats for every activity that is not a local activity.
 
     Args:
-        interval: Time between two heartbeats; well under the heartbeat timeout.
+        interval: Time between two heartbeats; must be well under the heartbeat timeout.
     """
 
     def __init__(self, interval: timedelta = HEARTBEAT_INTERVAL) -> None:
@@ -99,10 +99,11 @@ class _Beating(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if activity.info().is_local:
-            return await super().execute_activity(input)  # the timeout of its workflow task covers it
+            return await super().execute_activity(input)  # the timeout of the workflow task detects a killed worker
         if inspect.iscoroutinefunction(input.fn):
             _LOOP.set(asyncio.get_running_loop())
-        beats = asyncio.create_task(self._beat(_notes()))  # shared with the activity, whichever thread it runs in
+        # The task and the activity share one dictionary of saved values, also if the activity runs in a thread.
+        beats = asyncio.create_task(self._beat(_notes()))
         try:
             return await super().execute_activity(input)
         finally:
@@ -111,5 +112,5 @@ class _Beating(ActivityInboundInterceptor):
     async def _beat(self, notes: dict[str, str]) -> None:
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            # Not `activity.heartbeat`: for an activity in a thread, it waits for this loop.
+            # Do not call `activity.heartbeat` here: for an activity in a thread, that function waits for this loop.
             self._outbound.heartbeat(dict(notes))

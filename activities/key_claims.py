@@ -22,19 +22,20 @@ _CLAIMS: Final = "claims/"
 
 @dataclass(frozen=True)
 class KeyClaims:
-    """Records which environment uses a key (contract 123): one object per key in the platform's probe bucket.
+    """Records which environment uses a key (contract 123), in one object per key in the platform's probe bucket.
 
-    S3 writes the object only if it does not exist yet. If two environments start at the same moment, one gets the key.
+    S3 writes the object only if it does not exist yet. If two environments that name the same key start at the same
+    moment, only one of them gets the key.
     """
 
     s3: "S3Client"
     step: ActivityContext
 
     def acquire_both(self) -> None:
-        """Claim both keys for the environment. Claims that it already holds remain.
+        """Claim both keys for the environment. A claim that the environment already holds stays unchanged.
 
         Raises:
-            ApplicationError: Stops with `byok.KeyInUse` if another environment holds one of them.
+            ApplicationError: Stops with `byok.KeyInUse` if another environment has claimed one of the keys.
         """
         for which in KeyPurpose:
             owner = self._claim(which)
@@ -47,12 +48,12 @@ class KeyClaims:
                 raise step.non_retryable_error("byok.KeyInUse", message, Remedy.KEY_IN_USE, customer_key=True)
 
     def release_both(self) -> None:
-        """Release both keys, if this environment holds them."""
+        """Release each of the two keys that this environment has claimed."""
         for which in KeyPurpose:
             self.release_key(self._environment.key_arn(which))
 
     def release_key(self, key_arn: str) -> None:
-        """Release a key that the environment used before, if this environment still holds it."""
+        """Release a key, if this environment has claimed it."""
         name = _claim_on(key_arn)
         if self._owner(name) == self._environment.environment_id:
             self.s3.delete_object(Bucket=self._environment.probe_bucket, Key=name)
@@ -75,7 +76,7 @@ class KeyClaims:
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.EXISTS:
                 raise
-            # None means that the claim was released between the two calls, so the key is free again.
+            # If `_owner` returns None, the claim was released between the two calls, and the key is free again.
             return self._owner(name) or self._claim(which)
         return self._environment.environment_id
 
@@ -93,6 +94,6 @@ def _claim_on(key_arn: str) -> str:
 
 
 def _describe_owner(owner: str, environment_id: str) -> str:
-    """Return the environment's id, or a general description if another organisation owns it: its id stays hidden."""
+    """Return the owner's environment id, or a general description if the owner belongs to another organisation."""
     same = organisation_of_environment(owner) == organisation_of_environment(environment_id)
     return f"environment {owner}" if same else "another environment"

@@ -1,8 +1,8 @@
-"""Proves the S3 key by using it.
+"""Proves that the platform can use the S3 key.
 
-The platform role may use a customer's key only through S3 and RDS. AWS denies a direct KMS call even if the key is set
-up correctly, so such a call would prove nothing (D2). The proof is therefore an object that byok writes, reads back and
-deletes in one of the platform's buckets.
+The platform role may use a customer's key only through S3 and RDS. AWS denies a direct call to KMS even if the key is
+set up correctly, so a direct call would prove nothing (D2). byok therefore writes an object with the key to one of the
+platform's buckets, reads the object back and deletes it.
 """
 
 import json
@@ -51,12 +51,13 @@ class KeyActivities:
         """Write an object with the S3 key, read it back and delete it.
 
         Raises:
-            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message. Stops at once or after the grace
-                period.
+            ApplicationError: `s3.KMS.…` or `s3.AccessDenied` with AWS's message, which stops at once or after the grace
+                period, or `byok.ProbeMismatch`, which stops at once. The error table decides about other S3 errors.
         """
         step = ActivityContext(environment, self.platform.vendor, Phase.VALIDATING_KEYS, KeyPurpose.S3)
         s3, bucket = self.clients.s3(environment.region), environment.probe_bucket
-        # A new object per attempt and no bucket key: what S3 caches could hide a revocation (D13).
+        # Each attempt writes a new object without a bucket key, because S3's caches could hide that access to the key
+        # was revoked (D13).
         key, content = f"{_PROBES}{environment.environment_id}/{uuid.uuid4()}", uuid.uuid4().bytes
         with step.translate_aws_errors():
             used = _put_probe(s3, environment, key, content)
@@ -66,16 +67,18 @@ class KeyActivities:
             finally:
                 s3.delete_object(Bucket=bucket, Key=key)
         if not intact or used != environment.s3_key_arn:
-            message = f"The probe was written with {environment.s3_key_arn}; S3 reports {used} or different content."
+            message = (
+                f"The probe was written with {environment.s3_key_arn}, but S3 reports {used} or different content."
+            )
             raise step.non_retryable_error("byok.ProbeMismatch", message, Remedy.UNPROVED)
         return KeyProbeResult(key=KeyPurpose.S3, key_arn=environment.s3_key_arn, at=datetime.now(UTC))
 
 
 def _put_probe(s3: "S3Client", environment: Environment, key: str, content: bytes) -> str:
-    """Write the probe. If it is the first one in the Region, create its bucket.
+    """Write the probe object. If the probe bucket of this Region does not exist yet, create it first.
 
     Returns:
-        The key that S3 reports as used.
+        The ARN of the key that S3 reports for the object.
     """
 
     def put() -> str:
@@ -95,7 +98,8 @@ def _put_probe(s3: "S3Client", environment: Environment, key: str, content: byte
         except ClientError as error:
             if decide_error_outcome(error) is not ErrorOutcome.ABSENT:
                 raise
-        # The next attempt must finish the setup if this one cannot: an existing bucket may still be unprotected.
+        # If this attempt fails after creating the bucket, the bucket may be unprotected. The saved value tells the next
+        # attempt to repeat the setup.
         save_for_retry(_UNFINISHED, environment.probe_bucket)
     create_bucket_if_absent(s3, environment.probe_bucket, environment.region, {})
     _protect(s3, environment.probe_bucket, environment.region)

@@ -1,4 +1,4 @@
-"""Which environment owns a resource. Tags decide, never the name alone."""
+"""Decides from a resource's tags, never from its name alone, which environment owns the resource."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,19 +8,20 @@ from byok.domain.phases import Phase
 
 
 def has_environment_tag(tags: Iterable[Mapping[str, Any]], environment: Environment) -> bool:
-    """Return whether the tags, in the format that S3 and RDS share, include the environment's tag."""
+    """Return whether the tags, in the format of both S3 and RDS, include the environment's tag."""
     return {"Key": environment.environment_tag, "Value": environment.environment_id} in tags
 
 
 def reason_to_keep(tags: Iterable[Mapping[str, Any]], environment: Environment, phase: Phase) -> str | None:
     """Return why a resource must be kept, or None if it may be removed.
 
-    A rollback undoes only its own run: the vendor may already have handed over what an earlier run created.
+    A rollback removes only the resources that its own run created, because the vendor may already have handed over the
+    resources of an earlier run to the customer.
 
     Args:
         tags: The resource's tags.
-        environment: The environment that must own it.
-        phase: The phase of the rollback or the deletion.
+        environment: The environment that must own the resource.
+        phase: `Phase.ROLLING_BACK` or `Phase.DELETING`.
     """
     tags = list(tags)
     if not has_environment_tag(tags, environment):

@@ -1,4 +1,4 @@
-"""Give the workflows what they cannot know themselves: the platform's role, names and blueprint."""
+"""Plans for the workflows, which have no access to settings: the platform role, the names and the blueprint."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,26 +19,26 @@ from byok.domain.planning import Platform, plan_deletion, plan_environment, plan
 
 @dataclass(frozen=True)
 class PlanActivities:
-    """Plans without calling any service."""
+    """Makes plans without calling any service."""
 
     platform: Platform
 
     @activity.defn
     def plan_key_check(self, request: CheckKeysRequest) -> KeyCheckPlan:
-        """Plan the check of two keys and report the findings that need no call to AWS."""
+        """Plan the check of two keys. The plan includes the findings that need no call to AWS."""
         return plan_key_pair_check(request, self.platform, datetime.now(UTC))
 
     @activity.defn
     async def plan_environment(self, request: ProvisionRequest) -> EnvironmentPlan:
-        """Plan an environment completely before the first call to AWS. Runs as a local activity."""
+        """Plan a complete environment before the first call to AWS. The workflow runs this as a local activity."""
         return plan_environment(request, self.platform, datetime.now(UTC), activity.info().workflow_run_id or "")
 
     @activity.defn
     def plan_deletion(self, request: DeleteRequest) -> EnvironmentPlan:
-        """Return the names of an environment's resources."""
+        """Plan a deletion: return the names of the environment's resources."""
         return plan_deletion(request, self.platform)
 
     @activity.defn
     def plan_tenant(self, request: ReconcileTenantRequest) -> ReconcileTenantPlan:
-        """Plan the labels that a tenant name requires on two keys, before the first call to AWS."""
+        """Plan the labels that a tenant name requires on the two keys, before the first call to AWS."""
         return plan_tenant(request, self.platform, datetime.now(UTC))

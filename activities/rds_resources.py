@@ -1,4 +1,4 @@
-"""RDS requests and responses: how to find a cluster and its writer, request them, and read the answers."""
+"""RDS requests and responses: finds clusters and instances, builds request parameters, and reads the responses."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,7 +85,10 @@ def create_cluster_params(task: DatabaseTask) -> dict[str, Any]:
 
 
 def _authentication(settings: DatabaseBlueprint) -> dict[str, Any]:
-    """Neither way to sign in uses the customer's key: the key policies do not allow it for secrets (D15)."""
+    """Return the parameters for the master user's authentication.
+
+    Neither method uses the customer's key, because the key policies do not allow its use for secrets (D15).
+    """
     if settings.authentication is MasterAuthentication.IAM:
         return {"MasterUserAuthenticationType": "iam-db-auth"}
     if settings.master_secret_key_arn is None:
@@ -103,7 +106,8 @@ def create_writer_params(task: DatabaseTask) -> dict[str, Any]:
         "PubliclyAccessible": False,
         "AutoMinorVersionUpgrade": True,
         "CopyTagsToSnapshot": True,
-        # AWS would encrypt its data with one of the platform's keys, outside the customer's control (D15).
+        # AWS would encrypt the Performance Insights data with a key of the platform, which the customer does not
+        # control (D15).
         "EnablePerformanceInsights": False,
         "Tags": _tags(task.environment),
     }
@@ -121,7 +125,7 @@ def final_snapshot_params(final_snapshot: str | None) -> dict[str, Any]:
 
 
 def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) -> ClusterResource:
-    """Return what byok records about a cluster."""
+    """Build byok's record of a cluster from a response of RDS."""
     return ClusterResource(
         identifier=found["DBClusterIdentifier"],
         arn=found["DBClusterArn"],
@@ -132,7 +136,7 @@ def build_cluster_resource(found: "DBClusterTypeDef", *, created: bool = False) 
 
 
 def build_writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) -> WriterResource:
-    """Return what byok records about a writer."""
+    """Build byok's record of a writer from a response of RDS."""
     return WriterResource(
         identifier=found["DBInstanceIdentifier"],
         arn=found["DBInstanceArn"],
@@ -142,7 +146,7 @@ def build_writer_resource(found: "DBInstanceTypeDef", *, created: bool = False) 
 
 
 def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceTypeDef") -> DatabaseEvidence:
-    """Return what RDS reports about the cluster and the writer."""
+    """Build the evidence from RDS's responses for the cluster and the writer."""
     return DatabaseEvidence(
         cluster_arn=cluster["DBClusterArn"],
         key_arn=cluster.get("KmsKeyId", ""),
@@ -162,7 +166,7 @@ def build_database_evidence(cluster: "DBClusterTypeDef", writer: "DBInstanceType
 
 
 def expected_evidence_fields(task: DatabaseTask) -> dict[str, object]:
-    """Return the values that the evidence must have."""
+    """Return the required values of the evidence, by field."""
     settings = task.cluster.settings
     return {
         "key_arn": task.environment.rds_key_arn,

@@ -1,4 +1,4 @@
-"""The buckets and their initial objects: create or adopt, fill, verify, delete."""
+"""Create or adopt the buckets, write their initial objects, verify both, and delete both."""
 
 import base64
 import hashlib
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = "byok-sha256"
 _NAMED_AT_MOST: Final = 3
-"""How many objects to name as the reason for keeping a bucket: one is reason enough, and there may be millions."""
+"""How many of the objects that keep a bucket from being removed are named. There may be millions of such objects."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class StorageActivities:
     def ensure_bucket(self, task: BucketTask) -> BucketResource:
         """Adopt or create one of the environment's buckets, apply missing settings, and write its initial objects.
 
-        The objects are the environment's own first use of the key. The writes name no key, so they prove the bucket's
-        default encryption (contract 95-97).
+        Writing these objects is the environment's first use of the key. The requests do not name a key, so they prove
+        the bucket's default encryption (contract 95-97).
 
         Raises:
-            ApplicationError: Stops at once with `byok.NameTaken` or `byok.OtherKey`, and at once or after the grace
-                period with `s3.KMS.…` or `s3.AccessDenied` and AWS's message. The error table decides about other S3
-                errors. If the bucket exists by then, the details include it.
+            ApplicationError: Stops at once with `byok.NameTaken` or `byok.OtherKey`. Stops at once or after the grace
+                period with `s3.KMS.…` or `s3.AccessDenied`, and shows AWS's message. The error table decides about
+                other S3 errors. If byok has already created or adopted the bucket, the details include the bucket.
         """
         step, s3 = self._step(task.environment, Phase.CREATING_STORAGE), self._s3(task.environment)
         with step.translate_aws_errors():
@@ -93,8 +93,8 @@ class StorageActivities:
         """Read back one bucket's default encryption and the keys of its objects (contract 98, 119).
 
         Raises:
-            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, the expected value and the
-                actual one.
+            ApplicationError: Stops with `byok.VerificationFailed`, which names the field, its expected value and its
+                actual value.
         """
         step, key = self._step(environment, Phase.VERIFYING), environment.s3_key_arn
         with step.translate_aws_errors():
@@ -106,7 +106,9 @@ class StorageActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def remove_bucket(self, task: BucketRemovalTask) -> RemovalResult:
-        """Delete what byok wrote and then the bucket, if it belongs to the environment and holds nothing else.
+        """Delete the objects that byok wrote, and then the bucket.
+
+        The bucket is kept if it does not belong to the environment or contains other objects.
 
         Raises:
             ApplicationError: An S3 error; the error table decides.
@@ -130,7 +132,7 @@ class StorageActivities:
 
     @activity.defn(no_thread_cancel_exception=True)
     def list_buckets(self, environment: Environment) -> OwnedResources:
-        """List every bucket that has the environment's tag, regardless of the current blueprint.
+        """List every bucket that has the environment's tag, even if the current blueprint does not contain it.
 
         Raises:
             ApplicationError: An S3 error; the error table decides.
@@ -154,10 +156,10 @@ class StorageActivities:
 
 
 def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | None":
-    """Return what S3 reports about an object, or None if it does not exist.
+    """Return S3's response to a HEAD request for an object, or None if the object does not exist.
 
-    The response to a HEAD request has no body and so gives no reason for an error (S3 API reference, HeadObject). A GET
-    request for the same object does.
+    If the request fails, its response has no body and so does not explain the error (S3 API reference, HeadObject).
+    This function then sends a GET request for the same object, whose response does.
     """
     try:
         return none_if_absent(lambda: s3.head_object(Bucket=bucket, Key=key))
@@ -167,10 +169,10 @@ def _head(s3: "S3Client", bucket: str, key: str) -> "HeadObjectOutputTypeDef | N
 
 
 def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return what provisioning wrote, and the first few objects that it did not write.
+    """Return the key and version of every object that provisioning wrote, and the keys of a few other objects.
 
-    Every version that byok wrote has the environment's tag. Unlike an object's metadata, tags remain readable after the
-    key becomes unusable (S3 API reference, GetObjectTagging).
+    Every version that byok wrote has the environment's tag. The tags of an object, unlike its metadata, remain readable
+    after the key becomes unusable (S3 API reference, GetObjectTagging).
     """
     name, written, foreign = task.bucket.name, list[tuple[str, str]](), dict[str, None]()
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
@@ -189,7 +191,10 @@ def _contents(s3: "S3Client", task: BucketRemovalTask) -> tuple[list[tuple[str, 
 
 
 def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> None:
-    """Stop unless tag and key allow adoption. An empty bucket on another key counts as incomplete and is adopted."""
+    """Stop if the bucket has no tag of this environment, or holds objects and uses another key by default.
+
+    byok adopts an empty bucket that uses another key, because its setup is incomplete.
+    """
     name, key = task.bucket.name, task.environment.s3_key_arn
     if not has_environment_tag(read_bucket_tags(s3, name), task.environment):
         raise step.non_retryable_error(
@@ -202,12 +207,12 @@ def _require_own(s3: "S3Client", step: ActivityContext, task: BucketTask) -> Non
         message = f"The bucket {name} holds objects encrypted with {current}."
         raise step.non_retryable_error("byok.OtherKey", message, Remedy.OTHER_KEY, customer_key=True)
     if algorithm == "aws:kms" and is_key_arn(current):
-        # An earlier request used another key; release that one.
+        # An earlier request for this environment named another key, which is now free for other environments.
         KeyClaims(s3, step).release_key(current)
 
 
 def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
-    """Every version of every object, and every delete marker."""
+    """Return the key and version id of every object version and every delete marker in a bucket."""
     found: list[tuple[str, str]] = []
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         found += ((item["Key"], item["VersionId"]) for item in page.get("Versions", []))
@@ -216,14 +221,17 @@ def _versions(s3: "S3Client", bucket: str) -> list[tuple[str, str]]:
 
 
 def _checksum(item: InitialObject) -> str:
-    """Return the content's checksum. With KMS encryption, an ETag is not one (S3 API reference, "Object")."""
+    """Return the checksum of an object's content.
+
+    The ETag cannot serve as a checksum, because with KMS encryption it is not a digest (S3 API reference, "Object").
+    """
     return base64.b64encode(hashlib.sha256(item.content.encode()).digest()).decode()
 
 
 def _require_writable(s3: "S3Client", task: BucketTask, item: InitialObject, *, empty: bool = False) -> None:
-    """Write an object if it is missing, and read it back.
+    """Write an object and read it back, unless the object is already there.
 
-    Reading needs a different permission than writing, and the services could not start without it.
+    Reading needs a different permission from writing, and without that permission the services could not start.
     """
     if empty or not _is_written(s3, task, item):
         _write(s3, task, item)

@@ -1,7 +1,7 @@
 """Puts a tenant name on a key, as an alias and tags, through a role in the customer's account.
 
-KMS allows this only to the key's own account, whatever the key policy says (D11). The activity compares the current
-labels with the required ones and writes only the difference, so it is idempotent.
+KMS lets only the account that owns a key create aliases and tags for the key, whatever the key policy says (D11). The
+activity compares the current labels with the required labels and writes only the difference, so it is idempotent.
 """
 
 import shlex
@@ -35,7 +35,7 @@ _NOTHING: Final = TagDifference({}, {})
 
 @dataclass(frozen=True)
 class TenantActivities:
-    """Aliases and tags of the customer's keys."""
+    """The activities that put aliases and tags on the customer's keys."""
 
     clients: AwsClients
     platform: Platform
@@ -44,11 +44,11 @@ class TenantActivities:
     def probe_environment(self, environment: Environment) -> EnvironmentProbeResult:
         """Check that an environment exists and that it was created with these two keys (contract 12, 123).
 
-        What counts is which resources have the environment's tag, and which key encrypts them. A bucket that is in the
-        blueprint but not in the environment may have been added to the blueprint later.
+        The check looks at the resources that have the environment's tag, and at the key that encrypts each of them. A
+        bucket of the blueprint may be missing, because it may have been added to the blueprint later.
 
         Returns:
-            Findings `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`, covering both keys.
+            The findings for both keys, with the code `byok.EnvironmentNotThere` or `byok.NotThisEnvironmentsKeys`.
 
         Raises:
             ApplicationError: An RDS or S3 error; the error table decides.
@@ -77,12 +77,13 @@ class TenantActivities:
     def reconcile_key(self, task: ReconcileKeyTask) -> ReconciledKey:
         """Put the tenant's alias and tags on one key.
 
-        If the alias exists and points at another key, this activity leaves it alone unless the task says to repoint it:
-        the alias is the customer's, and something may depend on it. In that case it writes no tags either, because the
-        key would have two names.
+        If the alias already points at another key, this activity does not change the alias unless the task says to
+        repoint it: the alias belongs to the customer, and something may depend on it. If the alias stays unchanged, the
+        activity writes no tags either, because alias and tags would then put the tenant name on different keys.
 
         Raises:
-            ApplicationError: `sts.AccessDenied` if the worker cannot assume the role; `kms.…` with AWS's message.
+            ApplicationError: `sts.AccessDenied` if the worker cannot assume the role, or `kms.…` with AWS's message if
+                KMS returns an error.
         """
         marks = task.marks
         step = self._step(task.environment, marks.key, task.request_kind)
@@ -122,7 +123,7 @@ def _missing_findings(step: ActivityContext, why: str) -> EnvironmentProbeResult
 
 
 def _other_key_findings(step: ActivityContext, on: dict[str, str | None]) -> tuple[Problem, ...]:
-    """Return a finding if any of the environment's resources uses a key other than the given one."""
+    """Return a finding if one of the environment's resources does not use the key that the request names."""
     key = step.environment.key_arn(step.key)
     others = [f"{name} is encrypted with {used or 'no customer key'}" for name, used in on.items() if used != key]
     if not others:
@@ -149,7 +150,7 @@ def _aliases_of(kms: "KMSClient", marks: KeyLabels) -> list[str]:
 def _reconcile_alias(
     kms: "KMSClient", step: ActivityContext, task: ReconcileKeyTask, present: list[str]
 ) -> tuple[AliasOutcome, str | None]:
-    """Return the alias's state and, if it points (or pointed) at another key, that key's id."""
+    """Reconcile the alias. Return its state and, if the alias points or pointed at another key, the id of that key."""
     marks, key_id = task.marks, parse_key_arn(task.marks.key_arn).key_id
     if marks.alias in present:
         return AliasOutcome.IN_PLACE, None
@@ -165,7 +166,8 @@ def _reconcile_alias(
         raise step.retry_later_error(
             "kms.AliasInMotion", f"{marks.alias} exists, but KMS does not list its key yet.", _LOOK_AGAIN
         )
-    # IN_PLACE here means: an earlier attempt created the alias and lost the response; the key's list lagged behind.
+    # IN_PLACE here means that an earlier attempt created the alias but lost the response, and that the list of the
+    # key's aliases (`present`) did not contain the alias yet.
     state = decide_alias_state(points_at, key_id, _key_ids(task.environment), repoint=task.repoint)
     if state is AliasOutcome.REPOINTED:
         kms.update_alias(AliasName=marks.alias, TargetKeyId=marks.key_arn)
@@ -175,7 +177,8 @@ def _reconcile_alias(
 def _alias_target(kms: "KMSClient", alias: str) -> str | None:
     """Return the id of the key that an alias points at.
 
-    None if the alias is gone again or the list lags behind. AWS's own aliases may have no key (KMS, AliasListEntry).
+    Returns None if the alias has been deleted, or if ListAliases does not show it yet. An AWS-managed alias may have no
+    key (KMS, AliasListEntry).
     """
     for page in kms.get_paginator("list_aliases").paginate():
         for found in page["Aliases"]:

@@ -51,11 +51,11 @@ def environment_id_from_workflow_id(workflow_id: str) -> str:
 
 
 def tenant_workflow_id(environment_id: str) -> str:
-    """Return the workflow id of `ReconcileTenant` for an environment. Runs with the same id never overlap."""
+    """Return the workflow id of `ReconcileTenant`: at most one run at a time for an environment."""
     return f"tenant/{environment_id}"
 
 
 def key_check_workflow_id(request: CheckKeysRequest) -> str:
-    """Return the workflow id of a key check: at most one check runs at a time for a pair of keys in a Region."""
+    """Return the workflow id of a key check: at most one run at a time for a pair of keys in a Region."""
     digest = hashlib.sha256(f"{request.region} {request.s3_key_arn} {request.rds_key_arn}".encode()).hexdigest()
     return f"keys/{digest[:16]}"

@@ -1,4 +1,4 @@
-"""Logging: one stream of JSON lines from byok, the Temporal SDK and boto, each with the workflow it belongs to."""
+"""Logging: one stream of log lines from byok, the Temporal SDK and boto. An activity's lines name its workflow."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ Event = MutableMapping[str, Any]
 
 
 def configure_logging(settings: Settings) -> None:
-    """Write all log records to standard error, in one format."""
+    """Write all log records to standard error in the configured format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -48,7 +48,7 @@ def configure_logging(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     logging.getLogger("botocore.credentials").setLevel(logging.WARNING)
-    # The SDK appends the workflow's details to every message as text; byok logs them as fields.
+    # By default, the SDK appends the workflow's details to every message as text. byok logs these details as fields.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
     structlog.configure(
@@ -60,7 +60,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
-    """Hide the value of every field whose name suggests a secret."""
+    """Hide the value of every field whose name suggests that the value is secret."""
     for name in event:
         if _SECRET.search(name):
             event[name] = _HIDDEN
@@ -68,7 +68,7 @@ def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
 
 
 class LogContextInterceptor(Interceptor):
-    """Adds workflow, activity and attempt to everything that an activity logs, including boto's log lines."""
+    """Adds workflow, activity and attempt to every line that is logged during an activity, including boto's lines."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """See the SDK's `Interceptor`."""
@@ -78,7 +78,7 @@ class LogContextInterceptor(Interceptor):
 class _Bound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
-        # Context variables are copied to the activity's thread.
+        # The Temporal SDK copies these context variables to the activity's thread.
         with structlog.contextvars.bound_contextvars(
             workflow_id=info.workflow_id,
             run_id=info.workflow_run_id,

@@ -1,7 +1,7 @@
-"""byok's own settings, read once in entry points and passed down as values.
+"""byok's settings. Each entry point reads them once and passes them on as values.
 
-Temporal connections use Temporal's environment configuration (`TEMPORAL_ADDRESS`, profiles), AWS clients use boto3's
-standard chain.
+Connections to Temporal use Temporal's environment configuration (`TEMPORAL_ADDRESS`, profiles), and AWS clients use
+boto3's standard configuration and credential chain.
 """
 
 import json
@@ -30,11 +30,11 @@ _JSON: Final = {
     "BYOK_VENDOR": 'a JSON object, such as {"name": "Globex"}',
     "BYOK_VENDOR__TENANT_TAGS": 'a JSON list, such as ["globex:TenantName", "gtn"]',
 }
-"""Settings whose value is JSON, each with an example."""
+"""For each setting whose value is JSON, a description with an example."""
 
 
 class LogFormat(StrEnum):
-    """Format of log lines."""
+    """The format of log lines."""
 
     JSON = "json"
     CONSOLE = "console"
@@ -54,17 +54,18 @@ def _fits(pattern: str, words: str) -> AfterValidator:
     return AfterValidator(fits)
 
 
-# Stricter than Temporal, which joins the two with a dot or a colon; operators also type both into commands.
+# These patterns are stricter than Temporal's, because Temporal joins a deployment and a build id with a dot or a colon,
+# and because operators type both into commands.
 _Deployment = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "letters, digits, _ and -, at most 63")]
 _BuildId = Annotated[str, _fits(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}", "letters, digits and . _ + -, at most 127")]
 
 
 class AccessToken(BaseModel):
-    """A bearer token for the API; the settings hold only its hash.
+    """A bearer token for the API. The settings contain only the token's hash.
 
     Attributes:
         sha256: SHA-256 of the token, in hexadecimal. `python -m byok.web token` generates a strong token.
-        organisation: The organisation whose environments the token grants access to; `*` for all.
+        organisation: The organisation whose environments the token grants access to, or `*` for all organisations.
         scopes: The operations that the token allows.
     """
 
@@ -79,14 +80,15 @@ class ApiSettings(BaseModel):
     """Authentication and limits of the API (`BYOK_API__…`).
 
     Attributes:
-        issuer: OIDC issuer whose tokens the API accepts; requires audience and jwks_url.
-        audience: Audience that the tokens must be issued for.
+        issuer: OIDC issuer whose tokens the API accepts. `audience` and `jwks_url` are then required too.
+        audience: Audience for which the tokens must be issued.
         jwks_url: URL of the issuer's public keys.
-        organisation_claim: Claim that names the caller's organisation.
+        organisation_claim: Name of the token claim that contains the caller's organisation.
         tokens: Bearer tokens for small deployments, as hashes (JSON).
-        session_secret: Signs the wizard's cookies and the page tokens; must be the same for all processes behind one
-            address. Without it, each process generates one, and sessions end when the process does.
-        requests_per_minute: Maximum number of requests per client address and minute.
+        session_secret: Secret that signs the wizard's cookies and the page tokens. All processes behind one address
+            must use the same secret. If it is not set, each process generates its own secret, and sessions end when the
+            process ends.
+        requests_per_minute: Maximum number of requests per minute from one client address.
         max_body_bytes: Maximum size of a request body.
         max_streams: Maximum number of open event streams per organisation, in each process.
     """
@@ -105,11 +107,14 @@ class ApiSettings(BaseModel):
 
     @model_validator(mode="after")
     def _issuer_is_whole(self) -> Self:
-        """Require all three: without an audience, the API would accept tokens issued for another application."""
+        """Require all three OIDC settings or none.
+
+        Without an audience, the API would accept tokens that were issued for another application.
+        """
         given = {"ISSUER": self.issuer, "AUDIENCE": self.audience, "JWKS_URL": self.jwks_url}
         missing = [f"BYOK_API__{name}" for name, value in given.items() if not value]
         if 0 < len(missing) < len(given):
-            raise ValueError(f"{' and '.join(missing)}: missing; issuer, audience and JWKS URL belong together")
+            raise ValueError(f"{' and '.join(missing)}: missing; issuer, audience and JWKS URL must be set together")
         return self
 
     @property
@@ -119,25 +124,26 @@ class ApiSettings(BaseModel):
 
 
 class Settings(BaseSettings):
-    """All settings, read from `BYOK_…` environment variables; nested names are joined by two underscores.
+    """All settings, read from `BYOK_…` environment variables. Two underscores join the parts of a nested name.
 
     Attributes:
-        platform_role_arn: The role that the customers' key policies name; by default, the role of the worker's AWS
+        platform_role_arn: The role that the customers' key policies name. The default is the role of the worker's AWS
             credentials.
         vendor: The vendor's names (`BYOK_VENDOR__NAME`).
-        blueprint: File that defines an environment's contents; by default, the blueprint that byok ships.
-        database_poll_seconds: Interval at which the status of an environment's cluster and writer is polled.
+        blueprint: File that defines an environment's contents. The default is the blueprint that comes with byok.
+        database_poll_seconds: Interval between two polls of a cluster's or a writer's status.
         aws_connect_timeout_seconds: Timeout for connecting to AWS.
-        aws_read_timeout_seconds: How long AWS may send no data during a call.
+        aws_read_timeout_seconds: How long a call waits for AWS to send data.
         activity_threads: Maximum number of concurrent AWS calls per worker.
-        max_cached_workflows: Environments in flight that one worker caches in memory, an eighth of a MiB each. It
-            replays the histories of all others whenever they resume, which takes a third more CPU.
-        worker_deployment: Name of the worker deployment, which turns on worker versioning; the worker gets new work
-            once its build is the current version.
-        worker_build_id: This worker's build id in that deployment; set both or neither.
+        max_cached_workflows: Maximum number of unfinished workflows that one worker caches in memory, an eighth of a
+            MiB each. Whenever a workflow outside the cache resumes, the worker replays the workflow's history, which
+            takes a third more CPU.
+        worker_deployment: Name of the worker deployment. Setting it turns on worker versioning: the worker gets new
+            work only once its build is the current version.
+        worker_build_id: This worker's build id in the worker deployment. Set both settings or neither.
         api: Authentication and limits of the API.
-        log_level: Minimum severity that is logged.
-        log_format: JSON for machines, console for people.
+        log_level: Minimum severity of the messages to log.
+        log_format: `json` for log collectors, `console` for people.
     """
 
     model_config = SettingsConfigDict(
@@ -161,7 +167,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _no_unknown_names(cls, values: Any) -> Any:
-        """Reject unknown variables: a misspelt name would otherwise have no effect, silently."""
+        """Reject unknown `BYOK_…` variables: otherwise, a setting with a misspelt name would be silently ignored."""
         known = {ENV_PREFIX + name.upper() for name in cls.model_fields}
         unknown = sorted(
             name
@@ -176,7 +182,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _version_is_whole(self) -> Self:
-        """Require both or neither: with only one of them, the worker would silently run unversioned."""
+        """Require a deployment and a build id, or neither: with only one, the worker would silently run unversioned."""
         if (self.worker_deployment is None) is not (self.worker_build_id is None):
             missing = "BYOK_WORKER_BUILD_ID" if self.worker_build_id is None else "BYOK_WORKER_DEPLOYMENT"
             raise ValueError(
@@ -186,9 +192,10 @@ class Settings(BaseSettings):
 
 
 def format_settings_error(error: ValidationError | SettingsError) -> str:
-    """Describe every error in the settings, each with the name of its environment variable.
+    """Describe all errors in the settings, each with the name of the environment variable.
 
-    Errors that only follow from another error, such as a name derived from an invalid one, are omitted.
+    If one error only follows from another, it is omitted: for example, the error in a name that byok derives from an
+    invalid name.
     """
     if isinstance(error, SettingsError):
         given = {name.upper(): value for name, value in os.environ.items()}

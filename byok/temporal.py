@@ -1,8 +1,8 @@
-"""The Temporal connection: one plugin for clients, workers, tests and the replayer, and one way to connect.
+"""The connection to Temporal, and the plugin that clients, workers, tests and the replayer share.
 
-The plugin adds a strict JSON converter and input validation. Without them, an input that does not decode fails the
-workflow task over and over: the workflow hangs, and its caller never sees an error. The plugin also retries the
-client's read-only calls (`byok.temporal_read_retry`).
+The plugin adds a strict JSON converter and input validation. Without these, a workflow whose input cannot be decoded
+would hang: its workflow task would fail again and again, and the caller would never see an error. The plugin also
+retries the client's read-only calls (`byok.temporal_read_retry`).
 """
 
 import copy
@@ -49,26 +49,27 @@ from byok.temporal_read_retry import ReadRetryingServiceClient
 DEFAULT_ADDRESS = "localhost:7233"
 
 _SHARED_WITH_WORKFLOWS = ("activities", "byok", "structlog", "boto3", "botocore")
-"""Modules that the workflow sandbox passes through: byok's pure modules, and those that activity classes import."""
+"""The packages that workflows or activity classes import. The workflow sandbox passes them through without reloading
+them."""
 
 
 def invalid_input_error(message: str, *details: Any) -> ApplicationError:
-    """Build the non-retryable failure of a workflow with invalid input; the caller reads the message."""
+    """Build the non-retryable failure of a workflow that received invalid input. The workflow's caller sees it."""
     return ApplicationError(message, *details, type=INVALID_INPUT_ERROR_TYPE, non_retryable=True)
 
 
 class StrictJSONConverter(PydanticJSONPlainPayloadConverter, WithSerializationContext):
-    """A pydantic JSON converter that fails with a readable message if a workflow's own input does not fit its model.
+    """A pydantic JSON converter that fails a workflow with a readable message if the workflow's input is invalid.
 
-    Only a workflow's own payload fails the workflow. An activity result that does not decode is a bug in byok: it fails
-    the workflow task, and the workflow resumes once a fixed worker is deployed.
+    An activity's payload that cannot be decoded does not fail the workflow, because that is a bug in byok. The error
+    fails only the workflow task, and the workflow resumes once you deploy a worker with a fix.
     """
 
     _of_workflow = False
     _other: Self | None = None
 
     def with_context(self, context: SerializationContext) -> Self:
-        """Return a converter that knows whether it decodes a workflow's payloads or an activity's."""
+        """Return a converter that knows whether its payloads belong to a workflow or to an activity."""
         if isinstance(context, WorkflowSerializationContext) == self._of_workflow:
             return self
         if self._other is None:
@@ -77,11 +78,12 @@ class StrictJSONConverter(PydanticJSONPlainPayloadConverter, WithSerializationCo
         return self._other
 
     def from_payload(self, payload: temporalio.api.common.v1.Payload, type_hint: type | None = None) -> Any:
-        """Decode a payload; an error names the wrong field without repeating its value.
+        """Decode a payload. An error names the invalid field, but does not repeat the field's value.
 
         Raises:
-            ApplicationError: A workflow's payload does not fit. Its type is `InvalidInput`, and it fails the workflow.
-            ValidationError: An activity's payload does not fit.
+            ApplicationError: A workflow's payload does not match its model. The error's type is `InvalidInput`, and the
+                error fails the workflow.
+            ValidationError: An activity's payload does not match its model.
         """
         try:
             return super().from_payload(payload, type_hint)
@@ -95,22 +97,22 @@ _CONVERTERS: Final = tuple(
     StrictJSONConverter() if isinstance(converter, JSONPlainPayloadConverter) else converter
     for converter in DefaultPayloadConverter.default_encoding_payload_converters
 )
-"""Shared, because the SDK instantiates the payload converter for every activity."""
+"""The payload converters. They are created once, because the SDK creates a `StrictPayloadConverter` per activity."""
 
 
 class StrictPayloadConverter(CompositePayloadConverter):
-    """Temporal's default converters, with `StrictJSONConverter` instead of plain JSON."""
+    """Temporal's default converters, with `StrictJSONConverter` in place of the plain JSON converter."""
 
     def __init__(self) -> None:
         super().__init__(*_CONVERTERS)
 
 
 class LeanFailureConverter(DefaultFailureConverter):
-    """Omits the stack trace and the cause from a failure that carries a problem.
+    """Omits the stack trace and the cause from a failure that contains a problem.
 
-    They would only show where byok's code received AWS's error, which does not help the reader. They would also cost
-    space: for an attempt that is retried, the server keeps at most 4 KiB and replaces anything larger with "Failure
-    exceeds size limit."
+    Stack trace and cause would only show where byok's code received AWS's error, which does not help the reader. They
+    would also make the failure too large: for an attempt that is retried, the server keeps a failure of at most 4 KiB
+    and replaces a larger one with "Failure exceeds size limit."
     """
 
     def to_failure(
@@ -127,7 +129,7 @@ class LeanFailureConverter(DefaultFailureConverter):
 
 
 class InputValidationInterceptor(Interceptor):
-    """Fails a workflow whose arguments do not match its `run` method: too few, too many, or of the wrong type."""
+    """Fails a workflow if its arguments do not match its `run` method in number or type."""
 
     def workflow_interceptor_class(
         self,
@@ -164,7 +166,7 @@ class _Plugin(SimplePlugin):
 
 
 def make_plugin() -> SimplePlugin:
-    """Build byok's plugin; a worker or replayer gets it from its client."""
+    """Build byok's plugin. Pass the plugin to a client; workers take it over from their client."""
     return _Plugin(
         "byok",
         data_converter=_with_strict_payloads,
@@ -174,7 +176,9 @@ def make_plugin() -> SimplePlugin:
 
 
 async def connect() -> Client:
-    """Connect with Temporal's own environment configuration (`TEMPORAL_ADDRESS`, profiles, TLS, API keys).
+    """Connect to the server that Temporal's environment configuration names.
+
+    The configuration consists of `TEMPORAL_ADDRESS`, profiles, TLS and API keys.
 
     Raises:
         RuntimeError: The Temporal server cannot be reached.
@@ -186,14 +190,15 @@ async def connect() -> Client:
 
 
 async def register_search_attributes(client: Client) -> None:
-    """Register byok's search attributes in the namespace; existing ones are left unchanged.
+    """Register byok's search attributes in the namespace. Attributes that already exist stay unchanged.
 
-    Without them a workflow would hang in its first phase, so a worker does this before it polls for work.
+    Without its search attributes, a workflow would hang in its first phase. A worker therefore registers them before it
+    polls for work.
 
     Raises:
-        RuntimeError: The namespace does not exist, or access to it is denied.
-        RuntimeError: Search attributes are missing and cannot be added by a client, as on Temporal Cloud; the message
-            contains the command to run.
+        RuntimeError: The namespace does not exist, or Temporal denies access to it.
+        RuntimeError: Search attributes are missing, and Temporal does not let a client add them (as on Temporal Cloud).
+            The message contains the command to run.
     """
     asked = ListSearchAttributesRequest(namespace=client.namespace)
     try:

@@ -1,7 +1,7 @@
-"""Retries a Temporal client's read-only calls: a server that restarts or sheds load causes a short delay, not an error.
+"""Retries a Temporal client's read-only calls, so that a restarting or overloaded server causes a delay, not an error.
 
-The SDK retries too, but not everywhere: it sends each `workflow_service` call once unless the call asks for retries. It
-never retries CANCELLED, although a server that closes a connection returns it.
+The SDK retries only some calls: by default, it sends a `workflow_service` call only once. It never retries the status
+CANCELLED, although a server returns this status when it closes a connection.
 """
 
 import asyncio
@@ -14,9 +14,10 @@ from temporalio.service import RPCError, RPCStatusCode, ServiceClient
 
 TRANSIENT_STATUS_CODES: Final = frozenset(
     {
-        # Cancelling a call locally raises asyncio.CancelledError, so this status always comes from the server.
+        # If this process cancels a call, the call raises asyncio.CancelledError, so a CANCELLED status always comes
+        # from the server.
         RPCStatusCode.CANCELLED,
-        # SDK 1.35 reports "transport error" when a connection ends in the middle of a call.
+        # SDK 1.35 reports UNKNOWN with the message "transport error" if a connection ends in the middle of a call.
         RPCStatusCode.UNKNOWN,
         RPCStatusCode.RESOURCE_EXHAUSTED,
         RPCStatusCode.ABORTED,
@@ -24,10 +25,10 @@ TRANSIENT_STATUS_CODES: Final = frozenset(
         RPCStatusCode.UNAVAILABLE,
     }
 )
-"""Status codes after which the same read may succeed. Source: gRPC's status codes, and the SDK's own list."""
+"""Status codes after which a retry of a read may succeed. Source: gRPC's status codes, and the SDK's list."""
 
 MAX_RETRY_DURATION: Final = timedelta(seconds=2)
-"""How long to retry a read after its first failure. A long poll may run for longer than this before it first fails."""
+"""How long to retry a read, counted from the read's first failure, because a long poll may take longer than this."""
 
 _FIRST_WAIT: Final = timedelta(milliseconds=50)
 _LONGEST_WAIT: Final = timedelta(milliseconds=400)
@@ -47,7 +48,7 @@ class ReadRetryingServiceClient(ServiceClient):
 
     @property
     def worker_service_client(self) -> Any:
-        """The client that a worker polls with. See the SDK's `ServiceClient`."""
+        """The client that a worker uses for polling. See the SDK's `ServiceClient`."""
         return self._inner.worker_service_client
 
     def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
@@ -59,10 +60,10 @@ class ReadRetryingServiceClient(ServiceClient):
         self._inner.update_api_key(api_key)
 
     async def _rpc_call(self, rpc: str, req: Message, resp_type: type[Any], *, retry: bool, **options: Any) -> Any:
-        """Send a call; retry a read while it fails with a transient status.
+        """Send a call. If the call is a read, retry it when it fails with a transient status code.
 
         Raises:
-            RPCError: The server rejects the call, or a read kept failing for `MAX_RETRY_DURATION`.
+            RPCError: The server rejected the call, or the read kept failing for `MAX_RETRY_DURATION`.
         """
         if not rpc.startswith(_READS):
             return await self._inner._rpc_call(rpc, req, resp_type, retry=retry, **options)

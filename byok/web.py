@@ -1,6 +1,6 @@
 """`python -m byok.web`: the server of the HTTP API and the wizard.
 
-Exits with code 0 on SIGTERM and SIGINT, and with 2 if its settings are invalid or would let anyone in.
+The exit code is 0 after SIGTERM or SIGINT, and 2 if the settings are invalid or would give everyone access.
 """
 
 import argparse
@@ -34,15 +34,15 @@ from byok.wizard.app import make_wizard_app
 _USAGE: Final = 2
 _OF_THE_API: Final = ("/v1/", "/health", "/ready")
 _GRACE_SECONDS: Final = 5
-"""How long open event streams get to end at shutdown; clients reconnect on their own."""
+"""How long the server waits at shutdown for open event streams to end. Clients reconnect on their own."""
 
 
 class _Server(uvicorn.Server):
-    """Exits with code 0 on a signal; uvicorn's own server re-raises the signal after its shutdown."""
+    """A uvicorn server that exits with code 0 on a signal. By default, uvicorn re-raises the signal after shutdown."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """See uvicorn."""
+        """See `uvicorn.Server`."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -61,7 +61,7 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until a signal arrives.
+    """Run the server until a signal arrives, or generate a token.
 
     Returns:
         The exit code.
@@ -104,11 +104,12 @@ def _serve(settings: Settings, host: str, port: int) -> int:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     try:
-        # Objects loaded by now live for good. Freezing them shortens garbage collection, during which requests wait.
+        # Objects that exist now stay in memory until the process ends. Exempting them from garbage collection shortens
+        # the collections, during which requests wait.
         gc.collect()
         gc.freeze()
         _Server(config).run()
-    except SystemExit as end:  # uvicorn cannot bind to the address, and has logged why
+    except SystemExit as end:  # uvicorn could not bind to the address, and has logged the reason
         return end.code if isinstance(end.code, int) else 1
     return 0
 
@@ -123,7 +124,8 @@ def make_asgi_app(state: ApiState, settings: ApiSettings) -> ASGIApp:
 
     server = wrap_with_security_middleware(both, settings)
     if settings.allows_anonymous:
-        # Prevents DNS rebinding: another site's host name must not resolve to this server.
+        # Without authentication, accept only local host names, so that a web page cannot reach this server through a
+        # host name that it lets resolve to 127.0.0.1 (DNS rebinding).
         return TrustedHostMiddleware(server, allowed_hosts=["localhost", "127.0.0.1", "[::1]"], www_redirect=False)
     return server
 

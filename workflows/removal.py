@@ -54,8 +54,8 @@ async def remove_resources(
     """Remove the writer, the cluster and the buckets of an environment, in this order.
 
     Each activity removes only a resource that has the environment's tag. A rollback removes only the resources that its
-    own run created, because the customer may already use the resources of an earlier run. If an activity fails, the
-    other activities still run.
+    own run created, because the vendor may already have handed over the resources of an earlier run to the customer. If
+    an activity fails, the other activities still run.
 
     Args:
         plan: The environment's plan, which contains the names of its resources.

@@ -15,10 +15,11 @@ def load_blueprint(path: Path | None) -> Blueprint:
     """Read and validate a blueprint.
 
     Args:
-        path: The file, or None for the default blueprint that byok ships.
+        path: The file, or None for the default blueprint that comes with byok.
 
     Raises:
-        ValueError: The file cannot be read, is not YAML, or fails validation; the message names the file and the field.
+        ValueError: The file cannot be read, is not YAML, or fails validation. The message names the file and, if
+            validation failed, every invalid field.
     """
     path = path or DEFAULT_PATH
     try:

@@ -1,7 +1,7 @@
-"""ARNs of keys and roles: how to parse them and which ones an environment may use.
+"""ARNs of keys and roles: functions that parse them, and the rules for the keys that an environment may use.
 
-These are pure rules (contract 81-84, 115-117, 123-124, D6-D8); nothing here calls AWS. Facts that only AWS knows (does
-the key exist, is it enabled, may the platform role use it) are established by the probe and by CreateDBCluster.
+The rules are pure (contract 81-84, 115-117, 123-124, D6-D8): this module never calls AWS. The probe and CreateDBCluster
+find out what only AWS knows: whether a key exists and is enabled, and whether the platform role may use it.
 """
 
 import re
@@ -12,24 +12,24 @@ from typing import Final
 
 
 class KeyPurpose(StrEnum):
-    """The two keys of an environment."""
+    """Which of an environment's two keys: the S3 key or the Aurora key."""
 
     S3 = "s3"
     RDS = "rds"
 
     @property
     def field_label(self) -> str:
-        """Label of the input field for this key's ARN (contract 28)."""
+        """The label of the input field for the key's ARN (contract 28)."""
         return "S3 key ARN" if self is KeyPurpose.S3 else "RDS key ARN"
 
     @property
     def display_name(self) -> str:
-        """Name of the key in prose."""
+        """The name of the key in prose."""
         return "S3 key" if self is KeyPurpose.S3 else "Aurora key"
 
     @property
     def encrypted_data(self) -> str:
-        """The data that the key encrypts, as worded in the description of a new key."""
+        """The data that the key encrypts, as the description of a new key calls the data."""
         return "objects in S3" if self is KeyPurpose.S3 else "the Aurora cluster"
 
     @property
@@ -47,15 +47,15 @@ class KeyPair:
 
     @property
     def arns(self) -> tuple[str, str]:
-        """Both ARNs, the S3 key's first."""
+        """Both ARNs. The ARN of the S3 key comes first."""
         return self.s3_key_arn, self.rds_key_arn
 
     def items(self) -> tuple[tuple[KeyPurpose, str], ...]:
-        """Return both ARNs with their purposes, the S3 key's first."""
+        """Return both ARNs with their purposes. The S3 key comes first."""
         return (KeyPurpose.S3, self.s3_key_arn), (KeyPurpose.RDS, self.rds_key_arn)
 
 
-# A Region's prefix determines its partition (botocore's partitions.json, `regionRegex`).
+# The prefix of a Region's name determines its partition (botocore's partitions.json, `regionRegex`).
 _PARTITION_BY_REGION_PREFIX: Final = (
     ("cn-", "aws-cn"),
     ("us-gov-", "aws-us-gov"),
@@ -67,10 +67,11 @@ _PARTITION_BY_REGION_PREFIX: Final = (
 )
 
 KEY_ARN_MAX_LENGTH: Final = 2048
-"""Maximum length of a key identifier in KMS (KeyIdType in its model)."""
+"""Maximum length of a key identifier in KMS (KeyIdType in botocore's KMS model)."""
 
 REGION_PATTERN: Final = r"^[a-z]{2,4}(-[a-z]{2,10}){1,2}-[1-9][0-9]?$"
-"""Matches every AWS Region; bounded, so that a bucket name that contains a Region fits S3's limit of 63 characters."""
+"""Matches every AWS Region. The pattern limits the length of a name, so that a bucket name that contains a Region has
+at most 63 characters, which is S3's limit."""
 
 _ARN: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):(?P<service>[a-z0-9-]+):(?P<region>[a-z0-9-]*):(?P<account>[0-9]*):(?P<resource>[!-~]+)"
@@ -83,18 +84,18 @@ _SESSION: Final = re.compile(
     r"arn:(?P<partition>aws(-[a-z]+)*):sts::(?P<account>[0-9]{12}):assumed-role/(?P<role>[\w+=,.@-]{1,64})/[\w+=,.@-]+",
     re.ASCII,
 )
-# A path of up to 512 characters, slashes included, and a name of up to 64 (IAM, CreateRole).
+# IAM allows a path of up to 512 characters, including slashes, and a name of up to 64 characters (IAM, CreateRole).
 _ROLE: Final = re.compile(
     r"arn:aws(-[a-z]+)*:iam::(?P<account>[0-9]{12}):role/([\w+=,.@/-]{1,510}/)?[\w+=,.@-]{1,64}", re.ASCII
 )
 ROLE_ARN_PATTERN: Final = (
     r"^arn:aws(-[a-z]+)*:iam::[0-9]{12}:role/([A-Za-z0-9_+=,.@/-]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"
 )
-"""The same pattern, for the fields of requests."""
+"""A regular expression for the ARN of an IAM role, as text for the fields of requests."""
 
 
 class KeyArnErrorCode(StrEnum):
-    """Errors in a key ARN that byok detects without calling AWS. The value is the problem's code."""
+    """The errors in a key ARN that byok detects without calling AWS. The value is the code of the problem."""
 
     MALFORMED = "arn.Malformed"
     NOT_AN_ARN = "arn.NotAnArn"
@@ -109,7 +110,7 @@ class KeyArnErrorCode(StrEnum):
 
 
 class InvalidKeyArnError(ValueError):
-    """Raised for text that is not a valid key ARN; `fault` is the error code."""
+    """Raised for text that is not a valid key ARN. `fault` is the error code."""
 
     def __init__(self, fault: KeyArnErrorCode, message: str) -> None:
         super().__init__(message)
@@ -127,7 +128,7 @@ class KeyArn:
 
     @property
     def is_multi_region(self) -> bool:
-        """Whether the key is a primary or replica of a multi-Region key."""
+        """Whether the key is a multi-Region key, either the primary key or a replica."""
         return self.key_id.startswith("mrk-")
 
     def __str__(self) -> str:
@@ -136,7 +137,7 @@ class KeyArn:
 
 @dataclass(frozen=True)
 class KeyArnFinding:
-    """One violated rule: the field, the error code, and a message for the person who entered the ARN."""
+    """A violation of a rule: the key and its ARN, the error code, and a message for the user who entered the ARN."""
 
     which: KeyPurpose
     arn: str
@@ -162,9 +163,9 @@ def account_id_of_role(role_arn: str) -> str:
 
 
 def role_arn_of_session(caller_arn: str) -> str | None:
-    """Return the role ARN of an assumed-role session, as GetCallerIdentity reports it; None for any other caller.
+    """Return the ARN of the role whose session GetCallerIdentity reports, or None for any other kind of caller.
 
-    STS omits the role's path, so the session does not reveal the path (IAM user guide, "IAM identifiers").
+    STS omits the role's path from a session's ARN, so the returned ARN has no path (IAM user guide, "IAM identifiers").
     """
     match = _SESSION.fullmatch(caller_arn)
     return f"arn:{match['partition']}:iam::{match['account']}:role/{match['role']}" if match else None
@@ -174,7 +175,7 @@ def parse_key_arn(text: str) -> KeyArn:
     """Parse a full key ARN (contract 81-84).
 
     Raises:
-        InvalidKeyArnError: The text is an alias, a bare key id, another kind of ARN, or malformed.
+        InvalidKeyArnError: The text is an alias, a key id, a different kind of ARN, or malformed.
     """
     match = _ARN.fullmatch(text)
     if match is None:
@@ -203,12 +204,12 @@ def is_key_arn(text: str | None) -> bool:
 
 
 def check_key_arns(given: KeyPair, region: str, platform_account: str | None) -> list[KeyArnFinding]:
-    """Apply every rule to both ARNs and return all findings, in field order.
+    """Apply every rule to both ARNs and return all findings: first per key, then about the pair.
 
     Args:
         given: The two ARNs, as entered.
         region: The environment's Region.
-        platform_account: The vendor's account, whose keys are rejected; None if it is unknown.
+        platform_account: The vendor's account, or None if it is unknown. Keys in this account are rejected.
     """
     findings: list[KeyArnFinding] = []
     keys: dict[KeyPurpose, KeyArn] = {}
@@ -248,7 +249,7 @@ def _location_faults(key: KeyArn, region: str, platform_account: str | None) -> 
     elif key.region != region and key.is_multi_region:
         yield (
             KeyArnErrorCode.OTHER_REGION_REPLICA,
-            f"{key} is a multi-Region key's copy in {key.region}, but the environment is in {region}. "
+            f"{key} is a multi-Region key in {key.region}, but the environment is in {region}. "
             f"S3 and Aurora can only use keys in their own Region.",
         )
     elif key.region != region:
@@ -268,12 +269,13 @@ def _pair_faults(keys: dict[KeyPurpose, KeyArn], platform_account: str | None) -
     if len(keys) < len(KeyPurpose):
         return
     s3, rds = keys[KeyPurpose.S3], keys[KeyPurpose.RDS]
-    # Replicas of a multi-Region key share id and key material, so they count as one key in every Region.
+    # The replicas of a multi-Region key have the same key id and key material, so byok treats them as one key.
     one_replicated = s3.is_multi_region and (s3.account, s3.key_id) == (rds.account, rds.key_id)
     if s3 == rds or one_replicated:
         message = f"{rds} is used for both S3 and Aurora. Each needs its own key."
         yield KeyArnFinding(KeyPurpose.RDS, str(rds), KeyArnErrorCode.SAME_KEY, message)
-    # A key in the platform's account already has a finding, and moving that key fixes this as well.
+    # If one key is in the platform's account, there is already a finding, and its remedy also puts both keys in one
+    # account.
     elif s3.account != rds.account and platform_account not in (s3.account, rds.account):
         message = (
             f"The S3 key is in account {s3.account}, but the Aurora key is in {rds.account}. "

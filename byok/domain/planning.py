@@ -1,4 +1,4 @@
-"""Plans an environment before the first AWS call: names, tags, buckets and findings."""
+"""Plans an environment before the first AWS call: its names, its tags, its buckets, and the findings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ from byok.domain.tenant import TenantLabels
 from byok.domain.vendor import VendorProfile
 
 KEY_CHECK_ENVIRONMENT_ID: Final = "key-check"
-"""Used in place of an environment id: a key check belongs to no environment."""
+"""Stands in for the environment id in a key check, which belongs to no environment."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Platform:
 
 
 def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datetime) -> KeyCheckPlan:
-    """Plan a check of two keys without an environment; it creates nothing but probes.
+    """Plan a check of two keys that belong to no environment. The check creates only a probe object.
 
     Args:
         request: The two keys.
         platform: The vendor's configuration.
-        at: The time recorded in findings.
+        at: The time to record in findings.
     """
     return KeyCheckPlan(
         environment=_environment(request, KEY_CHECK_ENVIRONMENT_ID, platform), findings=_findings(request, platform, at)
@@ -62,13 +62,13 @@ def plan_key_pair_check(request: CheckKeysRequest, platform: Platform, at: datet
 
 
 def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime, run_id: str) -> EnvironmentPlan:
-    """Plan an environment; the same request on the same platform always yields the same names.
+    """Plan an environment. The names in the plan depend only on the request and the platform.
 
     Args:
         request: The environment's request.
         platform: The vendor's configuration.
-        at: The time recorded in findings.
-        run_id: The workflow run that will create the environment.
+        at: The time to record in findings.
+        run_id: The id of the workflow run that will create the environment.
     """
     findings = _findings(request, platform, at)
     tenant: TenantPlan | None = None
@@ -80,7 +80,7 @@ def plan_environment(request: ProvisionRequest, platform: Platform, at: datetime
 
 
 def plan_deletion(request: DeleteRequest, platform: Platform) -> EnvironmentPlan:
-    """Plan a deletion: the names of all resources that an environment can have, whether or not they exist."""
+    """Plan a deletion. The plan names every resource that an environment can have, whether or not it exists."""
     return _plan(request, request.environment_id, platform)
 
 
@@ -119,7 +119,7 @@ def plan_tenant(request: ReconcileTenantRequest, platform: Platform, at: datetim
     Args:
         request: The tenant name and the keys.
         platform: The vendor's configuration.
-        at: The time recorded in findings.
+        at: The time to record in findings.
     """
     asked = RequestKind.TENANT
     role = None if request.commands_only else request.tenant_role

@@ -151,8 +151,8 @@ def test_remedy_ends_with_the_retry_of_its_request(tenant: TenantHarness, reques
 
     retries = {
         RequestKind.ENVIRONMENT: "provisioning resumes where it stopped.",
-        RequestKind.TENANT: "what is already written is not written again.",
-        RequestKind.DELETION: "what is already deleted is skipped.",
+        RequestKind.TENANT: "byok skips a key that already has the name.",
+        RequestKind.DELETION: "byok skips resources that are already deleted.",
     }
     assert parse_stop_problem(caught.value).remediation.endswith(retries[request_kind])
 

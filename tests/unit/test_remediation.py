@@ -113,8 +113,8 @@ def test_last_line_says_what_to_do_next(name: str, one: RemedyContext, text: str
     ("request_kind", "retry"),
     [
         (RequestKind.ENVIRONMENT, "Then retry with the same values: provisioning resumes where it stopped."),
-        (RequestKind.TENANT, "Then retry with the same values: what is already written is not written again."),
-        (RequestKind.DELETION, "Then retry the deletion: what is already deleted is skipped."),
+        (RequestKind.TENANT, "Then retry with the same values: byok skips a key that already has the name."),
+        (RequestKind.DELETION, "Then retry the deletion: byok skips resources that are already deleted."),
     ],
 )
 def test_last_line_says_what_a_retry_does(request_kind: RequestKind, retry: str) -> None:

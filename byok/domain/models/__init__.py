@@ -1,7 +1,7 @@
-"""Models that are sent through Temporal: requests, plans, resources and evidence.
+"""The models that byok sends through Temporal: requests, plans, resources and evidence.
 
-Each input and result is one frozen model. Requests reject unknown fields, because people type them. All other models
-ignore unknown fields, so that an older worker can read data from a newer one.
+Each input and each result is one frozen model. Requests reject unknown fields, because people write them. All other
+models ignore unknown fields, so that an older worker can read data from a newer worker.
 """
 
 from byok.domain.models.base import RecordModel, RequestModel

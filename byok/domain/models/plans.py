@@ -1,4 +1,4 @@
-"""Plans that byok makes before the first AWS call, and the inputs of activities."""
+"""The plans that byok makes before the first AWS call, and the inputs of activities."""
 
 from byok.domain.arns import KeyPurpose
 from byok.domain.blueprint import DatabaseBlueprint, InitialObject
@@ -9,15 +9,16 @@ from byok.domain.phases import Phase, RequestKind
 
 
 class Environment(RecordModel):
-    """An environment's identity: the data that every activity needs.
+    """The data about an environment that every activity needs.
 
     Attributes:
         platform_role_arn: The vendor's role that the key policies name.
         tags: The tags of every resource that the environment owns.
-        environment_tag: Key of the tag that decides ownership.
-        run_tag: Key of the tag that names the run that created a resource.
-        run_id: The run that the plan was made for; a reset keeps it. Empty if the plan creates nothing.
-        probe_bucket: The platform's bucket for key probes and claims in this Region.
+        environment_tag: Key of the tag that decides which environment owns a resource.
+        run_tag: Key of the tag that contains the id of the run that created a resource.
+        run_id: Id of the run that the plan was made for; a reset of the workflow does not change it. Empty if the plan
+            creates nothing.
+        probe_bucket: The platform's bucket for key probes and key claims in this Region.
     """
 
     environment_id: str
@@ -54,10 +55,10 @@ class BucketPlan(RecordModel):
 
 
 class KeyCheckPlan(RecordModel):
-    """What byok knows about two keys before the first AWS call.
+    """The plan of a key check, made before the first AWS call.
 
     Attributes:
-        findings: ARN errors found by the pure rules. If there are any, nothing is created.
+        findings: The problems that the pure rules found. If there are any, byok creates nothing.
     """
 
     environment: Environment
@@ -75,12 +76,12 @@ class KeyLabels(RecordModel):
 
 
 class TenantPlan(RecordModel):
-    """How to put a tenant name on two keys.
+    """The plan that puts a tenant name on two keys.
 
     Attributes:
         role: The role that the worker assumes; None if the customer runs the commands.
         commands: The commands for the customer to run if there is no role.
-        request_kind: Whether this is part of a provisioning or a workflow of its own.
+        request_kind: Whether the plan is part of provisioning or of a separate tenant workflow.
     """
 
     tenant: str
@@ -92,7 +93,7 @@ class TenantPlan(RecordModel):
 
 
 class ReconcileTenantPlan(KeyCheckPlan):
-    """What byok knows about a tenant name and two keys before the first AWS call; no plan if there are findings."""
+    """The plan of a tenant workflow, made before the first AWS call. `tenant` is None if there are findings."""
 
     tenant: TenantPlan | None = None
 
@@ -123,8 +124,8 @@ class DatabaseRemovalTask(DatabaseTask):
     """Input of the activities that remove the cluster and its writer.
 
     Attributes:
-        phase: The phase of a rollback or of a deletion; a rollback removes only resources that its own run created.
-        final_snapshot: Name of the snapshot to take of the cluster first; None to take no snapshot.
+        phase: `ROLLING_BACK` or `DELETING`. A rollback removes only the resources that its own run created.
+        final_snapshot: Name of the snapshot to take before the cluster is deleted, or None to take no snapshot.
     """
 
     phase: Phase = Phase.ROLLING_BACK

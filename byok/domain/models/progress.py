@@ -1,4 +1,4 @@
-"""Progress, problems and results of workflows."""
+"""The progress, the problems and the results of workflows."""
 
 from datetime import datetime
 
@@ -12,19 +12,19 @@ from byok.domain.phases import AliasOutcome, Phase
 
 
 class Problem(RecordModel):
-    """The cause of a stop: the same in Temporal's UI, the CLI, the API and the wizard.
+    """The cause of a stop. Temporal's UI, the CLI, the API and the wizard all show this problem.
 
     Attributes:
-        code: `service.WireCode` as AWS sent it, or one of byok's own codes (`arn.…`, `byok.…`).
-        message: AWS's message, unchanged, or byok's own.
-        operation: The AWS operation that failed, or None if a pure rule was violated.
-        key: Which of the two keys is affected, or None if no customer key is.
-        key_arn: That key's ARN, as entered.
+        code: `<service>.<error code>` with the code that AWS sent, or one of byok's own codes (`arn.…`, `byok.…`).
+        message: AWS's message, unchanged, or a message of byok.
+        operation: The AWS operation that failed, or None if byok itself detected the problem.
+        key: Which of the two keys is affected, or None if neither is.
+        key_arn: The ARN of the affected key, as entered.
         phase: The phase in which the problem occurred.
-        request_id: AWS's request id, for a support case.
+        request_id: The request id that AWS returned, for a support case.
         region: The environment's Region.
-        at: When AWS returned the error.
-        remediation: The remedy, with the customer's own values filled in.
+        at: When the problem occurred.
+        remediation: The remedy, with the customer's values filled in.
     """
 
     code: str
@@ -40,7 +40,7 @@ class Problem(RecordModel):
 
 
 class KeyProbeResult(RecordModel):
-    """A successful probe: S3 wrote and read an object with the key."""
+    """The result of a successful probe: S3 wrote and read an object with the key."""
 
     key: KeyPurpose
     key_arn: str
@@ -48,11 +48,11 @@ class KeyProbeResult(RecordModel):
 
 
 class KeyCheckResult(RecordModel):
-    """Result of `CheckKeys`.
+    """The result of `CheckKeys`.
 
     Attributes:
-        findings: The problems of both keys; empty if none were found.
-        proofs: Keys proven by a probe. Only creating a cluster can prove the Aurora key (D2).
+        findings: The problems of both keys; empty if byok found none.
+        proofs: The successful probes. The Aurora key has none, because only creating a cluster can prove it (D2).
     """
 
     region: str
@@ -66,12 +66,13 @@ class ReconciledKey(RecordModel):
     """A key's alias and tags after reconciliation.
 
     Attributes:
-        alias_state: The state of the alias. On a conflict, byok writes nothing, not even tags.
+        alias_state: The state of the alias. In case of a conflict, byok writes nothing, not even tags.
         points_at: The id of the key that a conflicting alias points at, or that a repointed alias pointed at before.
-        remediation: What to do about a conflict, otherwise None.
-        tags_written: Keys of the tags that were absent or had another value.
-        tags_replaced: The previous values of those that had another value.
-        other_aliases: Aliases for other tenants on this key that match the same pattern; byok leaves them unchanged.
+        remediation: How to resolve a conflict; None if there is no conflict.
+        tags_written: The keys of the tags that were absent or had a different value.
+        tags_replaced: The previous values of the tags that had a different value, by tag key.
+        other_aliases: The key's aliases that match the same pattern with a different tenant name. byok does not change
+            them.
     """
 
     key: KeyPurpose
@@ -89,8 +90,8 @@ class TenantOutcome(RecordModel):
     """The result of putting a tenant name on two keys.
 
     Attributes:
-        keys: The reconciled keys; empty if there was no role, one key if AWS rejected the other.
-        commands: The commands that the customer must run if there was no role.
+        keys: The reconciled keys. Empty if the request contains no role; only one key if the other key failed.
+        commands: The commands that the customer must run, if the request contains no role.
     """
 
     tenant: str
@@ -99,16 +100,16 @@ class TenantOutcome(RecordModel):
 
     @property
     def conflicting_keys(self) -> tuple[ReconciledKey, ...]:
-        """The keys whose alias points at another key."""
+        """The keys whose required alias points at a different key."""
         return tuple(key for key in self.keys if key.alias_state is AliasOutcome.CONFLICT)
 
 
 class TenantProgress(RecordModel):
-    """The progress of `ReconcileTenant`, kept in the workflow's memo.
+    """The progress of `ReconcileTenant`, which the workflow stores in its memo.
 
     Attributes:
         outcome: The result so far; None if there is no result yet.
-        problems: The problems that stopped it.
+        problems: The problems that stopped the workflow.
     """
 
     request: ReconcileTenantRequest
@@ -117,30 +118,34 @@ class TenantProgress(RecordModel):
 
     @property
     def confirmed_role(self) -> TenantRole | None:
-        """The tenant role, if it is known to work (the worker has assumed it) or only stored for later; else None."""
+        """The request's tenant role, or None if the workflow stopped before the worker could assume the role.
+
+        An AWS error about a key shows that the worker has assumed the role. If the request asks only for commands, the
+        role is stored for later and counts as confirmed, too.
+        """
         taken_on = any(problem.key is not None and problem.operation is not None for problem in self.problems)
         return self.request.tenant_role if taken_on or self.outcome is not None else None
 
 
 class EnvironmentProbeResult(RecordModel):
-    """Whether an environment exists and uses the given keys.
+    """The result of the check that an environment exists and uses the given keys.
 
     Attributes:
-        findings: The mismatches, for both keys; empty if everything matches.
+        findings: The mismatches for both keys; empty if everything matches.
     """
 
     findings: tuple[Problem, ...] = ()
 
 
 class TimelineEntry(RecordModel):
-    """A phase and the time the environment entered it."""
+    """A phase, and the time at which the environment entered the phase."""
 
     phase: Phase
     entered_at: datetime
 
 
 class EnvironmentProgress(RecordModel):
-    """The progress of an environment, kept in the workflow's memo so that reading the status needs no worker."""
+    """The progress of an environment. It is stored in the workflow's memo, so that you can read it without a worker."""
 
     request: ProvisionRequest
     phase: Phase

@@ -1,4 +1,4 @@
-"""Requests: the inputs of the workflows."""
+"""The requests, which are the inputs of the workflows."""
 
 from typing import Any
 
@@ -13,10 +13,11 @@ from byok.domain.tenant import EXTERNAL_ID_PATTERN
 
 
 class CheckKeysRequest(RequestModel):
-    """Input of `CheckKeys`.
+    """The input of `CheckKeys`.
 
-    The ARNs are not validated here: an invalid ARN is a finding with a remedy, not a malformed request. The onboarding
-    payload is accepted in place of either ARN, or as its own two fields alongside the others (contract 50).
+    This model does not validate the ARNs, because an invalid ARN results in a finding with a remedy, not in a malformed
+    request. The model accepts the onboarding payload in place of either ARN, and it accepts the payload's two fields
+    alongside the other fields (contract 50).
 
     Attributes:
         region: The environment's AWS Region.
@@ -46,8 +47,8 @@ class TenantRole(RequestModel):
 
     Attributes:
         role_arn: The role's ARN.
-        external_id: The external id that its trust policy requires. It is not a secret (IAM user guide, "Access to AWS
-            accounts owned by third parties").
+        external_id: The external id that the role's trust policy requires. An external id is not a secret (IAM user
+            guide, "Access to AWS accounts owned by third parties").
     """
 
     role_arn: str = Field(pattern=ROLE_ARN_PATTERN)
@@ -55,14 +56,15 @@ class TenantRole(RequestModel):
 
 
 class ProvisionRequest(CheckKeysRequest):
-    """Input of `ProvisionEnvironment`.
+    """The input of `ProvisionEnvironment`.
 
     Attributes:
         environment_id: Lower-case letters, digits and single hyphens; part of every resource name.
         on_failure: Whether a stop keeps or removes the resources created so far (D9).
-        tenant: The tenant name, if already known: the last phase puts it on both keys. An invalid name is a finding,
-            as with the ARNs.
-        tenant_role: The role that the worker assumes to do so; without one, byok returns the commands.
+        tenant: The tenant name that the last phase puts on both keys; None if it is not known yet. An invalid name
+            results in a finding, as an invalid ARN does.
+        tenant_role: The role that the worker assumes to put the name on the keys. Without a role, byok returns the
+            commands for the customer to run.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
@@ -72,12 +74,12 @@ class ProvisionRequest(CheckKeysRequest):
 
 
 class DeleteRequest(CheckKeysRequest):
-    """Input of `DeleteEnvironment`.
+    """The input of `DeleteEnvironment`. It names the environment's keys, so that byok can release its claims on them.
 
     Attributes:
-        environment_id: The environment. The request names its keys to release them for use by another environment.
-        confirm: The environment id again, as a confirmation that all its resources are deleted.
-        final_snapshot: Whether to take a snapshot of the cluster first. It is encrypted with the Aurora key.
+        environment_id: The id of the environment to delete.
+        confirm: The environment id again, to confirm the deletion of all the environment's resources.
+        final_snapshot: Whether to take a snapshot of the cluster first. RDS encrypts the snapshot with the Aurora key.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)
@@ -93,14 +95,14 @@ class DeleteRequest(CheckKeysRequest):
 
 
 class ReconcileTenantRequest(CheckKeysRequest):
-    """Input of `ReconcileTenant`.
+    """The input of `ReconcileTenant`.
 
     Attributes:
-        environment_id: The environment that the keys belong to.
+        environment_id: The id of the environment that uses the keys.
         tenant: The tenant name.
-        tenant_role: The role that the worker assumes; without one, byok changes nothing and returns the commands.
-        repoint: Whether to repoint an alias that points at the other one of the two keys.
-        commands_only: Whether to return the commands and change nothing, even with a role.
+        tenant_role: The role that the worker assumes. Without a role, byok changes nothing and returns the commands.
+        repoint: Whether to repoint an alias that points at the environment's other key.
+        commands_only: Whether to return the commands and change nothing, even if the request contains a role.
     """
 
     environment_id: str = Field(pattern=ENVIRONMENT_ID_PATTERN, max_length=ENVIRONMENT_ID_MAX_LENGTH)

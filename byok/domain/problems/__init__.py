@@ -1,1 +1,1 @@
-"""Problems: what AWS's errors mean, and their remedies."""
+"""Problems: the error table for AWS's errors, and the remedies."""

@@ -1,4 +1,4 @@
-"""Builds a `Problem` from an AWS error or from a violated rule, with the remedy filled in."""
+"""Builds a `Problem` for an AWS error or for a violation of a rule. The problem includes the complete remedy."""
 
 import contextlib
 from dataclasses import replace
@@ -31,17 +31,17 @@ def build_problem(
     operation: str | None = None,
     request_id: str | None = None,
 ) -> Problem:
-    """Build the problem for an AWS error.
+    """Build the problem for an error that AWS returned or that byok detected.
 
     Args:
-        code: `service.WireCode`.
-        message: AWS's message, unchanged.
-        remedy: The remedy of the matching error rule.
-        context: The values for the remedy; it includes a key only if a customer's key is affected.
+        code: `<service>.<error code>`.
+        message: AWS's message, unchanged, or a message of byok.
+        remedy: The remedy for the error.
+        context: The values to fill into the remedy. They include a key only if a customer's key is affected.
         phase: The phase in which the error occurred.
-        at: When AWS returned the error.
-        operation: The operation that failed.
-        request_id: AWS's request id.
+        at: When the error occurred.
+        operation: The AWS operation that failed, if any.
+        request_id: The request id that AWS returned, if any.
     """
     return Problem(
         code=code,
@@ -62,8 +62,8 @@ def find_arn_problems(keys: KeyPair, context: RemedyContext, at: datetime) -> tu
 
     Args:
         keys: The two ARNs.
-        context: Role, Region, vendor and request; without a role, the rules that depend on it are skipped.
-        at: The time recorded in the problems.
+        context: Role, Region, vendor and request kind. Without a role, the rules that depend on a role are skipped.
+        at: The time to record in the problems.
     """
     role = context.platform_role_arn
     findings = check_key_arns(keys, context.region, account_id_of_role(role) if role else None)
@@ -82,9 +82,9 @@ def find_tenant_request_problems(
     Args:
         tenant: The name.
         tenant_role_arn: The role in the customer's account, or None if the customer runs the commands.
-        s3_key_arn: The role must be in this key's account.
-        context: Role, Region, vendor and request.
-        at: The time recorded in the problems.
+        s3_key_arn: The ARN of the S3 key. The role must be in the account of this key.
+        context: Role, Region, vendor and request kind.
+        at: The time to record in the problems.
     """
     found: list[tuple[str, str, Remedy]] = []
     try:
@@ -95,7 +95,7 @@ def find_tenant_request_problems(
     if tenant_role_arn is not None and tenant_role_arn.split(":")[1] != partition:
         message = f"{tenant_role_arn} is not a role in partition {partition}, which {context.region} belongs to."
         found.append(("tenant.RoleOfAnotherPartition", message, Remedy.TENANT_ROLE))
-    with contextlib.suppress(InvalidKeyArnError):  # reported as a separate finding
+    with contextlib.suppress(InvalidKeyArnError):  # `find_arn_problems` reports an invalid ARN
         owner = parse_key_arn(s3_key_arn).account
         if tenant_role_arn is not None and account_id_of_role(tenant_role_arn) != owner:
             message = (

@@ -1,8 +1,8 @@
-"""Remedies: what to do about a problem, with the reader's own values filled in.
+"""Builds remedies: instructions for fixing a problem, with the reader's values filled in.
 
-Most readers are the customer's key administrators. They know the AWS console and need not be developers, so a remedy
-says who must act, gives every step, and ends with the retry. The texts are in `byok.domain.problems.remedy_texts`;
-`byok.domain.problems.aws_errors` decides which remedy an error gets.
+Most readers are key administrators of a customer, who know the AWS console but may not be developers. A remedy
+therefore says who must act, gives every step, and ends with the retry. The texts are in
+`byok.domain.problems.remedy_texts`. `byok.domain.problems.aws_errors` decides which remedy belongs to an error.
 """
 
 import json
@@ -21,13 +21,13 @@ __all__ = ["Remedy", "RemedyContext", "build_alias_remediation", "build_arn_reme
 
 @dataclass(frozen=True)
 class RemedyContext:
-    """The values that a remedy is filled with.
+    """The values to fill into a remedy.
 
     Attributes:
-        platform_role_arn: The role that the key policies name; None if it is not known yet.
-        key: The key at fault; None if no customer key is.
-        key_arn: The ARN of that key, as the user gave it.
-        request_kind: What the user requested. The last step of a remedy is to retry it.
+        platform_role_arn: The role that the key policies name; None if the role is not known yet.
+        key: The customer's key that is at fault; None if neither is.
+        key_arn: The ARN of the key at fault, as the user entered it.
+        request_kind: What the user requested. The last step of a remedy is to retry this request.
     """
 
     region: str
@@ -39,22 +39,25 @@ class RemedyContext:
 
     @property
     def account_options(self) -> str:
-        """The AWS CLI options for the customer's account. The profile is an example to change (contract 40)."""
+        """The AWS CLI options for the customer's account.
+
+        The profile name is an example, which the customer replaces with their own (contract 40).
+        """
         return f"--profile byok --region {self.region}"
 
     @property
     def kms_key_options(self) -> str:
-        """The options of a KMS command on this key. The ARN is quoted for the shell, because a user pasted it."""
+        """The options of a KMS command for this key. The ARN is quoted for the shell, because a user entered it."""
         return f"{self.account_options} --key-id {shlex.quote(self.key_arn) if self.key_arn else '<key ARN>'}"
 
     @property
     def platform_account(self) -> str:
-        """The id of the platform's account, or a phrase for it if it is not known."""
+        """The id of the platform's account, or the words "the platform's account" if the id is not known."""
         return account_id_of_role(self.platform_role_arn) if self.platform_role_arn else "the platform's account"
 
     @property
     def statements_json(self) -> str:
-        """The key policy statements for this key as JSON, ready to paste; empty if the platform role is not known."""
+        """The key policy statements for this key as JSON, ready to paste. Empty if the platform role is not known."""
         if self.platform_role_arn is None:
             return ""
         render = build_rds_key_statements if self.key is KeyPurpose.RDS else build_s3_key_statements
@@ -63,7 +66,10 @@ class RemedyContext:
 
     @property
     def replica_arn(self) -> str:
-        """The ARN of this multi-Region key in the environment's Region. Replica ARNs differ only in the Region."""
+        """The ARN of this multi-Region key's replica in the environment's Region.
+
+        The ARNs of a multi-Region key and its replicas differ only in the Region.
+        """
         try:
             return str(replace(parse_key_arn(self.key_arn or ""), region=self.region))
         except InvalidKeyArnError:
@@ -72,8 +78,8 @@ class RemedyContext:
 
 _RETRY: Final = {
     RequestKind.ENVIRONMENT: "Then retry with the same values: provisioning resumes where it stopped.",
-    RequestKind.TENANT: "Then retry with the same values: what is already written is not written again.",
-    RequestKind.DELETION: "Then retry the deletion: what is already deleted is skipped.",
+    RequestKind.TENANT: "Then retry with the same values: byok skips a key that already has the name.",
+    RequestKind.DELETION: "Then retry the deletion: byok skips resources that are already deleted.",
 }
 _PROPAGATION: Final = "KMS takes a moment, in rare cases minutes, to propagate a change."
 _PROFILE: Final = "replace byok with your AWS CLI profile for the account that owns the key"
@@ -85,7 +91,7 @@ def build_remediation(remedy: Remedy, subject: RemedyContext) -> str:
 
 
 def build_arn_remediation(fault: KeyArnErrorCode, subject: RemedyContext) -> str:
-    """Build the remedy for an ARN that breaks a rule."""
+    """Build the remedy for an ARN that violates a rule."""
     return ARN_REMEDY_TEXTS[fault].format_map(_values(subject))
 
 
@@ -95,12 +101,12 @@ def build_alias_remediation(
     """Build the remedy for a tenant's alias that points to the wrong key.
 
     Args:
-        subject: The context, with the key that the alias should point to.
+        subject: The context; its key is the one that the alias should point to.
         alias: The alias.
         points_at: The id of the key that the alias points to now.
         ask_again: The byok command that retries the request.
-        within_reach: Whether the platform may move the alias. The role in the customer's account cannot take an alias
-            away from a key that is not the environment's.
+        within_reach: Whether the platform can move the alias. The role in the customer's account can move an alias only
+            if it points to one of the environment's keys.
     """
     if within_reach:
         text = (
@@ -120,7 +126,7 @@ def build_alias_remediation(
 
 
 def _values(subject: RemedyContext) -> dict[str, str]:
-    """Return the value of each placeholder. Values are inserted once; placeholders inside a value are not expanded."""
+    """Return the value of each placeholder. A placeholder inside a value is not expanded."""
     key = subject.key.display_name if subject.key else "key"
     field = subject.key.field_label if subject.key else "the key's ARN"
     append = _append(subject)

@@ -1,7 +1,7 @@
 """The text of every remedy, with placeholders in braces.
 
-`byok.domain.problems.remediation` replaces the placeholders with the reader's own values. A text names no command of
-byok: CLI, wizard and Temporal UI each add how to retry there.
+`byok.domain.problems.remediation` replaces the placeholders with the reader's values. The texts do not say which
+command retries a request: the CLI, the wizard and Temporal's UI each add their own instructions.
 """
 
 from enum import StrEnum
@@ -11,7 +11,7 @@ from byok.domain.arns import KeyArnErrorCode
 
 
 class Remedy(StrEnum):
-    """A remedy for a problem. Every `ErrorRule` names one."""
+    """A remedy for a problem. Every `ErrorRule` names a remedy."""
 
     ENABLE_KEY = "enable-key"
     CANCEL_DELETION = "cancel-deletion"
@@ -53,14 +53,14 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.IMPORT_MATERIAL: (
         'The {key} has no key material yet. Import it (AWS KMS developer guide, "Importing key material"). You can use '
-        "the key when this prints Enabled ({profile}):\n"
+        "the key once this command prints Enabled ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n{again}"
     ),
     Remedy.KEY_STATE: (
         "The {key} cannot be used in its current state. Print the state ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
         "Creating and Updating end on their own. Unavailable means that you must connect the key's custom key store. "
-        "You can use the key when the state is Enabled.\n{again}"
+        "You can use the key once its state is Enabled.\n{again}"
     ),
     Remedy.SYMMETRIC_KEY: (
         "{key_arn} is not a symmetric encryption key (SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT). The type and usage of a KMS "
@@ -77,8 +77,8 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "values. Otherwise, retry with the correct ARN as {field}."
     ),
     Remedy.S3_KEY_POLICY: (
-        "The {key} does not allow the platform to use it through S3, or it does not exist. Across accounts, AWS gives "
-        "the same answer for both.\n"
+        "Either the policy of the {key} does not let the platform use the key through S3, or the key does not exist. "
+        "For a key in another account, AWS returns the same error in both cases.\n"
         "1. Compare {key_arn} with the ARN in the AWS KMS console of {region}. If they differ, retry with the correct "
         "ARN as {field}.\n"
         "2. {append}\n"
@@ -89,8 +89,9 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "allow {role} to use KMS.\n{moment}\n{again}"
     ),
     Remedy.RDS_KEY: (
-        "RDS gives the same error for every reason why it cannot use the {key}. Check these in order:\n"
-        "1. The key exists in {region}, and this prints Enabled, SYMMETRIC_DEFAULT and ENCRYPT_DECRYPT ({profile}):\n"
+        "RDS returns the same error for every reason why it cannot use the {key}. Check these in order:\n"
+        "1. The key exists in {region}, and this command prints Enabled, SYMMETRIC_DEFAULT and ENCRYPT_DECRYPT "
+        "({profile}):\n"
         '  aws kms describe-key {kms} --query "KeyMetadata.[KeyState,KeySpec,KeyUsage]" --output text\n'
         "   If it prints Disabled, enable the key. If it prints PendingDeletion, cancel the deletion first:\n"
         "  aws kms cancel-key-deletion {kms}\n"
@@ -101,22 +102,22 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
         "other statement of the policy has Effect Deny for {role}.\n{moment}\n{again}"
     ),
     Remedy.CLUSTER_LOST_KEY: (
-        "The cluster exists and can no longer use the {key}.\n"
+        "The cluster exists, but it can no longer use the {key}.\n"
         "1. The key administrator cancels the key's deletion, if one is scheduled, and enables the key ({profile}):\n"
         "  aws kms cancel-key-deletion {kms}\n"
         "  aws kms enable-key {kms}\n"
         "2. If the cluster's status above ends in -recoverable, the platform's operator starts the cluster (RDS, "
-        "StartDBCluster) within 7 days after it lost the key. A cluster whose status has no such ending cannot be "
-        "started again: the operator must delete it.\n{again}"
+        "StartDBCluster) within 7 days after the cluster lost the key. If the status does not end in -recoverable, "
+        "the cluster cannot be started again, and the operator must delete it.\n{again}"
     ),
     Remedy.KEY_IN_USE: (
         "{key_arn} is already used by another environment; each environment needs its own pair of keys. Create a new "
         "{key} for this environment.\n{create}\n{again_with_arn}"
     ),
     Remedy.PLATFORM_KEY: (
-        "The customer has nothing to do. AWS refused a key of the platform's account {account}, used for the managed "
-        "master user secret or as an AWS default, and not the customer's key. The platform's operator must allow "
-        "{role} to use it.\n{again}"
+        "The customer has nothing to do, because the customer's key is not at fault. AWS rejected a key of the "
+        "platform's account {account}, which encrypts the managed master user secret or is an AWS default key. The "
+        "platform's operator must allow {role} to use this key.\n{again}"
     ),
     Remedy.PLATFORM_PERMISSION: (
         "The customer has nothing to do. The platform's operator must allow {role} to call this operation, in its IAM "
@@ -124,16 +125,16 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.PLATFORM_CREDENTIALS: (
         "The customer has nothing to do. AWS does not accept the worker's credentials. The platform's operator runs "
-        "`byok doctor`, which shows the worker's AWS identity and what is missing.\n{again}"
+        "`byok doctor`, which shows the worker's AWS identity and everything that is missing.\n{again}"
     ),
     Remedy.PLATFORM_OPERATOR: (
-        "The customer has nothing to do. The platform's operator must resolve the error that AWS reports above; AWS "
-        "Support can look it up by its request id.\n{again}"
+        "The customer has nothing to do. The platform's operator must resolve the error that AWS reports above. AWS "
+        "Support can look up the error by its request id.\n{again}"
     ),
     Remedy.NAME_TAKEN: (
         "The customer has nothing to do. A resource that does not belong to this environment has the name that the "
-        "environment needs. byok does not touch it: the platform's operator must delete or rename it, or choose "
-        "another environment id.\n{again}"
+        "environment needs, and byok does not change that resource. The platform's operator must delete or rename it, "
+        "or choose another environment id.\n{again}"
     ),
     Remedy.OTHER_KEY: (
         "A resource of this environment is encrypted with a key other than {key_arn}, and the key of a resource cannot "
@@ -143,7 +144,7 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     Remedy.UNPROVED: (
         "The customer has nothing to do. AWS reports settings that differ from the requested ones, so the environment "
         "does not become ready. The platform's operator must find out who changed the resource, and correct or delete "
-        "it.\n{again}"
+        "the resource.\n{again}"
     ),
     Remedy.QUOTA: (
         "The customer has nothing to do. The platform's account {account} has reached a service quota in {region}. The "
@@ -151,51 +152,51 @@ REMEDY_TEXTS: Final[dict[Remedy, str]] = {
     ),
     Remedy.TENANT_NAME: (
         "Choose a tenant name of at most {longest} letters, digits, hyphens, underscores and slashes, then retry with "
-        "it. Nothing was changed."
+        "that name. Nothing was changed."
     ),
     Remedy.TENANT_ROLE: (
         "The platform cannot assume the optional role in the customer's account, or the role does not allow this call. "
         "The key administrator compares the role with the template that the vendor sent (`byok template tenant-role`): "
-        "its trust policy names {role} and the same external id, its permissions name both key ARNs, and both key "
-        "policies still have the statement that AWS put there for the account. The tenant name can also be set "
-        "without a role, with the commands that the vendor sends.\n{moment}\n{again}"
+        "its trust policy must name {role} and the same external id, and its permissions must name both key ARNs. Both "
+        "key policies must still contain the default statement, which AWS adds for the account. The tenant name can "
+        "also be set without a role, with the commands that the vendor sends.\n{moment}\n{again}"
     ),
     Remedy.KEY_LIMIT: (
-        "The {key} has reached the KMS limit of 50 aliases or 50 tags. The key administrator deletes the ones that are "
-        "no longer needed. List them ({profile}):\n"
+        "The {key} has reached the KMS limit of 50 aliases or 50 tags. The key administrator deletes aliases or tags "
+        "that are no longer needed. These commands list them ({profile}):\n"
         "  aws kms list-aliases {kms}\n  aws kms list-resource-tags {kms}\n{again}"
     ),
     Remedy.ENVIRONMENT_NOT_THERE: (
         "Nothing was written: keys get a tenant name only after their environment exists. Check the environment's id "
-        "and Region, and that it is READY (`byok list`, `byok status`).\n{again}"
+        "and Region, and that the environment is READY (`byok list`, `byok status`).\n{again}"
     ),
     Remedy.NOT_THESE_KEYS: (
         "Nothing was written: a tenant name belongs on the keys that its environment was created with, and {key_arn} "
-        "is another key. `byok status` shows the environment's keys, and `byok tenant` reads them from there.\n"
+        "is not one of them. `byok status` shows the environment's keys, and `byok tenant` uses those keys.\n"
         "Then retry with the correct ARN as {field}."
     ),
     Remedy.CANCELLED: "No error occurred: a user requested the cancellation. {again}",
     Remedy.MALFORMED_REQUEST: "Nothing was created. Correct the field named above, then retry.",
     Remedy.LEFT_BEHIND: (
-        "The customer has nothing to do. The platform's operator resolves what is listed above. If a bucket contains "
-        "objects that provisioning did not write, their owner must delete them.\n{again}"
+        "The customer has nothing to do. The platform's operator resolves the problems listed above. If a bucket "
+        "contains objects that provisioning did not write, the owner of those objects must delete them.\n{again}"
     ),
     Remedy.NO_FINAL_SNAPSHOT: (
         "The final snapshot would be encrypted with {key_arn}, which the cluster can no longer use. The key "
-        "administrator makes the key usable again, if possible. Print its state ({profile}):\n"
+        "administrator makes the key usable again, if possible. Print the key's state ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.KeyState --output text\n"
-        "Without the key, no snapshot can be taken: deleting the environment without one (byok delete "
-        "--no-final-snapshot) loses the data for good.\n{again}"
+        "Without the key, no snapshot can be taken. If you delete the environment without a snapshot (byok delete "
+        "--no-final-snapshot), the data is lost for good.\n{again}"
     ),
     Remedy.WAIT: (
-        "The customer has nothing to do. AWS was throttling, unreachable or still busy for longer than byok waits. "
-        "Check the AWS Health Dashboard for an outage in {region}.\n{again}"
+        "The customer has nothing to do. AWS throttled calls, was unreachable, or was still busy for longer than byok "
+        "waits. Check the AWS Health Dashboard for an outage in {region}.\n{again}"
     ),
 }
 
 _COPY: Final = (
     "Copy the full ARN of the {key} from the AWS KMS console of {region} (Customer managed keys > the key > ARN), or "
-    "print the ARNs of all keys there ({profile}):\n"
+    "print the ARNs of all keys in that Region ({profile}):\n"
     '  aws kms list-keys {in_account} --query "Keys[].KeyArn" --output text\n{again_with_arn}'
 )
 
@@ -204,22 +205,23 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
     KeyArnErrorCode.NOT_AN_ARN: _COPY,
     KeyArnErrorCode.NOT_A_KEY: _COPY,
     KeyArnErrorCode.ALIAS: (
-        "Provide the ARN of the key that the alias points to. This prints it ({profile}):\n"
+        "Provide the ARN of the key that the alias points to. This command prints the ARN ({profile}):\n"
         "  aws kms describe-key {kms} --query KeyMetadata.Arn --output text\n"
-        "If AWS cannot find it, the alias does not exist in {region}. A key behind alias/aws/… is managed by AWS and "
+        "If AWS cannot find the alias, it does not exist in {region}. A key behind alias/aws/… is managed by AWS and "
         "cannot be shared. In both cases, create a customer managed key in {region}.\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_PARTITION: (
         "A key of another partition can never be used in {region}.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION: (
-        "If the {key} also exists in {region}, copy its ARN from the AWS KMS console of that Region. If not, create it "
-        "there.\n{create}\n{again_with_arn}"
+        "If you already have a {key} in {region}, copy its ARN from the AWS KMS console of that Region. If not, create "
+        "a key there.\n{create}\n{again_with_arn}"
     ),
     KeyArnErrorCode.OTHER_REGION_REPLICA: (
-        "Use the replica of this key in {region}. If there is one, this prints its ARN, {replica} ({profile}):\n"
+        "Use the replica of this key in {region}. If there is one, this command prints its ARN, {replica} "
+        "({profile}):\n"
         "  aws kms describe-key {in_account} --key-id {replica} --query KeyMetadata.Arn --output text\n"
-        "If there is none, create it in the AWS KMS console of the primary key's Region (the key > Regionality > "
+        "If there is none, create one in the AWS KMS console of the primary key's Region (the key > Regionality > "
         "Create new replica keys).\nA replica has its own key policy. {append}\n{again_with_arn}"
     ),
     KeyArnErrorCode.PLATFORM_ACCOUNT: (
@@ -228,6 +230,6 @@ ARN_REMEDY_TEXTS: Final[dict[KeyArnErrorCode, str]] = {
     ),
     KeyArnErrorCode.SAME_KEY: "S3 and Aurora need separate keys. Create a second key.\n{create}\n{again_with_arn}",
     KeyArnErrorCode.OTHER_ACCOUNT: (
-        "Use a {key} in the account of the S3 key. If there is none, create it there.\n{create}\n{again_with_arn}"
+        "Use a {key} in the account of the S3 key. If there is none, create one there.\n{create}\n{again_with_arn}"
     ),
 }

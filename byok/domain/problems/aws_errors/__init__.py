@@ -1,4 +1,4 @@
-"""What AWS's errors mean: one table decides, with a module of rules for each service."""
+"""The error table, which decides how byok handles each AWS error. The rules for each service are in a module."""
 
 from byok.domain.problems.aws_errors.rule import ErrorOutcome, ErrorRule
 from byok.domain.problems.aws_errors.table import ERROR_RULES, OPERATIONS_BY_SERVICE, classify_error

@@ -1,8 +1,9 @@
-"""Rules for the KMS and STS errors that occur while putting a tenant name on a key.
+"""Rules for the KMS and STS errors that can occur while byok puts a tenant name on a key.
 
-Sources: botocore's models of the operations; "Common errors" in the KMS and STS API references; for retryable errors,
-`botocore.retries.standard`, which treats the statuses 500, 502, 503 and 504 as transient, whatever the code. If
-botocore cannot parse a response body, the error code is the HTTP status (`botocore.parsers`).
+The sources are botocore's models of the operations and "Common errors" in the KMS and STS API references. The source
+for retryable errors is `botocore.retries.standard`, which treats the HTTP statuses 500, 502, 503 and 504 as transient,
+whatever the error code. If botocore cannot parse a response body, it uses the HTTP status as the error code
+(`botocore.parsers`).
 """
 
 from typing import Final
@@ -17,8 +18,9 @@ from byok.domain.problems.aws_errors.rule import (
 )
 from byok.domain.problems.remediation import Remedy
 
-# byok calls KMS directly only for tenant names, through a role in the customer's own account: aliases and tags of a key
-# cannot be changed from another account (botocore's KMS model, "Cross-account use: No").
+# byok calls KMS directly only for tenant names, and does so through a role in the customer's account, because a key's
+# aliases and tags cannot be changed from another account (botocore's KMS model, "Cross-account use: No").
+# These are the transient errors.
 _PASSING: Final = (
     "500",
     "502",
@@ -31,7 +33,8 @@ _PASSING: Final = (
     "ThrottlingException",
 )
 
-# KMS no longer knows the session, or does not know it yet: every attempt assumes the role again and gets a new session.
+# KMS returns these errors if the role's session has expired, or if KMS does not know the session yet. A retry helps,
+# because every attempt assumes the role again and gets a new session.
 _OF_THE_SESSION: Final = ("ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException")
 
 KMS_ERROR_RULES: Final = (

@@ -14,8 +14,9 @@ from byok.domain.problems.aws_errors.rule import (
 )
 from byok.domain.problems.remediation import Remedy
 
-# RDS returns the same fault for every key error. Its message names the key in brackets: `[null]` and `[alias/aws/…]`
-# are default keys of the platform's account, so the customer is not at fault (source: recorded responses).
+# RDS returns the same error code for every problem with a key. The message names the key in brackets: `[null]` and
+# `[alias/aws/…]` are default keys of the platform's account, so the customer is not at fault (source: recorded
+# responses).
 RDS_KEY_ERROR_RULES: Final = (
     key_error_rule(
         "rds",
@@ -40,7 +41,7 @@ RDS_ERROR_RULES: Final = (
         "DBClusterSnapshotNotFoundFault",
         "DBInstanceNotFound",
     ),
-    # RDS does not see a new role immediately (Terraform's AWS provider retries on the same text).
+    # RDS may not see a new role immediately (Terraform's AWS provider retries if it finds the same text).
     ErrorRule(
         "rds",
         "InvalidParameterValue",

@@ -1,4 +1,4 @@
-"""A rule of the error table, and functions that build rules."""
+"""The model of a rule in the error table, and functions that build rules."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from byok.domain.problems.remediation import Remedy
 
 
 class ErrorOutcome(StrEnum):
-    """What to do about an error."""
+    """What byok does when AWS returns an error."""
 
     STOP = "stop"
     STOP_AFTER_GRACE = "stop_after_grace"
@@ -20,15 +20,15 @@ class ErrorOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class ErrorRule:
-    """One rule of the table.
+    """One rule of the error table.
 
     Attributes:
-        service: botocore's name of the service.
-        code: The wire code.
-        outcome: What to do.
-        remedy: The remedy to show.
-        customer_key: Whether the error is about a customer's key.
-        message: Pattern that the message must match, if the code alone is too broad.
+        service: botocore's name for the service.
+        code: The error code in AWS's response.
+        outcome: What byok does.
+        remedy: The remedy that byok shows.
+        customer_key: Whether the error concerns a customer's key.
+        message: Pattern that AWS's message must match; None if the code alone identifies the error.
     """
 
     service: str
@@ -40,22 +40,22 @@ class ErrorRule:
 
 
 def error_rules(service: str, outcome: ErrorOutcome, remedy: Remedy, *codes: str) -> tuple[ErrorRule, ...]:
-    """Build rules for codes with the same outcome that are not about a customer's key."""
+    """Build a rule for each of several error codes that have the same outcome and do not concern a customer's key."""
     return tuple(ErrorRule(service, code, outcome, remedy) for code in codes)
 
 
 def key_error_rule(
     service: str, code: str, outcome: ErrorOutcome, remedy: Remedy, message: str | None = None, *, customer: bool = True
 ) -> ErrorRule:
-    """Build a rule for a code that is about a key: the customer's, by default.
+    """Build a rule for an error code that concerns a key.
 
     Args:
-        service: botocore's name of the service.
-        code: The wire code.
-        outcome: What to do.
-        remedy: The remedy to show.
-        message: Regular expression that the message must match.
-        customer: Whether the error is about a customer's key.
+        service: botocore's name for the service.
+        code: The error code in AWS's response.
+        outcome: What byok does.
+        remedy: The remedy that byok shows.
+        message: Regular expression that AWS's message must match; None if the code alone identifies the error.
+        customer: Whether the key belongs to a customer.
     """
     return ErrorRule(service, code, outcome, remedy, customer, re.compile(message) if message else None)
 

@@ -12,9 +12,10 @@ from byok.domain.problems.aws_errors.rule import (
 )
 from byok.domain.problems.remediation import Remedy
 
-# S3 passes KMS's error codes on with a prefix, but reports a denial by a policy as AccessDenied (S3 API reference,
-# "Error responses"). A key that is not found is ambiguous: KMS is eventually consistent, and across accounts it hides
-# which keys exist. Throttling and internal codes with the prefix are undocumented; listing them costs nothing.
+# S3 forwards KMS's error codes with the prefix `KMS.`, but reports a denial by a policy as AccessDenied (S3 API
+# reference, "Error responses"). KMS.NotFoundException is ambiguous: KMS is eventually consistent, and KMS does not
+# reveal to other accounts which keys exist. The prefixed codes for throttling and internal errors are undocumented;
+# they are listed in case S3 returns them.
 S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "KMS.DisabledException", STOP, Remedy.ENABLE_KEY),
     key_error_rule("s3", "KMS.InvalidKeyUsageException", STOP, Remedy.SYMMETRIC_KEY),
@@ -23,8 +24,8 @@ S3_KEY_ERROR_RULES: Final = (
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.CANCEL_DELETION, r"pending (replica )?deletion"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP, Remedy.IMPORT_MATERIAL, r"pending import"),
     key_error_rule("s3", "KMS.KMSInvalidStateException", STOP_AFTER_GRACE, Remedy.KEY_STATE),
-    # The platform's own IAM policy denies access, not the customer's key policy (IAM user guide, "Access denied error
-    # messages"). A policy change may also still be propagating.
+    # These messages show that a policy of the platform denies access, not the customer's key policy (IAM user guide,
+    # "Access denied error messages"). byok still retries, because a policy change may be propagating.
     key_error_rule(
         "s3",
         "AccessDenied",
@@ -45,7 +46,7 @@ S3_KEY_ERROR_RULES: Final = (
     ),
 )
 
-# Responses to HEAD have no body, so botocore uses the HTTP status as the error code (S3, HeadObject).
+# The response to a HEAD request has no body, so botocore uses the HTTP status as the error code (S3, HeadObject).
 S3_ERROR_RULES: Final = (
     *error_rules("s3", ErrorOutcome.EXISTS, Remedy.NAME_TAKEN, "BucketAlreadyOwnedByYou", "PreconditionFailed"),
     *error_rules(

@@ -1,9 +1,9 @@
-"""The table that decides how byok handles an AWS error. No other code makes this decision.
+"""The error table, which decides how byok handles an AWS error. No other code makes this decision.
 
-Rules match on service and wire code (`error.response["Error"]["Code"]`, never boto's class name), and on the message
-only if AWS's code is too broad. HTTP statuses do not count: KMS returns 400 for nearly everything, RDS returns 403 for
-quotas, and S3 returns 409 for conflicts. Sources: S3 API reference "Error responses", botocore's RDS and KMS models,
-KMS developer guide "Key states".
+A rule matches the service and the error code (`error.response["Error"]["Code"]`, never boto's class name). It also
+matches the message if the code alone is too broad. Rules ignore the HTTP status, which is too vague: KMS returns 400
+for nearly every error, RDS returns 403 for quotas, and S3 returns 409 for conflicts. Sources: S3 API reference "Error
+responses", botocore's RDS and KMS models, KMS developer guide "Key states".
 """
 
 import re
@@ -60,20 +60,21 @@ OPERATIONS_BY_SERVICE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "sts": ("AssumeRole",),
 }
-"""Every operation that activities call. Tests prove the table complete for these; the platform role needs no others."""
+"""Every AWS operation that activities call. Tests prove that the error table covers all errors of these operations. The
+platform role needs no permission for any other operation."""
 
 
 def classify_error(service: str, code: str, message: str, key_arn: str | None = None) -> ErrorRule:
     """Return the rule for an AWS error.
 
-    An unknown code is ambiguous: byok retries it for the grace period and then stops, so it never retries forever.
+    If no rule matches, byok retries the error during the grace period and then stops, so it never retries forever.
 
     Args:
-        service: botocore's name of the service.
-        code: The wire code.
+        service: botocore's name for the service.
+        code: The error code in AWS's response.
         message: AWS's message.
-        key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and the error names
-            the affected key in brackets; any key other than this one belongs to the platform.
+        key_arn: The customer's key that the call used. An RDS call can involve up to three keys, and RDS's message
+            names the affected key in brackets. If that is not `key_arn`, it is a key of the platform.
     """
     row = next(
         (
