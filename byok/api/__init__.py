@@ -1,1 +1,1 @@
-"""The HTTP API for a portal; like the CLI and the wizard, it uses `byok.service`."""
+"""The HTTP API for a customer portal. Like the CLI and the wizard, the API uses `byok.service`."""

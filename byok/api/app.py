@@ -22,12 +22,12 @@ _ABOUT: Final = """\
 Provisions environments whose Aurora cluster and S3 buckets are encrypted with KMS keys that the customer owns.
 
 An environment's id begins with the name of its organisation and a hyphen. Errors are problem details (RFC 9457). If a
-workflow stopped, `problems` gives the cause with AWS's exact message, and the remedy.
+workflow stopped, `problems` contains the cause, AWS's exact message and the remedy.
 """
 
 
 def make_api_app(state: ApiState) -> FastAPI:
-    """Build the application, without the security middleware, which wraps the API and the wizard together."""
+    """Build the application without the security middleware, because that wraps the API and the wizard together."""
 
     @contextlib.asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -39,7 +39,7 @@ def make_api_app(state: ApiState) -> FastAPI:
         version=__version__,
         description=_ABOUT,
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # these pages would load scripts from a third party
+        docs_url=None,  # the documentation pages would load scripts from a third party
         redoc_url=None,
         lifespan=running,
         responses=problems.openapi_problem_responses(
@@ -58,14 +58,14 @@ def make_api_app(state: ApiState) -> FastAPI:
 
 
 def wrap_with_security_middleware(app: ASGIApp, settings: ApiSettings) -> ASGIApp:
-    """Wrap an application in rate limit, same-origin check and body size limit."""
+    """Add the rate limit, the same-origin check and the body size limit to an application."""
     return RateLimitMiddleware(
         SameOriginMiddleware(BodySizeLimitMiddleware(app, settings.max_body_bytes)), settings.requests_per_minute
     )
 
 
 def build_authenticator(settings: ApiSettings) -> Authenticator:
-    """Build the authenticator that the settings describe; without any such setting, it accepts every caller."""
+    """Build the authenticator from the settings. If they allow anonymous callers, it accepts every caller."""
     if settings.allows_anonymous:
         return AllowAllAuth()
     found: list[Authenticator] = [StaticTokenAuth(settings.tokens)] if settings.tokens else []

@@ -1,7 +1,7 @@
 """Authenticates callers, and determines their scopes and their organisation's environments.
 
-The ids of an organisation's environments, like the names of their AWS resources, begin with its name and a hyphen. The
-id alone shows which organisation owns an environment, before any lookup.
+The id of an environment begins with the name of the organisation and a hyphen, and so do the names of the environment's
+AWS resources. So byok knows from the id alone which organisation owns an environment.
 """
 
 import hashlib
@@ -28,9 +28,10 @@ class Caller:
     """An authenticated caller.
 
     Attributes:
-        organisation: The organisation whose environments they may use; None for the vendor's staff, who may use all.
-        scopes: The scopes granted to them.
-        until: When their token expires, in seconds since 1970; None if it does not expire.
+        organisation: The organisation whose environments the caller may use; None for the vendor's staff, who may use
+            all environments.
+        scopes: The scopes granted to the caller.
+        until: When the caller's token expires, in seconds since 1970; None if the token does not expire.
     """
 
     organisation: str | None
@@ -39,11 +40,11 @@ class Caller:
 
     @property
     def environment_id_prefix(self) -> str:
-        """The prefix of their environments' ids; empty for a caller who may use all."""
+        """The prefix of the ids of the caller's environments; empty for a caller who may use all environments."""
         return "" if self.organisation is None else f"{self.organisation}-"
 
     def owns_environment_id(self, environment_id: str) -> bool:
-        """Return whether an environment with this id would be theirs, whether or not it exists."""
+        """Return whether the caller may use an environment with this id, even if no such environment exists."""
         return environment_id.startswith(self.environment_id_prefix)
 
 
@@ -57,7 +58,7 @@ class Authenticator(Protocol):
         """Return the holder of a bearer token.
 
         Raises:
-            UnauthenticatedError: The token is missing or invalid. The text says why and contains nothing of the token.
+            UnauthenticatedError: The token is missing or invalid. The message says why, but contains no part of it.
             IdentityProviderUnavailableError: The identity provider cannot be reached.
         """
         ...
@@ -81,7 +82,7 @@ class StaticTokenAuth:
         """See `Authenticator`."""
         digest = hashlib.sha256((token or "").encode(errors="surrogatepass")).hexdigest()
         found = None
-        for known in self.tokens:  # compare with all, so that timing reveals nothing
+        for known in self.tokens:  # compare with every token, so that timing reveals nothing
             if hmac.compare_digest(known.sha256, digest):
                 found = known
         if found is None or token is None:
@@ -91,7 +92,7 @@ class StaticTokenAuth:
 
 @dataclass(frozen=True)
 class ChainedAuth:
-    """Tries several authenticators; the first that accepts the token decides."""
+    """Tries several authenticators in turn; the first that accepts the token determines the caller."""
 
     authenticators: Sequence[Authenticator]
 

@@ -1,6 +1,7 @@
-"""Authorizes callers: the scope that a route requires, and the environments that a caller may use.
+"""Authorizes callers: checks the scope that a route requires, and whether the caller may use an environment.
 
-All dependencies are coroutines: FastAPI runs plain functions in a thread, which would cost more than they do.
+All dependencies are coroutines, because FastAPI runs plain functions in a thread, which would take longer than the
+functions themselves.
 """
 
 from http import HTTPStatus
@@ -19,7 +20,7 @@ _bearer = HTTPBearer(auto_error=False, description="A token from the OIDC issuer
 
 
 class RequireScope:
-    """Requires a caller with a scope."""
+    """Requires that the caller has a scope."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -62,12 +63,12 @@ EnvironmentId = Annotated[
 
 
 def require_own_environment(caller: Caller, environment_id: str) -> str:
-    """Return the id if such an environment would be the caller's.
+    """Return the id if it belongs to the caller's organisation.
 
     The check does not reveal whether another organisation has this environment.
 
     Raises:
-        ProblemError: It would not be the caller's.
+        ProblemError: The id belongs to another organisation.
     """
     if not caller.owns_environment_id(environment_id):
         raise ProblemError(HTTPStatus.NOT_FOUND, "byok.EnvironmentNotFound", f"Environment {environment_id} not found.")
@@ -95,7 +96,7 @@ def require_own_prefix(caller: Caller, environment_id: str) -> None:
     """Require that a new environment's id begins with the caller's organisation.
 
     Raises:
-        ProblemError: It does not. Whether such an environment exists is not checked.
+        ProblemError: The id begins differently. Whether the environment exists is not checked.
     """
     if not caller.owns_environment_id(environment_id):
         words = f"must begin with {caller.environment_id_prefix}, like all ids of this organisation"

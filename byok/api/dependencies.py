@@ -1,6 +1,7 @@
 """Route dependencies: the application's state, the service and the status broadcaster.
 
-All of them are coroutines: FastAPI runs plain functions in a thread, which would cost more than they do.
+All dependencies are coroutines, because FastAPI runs plain functions in a thread, which would take longer than the
+functions themselves.
 """
 
 from typing import Annotated

@@ -15,7 +15,7 @@ from byok.api.problems import build_problem_response
 
 @dataclass(frozen=True)
 class BodySizeLimitMiddleware:
-    """Buffers a request's body, and rejects one that is too long without reading the rest of it."""
+    """Buffers a request's body. If the body is too long, rejects the request without reading the rest."""
 
     app: ASGIApp
     most_bytes: int
@@ -42,7 +42,7 @@ class BodySizeLimitMiddleware:
         async def receive_body() -> Message:
             nonlocal handed_over
             if handed_over:
-                return await receive()  # reports when the caller disconnects
+                return await receive()  # returns when the caller disconnects
             handed_over = True
             return {"type": "http.request", "body": bytes(body), "more_body": False}
 
@@ -51,10 +51,10 @@ class BodySizeLimitMiddleware:
 
 @dataclass
 class RateLimitMiddleware:
-    """Limits requests per minute and address; each process counts on its own.
+    """Limits the requests per minute from one address; each process counts separately.
 
-    It uses a sliding window of two counters: a limiter that stores the time of each request would scan all addresses at
-    every hit.
+    This limiter keeps two counters for each address (a sliding window). It does not store the time of each request,
+    because a limiter that does would scan all addresses at every request.
     """
 
     app: ASGIApp

@@ -21,12 +21,13 @@ ALLOWED_SIGNING_ALGORITHMS: Final = (
     "ES512",
     "EdDSA",
 )
-"""Public-key algorithms only: with a shared-secret algorithm, the provider's public key would serve as the secret."""
+"""Only public-key algorithms. With a shared-secret algorithm, an attacker could use the public key as the secret."""
 
 _LEEWAY_SECONDS: Final = 30
 _ASK_AGAIN_SECONDS: Final = 30.0
-"""The minimum time between two key refreshes for unknown key ids: forged tokens would cause one with each request."""
+"""The minimum time between two refreshes because of an unknown key id. Otherwise, each forged token would cause one."""
 _AFTER_A_FAILURE_SECONDS: Final = 5.0
+"""How long requests fail without a call to the issuer after its keys could not be loaded."""
 
 
 @dataclass
@@ -37,7 +38,7 @@ class OidcAuth:
         issuer: The required issuer (`iss`).
         audience: The required audience (`aud`).
         jwks_url: The URL of the issuer's public keys.
-        organisation_claim: The claim that names the caller's organisation; its value `*` means the vendor's staff.
+        organisation_claim: The claim that names the caller's organisation; the value `*` means the vendor's staff.
     """
 
     issuer: str
@@ -105,6 +106,6 @@ class OidcAuth:
             try:
                 return await asyncio.to_thread(self._keys.get_signing_keys, refresh=refresh)
             except (jwt.PyJWTError, ValueError, OSError) as error:  # no response, or an invalid one
-                # Requests that wait for this lock fail at once, instead of each waiting for its own timeout.
+                # Requests that wait for this lock now fail immediately, instead of each waiting for a timeout.
                 self._not_before = time.monotonic() + _AFTER_A_FAILURE_SECONDS
                 raise IdentityProviderUnavailableError("Cannot load the issuer's keys: try again later.") from error

@@ -17,8 +17,9 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class SameOriginMiddleware:
     """Rejects requests that change something and come from another site's page (RFC 6454; Fetch, "Origin header").
 
-    Programs do not send this header and are accepted: they hold no session cookie that another site could abuse, and
-    cannot be lured to a server without authentication.
+    Requests without the `Origin` header are accepted, because they come from programs, not from browsers. A program
+    holds no session cookie that another site could abuse, and no web page can make it call a server that has no
+    authentication.
     """
 
     app: ASGIApp
@@ -38,7 +39,7 @@ class SameOriginMiddleware:
 
 
 def _host(origin: str) -> str | None:
-    """Return the host of an origin; None if it is not a valid URL."""
+    """Return the host of an origin; None if the origin is not a valid URL."""
     try:
         return urlsplit(origin).netloc
     except ValueError:

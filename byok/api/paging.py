@@ -1,7 +1,7 @@
 """Signs and verifies the page tokens of the list of environments.
 
-Temporal treats an invalid page token as an internal failure, and its client retries the call again and again. The
-signature ensures that only tokens from this server reach Temporal.
+Temporal reports an invalid page token as an internal failure, so that its client retries the call again and again. The
+signature ensures that Temporal gets only tokens from this server.
 """
 
 import base64
@@ -27,10 +27,10 @@ class PageTokenSigner:
         return self._signer.sign(base64.urlsafe_b64encode(end)).decode() if end else None
 
     def verify(self, sign: str | None) -> bytes | None:
-        """Return the page token that the caller sent back; None if there is none.
+        """Return the page token that the caller sent back; None if the caller sent no token.
 
         Raises:
-            ProblemError: This server did not sign it.
+            ProblemError: This server did not sign the token.
         """
         if not sign:
             return None

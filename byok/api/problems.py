@@ -1,4 +1,4 @@
-"""Renders every error as RFC 9457 problem details, which contain a workflow's `Problem`s unchanged."""
+"""Renders every error as RFC 9457 problem details. Each `Problem` of a workflow is included unchanged."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -41,7 +41,7 @@ STATUS_BY_ERROR: Final[Mapping[type[errors.ServiceError], HTTPStatus]] = {
 
 
 class FieldError(BaseModel):
-    """An invalid field and the reason; its value is never included."""
+    """The name of an invalid field, and why it is invalid. The value is never included."""
 
     field: str
     message: str
@@ -57,7 +57,7 @@ class ProblemDetails(BaseModel):
         detail: What happened and what to do, for people.
         code: The same code as on the command line.
         errors: The invalid fields, if the request is invalid.
-        problems: The problems that stopped a workflow, in the same format as in its status.
+        problems: The problems that stopped a workflow, in the same format as in the status.
     """
 
     type: str
@@ -70,7 +70,7 @@ class ProblemDetails(BaseModel):
 
 
 class ProblemError(Exception):
-    """Raised by a route to respond with problem details."""
+    """An error that a route raises to respond with problem details."""
 
     def __init__(
         self,
@@ -86,14 +86,14 @@ class ProblemError(Exception):
 
 
 def invalid_field_error(field: str, message: str) -> ProblemError:
-    """Build the error for a field that is invalid in a way that the request's model cannot detect."""
+    """Build the error for an invalid field that the request's model accepts."""
     return ProblemError(
         HTTPStatus.UNPROCESSABLE_ENTITY, "byok.InvalidInput", f"{field}: {message}", fault=(field, message)
     )
 
 
 class StreamFinishedError(Exception):
-    """The stream has nothing more to send, now or later: the client should not reconnect."""
+    """The stream will send no more events, so the client should not reconnect."""
 
 
 def build_problem_response(
@@ -125,7 +125,7 @@ def openapi_problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Render all errors of an application as problem details, and add their schema to its OpenAPI document."""
+    """Render all errors of an application as problem details, whose schema is added to the OpenAPI document."""
     generated = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -188,5 +188,5 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _name(location: tuple[int | str, ...]) -> str:
-    """Return the field's name as its sender knows it: without the part of the request, unless that is all."""
+    """Return a field's name without the part of the request (such as `body`), unless there is only that part."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])

@@ -1,4 +1,4 @@
-"""The API's response models, except for those that it shares with the rest of byok."""
+"""The response models that only the API uses."""
 
 from typing import Any, Literal
 
@@ -19,8 +19,8 @@ class OnboardingCommands(BaseModel):
         deploy: Creates both keys with CloudFormation.
         payload: Prints the onboarding payload.
         create_keys: Creates both keys without CloudFormation.
-        deploy_tenant_role: Creates the optional role; None until the keys are known.
-        tenant_role_arn: Prints the role's ARN.
+        deploy_tenant_role: Creates the optional tenant role; None until the keys are known.
+        tenant_role_arn: Prints the ARN of the tenant role; None until the keys are known.
     """
 
     deploy: str
@@ -89,8 +89,8 @@ class AcceptedResponse(BaseModel):
     """An accepted request.
 
     Attributes:
-        started: Whether this request started the work; False if it was already started.
-        step: The activity that a replay resumes at; None if it starts over, and for all other requests.
+        started: Whether this request started the work; False if an earlier request did.
+        step: The activity that a replay resumes at; None if the replay starts over or the request is not a replay.
     """
 
     environment_id: str
@@ -116,7 +116,9 @@ class Health(BaseModel):
 
     status: Literal["ok"] = "ok"
     version: str = __version__
-    workers: int | None = Field(default=None, description="The number of polling workers; only in /ready.")
+    workers: int | None = Field(
+        default=None, description="The number of workers that poll the task queue; only in /ready."
+    )
 
 
 class StreamProblem(BaseModel):

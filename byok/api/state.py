@@ -1,4 +1,4 @@
-"""Holds a running application's state: the service, once it is connected to Temporal, and the status broadcaster."""
+"""Holds the state of a running application: the service, once connected to Temporal, and the status broadcaster."""
 
 import asyncio
 import contextlib
@@ -49,11 +49,11 @@ class ApiState:
         """The connected service.
 
         Raises:
-            TemporalUnreachableError: It is not connected yet; connecting is retried in the background.
+            TemporalUnreachableError: The service is not connected yet. The server keeps trying in the background.
         """
         if self._service is None:
             raise TemporalUnreachableError(
-                "Cannot reach the Temporal server; connecting is retried every few seconds. Try again in a moment."
+                "Cannot reach the Temporal server. byok tries again every few seconds; repeat the request in a moment."
             )
         return self._service
 
@@ -75,9 +75,9 @@ class ApiState:
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Connect to Temporal in the background and retry until it succeeds.
+        """Connect to Temporal in the background, and retry until the connection succeeds.
 
-        Pages that do not need Temporal are served at once.
+        Meanwhile, pages that do not need Temporal are already served.
         """
         connecting = asyncio.create_task(self._keep_connecting())
         try:

@@ -18,7 +18,7 @@ class StatusReader(Protocol):
     """Reads the status of an environment."""
 
     async def read_status(self, environment_id: str) -> EnvironmentStatus:
-        """Return its status."""
+        """Return the environment's status."""
         ...
 
 
@@ -35,9 +35,9 @@ class _WatchedEnvironment:
     """A watched environment.
 
     Attributes:
-        number: The number of changes so far; a watcher that has seen a lower number has something to read.
+        number: The number of changes so far. A watcher that has seen fewer changes has something to read.
         watchers: The number of watchers.
-        changed: Set by the next change, which also replaces it with a new event.
+        changed: An event that the next change sets and then replaces with a new event.
     """
 
     status: EnvironmentStatus | None = None
@@ -48,7 +48,7 @@ class _WatchedEnvironment:
     poller: asyncio.Task[None] | None = None
 
     def publish(self, *, status: EnvironmentStatus | None = None, error: Exception | None = None) -> None:
-        """Notify all watchers."""
+        """Store a new status or an error, and notify all watchers."""
         self.status, self.error, self.number = status, error, self.number + 1
         self.changed.set()
         self.changed = asyncio.Event()
@@ -84,7 +84,7 @@ class StatusBroadcaster:
     async def follow(self, environment_id: str, caller: Caller) -> AsyncIterator[EnvironmentStatus]:
         """Yield an environment's status now and after every change, until a final phase.
 
-        A slow watcher may miss changes in between, but never the last one; every status contains the whole timeline.
+        A slow watcher may miss some changes, but never the last one, and every status contains the whole timeline.
         The stream ends when the caller's token expires. A client with a new token can reconnect and continue.
 
         Raises:
@@ -119,7 +119,7 @@ class StatusBroadcaster:
             self._forget(name, watched)
 
     def _forget(self, environment_id: str, watched: _WatchedEnvironment) -> None:
-        # A later watcher starts a new poller: the environment may have been replayed by then.
+        # A later watcher starts a new poller, because the environment may have been replayed by then.
         if self._watched.get(environment_id) is watched:
             del self._watched[environment_id]
         if watched.poller is not None:
@@ -139,7 +139,7 @@ class StatusBroadcaster:
                     if status != watched.status:
                         watched.publish(status=status)
                 await asyncio.sleep(wait.total_seconds())
-        except Exception as error:  # so that no watcher waits forever
+        except Exception as error:  # report every error, so that no watcher waits forever
             watched.publish(error=error)
         finally:
             self._forget(environment_id, watched)

@@ -38,7 +38,7 @@ def make_wizard_app(state: ApiState) -> FastAPI:
     """Build the wizard, which runs next to the API.
 
     Args:
-        state: The state that both share.
+        state: The state that the wizard and the API share.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.byok = state
@@ -96,7 +96,7 @@ def _add_error_pages(app: FastAPI) -> None:
 
     @app.exception_handler(TooManyStreamsError)
     async def too_many_streams(_: Request, error: TooManyStreamsError) -> Response:
-        # The page's event source gets this response, so there is no page to render.
+        # A page's script reads this response, not a person, so it is not a page.
         return Response(str(error), HTTPStatus.TOO_MANY_REQUESTS)
 
     @app.exception_handler(StreamFinishedError)

@@ -1,4 +1,4 @@
-"""Route dependencies: the user's session, their permissions, and the check that a form comes from this session."""
+"""Route dependencies that load the user's session, require a scope, and check that a form comes from the session."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from byok.wizard.sessions import Session, SessionCookies
 
 
 class NotSignedInError(Exception):
-    """The user is not signed in; they are redirected to sign in, and then back to the page."""
+    """The user is not signed in. The wizard redirects to the sign-in page, which later redirects back."""
 
     def __init__(self, where: str) -> None:
         super().__init__(where)
@@ -82,4 +82,4 @@ async def _require_own(session: ReadSession, environment_id: EnvironmentId) -> s
 
 
 OwnId = Annotated[str, Depends(_require_own)]
-"""The id of an environment that would be the user's, whether or not it exists."""
+"""An environment id that belongs to the user's organisation, even if no environment has this id."""

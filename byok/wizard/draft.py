@@ -1,4 +1,4 @@
-"""The wizard's input so far. The page's address contains it, so a user can leave and return."""
+"""The user's input to the wizard. Each page's address contains the input, so that the user can leave and return."""
 
 import re
 from collections.abc import Mapping
@@ -61,9 +61,9 @@ class EnvironmentDraft(BaseModel):
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> "EnvironmentDraft":
-        """Build the draft from an address or a form; an invalid value counts as not filled in."""
+        """Build the draft from the fields of an address or a form. An invalid value is treated as missing."""
         given = {name: _text(fields[name]) for name in cls.model_fields if fields.get(name)}
-        with suppress(PayloadError):  # an invalid payload stays in its field, where its error is shown
+        with suppress(PayloadError):  # an invalid payload stays in its field, and the page shows the error there
             given = {name: _text(value) for name, value in expand_payload_fields(given).items()}
         try:
             return cls.model_validate(given)
@@ -72,11 +72,11 @@ class EnvironmentDraft(BaseModel):
             return cls.model_validate({name: value for name, value in given.items() if name not in wrong})
 
     def page_url(self, page: str, *, asked: bool = False, **changes: object) -> str:
-        """Return the address of a page with this draft in it.
+        """Return the address of a page, with this draft in the query.
 
         Args:
             page: The page's path.
-            asked: Whether the page shows errors, as after the user selected its *Next* button.
+            asked: Whether the page shows errors, as it does after the user selects *Next*.
             changes: Fields to change.
         """
         fields = self.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
@@ -102,7 +102,7 @@ class EnvironmentDraft(BaseModel):
         )
 
     def field_errors(self, prefix: str, *names: str) -> dict[str, str]:
-        """Return an error message for each of these fields that is invalid on its own."""
+        """Return an error message for each of the named fields whose value is missing or malformed."""
         whole = self.full_environment_id(prefix)
         named = (
             re.match(ENVIRONMENT_ID_PATTERN, whole) and len(whole) <= ENVIRONMENT_ID_MAX_LENGTH and whole.isprintable()
@@ -117,7 +117,7 @@ class EnvironmentDraft(BaseModel):
         return {name: fault for name in names if (fault := found[name])}
 
     def _payload_fault(self) -> str | None:
-        """Return the error in a payload; None if neither field has one: a valid payload is already split into ARNs."""
+        """Return the error if a field contains an invalid payload. `from_fields` has already split valid payloads."""
         try:
             expand_payload_fields({"s3_key_arn": self.s3_key_arn, "rds_key_arn": self.rds_key_arn})
         except PayloadError as error:
@@ -125,14 +125,14 @@ class EnvironmentDraft(BaseModel):
         return None
 
     def key_arn_problems(self, role: str, vendor: VendorProfile, at: datetime) -> tuple[Problem, ...]:
-        """Return the violations of the rules for ARNs, without AWS calls; both fields must be set (contract 81-84)."""
+        """Return the violations of the ARN rules, without AWS calls. Both fields must be filled in (contract 81-84)."""
         return find_arn_problems(
             KeyPair(self.s3_key_arn, self.rds_key_arn), RemedyContext(self.region, role, vendor), at
         )
 
 
 _SENTENCES: Final = {
-    "name": "Use lower-case letters, digits and single hyphens, starting with a letter; up to 32 characters in total.",
+    "name": "Start with a letter, and use lower-case letters, digits and single hyphens; at most 32 characters in total.",
     "region": "Enter the name of an AWS Region, such as eu-central-1.",
     "s3_key_arn": "Enter the full ARN of your S3 key: arn:aws:kms:…:key/….",
     "rds_key_arn": "Enter the full ARN of your Aurora key: arn:aws:kms:…:key/….",

@@ -21,7 +21,7 @@ class PageRenderer:
 
     Args:
         vendor: The vendor profile.
-        signs_in: Whether users sign in, so that pages offer *Sign out*.
+        signs_in: Whether users sign in. If they do, pages show *Sign out*.
     """
 
     def __init__(self, vendor: VendorProfile, *, signs_in: bool) -> None:
@@ -41,9 +41,9 @@ class PageRenderer:
         """Render a page.
 
         Args:
-            request: The request for it.
+            request: The request for the page.
             template: The name of the template file.
-            session: The session that its forms belong to, if any; the response sets its cookie.
+            session: The user's session, if any. The page contains the token and the response the cookie of the session.
             status: The HTTP status.
             values: The template's values.
         """

@@ -16,7 +16,7 @@ from byok.domain.scopes import Scope
 
 COOKIE_NAME: Final = "byok_session"
 LIFETIME_SECONDS: Final = 8 * 3600
-"""A working day; a session ends earlier if its access token expires earlier."""
+"""A working day. A session ends earlier if the access token expires earlier."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Session:
 
     Attributes:
         caller: The signed-in user.
-        form_token: The token in every form of this session, which another site's form cannot know.
+        form_token: The secret in every form of this session. A form of another site cannot know the secret.
     """
 
     caller: Caller
@@ -47,7 +47,7 @@ class SessionCookies:
 
     Args:
         secret: The signing secret; cookies signed with another secret are invalid.
-        anonymous: Whether users need not sign in.
+        anonymous: Whether users can use the wizard without signing in.
     """
 
     def __init__(self, secret: str, *, anonymous: bool) -> None:
@@ -55,7 +55,7 @@ class SessionCookies:
         self._anonymous = anonymous
 
     def load(self, request: Request) -> Session | None:
-        """Return the session of a request; None if it has no valid session."""
+        """Return the session of a request; None if the user must sign in."""
         cookie = request.cookies.get(COOKIE_NAME, "")
         try:
             held = self._serializer.loads(cookie, max_age=LIFETIME_SECONDS)
@@ -67,7 +67,7 @@ class SessionCookies:
         return Session(Caller(held["organisation"], scopes, held["until"]), held["form_token"])
 
     def start_session(self, caller: Caller) -> Session:
-        """Start a session, which ends when the access token expires, or after a working day, regardless of use."""
+        """Start a session. It ends when the access token expires, or after a working day even if it is in use."""
         ends = time.time() + LIFETIME_SECONDS
         until = ends if caller.until is None else min(caller.until, ends)
         return Session(replace(caller, until=until), secrets.token_urlsafe(24))

@@ -48,7 +48,7 @@ class TimelineStep:
     """A line of the timeline.
 
     Attributes:
-        took: The step's duration so far, as text; empty if it has none.
+        took: The step's duration so far, as text; empty if the step has no duration.
     """
 
     words: str

@@ -31,7 +31,7 @@ NOT_FOUND_OR_CONFLICT_RESPONSES = openapi_problem_responses(HTTPStatus.NOT_FOUND
 
 
 class ReplayRequest(RequestModel):
-    """A replay of a stopped environment; a key that is not given stays the same."""
+    """A request to replay a stopped environment. A key that is left out stays the same."""
 
     s3_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
     rds_key_arn: str | None = Field(default=None, min_length=1, max_length=KEY_ARN_MAX_LENGTH)
@@ -50,7 +50,10 @@ class NameKeysRequest(RequestModel):
     "",
     status_code=HTTPStatus.ACCEPTED,
     responses={
-        200: {"model": AcceptedResponse, "description": "An identical earlier request already started it."},
+        200: {
+            "model": AcceptedResponse,
+            "description": "An identical earlier request already started the environment.",
+        },
         **openapi_problem_responses(HTTPStatus.CONFLICT),
     },
 )
@@ -62,14 +65,15 @@ async def create(
     idempotency_key: Annotated[
         str | None,
         Header(
-            pattern=r"^[\x21-\x7e]{1,255}$", description="Identifies this request, so that it can be repeated safely."
+            pattern=r"^[\x21-\x7e]{1,255}$",
+            description="Identifies this request, so that you can repeat it safely.",
         ),
     ] = None,
 ) -> AcceptedResponse:
     """Create an environment.
 
-    Repeating the same request returns the same environment; a different request for the same id is a conflict. With an
-    `Idempotency-Key`, a repeated request does not restart an environment that has stopped since.
+    If you repeat the request, you get the same environment. A different request for the same id is a conflict. With an
+    `Idempotency-Key`, repeating the request does not restart an environment that has stopped since.
     """
     require_own_prefix(caller, request.environment_id)
     key = hashlib.sha256(idempotency_key.encode()).hexdigest() if idempotency_key else None
@@ -90,24 +94,26 @@ async def list_environments(
     caller: ReadCaller,
     service: Service,
     state: State,
-    phase: Annotated[Phase | None, Query(description="Only environments in this phase.")] = None,
+    phase: Annotated[Phase | None, Query(description="Return only environments in this phase.")] = None,
     prefix: Annotated[
         str,
         Query(
-            pattern=r"^[a-z0-9-]*$", max_length=ENVIRONMENT_ID_MAX_LENGTH, description="Only ids that begin with this."
+            pattern=r"^[a-z0-9-]*$",
+            max_length=ENVIRONMENT_ID_MAX_LENGTH,
+            description="Return only environments whose id begins with this text.",
         ),
     ] = "",
     size: Annotated[int, Query(ge=1, le=200, description="The maximum number of environments.")] = 50,
     after: Annotated[str | None, Query(max_length=4096, description="The `next` of the previous page.")] = None,
 ) -> EnvironmentPage:
-    """List the caller's environments: running ones first, then the most recently ended.
+    """List the caller's environments, first those that are running, then the most recently ended.
 
     A page may be shorter than `size`.
     """
     start = caller.environment_id_prefix
     if prefix.startswith(start):
         start = prefix
-    elif not start.startswith(prefix):  # none of the caller's ids can begin with this
+    elif not start.startswith(prefix):  # no id of the caller's environments can begin with this prefix
         return EnvironmentPage(environments=[])
     found, end = await service.list_environments_page(
         prefix=start, phase=phase, size=size, after=state.page_token_signer.verify(after)
@@ -123,7 +129,7 @@ async def get(environment_id: ReadableId, service: Service) -> EnvironmentStatus
 
 @router.post("/{environment_id}/replays", status_code=HTTPStatus.ACCEPTED, responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def replay(environment_id: WritableId, service: Service, request: ReplayRequest) -> AcceptedResponse:
-    """Continue a stopped environment from the failed activity; with other keys, start over and adopt its resources."""
+    """Resume a stopped environment at the failed activity. With other keys, start over and adopt its resources."""
     done = await service.replay(environment_id, s3_key_arn=request.s3_key_arn, rds_key_arn=request.rds_key_arn)
     return AcceptedResponse(
         environment_id=environment_id, workflow_id=done.workflow_id, run_id=done.run_id, step=done.step
@@ -132,7 +138,7 @@ async def replay(environment_id: WritableId, service: Service, request: ReplayRe
 
 @router.put("/{environment_id}/tenant", responses=NOT_FOUND_OR_CONFLICT_RESPONSES)
 async def name_keys(environment_id: WritableId, service: Service, request: NameKeysRequest) -> TenantOutcome:
-    """Give both keys the tenant name, or return the commands for it if there is no role."""
+    """Put the tenant name on both keys. If there is no role, return the commands that do it."""
     asked = await service.build_reconcile_tenant_request(
         environment_id,
         request.tenant,
@@ -158,13 +164,15 @@ async def delete(
     service: Service,
     confirm: Annotated[
         str,
-        Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The id again, to confirm that everything is deleted."),
+        Query(max_length=ENVIRONMENT_ID_MAX_LENGTH, description="The id again, to confirm the deletion."),
     ],
     final_snapshot: Annotated[bool, Query(description="Whether to take a snapshot of the database first.")] = True,
 ) -> AcceptedResponse:
     """Delete an environment, except for its keys and its final snapshot."""
     if confirm != environment_id:
-        raise invalid_field_error("confirm", "must repeat the environment's id, because everything in it is deleted")
+        raise invalid_field_error(
+            "confirm", "must repeat the environment's id, to confirm the deletion of everything in it"
+        )
     request = await service.build_delete_request(environment_id, final_snapshot=final_snapshot)
     started = await service.delete(request)
     return AcceptedResponse(

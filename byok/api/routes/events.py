@@ -1,8 +1,8 @@
 """Streams an environment's changes as Server-Sent Events (WHATWG HTML, "Server-sent events").
 
 There are two kinds of events: `phase` for each phase that the environment enters, and `status` with the whole status
-after every change. An event's id is a cursor: `<run>:<phases>:<digest of the status>`. A client that reconnects with
-the last id gets the phases since then, and the status if it has changed.
+after every change. The id of an event is a cursor: `<run>:<phases>:<digest of the status>`. A client that reconnects
+with the id of the last event gets the phases since that event, and the status if it has changed.
 """
 
 import hashlib
@@ -33,9 +33,9 @@ class EventCursor:
     """The position of a client in the event stream.
 
     Attributes:
-        run_id: The run that the client has seen; empty if none.
-        phases: The number of that run's phases that it has seen.
-        digest: The digest of the last status that it has seen; empty if none.
+        run_id: The run that the client has seen; empty if it has seen no run.
+        phases: How many phases of that run the client has seen.
+        digest: The digest of the last status that the client has seen; empty if it has seen no status.
     """
 
     run_id: str = ""
@@ -51,7 +51,7 @@ class EventCursor:
 
     @classmethod
     def from_event_id(cls, text: str | None) -> "EventCursor":
-        """Parse an event id; an unknown format means that the client has seen nothing."""
+        """Parse an event id. An id with an unknown format counts as a client that has seen nothing."""
         run_id, _, rest = (text or "").partition(":")
         phases, _, digest = rest.partition(":")
         return cls(run_id, int(phases), digest) if re.fullmatch(r"[0-9]{1,6}", phases) else cls()
@@ -67,10 +67,10 @@ async def resolve_event_cursor(
     service: EnvironmentService,
     followers: StatusBroadcaster,
 ) -> EventCursor:
-    """Return where a stream begins, before it does, so that a missing environment is an error, not a stream.
+    """Return where a stream begins. This runs before the stream opens, so that a missing environment causes an error.
 
     Raises:
-        StreamFinishedError: The client has seen everything, and nothing more will come.
+        StreamFinishedError: The client has seen everything, and no more events will come.
         EnvironmentNotFoundError: No environment has this id.
         TooManyStreamsError: The organisation has reached its limit of open streams.
     """
@@ -113,7 +113,7 @@ async def events(
     followers: Broadcaster,
     seen: Annotated[EventCursor, Depends(_cursor)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream phases and status of an environment until it is ready, stopped or deleted, or the token expires."""
+    """Stream the phases and status of an environment until it is ready, stopped or deleted, or the token expires."""
     try:
         async for status in followers.follow(environment_id, caller):
             for event in events_since(status, seen):
@@ -124,7 +124,7 @@ async def events(
 
 
 def events_since(status: EnvironmentStatus, seen: EventCursor) -> list[ServerSentEvent]:
-    """Return the events of a status that a client has not seen."""
+    """Return the events for a status, without those that the client has already seen."""
     now = EventCursor.from_status(status)
     known = seen.phases if seen.run_id == now.run_id else 0
     found = [

@@ -14,7 +14,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health")
 async def health() -> Health:
-    """Report that the process responds, without calling other services."""
+    """Return OK if this process responds. No other service is called."""
     return Health()
 
 
@@ -23,5 +23,5 @@ async def ready(service: Service) -> Health:
     """Check that Temporal is reachable and a worker is polling."""
     workers = await service.list_workers()
     if not workers:
-        raise NoWorkerError("No worker is polling the task queue: start one.")
+        raise NoWorkerError("No worker is polling the task queue: start a worker.")
     return Health(workers=len(workers))

@@ -1,4 +1,4 @@
-"""Routes that check keys: a key check that uses them, and a policy check that makes no AWS calls."""
+"""Routes that check keys, either by using the keys in AWS or by evaluating a key policy without AWS calls."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -25,8 +25,8 @@ class PolicyCheckRequest(BaseModel):
     """A key policy to check.
 
     Attributes:
-        policy: The document, or the output of `aws kms get-key-policy`, as text, so that it arrives unchanged.
-        key_arn: The key's ARN, which tells the check the key and its account.
+        policy: The policy document, or the output of `aws kms get-key-policy`, as text, so that nothing reformats it.
+        key_arn: The key's ARN. The check compares the key and the account in it with those that the policy names.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -39,13 +39,13 @@ class PolicyCheckRequest(BaseModel):
 
 @router.post("/key-checks", responses=openapi_problem_responses(HTTPStatus.BAD_GATEWAY))
 async def check_keys(_: WriteCaller, service: Service, request: CheckKeysRequest) -> KeyCheckResult:
-    """Validate two keys by using the S3 key once, without creating anything; return all findings on both."""
+    """Validate two keys and return all findings on both. The S3 key is used once; no environment is created."""
     return await service.check_keys(request)
 
 
 @router.post("/policy-checks")
 async def check_key_policy(_: ReadCaller, state: State, request: PolicyCheckRequest) -> PolicyCheckResponse:
-    """Check for each permission that the platform needs whether a key policy grants it, and if not, what to change."""
+    """Check whether a key policy grants each permission that the platform needs, and if not, report what to change."""
     arn = _key_of(request)
     try:
         side = PlatformPrincipal(state.platform_role_arn, request.region, arn)

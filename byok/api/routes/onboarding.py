@@ -1,4 +1,4 @@
-"""Routes for what a customer needs to create the keys: values, template, statements. None of it is secret."""
+"""Routes that return the values, template and statements that a customer needs to create the keys. None is secret."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -29,7 +29,7 @@ def build_kit(
     """Build the onboarding kit for a Region.
 
     Raises:
-        ProblemError: The platform role is in another partition.
+        ProblemError: The platform role and the Region are in different partitions.
     """
     try:
         return OnboardingKit.for_region(
@@ -60,13 +60,13 @@ async def values(
         ),
     ] = DEFAULT_STACK_NAME,
 ) -> OnboardingValues:
-    """Return role, account, statements and commands for a Region, with all values filled in."""
+    """Return the role, account, statements and commands for a Region, with all values filled in."""
     return OnboardingValues.model_validate(build_kit(state, region, profile, stack_name).as_json_dict())
 
 
 @router.get("/{region}/template", response_class=Response, responses={200: {"content": {YAML_MEDIA_TYPE: {}}}})
 async def template(_: ReadCaller, state: State, region: Region) -> Response:
-    """Return the CloudFormation template that creates both keys; it is the same for all Regions."""
+    """Return the CloudFormation template that creates both keys. The template is the same for all Regions."""
     build_kit(state, region)
     return build_keys_template_response(state)
 

@@ -1,4 +1,4 @@
-"""Pages of existing environments: the list, progress, *Retry*, and the tenant name."""
+"""Pages for existing environments: the list, progress, *Retry*, and the tenant name."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ async def show_progress(
     environment_id: OwnId,
     part: Annotated[str | None, Header(alias="X-Part")] = None,
 ) -> Response:
-    """Show the fourth step (progress, problems, evidence) and then the fifth (the tenant name)."""
+    """Show the fourth step (progress, problems, evidence) and, once it is ready, the fifth step (the tenant name)."""
     status = await state.service.read_status(environment_id)
     return _page(request, pages, state, session, status, part_only=part == "live")
 
@@ -63,7 +63,7 @@ async def show_progress(
 async def retry(
     request: Request, pages: PagesOfApp, state: State, session: WriteSession, environment_id: OwnId, form: Form
 ) -> Response:
-    """Replay a stopped environment with the same keys or corrected ones."""
+    """Replay a stopped environment, with the same keys or with corrected keys."""
     given = {f"{which}_key_arn": str(form.get(f"{which}_key_arn", "")).strip() or None for which in ("s3", "rds")}
     try:
         await state.service.replay(environment_id, **given)
@@ -86,7 +86,7 @@ async def _cursor(
 async def stream_changes(
     state: State, session: ReadSession, environment_id: OwnId, seen: Annotated[EventCursor, Depends(_cursor)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Send an event for each change; the page then reloads its live part."""
+    """Send an event for each change. With each event, the page reloads its live part."""
     try:
         async for status in state.broadcaster.follow(environment_id, session.caller):
             now = EventCursor.from_status(status)
@@ -124,13 +124,13 @@ def _page(
 
 @dataclass(frozen=True)
 class NamingStepView:
-    """The fifth step.
+    """The content of the fifth step.
 
     Attributes:
-        tenant: The tenant name: the assigned one, or the user's input.
-        commands: Commands that put it on both keys: for keys from a stack, and for keys made by hand (contract 108,
-            D10).
-        fault: The reason why it is not a valid name.
+        tenant: The assigned tenant name, or else the user's input.
+        commands: Commands that put the name on both keys: one for keys that a stack created, and one for keys that
+            were created by hand (contract 108, D10).
+        fault: Why the tenant name is invalid; None if it is valid.
     """
 
     tenant: str

@@ -30,7 +30,7 @@ ENVIRONMENT, ENCRYPTION, REVIEW = "/new", "/new/encryption", "/new/review"
 
 @router.get("")
 async def show_environment_step(request: Request, pages: PagesOfApp, session: WriteSession) -> Response:
-    """Show the first step: name, Region, and what happens to the resources if provisioning stops."""
+    """Show the first step: the name, the Region, and whether to keep the resources if provisioning stops."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     asked = "next" in request.query_params
     faults = draft.field_errors(session.caller.environment_id_prefix, "name", "region") if asked else {}
@@ -65,7 +65,7 @@ async def show_encryption_step(request: Request, pages: PagesOfApp, state: State
 async def check_keys_or_policy(
     request: Request, pages: PagesOfApp, state: State, session: WriteSession, form: Form
 ) -> Response:
-    """Validate both keys with a key check, or check a key policy, and show the same page again; create nothing."""
+    """Validate both keys with a key check, or check a key policy. Show the result on the same page; create nothing."""
     draft = EnvironmentDraft.from_fields(form)
     if draft.field_errors(session.caller.environment_id_prefix, "name", "region"):
         return RedirectResponse(draft.page_url(ENVIRONMENT, asked=True), HTTPStatus.SEE_OTHER)
@@ -87,7 +87,7 @@ async def check_keys_or_policy(
 
 @router.get("/encryption/rules")
 async def check_fields(request: Request, state: State, session: WriteSession) -> Response:
-    """Check the ARN fields while the user types; a payload is returned as its two ARNs."""
+    """Check the ARN fields while the user types. If a field contains a payload, return its two ARNs."""
     draft = EnvironmentDraft.from_fields(request.query_params)
     partly = not (draft.s3_key_arn and draft.rds_key_arn)
     findings = () if draft.field_errors(session.caller.environment_id_prefix, "region") else _findings(draft, state)
@@ -145,7 +145,7 @@ def _findings(draft: EnvironmentDraft, state: State) -> tuple[Problem, ...]:
 
 
 def _examine_policy(policy: str, which: KeyPurpose, draft: EnvironmentDraft, state: State) -> PolicyReport:
-    """Check a policy; an invalid document also gives a report, which the page shows in the same place."""
+    """Check a policy. If the document is invalid, the report says so, and the page shows it like any other report."""
     side = PlatformPrincipal(state.platform_role_arn, draft.region, None)
     try:
         return examine_policy(policy.encode(), which, side, state.vendor)

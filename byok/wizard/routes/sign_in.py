@@ -1,4 +1,4 @@
-"""Pages that sign users in with an access token, and out."""
+"""Pages that sign users in with an access token, and sign them out."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -51,6 +51,6 @@ async def sign_out(_: Form, sessions: SessionStore) -> Response:
 
 
 def _local(address: str) -> str:
-    """Return an address of this site: another site's address is replaced with the home page."""
+    """Return the address if it is on this site; otherwise return the address of the home page."""
     ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
     return address if ours else _HOME

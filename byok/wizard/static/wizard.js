@@ -1,4 +1,4 @@
-// Makes the pages faster to use. Everything also works without it.
+// Makes the pages faster to use. Every page also works without this script.
 "use strict";
 
 // Copy buttons do nothing without this script, so they are hidden until it runs.
@@ -15,7 +15,7 @@ function showCopyButtons(within) {
   }
 }
 
-// Tabs also work as plain links. This script switches them without a page load, and updates the address.
+// Tabs also work as plain links. This function switches tabs without a page load, and updates the address.
 function makeTabsQuick() {
   const tabs = [...document.querySelectorAll('[role="tab"]')];
   function choose(chosen) {
@@ -42,11 +42,11 @@ function makeTabsQuick() {
   }
 }
 
-// Checks both ARNs while the user types. The server applies the rules, so that they exist only once.
+// Checks both ARNs while the user types. The server applies the rules, so that the rules are implemented only once.
 function checkKeysAsTyped() {
   const form = document.getElementById("keys");
   if (!form) return;
-  history.replaceState(null, "", form.dataset.address + location.hash);  // the submitted values, in the address too
+  history.replaceState(null, "", form.dataset.address + location.hash);  // keep the submitted values in the address
   const fields = { s3: form.elements.s3_key_arn, rds: form.elements.rds_key_arn };
   let timer, asked = 0;
   async function check() {
